@@ -1,0 +1,230 @@
+"""The interfaces of Gridscape. Read this file first.
+
+One legend of dimension letters for the whole package:
+
+    N  examples of a split        B  examples of a batch      C  outputs (classes)
+    T  time steps of a sequence   D  features of one step     H  hidden units
+    K  trials of a cohort         U  updates of a segment     E  evaluation points
+    R  replicates
+
+Models, tasks and optimizers are small tuples of pure functions written for ONE trial; the engine
+adds the trial dimension K. Traced hyperparameters reach them as ``hyper``, a mapping from name to
+number, so that a new value never compiles anything again.
+"""
+
+import hashlib
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from enum import StrEnum
+from typing import Any, NamedTuple, Self
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import optax
+
+from gridscape.errors import DataCorruptError
+
+Array = jax.Array
+Key = jax.Array
+Params = Any  # a pytree of arrays
+Hyper = Mapping[str, Any]  # name -> number, which may be traced
+
+
+class Model(NamedTuple):
+    """A network, as two pure functions.
+
+    ``init(key, hyper)`` returns the parameters, a pytree of arrays.
+    ``apply(params, inputs, key, hyper)`` maps inputs (B, *input_shape) to outputs (B, C);
+    ``key`` is None when the model is evaluated (no dropout then).
+    ``hyperparameters`` names the traced numbers that the two read, with their defaults.
+    """
+
+    init: Callable[[Key, Hyper], Params]
+    apply: Callable[[Params, Array, Key | None, Hyper], Array]
+    hyperparameters: Mapping[str, float] = {}
+
+
+class Optimizer(NamedTuple):
+    """An update rule whose numbers may be traced.
+
+    ``make(hyper)`` returns an optax transformation; ``hyperparameters`` names the numbers that it
+    reads, with their defaults.
+    """
+
+    make: Callable[[Hyper], optax.GradientTransformation]
+    hyperparameters: Mapping[str, float]
+
+
+class Split(NamedTuple):
+    """Examples and their targets.
+
+    inputs: (N, ...), uint8 as stored (kept so on the device) or float32.
+    targets: (N,), int32 class labels.
+    """
+
+    inputs: np.ndarray
+    targets: np.ndarray
+
+
+def cross_entropy(outputs: Array, targets: Array) -> Array:
+    """Softmax cross-entropy of each example in nats: (B, C), (B,) -> (B,)."""
+    return optax.losses.softmax_cross_entropy_with_integer_labels(outputs, targets)
+
+
+def accuracy(outputs: Array, targets: Array) -> Array:
+    """1.0 where the largest output is the target, else 0.0: (B, C), (B,) -> (B,)."""
+    return (jnp.argmax(outputs, axis=-1) == targets).astype(jnp.float32)
+
+
+def as_float(inputs: Array) -> Array:
+    """Stored inputs as the model reads them: uint8 pixels become fractions in [0, 1]."""
+    if inputs.dtype == jnp.uint8:
+        return inputs.astype(jnp.float32) / 255
+    return inputs
+
+
+@dataclass(frozen=True)
+class Task:
+    """Data, loss and metrics.
+
+    ``prepare`` maps stored inputs (B, ...) to what the model reads, (B, *input_shape), float32.
+    ``loss(outputs, targets)`` and every entry of ``metrics`` give one number per example, (B,).
+    ``fingerprint`` is a hash of all that determines the task; it is part of every trial's key.
+    """
+
+    name: str
+    train: Split
+    test: Split
+    input_shape: tuple[int, ...]
+    n_outputs: int
+    fingerprint: str
+    prepare: Callable[[Array], Array] = as_float
+    loss: Callable[[Array, Array], Array] = cross_entropy
+    metrics: Mapping[str, Callable[[Array, Array], Array]] = field(
+        default_factory=lambda: {"accuracy": accuracy}
+    )
+    validation: Split | None = None
+
+    @classmethod
+    def from_arrays(
+        cls,
+        train: tuple[Any, Any],
+        test: tuple[Any, Any],
+        *,
+        name: str = "arrays",
+        n_outputs: int | None = None,
+        validation: tuple[Any, Any] | None = None,
+        prepare: Callable[[Array], Array] = as_float,
+    ) -> Self:
+        """A classification task from arrays (inputs (N, ...), labels (N,) from 0).
+
+        uint8 inputs are read as fractions of 255; others are converted to float32. Raises
+        DataCorruptError where lengths differ, a split is empty, labels are no whole numbers in
+        [0, n_outputs) or an input is not finite.
+
+        >>> task = Task.from_arrays(([[0.0], [1.0]], [0, 1]), ([[0.5]], [1]))
+        >>> task.input_shape, task.n_outputs
+        ((1,), 2)
+        """
+        given = {"train": train, "test": test, "validation": validation}
+        splits = {k: _checked_split(k, *v) for k, v in given.items() if v is not None}
+        top = max(int(split.targets.max()) for split in splits.values()) + 1
+        n_outputs = top if n_outputs is None else n_outputs
+        shapes = {k: split.inputs.shape[1:] for k, split in splits.items()}
+        if len(set(shapes.values())) > 1:
+            raise DataCorruptError("splits have inputs of different shapes", where=name, found=shapes)
+        if top > n_outputs:
+            raise DataCorruptError(
+                "label out of range", where=name, expected=f"0 to {n_outputs - 1}", found=top - 1
+            )
+        probe = jax.eval_shape(prepare, jnp.asarray(splits["train"].inputs[:1]))
+        return cls(
+            name=name,
+            train=splits["train"],
+            test=splits["test"],
+            validation=splits.get("validation"),
+            input_shape=probe.shape[1:],
+            n_outputs=n_outputs,
+            fingerprint=fingerprint(name, n_outputs, *splits.values()),
+            prepare=prepare,
+        )
+
+
+def _checked_split(name: str, inputs: Any, targets: Any) -> Split:
+    inputs, targets = np.asarray(inputs), np.asarray(targets)
+    if inputs.dtype != np.uint8:
+        inputs = inputs.astype(np.float32)
+        if not np.isfinite(inputs).all():
+            raise DataCorruptError("inputs are not all finite", where=name)
+    if len(inputs) != len(targets) or not len(inputs):
+        raise DataCorruptError(
+            "inputs and labels differ in number, or there are none",
+            where=name,
+            found=f"{len(inputs)} inputs and {len(targets)} labels",
+        )
+    if targets.ndim != 1 or not np.array_equal(targets, targets.astype(np.int32)):
+        raise DataCorruptError(
+            "labels must be whole numbers, one per example",
+            where=name,
+            found=f"{targets.dtype} of shape {targets.shape}",
+        )
+    if targets.min() < 0:
+        raise DataCorruptError("label out of range", where=name, expected=">= 0", found=targets.min())
+    return Split(inputs, targets.astype(np.int32))
+
+
+def fingerprint(*parts: Any) -> str:
+    """A hash of names, numbers and arrays: the same content gives the same text anywhere."""
+    digest = hashlib.sha256()
+    for part in jax.tree.leaves(parts):
+        if isinstance(part, np.ndarray):
+            digest.update(f"{part.dtype.str}{part.shape}".encode())
+            digest.update(np.ascontiguousarray(part).data)
+        else:
+            digest.update(repr(part).encode())
+    return digest.hexdigest()
+
+
+class Status(StrEnum):
+    """How a trial ended. MISSING marks one that has not ended yet."""
+
+    FINISHED = "finished"
+    DIVERGED = "diverged"
+    FAILED = "failed"
+    OUT_OF_MEMORY = "out_of_memory"
+    MISSING = "missing"
+
+
+@dataclass(frozen=True)
+class TrialResult:
+    """Everything that is stored of one trial.
+
+    metrics: final numbers, by name: test_loss, test_accuracy, train_loss, train_accuracy (over
+        the test set and over as many training examples), top_answer_share (the largest share of
+        test examples that get one and the same answer: 1.0 is a collapsed network).
+    curves: ``train_loss`` and ``train_accuracy`` of the batches, averaged over each stretch that
+        ends at ``recorded_at`` (updates done); ``test_loss`` and ``test_accuracy`` at
+        ``evaluated_at``.
+    first_bad_update, bad_quantity: for a diverged trial, the update (from 1) and what was not
+        finite there: "loss", "gradient" or "parameters".
+    reason: for a failed trial, the error in one line.
+    seconds: share of the wall time of its cohort times the devices that worked on it.
+    flops: floating-point operations of the products of all its updates.
+    memory_bytes: what the trial takes on the device while it is trained.
+    """
+
+    key: str
+    status: Status
+    updates: int
+    metrics: dict[str, float]
+    curves: dict[str, np.ndarray]
+    seconds: float
+    n_parameters: int
+    flops: float
+    memory_bytes: int
+    first_bad_update: int | None = None
+    bad_quantity: str | None = None
+    reason: str | None = None
+    params_digest: str | None = None
+    params: dict[str, np.ndarray] | None = None

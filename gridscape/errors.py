@@ -1,0 +1,116 @@
+"""The one tree of errors that Gridscape raises on purpose.
+
+    GridscapeError                    catch this one
+    |-- UsageError                    the request cannot be right         (exit status 2)
+    |   |-- UnknownNameError          no such study, axis, task, option
+    |   `-- StudyFileError            a study file with one or more mistakes
+    |-- DataError                     a data set cannot be used           (exit status 1)
+    |   |-- DataMissingError          not on this machine, not fetched
+    |   `-- DataCorruptError          truncated, altered, out of range
+    |-- ModelError                    a model does not fit its task       (exit status 1)
+    |-- StoreError                    a results folder cannot be used     (exit status 1)
+    |   |-- StoreLockedError          another process writes it
+    |   `-- StoreFullError            the disk (or quota) is full
+    `-- OutOfMemoryError              a program does not fit              (exit status 1)
+
+Every error says what is wrong and, where it is known, where, what was expected, what was found
+and what to do next. ``str(error)`` is one line: that is what the command line prints.
+"""
+
+import difflib
+from collections.abc import Iterable
+
+
+class GridscapeError(Exception):
+    """What is wrong, where, what was expected, what was found, and the next step."""
+
+    exit_status = 1
+
+    def __init__(
+        self,
+        what: str,
+        *,
+        where: object = None,
+        expected: object = None,
+        found: object = None,
+        hint: str | None = None,
+    ) -> None:
+        self.what, self.where, self.expected, self.found, self.hint = (
+            what,
+            where,
+            expected,
+            found,
+            hint,
+        )
+        super().__init__(what)
+
+    def __str__(self) -> str:
+        line = f"{self.where}: {self.what}" if self.where is not None else self.what
+        details = [
+            f"{word} {value}"
+            for word, value in (("expected", self.expected), ("found", self.found))
+            if value is not None
+        ]
+        if details:
+            line += f" ({', '.join(details)})"
+        if self.hint:
+            line += f"; {self.hint}"
+        return " ".join(line.split())
+
+
+class UsageError(GridscapeError):
+    """The request cannot be right, whatever the state of the machine."""
+
+    exit_status = 2
+
+
+class UnknownNameError(UsageError):
+    """A name that nothing has; the message offers the nearest one."""
+
+    def __init__(self, kind: str, name: str, known: Iterable[str], *, where: object = None) -> None:
+        known = sorted(known)
+        near = difflib.get_close_matches(name, known, n=1, cutoff=0.5)
+        hint = f"did you mean {near[0]!r}?" if near else f"known: {', '.join(known) or 'none'}"
+        self.kind, self.name, self.known = kind, name, known
+        super().__init__(f"unknown {kind} {name!r}", where=where, hint=hint)
+
+
+class StudyFileError(UsageError):
+    """A study with mistakes; ``mistakes`` lists all of them, each with its line or key."""
+
+    def __init__(self, where: object, mistakes: list[str]) -> None:
+        self.mistakes = mistakes
+        count = f"{len(mistakes)} mistake{'s' if len(mistakes) > 1 else ''}"
+        super().__init__(f"{count}: " + "; ".join(mistakes), where=where)
+
+
+class DataError(GridscapeError):
+    """A data set cannot be used."""
+
+
+class DataMissingError(DataError):
+    """A data set is not on this machine and could not be fetched."""
+
+
+class DataCorruptError(DataError):
+    """A data file is truncated, altered, or holds values out of range."""
+
+
+class ModelError(GridscapeError):
+    """A model does not fit the task it is given."""
+
+
+class StoreError(GridscapeError):
+    """A results folder cannot be used."""
+
+
+class StoreLockedError(StoreError):
+    """Another process is writing the same results folder."""
+
+
+class StoreFullError(StoreError):
+    """The disk, or the quota, that holds the results folder is full."""
+
+
+class OutOfMemoryError(GridscapeError):
+    """A program does not fit into memory."""

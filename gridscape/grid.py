@@ -1,0 +1,189 @@
+"""Axes, cells and the grid that they span: plain data, no JAX.
+
+A cell is one point of the grid; a trial is a cell and a replicate. Cells are plain mappings from
+axis to value, so that they can be written to JSON, hashed, and typed on a command line.
+"""
+
+import hashlib
+import itertools
+import json
+import math
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from gridscape.errors import UnknownNameError, UsageError
+
+Value = int | float | str | bool
+
+
+@dataclass(frozen=True)
+class Axis:
+    """One hyperparameter and its values, in the order in which they are shown."""
+
+    name: str
+    values: tuple[Value, ...]
+
+    def __post_init__(self) -> None:
+        if not self.values:
+            raise UsageError("an axis needs at least one value", where=f"axis {self.name}")
+        repeated = {v for v in self.values if self.values.count(v) > 1}
+        if repeated:
+            raise UsageError(
+                "an axis lists each value once", where=f"axis {self.name}", found=sorted(map(str, repeated))
+            )
+
+    @property
+    def scale(self) -> str:
+        """"log" for positive numbers in equal ratios or over two decades, "linear", "category"."""
+        if not all(isinstance(v, int | float) and not isinstance(v, bool) for v in self.values):
+            return "category"
+        numbers = np.array(self.values, dtype=float)
+        if len(numbers) < 3 or (numbers <= 0).any():
+            return "log" if len(numbers) == 2 and (numbers > 0).all() else "linear"
+        ratios = np.diff(np.log(np.sort(numbers)))
+        equal = np.allclose(ratios, ratios[0], rtol=1e-3)
+        return "log" if equal or numbers.max() / numbers.min() >= 100 else "linear"
+
+
+@dataclass(frozen=True)
+class Cell(Mapping[str, Value]):
+    """One point of the grid.
+
+    >>> cell = Cell.of(hidden_size=64, learning_rate=0.01)
+    >>> str(cell), cell["hidden_size"]
+    ('hidden_size=64, learning_rate=0.01', 64)
+    """
+
+    items_: tuple[tuple[str, Value], ...]
+
+    @classmethod
+    def of(cls, **values: Value) -> "Cell":
+        return cls(tuple(values.items()))
+
+    def __getitem__(self, name: str) -> Value:
+        return dict(self.items_)[name]
+
+    def __iter__(self) -> Iterator[str]:
+        return (name for name, _ in self.items_)
+
+    def __len__(self) -> int:
+        return len(self.items_)
+
+    def __str__(self) -> str:
+        return ", ".join(f"{name}={show(value)}" for name, value in self.items_)
+
+
+@dataclass(frozen=True)
+class Trial:
+    """A cell and a replicate: the unit that is trained, stored, resumed and replayed."""
+
+    cell: Cell
+    replicate: int
+    key: str
+
+
+@dataclass(frozen=True)
+class Grid:
+    """All cells that the axes span, the last axis fastest."""
+
+    axes: tuple[Axis, ...]
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        return tuple(len(axis.values) for axis in self.axes)
+
+    def axis(self, name: str) -> Axis:
+        for axis in self.axes:
+            if axis.name == name:
+                return axis
+        raise UnknownNameError("axis", name, [axis.name for axis in self.axes])
+
+    def cells(self) -> list[Cell]:
+        names = [axis.name for axis in self.axes]
+        points = itertools.product(*(axis.values for axis in self.axes))
+        return [Cell(tuple(zip(names, point, strict=True))) for point in points]
+
+    def find(self, **values: Value) -> Cell:
+        """The cell with these values; raises UsageError unless exactly one has them."""
+        for name in values:
+            self.axis(name)
+        found = [c for c in self.cells() if all(same(c[name], v) for name, v in values.items())]
+        if len(found) == 1:
+            return found[0]
+        for name, value in values.items():
+            axis = self.axis(name)
+            if not any(same(value, v) for v in axis.values):
+                raise UsageError(
+                    f"no cell has {name}={show(value)}",
+                    expected=f"one of {', '.join(map(show, axis.values))}",
+                )
+        missing = [axis.name for axis in self.axes if axis.name not in values and len(axis.values) > 1]
+        raise UsageError("this names more than one cell", hint=f"say also {', '.join(missing)}")
+
+
+def same(a: Value, b: Value) -> bool:
+    """Whether two axis values are the same number (1e-3 typed in any way) or the same text."""
+    if isinstance(a, str) or isinstance(b, str):
+        return a == b
+    return math.isclose(a, b, rel_tol=1e-9)
+
+
+def show(value: Value) -> str:
+    """A value as a reader writes it: 16, 0.01, 1e-05, gru."""
+    if isinstance(value, float):
+        short = f"{value:g}"
+        return short if float(short) == value else repr(value)
+    return str(value)
+
+
+def content_key(content: Mapping[str, Any]) -> str:
+    """A hash of plain data that does not depend on the order in which it was written."""
+    text = json.dumps(content, sort_keys=True, separators=(",", ":"))
+    return hashlib.sha256(text.encode()).hexdigest()[:32]
+
+
+def parse_values(name: str, text: str) -> tuple[Value, ...]:
+    """The values of ``--set NAME=TEXT``: a list ``V1,V2`` or a log range ``low:high:count``.
+
+    >>> parse_values("learning_rate", "1e-3:1:4")
+    (0.001, 0.01, 0.1, 1.0)
+    >>> parse_values("hidden_size", "16,32")
+    (16, 32)
+    """
+    if text.count(":") == 2:
+        return _log_range(name, text)
+    values = [parse_value(part.strip()) for part in text.split(",") if part.strip()]
+    if not values:
+        raise UsageError("an axis needs at least one value", where=f"axis {name}", found=repr(text))
+    return tuple(values)
+
+
+def parse_value(text: str) -> Value:
+    """A whole number, a number, true or false, else the text itself."""
+    if text.lower() in ("true", "false"):
+        return text.lower() == "true"
+    for kind in (int, float):
+        try:
+            return kind(text)
+        except ValueError:
+            continue
+    return text
+
+
+def _log_range(name: str, text: str) -> tuple[Value, ...]:
+    where, expected = f"axis {name}", "low:high:count with 0 < low < high and a count from 2"
+    try:
+        low_text, high_text, count_text = text.split(":")
+        low, high, count = float(low_text), float(high_text), int(count_text)
+    except ValueError:
+        raise UsageError("not a range", where=where, expected=expected, found=repr(text)) from None
+    if not (0 < low < high < math.inf and 2 <= count <= 10_000):
+        raise UsageError("not a range", where=where, expected=expected, found=repr(text))
+    values = [float(f"{v:.6g}") for v in np.geomspace(low, high, count)]
+    whole = all(part.lstrip("+").isdigit() for part in (low_text, high_text))
+    if whole:
+        return tuple(dict.fromkeys(round(v) for v in values))
+    return tuple(values)
