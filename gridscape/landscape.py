@@ -1,0 +1,367 @@
+"""The results of a study as a labelled N-d array: stored trials become an ``xarray.Dataset``."""
+
+import html
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import xarray as xr
+
+from gridscape.base import Status, TrialResult
+from gridscape.errors import GridscapeError, UnknownNameError, UsageError
+from gridscape.grid import Axis, Grid, Trial, show
+
+UNITS = {
+    "seconds": "s",
+    "flops": "FLOP",
+    "n_parameters": "parameters",
+    "memory_bytes": "B",
+    "updates": "updates",
+    "first_bad_update": "updates",
+    "update": "updates",
+    "evaluated_at": "updates",
+}
+FACTS = ("seconds", "flops", "n_parameters", "memory_bytes", "updates", "first_bad_update")
+FORMATS = ("csv", "parquet", "netcdf")
+# What every classification task has: the variables of a study of which nothing has ended yet.
+METRICS = ("test_accuracy", "test_loss", "train_accuracy", "train_loss", "top_answer_share")
+CURVES = ("train_loss", "train_accuracy", "test_loss", "test_accuracy")
+
+
+@dataclass(frozen=True, repr=False)
+class Landscape:
+    """What became of every cell and replicate of a grid.
+
+    data: one dimension per axis, in the study's order, then ``replicate``. Variables over them:
+        every final metric by its name (test_accuracy, test_loss, train_accuracy, train_loss,
+        top_answer_share), ``seconds``, ``flops``, ``n_parameters``, ``memory_bytes``, ``updates``,
+        ``first_bad_update``; all float64 and NaN where there is none; ``status`` (text, "missing"
+        where not trained yet), ``collapsed`` (finished, and every test example got one and the
+        same answer) and ``key`` (text). ``curve_train_*`` have the further dimension ``update``,
+        ``curve_test_*`` ``evaluated_at``, both in updates done.
+    study: the plain data of the study: "name", "title", "task", "axes", ...
+    """
+
+    data: xr.Dataset
+    study: Mapping[str, Any] = field(default_factory=dict)
+
+    @classmethod
+    def read(cls, directory: str | Path) -> "Landscape":
+        """The landscape of a results folder, finished or still running.
+
+        Raises StoreError where the folder cannot be used.
+        """
+        from gridscape.store import Store
+
+        with Store.read(directory) as store:
+            return cls.of(store.study, store.results())
+
+    @classmethod
+    def of(
+        cls, study: Mapping[str, Any], results: Iterable[tuple[Trial, TrialResult]]
+    ) -> "Landscape":
+        """The landscape of a study (its plain data: "axes", "replicates", ...) and its results.
+
+        Trials outside the study's axes or replicates, left over from a larger grid, do not enter.
+        """
+        axes = tuple(Axis(name, tuple(values)) for name, values in study["axes"].items())
+        places = _Places(axes, int(study["replicates"]))
+        inside = [(places.of(trial), trial, result) for trial, result in results]
+        found = [(at, trial, result) for at, trial, result in inside if at is not None]
+        variables = {**_finals(places, found), **_curves(places, found)}
+        data = xr.Dataset(variables, coords=_coordinates(places, found))
+        data.attrs = {name: str(study.get(name) or "") for name in ("name", "title", "task")}
+        for name, variable in data.variables.items():
+            if unit := unit_of(str(name)):
+                variable.attrs["units"] = unit
+        return cls(data, study)
+
+    @cached_property
+    def axes(self) -> tuple[Axis, ...]:
+        """The axes with their values, in the study's order."""
+        names = [str(name) for name in self.data["status"].dims if name != "replicate"]
+        return tuple(Axis(name, tuple(self.data[name].values.tolist())) for name in names)
+
+    @cached_property
+    def grid(self) -> Grid:
+        """All cells that the axes span."""
+        return Grid(self.axes)
+
+    @property
+    def metrics(self) -> tuple[str, ...]:
+        """The names of the final metrics."""
+        over = {axis.name for axis in self.axes} | {"replicate"}
+        return tuple(
+            str(name)
+            for name, variable in self.data.data_vars.items()
+            if set(variable.dims) == over and variable.dtype.kind == "f" and name not in FACTS
+        )
+
+    def axis(self, name: str) -> Axis:
+        """The axis of this name; raises UnknownNameError."""
+        return self.grid.axis(name)
+
+    def values(self, metric: str = "test_accuracy") -> xr.DataArray:
+        """A final metric (or fact) of the finished trials, NaN elsewhere: (*axes, replicate).
+
+        Raises UnknownNameError for a name that the landscape does not have.
+        """
+        if metric not in (*self.metrics, *FACTS):
+            raise UnknownNameError("metric", metric, (*self.metrics, *FACTS))
+        ordered = self.data[metric].transpose(*self.data["status"].dims)
+        finished: xr.DataArray = ordered.where(self.data["status"] == Status.FINISHED.value)
+        return finished
+
+    def candidates(self) -> xr.DataArray:
+        """Which cells may be called best: (*axes), bool; the rule is ``is_candidate``."""
+        finished = (self.data["status"] == Status.FINISHED.value).sum("replicate")
+        ended = (self.data["status"] != Status.MISSING.value).sum("replicate")
+        candidates: xr.DataArray = is_candidate(finished, ended)
+        return candidates
+
+    def best(
+        self, axis: str, per: str | Sequence[str] | None = None, metric: str = "test_accuracy"
+    ) -> xr.Dataset:
+        """The best value of ``axis`` for each value of ``per`` (default: all other axes).
+
+        Best by the mean over finished replicates; axes that are neither are optimized over too.
+        Returns a Dataset over ``per`` with the variables ``axis`` and ``metric``; NaN (or "") where
+        no cell is a candidate. Intervals on the best value: ``analysis.best_per``.
+        """
+        self.axis(axis)
+        rows = row_axes(self, axis, per)
+        sign = 1 if higher_is_better(metric) else -1
+        score = (sign * self.values(metric).mean("replicate")).where(self.candidates())
+        rest = [a.name for a in self.axes if a.name not in (axis, *rows)]
+        score = score.max(rest).fillna(-np.inf)
+        found = (score > -np.inf).any(axis)
+        value = self.data[axis].isel({axis: score.argmax(axis)}, drop=True).drop_vars(axis)
+        empty = "" if value.dtype.kind in "UO" else np.nan
+        best = (sign * score.max(axis)).where(found)
+        return xr.Dataset({axis: value.where(found, empty), metric: best})
+
+    def export(self, path: str | Path, format: str = "csv") -> Path:
+        """Writes the landscape and returns the path; an existing file is replaced as a whole.
+
+        "csv" and "parquet": one row per trial with its axes, replicate, status, key, metrics and
+        costs (no curves). "netcdf": everything; ``xarray.open_dataset`` reads it back.
+        Raises UsageError for another format, GridscapeError where the file cannot be written or
+        (parquet) the extra is not installed.
+        """
+        writers: dict[str, Callable[[Path], object]] = {
+            "csv": lambda part: self.table().to_csv(part, index=False),
+            "parquet": lambda part: self.table().to_parquet(part, index=False, engine="pyarrow"),
+            "netcdf": lambda part: self.data.to_netcdf(part, engine="h5netcdf"),
+        }
+        if format not in writers:
+            raise UnknownNameError("format", format, FORMATS)
+        path = Path(path)
+        part = path.with_name(path.name + ".part")
+        try:
+            writers[format](part)
+            part.replace(path)
+        except ImportError as error:
+            hint = 'pip install "gridscape[parquet]"' if format == "parquet" else None
+            raise GridscapeError(
+                f"a package for {format} is missing", found=str(error), hint=hint
+            ) from error
+        except OSError as error:
+            raise GridscapeError(
+                "cannot write this file", where=path, found=error.strerror or str(error)
+            ) from error
+        finally:
+            part.unlink(missing_ok=True)
+        return path
+
+    def table(self) -> Any:
+        """A pandas DataFrame with one row per trial: axes, replicate, status, key, all numbers."""
+        per_trial = self.data.drop_dims(
+            [d for d in ("update", "evaluated_at") if d in self.data.dims]
+        )
+        names = ["status", "collapsed", "key", *self.metrics, *FACTS]
+        return per_trial[names].to_dataframe(dim_order=list(self.data["status"].dims)).reset_index()
+
+    def __repr__(self) -> str:
+        shape = " x ".join(f"{axis.name} {len(axis.values)}" for axis in self.axes)
+        counts = ", ".join(f"{n} {status}" for status, n in self.counts().items() if n)
+        title = self.data.attrs.get("name") or "landscape"
+        return f"<Landscape {title}: {shape} x {self.data.sizes['replicate']} replicates; {counts}>"
+
+    def counts(self) -> dict[str, int]:
+        """How many trials have each status."""
+        status = self.data["status"].values
+        return {str(s): int((status == s.value).sum()) for s in Status}
+
+    def _repr_html_(self) -> str:
+        metric = "test_accuracy" if "test_accuracy" in self.metrics else self.metrics[0]
+        return _html_table(self, metric)
+
+
+def is_candidate(n_finished: Any, n_ended: Any) -> Any:
+    """Whether a cell may be called best: more than half of its ended replicates finished."""
+    return 2 * n_finished > n_ended
+
+
+def higher_is_better(metric: str) -> bool:
+    """Accuracies and shares rise, losses, errors and costs fall."""
+    return not metric.endswith(("loss", "error")) and metric not in FACTS
+
+
+def unit_of(name: str) -> str | None:
+    """The unit of a variable: accuracies and shares are fractions in [0, 1]."""
+    if name.endswith(("accuracy", "share", "error")):
+        return "fraction"
+    if name.endswith("loss"):
+        return "loss per example"
+    return UNITS.get(name)
+
+
+def row_axes(land: Landscape, axis: str, per: str | Sequence[str] | None) -> tuple[str, ...]:
+    """The axes that name a row: ``per``, by default all but ``axis``."""
+    if per is None:
+        return tuple(a.name for a in land.axes if a.name != axis)
+    names = (per,) if isinstance(per, str) else tuple(per)
+    for name in names:
+        land.axis(name)
+    if axis in names:
+        raise UsageError("an axis cannot be compared per itself", where=f"axis {axis}")
+    return names
+
+
+class _Places:
+    """Where in the arrays a trial goes."""
+
+    def __init__(self, axes: tuple[Axis, ...], replicates: int) -> None:
+        self.axes, self.replicates = axes, replicates
+        self.dims = (*(axis.name for axis in axes), "replicate")
+        self.shape = (*(len(axis.values) for axis in axes), replicates)
+        self._index = [{value: i for i, value in enumerate(axis.values)} for axis in axes]
+
+    def of(self, trial: Trial) -> tuple[int, ...] | None:
+        """The index of a trial, None where it lies outside the grid."""
+        steps = zip(self.axes, self._index, strict=True)
+        try:
+            at = tuple(index[trial.cell[axis.name]] for axis, index in steps)
+        except KeyError:
+            return None
+        return (*at, trial.replicate) if 0 <= trial.replicate < self.replicates else None
+
+    def empty(self, fill: Any, dtype: Any = float, extra: tuple[int, ...] = ()) -> np.ndarray:
+        return np.full((*self.shape, *extra), fill, dtype)
+
+
+_Found = list[tuple[tuple[int, ...], Trial, TrialResult]]
+
+
+def _finals(places: _Places, found: _Found) -> dict[str, Any]:
+    """Every variable with one value per trial."""
+    metrics = dict.fromkeys(name for _, _, result in found for name in result.metrics) or METRICS
+    numbers = {name: places.empty(np.nan) for name in (*metrics, *FACTS)}
+    status = places.empty(Status.MISSING.value, object)
+    key = places.empty("", object)
+    for at, trial, result in found:
+        status[at], key[at] = result.status.value, trial.key
+        for name, value in result.metrics.items():
+            numbers[name][at] = value
+        for name in FACTS:
+            value = getattr(result, name)
+            numbers[name][at] = np.nan if value is None else value
+    share = numbers.get("top_answer_share", places.empty(np.nan))
+    texts = {"status": status.astype(str), "key": key.astype(str)}
+    collapsed = (texts["status"] == Status.FINISHED.value) & (share == 1.0)
+    arrays: dict[str, np.ndarray] = {**numbers, **texts, "collapsed": collapsed}
+    return {name: (places.dims, array) for name, array in arrays.items()}
+
+
+_STORED = {"update": "recorded_at", "evaluated_at": "evaluated_at"}
+
+
+def _clock(curve: str) -> str:
+    """The coordinate along which a curve runs."""
+    return "update" if curve.startswith("train_") else "evaluated_at"
+
+
+def _points(found: _Found, clock: str) -> np.ndarray:
+    """All the updates at which some trial has a point, ascending."""
+    name = _STORED[clock]
+    stored = [result.curves[name] for _, _, result in found if name in result.curves]
+    return np.unique(np.concatenate([np.empty(0), *stored])).astype(np.int64)
+
+
+def _curves(places: _Places, found: _Found) -> dict[str, Any]:
+    """Every variable with one value per trial and update: trials may have different points."""
+    stored = dict.fromkeys(name for _, _, result in found for name in result.curves)
+    names = [name for name in stored if name not in _STORED.values()] or CURVES
+    variables = {}
+    for name in names:
+        points = _points(found, _clock(name))
+        array = places.empty(np.nan, extra=(len(points),))
+        for at, _, result in found:
+            if name in result.curves:
+                own = np.searchsorted(points, result.curves[_STORED[_clock(name)]])
+                array[at][own] = result.curves[name]
+        variables[f"curve_{name}"] = ((*places.dims, _clock(name)), array)
+    return variables
+
+
+def _coordinates(places: _Places, found: _Found) -> dict[str, Any]:
+    coordinates: dict[str, Any] = {axis.name: _coordinate(axis) for axis in places.axes}
+    coordinates["replicate"] = np.arange(places.replicates)
+    return coordinates | {clock: _points(found, clock) for clock in _STORED}
+
+
+def _coordinate(axis: Axis) -> np.ndarray:
+    """The values of an axis as one array; text and numbers together become text."""
+    kinds = {isinstance(value, str) for value in axis.values}
+    return np.array([show(v) for v in axis.values] if len(kinds) > 1 else list(axis.values))
+
+
+def _html_table(land: Landscape, metric: str) -> str:
+    """Means over replicates by the first two axes, the best over any further ones.
+
+    Colors are a tint over whatever background the page has, and the text keeps the page's color:
+    readable in dark and light.
+    """
+    sign = 1 if higher_is_better(metric) else -1
+    rows, *others = land.axes
+    rest = [axis.name for axis in others[1:]]
+    shape = (len(rows.values), -1)
+    mean = (sign * land.values(metric).mean("replicate")).where(land.candidates())
+    score = mean.max(rest).values.reshape(shape)
+    ended = (land.data["status"] != Status.MISSING.value).any([*rest, "replicate"])
+    cells = zip(rows.values, score, ended.values.reshape(shape), strict=True)
+    low, high = _finite_range(score)
+    body = "".join(
+        f"<tr><th>{html.escape(show(value))}</th>"
+        + "".join(
+            _html_cell(sign * number, (number - low) / (high - low), done)
+            for number, done in zip(numbers, dones, strict=True)
+        )
+        + "</tr>"
+        for value, numbers, dones in cells
+    )
+    heads = [show(value) for value in others[0].values] if others else [metric]
+    corner = " \\ ".join(axis.name for axis in land.axes[:2])
+    head = "".join(f"<th>{html.escape(text)}</th>" for text in (corner, *heads))
+    over = f", best over {', '.join(rest)}" if rest else ""
+    caption = html.escape(f"{land!r} {metric}, mean over replicates{over}")
+    return f"<table><caption>{caption}</caption><tr>{head}</tr>{body}</table>"
+
+
+def _finite_range(numbers: np.ndarray) -> tuple[float, float]:
+    """The smallest and largest finite number, apart from each other so that one can divide."""
+    finite = numbers[np.isfinite(numbers)]
+    if not len(finite) or finite.min() == finite.max():
+        return 0.0, 1.0
+    return float(finite.min()), float(finite.max())
+
+
+def _html_cell(number: float, strength: float, ended: bool) -> str:
+    """A cell without a result says so: dots while it is not trained, else that training failed."""
+    if not np.isfinite(number):
+        return f'<td style="opacity:.6">{"failed" if ended else "..."}</td>'
+    alpha = 0.05 + 0.5 * min(max(strength, 0.0), 1.0)
+    return f'<td style="background:rgba(46,134,222,{alpha:.2f})">{number:.4f}</td>'
