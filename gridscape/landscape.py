@@ -138,10 +138,12 @@ class Landscape:
         rest = [a.name for a in self.axes if a.name not in (axis, *rows)]
         score = score.max(rest).fillna(-np.inf)
         found = (score > -np.inf).any(axis)
-        value = self.data[axis].isel({axis: score.argmax(axis)}, drop=True).drop_vars(axis)
-        empty = "" if value.dtype.kind in "UO" else np.nan
+        place = score.argmax(axis)
+        value = place.copy(data=self.data[axis].values[place.values])
+        if not found.all():
+            value = value.where(found, "" if value.dtype.kind == "U" else np.nan)
         best = (sign * score.max(axis)).where(found)
-        return xr.Dataset({axis: value.where(found, empty), metric: best})
+        return xr.Dataset({axis: value, metric: best})
 
     def export(self, path: str | Path, format: str = "csv") -> Path:
         """Writes the landscape and returns the path; an existing file is replaced as a whole.
