@@ -1,0 +1,387 @@
+"""Where data sets are looked for, and how they are fetched: always by their pinned SHA-256.
+
+A data set is looked for in ``data_dir``, then in $GRIDSCAPE_DATA, then in the user's cache; in
+each in the folder itself and in its sub-folder of the data set's name. What is found is used as it
+is or refused, never replaced. What is missing is fetched into the cache, where the data set has
+mirrors. Nothing here imports JAX.
+"""
+
+import hashlib
+import os
+import sys
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, NamedTuple
+
+import pooch
+
+from gridscape.errors import DataCorruptError, DataError, DataMissingError, UnknownNameError
+
+if TYPE_CHECKING:
+    from rich.progress import Progress
+
+ANSWER_SECONDS = 5  # how long all mirrors together have to answer at all
+STALL_SECONDS = 10  # how long a mirror that answered may stay silent
+CHUNK_BYTES = 1 << 16
+
+
+class DataFile(NamedTuple):
+    """A file of a data set, as published."""
+
+    name: str
+    sha256: str
+    size_bytes: int
+
+
+@dataclass(frozen=True)
+class DataSet:
+    """A data set: its files, the addresses that serve them, and whose it is.
+
+    No files: the data set comes with a package. No mirrors: only the user can put it in place.
+    """
+
+    name: str
+    files: tuple[DataFile, ...]
+    mirrors: tuple[str, ...]
+    note: str
+
+
+@dataclass(frozen=True)
+class DataSetStatus:
+    """What is known of a data set on this machine.
+
+    files: the names of its files; none when it is embedded.
+    found_at: the folder that has all of them, or None.
+    size_bytes: of all its files, as published.
+    checksum_ok: True when verified, False when a size is already wrong, None when not checked.
+    embedded: whether it comes with a package, so that nothing needs to be fetched.
+    note: its source and licence.
+    """
+
+    name: str
+    files: tuple[str, ...]
+    found_at: Path | None
+    size_bytes: int
+    checksum_ok: bool | None
+    embedded: bool
+    note: str
+
+
+DATA_SETS = {
+    data_set.name: data_set
+    for data_set in (
+        DataSet(
+            name="digits",
+            files=(),
+            mirrors=(),
+            note="Optical Recognition of Handwritten Digits (Alpaydin and Kaynak, 1998), "
+            "CC BY 4.0; comes with scikit-learn",
+        ),
+        DataSet(
+            name="mnist",
+            files=(
+                DataFile(
+                    "train-images-idx3-ubyte.gz",
+                    "440fcabf73cc546fa21475e81ea370265605f56be210a4024d2ca8f203523609",
+                    9_912_422,
+                ),
+                DataFile(
+                    "train-labels-idx1-ubyte.gz",
+                    "3552534a0a558bbed6aed32b30c495cca23d567ec52cac8be1a0730e8010255c",
+                    28_881,
+                ),
+                DataFile(
+                    "t10k-images-idx3-ubyte.gz",
+                    "8d422c7b0a1c1c79245a5bcf07fe86e33eeafee792b84584aec276f5a2dbc4e6",
+                    1_648_877,
+                ),
+                DataFile(
+                    "t10k-labels-idx1-ubyte.gz",
+                    "f7ae60f92e00ec6debd23a6088c31dbd2371eca3ffa0defaefb259924204aec6",
+                    4_542,
+                ),
+            ),
+            mirrors=(
+                "https://storage.googleapis.com/cvdf-datasets/mnist/",
+                "https://ossci-datasets.s3.amazonaws.com/mnist/",
+            ),
+            note="MNIST (LeCun, Cortes, Burges), CC BY-SA 3.0",
+        ),
+        DataSet(
+            name="cifar10-gray28",
+            files=(
+                DataFile(
+                    "cifar10-gray28.zip",
+                    "3f76eb3a6cb59d558b6d03fe107557394637a2d084e73fa22ae5391552441d5e",
+                    9_076_652,
+                ),
+            ),
+            mirrors=(),
+            note="the first 1,000 + 100 images of each class of CIFAR-10 (Krizhevsky, 2009), "
+            "28 x 28, gray; no mirror",
+        ),
+    )
+}
+
+
+def search_folders(data_dir: str | Path | None = None) -> list[Path]:
+    """The folders in which data sets are looked for, the first one first."""
+    given = (data_dir, os.environ.get("GRIDSCAPE_DATA"), cache_folder())
+    return list(dict.fromkeys(Path(folder).expanduser() for folder in given if folder))
+
+
+def cache_folder() -> Path:
+    """The user's cache of data sets."""
+    return Path(pooch.os_cache("gridscape"))
+
+
+def status(data_dir: str | Path | None = None) -> list[DataSetStatus]:
+    """What is known of every data set, without reading or fetching any.
+
+    >>> [data_set.name for data_set in status()]
+    ['digits', 'mnist', 'cifar10-gray28']
+    """
+    return [_status(data_set, data_dir) for data_set in DATA_SETS.values()]
+
+
+def check(name: str, data_dir: str | Path | None = None) -> DataSetStatus:
+    """The status of a data set after verifying every checksum.
+
+    Raises UnknownNameError; DataMissingError where it is not on this machine; DataCorruptError
+    where a file is truncated or altered.
+    """
+    data_set = _data_set(name)
+    folder = _find(data_set, data_dir)
+    if folder is None:
+        raise _missing(data_set, data_dir)
+    for file in data_set.files:
+        _read(data_set, folder / file.name, file)
+    return _status(data_set, data_dir, checksum_ok=True)
+
+
+def fetch(name: str, data_dir: str | Path | None = None) -> DataSetStatus:
+    """Fetches what is missing of a data set into ``data_dir``, else the user's cache; checks all.
+
+    Raises what ``check`` raises, and DataError where the folder cannot be written.
+    """
+    data_set = _data_set(name)
+    if _find(data_set, data_dir) is None:
+        place = Path(data_dir).expanduser() if data_dir else cache_folder()
+        _fetch_into(place, data_set, data_dir)
+    return check(name, data_dir)
+
+
+def load(name: str, data_dir: str | Path | None = None) -> dict[str, bytes]:
+    """The verified contents of a data set's files, by name; fetched into the cache when missing.
+
+    Raises what ``fetch`` raises.
+    """
+    data_set = _data_set(name)
+    folder = _find(data_set, data_dir) or _fetch_into(cache_folder(), data_set, data_dir)
+    return {file.name: _read(data_set, folder / file.name, file) for file in data_set.files}
+
+
+def _data_set(name: str) -> DataSet:
+    if name not in DATA_SETS:
+        raise UnknownNameError("data set", name, DATA_SETS)
+    return DATA_SETS[name]
+
+
+def _status(
+    data_set: DataSet, data_dir: str | Path | None, checksum_ok: bool | None = None
+) -> DataSetStatus:
+    folder = _find(data_set, data_dir) if data_set.files else None
+    if folder and any((folder / f.name).stat().st_size != f.size_bytes for f in data_set.files):
+        checksum_ok = False
+    return DataSetStatus(
+        name=data_set.name,
+        files=tuple(file.name for file in data_set.files),
+        found_at=folder,
+        size_bytes=sum(file.size_bytes for file in data_set.files),
+        checksum_ok=checksum_ok,
+        embedded=not data_set.files,
+        note=data_set.note,
+    )
+
+
+def _find(data_set: DataSet, data_dir: str | Path | None) -> Path | None:
+    """The first folder that has all files of the data set."""
+    for place in search_folders(data_dir):
+        for folder in (place, place / data_set.name):
+            if not _absent(data_set, folder):
+                return folder
+    return None
+
+
+def _absent(data_set: DataSet, folder: Path) -> list[DataFile]:
+    # os.path.isfile is False, not an error, where a folder may not be entered.
+    return [file for file in data_set.files if not os.path.isfile(folder / file.name)]
+
+
+def _read(data_set: DataSet, path: Path, file: DataFile) -> bytes:
+    try:
+        content = path.read_bytes()
+    except OSError as error:
+        raise DataError("cannot be read", where=path, found=error.strerror) from error
+    found = hashlib.sha256(content).hexdigest()
+    if found != file.sha256:
+        again = (
+            f"run `gridscape data fetch {data_set.name}`" if data_set.mirrors else "copy it anew"
+        )
+        raise DataCorruptError(
+            "the file is truncated or altered",
+            where=path,
+            expected=f"SHA-256 {file.sha256} and {file.size_bytes} bytes",
+            found=f"{found} and {len(content)} bytes",
+            hint=f"delete it and {again}",
+        )
+    return content
+
+
+def _missing(
+    data_set: DataSet, data_dir: str | Path | None, failures: tuple[str, ...] = ()
+) -> DataMissingError:
+    """What is missing, where it was looked for, why no mirror helped, and what to do."""
+    folders = search_folders(data_dir)
+    place = folders[0] / data_set.name
+    untried = data_set.mirrors and not failures
+    fetch_it = f"run `gridscape data fetch {data_set.name}`, " if untried else ""
+    return DataMissingError(
+        "the data set is not on this machine"
+        + (f" and could not be fetched: {'; '.join(failures)}" if failures else ""),
+        where=data_set.name,
+        expected=f"{', '.join(file.name for file in data_set.files)} together in one of "
+        f"{', '.join(map(str, folders))} or its sub-folder {data_set.name}",
+        found=_found_in_part(data_set, folders),
+        hint=f"{fetch_it}put the files into {place}, or use the embedded task that needs none: "
+        "--task digits",
+    )
+
+
+def _found_in_part(data_set: DataSet, folders: list[Path]) -> str | None:
+    for place in folders:
+        for folder in (place, place / data_set.name):
+            absent = [file.name for file in _absent(data_set, folder)]
+            if 0 < len(absent) < len(data_set.files):
+                return f"{folder} without {', '.join(absent)}"
+    return None
+
+
+def _fetch_into(place: Path, data_set: DataSet, data_dir: str | Path | None) -> Path:
+    """Fetches the files that the place lacks, from the first mirror that serves them."""
+    folder = place / data_set.name
+    failures = _silent_mirrors(data_set)
+    for mirror in data_set.mirrors:
+        if mirror in failures:
+            continue
+        try:
+            for file in _absent(data_set, folder):
+                _retrieve(mirror + file.name, file, folder)
+            return folder
+        except _MirrorFailedError as failure:
+            failures[mirror] = str(failure)
+    raise _missing(data_set, data_dir, tuple(f"{m} {why}" for m, why in failures.items()))
+
+
+class _MirrorFailedError(Exception):
+    """What a mirror did wrong."""
+
+
+def _retrieve(url: str, file: DataFile, folder: Path) -> None:
+    """One file by pooch: to a temporary name, verified, then renamed."""
+    from requests import RequestException  # pooch's; slow to import and rarely needed
+
+    pooch.get_logger().setLevel("WARNING")  # the bar alone tells the progress
+    try:
+        with _progress_bar(file.name) as bar:
+            pooch.retrieve(
+                url,
+                known_hash=f"sha256:{file.sha256}",
+                fname=file.name,
+                path=folder,
+                downloader=pooch.HTTPDownloader(
+                    progressbar=bar, chunk_size=CHUNK_BYTES, timeout=(ANSWER_SECONDS, STALL_SECONDS)
+                ),
+            )
+    except RequestException as error:
+        raise _MirrorFailedError(f"failed ({type(error).__name__} at {file.name})") from error
+    except ValueError as error:
+        mismatch = str(error).split(". ")[0]
+        raise _MirrorFailedError(f"sent another {file.name} ({mismatch})") from error
+    except OSError as error:
+        raise DataError(
+            "cannot be written",
+            where=folder,
+            found=error.strerror or str(error),
+            hint="make room or choose another folder with --data-dir or GRIDSCAPE_DATA",
+        ) from error
+
+
+def _silent_mirrors(data_set: DataSet) -> dict[str, str]:
+    """The mirrors that do not serve the first file, and why.
+
+    All are asked at once, in threads that are left behind: looking up a server's name has no time
+    limit of its own, and a machine without network must learn so within seconds.
+    """
+    failures = dict.fromkeys(data_set.mirrors, "did not answer")
+
+    def ask(mirror: str) -> None:
+        head = pooch.HTTPDownloader(timeout=ANSWER_SECONDS)
+        try:
+            served = head(mirror + data_set.files[0].name, None, None, check_only=True)
+        except OSError:  # which requests' errors are
+            return
+        if served:
+            del failures[mirror]
+        else:
+            failures[mirror] = "does not serve it"
+
+    threads = [threading.Thread(target=ask, args=(m,), daemon=True) for m in data_set.mirrors]
+    deadline = time.monotonic() + ANSWER_SECONDS
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join(max(0.0, deadline - time.monotonic()))
+    return dict(failures)
+
+
+@contextmanager
+def _progress_bar(label: str) -> Iterator["_Bar | bool"]:
+    """A bar on standard error when that is a terminal, else False."""
+    if not sys.stderr.isatty():
+        yield False
+        return
+    from rich.console import Console
+    from rich.progress import Progress
+
+    with Progress(console=Console(stderr=True), transient=True) as progress:
+        yield _Bar(progress, label)
+
+
+class _Bar:
+    """What pooch asks of a progress bar, on a rich one."""
+
+    def __init__(self, progress: "Progress", label: str) -> None:
+        self._progress = progress
+        self._task = progress.add_task(label, total=None)
+
+    @property
+    def total(self) -> float | None:
+        return self._progress.tasks[self._task].total
+
+    @total.setter
+    def total(self, n_bytes: int) -> None:
+        self._progress.update(self._task, total=n_bytes or None)
+
+    def update(self, n_bytes: int) -> None:
+        self._progress.advance(self._task, n_bytes)
+
+    def reset(self) -> None:
+        self._progress.reset(self._task)
+
+    def close(self) -> None:
+        self._progress.refresh()
