@@ -1,0 +1,102 @@
+"""Files of named arrays that are whole or not there: renamed into place, checked when read.
+
+A blob is a safetensors file whose metadata holds a text (JSON) and a checksum over the text and
+every array, so that a file says by itself whether it is what was written.
+"""
+
+import hashlib
+import os
+from collections.abc import Mapping
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+from safetensors import SafetensorError, safe_open
+from safetensors.numpy import save
+
+from gridscape.errors import StoreError
+
+
+class DamagedError(StoreError):
+    """A file is missing, torn or altered. Callers of the store see a StoreError."""
+
+
+class Blob(NamedTuple):
+    """What one file holds."""
+
+    text: str
+    arrays: dict[str, np.ndarray]
+    checksum: str
+
+
+def write_blob(path: Path, text: str, arrays: Mapping[str, np.ndarray]) -> str:
+    """Write text and arrays to ``path``, all or nothing; returns the checksum.
+
+    Raises OSError when the file system refuses, StoreError for an array that has no place in a
+    file (of objects, of text).
+    """
+    # safetensors reads the memory as it lies, so it must lie in C order. (ascontiguousarray would
+    # turn a number into an array of one.)
+    dense = {name: np.asarray(array, order="C") for name, array in arrays.items()}
+    checksum = _checksum(text, dense)
+    try:
+        data = save(dense, metadata={"text": text, "checksum": checksum})
+    except SafetensorError as error:
+        raise StoreError(f"an array cannot be stored: {error}", where=path) from error
+    write_whole(path, data)
+    return checksum
+
+
+def read_blob(path: Path) -> Blob:
+    """The text and arrays of ``path``; raises DamagedError unless they are what was written."""
+    try:
+        with safe_open(path, framework="numpy") as file:
+            metadata = file.metadata() or {}
+            arrays = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
+    except FileNotFoundError as error:
+        raise DamagedError("is missing", where=path) from error
+    except SafetensorError as error:
+        raise DamagedError(f"is torn or altered: {error}", where=path) from error
+    text, checksum = metadata.get("text", ""), metadata.get("checksum", "")
+    if checksum != _checksum(text, arrays):
+        raise DamagedError("is altered: its checksum does not fit", where=path)
+    return Blob(text, arrays, checksum)
+
+
+def write_whole(path: Path, data: bytes) -> None:
+    """Write a file so that a crash at any moment leaves the old one or the new one."""
+    temporary = temporary_of(path)
+    try:
+        temporary.write_bytes(data)
+        publish(temporary, path)
+    except OSError:
+        temporary.unlink(missing_ok=True)  # a full disk needs the room
+        raise
+
+
+def publish(temporary: Path, path: Path) -> None:
+    """Give a finished file its name: the content is on the disk before, the name after."""
+    _sync(temporary)
+    os.replace(temporary, path)
+    _sync(path.parent)
+
+
+def temporary_of(path: Path) -> Path:
+    """Where a file is written before it gets its name; one writer, so one name is enough."""
+    return path.with_name(path.name + ".tmp")
+
+
+def _sync(path: Path) -> None:
+    descriptor = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+def _checksum(text: str, arrays: Mapping[str, np.ndarray]) -> str:
+    digest = hashlib.sha256(text.encode())
+    for name, array in sorted(arrays.items()):
+        digest.update(f"{name} {array.dtype.name} {array.shape}".encode())
+        digest.update(array.reshape(-1).view(np.uint8).data)
+    return digest.hexdigest()

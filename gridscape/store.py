@@ -1,0 +1,488 @@
+"""The results folder: one writer, any number of readers, whole after a crash at any moment.
+
+    study.json                        the study: format, version of Gridscape, axes, replicates
+    ledger.sqlite                     one row per trial (WAL), and a copy of study.json
+    blobs/<key>.safetensors           the curves of a trial, and its parameters when they are kept
+    checkpoints/<name>.safetensors    cohorts in flight
+    .lock                             held by the writer, released by the kernel when it dies
+
+A trial is stored blob first, row last: a row never tells of a blob that is not whole, and a blob
+without a row is what a crash left behind. A trial that is stored again goes to a second name, so
+that the old blob stays until the new row is in.
+"""
+
+import errno
+import fcntl
+import json
+import os
+import re
+import shutil
+import socket
+import sqlite3
+import warnings
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import ExitStack, closing, contextmanager
+from dataclasses import fields
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Self, TypeVar
+
+import numpy as np
+
+from gridscape._blobs import DamagedError, read_blob, write_blob, write_whole
+from gridscape._ledger import Ledger, Row, build_ledger, damaged_ledger
+from gridscape._record import OTHER_FOLDER, merge_studies, parse_study, require_same, study_document
+from gridscape.base import Status, TrialResult
+from gridscape.errors import StoreError, StoreFullError, StoreLockedError
+from gridscape.grid import Cell, Trial
+
+_STUDY, _LEDGER, _BLOBS, _CHECKPOINTS = "study.json", "ledger.sqlite", "blobs", "checkpoints"
+_OWN_NAMES = {_BLOBS, _CHECKPOINTS, ".lock", "report.html", "figures"}
+_NAME = re.compile(r"\w[\w.,=+-]*")
+
+T = TypeVar("T")
+
+
+class StoreWarning(UserWarning):
+    """Something in a results folder was damaged and is repaired, left out or removed."""
+
+
+class Store:
+    """The results of one study in a folder; a context manager, used by one thread.
+
+    ``study`` is the study as stored (plain data): "name", "axes" (axis -> values), "replicates"
+    and whatever else determines or describes it.
+
+    >>> import tempfile
+    >>> study = {"name": "tiny", "axes": {"hidden_size": [16]}, "replicates": 1}
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     with Store.create(folder, study) as store:
+    ...         trial = Trial(Cell.of(hidden_size=16), replicate=0, key="a1")
+    ...         curves = {"train_loss": np.array([2.3, 0.4])}
+    ...         result = TrialResult(
+    ...             "a1", Status.FINISHED, 400, {"test_accuracy": 0.9}, curves, 1.5, 1242, 1e9, 9936
+    ...         )
+    ...         store.put(trial, result)
+    ...     with Store.read(folder) as store:
+    ...         store.statuses(), store.get("a1").metrics
+    ({'a1': <Status.FINISHED: 'finished'>}, {'test_accuracy': 0.9})
+    """
+
+    def __init__(
+        self,
+        directory: Path,
+        study: dict[str, Any],
+        ledger: Ledger,
+        *,
+        writable: bool,
+    ) -> None:
+        self.directory, self.study = directory, study
+        self._ledger, self._writable = ledger, writable
+        self._resources = ExitStack()
+        self._damaged: set[str] = set()  # keys whose blob was found altered when it was opened
+
+    @classmethod
+    def create(cls, directory: str | os.PathLike[str], study: Mapping[str, Any]) -> Self:
+        """Open a folder for writing: a new one, or one that holds results of the same study.
+
+        Values of axes and replicates that the folder lacks are added to its study; those that it
+        has stay. Raises StoreLockedError while another process writes, StoreFullError when there
+        is no room, and StoreError for a folder that is not writable, holds anything else, results
+        of another study or of a newer Gridscape, or is damaged beyond repair.
+        """
+        directory, asked = Path(directory), json.loads(_to_json(study))
+        with _store_errors(directory), ExitStack() as resources:
+            _refuse_foreign(directory)
+            directory.mkdir(parents=True, exist_ok=True)
+            resources.enter_context(_locked(directory))
+            stored = _stored_study(directory)
+            merged = asked if stored is None else merge_studies(stored, asked, directory)
+            _prepare(directory)
+            ledger = resources.enter_context(closing(Ledger.write(directory / _LEDGER)))
+            store = cls(directory, merged, ledger, writable=True)
+            store._write_study()
+            store._look_through()
+            store._resources = resources.pop_all()
+            return store
+
+    @classmethod
+    def read(cls, directory: str | os.PathLike[str]) -> Self:
+        """Open a folder for reading, also while another process writes it.
+
+        Raises StoreError for a folder that holds no results, or of a newer Gridscape, or is
+        damaged beyond repair.
+        """
+        directory = Path(directory)
+        with _store_errors(directory), ExitStack() as resources:
+            study, path = _stored_study(directory), directory / _LEDGER
+            if study is None:
+                hint = "run a study first, or name its folder"
+                raise StoreError("holds no results", where=directory, hint=hint)
+            if not path.exists():
+                hint = "run the study again: the ledger is rebuilt from the blobs"
+                raise StoreError("is missing", where=path, hint=hint)
+            ledger = resources.enter_context(closing(Ledger.read(path)))
+            store = cls(directory, study, ledger, writable=False)
+            store._resources = resources.pop_all()
+            return store
+
+    def statuses(self) -> dict[str, Status]:
+        """The status of every stored trial by key; a trial whose blob is damaged is left out."""
+        return {key: status for key, status in self._each(self._status) if key not in self._damaged}
+
+    def put(self, trial: Trial, result: TrialResult) -> None:
+        """Store a trial; when this returns, it survives a crash. The same key again replaces it.
+
+        Raises StoreFullError when there is no room: the folder then is as it was before.
+        """
+        if result.key != trial.key:
+            raise StoreError("the result is of another trial", expected=trial.key, found=result.key)
+        self._require_writer()
+        record = _to_json(_record(trial, result))
+        with _store_errors(self.directory):
+            old = self._ledger.row(trial.key)
+            path = self._file(_BLOBS, trial.key)
+            if old and old.blob == path.name:
+                path = self._file(_BLOBS, f"{trial.key}.2")
+            try:
+                checksum = write_blob(path, record, _arrays(result))
+                size_bytes = path.stat().st_size
+                self._ledger.enter(Row(trial.key, record, path.name, size_bytes, checksum))
+            except (OSError, sqlite3.Error):
+                path.unlink(missing_ok=True)  # a full disk needs the room
+                raise
+            self._damaged.discard(trial.key)
+            if old:
+                (path.parent / old.blob).unlink(missing_ok=True)
+
+    def get(self, key: str) -> TrialResult:
+        """The result of a trial, with curves and, when they were kept, parameters.
+
+        Raises StoreError when the folder has no such trial, or has it damaged.
+        """
+        with _store_errors(self.directory):
+            row = self._ledger.row(key)
+            if row is None:
+                raise StoreError("holds no such trial", where=self.directory, found=key)
+            return self._steady(row, self._trial)[1]
+
+    def results(self) -> Iterator[tuple[Trial, TrialResult]]:
+        """Every stored trial, one at a time; a damaged one is left out with a StoreWarning."""
+        return self._each(self._trial)
+
+    def save_checkpoint(
+        self, name: str, meta: Mapping[str, Any], arrays: Mapping[str, np.ndarray]
+    ) -> None:
+        """Store a cohort in flight (plain data and arrays), in place of what had this name."""
+        self._require_writer()
+        with _store_errors(self.directory):
+            write_blob(self._file(_CHECKPOINTS, name), _to_json(meta), arrays)
+
+    def checkpoints(self) -> Iterator[tuple[str, dict[str, Any], dict[str, np.ndarray]]]:
+        """Name, plain data and arrays of each; a damaged one is removed with a StoreWarning."""
+        for path in sorted((self.directory / _CHECKPOINTS).glob("*.safetensors")):
+            with _store_errors(self.directory):
+                try:
+                    blob = read_blob(path)
+                except DamagedError as error:
+                    _warn(f"{error}; its segments are trained again")
+                    if self._writable:
+                        path.unlink()
+                    continue
+            yield path.stem, json.loads(blob.text), blob.arrays
+
+    def drop_checkpoint(self, name: str) -> None:
+        """Remove a checkpoint, if there is one of this name."""
+        self._require_writer()
+        with _store_errors(self.directory):
+            self._file(_CHECKPOINTS, name).unlink(missing_ok=True)
+
+    def close(self) -> None:
+        """Release the ledger and the lock; again does nothing."""
+        self._resources.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self.close()
+
+    def _require_writer(self) -> None:
+        if not self._writable:
+            raise StoreError("is open for reading only", where=self.directory)
+
+    def _file(self, family: str, name: str) -> Path:
+        if not _NAME.fullmatch(name):
+            raise StoreError(
+                "no name for a file", expected="letters, digits and _.,=+-", found=repr(name)
+            )
+        return self.directory / family / f"{name}.safetensors"
+
+    def _each(self, read: Callable[[Row], T]) -> Iterator[T]:
+        """``read`` of every row, without those whose blob is damaged."""
+        with _store_errors(self.directory):
+            rows = self._ledger.rows()
+        for row in rows:
+            try:
+                with _store_errors(self.directory):
+                    found = self._steady(row, read)
+            except DamagedError as error:
+                _warn(str(error))
+                continue
+            yield found
+
+    def _steady(self, row: Row, read: Callable[[Row], T]) -> T:
+        """``read(row)``, once more where the writer replaced row and blob in between."""
+        while True:
+            try:
+                return read(row)
+            except DamagedError as error:
+                newer = self._ledger.row(row.key)
+                if newer is None or newer == row:
+                    error.hint = "run the study again: it trains this trial anew"
+                    raise
+                row = newer
+
+    def _status(self, row: Row) -> tuple[str, Status]:
+        """Cheap enough for a page that asks every second: of the blob it takes the size only."""
+        path = self.directory / _BLOBS / row.blob
+        try:
+            size_bytes = path.stat().st_size
+        except FileNotFoundError as error:
+            raise DamagedError("is missing", where=path) from error
+        if size_bytes != row.size_bytes:
+            expected = f"{row.size_bytes} bytes"
+            raise DamagedError(
+                "is torn", where=path, expected=expected, found=f"{size_bytes} bytes"
+            )
+        return row.key, Status(json.loads(row.record)["result"]["status"])
+
+    def _trial(self, row: Row) -> tuple[Trial, TrialResult]:
+        path = self.directory / _BLOBS / row.blob
+        blob = read_blob(path)
+        if (blob.text, blob.checksum) != (row.record, row.checksum):
+            raise DamagedError(f"is not the file that {_LEDGER} tells of", where=path)
+        record = json.loads(row.record)
+        return _trial_of(record["trial"]), _result_of(record["result"], blob.arrays)
+
+    def _write_study(self) -> None:
+        """Bring study.json and its copy up to date."""
+        text, path = study_document(self.study), self.directory / _STUDY
+        if not path.exists() or path.read_bytes() != text.encode():
+            write_whole(path, text.encode())
+        if self._ledger.study != text:
+            self._ledger.study = text
+
+    def _look_through(self) -> None:
+        """Find the trials whose blob is damaged; remove blobs without a row, left by a crash."""
+        rows = self._ledger.rows()
+        whole = {trial.key for trial, _ in self.results()}
+        self._damaged = {row.key for row in rows} - whole
+        known = {row.blob for row in rows}
+        for path in (self.directory / _BLOBS).glob("*.safetensors"):
+            if path.name not in known:
+                path.unlink()
+
+
+# The folder
+
+
+def _refuse_foreign(directory: Path) -> None:
+    """Raise StoreError, before anything is touched, for a folder of something else."""
+    study, blobs = directory / _STUDY, directory / _BLOBS
+    if not directory.exists() or (directory / _LEDGER).exists():
+        return
+    if study.exists():
+        parse_study(study.read_bytes(), study)
+        return
+    foreign = [path.name for path in directory.iterdir() if not _is_own(path.name)]
+    if blobs.exists():  # results come after study.json: these are not ours
+        foreign += [f"{_BLOBS}/{path.name}" for path in blobs.iterdir()]
+    if foreign:
+        raise StoreError(
+            f"holds files but no {_STUDY}",
+            where=directory,
+            expected="an empty folder or the results of a study",
+            found=min(foreign),
+            hint=OTHER_FOLDER,
+        )
+
+
+def _is_own(name: str) -> bool:
+    """Whether a study's folder may hold a file of this name, also right after a crash."""
+    return name in _OWN_NAMES or name.startswith((_STUDY, _LEDGER))
+
+
+def _prepare(directory: Path) -> None:
+    """Make what is missing of a folder, and remove what a crash left half written."""
+    for pattern in (f"{_STUDY}.tmp", f"{_LEDGER}.tmp*", f"{_BLOBS}/*.tmp", f"{_CHECKPOINTS}/*.tmp"):
+        for path in directory.glob(pattern):
+            path.unlink()
+    (directory / _BLOBS).mkdir(exist_ok=True)
+    (directory / _CHECKPOINTS).mkdir(exist_ok=True)
+    ledger = directory / _LEDGER
+    if not ledger.exists():
+        rows = _rows_of_blobs(directory / _BLOBS)
+        if rows:
+            _warn(f"{ledger}: is missing; rebuilt from {len(rows)} blobs")
+        build_ledger(ledger, rows)
+
+
+def _rows_of_blobs(blobs: Path) -> list[Row]:
+    """A row for every whole blob, the latest last."""
+    rows = []
+    for path in sorted(blobs.glob("*.safetensors"), key=lambda path: path.stat().st_mtime_ns):
+        try:
+            blob = read_blob(path)
+        except DamagedError as error:
+            _warn(str(error))
+            continue
+        key = json.loads(blob.text)["trial"]["key"]
+        rows.append(Row(key, blob.text, path.name, path.stat().st_size, blob.checksum))
+    return rows
+
+
+@contextmanager
+def _locked(directory: Path) -> Iterator[None]:
+    """Hold the folder's lock; raises StoreLockedError when another process has it."""
+    descriptor = os.open(directory / ".lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
+    try:
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            holder = os.pread(descriptor, 256, 0).decode(errors="replace")
+            raise StoreLockedError(
+                "another process is writing here",
+                where=directory,
+                found=holder or "a process that has just begun",
+                hint=f"wait for it or stop it, or {OTHER_FOLDER}",
+            ) from None
+        os.ftruncate(descriptor, 0)
+        os.pwrite(descriptor, f"process {os.getpid()} on {socket.gethostname()}".encode(), 0)
+        yield
+    finally:
+        os.close(descriptor)
+
+
+def _stored_study(directory: Path) -> dict[str, Any] | None:
+    """The study of a folder, None for a new one; where study.json is damaged, the ledger's copy."""
+    path = directory / _STUDY
+    try:
+        study = parse_study(path.read_bytes(), path) if path.exists() else None
+        damage = DamagedError("is missing", where=path)
+    except DamagedError as error:
+        study, damage = None, error
+    copy = _study_copy(directory)
+    if study is None:
+        if copy is not None:
+            _warn(f"{damage}; restored from {_LEDGER}")
+        elif path.exists():
+            raise damage
+        return copy
+    if copy is not None:
+        require_same(copy, study, directory, f"{_STUDY} and {_LEDGER} belong to different studies")
+    return study
+
+
+def _study_copy(directory: Path) -> dict[str, Any] | None:
+    """The study as the ledger has it, None where it has none; a damaged ledger raises StoreError.
+
+    Asked through a connection that cannot write, so that a damaged ledger stays as it is.
+    """
+    path = directory / _LEDGER
+    if not path.exists():
+        return None
+    with closing(Ledger.read(path)) as ledger:
+        ledger.check()
+        text = ledger.study
+    return None if text is None else parse_study(text, path)
+
+
+# Plain data
+
+
+def _record(trial: Trial, result: TrialResult) -> dict[str, Any]:
+    """Everything of a trial but its arrays."""
+    plain = {f.name: getattr(result, f.name) for f in fields(result)}
+    del plain["curves"], plain["params"]
+    names = {"key": trial.key, "cell": dict(trial.cell), "replicate": trial.replicate}
+    return {"trial": names, "result": plain}
+
+
+def _arrays(result: TrialResult) -> dict[str, np.ndarray]:
+    curves = {f"curve/{name}": array for name, array in result.curves.items()}
+    return curves | {f"params/{name}": array for name, array in (result.params or {}).items()}
+
+
+def _trial_of(plain: dict[str, Any]) -> Trial:
+    return Trial(Cell(tuple(plain["cell"].items())), plain["replicate"], plain["key"])
+
+
+def _result_of(plain: dict[str, Any], arrays: Mapping[str, np.ndarray]) -> TrialResult:
+    def family(prefix: str) -> dict[str, np.ndarray]:
+        return {n.removeprefix(prefix): a for n, a in arrays.items() if n.startswith(prefix)}
+
+    plain = {**plain, "status": Status(plain["status"])}
+    return TrialResult(**plain, curves=family("curve/"), params=family("params/") or None)
+
+
+def _to_json(data: Any) -> str:
+    """JSON that reads back to the same numbers, nan and inf too; NumPy's become Python's."""
+    return json.dumps(data, default=_to_plain)
+
+
+def _to_plain(value: Any) -> Any:
+    if isinstance(value, np.generic | np.ndarray):
+        return value.tolist()
+    raise TypeError(f"{type(value).__name__} is no plain data: {value!r}")
+
+
+# Errors
+
+
+@contextmanager
+def _store_errors(directory: Path) -> Iterator[None]:
+    """Tell what the file system and SQLite raise as a StoreError, with the next step."""
+    try:
+        yield
+    except (OSError, sqlite3.Error) as error:
+        raise _store_error(directory, error) from error
+
+
+_FULL = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
+_NOT_WRITABLE = {errno.EACCES, errno.EPERM, errno.EROFS}
+# SQLite tells a quota or a limit on file sizes as a failed write, a full disk under its index as
+# a failed extension of it.
+_SQLITE_FULL = {sqlite3.SQLITE_FULL, sqlite3.SQLITE_IOERR_WRITE, sqlite3.SQLITE_IOERR_SHMSIZE}
+_SQLITE_DAMAGED = {sqlite3.SQLITE_ERROR, sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB}
+
+
+def _store_error(directory: Path, error: OSError | sqlite3.Error) -> StoreError:
+    number, code = getattr(error, "errno", None), getattr(error, "sqlite_errorcode", 0)
+    reason = getattr(error, "strerror", None) or str(error)
+    if number in _FULL or code in _SQLITE_FULL:
+        return StoreFullError(
+            f"the disk or a quota is full: {reason}",
+            where=directory,
+            found=f"{_bytes_free(directory):,} bytes free",
+            hint="make room and run again: what is stored stays, only the rest is trained",
+        )
+    if code & 0xFF in _SQLITE_DAMAGED:
+        return damaged_ledger(directory / _LEDGER, reason)
+    if number in _NOT_WRITABLE or code & 0xFF == sqlite3.SQLITE_READONLY:
+        return StoreError(f"is not writable: {reason}", where=directory, hint=OTHER_FOLDER)
+    return StoreError(f"cannot be used: {reason}", where=directory, hint=OTHER_FOLDER)
+
+
+def _bytes_free(directory: Path) -> int:
+    existing = next(path for path in (directory, *directory.parents) if path.exists())
+    return shutil.disk_usage(existing).free
+
+
+def _warn(message: str) -> None:
+    warnings.warn(message, StoreWarning, stacklevel=3)
