@@ -13,10 +13,11 @@ number, so that a new value never compiles anything again.
 """
 
 import hashlib
+import inspect
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
-from typing import Any, NamedTuple, Self
+from typing import Any, NamedTuple, Self, TypeVar
 
 import jax
 import jax.numpy as jnp
@@ -29,6 +30,7 @@ Array = jax.Array
 Key = jax.Array
 Params = Any  # a pytree of arrays
 Hyper = Mapping[str, Any]  # name -> number, which may be traced
+F = TypeVar("F", bound=Callable[..., Any])
 
 
 class Model(NamedTuple):
@@ -37,12 +39,23 @@ class Model(NamedTuple):
     ``init(key, hyper)`` returns the parameters, a pytree of arrays.
     ``apply(params, inputs, key, hyper)`` maps inputs (B, *input_shape) to outputs (B, C);
     ``key`` is None when the model is evaluated (no dropout then).
-    ``hyperparameters`` names the traced numbers that the two read, with their defaults.
+    ``hyperparameters`` names the traced numbers that the two read, with their defaults; a factory
+    of models declares them with the decorator of that name instead.
     """
 
     init: Callable[[Key, Hyper], Params]
     apply: Callable[[Params, Array, Key | None, Hyper], Array]
     hyperparameters: Mapping[str, float] = {}
+
+
+def hyperparameters(**defaults: float) -> Callable[[F], F]:
+    """Declare the traced numbers that the models of a factory read, with their defaults."""
+
+    def declare(factory: F) -> F:
+        factory.hyperparameters = defaults  # type: ignore[attr-defined]
+        return factory
+
+    return declare
 
 
 class Optimizer(NamedTuple):
@@ -146,7 +159,7 @@ class Task:
             validation=splits.get("validation"),
             input_shape=probe.shape[1:],
             n_outputs=n_outputs,
-            fingerprint=fingerprint(name, n_outputs, *splits.values()),
+            fingerprint=fingerprint(name, n_outputs, code_identity(prepare), *splits.values()),
             prepare=prepare,
         )
 
@@ -184,6 +197,20 @@ def fingerprint(*parts: Any) -> str:
         else:
             digest.update(repr(part).encode())
     return digest.hexdigest()
+
+
+def code_identity(function: Callable[..., Any]) -> str:
+    """A name and a hash of the source of a function, so that changed code gives new trials.
+
+    Only the function's own source counts, not that of the functions it calls.
+    """
+    name = f"{getattr(function, '__module__', '')}.{getattr(function, '__qualname__', function)}"
+    original = getattr(function, "__wrapped_build__", function)
+    try:
+        source = inspect.getsource(original)
+    except (OSError, TypeError):  # typed at a prompt, or built in: only the name is known
+        return name
+    return f"{name}@{hashlib.sha256(source.encode()).hexdigest()[:12]}"
 
 
 class Status(StrEnum):
