@@ -13,6 +13,7 @@ import xarray as xr
 from gridscape.base import Status, TrialResult
 from gridscape.errors import GridscapeError, UnknownNameError, UsageError
 from gridscape.grid import Axis, Grid, Trial, show
+from gridscape.store import Store
 
 UNITS = {
     "seconds": "s",
@@ -54,8 +55,6 @@ class Landscape:
 
         Raises StoreError where the folder cannot be used.
         """
-        from gridscape.store import Store
-
         with Store.read(directory) as store:
             return cls.of(store.study, store.results())
 
