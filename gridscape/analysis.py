@@ -405,8 +405,8 @@ def holm(p_values: Sequence[float]) -> tuple[float, ...]:
 
 
 def _finite(values: Iterable[float]) -> np.ndarray:
-    x = np.asarray(list(values), dtype=float)
-    return x[np.isfinite(x)]
+    x: np.ndarray = np.asarray(list(values), dtype=float)
+    return x.compress(np.isfinite(x))
 
 
 # ---- cells ------------------------------------------------------------------------------------
@@ -968,7 +968,8 @@ def _interpolated(band: CurveBand, at: np.ndarray) -> np.ndarray:
 
 def _drawn(rng: np.random.Generator, n: int) -> np.ndarray:
     """How often each of ``n`` things is in a sample of ``n`` with replacement."""
-    return np.bincount(rng.integers(n, size=n), minlength=n)
+    counts: np.ndarray = np.bincount(rng.integers(n, size=n), minlength=n)
+    return counts
 
 
 def _misfit(
@@ -985,7 +986,8 @@ def _misfit(
     counts = cells[:, None] * (weight > 0)
     squares = (counts * (mean - published[:, None]) ** 2).sum(axis=0)
     n = counts.sum(axis=0)
-    return np.sqrt(np.divide(squares, n, out=np.full(len(n), np.inf), where=n > 0))
+    mean_square = np.divide(squares, n, out=np.full(len(n), np.inf), where=n > 0)
+    return np.asarray(np.sqrt(mean_square))
 
 
 def _rmse_of_one_run(values: np.ndarray) -> float:
