@@ -14,6 +14,7 @@ from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
+import pooch
 import pytest
 
 from gridscape.errors import (
@@ -218,8 +219,14 @@ def test_unreadable_file_is_told(cache: Path, monkeypatch: pytest.MonkeyPatch) -
 
 
 def test_load_fetches_into_the_cache_once(
-    cache: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+    cache: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capfd: pytest.CaptureFixture[str],
+    caplog: pytest.LogCaptureFixture,
 ) -> None:
+    pooch.get_logger().setLevel("INFO")
+    monkeypatch.setattr(pooch.get_logger(), "handlers", [caplog.handler])
     with mirror() as (address, asked):
         served_by(monkeypatch, address)
         for _ in range(2):
@@ -227,7 +234,7 @@ def test_load_fetches_into_the_cache_once(
         assert asked == ["first.bin", "second.bin"]
     assert sorted(os.listdir(cache / "tiny")) == ["first.bin", "second.bin"]
     assert not (tmp_path / "given").exists()
-    assert capfd.readouterr() == ("", "")  # no terminal, no progress
+    assert (capfd.readouterr(), caplog.messages) == (("", ""), [])  # no terminal, no progress
 
 
 def test_fetch_writes_where_it_is_told(
@@ -248,6 +255,15 @@ def test_only_what_is_missing_is_fetched(cache: Path, monkeypatch: pytest.Monkey
         served_by(monkeypatch, address)
         assert fetch.load("tiny") == CONTENTS
         assert asked == ["second.bin"]
+
+
+def test_fetching_the_rest_replaces_nothing(cache: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    put(cache / "tiny", "first.bin").joinpath("first.bin").write_bytes(b"the user's own")
+    with mirror() as (address, _):
+        served_by(monkeypatch, address)
+        with pytest.raises(DataCorruptError, match=r"first\.bin: the file is truncated or altered"):
+            fetch.fetch("tiny")
+    assert (cache / "tiny" / "first.bin").read_bytes() == b"the user's own"
 
 
 def test_an_altered_download_is_rejected(cache: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -364,8 +364,19 @@ def test_fingerprint_is_the_content_not_the_place(folder: Path, tmp_path: Path) 
     moved = folder.rename(tmp_path / "elsewhere")
     assert images.image_folder(tmp_path).fingerprint == before  # below a top folder
     assert images.image_folder(moved, "flat").fingerprint != before
-    save(moved / "Train" / "2" / "1.png", value=22)
-    assert images.image_folder(moved).fingerprint != before
+
+
+@pytest.mark.parametrize("image", ["Train/2/1.png", "test/10/0.png"])
+def test_fingerprint_changes_with_any_image(folder: Path, image: str) -> None:
+    before = images.image_folder(folder).fingerprint
+    save(folder / image, value=99)
+    assert images.image_folder(folder).fingerprint != before
+
+
+def test_fingerprint_changes_with_the_labels(folder: Path) -> None:
+    before = images.image_folder(folder).fingerprint
+    (folder / "Train" / "10" / "2.png").rename(folder / "Train" / "2" / "2.png")
+    assert images.image_folder(folder).fingerprint != before
 
 
 def test_folder_is_looked_for_like_a_data_set(
@@ -445,6 +456,11 @@ def break_folder(folder: Path, how: str) -> None:
             (folder / "test").mkdir()
         case "both cases":
             save(folder / "TRAIN" / "2" / "0.png")
+        case "two tops":
+            for part in ("Train", "test"):
+                (folder / part).rename(folder / "part")
+                (folder / f"of-{part}").mkdir()
+                (folder / "part").rename(folder / f"of-{part}" / part)
         case "one class":
             for part in ("Train", "test"):
                 (folder / part / "2").rename(folder / f"{part}-2")
@@ -471,6 +487,7 @@ def break_folder(folder: Path, how: str) -> None:
         ("no test", r"no such folder of images \(expected .* found Train\)"),
         ("empty test", r"test/: no classes in this folder"),
         ("both cases", r"no such folder of images \(expected .* found TRAIN, Train, test\)"),
+        ("two tops", r"no such folder of images \(.* found of-Train/Train, of-test/test\)"),
         ("one class", r"too few classes \(expected 2 or more, found 1\)"),
     ],
 )
