@@ -4,7 +4,6 @@ Write-ahead logging lets others read while one process writes, and a row is in o
 """
 
 import sqlite3
-from collections.abc import Iterable
 from contextlib import closing
 from pathlib import Path
 from typing import NamedTuple, Self
@@ -94,15 +93,12 @@ class Ledger:
         self._connection.close()
 
 
-def build_ledger(path: Path, rows: Iterable[Row]) -> None:
-    """A new ledger with these rows, complete or not there."""
+def build_ledger(path: Path) -> None:
+    """A new ledger without rows, complete or not there."""
     temporary = temporary_of(path)
     with closing(_connect(temporary, "mode=rwc")) as connection:
         connection.executescript(_SCHEMA)
-        connection.execute("BEGIN")
-        connection.executemany(_INSERT, rows)
-        connection.execute("COMMIT")
-        # The switch to the log comes last: all rows are then in the file that gets the name.
+        # The switch to the log comes last: all is then in the one file that gets the name.
         connection.execute("PRAGMA journal_mode = WAL")
     for name in ("-wal", "-shm"):  # of a ledger that was lost: SQLite would play them into this one
         _beside(path, name).unlink(missing_ok=True)

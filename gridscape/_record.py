@@ -69,6 +69,7 @@ def _union(stored: list[Any], asked: list[Any]) -> list[Any]:
 def require_same(
     expected: dict[str, Any], found: dict[str, Any], directory: Path, what: str
 ) -> None:
+    """Raise StoreError, with the first key that differs, unless both are one study."""
     difference = _difference(_identity(expected), _identity(found))
     if difference:
         key, one, other = difference

@@ -6,9 +6,10 @@
     checkpoints/<name>.safetensors    cohorts in flight
     .lock                             held by the writer, released by the kernel when it dies
 
-A trial is stored blob first, row last: a row never tells of a blob that is not whole, and a blob
-without a row is what a crash left behind. A trial that is stored again goes to a second name, so
-that the old blob stays until the new row is in.
+A trial is stored blob first, row last, so a row never tells of a blob that is not whole. A blob
+holds all that its row says: one that a crash left without a row is entered when the folder is next
+opened for writing, and so are all of them when the ledger is lost. A trial that is stored again
+goes to a second name, so that the old blob stays until the new row is in.
 """
 
 import errno
@@ -101,7 +102,7 @@ class Store:
             ledger = resources.enter_context(closing(Ledger.write(directory / _LEDGER)))
             store = cls(directory, merged, ledger, writable=True)
             store._write_study()
-            store._look_through()
+            store._recover()
             store._resources = resources.pop_all()
             return store
 
@@ -278,15 +279,33 @@ class Store:
         if self._ledger.study != text:
             self._ledger.study = text
 
-    def _look_through(self) -> None:
-        """Find the trials whose blob is damaged; remove blobs without a row, left by a crash."""
+    def _recover(self) -> None:
+        """Find the trials whose blob is damaged, and deal with blobs that no row tells of."""
         rows = self._ledger.rows()
         whole = {trial.key for trial, _ in self.results()}
         self._damaged = {row.key for row in rows} - whole
         known = {row.blob for row in rows}
-        for path in (self.directory / _BLOBS).glob("*.safetensors"):
-            if path.name not in known:
-                path.unlink()
+        orphans = [path for path in self._blobs() if path.name not in known]
+        for path in sorted(orphans, key=lambda path: path.stat().st_mtime_ns, reverse=True):
+            self._adopt(path)
+
+    def _adopt(self, path: Path) -> None:
+        """Enter a whole blob that lacks its row; remove one that is damaged or was replaced."""
+        try:
+            text, _, checksum = read_blob(path)
+        except DamagedError as error:
+            _warn(f"{error}; removed")
+            path.unlink()
+            return
+        key = json.loads(text)["trial"]["key"]
+        if self._ledger.row(key) and key not in self._damaged:
+            path.unlink()
+        else:
+            self._ledger.enter(Row(key, text, path.name, path.stat().st_size, checksum))
+            self._damaged.discard(key)
+
+    def _blobs(self) -> Iterator[Path]:
+        return (self.directory / _BLOBS).glob("*.safetensors")
 
 
 # The folder
@@ -327,24 +346,9 @@ def _prepare(directory: Path) -> None:
     (directory / _CHECKPOINTS).mkdir(exist_ok=True)
     ledger = directory / _LEDGER
     if not ledger.exists():
-        rows = _rows_of_blobs(directory / _BLOBS)
-        if rows:
-            _warn(f"{ledger}: is missing; rebuilt from {len(rows)} blobs")
-        build_ledger(ledger, rows)
-
-
-def _rows_of_blobs(blobs: Path) -> list[Row]:
-    """A row for every whole blob, the latest last."""
-    rows = []
-    for path in sorted(blobs.glob("*.safetensors"), key=lambda path: path.stat().st_mtime_ns):
-        try:
-            blob = read_blob(path)
-        except DamagedError as error:
-            _warn(str(error))
-            continue
-        key = json.loads(blob.text)["trial"]["key"]
-        rows.append(Row(key, blob.text, path.name, path.stat().st_size, blob.checksum))
-    return rows
+        if any((directory / _BLOBS).iterdir()):
+            _warn(f"{ledger}: is missing; rebuilt from the blobs")
+        build_ledger(ledger)
 
 
 @contextmanager
