@@ -366,8 +366,9 @@ class BudgetFit:
 def t_interval(values: Iterable[float], level: float = LEVEL) -> Interval:
     """Mean and Student t interval of independent values; NaN entries are left out.
 
-    >>> t_interval([0.9, 0.92, 0.94])
-    Interval(mean=0.92, low=0.8703..., high=0.9696..., n=3, level=0.95)
+    >>> interval = t_interval([0.9, 0.92, 0.94])
+    >>> f"{interval.mean:.3f} in [{interval.low:.3f}, {interval.high:.3f}]"
+    '0.920 in [0.870, 0.970]'
     """
     x = _finite(values)
     if len(x) < 2:
