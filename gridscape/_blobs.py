@@ -38,10 +38,10 @@ def write_blob(path: Path, text: str, arrays: Mapping[str, np.ndarray]) -> str:
     # safetensors reads the memory as it lies, so it must lie in C order. (ascontiguousarray would
     # turn a number into an array of one.)
     dense = {name: np.asarray(array, order="C") for name, array in arrays.items()}
-    checksum = _checksum(text, dense)
     try:
+        checksum = _checksum(text, dense)
         data = save(dense, metadata={"text": text, "checksum": checksum})
-    except SafetensorError as error:
+    except (SafetensorError, TypeError) as error:
         raise StoreError(f"an array cannot be stored: {error}", where=path) from error
     write_whole(path, data)
     return checksum

@@ -39,6 +39,7 @@ from gridscape.grid import Cell, Trial
 
 _STUDY, _LEDGER, _BLOBS, _CHECKPOINTS = "study.json", "ledger.sqlite", "blobs", "checkpoints"
 _OWN_NAMES = {_BLOBS, _CHECKPOINTS, ".lock", "report.html", "figures"}
+_TRAIN_AGAIN = "run the study again: it trains this trial anew"
 _NAME = re.compile(r"\w[\w.,=+-]*")
 
 T = TypeVar("T")
@@ -80,7 +81,9 @@ class Store:
         self.directory, self.study = directory, study
         self._ledger, self._writable = ledger, writable
         self._resources = ExitStack()
-        self._damaged: set[str] = set()  # keys whose blob was found altered when it was opened
+        self._damaged: set[str] = (
+            set()
+        )  # keys whose blob was found damaged when the folder was opened
 
     @classmethod
     def create(cls, directory: str | os.PathLike[str], study: Mapping[str, Any]) -> Self:
@@ -129,7 +132,7 @@ class Store:
 
     def statuses(self) -> dict[str, Status]:
         """The status of every stored trial by key; a trial whose blob is damaged is left out."""
-        return {key: status for key, status in self._each(self._status) if key not in self._damaged}
+        return dict(self._each(self._status))
 
     def put(self, trial: Trial, result: TrialResult) -> None:
         """Store a trial; when this returns, it survives a crash. The same key again replaces it.
@@ -227,7 +230,7 @@ class Store:
     def _each(self, read: Callable[[Row], T]) -> Iterator[T]:
         """``read`` of every row, without those whose blob is damaged."""
         with _store_errors(self.directory):
-            rows = self._ledger.rows()
+            rows = [row for row in self._ledger.rows() if row.key not in self._damaged]
         for row in rows:
             try:
                 with _store_errors(self.directory):
@@ -245,7 +248,7 @@ class Store:
             except DamagedError as error:
                 newer = self._ledger.row(row.key)
                 if newer is None or newer == row:
-                    error.hint = "run the study again: it trains this trial anew"
+                    error.hint = _TRAIN_AGAIN
                     raise
                 row = newer
 
@@ -280,32 +283,38 @@ class Store:
             self._ledger.study = text
 
     def _recover(self) -> None:
-        """Find the trials whose blob is damaged, and deal with blobs that no row tells of."""
-        rows = self._ledger.rows()
-        whole = {trial.key for trial, _ in self.results()}
+        """Make the ledger agree with the blobs, each of which says what it is; find what is lost.
+
+        After a crash there may be a blob without its row; after damage, a row without its blob.
+        """
+        rows, torn, whole = self._ledger.rows(), {}, set()
+        named = {row.blob for row in rows}
+        paths = (self.directory / _BLOBS).glob("*.safetensors")
+        for path in sorted(paths, key=lambda path: (path.name not in named, -path.stat().st_mtime)):
+            try:
+                row = _row_of(path)
+            except DamagedError as error:
+                torn[path] = error
+                continue
+            if row.key in whole:  # replaced, or about to replace
+                path.unlink()
+                continue
+            whole.add(row.key)
+            if row not in rows:
+                self._ledger.enter(row)
         self._damaged = {row.key for row in rows} - whole
-        known = {row.blob for row in rows}
-        orphans = [path for path in self._blobs() if path.name not in known]
-        for path in sorted(orphans, key=lambda path: path.stat().st_mtime_ns, reverse=True):
-            self._adopt(path)
+        self._tell_damage(torn)
 
-    def _adopt(self, path: Path) -> None:
-        """Enter a whole blob that lacks its row; remove one that is damaged or was replaced."""
-        try:
-            text, _, checksum = read_blob(path)
-        except DamagedError as error:
-            _warn(f"{error}; removed")
+    def _tell_damage(self, torn: Mapping[Path, DamagedError]) -> None:
+        """Warn of trials that are lost; remove torn blobs that no row tells of."""
+        rows = self._ledger.rows()
+        for row in rows:
+            if row.key in self._damaged:
+                path = self.directory / _BLOBS / row.blob
+                _warn(f"{torn.get(path, f'{path}: is missing')}; {_TRAIN_AGAIN}")
+        for path in torn.keys() - {self.directory / _BLOBS / row.blob for row in rows}:
+            _warn(f"{torn[path]}; removed")
             path.unlink()
-            return
-        key = json.loads(text)["trial"]["key"]
-        if self._ledger.row(key) and key not in self._damaged:
-            path.unlink()
-        else:
-            self._ledger.enter(Row(key, text, path.name, path.stat().st_size, checksum))
-            self._damaged.discard(key)
-
-    def _blobs(self) -> Iterator[Path]:
-        return (self.directory / _BLOBS).glob("*.safetensors")
 
 
 # The folder
@@ -408,6 +417,15 @@ def _study_copy(directory: Path) -> dict[str, Any] | None:
 
 
 # Plain data
+
+
+def _row_of(path: Path) -> Row:
+    """The row that a blob asks for; raises DamagedError when it is not whole, or misnamed."""
+    text, _, checksum = read_blob(path)
+    key = json.loads(text).get("trial", {}).get("key", "")
+    if not path.name.startswith(f"{key}."):
+        raise DamagedError("is not the blob of this trial", where=path)
+    return Row(key, text, path.name, path.stat().st_size, checksum)
 
 
 def _record(trial: Trial, result: TrialResult) -> dict[str, Any]:
