@@ -146,7 +146,9 @@ class Task:
         n_outputs = top if n_outputs is None else n_outputs
         shapes = {k: split.inputs.shape[1:] for k, split in splits.items()}
         if len(set(shapes.values())) > 1:
-            raise DataCorruptError("splits have inputs of different shapes", where=name, found=shapes)
+            raise DataCorruptError(
+                "splits have inputs of different shapes", where=name, found=shapes
+            )
         if top > n_outputs:
             raise DataCorruptError(
                 "label out of range", where=name, expected=f"0 to {n_outputs - 1}", found=top - 1
@@ -183,7 +185,9 @@ def _checked_split(name: str, inputs: Any, targets: Any) -> Split:
             found=f"{targets.dtype} of shape {targets.shape}",
         )
     if targets.min() < 0:
-        raise DataCorruptError("label out of range", where=name, expected=">= 0", found=targets.min())
+        raise DataCorruptError(
+            "label out of range", where=name, expected=">= 0", found=targets.min()
+        )
     return Split(inputs, targets.astype(np.int32))
 
 

@@ -32,12 +32,14 @@ class Axis:
         repeated = {v for v in self.values if self.values.count(v) > 1}
         if repeated:
             raise UsageError(
-                "an axis lists each value once", where=f"axis {self.name}", found=sorted(map(str, repeated))
+                "an axis lists each value once",
+                where=f"axis {self.name}",
+                found=sorted(map(str, repeated)),
             )
 
     @property
     def scale(self) -> str:
-        """"log" for positive numbers in equal ratios or over two decades, "linear", "category"."""
+        """ "log" for positive numbers in equal ratios or over two decades, "linear", "category"."""
         if not all(isinstance(v, int | float) and not isinstance(v, bool) for v in self.values):
             return "category"
         numbers = np.array(self.values, dtype=float)
@@ -120,7 +122,9 @@ class Grid:
                     f"no cell has {name}={show(value)}",
                     expected=f"one of {', '.join(map(show, axis.values))}",
                 )
-        missing = [axis.name for axis in self.axes if axis.name not in values and len(axis.values) > 1]
+        missing = [
+            axis.name for axis in self.axes if axis.name not in values and len(axis.values) > 1
+        ]
         raise UsageError("this names more than one cell", hint=f"say also {', '.join(missing)}")
 
 

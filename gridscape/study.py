@@ -122,6 +122,15 @@ class Study(BaseModel):
             lines = [_with_line(mistake, text) for mistake in error.mistakes]
             raise StudyFileError(path, lines) from error
 
+    @classmethod
+    def from_record(cls, record: Mapping[str, Any]) -> Self:
+        """The study that a results folder tells of; its task and model must go by name.
+
+        Raises UsageError where they were Python objects, which a folder cannot hold.
+        """
+        values = {name: record[name] for name in cls.model_fields if name in record}
+        return cls(**values)
+
     def override(self, axes: Mapping[str, Iterable[Value]] | None = None, **values: Any) -> Self:
         """The same study with other values; an axis given here replaces or joins its axes.
 
@@ -280,9 +289,15 @@ class ResolvedStudy:
         """The study as plain data, for the results folder."""
         study = self.study
         plain = {name: getattr(study, name) for name in type(study).model_fields}
+        identity = model_identity(study.model)
         plain["task"] = study.task if isinstance(study.task, str) else study.task.name
-        plain["model"] = model_identity(study.model)
-        return {**plain, "task_fingerprint": self.task.fingerprint, "semantics": SEMANTICS}
+        plain["model"] = study.model if isinstance(study.model, str) else identity
+        return {
+            **plain,
+            "task_fingerprint": self.task.fingerprint,
+            "model_identity": identity,
+            "semantics": SEMANTICS,
+        }
 
 
 def names() -> list[str]:
@@ -386,9 +401,10 @@ def check_model(recipe: Recipe, task: Task) -> None:
     """Raise ModelError unless the model maps the task's inputs to (B, C), by shapes alone."""
     import jax
 
-    batch = jax.eval_shape(task.prepare, jax.ShapeDtypeStruct(
-        (2, *task.train.inputs.shape[1:]), task.train.inputs.dtype
-    ))
+    batch = jax.eval_shape(
+        task.prepare,
+        jax.ShapeDtypeStruct((2, *task.train.inputs.shape[1:]), task.train.inputs.dtype),
+    )
 
     def outputs(inputs: Any) -> Any:
         key = jax.random.key(0)
@@ -419,7 +435,11 @@ def _shape_words(found: Any) -> str:
     shape = getattr(found, "shape", None)
     if shape is None:
         return type(found).__name__
-    return "shape (" + ", ".join(["B" if n == 2 and k == 0 else str(n) for k, n in enumerate(shape)]) + ")"
+    return (
+        "shape ("
+        + ", ".join(["B" if n == 2 and k == 0 else str(n) for k, n in enumerate(shape)])
+        + ")"
+    )
 
 
 def _check_whole(name: str, value: Value) -> None:
@@ -471,4 +491,3 @@ def _with_line(mistake: str, text: str) -> str:
             if re.match(rf"\s*\[?[\w.]*\b{re.escape(name)}\b\s*[=\]]", line):
                 return f"line {number}: {mistake}"
     return mistake
-

@@ -1,0 +1,198 @@
+"""Training of ONE trial: init, train, evaluate, as pure functions; programs.py adds the others.
+
+The numbers of a trial follow from its recipe, its replicate and the study's seed alone: keys and
+data order are derived from content, never from a position in a cohort.
+"""
+
+import hashlib
+from functools import lru_cache
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import optax
+from jax import lax
+from jaxtyping import Float, Int, UInt32
+
+from gridscape.base import Array, Hyper, Params, Split, Task
+from gridscape.study import Recipe
+
+# Examples that are evaluated at once: large enough to be efficient, small enough to bound memory.
+EVALUATION_CHUNK = 500
+
+BAD_QUANTITIES = ("", "loss", "gradient", "parameters")
+
+
+class TrialState(NamedTuple):
+    """A trial between two segments.
+
+    update: updates done. bad_update: the update (from 1) at which something was not finite, or 0;
+    bad_quantity: what, as an index of BAD_QUANTITIES. The parameters are the last finite ones.
+    """
+
+    params: Params
+    opt_state: Any
+    update: Int[Array, ""]
+    bad_update: Int[Array, ""]
+    bad_quantity: Int[Array, ""]
+
+
+def seed_words(*content: Any) -> UInt32[np.ndarray, "2"]:
+    """A random key from content: (study seed, replicate, purpose, ...), never from a position."""
+    digest = hashlib.sha256(repr(content).encode()).digest()
+    return np.frombuffer(digest[:8], dtype=np.uint32).copy()
+
+
+def data_order(
+    seed: int, replicate: int, n_examples: int, batch_size: int, begin: int, end: int
+) -> Int[np.ndarray, "U B"]:
+    """The examples of updates begin..end-1, without replacement within an epoch.
+
+    Every epoch is a fresh permutation, and what is left of one joins the head of the next, as in
+    TensorFlow 1's tutorial reader. All cells of a replicate see the same order.
+    """
+    first, last = begin * batch_size, end * batch_size
+    epochs = range(first // n_examples, max(last - 1, first) // n_examples + 1)
+    stream = np.concatenate([_permutation(seed, replicate, e, n_examples) for e in epochs])
+    offset = first - epochs[0] * n_examples
+    return stream[offset : offset + last - first].reshape(end - begin, batch_size)
+
+
+@lru_cache(maxsize=64)
+def _permutation(seed: int, replicate: int, epoch: int, n_examples: int) -> np.ndarray:
+    words = seed_words(seed, replicate, "order", epoch)
+    key = int(words[0]) << 32 | int(words[1])
+    return np.random.Generator(np.random.Philox(key=key)).permutation(n_examples).astype(np.int32)
+
+
+def init_trial(recipe: Recipe, words: UInt32[Array, "2"], hyper: Hyper) -> TrialState:
+    """A trial before its first update."""
+    params = recipe.model.init(jax.random.wrap_key_data(words), hyper)
+    opt_state = recipe.optimizer.make(hyper).init(params)
+    zero = jnp.zeros((), jnp.int32)
+    return TrialState(params, opt_state, zero, zero, zero)
+
+
+def train_trial(
+    recipe: Recipe,
+    task: Task,
+    pieces: int,
+    state: TrialState,
+    words: UInt32[Array, "2"],
+    hyper: Hyper,
+    order: Int[Array, "U B"],
+    stop: Int[Array, ""],
+    train: Split,
+) -> tuple[TrialState, dict[str, Float[Array, " U"]]]:
+    """Train until ``stop`` updates are done or something is not finite.
+
+    Also returns the loss and the metrics of each batch, before its update.
+    """
+    start, key = state.update, jax.random.wrap_key_data(words)
+    names = ("loss", *task.metrics)
+    traces = {name: jnp.full(order.shape[0], jnp.nan) for name in names}
+
+    def unfinished(carry: tuple[TrialState, Any]) -> Array:
+        return (carry[0].update < stop) & (carry[0].bad_update == 0)
+
+    def one_update(carry: tuple[TrialState, Any]) -> tuple[TrialState, Any]:
+        state, traces = carry
+        at = state.update - start
+        chosen = order[at]
+        batch = Split(task.prepare(train.inputs[chosen]), train.targets[chosen])
+        step_key = jax.random.fold_in(key, state.update)
+        state, numbers = update_trial(recipe, task, pieces, state, batch, step_key, hyper)
+        return state, {name: traces[name].at[at].set(numbers[name]) for name in names}
+
+    return lax.while_loop(unfinished, one_update, (state, traces))
+
+
+def update_trial(
+    recipe: Recipe,
+    task: Task,
+    pieces: int,
+    state: TrialState,
+    batch: Split,
+    key: Array,
+    hyper: Hyper,
+) -> tuple[TrialState, dict[str, Array]]:
+    """One update; a trial in which something is not finite keeps its last finite parameters."""
+    numbers, grads = _gradient(recipe, task, pieces, state.params, batch, key, hyper)
+    transform = recipe.optimizer.make(hyper)
+    updates, opt_state = transform.update(grads, state.opt_state, state.params)
+    params = optax.apply_updates(state.params, updates)
+    finite = jnp.stack([jnp.isfinite(numbers["loss"]), all_finite(grads), all_finite(params)])
+    healthy = finite.all()
+    done = state.update + 1
+    state = TrialState(
+        params=_where(healthy, params, state.params),
+        opt_state=_where(healthy, opt_state, state.opt_state),
+        update=done,
+        bad_update=jnp.where(healthy, 0, done),
+        bad_quantity=jnp.where(healthy, 0, jnp.argmin(finite).astype(jnp.int32) + 1),
+    )
+    return state, numbers
+
+
+def _gradient(
+    recipe: Recipe, task: Task, pieces: int, params: Params, batch: Split, key: Array, hyper: Hyper
+) -> tuple[dict[str, Array], Params]:
+    """Mean loss and metrics of the batch, and the gradient of the loss, in ``pieces`` parts."""
+
+    def loss(params: Params, batch: Split, key: Array) -> tuple[Array, dict[str, Array]]:
+        outputs = recipe.model.apply(params, batch.inputs, key, hyper)
+        mean_loss = task.loss(outputs, batch.targets).mean()
+        means = {name: f(outputs, batch.targets).mean() for name, f in task.metrics.items()}
+        return mean_loss, {"loss": mean_loss, **means}
+
+    differentiate = jax.grad(loss, has_aux=True)
+    if pieces == 1:
+        grads, numbers = differentiate(params, batch, key)
+        return numbers, grads
+
+    def piece(total: Any, at: tuple[Split, Array]) -> tuple[Any, None]:
+        return jax.tree.map(jnp.add, total, differentiate(params, *at)), None
+
+    parts = jax.tree.map(lambda x: x.reshape(pieces, -1, *x.shape[1:]), batch)
+    shapes = jax.eval_shape(differentiate, params, jax.tree.map(lambda x: x[0], parts), key)
+    zeros = jax.tree.map(lambda s: jnp.zeros(s.shape, s.dtype), shapes)
+    total, _ = lax.scan(piece, zeros, (parts, jax.random.split(key, pieces)))
+    grads, numbers = jax.tree.map(lambda x: x / pieces, total)
+    return numbers, grads
+
+
+def evaluate_trial(
+    recipe: Recipe, task: Task, params: Params, hyper: Hyper, split: Split, n_examples: Array
+) -> dict[str, Array]:
+    """Mean loss and metrics over the first ``n_examples`` of a split, evaluated in chunks.
+
+    ``top_answer_share`` is the share of the most frequent answer: 1.0 is a collapsed network.
+    """
+
+    def chunk(index: Array, total: dict[str, Array]) -> dict[str, Array]:
+        begin = index * EVALUATION_CHUNK
+        cut = [lax.dynamic_slice_in_dim(x, begin, EVALUATION_CHUNK) for x in split]
+        counted = (begin + jnp.arange(EVALUATION_CHUNK) < n_examples).astype(jnp.float32)
+        outputs = recipe.model.apply(params, task.prepare(cut[0]), None, hyper)
+        answers = jax.nn.one_hot(jnp.argmax(outputs, axis=-1), task.n_outputs)
+        sums = {name: f(outputs, cut[1]) @ counted for name, f in task.metrics.items()}
+        sums["loss"] = task.loss(outputs, cut[1]) @ counted
+        sums["answers"] = counted @ answers
+        return jax.tree.map(jnp.add, total, sums)
+
+    zeros = {name: jnp.zeros(()) for name in ("loss", *task.metrics)}
+    zeros["answers"] = jnp.zeros(task.n_outputs)
+    n_chunks = -(-n_examples // EVALUATION_CHUNK)
+    means = jax.tree.map(lambda s: s / n_examples, lax.fori_loop(0, n_chunks, chunk, zeros))
+    shares = means.pop("answers")
+    return {**means, "top_answer_share": shares.max()}
+
+
+def all_finite(tree: Any) -> Array:
+    """Whether every number of a pytree is finite."""
+    return jnp.stack([jnp.isfinite(leaf).all() for leaf in jax.tree.leaves(tree)]).all()
+
+
+def _where(condition: Array, new: Any, old: Any) -> Any:
+    return jax.tree.map(lambda a, b: jnp.where(condition, a, b), new, old)

@@ -1,0 +1,287 @@
+"""Executors: they train cohorts and yield what happens; they never write results.
+
+An executor yields Progress after every segment and Finished once per trial. Anything that
+goes wrong in a program ends its trials with a status; running out of memory is raised, so that
+the sweep may cut the cohort and try again.
+"""
+
+import hashlib
+import time
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field
+from typing import Any, Protocol
+
+import jax
+import numpy as np
+
+from gridscape.base import Status, TrialResult
+from gridscape.cohorts import Cohort
+from gridscape.engine import BAD_QUANTITIES
+from gridscape.errors import OutOfMemoryError
+from gridscape.grid import Trial
+from gridscape.planner import (
+    Planner,
+    count_parameters,
+    evaluation_points,
+    update_flops,
+)
+from gridscape.programs import Training
+
+# A call of a compiled program lasts about this long: often enough to show, seldom enough to be free.
+CALL_SECONDS = 0.5
+
+Snapshot = tuple[dict[str, Any], dict[str, np.ndarray]]
+
+
+@dataclass(frozen=True)
+class Progress:
+    """A segment is done.
+
+    accuracy: of each trial, in the order of the cohort: over the latest batches, or over the
+    first test examples where ``evaluated``. alive: trials that have not diverged. seconds: that
+    the cohort has been trained for. snapshot: gives all that is needed to go on from here.
+    """
+
+    cohort: Cohort
+    update: int
+    accuracy: np.ndarray
+    evaluated: bool
+    alive: np.ndarray
+    seconds: float
+    snapshot: Callable[[], Snapshot]
+
+
+@dataclass(frozen=True)
+class Finished:
+    """A trial has ended."""
+
+    trial: Trial
+    result: TrialResult
+
+
+Event = Progress | Finished
+
+
+class Executor(Protocol):
+    """Trains cohorts somewhere."""
+
+    def run(self, cohort: Cohort, restored: Snapshot | None = None) -> Iterator[Event]:
+        """Train a cohort, from its start or from a snapshot of the same trials.
+
+        Raises OutOfMemoryError where it does not fit; every other trouble of a program is a
+        status of its trials.
+        """
+
+
+@dataclass
+class Local:
+    """Trains on the devices of this process."""
+
+    planner: Planner
+
+    def run(self, cohort: Cohort, restored: Snapshot | None = None) -> Iterator[Event]:
+        """See Executor."""
+        run = CohortRun(self.planner, cohort)
+        try:
+            yield from run.events(restored)
+        except MemoryError as error:
+            raise OutOfMemoryError("out of memory", found=error) from error
+        except jax.errors.JaxRuntimeError as error:
+            if _is_out_of_memory(error):
+                raise OutOfMemoryError("out of memory", found=_first_line(error)) from error
+            yield from run.failed(error)
+        except Exception as error:  # a user's model may raise anything: its trials fail, no others
+            yield from run.failed(error)
+
+
+def _is_out_of_memory(error: Exception) -> bool:
+    text = str(error)
+    return "RESOURCE_EXHAUSTED" in text or "out of memory" in text.lower()
+
+
+def _first_line(error: Exception) -> str:
+    lines = str(error).strip().splitlines() or [""]
+    return f"{type(error).__name__}: {lines[0][:200]}"
+
+
+@dataclass
+class CohortRun:
+    """One cohort on its way through training, with all that was recorded so far."""
+
+    planner: Planner
+    cohort: Cohort
+    seconds: float = 0.0
+    _traces: dict[str, list[np.ndarray]] = field(default_factory=dict)
+    _tests: dict[str, list[np.ndarray]] = field(default_factory=dict)
+    _evaluated_at: list[int] = field(default_factory=list)
+
+    def events(self, restored: Snapshot | None) -> Iterator[Event]:
+        """Train to the end."""
+        study, recipe = self.planner.resolved.study, self.cohort.recipe
+        program = self.planner.program(self.cohort)
+        points = evaluation_points(recipe, study)
+        training = Training(program, self.cohort, self._restore(restored))
+        pace = Pace(program.segment)
+        while training.update < recipe.updates:
+            stop = min(training.update + pace.updates, *[p for p in points if p > training.update])
+            begin, first = time.perf_counter(), training.update
+            self._record(self._traces, training.advance(stop))
+            elapsed = time.perf_counter() - begin
+            pace.observe(stop - first, elapsed)
+            evaluated = stop in points[:-1]
+            if evaluated:
+                self._test(training, min(study.evaluation_examples, self.planner.data.n_test))
+            self.seconds += time.perf_counter() - begin
+            yield self._progress(training, evaluated)
+        yield from self._results(training)
+
+    def failed(self, error: Exception) -> Iterator[Finished]:
+        """Every trial of the cohort ends here, with the reason."""
+        for trial in self.cohort.trials:
+            yield Finished(trial, unfinished(trial, Status.FAILED, _first_line(error)))
+
+    def _progress(self, training: Training, evaluated: bool) -> Progress:
+        accuracy = next((name for name in self._traces if name != "loss"), "loss")
+        recent = [x[:, -50:] for x in self._traces[accuracy][-50:]]
+        values = self._tests[accuracy][-1] if evaluated else _last_mean(np.hstack(recent))
+        _, bad, _ = training.outcome()
+        return Progress(
+            cohort=self.cohort,
+            update=training.update,
+            accuracy=values,
+            evaluated=evaluated,
+            alive=bad == 0,
+            seconds=self.seconds,
+            snapshot=lambda: self._snapshot(training),
+        )
+
+    def _record(self, into: dict[str, list[np.ndarray]], values: Mapping[str, np.ndarray]) -> None:
+        for name, array in values.items():
+            into.setdefault(name, []).append(array)
+
+    def _test(self, training: Training, n_examples: int) -> dict[str, np.ndarray]:
+        means = training.evaluate(self.planner.data.test, n_examples)
+        self._record(self._tests, means)
+        self._evaluated_at.append(training.update)
+        return means
+
+    def _results(self, training: Training) -> Iterator[Finished]:
+        begin, data = time.perf_counter(), self.planner.data
+        test = self._test(training, data.n_test)
+        sample = training.evaluate(data.train_sample, data.n_sample)
+        self.seconds += time.perf_counter() - begin
+        metrics = {
+            **{f"test_{name}": x for name, x in test.items() if name != "top_answer_share"},
+            **{f"train_{name}": x for name, x in sample.items() if name != "top_answer_share"},
+            "top_answer_share": test["top_answer_share"],
+        }
+        outcomes = zip(*training.outcome(), strict=True)
+        for index, (updates, bad, quantity) in enumerate(outcomes):
+            params = training.params(index)
+            keep = self.planner.resolved.study.keep_parameters == "all"
+            result = TrialResult(
+                key=self.cohort.trials[index].key,
+                status=Status.DIVERGED if bad else Status.FINISHED,
+                updates=int(updates),
+                metrics={name: float(x[index]) for name, x in metrics.items()},
+                curves=self._curves(index),
+                seconds=self.seconds * self._devices_used() / len(self.cohort.trials),
+                n_parameters=count_parameters(self.cohort.recipe),
+                flops=update_flops(self.cohort.recipe, self.planner.resolved.task) * int(updates),
+                memory_bytes=self.planner.trial_bytes(self.cohort),
+                first_bad_update=int(bad) or None,
+                bad_quantity=BAD_QUANTITIES[quantity] or None,
+                params_digest=digest(params),
+                params=params if keep else None,
+            )
+            yield Finished(self.cohort.trials[index], result)
+
+    def _curves(self, index: int) -> dict[str, np.ndarray]:
+        traces = {f"train_{k}": np.hstack(v)[index] for k, v in self._traces.items()}
+        tests = {
+            f"test_{name}": np.array([x[index] for x in values], np.float32)
+            for name, values in self._tests.items()
+            if name != "top_answer_share"
+        }
+        n_updates = len(next(iter(traces.values())))
+        return {
+            "recorded_at": np.arange(1, n_updates + 1),
+            "evaluated_at": np.array(self._evaluated_at),
+            **traces,
+            **tests,
+        }
+
+    def _devices_used(self) -> int:
+        return min(len(self.planner.machine.devices), len(self.cohort.trials))
+
+    def _snapshot(self, training: Training) -> Snapshot:
+        meta = {
+            "keys": [trial.key for trial in self.cohort.trials],
+            "update": training.update,
+            "seconds": self.seconds,
+            "evaluated_at": self._evaluated_at,
+        }
+        arrays = {f"state/{name}": x for name, x in training.snapshot().items()}
+        arrays |= {f"trace/{name}": np.hstack(x) for name, x in self._traces.items()}
+        arrays |= {f"test/{name}": np.stack(x, axis=1) for name, x in self._tests.items()}
+        return meta, arrays
+
+    def _restore(self, restored: Snapshot | None) -> dict[str, np.ndarray] | None:
+        """Take over what a snapshot recorded; the states that it holds."""
+        if restored is None:
+            return None
+        meta, arrays = restored
+        self.seconds, self._evaluated_at = float(meta["seconds"]), list(meta["evaluated_at"])
+        self._traces = {name: [x] for name, x in _family(arrays, "trace").items()}
+        self._tests = {name: list(x.T) for name, x in _family(arrays, "test").items()}
+        return _family(arrays, "state")
+
+
+def _family(arrays: Mapping[str, np.ndarray], name: str) -> dict[str, np.ndarray]:
+    return {k.removeprefix(f"{name}/"): v for k, v in arrays.items() if k.startswith(f"{name}/")}
+
+
+def _last_mean(recent: np.ndarray) -> np.ndarray:
+    """Mean of the latest batches of each trial; NaN where all of them are (diverged)."""
+    counted = np.isfinite(recent[:, -50:])
+    total = np.where(counted, recent[:, -50:], 0).sum(axis=1)
+    return np.where(counted.any(axis=1), total / np.maximum(counted.sum(axis=1), 1), np.nan)
+
+
+def unfinished(trial: Trial, status: Status, reason: str) -> TrialResult:
+    """The result of a trial that has no numbers."""
+    return TrialResult(
+        key=trial.key,
+        status=status,
+        updates=0,
+        metrics={},
+        curves={},
+        seconds=0.0,
+        n_parameters=0,
+        flops=0.0,
+        memory_bytes=0,
+        reason=reason,
+    )
+
+
+def digest(params: Mapping[str, np.ndarray]) -> str:
+    """A hash of parameters: two trials with equal digests are equal bit for bit."""
+    sha = hashlib.sha256()
+    for name in sorted(params):
+        sha.update(name.encode())
+        sha.update(np.ascontiguousarray(params[name]).data)
+    return sha.hexdigest()
+
+
+@dataclass
+class Pace:
+    """How many updates the next call should do, so that it lasts about CALL_SECONDS."""
+
+    most: int
+    updates: int = 1
+
+    def observe(self, updates: int, seconds: float) -> None:
+        """A call of so many updates took so long."""
+        wanted = int(CALL_SECONDS * updates / max(seconds, 1e-9))
+        # Growing by at most 8 keeps a first call, which pays for caches, from misleading.
+        self.updates = max(1, min(wanted, 8 * self.updates, self.most))

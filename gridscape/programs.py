@@ -1,0 +1,356 @@
+"""The compiled programs of a cohort: the engine's functions with the trial dimension K added.
+
+Trials are spread over the devices (on a CPU, one device a core), and each device trains its
+trials one after the other, a whole segment each. One trial at a time keeps its weights and
+activations in the cache of its core, which is faster on a CPU than batched products, and its
+numbers come from the same compiled code whatever else is in its cohort. The number of trials and
+of updates, the hyperparameters and the keys are data: none of them ever compiles anything again.
+"""
+
+import os
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jax import lax
+from jax.sharding import Mesh, NamedSharding
+from jax.sharding import PartitionSpec as P
+
+from gridscape.base import Array, Hyper, Split, Task
+from gridscape.cohorts import Cohort
+from gridscape.engine import (
+    EVALUATION_CHUNK,
+    TrialState,
+    data_order,
+    evaluate_trial,
+    init_trial,
+    seed_words,
+    train_trial,
+)
+from gridscape.grid import Trial, content_key
+from gridscape.study import Recipe
+
+# Updates of one call at most; calls are cut further by evaluation points and by time.
+LONGEST_SEGMENT = 128
+
+
+def use_all_cores() -> None:
+    """Give the CPU backend one device a core; only possible before JAX is first used."""
+    try:
+        jax.config.update("jax_num_cpu_devices", len(os.sched_getaffinity(0)))
+    except RuntimeError:
+        return  # JAX runs already: the devices that the caller chose are used
+
+
+class DeviceData(NamedTuple):
+    """A task on the devices, images still uint8.
+
+    train_sample has the shape of test and begins with the first training examples, so that one
+    program evaluates both; n_test and n_sample are the examples that count.
+    """
+
+    train: Split
+    test: Split
+    train_sample: Split
+    n_test: int
+    n_sample: int
+
+
+@dataclass(frozen=True)
+class Machine:
+    """The devices that programs run on, in one row."""
+
+    devices: tuple[jax.Device, ...]
+
+    @classmethod
+    def local(cls) -> "Machine":
+        """All local devices of JAX's default backend."""
+        return cls(tuple(jax.local_devices()))
+
+    @cached_property
+    def mesh(self) -> Mesh:
+        """The devices as a JAX mesh."""
+        return Mesh(np.array(self.devices), ("devices",))
+
+    @property
+    def spread(self) -> NamedSharding:
+        """Trials over the devices."""
+        return NamedSharding(self.mesh, P("devices"))
+
+    @property
+    def shared(self) -> NamedSharding:
+        """The same array on every device."""
+        return NamedSharding(self.mesh, P())
+
+    def load(self, task: Task) -> DeviceData:
+        """The task's arrays, on every device."""
+        n_test, n_train = len(task.test.targets), len(task.train.targets)
+        n_padded = -(-n_test // EVALUATION_CHUNK) * EVALUATION_CHUNK
+
+        def padded(split: Split) -> Split:
+            rows = np.minimum(np.arange(n_padded), len(split.targets) - 1)
+            return Split(split.inputs[rows], split.targets[rows])
+
+        arrays = (task.train, padded(task.test), padded(task.train))
+        train, test, sample = jax.device_put(arrays, self.shared)
+        return DeviceData(train, test, sample, n_test, min(n_test, n_train))
+
+
+@dataclass(frozen=True)
+class Program:
+    """The compiled functions of one static part.
+
+    slots: trials that a device holds. segment: updates of a call at most. pieces: parts that a
+    batch is cut into. A cohort may be smaller than slots x devices: empty slots cost memory, but
+    no time.
+    """
+
+    machine: Machine
+    task: Task
+    data: DeviceData
+    recipe: Recipe
+    seed: int
+    slots: int
+    segment: int
+    pieces: int = 1
+
+    @property
+    def capacity(self) -> int:
+        """Trials that the program holds on all devices."""
+        return self.slots * len(self.machine.devices)
+
+    @cached_property
+    def init(self) -> jax.stages.Compiled:
+        """(counts, words (K, 2), hyper (K,)) -> states (K, ...)."""
+
+        def init_one(_: TrialState, words: Array, hyper: Hyper) -> TrialState:
+            return init_trial(self.recipe, words, hyper)
+
+        def init_slots(counts: Array, words: Array, hyper: Hyper) -> TrialState:
+            empty = _empty(self.slots, self.one_state)
+            return overwrite_slots(init_one, empty, counts[0], (words, hyper))
+
+        return self._compile(init_slots, (self._words, self._hyper))
+
+    @cached_property
+    def train(self) -> jax.stages.Compiled:
+        """(counts, states, words, hyper, order (K, U, B), stop, train) -> states, traces (K, U).
+
+        The states are donated: they are updated in place.
+        """
+        names = ("loss", *self.task.metrics)
+
+        def train_slots(
+            counts: Array,
+            states: TrialState,
+            words: Array,
+            hyper: Hyper,
+            order: Array,
+            stop: Array,
+            train: Split,
+        ) -> Any:
+            def train_one(old: Any, words: Array, hyper: Hyper, order: Array) -> Any:
+                return train_trial(
+                    self.recipe, self.task, self.pieces, old[0], words, hyper, order, stop, train
+                )
+
+            traces = {name: jnp.full((self.slots, self.segment), jnp.nan) for name in names}
+            return overwrite_slots(train_one, (states, traces), counts[0], (words, hyper, order))
+
+        order = self._spread((self.segment, self.recipe.batch_size), jnp.int32)
+        states = jax.tree.map(lambda s: self._spread(s.shape, s.dtype), self.one_state)
+        return self._compile(
+            train_slots,
+            (states, self._words, self._hyper, order),
+            (self._scalar, self.data.train),
+            donate=(1,),
+        )
+
+    @cached_property
+    def evaluate(self) -> jax.stages.Compiled:
+        """(counts, params, hyper, split, n_examples) -> means by name, each (K,)."""
+        names = ("loss", *self.task.metrics, "top_answer_share")
+
+        def evaluate_slots(
+            counts: Array, params: Any, hyper: Hyper, split: Split, n_examples: Array
+        ) -> dict[str, Array]:
+            def evaluate_one(_: Any, params: Any, hyper: Hyper) -> dict[str, Array]:
+                return evaluate_trial(self.recipe, self.task, params, hyper, split, n_examples)
+
+            empty = {name: jnp.zeros(self.slots) for name in names}
+            return overwrite_slots(evaluate_one, empty, counts[0], (params, hyper))
+
+        params = jax.tree.map(lambda s: self._spread(s.shape, s.dtype), self.one_state.params)
+        return self._compile(evaluate_slots, (params, self._hyper), (self.data.test, self._scalar))
+
+    @cached_property
+    def one_state(self) -> TrialState:
+        """The shapes of the state of one trial."""
+        hyper = {name: jax.ShapeDtypeStruct((), jnp.float32) for name in self.recipe.hyper}
+        return jax.eval_shape(
+            lambda words, hyper: init_trial(self.recipe, words, hyper),
+            jax.ShapeDtypeStruct((2,), jnp.uint32),
+            hyper,
+        )
+
+    @property
+    def _words(self) -> jax.ShapeDtypeStruct:
+        return self._spread((2,), jnp.uint32)
+
+    @property
+    def _hyper(self) -> dict[str, jax.ShapeDtypeStruct]:
+        return {name: self._spread((), jnp.float32) for name in self.recipe.hyper}
+
+    @property
+    def _scalar(self) -> jax.ShapeDtypeStruct:
+        return jax.ShapeDtypeStruct((), jnp.int32, sharding=self.machine.shared)
+
+    def _spread(self, shape: tuple[int, ...], dtype: Any) -> jax.ShapeDtypeStruct:
+        full = (self.capacity, *shape)
+        return jax.ShapeDtypeStruct(full, dtype, sharding=self.machine.spread)
+
+    def _compile(
+        self,
+        function: Callable[..., Any],
+        spread: tuple[Any, ...],
+        shared: tuple[Any, ...] = (),
+        donate: tuple[int, ...] = (),
+    ) -> jax.stages.Compiled:
+        """``function(counts, *spread, *shared)``, run by every device on its own trials."""
+        n_devices = len(self.machine.devices)
+        counts = jax.ShapeDtypeStruct((n_devices,), jnp.int32, sharding=self.machine.spread)
+        mapped = jax.shard_map(
+            function,
+            mesh=self.machine.mesh,
+            in_specs=(P("devices"),) * (1 + len(spread)) + (P(),) * len(shared),
+            out_specs=P("devices"),
+            check_vma=False,
+        )
+        jitted = jax.jit(mapped, donate_argnums=donate)
+        return jitted.lower(counts, *spread, *shared).compile()
+
+
+def overwrite_slots(
+    one_trial: Callable[..., Any], results: Any, count: Array, per_trial: tuple[Any, ...]
+) -> Any:
+    """results[k] = one_trial(results[k], *per_trial[k]) for k < count, one after the other."""
+
+    def body(k: Array, results: Any) -> Any:
+        old, arguments = jax.tree.map(
+            lambda x: lax.dynamic_index_in_dim(x, k, keepdims=False), (results, per_trial)
+        )
+        new = one_trial(old, *arguments)
+        return jax.tree.map(
+            lambda slots, one: lax.dynamic_update_index_in_dim(slots, one, k, 0), results, new
+        )
+
+    return lax.fori_loop(0, count, body, results)
+
+
+def _empty(slots: int, one: Any) -> Any:
+    return jax.tree.map(lambda s: jnp.zeros((slots, *s.shape), s.dtype), one)
+
+
+class Training:
+    """A cohort in training: its states on the devices, advanced segment by segment."""
+
+    def __init__(
+        self, program: Program, cohort: Cohort, states: dict[str, np.ndarray] | None = None
+    ) -> None:
+        """From the beginning, or from the ``states`` of a snapshot of the same trials."""
+        self.program, self.cohort, self.update = program, cohort, cohort.start
+        machine, n_trials = program.machine, len(cohort.trials)
+        n_devices = len(machine.devices)
+        index = np.arange(n_trials)
+        # Round robin, so that neighbors in the grid, which often stop early together, spread.
+        self.rows = index % n_devices * program.slots + index // n_devices
+        counts = np.bincount(index % n_devices, minlength=n_devices).astype(np.int32)
+        self._counts = jax.device_put(counts, machine.spread)
+        names = program.recipe.hyper
+        self._hyper = {
+            name: self._place(np.array([h[name] for h in cohort.hypers], np.float32))
+            for name in names
+        }
+        if states is None:
+            words = self._key_words("weights", content_key(program.recipe.weights))
+            self.states = program.init(self._counts, words, self._hyper)
+        else:
+            self.states = self._unflatten(states)
+        self._words = self._key_words("training")
+
+    def advance(self, stop: int) -> dict[str, np.ndarray]:
+        """Train every trial until ``stop`` updates are done; the traces, each (trials, updates).
+
+        Traces of a trial that diverged earlier are NaN from there on.
+        """
+        program, begin = self.program, self.update
+        if not begin < stop <= begin + program.segment:
+            raise ValueError(f"a segment of {stop - begin} updates, at most {program.segment}")
+        train, order = program.data.train, self._order(begin, stop)
+        limit = jax.device_put(np.int32(stop), program.machine.shared)
+        self.states, traces = program.train(
+            self._counts, self.states, self._words, self._hyper, order, limit, train
+        )
+        self.update = stop
+        return {name: np.asarray(x)[self.rows, : stop - begin] for name, x in traces.items()}
+
+    def evaluate(self, split: Split, n_examples: int) -> dict[str, np.ndarray]:
+        """Means over the first examples of a split, by name, each (trials,)."""
+        count = jax.device_put(np.int32(n_examples), self.program.machine.shared)
+        means = self.program.evaluate(self._counts, self.states.params, self._hyper, split, count)
+        return {name: np.asarray(x)[self.rows] for name, x in means.items()}
+
+    def outcome(self) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        """Updates done, first bad update (0 if none) and bad quantity of every trial."""
+        parts = (self.states.update, self.states.bad_update, self.states.bad_quantity)
+        updates, bad, quantity = (np.asarray(x)[self.rows] for x in parts)
+        return updates, bad, quantity
+
+    def params(self, index: int) -> dict[str, np.ndarray]:
+        """The parameters of one trial, by name."""
+        row = self.rows[index]
+        return {k: np.asarray(v[row]) for k, v in named_leaves(self.states.params).items()}
+
+    def snapshot(self) -> dict[str, np.ndarray]:
+        """All that is needed to go on later: the states by name, each (trials, ...)."""
+        return {k: np.asarray(v)[self.rows] for k, v in named_leaves(self.states).items()}
+
+    def _unflatten(self, arrays: dict[str, np.ndarray]) -> TrialState:
+        shapes = self.program.one_state
+        leaves = [self._place(arrays[name]) for name in named_leaves(shapes)]
+        return jax.tree.unflatten(jax.tree.structure(shapes), leaves)
+
+    def _key_words(self, purpose: str, content: Any = None) -> Array:
+        seed = self.program.seed
+        words = [seed_words(seed, t.replicate, purpose, content) for t in self.cohort.trials]
+        return self._place(np.array(words))
+
+    def _order(self, begin: int, stop: int) -> Array:
+        program, recipe = self.program, self.program.recipe
+        n_examples = len(program.task.train.targets)
+
+        def order(trial: Trial) -> np.ndarray:
+            return data_order(
+                program.seed, trial.replicate, n_examples, recipe.batch_size, begin, stop
+            )
+
+        by_replicate = {t.replicate: order(t) for t in self.cohort.trials}
+        rows = np.stack([by_replicate[t.replicate] for t in self.cohort.trials])
+        unused = program.segment - (stop - begin)
+        return self._place(np.pad(rows, ((0, 0), (0, unused), (0, 0))))
+
+    def _place(self, per_trial: np.ndarray) -> Array:
+        """One value per trial, put into its slot; empty slots hold zeros."""
+        slots = np.zeros((self.program.capacity, *per_trial.shape[1:]), per_trial.dtype)
+        slots[self.rows] = per_trial
+        return jax.device_put(slots, self.program.machine.spread)
+
+
+def named_leaves(tree: Any) -> dict[str, Any]:
+    """The leaves of a pytree by their path: {"kernel": ..., "layers/0/bias": ...}."""
+    paths = jax.tree_util.tree_leaves_with_path(tree)
+    return {jax.tree_util.keystr(p, simple=True, separator="/"): leaf for p, leaf in paths}

@@ -1,0 +1,335 @@
+"""The one verb: plan, skip what is stored, execute, record.
+
+Executors yield progress and results; only this module writes them. Every trial ends in the store
+exactly once, whatever happens in between.
+"""
+
+import time
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from gridscape.base import Status, Task, TrialResult
+from gridscape.cohorts import Cohort, partition
+from gridscape.errors import OutOfMemoryError, StoreError, UnknownNameError
+from gridscape.executors import Executor, Finished, Local, Progress, Snapshot, unfinished
+from gridscape.grid import Cell, Trial, Value
+from gridscape.landscape import Landscape
+from gridscape.planner import Plan, Planner
+from gridscape.programs import Machine, use_all_cores
+from gridscape.store import Store
+from gridscape.study import ResolvedStudy, Study
+
+# Checkpoints are written at most this often, and take at most about 5 % of the time.
+CHECKPOINT_SECONDS = 5.0
+
+EXECUTORS = ("local",)
+
+
+@dataclass(frozen=True)
+class Started:
+    """The work is known: ``todo`` are the trials that will be trained, in the study's order."""
+
+    resolved: ResolvedStudy
+    directory: Path
+    todo: tuple[Trial, ...]
+    n_stored: int
+
+
+@dataclass(frozen=True)
+class Cut:
+    """A cohort did not fit into memory and goes on in smaller runs."""
+
+    cohort: Cohort
+    runs: tuple[Cohort, ...]
+
+
+Listener = Callable[[Started | Progress | Finished | Cut], None]
+
+
+def prepare(
+    study: str | Path | Study,
+    *,
+    task: str | Task | None = None,
+    set: Mapping[str, Iterable[Value]] | None = None,
+    data_dir: str | Path | None = None,
+    **values: Any,
+) -> ResolvedStudy:
+    """A study by name, file or object, with the given values instead of its own, ready to run."""
+    use_all_cores()
+    loaded = study if isinstance(study, Study) else Study.load(study)
+    return loaded.override(set, task=task, **values).resolve(data_dir)
+
+
+def plan(
+    study: str | Path | Study,
+    *,
+    directory: str | Path | None = None,
+    timed: bool = True,
+    **values: Any,
+) -> Plan:
+    """What running the study would take now; trains nothing that is kept.
+
+    Takes the arguments of ``run``. ``timed`` runs a few updates of each program to estimate time.
+    """
+    resolved = prepare(study, **values)
+    folder = results_folder(resolved.study, directory)
+    stored: set[str] = set()
+    if (folder / "study.json").exists():
+        with Store.read(folder) as store:
+            stored = _done(store)
+    return Planner(resolved, Machine.local()).plan(resolved.trials(), stored, timed)
+
+
+def run(
+    study: str | Path | Study = "quickstart",
+    *,
+    task: str | Task | None = None,
+    set: Mapping[str, Iterable[Value]] | None = None,
+    replicates: int | None = None,
+    updates: int | None = None,
+    batch_size: int | None = None,
+    seed: int | None = None,
+    precision: str | None = None,
+    directory: str | Path | None = None,
+    data_dir: str | Path | None = None,
+    executor: str = "local",
+    listener: Listener = lambda event: None,
+) -> Landscape:
+    """Train every trial of a study that is not stored yet, and return the landscape.
+
+    set: values of axes, which replace the study's. directory: of the results, else
+    ``runs/<study>``. listener: is told of everything that happens, in the calling thread.
+
+    Interrupted at any moment, a run loses at most the segments since the last checkpoint; the
+    same call goes on. Raises GridscapeError; a trial that diverges, fails or does not fit is an
+    outcome in the landscape, not an error.
+    """
+    if executor not in EXECUTORS:
+        raise UnknownNameError("executor", executor, EXECUTORS)
+    resolved = prepare(
+        study,
+        task=task,
+        set=set,
+        data_dir=data_dir,
+        replicates=replicates,
+        updates=updates,
+        batch_size=batch_size,
+        seed=seed,
+        precision=precision,
+    )
+    folder = results_folder(resolved.study, directory)
+    with Store.create(folder, resolved.record()) as store:
+        planner = Planner(resolved, Machine.local())
+        Sweep(store, resolved, planner, Local(planner), listener).run()
+    return Landscape.read(folder)
+
+
+def results_folder(study: Study, directory: str | Path | None) -> Path:
+    """Where a study's results are: ``directory``, else runs/<study>."""
+    return Path(directory) if directory is not None else Path("runs") / study.name
+
+
+def _done(store: Store) -> set[str]:
+    """Trials that need no training: a failed one, or one that did not fit, is tried again."""
+    ended = (Status.FINISHED, Status.DIVERGED)
+    return {key for key, status in store.statuses().items() if status in ended}
+
+
+@dataclass
+class Sweep:
+    """The work of one ``run``."""
+
+    store: Store
+    resolved: ResolvedStudy
+    planner: Planner
+    executor: Executor
+    listener: Listener
+
+    def run(self) -> None:
+        """Train and record every trial that is not stored."""
+        trials = self.resolved.trials()
+        done = _done(self.store)
+        todo = [trial for trial in trials if trial.key not in done]
+        self.listener(
+            Started(self.resolved, self.store.directory, tuple(todo), len(trials) - len(todo))
+        )
+        saved = self._usable_checkpoints({trial.key for trial in todo})
+        progress = {key: meta["update"] for key, (meta, _) in saved.items()}
+        for cohort in partition(self.resolved, todo, progress):
+            self._run_cohort(cohort, saved)
+        for name, *_ in list(self.store.checkpoints()):
+            self.store.drop_checkpoint(name)
+
+    def _run_cohort(self, cohort: Cohort, saved: Mapping[str, Snapshot]) -> None:
+        """A cohort in as many runs as memory asks for."""
+        queue = deque(self.planner.cut(cohort))
+        while queue:
+            part = queue.popleft()
+            try:
+                self._execute(part, _restored(part, saved))
+            except OutOfMemoryError as error:
+                smaller = _smaller(part)
+                if not smaller:
+                    self._give_up(part, error)
+                self.listener(Cut(part, smaller))
+                queue.extendleft(reversed(smaller))
+
+    def _execute(self, cohort: Cohort, restored: Snapshot | None) -> None:
+        due = CheckpointClock()
+        latest: Progress | None = None
+        try:
+            for event in self.executor.run(cohort, restored):
+                if isinstance(event, Finished):
+                    self.store.put(event.trial, event.result)
+                else:
+                    latest = event
+                    if due.is_due():
+                        with due.timing():
+                            self.store.save_checkpoint(cohort.name, *event.snapshot())
+                self.listener(event)
+        except KeyboardInterrupt:
+            if latest is not None and latest.update < cohort.recipe.updates:
+                self.store.save_checkpoint(cohort.name, *latest.snapshot())
+            raise
+        self.store.drop_checkpoint(cohort.name)
+
+    def _give_up(self, cohort: Cohort, error: OutOfMemoryError) -> None:
+        """A trial that does not fit alone, its batch in single examples: that is its outcome."""
+        for trial in cohort.trials:
+            result = unfinished(trial, Status.OUT_OF_MEMORY, str(error))
+            self.store.put(trial, result)
+            self.listener(Finished(trial, result))
+
+    def _usable_checkpoints(self, wanted: set[str]) -> dict[str, Snapshot]:
+        """The snapshot of each trial that has one, cut to that trial; furthest wins."""
+        found: dict[str, Snapshot] = {}
+        for _, meta, arrays in self.store.checkpoints():
+            for index, key in enumerate(meta["keys"]):
+                if (
+                    key in wanted
+                    and meta["update"] > found.get(key, ({"update": 0}, {}))[0]["update"]
+                ):
+                    found[key] = (meta, {name: x[index] for name, x in arrays.items()})
+        return found
+
+
+def _restored(cohort: Cohort, saved: Mapping[str, Snapshot]) -> Snapshot | None:
+    """One snapshot for all trials of a cohort, put together from theirs."""
+    if cohort.start == 0:
+        return None
+    snapshots = [saved[trial.key] for trial in cohort.trials]
+    names = snapshots[0][1]
+    arrays = {name: np.stack([arrays[name] for _, arrays in snapshots]) for name in names}
+    meta = {**snapshots[0][0], "keys": [trial.key for trial in cohort.trials]}
+    return meta, arrays
+
+
+def _smaller(cohort: Cohort) -> tuple[Cohort, ...]:
+    """What to try instead of a cohort that did not fit: halves, then batches in more pieces."""
+    if len(cohort.trials) > 1:
+        return tuple(cohort.cut(-(-len(cohort.trials) // 2)))
+    batch_size = cohort.recipe.batch_size
+    larger = [p for p in range(cohort.pieces + 1, batch_size + 1) if batch_size % p == 0]
+    wanted = [p for p in larger if p >= 2 * cohort.pieces] or larger
+    return (replace(cohort, pieces=wanted[0]),) if wanted else ()
+
+
+class CheckpointClock:
+    """When the next checkpoint is due: after CHECKPOINT_SECONDS, or 20 times what one takes."""
+
+    def __init__(self) -> None:
+        self._last = time.perf_counter()
+        self._cost = 0.0
+
+    def is_due(self) -> bool:
+        """Whether enough time has passed."""
+        return time.perf_counter() - self._last > max(CHECKPOINT_SECONDS, 20 * self._cost)
+
+    @contextmanager
+    def timing(self) -> Iterator[None]:
+        """Time the writing of a checkpoint."""
+        begin = time.perf_counter()
+        yield
+        self._last = time.perf_counter()
+        self._cost = self._last - begin
+
+
+@dataclass(frozen=True)
+class Replay:
+    """A trial trained again, alone, beside what is stored of it."""
+
+    trial: Trial
+    stored: TrialResult
+    again: TrialResult
+
+    @property
+    def identical(self) -> bool:
+        """Whether parameters, curves and final numbers agree bit for bit."""
+        a, b = self.stored, self.again
+        curves = a.curves.keys() == b.curves.keys() and all(
+            np.array_equal(a.curves[name], b.curves[name], equal_nan=True) for name in a.curves
+        )
+        numbers = a.metrics.keys() == b.metrics.keys() and all(
+            np.array_equal(a.metrics[name], b.metrics[name], equal_nan=True) for name in a.metrics
+        )
+        return a.status == b.status and a.params_digest == b.params_digest and curves and numbers
+
+    def differences(self) -> dict[str, float]:
+        """The largest absolute difference of each curve and final number."""
+        a, b = self.stored, self.again
+        names = [*a.metrics]
+        pairs = {n: (a.metrics[n], b.metrics.get(n, np.nan)) for n in names}
+        pairs |= {f"curve {n}": (x, b.curves.get(n, np.nan)) for n, x in a.curves.items()}
+        return {n: float(np.nanmax(np.abs(np.subtract(x, y)))) for n, (x, y) in pairs.items()}
+
+
+def replay(
+    directory: str | Path,
+    cell: Mapping[str, Value],
+    *,
+    replicate: int = 0,
+    data_dir: str | Path | None = None,
+    study: Study | None = None,
+) -> Replay:
+    """Train one stored trial again, alone, and compare.
+
+    The study is the one in the folder; one whose task or model was a Python object is handed in
+    as ``study``. Raises UsageError for a cell that is not in the grid, StoreError for a trial
+    that is not stored or was trained under other conditions (its key differs).
+    """
+    use_all_cores()
+    with Store.read(directory) as store:
+        resolved = (study or Study.from_record(store.study)).resolve(data_dir)
+        trial = _find_trial(resolved, cell, replicate, store)
+        stored = store.get(trial.key)
+    planner = Planner(resolved, Machine.local())
+    (cohort,) = partition(resolved, [trial])
+    for event in Local(planner).run(cohort):
+        if isinstance(event, Finished):
+            return Replay(trial, stored, event.result)
+    raise StoreError("the trial did not end", where=directory, found=str(Cell(tuple(cell.items()))))
+
+
+def _find_trial(
+    resolved: ResolvedStudy, cell: Mapping[str, Value], replicate: int, store: Store
+) -> Trial:
+    found = resolved.study.grid.find(**cell)
+    trials = [t for t in resolved.trials() if t.cell == found and t.replicate == replicate]
+    if not trials:
+        raise UnknownNameError(
+            "replicate", str(replicate), map(str, range(resolved.study.replicates))
+        )
+    if trials[0].key not in store.statuses():
+        raise StoreError(
+            "this trial is not stored",
+            where=store.directory,
+            found=f"{found}, replicate {replicate}",
+            hint="gridscape run trains it",
+        )
+    return trials[0]
