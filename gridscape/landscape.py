@@ -160,6 +160,8 @@ class Landscape:
         if format not in writers:
             raise UnknownNameError("format", format, FORMATS)
         path = Path(path)
+        if not path.parent.is_dir():
+            raise GridscapeError("no such folder", where=path.parent, hint="make it first")
         part = path.with_name(path.name + ".part")
         try:
             writers[format](part)

@@ -25,6 +25,12 @@ def hump(cell: Cell) -> float:
     return float(0.1 + (rise - 0.1) / (1 + np.exp(8.0 * (rate - edge))))
 
 
+def _hidden(cell: Cell) -> int:
+    """The width that sizes and costs follow; 10 where the grid has no number for it."""
+    hidden = cell.get("hidden_size")
+    return int(hidden) if isinstance(hidden, int | float) else 10
+
+
 def landscape(
     axes: Mapping[str, Sequence[Value]] = STUDY_AXES,
     accuracy: Callable[[Cell], float] = hump,
@@ -36,7 +42,7 @@ def landscape(
     status: Callable[[Cell, int], Status] = lambda cell, replicate: Status.FINISHED,
     collapsed: Callable[[Cell, int], bool] = lambda cell, replicate: False,
     gap: Callable[[Cell], float] = lambda cell: 0.0,
-    seconds: Callable[[Cell], float] = lambda cell: float(cell.get("hidden_size", 10)) / 10,
+    seconds: Callable[[Cell], float] = lambda cell: _hidden(cell) / 10,
     updates: int = 400,
     evaluated_at: Sequence[int] = (50, 100, 200, 300, 400),
     curve: Callable[[Cell, float, np.ndarray], np.ndarray] | None = None,
@@ -101,7 +107,7 @@ def _result(
 ) -> tuple[Trial, TrialResult]:
     key = content_key({"cell": {k: str(v) for k, v in cell.items()}, "replicate": replicate})
     finished = status is Status.FINISHED
-    hidden = int(cell["hidden_size"]) if "hidden_size" in cell else 10
+    hidden = _hidden(cell)
     metrics = {
         "test_accuracy": test,
         "test_loss": -float(np.log(max(test, 1e-3))),

@@ -1,0 +1,336 @@
+"""The landscape: what enters the Dataset, how it is exported, and what it says at a glance."""
+
+import re
+import sys
+
+import numpy as np
+import pandas as pd
+import pytest
+import xarray as xr
+from synthetic import RATES, STUDY_AXES, WIDTHS, landscape
+
+from gridscape.base import Status, TrialResult
+from gridscape.errors import GridscapeError, StoreError, UnknownNameError, UsageError
+from gridscape.grid import Cell, Trial
+from gridscape.landscape import FACTS, Landscape, higher_is_better, unit_of
+from gridscape.store import Store
+
+
+def result(key="k", status=Status.FINISHED, curves=None, **metrics):
+    """A stored trial with these final metrics."""
+    bad = 30 if status is Status.DIVERGED else None
+    return TrialResult(
+        key=key,
+        status=status,
+        updates=400,
+        metrics=metrics,
+        curves=curves or {},
+        seconds=1.5,
+        n_parameters=100,
+        flops=1e6,
+        memory_bytes=400,
+        first_bad_update=bad,
+    )
+
+
+def some_diverged(cell, replicate):
+    if cell["hidden_size"] == 128 and replicate == 2:
+        return Status.MISSING
+    if cell["learning_rate"] == 1.0:
+        return Status.DIVERGED
+    if cell["learning_rate"] == 0.1 and replicate == 0:
+        return Status.FAILED
+    return Status.FINISHED
+
+
+def test_dimensions_and_variables():
+    land = landscape()
+    assert land.data["test_accuracy"].dims == ("hidden_size", "learning_rate", "replicate")
+    assert land.data["test_accuracy"].shape == (4, 6, 3)
+    assert land.data["curve_train_loss"].dims[-1] == "update"
+    assert land.data["curve_test_accuracy"].dims[-1] == "evaluated_at"
+    assert set(FACTS) < set(land.data.data_vars)
+    assert land.data["learning_rate"].values.tolist() == list(RATES)
+    assert [axis.values for axis in land.axes] == [WIDTHS, RATES]
+    assert set(land.metrics) == {
+        "test_accuracy",
+        "test_loss",
+        "train_accuracy",
+        "train_loss",
+        "top_answer_share",
+    }
+
+
+def test_every_trial_is_in_its_place():
+    axes = {"cell": ["lstm", "gru"], "learning_rate": [0.1, 0.01, 1]}
+    trials = [
+        (Trial(Cell.of(learning_rate=rate, cell=cell), r, f"{cell}{rate}{r}"), cell, rate, r)
+        for cell in axes["cell"]
+        for rate in axes["learning_rate"]
+        for r in range(2)
+    ]
+    results = [
+        (trial, result(trial.key, test_accuracy=rate / 2 + r / 10 + (cell == "gru") / 100))
+        for trial, cell, rate, r in reversed(trials)
+    ]
+    land = Landscape.of({"axes": axes, "replicates": 2}, results)
+    for trial, cell, rate, r in trials:
+        at = land.data.sel(cell=cell, learning_rate=rate, replicate=r)
+        assert at["key"].item() == trial.key
+        assert at["test_accuracy"].item() == pytest.approx(
+            rate / 2 + r / 10 + (cell == "gru") / 100
+        )
+
+
+def test_trials_of_a_larger_grid_do_not_enter():
+    study = {"axes": {"hidden_size": [16]}, "replicates": 1}
+    trials = [(16, 0), (16, 1), (32, 0)]
+    found = [
+        (Trial(Cell.of(hidden_size=h), r, f"{h}-{r}"), result(f"{h}-{r}", test_accuracy=0.5))
+        for h, r in trials
+    ]
+    land = Landscape.of(study, found)
+    assert land.data["key"].values.tolist() == [["16-0"]]
+
+
+def test_status_decides_what_has_a_value():
+    land = landscape(status=some_diverged)
+    status, values = land.data["status"], land.values("test_accuracy")
+    assert (np.isfinite(values) == (status == "finished")).all()
+    # 18 trials a width: 3 diverge and 1 fails; width 128 lacks its 6 of replicate 2
+    assert land.counts() == {
+        "finished": 3 * 14 + 9,
+        "diverged": 3 * 3 + 2,
+        "failed": 4,
+        "out_of_memory": 0,
+        "missing": 6,
+    }
+    assert (
+        np.isfinite(land.data["first_bad_update"].where(status == "diverged")).sum()
+        == (status == "diverged").sum()
+    )
+    assert np.isnan(land.data["first_bad_update"].where(status != "diverged")).all()
+    assert (land.data["key"].where(status == "missing", "") == "").all()
+
+
+def test_collapsed_needs_a_finished_network_that_answers_one_class():
+    found = [
+        (Trial(Cell.of(hidden_size=h), 0, str(h)), outcome)
+        for h, outcome in {
+            1: result(top_answer_share=1.0, test_accuracy=0.098),
+            2: result(top_answer_share=0.9999, test_accuracy=0.0981),
+            3: result(top_answer_share=1.0, status=Status.DIVERGED),
+        }.items()
+    ]
+    land = Landscape.of({"axes": {"hidden_size": [1, 2, 3]}, "replicates": 1}, found)
+    assert land.data["collapsed"].values.ravel().tolist() == [True, False, False]
+
+
+def test_trials_may_have_different_points():
+    curves = [
+        {"train_loss": [3.0, 1.0], "recorded_at": [10, 30]},
+        {"train_loss": [2.0, 0.5], "recorded_at": [20, 30]},
+        {},
+    ]
+    found = [
+        (
+            Trial(Cell.of(hidden_size=16), r, str(r)),
+            result(curves={k: np.array(v) for k, v in c.items()}, test_accuracy=0.5),
+        )
+        for r, c in enumerate(curves)
+    ]
+    land = Landscape.of({"axes": {"hidden_size": [16]}, "replicates": 3}, found)
+    assert land.data["update"].values.tolist() == [10, 20, 30]
+    np.testing.assert_array_equal(
+        land.data["curve_train_loss"].values[0],
+        [[3.0, np.nan, 1.0], [np.nan, 2.0, 0.5], [np.nan] * 3],
+    )
+
+
+def test_a_study_without_results_is_a_landscape():
+    land = Landscape.of({"name": "new", "axes": STUDY_AXES, "replicates": 2}, [])
+    assert land.counts()["missing"] == 48
+    assert np.isnan(land.values("test_accuracy")).all()
+    assert land.data.sizes["update"] == land.data.sizes["evaluated_at"] == 0
+    assert np.isnan(land.best("learning_rate")["learning_rate"]).all()
+    assert "..." in land._repr_html_()
+
+
+def test_units_and_attributes():
+    land = landscape(study={"title": "T"})
+    assert land.data.attrs == {"name": "synthetic", "title": "T", "task": "none"}
+    assert land.data["test_accuracy"].attrs["units"] == "fraction"
+    assert land.data["seconds"].attrs["units"] == "s"
+    assert land.data["memory_bytes"].attrs["units"] == "B"
+    assert land.data["update"].attrs["units"] == "updates"
+    assert unit_of("hidden_size") is None
+    assert higher_is_better("test_accuracy")
+    assert not higher_is_better("test_loss")
+
+
+def test_read_from_a_results_folder(tmp_path):
+    study = {"name": "tiny", "axes": {"hidden_size": [16, 32]}, "replicates": 1}
+    with Store.create(tmp_path / "run", study) as store:
+        trial = Trial(Cell.of(hidden_size=32), 0, "a1")
+        curves = {
+            "train_loss": np.array([2.0, 1.0], np.float32),
+            "recorded_at": np.array([10, 20]),
+            "test_accuracy": np.array([0.5]),
+            "evaluated_at": np.array([20]),
+        }
+        store.put(trial, result("a1", curves=curves, test_accuracy=0.5, top_answer_share=1.0))
+    land = Landscape.read(tmp_path / "run")
+    assert land.data["status"].values.tolist() == [["missing"], ["finished"]]
+    assert land.data["collapsed"].values.tolist() == [[False], [True]]
+    assert land.data["curve_train_loss"].values[1, 0].tolist() == [2.0, 1.0]
+    assert land.data["curve_test_accuracy"].sel(hidden_size=32, evaluated_at=20).item() == 0.5
+    assert land.study["name"] == "tiny"
+
+
+def test_read_of_no_folder_is_a_store_error(tmp_path):
+    with pytest.raises(StoreError):
+        Landscape.read(tmp_path / "nothing")
+
+
+def test_best_against_brute_force():
+    land = landscape(replicates=2, noise=0.1, seed=3)
+    mean = land.data["test_accuracy"].values.mean(axis=-1)
+    best = land.best("learning_rate", per="hidden_size")
+    assert best["learning_rate"].values.tolist() == [RATES[i] for i in mean.argmax(axis=1)]
+    np.testing.assert_allclose(best["test_accuracy"], mean.max(axis=1))
+    lowest = land.best("hidden_size", metric="test_loss")
+    loss = land.data["test_loss"].values.mean(axis=-1)
+    assert lowest["hidden_size"].values.tolist() == [WIDTHS[i] for i in loss.argmin(axis=0)]
+
+
+def test_best_leaves_out_cells_that_mostly_diverged():
+    def status(cell, replicate):
+        diverged = cell["learning_rate"] == 0.1 and replicate < 2
+        return Status.DIVERGED if diverged else Status.FINISHED
+
+    axes = {"hidden_size": [16], "learning_rate": [0.01, 0.1]}
+    land = landscape(axes, lambda cell: 0.5 + cell["learning_rate"], status=status)
+    assert land.best("learning_rate")["learning_rate"].values.tolist() == [0.01]
+    everything = landscape(axes, lambda cell: 0.5, status=lambda cell, r: Status.DIVERGED)
+    assert np.isnan(everything.best("learning_rate")["learning_rate"]).all()
+
+
+def test_best_of_a_categorical_axis_over_further_axes():
+    axes = {"cell": ["lstm", "gru"], "hidden_size": [8, 16], "learning_rate": [0.1, 0.2, 0.3]}
+    truth = {"lstm": 0.2, "gru": 0.6}
+    land = landscape(
+        axes, lambda c: truth[c["cell"]] + c["learning_rate"] / 10 + c["hidden_size"] / 1000
+    )
+    assert land.best("cell", per="learning_rate")["cell"].values.tolist() == ["gru"] * 3
+    assert land.best("cell", per=[])["cell"].item() == "gru"
+    assert land.best("cell", per=("learning_rate", "hidden_size"))["cell"].dims == (
+        "hidden_size",
+        "learning_rate",
+    )
+
+
+def test_best_of_nothing_known_names_the_nearest():
+    land = landscape()
+    with pytest.raises(UnknownNameError, match="did you mean 'learning_rate'"):
+        land.best("learning_rat")
+    with pytest.raises(UnknownNameError, match="did you mean 'test_accuracy'"):
+        land.best("learning_rate", metric="test_acuracy")
+    with pytest.raises(UsageError, match="per itself"):
+        land.best("learning_rate", per="learning_rate")
+
+
+@pytest.mark.parametrize(
+    "axes",
+    [
+        STUDY_AXES,
+        {"cell": ["lstm", "gru"], "learning_rate": [0.1]},
+        {"bidirectional": [True, False], "hidden_size": [8], "optimizer": ["adam", "sgd"]},
+        {"hidden_size": [64, "64,64"]},
+    ],
+    ids=["numbers", "text", "three with bool", "mixed"],
+)
+def test_netcdf_round_trip(tmp_path, axes):
+    land = landscape(axes, lambda cell: 0.5, status=lambda c, r: list(Status)[r % 3])
+    path = land.export(tmp_path / "land.nc", "netcdf")
+    with xr.open_dataset(path, engine="h5netcdf") as back:
+        back = back.load()
+    xr.testing.assert_identical(back, land.data)
+    assert back["status"].values.tolist() == land.data["status"].values.tolist()
+    assert back["collapsed"].dtype == bool
+    assert repr(Landscape(back)) == repr(land)
+
+
+@pytest.mark.parametrize(("format", "read"), [("csv", pd.read_csv), ("parquet", pd.read_parquet)])
+def test_table_round_trip_has_a_row_per_trial(tmp_path, format, read):
+    land = landscape(status=some_diverged)
+    table = read(land.export(tmp_path / "land", format))
+    assert len(table) == 4 * 6 * 3
+    assert list(table.columns[:6]) == [
+        "hidden_size",
+        "learning_rate",
+        "replicate",
+        "status",
+        "collapsed",
+        "key",
+    ]
+    for row in table.itertuples():
+        at = land.data.sel(
+            hidden_size=row.hidden_size, learning_rate=row.learning_rate, replicate=row.replicate
+        )
+        assert row.status == at["status"].item()
+        np.testing.assert_equal(row.test_accuracy, at["test_accuracy"].item())
+        assert bool(row.collapsed) == at["collapsed"].item()
+
+
+def test_export_replaces_a_file_as_a_whole(tmp_path):
+    path = tmp_path / "land.csv"
+    path.write_text("old")
+    landscape().export(path)
+    assert path.read_text().startswith("hidden_size,learning_rate")
+    assert [file.name for file in tmp_path.iterdir()] == ["land.csv"]
+
+
+def test_export_errors_are_one_clear_line(tmp_path, monkeypatch):
+    land = landscape()
+    with pytest.raises(UnknownNameError, match="did you mean 'netcdf'"):
+        land.export(tmp_path / "x", "netcd")
+    with pytest.raises(GridscapeError, match=r"no: no such folder"):
+        land.export(tmp_path / "no" / "x.csv")
+    monkeypatch.setitem(sys.modules, "pyarrow", None)
+    with pytest.raises(GridscapeError, match=r"pip install \"gridscape\[parquet\]\""):
+        land.export(tmp_path / "x.parquet", "parquet")
+    assert not list(tmp_path.iterdir())
+
+
+def test_repr_counts():
+    text = repr(landscape(status=some_diverged))
+    assert text.startswith("<Landscape synthetic: hidden_size 4 x learning_rate 6 x 3 replicates;")
+    assert "missing" in text
+    assert "out_of_memory" not in text
+
+
+def test_html_shows_means_failures_and_nothing_unescaped():
+    axes = {"hidden_size": [16, 32], "<b>": ["a&b", "c"], "seed_axis": [1, 2]}
+    land = landscape(
+        axes,
+        lambda c: 0.5 + 0.1 * (c["<b>"] == "c") + 0.2 * (c["seed_axis"] == 2),
+        noise=0.0,
+        status=lambda c, r: (
+            Status.DIVERGED if (c["hidden_size"], c["<b>"]) == (32, "c") else Status.FINISHED
+        ),
+    )
+    page = land._repr_html_()
+    assert "<b>" not in page
+    assert "a&amp;b" in page
+    cells = re.findall(r"<td[^>]*>([^<]*)</td>", page)
+    assert cells == ["0.7000", "0.8000", "0.7000", "failed"]  # the best over seed_axis
+    # a tint over the page's own colors, so that it reads in dark and light
+    assert all(float(alpha) <= 0.55 for alpha in re.findall(r"rgba\(46,134,222,([\d.]+)\)", page))
+    assert not re.search(r"[;\"]color:", page)
+
+
+def test_html_of_one_axis():
+    page = landscape(
+        {"hidden_size": [16, 32]}, lambda c: c["hidden_size"] / 100, noise=0
+    )._repr_html_()
+    assert re.findall(r"<td[^>]*>([^<]*)</td>", page) == ["0.1600", "0.3200"]
