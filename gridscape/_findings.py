@@ -1,0 +1,137 @@
+"""One pass of the analysis over a landscape: everything that the page and the figures show."""
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import TypeVar
+
+import numpy as np
+
+from gridscape.analysis import (
+    BestPerRow,
+    CellSummary,
+    CurveBand,
+    Interval,
+    Pareto,
+    PublishedComparison,
+    SmallestEquivalent,
+    best_per,
+    compare_published,
+    curve_band,
+    pareto,
+    smallest_equivalent,
+    summarize,
+    t_interval,
+)
+from gridscape.claims import Verdict, judge, load_claims, published
+from gridscape.errors import UsageError
+from gridscape.grid import Axis, Cell
+from gridscape.landscape import Landscape
+
+MAIN_METRIC = "test_accuracy"
+CURVES = ("train_loss", "train_accuracy", "test_loss", "test_accuracy")
+COSTS = ("flops", "seconds", "n_parameters", "memory_bytes")  # in the order of the page's menu
+A = TypeVar("A")
+B = TypeVar("B")
+MARGIN = 0.005  # "within 0.5 points of the best"
+
+
+@dataclass(frozen=True)
+class Findings:
+    """Everything that the page and the figures show.
+
+    summaries: by metric, the main metric first, cells in the grid's order. top: the best cell.
+    against_best: each cell minus the best one, paired by replicate. bands: the curves of each cell
+    that has any. paretos: by cost. notes: what could not be compared, and why.
+    """
+
+    land: Landscape
+    summaries: Mapping[str, tuple[CellSummary, ...]]
+    best: tuple[BestPerRow, ...]
+    top: CellSummary | None
+    against_best: Mapping[Cell, Interval]
+    bands: Mapping[Cell, tuple[CurveBand, ...]]
+    paretos: Mapping[str, Pareto]
+    smallest: SmallestEquivalent | None
+    published: tuple[PublishedComparison, ...]
+    verdicts: tuple[Verdict, ...]
+    notes: tuple[str, ...]
+
+    @property
+    def metric(self) -> str:
+        """The metric that all but the choosable heat map speaks of."""
+        return next(iter(self.summaries))
+
+    @property
+    def main(self) -> tuple[CellSummary, ...]:
+        """The cells by the main metric."""
+        return self.summaries[self.metric]
+
+
+def gather(land: Landscape) -> Findings:
+    """Runs the analysis once, with the published tables and the claims that the study names.
+
+    What cannot be compared (a landscape of other axes, a file of claims that is gone) becomes a
+    note: the rest of the report is still worth having. A study of which nothing has ended yet
+    gives empty findings.
+    """
+    metrics = sorted(land.metrics, key=lambda name: name != MAIN_METRIC)
+    summaries = {name: summarize(land, name) for name in metrics}
+    main = metrics[0]
+    axis = sought_axis(land.axes)
+    smallest = smallest_equivalent(land, MARGIN, main)
+    top = smallest.best if smallest else None
+    notes: list[str] = []
+    tables = _each(land.study.get("published") or (), published, notes)
+    claims = land.study.get("claims")
+    verdicts = _each([claims] if claims else (), lambda c: judge(land, load_claims(c)), notes)
+    return Findings(
+        land=land,
+        summaries=summaries,
+        best=best_per(land, axis.name, metric=main) if axis and top else (),
+        top=top,
+        against_best={s.cell: _against(s, top) for s in summaries[main]} if top else {},
+        bands={s.cell: bands for s in summaries[main] if (bands := _bands(land, s))},
+        paretos={cost: pareto(land, cost, main) for cost in COSTS},
+        smallest=smallest,
+        published=tuple(_each(tables, lambda table: compare_published(land, table), notes)),
+        verdicts=tuple(verdict for of_file in verdicts for verdict in of_file),
+        notes=tuple(notes),
+    )
+
+
+def sought_axis(axes: Sequence[Axis]) -> Axis | None:
+    """The axis whose best value is of interest: the learning rate, else the last that varies."""
+    varying = [axis for axis in axes if len(axis.values) > 1]
+    rates = [axis for axis in varying if axis.name == "learning_rate"]
+    return next(iter(rates or reversed(varying)), None)
+
+
+def _against(cell: CellSummary, top: CellSummary) -> Interval:
+    return t_interval(np.subtract(cell.values, top.values))
+
+
+def _bands(land: Landscape, cell: CellSummary) -> tuple[CurveBand, ...]:
+    """The curves of a cell that have any point."""
+    if not cell.n_ended:
+        return ()
+    known = [name for name in CURVES if f"curve_{name}" in land.data]
+    bands = [curve_band(land, cell.cell, name) for name in known]
+    return tuple(band for band in bands if band.updates)
+
+
+def _each(items: Iterable[A], function: Callable[[A], B], notes: list[str]) -> list[B]:
+    """The function of every item; an item that does not fit leaves its error as a note."""
+    done = []
+    for item in items:
+        try:
+            done.append(function(item))
+        except UsageError as error:
+            notes.append(f"{getattr(item, 'name', item)} is left out: {error}")
+    return done
+
+
+def along_axis(axes: Sequence[Axis], best_axis: str) -> Axis | None:
+    """The axis against which the best value of another is drawn: the first ordered one."""
+    others = [axis for axis in axes if axis.name != best_axis and len(axis.values) > 1]
+    ordered = [axis for axis in others if axis.scale != "category"]
+    return next(iter(ordered or others), None)

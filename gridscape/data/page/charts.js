@@ -1,0 +1,138 @@
+// Charts by plotly.js, drawn from the page's own colors and redrawn when these change.
+
+const charts = new Map(); // host element -> function of a theme that gives {traces, layout}
+
+// Plotly reads a little markup in its texts; a study's words must stay words.
+const plain = (text) => String(text).replaceAll("&", "&amp;").replaceAll("<", "&lt;")
+  .replaceAll(">", "&gt;");
+
+const lines = (...parts) => parts.flat().filter(Boolean).map(plain).join("<br>");
+
+// The colors in force, as rgb(): a custom property alone would give its two-colored source text.
+function theme() {
+  const probe = document.body.appendChild(el("span", { hidden: true }));
+  const color = (name) => {
+    probe.style.color = `var(--${name})`;
+    return getComputedStyle(probe).color;
+  };
+  const look = Object.fromEntries(["ink", "muted", "line", "paper", "raised", "train", "test", "accent"]
+    .map((name) => [name, color(name)]));
+  look.series = [1, 2, 3, 4, 5, 6].map((n) => color(`series-${n}`));
+  look.dark = luminance(channels(look.paper)) < 0.2;
+  look.font = getComputedStyle(document.body).fontFamily;
+  probe.remove();
+  return look;
+}
+
+function chart(host, label, build) {
+  host.classList.add("chart");
+  host.setAttribute("role", "img");
+  host.setAttribute("aria-label", label);
+  charts.set(host, build);
+  draw(host);
+  return host;
+}
+
+function draw(host) {
+  const look = theme();
+  const { traces, layout, onclick } = charts.get(host)(look);
+  const fresh = !host.data;
+  Plotly.react(host, traces, dressed(layout, look, host), {
+    displayModeBar: false, doubleClick: "reset", showTips: false,
+  });
+  if (fresh && onclick) host.on("plotly_click", ({ points: [point] }) => onclick(point));
+  if (fresh) resized.observe(host);
+}
+
+function redraw() {
+  for (const host of charts.keys()) {
+    if (host.isConnected) draw(host);
+    else charts.delete(host);
+  }
+}
+
+const resized = new ResizeObserver((entries) => {
+  for (const { target } of entries) {
+    const width = Math.floor(target.clientWidth);
+    if (target.layout && width && width !== target.layout.width) Plotly.relayout(target, { width });
+  }
+});
+
+function dressed(layout, look, host) {
+  const axis = {
+    gridcolor: look.line, linecolor: look.muted, tickcolor: look.muted, ticks: "outside",
+    ticklen: 4, zeroline: false, automargin: true, showline: true,
+  };
+  const touch = matchMedia("(pointer: coarse)").matches;
+  return {
+    width: Math.floor(host.clientWidth), height: 300,
+    margin: { l: 48, r: 10, t: 10, b: 40 },
+    paper_bgcolor: "rgba(0,0,0,0)", plot_bgcolor: "rgba(0,0,0,0)",
+    font: { family: look.font, size: 12, color: look.ink },
+    hoverlabel: {
+      bgcolor: look.raised, bordercolor: look.muted, align: "left",
+      font: { family: look.font, size: 12, color: look.ink },
+    },
+    hovermode: "closest", dragmode: touch ? false : "zoom", showlegend: false,
+    ...layout,
+    xaxis: { ...axis, ...layout.xaxis },
+    yaxis: { ...axis, ...layout.yaxis },
+  };
+}
+
+const titled = (text) => ({ text: plain(text), standoff: 8 });
+
+// A chart axis that carries a study's axis: its own values as ticks, log where the axis is.
+function studyAxis(axis) {
+  if (axis.scale === "category") {
+    return { type: "category", title: titled(axis.name), categoryarray: axis.labels.map(plain),
+      categoryorder: "array", range: [-0.3, axis.labels.length - 0.7] };
+  }
+  const step = Math.ceil(axis.labels.length / 12);
+  const shown = axis.labels.map((_, i) => i).filter((i) => i % step === 0);
+  return {
+    type: axis.scale === "log" ? "log" : "linear", title: titled(axis.name), tickmode: "array",
+    tickvals: shown.map((i) => axis.numbers[i]), ticktext: shown.map((i) => plain(axis.labels[i])),
+  };
+}
+
+const studyValue = (axis, i) => axis.scale === "category" ? plain(axis.labels[i]) : axis.numbers[i];
+
+const channels = (color) => color.match(/[\d.]+/g).slice(0, 3).map(Number);
+
+const transparent = (color, alpha) => `rgba(${channels(color).join(",")},${alpha})`;
+
+// The area between low and high; replicates too few leave a gap, never a band of width zero.
+function band(x, low, high, color) {
+  const edge = { x, mode: "lines", line: { width: 0 }, hoverinfo: "skip", showlegend: false,
+    connectgaps: false };
+  return [{ ...edge, y: low }, { ...edge, y: high, fill: "tonexty",
+    fillcolor: transparent(color, 0.22) }];
+}
+
+// A chart axis that carries a metric. "fine" spaces accuracies by their error, so that 98 and 99
+// percent lie as far apart as 80 and 90; other numbers over a wide range get a log axis.
+const ERRORS = [90, 80, 50, 20, 10, 5, 2, 1, 0.5, 0.2, 0.1, 0.05, 0.02, 0.01];
+
+function metricAxis(metric, values, fine) {
+  const unit = unitOf(metric.unit), numbers = values.filter(known);
+  const title = titled(metric.label + (unit.axis ? `, ${unit.axis}` : ""));
+  if (fine && metric.unit === "fraction" && metric.better === "higher") {
+    const error = (v) => known(v) ? Math.max(100 * (1 - v), ERRORS.at(-1)) : null;
+    return { of: error, settings: { type: "log", autorange: "reversed", title, tickmode: "array",
+      tickvals: ERRORS, ticktext: ERRORS.map((e) => String(+(100 - e).toFixed(2))) } };
+  }
+  const wide = metric.unit !== "fraction" && Math.min(...numbers) > 0
+    && Math.max(...numbers) / Math.min(...numbers) > 30;
+  return { of: (v) => known(v) ? unit.plot(v) : null, settings: { type: wide ? "log" : "linear", title } };
+}
+
+// Colors of a family of lines: in order for an ordered axis, else told apart.
+function lineColors(axis, count, look) {
+  if (axis && axis.scale !== "category") {
+    const [from, to] = look.dark ? [0.25, 1] : [0, 0.8];
+    return Array.from({ length: count }, (_, i) =>
+      css(plasma(from + (to - from) * (count > 1 ? i / (count - 1) : 0.5))));
+  }
+  return Array.from({ length: count }, (_, i) => look.series[i % look.series.length]);
+}

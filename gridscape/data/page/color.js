@@ -1,0 +1,53 @@
+// Viridis, which keeps its order for color-blind readers and in gray print.
+
+const VIRIDIS = ["#440154", "#481a6c", "#472f7d", "#414487", "#39568c", "#31688e", "#2a788e",
+  "#23888e", "#1f988b", "#22a884", "#35b779", "#54c568", "#7ad151", "#a5db36", "#d2e21b", "#fde725"]
+  .map((hex) => [1, 3, 5].map((i) => parseInt(hex.slice(i, i + 2), 16)));
+
+const viridis = (share) => between(VIRIDIS, share);
+
+function between(colors, share) {
+  const place = Math.min(Math.max(share, 0), 1) * (colors.length - 1);
+  const low = Math.min(Math.floor(place), colors.length - 2);
+  return colors[low].map((c, i) => Math.round(c + (place - low) * (colors[low + 1][i] - c)));
+}
+
+// Plasma without its ends, for lines: an order of its own, so that no line looks like a cell.
+const PLASMA = ["#5302a3", "#7e03a8", "#a82296", "#cb4679", "#e56b5d", "#f89441", "#fdc328"]
+  .map((hex) => [1, 3, 5].map((i) => parseInt(hex.slice(i, i + 2), 16)));
+
+const plasma = (share) => between(PLASMA, share);
+
+const css = (rgb) => `rgb(${rgb.join(",")})`;
+
+function luminance(rgb) {
+  const [r, g, b] = rgb.map((c) => {
+    const share = c / 255;
+    return share <= 0.04045 ? share / 12.92 : ((share + 0.055) / 1.055) ** 2.4;
+  });
+  return 0.2126 * r + 0.7152 * g + 0.0722 * b;
+}
+
+// Black or white: the better of the two has a contrast of 4.58 or more on every color.
+function inkOn(rgb) {
+  const light = luminance(rgb);
+  return 1.05 / (light + 0.05) >= (light + 0.05) / 0.05 ? "#fff" : "#000";
+}
+
+// What a metric's values are colored by. "fine" spends most colors near the best value.
+function scaleOf(values, metric, shading) {
+  const numbers = values.filter(known);
+  const low = Math.min(...numbers), high = Math.max(...numbers);
+  const margin = (high - low) / 50 || 1;
+  let bend = (v) => v;
+  if (shading === "fine" && metric.better === "higher") bend = (v) => -Math.log(high - v + margin);
+  else if (shading === "fine" && metric.better === "lower") bend = (v) => Math.log(v - low + margin);
+  else if (metric.unit !== "fraction" && low > 0 && high / low > 30) bend = Math.log;
+  const flip = metric.better === "lower";
+  const share = (v) => {
+    if (high === low) return flip ? 0 : 1;
+    const part = (bend(v) - bend(low)) / (bend(high) - bend(low));
+    return flip ? 1 - part : part;
+  };
+  return { low, high, share, color: (v) => viridis(share(v)) };
+}

@@ -1,0 +1,53 @@
+// Elements from plain data. Text is always a text node: nothing that a study, a cell value or an
+// error message holds can become markup.
+
+function el(tag, attributes = {}, ...children) {
+  const node = document.createElement(tag);
+  for (const [name, value] of Object.entries(attributes)) {
+    if (value === null || value === undefined || value === false) continue;
+    if (name.startsWith("on")) node.addEventListener(name.slice(2), value);
+    else if (name === "style") node.style.cssText = value;
+    else node.setAttribute(name, value === true ? "" : value);
+  }
+  node.append(...children.flat().filter((child) => child !== null && child !== undefined));
+  return node;
+}
+
+const byId = (id) => document.getElementById(id);
+
+function fill(id, ...children) {
+  byId(id).replaceChildren(...children.flat().filter((child) => child !== null));
+}
+
+// A labelled <select>; options are [value, text] pairs.
+function choice(label, options, value, onchange) {
+  const select = el("select", { onchange: (event) => onchange(event.target.value) },
+    options.map(([key, text]) => el("option", { value: key, selected: key === value }, text)));
+  return el("label", {}, el("span", {}, label), select);
+}
+
+// A plain table; the first cell of each row is its header. Cells may be nodes or text.
+function table(caption, head, rows, attributes = {}) {
+  return el("table", attributes,
+    caption ? el("caption", {}, caption) : null,
+    el("thead", {}, el("tr", {}, head.map((text) => el("th", { scope: "col" }, text)))),
+    el("tbody", {}, rows.map((row) => el("tr", {}, row.map((item, i) =>
+      i ? el("td", {}, item) : el("th", { scope: "row" }, item))))));
+}
+
+// The numbers behind a chart, built when first opened. Longer ones are not printed.
+const PRINTED_ROWS = 60;
+
+function dataTable(summary, build) {
+  const details = el("details", { class: "data" }, el("summary", {}, summary));
+  details.addEventListener("toggle", () => {
+    if (!details.open || details.dataset.built) return;
+    details.dataset.built = "yes";
+    details.append(el("div", { class: "scroll" }, build()));
+  });
+  return details;
+}
+
+function pickable(index, text) {
+  return el("button", { type: "button", class: "link", onclick: () => select(index, true) }, text);
+}

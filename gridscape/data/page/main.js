@@ -1,0 +1,145 @@
+// State, and what is drawn when it changes.
+
+const doc = JSON.parse(byId("results").textContent);
+
+const state = { metric: 0, rows: doc.rows, columns: doc.columns, fixed: positionOf(doc.start),
+  cell: doc.start, shading: "even", cost: Object.keys(doc.pareto)[0] };
+
+function change(update) {
+  Object.assign(state, update);
+  remember();
+  drawControls();
+  drawMap();
+  drawCell();
+  drawBest();
+}
+
+// Shows a cell; the landscape turns to a slice that holds it.
+function select(index, scroll) {
+  const position = positionOf(index);
+  state.fixed = position;
+  const focused = byId("map").contains(document.activeElement);
+  change({ cell: index });
+  hideTip();
+  const here = byId("map").querySelector(`[data-cell="${index}"]`);
+  if (focused) here.focus({ preventScroll: true });
+  const narrow = matchMedia("(max-width: 60rem)").matches;
+  if (scroll || narrow) byId("cell").scrollIntoView({ block: "nearest", behavior: motion() });
+}
+
+const motion = () => matchMedia("(prefers-reduced-motion: reduce)").matches ? "auto" : "smooth";
+
+// The view is kept in the address, so that a link or a reload shows the same cell again.
+function remember() {
+  const view = new URLSearchParams({ cell: state.cell, metric: doc.metrics[state.metric].name,
+    rows: state.rows ?? "", columns: state.columns });
+  location.replace(`#${view}`);
+}
+
+function recall() {
+  const view = new URLSearchParams(location.hash.slice(1));
+  const whole = (name, limit) => {
+    const value = view.get(name);
+    return /^\d+$/.test(value ?? "") && Number(value) < limit ? Number(value) : null;
+  };
+  const metric = doc.metrics.findIndex((m) => m.name === view.get("metric"));
+  if (metric >= 0) state.metric = metric;
+  const rows = whole("rows", doc.axes.length), columns = whole("columns", doc.axes.length);
+  if (state.rows !== null && rows !== null && columns !== null && rows !== columns) {
+    Object.assign(state, { rows, columns });
+  }
+  const cell = whole("cell", doc.cells.length);
+  if (cell !== null) Object.assign(state, { cell, fixed: positionOf(cell) });
+}
+
+function drawHead() {
+  byId("title").textContent = doc.title;
+  document.querySelector("[data-level]").textContent = `${Math.round(100 * doc.level)} %`;
+  fill("lede", lede());
+  const { counts } = doc;
+  const items = [["finished", counts.finished], ["collapsed", counts.collapsed],
+    ["diverged", counts.diverged], ["failed", counts.failed], ["missing", counts.missing]];
+  fill("counts", items.filter(([name, count]) => count || name === "finished").map(([name, count]) =>
+    el("li", {}, el("span", { class: `swatch is-${name} ${name === "finished" || name === "collapsed" ? "" : "is-blank"}` }),
+      el("b", {}, UNITS.count.text(count)), ` ${{ collapsed: "of them collapsed", missing: "not trained yet" }[name] ?? name}`)));
+  byId("curve-rule").textContent = doc.curve_rule;
+  fill("marks", Object.values(MARKS).flatMap(([word, meaning]) =>
+    [el("dt", {}, word), el("dd", {}, meaning)]));
+  fill("foot", `Gridscape ${doc.version}, ${when(doc.made)}. Self-contained: this file loads nothing.`);
+}
+
+function lede() {
+  const parts = [doc.summary + " "];
+  if (doc.top) {
+    const unit = UNITS.fraction;
+    parts.push("The best cell, ", pickable(doc.top.cell, doc.cells[doc.top.cell].label),
+      `, reaches `, el("b", {}, unit.text(doc.top.mean)), ` ${doc.metrics[0].label}`,
+      known(doc.top.low) ? ` (${interval(doc.top.low, doc.top.high, unit)}).`
+        : " in its one finished replicate, so without an interval.");
+  } else parts.push("No cell has a finished majority yet.");
+  return parts;
+}
+
+function drawContents() {
+  const names = { landscape: "Landscape", best: "Best", cost: "Cost", published: "Published",
+    claims: "Claims", reading: "How to read", about: "About" };
+  fill("contents", Object.entries(names).filter(([id]) => !byId(id).hidden).map(([id, text]) =>
+    el("a", { href: `#${id}`, onclick: (event) => {
+      event.preventDefault();
+      byId(id).scrollIntoView({ behavior: motion() });
+    } }, text)));
+}
+
+// ---- dark and light ----
+
+const THEMES = ["auto", "light", "dark"];
+
+function setTheme(name) {
+  document.documentElement.dataset.theme = name;
+  const button = byId("theme");
+  button.textContent = { auto: "Auto", light: "Light", dark: "Dark" }[name];
+  button.setAttribute("aria-label", `Colors: ${name}; select to change`);
+  redraw();
+}
+
+byId("theme").addEventListener("click", () => {
+  const now = THEMES.indexOf(document.documentElement.dataset.theme);
+  setTheme(THEMES[(now + 1) % THEMES.length]);
+});
+matchMedia("(prefers-color-scheme: dark)").addEventListener("change", redraw);
+
+// ---- print: light, everything open, charts as wide as the paper ----
+
+function toPaper() {
+  document.body.classList.add("on-paper");
+  for (const details of document.querySelectorAll("details:not([open])")) {
+    details.open = true;
+    details.dataset.opened = "for print";
+    details.dispatchEvent(new Event("toggle"));
+    const rows = details.querySelectorAll("tbody tr").length;
+    if (details.classList.contains("data") && rows > PRINTED_ROWS) details.open = false;
+  }
+  redraw();
+}
+
+function fromPaper() {
+  document.body.classList.remove("on-paper");
+  for (const details of document.querySelectorAll("details[data-opened]")) {
+    details.open = false;
+    delete details.dataset.opened;
+  }
+  redraw();
+}
+
+addEventListener("beforeprint", toPaper);
+addEventListener("afterprint", fromPaper);
+
+recall();
+setTheme("auto");
+drawHead();
+change({});
+drawCost();
+drawPublished();
+drawClaims();
+drawAbout();
+drawContents();

@@ -1,0 +1,356 @@
+// The sections below the landscape: each shows records of the analysis, and computes nothing.
+
+function section(id, title, ...children) {
+  const host = byId(id);
+  host.hidden = children.length === 0;
+  host.replaceChildren(...(children.length ? [el("h2", { id: `${id}-title` }, title), ...children] : []));
+}
+
+// ---- across an axis, and its best value ----
+
+function drawBest() {
+  const columns = doc.axes[state.columns], left = el("figure"), right = el("figure");
+  const title = doc.best ? `Best ${spoken(doc.best.axis)}` : `Along ${spoken(columns.name)}`;
+  section("best", title, bestSentence(), el("div", { class: "pair" }, left, right));
+  drawSlices(left);
+  if (doc.best && doc.best.along !== null) drawBestPerRow(right);
+  else right.remove();
+}
+
+function bestSentence() {
+  if (!doc.best) return null;
+  const { rows, axis } = doc.best, single = rows.length === 1 ? rows[0] : null;
+  if (single) {
+    const text = single.value === null ? sentence(single.note)
+      : `The best ${spoken(axis)} is ${single.value_text}. ${equivalents(single)}`;
+    return el("p", {}, text);
+  }
+  return el("p", {}, `Each dot is the best ${spoken(axis)}; its bar spans the values that the replicates ` +
+    "cannot tell from it (paired test).", doc.replicates === 1 ? " With one replicate there are no bars." : "");
+}
+
+function equivalents(row) {
+  if (!row.equivalent.length) return sentence(row.note);
+  if (row.equivalent.length === 1) return "Every other value that was tried is measurably worse.";
+  return `Replicates cannot tell these apart: ${row.equivalent.join(", ")}.`;
+}
+
+function drawSlices(host) {
+  const metric = metricNow(), unit = unitOf(metric.unit), shown = shownCells();
+  const columns = doc.axes[state.columns], rows = state.rows === null ? null : doc.axes[state.rows];
+  const name = `${metric.label} along ${columns.name}`;
+  const box = el("div");
+  host.append(el("figcaption", {}, el("span", { class: "name" }, name),
+    el("span", { class: "muted" }, fixedWords())), box,
+  dataTable("table", () => sliceTable(shown, metric, columns, rows)));
+  chart(box, name, (look) => sliceChart(shown, metric, unit, columns, rows, look));
+}
+
+function fixedWords() {
+  return doc.axes.map((axis, i) => i === state.rows || i === state.columns ? null
+    : `${axis.name}=${axis.labels[state.fixed[i]]}`).filter(Boolean).join(", ");
+}
+
+const SYMBOLS = { finished: "circle", collapsed: "circle-open", diverged: "x-thin-open",
+  failed: "x-thin-open", missing: "circle-open" };
+
+function sliceChart(shown, metric, unit, columns, rows, look) {
+  const colors = lineColors(rows, shown.length, look);
+  const x = columns.labels.map((_, c) => studyValue(columns, c));
+  const values = shown.flat().map((i) => cellValue(doc.cells[i], metric));
+  const axis = metricAxis(metric, values, state.shading === "fine");
+  const traces = shown.flatMap((line, r) => {
+    const cells = line.map((i) => doc.cells[i]);
+    const found = cells.map((cell) => cell.values[metric.name] ?? {});
+    const plot = (key) => found.map((v) => axis.of(v[key]));
+    const bands = metric.each ? band(x, plot("low"), plot("high"), colors[r]) : [];
+    const few = shown.length <= 6 ? bands : [];
+    return [...few, {
+      x, y: plot("mean"), mode: "lines+markers", name: rows ? plain(rows.labels[r]) : "",
+      line: { color: colors[r], width: 2 },
+      marker: { color: colors[r], size: 7, symbol: cells.map((cell) => SYMBOLS[cell.state]),
+        line: { color: colors[r], width: 1.5 } },
+      customdata: line, hoverinfo: "text", showlegend: Boolean(rows),
+      hovertext: cells.map((cell, c) => lines(cell.label, unit.text(found[c].mean),
+        known(found[c].low) ? interval(found[c].low, found[c].high, unit) : null,
+        found[c].each ? `replicates: ${found[c].each.map(unit.short).join(", ")}` : null,
+        endings(cell.counts))),
+    }];
+  });
+  return {
+    traces,
+    layout: {
+      height: 330, showlegend: Boolean(rows) && shown.length <= 16,
+      margin: { l: 48, r: 10, t: 10, b: 40 },
+      legend: { title: { text: plain(rows ? rows.name : "") }, orientation: "v", font: { size: 11 },
+        bgcolor: "rgba(0,0,0,0)" },
+      xaxis: studyAxis(columns),
+      yaxis: axis.settings,
+    },
+    onclick: (point) => point.customdata !== undefined && select(point.customdata, true),
+  };
+}
+
+function sliceTable(shown, metric, columns, rows) {
+  const unit = unitOf(metric.unit);
+  return table(null, [rows ? rows.name : "", ...columns.labels], shown.map((line, r) => [
+    rows ? rows.labels[r] : metric.label,
+    ...line.map((i) => pickable(i, cellText(doc.cells[i], metric, unit)))]), { class: "plain" });
+}
+
+function cellText(cell, metric, unit) {
+  const found = cell.values[metric.name];
+  if (!found || !known(found.mean)) return cellWord(cell);
+  return known(found.low) ? `${unit.short(found.mean)} (${interval(found.low, found.high, unit)})`
+    : unit.text(found.mean);
+}
+
+function drawBestPerRow(host) {
+  const best = doc.best, axis = doc.axes.find((a) => a.name === best.axis);
+  const along = doc.axes[best.along];
+  const name = `Best ${best.axis} by ${along.name}`;
+  const box = el("div");
+  host.append(el("figcaption", {}, el("span", { class: "name" }, name)), box,
+    dataTable("table", () => bestTable(best)));
+  chart(box, name, (look) => bestChart(best, axis, along, look));
+}
+
+function bestChart(best, axis, along, look) {
+  const unit = unitOf(best.unit);
+  const groups = [...new Set(best.rows.map((row) => row.group))];
+  const colors = groups.length > 1 ? lineColors(null, groups.length, look) : [look.accent];
+  const traces = groups.map((group, g) => {
+    const rows = best.rows.filter((row) => row.group === group && row.value !== null);
+    const y = rows.map((row) => axis.scale === "category" ? plain(row.value_text) : row.value);
+    const bars = axis.scale !== "category" && rows.some((row) => known(row.low));
+    return {
+      x: rows.map((row) => studyValue(along, row.along)), y, mode: "lines+markers",
+      name: plain(group), line: { color: transparent(colors[g], 0.5), width: 1, dash: "dot" },
+      marker: { color: colors[g], size: 9 }, customdata: rows.map((row) => row.cell),
+      hoverinfo: "text", hovertext: rows.map((row) => lines(row.label,
+        `best ${best.axis}: ${row.value_text} (${unit.text(row.mean)})`, equivalents(row))),
+      error_y: bars ? { type: "data", symmetric: false, color: colors[g], thickness: 1.6, width: 6,
+        array: rows.map((row) => known(row.high) ? row.high - row.value : 0),
+        arrayminus: rows.map((row) => known(row.low) ? row.value - row.low : 0) } : undefined,
+    };
+  });
+  return {
+    traces,
+    layout: { height: 330, showlegend: groups.length > 1,
+      xaxis: padded(studyAxis(along), along), yaxis: padded(studyAxis(axis), axis) },
+    onclick: (point) => select(point.customdata, true),
+  };
+}
+
+// All values of the axis are on the chart, also those that are never best.
+function padded(settings, axis) {
+  if (axis.scale === "category") return settings;
+  const log = axis.scale === "log";
+  const ends = axis.numbers.map((v) => log ? Math.log10(v) : v);
+  const [low, high] = [Math.min(...ends), Math.max(...ends)];
+  const margin = (high - low || 1) * 0.08;
+  return { ...settings, range: [low - margin, high + margin] };
+}
+
+function bestTable(best) {
+  return table(null, ["Row", `Best ${best.axis}`, doc.metrics[0].label, "Cannot be told from it", "Note"],
+    best.rows.map((row) => [row.cell === null ? row.label : pickable(row.cell, row.label),
+      row.value_text, unitOf(best.unit).text(row.mean), row.equivalent.join(", ") || NONE, row.note]), { class: "plain" });
+}
+
+// ---- accuracy against cost ----
+
+const COSTS = { flops: ["FLOP of training", "flops"], seconds: ["seconds per trial", "seconds"],
+  n_parameters: ["parameters", "count"],
+  memory_bytes: ["bytes of memory", "bytes"] };
+
+function drawCost() {
+  const costs = Object.keys(doc.pareto);
+  if (!costs.length) return section("cost");
+  const box = el("div"), pareto = doc.pareto[state.cost];
+  const options = costs.map((name) => [name, COSTS[name][0]]);
+  section("cost", "Accuracy against cost", smallestSentence(),
+    el("figure", {},
+      el("figcaption", {}, el("span", { class: "name" }, `${pareto.label} against ${COSTS[state.cost][0]}`),
+        el("form", { class: "controls" }, choice("Cost", options, state.cost, (v) => {
+          state.cost = v;
+          drawCost();
+        }))),
+      box, dataTable("table", () => costTable(pareto)),
+      el("p", { class: "note" }, "The line is the Pareto front: no other cell is at once cheaper and better. Accuracies are spaced by their error. ",
+        pareto.excluded ? `${plural(pareto.excluded, "cell")} without a finished majority left out. ` : "",
+        "Select a point to see its curves.")));
+  chart(box, `${pareto.label} against ${COSTS[state.cost][0]}`, (look) => costChart(pareto, look));
+  return null;
+}
+
+function smallestSentence() {
+  const found = doc.smallest;
+  if (!found) return null;
+  const unit = UNITS.fraction, margin = (100 * found.margin).toFixed(1);
+  const name = (index) => pickable(index, doc.cells[index].label);
+  if (found.cell === found.best) {
+    return el("p", { class: "finding" }, "The best cell, ", name(found.best),
+      ` (${unit.text(found.best_mean)}), is also the smallest network shown to be within ${margin} points of the best.`,
+      found.note ? ` ${sentence(found.note)}` : "");
+  }
+  const saves = [["parameters", found.saves_parameters], ["FLOP", found.saves_flops],
+    ["time", found.saves_seconds]].filter(([, share]) => known(share))
+    .map(([word, share]) => share >= 0 ? `${Math.round(100 * share)} % of the ${word}`
+      : `minus ${Math.round(-100 * share)} % of the ${word}`);
+  return el("p", { class: "finding" }, "The smallest network within ", `${margin} points of the best is `,
+    name(found.cell), `: ${unit.text(found.cell_mean)}, against ${unit.text(found.best_mean)} of `,
+    name(found.best), `. It saves ${saves.join(", ")}. `,
+    el("span", { class: "muted" }, found.by_interval
+      ? `Paired difference ${points(found.difference.mean)} points (${points(found.difference.low)} to ${points(found.difference.high)}).`
+      : "Judged by means alone: there are too few replicates for an interval.",
+    found.note ? ` ${sentence(found.note)}` : ""));
+}
+
+function costChart(pareto, look) {
+  const unit = unitOf(pareto.unit), points = pareto.points, front = points.filter((p) => p.front);
+  const axis = metricAxis(doc.metrics[0], points.map((p) => p.mean), true);
+  const hovertext = points.map((p) => lines(doc.cells[p.cell].label, unit.text(p.mean),
+    known(p.low) ? interval(p.low, p.high, unit) : null,
+    `${unitOf(COSTS[state.cost][1]).text(p.cost)}${state.cost === "n_parameters" ? " parameters" : ""}`,
+    p.front ? "on the front" : null));
+  const onFront = points.map((p) => p.front);
+  return {
+    traces: [
+      { x: front.map((p) => p.cost), y: front.map((p) => axis.of(p.mean)), mode: "lines",
+        line: { shape: "hv", color: look.accent, width: 2 }, hoverinfo: "skip" },
+      { x: points.map((p) => p.cost), y: points.map((p) => axis.of(p.mean)), mode: "markers",
+        customdata: points.map((p) => p.cell), hoverinfo: "text", hovertext,
+        marker: { size: onFront.map((on) => on ? 10 : 7),
+          color: onFront.map((on) => on ? look.accent : transparent(look.muted, 0.55)),
+          line: { color: look.paper, width: 1 } },
+        error_y: points.length > 60 || !points.some((p) => known(p.low)) ? undefined
+          : errorBars(points, axis, transparent(look.muted, 0.6)) },
+    ],
+    layout: {
+      height: 380,
+      xaxis: { type: "log", title: titled(COSTS[state.cost][0]), tickformat: "~s", dtick: "D2" },
+      yaxis: axis.settings,
+    },
+    onclick: (point) => point.customdata !== undefined && select(point.customdata, true),
+  };
+}
+
+function errorBars(points, axis, color) {
+  const away = (p, end) => known(p[end]) ? Math.abs(axis.of(p[end]) - axis.of(p.mean)) : 0;
+  const falls = axis.of(0) > axis.of(0.5);
+  return { type: "data", symmetric: false, thickness: 1, width: 0, color,
+    array: points.map((p) => away(p, falls ? "low" : "high")),
+    arrayminus: points.map((p) => away(p, falls ? "high" : "low")) };
+}
+
+function costTable(pareto) {
+  const unit = unitOf(pareto.unit), cost = unitOf(COSTS[state.cost][1]);
+  return table(null, ["Cell", COSTS[state.cost][0], pareto.label, "Interval", "On the front"],
+    pareto.points.map((p) => [pickable(p.cell, doc.cells[p.cell].label), cost.text(p.cost),
+      unit.text(p.mean), interval(p.low, p.high, unit), p.front ? "yes" : "no"]), { class: "plain" });
+}
+
+// ---- published tables ----
+
+function drawPublished() {
+  const notes = doc.notes.map((text) => el("p", { class: "notice" }, sentence(text)));
+  section("published", "Beside the published tables", ...notes, ...(doc.published.length ? [
+    el("p", {}, "A published table has one run per cell. The mark says whether it lies where one new run ",
+      "of ours would lie (the prediction interval, wider than the interval of our mean). ",
+      "Differences are published minus ours, in points."),
+    el("div", { class: "pair" }, doc.published.map(publishedTable)), agreementLegend()] : []));
+}
+
+function publishedTable(found) {
+  const c = found.counts, judged = c.inside + c.outside, unit = unitOf(found.unit);
+  const sentence = [judged ? `${c.inside} of ${judged} cells inside` : "No cell can be judged",
+    c.unknown ? `${c.unknown} without an interval` : null,
+    c["not run"] ? `${c["not run"]} not run here` : null].filter(Boolean).join(", ");
+  const sizes = known(found.mean_difference)
+    ? `; mean difference ${points(found.mean_difference)}, root mean square ${(100 * found.rmse).toFixed(1)} points.` : ".";
+  return el("article", {},
+    el("h3", {}, found.source), el("p", {}, sentence + sizes),
+    el("div", { class: "scroll" }, el("table", { class: "beside" },
+      el("thead", {}, el("tr", {}, el("th", { scope: "col", class: "axis-name" }, found.row_name, " \\ ", found.column_name),
+        found.columns.map((text) => el("th", { scope: "col" }, text)))),
+      el("tbody", {}, found.rows.map((row) => el("tr", {}, el("th", { scope: "row" }, row.label),
+        row.cells.map((cell) => besideCell(cell, unit))))))));
+}
+
+function agreementLegend() {
+  const mark = (name, sign, example) =>
+    el("li", {}, el("span", { class: `agree ${name}` }, `${sign} ${example}`), name === "unknown" ? "cannot be judged" : name);
+  return el("ul", { class: "legend" }, el("li", {}, el("b", {}, "ours"), " / published"),
+    mark("inside", "●", "−0.1"), mark("outside", "▲", "+1.5"), mark("unknown", "○", "+0.2"));
+}
+
+const AGREEMENT = { inside: "●", outside: "▲", unknown: "○" };
+
+function besideCell(cell, unit) {
+  if (!cell || cell.agreement === "not published") return el("td", { class: "muted" }, NONE);
+  const mark = AGREEMENT[cell.agreement];
+  return el("td", {
+    title: known(cell.prediction_low)
+      ? `one new run of ours: ${interval(cell.prediction_low, cell.prediction_high, unit)}` : null,
+  }, el("span", { class: "both" }, el("b", {}, unit.short(cell.ours)), ` / ${unit.short(cell.published)}`),
+  mark ? el("span", { class: `agree ${cell.agreement}`, "aria-label": `${cell.agreement}, difference ${points(cell.difference)}` },
+    `${mark} ${points(cell.difference)}`) : el("span", { class: "agree muted" }, "not run"));
+}
+
+// ---- claims ----
+
+const OUTCOMES = { holds: ["✓", "holds"], fails: ["✕", "fails"], undecided: ["?", "not decided"] };
+
+function drawClaims() {
+  section("claims", "Published claims", ...(doc.claims.length ? [
+    el("p", {}, "Statements from published reports, judged by our replicates and never by eye. ",
+      "Numbers here are fractions, as in the rules. ", claimCounts()),
+    el("ol", { class: "claims" }, doc.claims.map(claimItem))] : []));
+}
+
+function claimCounts() {
+  const count = (name) => doc.claims.filter((claim) => claim.outcome === name).length;
+  return el("b", {}, Object.entries(OUTCOMES).filter(([name]) => count(name))
+    .map(([name, [, word]]) => `${count(name)} ${word}`).join(", "), ".");
+}
+
+function claimItem(claim) {
+  const [mark, word] = OUTCOMES[claim.outcome];
+  const first = claim.estimates[0];
+  const said = (word, text) => text ? el("p", { class: "rule" },
+    el("span", { class: "muted" }, `${word}: `), sentence(text)) : null;
+  return el("li", { class: `claim ${claim.outcome}` },
+    el("p", { class: "verdict" }, el("span", { "aria-hidden": "true" }, mark), ` ${word}`),
+    el("div", {},
+      el("h3", {}, `${claim.id}) ${claim.statement}`),
+      first ? el("p", { class: "estimate" }, `${first.name}: `, el("b", {}, first.text),
+        `${first.interval ? ` (${first.interval})` : ""}, asked for: ${first.asks}`,
+        el("span", { class: "muted" }, claim.estimates.length > 1
+          ? `; and ${plural(claim.estimates.length - 1, "further number")}` : "")) : null,
+      el("p", { class: "source" }, claim.source)),
+    el("div", {}, said("Rule", claim.rule), said("Note", claim.note)),
+    claimDetails(claim));
+}
+
+function claimDetails(claim) {
+  const rows = [...claim.estimates.map((e) => [e.name, e.text, e.interval || NONE, e.asks, OUTCOMES[e.says][1]]),
+    ...claim.numbers.map(([name, text]) => [name, text, NONE, NONE, NONE])];
+  if (!rows.length) return null;
+  const excluded = claim.excluded.map((item) => el("li", {}, item));
+  return el("details", { class: "more" }, el("summary", {}, "All numbers"),
+    el("div", { class: "scroll" },
+      table(null, ["Number", "Estimate", "Interval", "Asked for", "Says"], rows, { class: "plain" })),
+    excluded.length ? [el("p", {}, "Left out:"), el("ul", {}, excluded)] : null);
+}
+
+// ---- about ----
+
+function drawAbout() {
+  const pairs = (items) => el("dl", { class: "about" },
+    items.map(([name, value]) => [el("dt", {}, name), el("dd", {}, value)]).flat());
+  section("about", "About this study", el("div", { class: "columns" },
+    el("div", {}, el("h3", {}, "Study"), pairs(doc.facts)),
+    el("div", {}, el("h3", {}, "Axes"), pairs(doc.axes.map((a) => [a.name, a.labels.join(", ")]))),
+    el("div", {}, el("h3", {}, "Made with"), pairs(doc.environment))));
+}

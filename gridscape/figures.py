@@ -1,0 +1,652 @@
+"""Pictures of the analysis' records, by matplotlib: records in, figures out; computes nothing.
+
+Every function takes records and returns a ``matplotlib.figure.Figure`` of its own: no state is
+shared, nothing is shown on a screen. ``save_all`` writes them as PNG and SVG; equal records give
+equal bytes.
+
+Accuracies are drawn in percent, everything else in the unit of its record. The colors are viridis,
+which keeps its order for color-blind readers and in gray print. Collapsed and diverged cells are
+told by pattern, not by color.
+"""
+
+import itertools
+import math
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from gridscape._findings import Findings, along_axis
+from gridscape.analysis import (
+    Agreement,
+    BestPerRow,
+    CellState,
+    CellSummary,
+    CurveBand,
+    Pareto,
+    ParetoPoint,
+    PublishedCell,
+    PublishedComparison,
+)
+from gridscape.errors import GridscapeError
+from gridscape.grid import Axis, Cell, Value, same, show
+from gridscape.landscape import higher_is_better, unit_of
+
+try:
+    import matplotlib as mpl
+    from matplotlib.axes import Axes
+    from matplotlib.colors import Colormap, Normalize
+    from matplotlib.figure import Figure
+    from matplotlib.lines import Line2D
+    from matplotlib.patches import Patch, Rectangle
+    from matplotlib.ticker import FixedFormatter, FixedLocator, NullFormatter, NullLocator
+except ImportError as error:
+    raise GridscapeError(
+        "figures need matplotlib", found=str(error), hint="pip install 'gridscape[report]'"
+    ) from error
+
+INK, MUTED, LINE, ACCENT = "#1b1d21", "#5a5f67", "#dfdcd4", "#1f5c8f"
+TRAIN, TEST, BAD = "#b4521a", "#1f6a9c", "#a63a14"
+STYLE: Any = {
+    "svg.hashsalt": "gridscape",
+    "font.family": ["DejaVu Sans"],
+    "font.size": 9,
+    "axes.edgecolor": MUTED,
+    "axes.labelcolor": INK,
+    "axes.titlesize": 10,
+    "axes.titlelocation": "left",
+    "axes.spines.top": False,
+    "axes.spines.right": False,
+    "axes.grid": False,
+    "grid.color": LINE,
+    "text.color": INK,
+    "xtick.color": MUTED,
+    "ytick.color": MUTED,
+    "xtick.labelcolor": INK,
+    "ytick.labelcolor": INK,
+    "legend.frameon": False,
+    "legend.fontsize": 8,
+    "figure.dpi": 100,
+    "savefig.dpi": 160,
+    "hatch.linewidth": 0.8,
+    "figure.constrained_layout.use": True,
+}
+COST_WORDS = {
+    "flops": "FLOP of training",
+    "seconds": "seconds per trial",
+    "n_parameters": "parameters",
+    "memory_bytes": "bytes of memory",
+}
+BLANK = (0.957, 0.945, 0.922, 1.0)
+BLANK_WORDS = {CellState.DIVERGED: "div.", CellState.FAILED: "failed"}
+HATCHES = {CellState.COLLAPSED: "..", CellState.DIVERGED: "////", CellState.FAILED: "xxx"}
+ERRORS = (80, 50, 20, 10, 5, 2, 1, 0.5, 0.2, 0.1, 0.05, 0.02, 0.01)  # ticks, in percent
+MOST_PANELS = 9  # of the further axes' combinations in one heat map
+MOST_TEXT = 300  # cells of a panel that are still labeled one by one
+
+
+# ---- the landscape ----
+
+
+def heat_map(
+    axes: Sequence[Axis], summaries: Sequence[CellSummary], best: Sequence[BestPerRow] = ()
+) -> Figure:
+    """The mean of every cell: the first axis down, the axis of ``best`` (else the last) across.
+
+    summaries: one per cell, in the grid's order. Each combination of further axes has a panel of
+    its own; beyond ``MOST_PANELS`` of them only the one with the best cell is drawn, and the title
+    says so. A solid frame marks the best cell of a row, dotted ones those not told from it.
+    """
+    across = best[0].axis if best else axes[-1].name
+    columns = next(axis for axis in axes if axis.name == across)
+    others = [axis for axis in axes if axis is not columns]
+    rows, further = (others[0] if others else None), others[1:]
+    panels = _panels(further, summaries, best)
+    with _style():
+        figure, boxes = _grid_of(len(panels), *_map_size(columns, rows))
+        metric = summaries[0].metric
+        scale = _scale([_factor(metric) * s.estimate.mean for s in summaries])
+        colormap = mpl.colormaps["viridis" if higher_is_better(metric) else "viridis_r"]
+        for box, (label, fixed) in zip(boxes, panels, strict=True):
+            inside = [s for s in summaries if _matches(s.cell, fixed)]
+            _map_panel(box, columns, rows, inside, scale, colormap)
+            _frames(box, columns, rows, fixed, best)
+            box.set_title(_escaped(label))
+        _map_title(figure, summaries, len(panels), further)
+        _map_legend(figure, summaries, best)
+        mappable = mpl.cm.ScalarMappable(scale, colormap)
+        label = axis_label(metric)
+        figure.colorbar(mappable, ax=boxes, shrink=0.7, pad=0.01, aspect=30, label=label)
+    return figure
+
+
+def _panels(
+    further: Sequence[Axis], summaries: Sequence[CellSummary], best: Sequence[BestPerRow]
+) -> list[tuple[str, dict[str, Value]]]:
+    """Label and fixed values of each panel."""
+    names = [axis.name for axis in further]
+    points = list(itertools.product(*(axis.values for axis in further)))
+    if len(points) > MOST_PANELS:
+        top = _top(summaries).cell
+        points = [tuple(top[name] for name in names)]
+    fixed = [dict(zip(names, point, strict=True)) for point in points]
+    return [(", ".join(f"{n}={show(v)}" for n, v in values.items()), values) for values in fixed]
+
+
+def _top(summaries: Sequence[CellSummary]) -> CellSummary:
+    """The candidate with the best mean, else the first cell."""
+    sign = 1 if higher_is_better(summaries[0].metric) else -1
+    able = [s for s in summaries if s.is_candidate and not math.isnan(s.estimate.mean)]
+    return max(able, key=lambda s: sign * s.estimate.mean, default=summaries[0])
+
+
+def _map_size(columns: Axis, rows: Axis | None) -> tuple[float, float]:
+    wide = min(1.6 + 0.78 * len(columns.values), 9.5)
+    high = min(1.2 + 0.52 * (len(rows.values) if rows else 1), 8.0)
+    return max(wide, 3.2), high
+
+
+def _grid_of(count: int, wide: float, high: float) -> tuple[Figure, list[Axes]]:
+    across = min(count, 3)
+    down = -(-count // across)
+    figure = Figure(figsize=(wide * across**0.8 + 0.8, high * down**0.9 + 0.7))
+    boxes = list(figure.subplots(down, across, squeeze=False).flat)
+    for box in boxes[count:]:
+        box.remove()
+    return figure, boxes[:count]
+
+
+def _scale(values: Sequence[float]) -> Normalize:
+    finite = [v for v in values if math.isfinite(v)] or [0.0, 1.0]
+    low, high = min(finite), max(finite)
+    return Normalize(low, high if high > low else low + 1e-9)
+
+
+def _map_panel(
+    box: Axes,
+    columns: Axis,
+    rows: Axis | None,
+    summaries: Sequence[CellSummary],
+    scale: Normalize,
+    colormap: Colormap,
+) -> None:
+    labeled = len(summaries) <= MOST_TEXT and len(columns.values) <= 12
+    for summary in summaries:
+        place = _place(columns, rows, summary.cell)
+        face = _face(summary, scale, colormap)
+        _map_cell(box, place, summary.state, face)
+        if labeled:
+            _label_cell(box, place, summary, face)
+    box.set_xlim(-0.5, len(columns.values) - 0.5)
+    box.set_ylim((len(rows.values) if rows else 1) - 0.5, -0.5)
+    box.spines[:].set_visible(False)
+    box.tick_params(length=0)
+    _name_ticks(box.xaxis, columns)
+    if rows:
+        _name_ticks(box.yaxis, rows)
+    else:
+        box.set_yticks([])
+
+
+def _place(columns: Axis, rows: Axis | None, cell: Cell) -> tuple[int, int]:
+    x = columns.values.index(cell[columns.name])
+    return x, rows.values.index(cell[rows.name]) if rows else 0
+
+
+def _face(summary: CellSummary, scale: Normalize, colormap: Colormap) -> Any:
+    mean = summary.estimate.mean
+    return colormap(scale(_factor(summary.metric) * mean)) if math.isfinite(mean) else BLANK
+
+
+def _map_cell(box: Axes, place: tuple[int, int], state: CellState, face: Any) -> None:
+    x, y = place
+    corner = (x - 0.48, y - 0.48)
+    if state is CellState.MISSING:
+        box.add_patch(Rectangle(corner, 0.96, 0.96, fill=False, edgecolor=MUTED, ls="--", lw=0.6))
+        return
+    edge = BAD if state is CellState.DIVERGED else _ink_on(face)
+    patch = Rectangle(corner, 0.96, 0.96, facecolor=face, edgecolor=edge, lw=0)
+    patch.set_hatch(HATCHES.get(state, ""))
+    box.add_patch(patch)
+
+
+def _label_cell(box: Axes, place: tuple[int, int], summary: CellSummary, face: Any) -> None:
+    x, y = place
+    style: dict[str, Any] = {"ha": "center", "va": "center", "color": _ink_on(face)}
+    if summary.state in HATCHES:
+        style["bbox"] = {"facecolor": face, "edgecolor": "none", "pad": 1.5}
+    if not math.isfinite(summary.estimate.mean):
+        box.text(x, y, BLANK_WORDS.get(summary.state, "-"), fontsize=7, **style)
+        return
+    collapsed = summary.state is CellState.COLLAPSED
+    below = summary.state.value if collapsed else _half_width(summary)
+    box.text(x, y - (0.1 if below else 0), short(summary.estimate.mean, summary.metric), **style)
+    if below:
+        box.text(x, y + 0.22, below, fontsize=6.5, **style)
+
+
+def _half_width(summary: CellSummary) -> str:
+    estimate = summary.estimate
+    half = (estimate.high - estimate.low) / 2
+    return f"± {short(half, summary.metric)}" if estimate.known else ""
+
+
+def _ink_on(face: Any) -> str:
+    """White or black, whichever has the higher contrast on this color."""
+    return "white" if _luminance(face) < 0.179 else "black"
+
+
+def _luminance(color: Sequence[float]) -> float:
+    """Relative luminance of an sRGB color, as WCAG defines it."""
+    linear = [c / 12.92 if c <= 0.04045 else ((c + 0.055) / 1.055) ** 2.4 for c in color[:3]]
+    return 0.2126 * linear[0] + 0.7152 * linear[1] + 0.0722 * linear[2]
+
+
+def _frames(
+    box: Axes,
+    columns: Axis,
+    rows: Axis | None,
+    fixed: Mapping[str, Value],
+    best: Sequence[BestPerRow],
+) -> None:
+    """A solid frame around the best cell of a row, dotted ones around those not told from it."""
+    for row in best:
+        if row.best is None or not _matches(row.row, fixed):
+            continue
+        y = rows.values.index(row.row[rows.name]) if rows else 0
+        for value in row.equivalent or (row.best.cell[columns.name],):
+            x = columns.values.index(value)
+            line = "-" if value == row.value else ":"
+            frame = Rectangle((x - 0.44, y - 0.44), 0.88, 0.88, fill=False, ls=line, lw=1.5)
+            frame.set_edgecolor(INK)
+            box.add_patch(frame)
+
+
+def _map_title(
+    figure: Figure, summaries: Sequence[CellSummary], drawn: int, further: Sequence[Axis]
+) -> None:
+    total = math.prod(len(axis.values) for axis in further)
+    cut = f"; {drawn} of {total} slices" if drawn < total else ""
+    n = len(summaries[0].statuses)
+    what = "mean and half the 95 % interval" if n > 1 else "one replicate, no interval"
+    figure.suptitle(
+        f"{words(summaries[0].metric).capitalize()}: {what}{cut}", x=0.01, ha="left", fontsize=10
+    )
+
+
+def _map_legend(
+    figure: Figure, summaries: Sequence[CellSummary], best: Sequence[BestPerRow]
+) -> None:
+    states = {s.state for s in summaries}
+    marks = [
+        Patch(facecolor="#eee9df", edgecolor=MUTED, hatch=HATCHES[state], lw=0, label=state.value)
+        for state in HATCHES
+        if state in states
+    ]
+    if CellState.MISSING in states:
+        marks.append(Patch(fill=False, edgecolor=MUTED, ls="--", label="not trained yet"))
+    if any(row.best for row in best):
+        marks.append(Patch(fill=False, edgecolor=INK, label=f"best {best[0].axis}"))
+    if any(len(row.equivalent) > 1 for row in best):
+        marks.append(Patch(fill=False, edgecolor=MUTED, ls=":", label="not told from the best"))
+    if marks:
+        figure.legend(handles=marks, loc="outside lower left", ncols=min(len(marks), 4))
+
+
+# ---- curves ----
+
+
+def curves(bands: Sequence[CurveBand]) -> Figure:
+    """Loss and accuracy of one cell by update: mean, interval, and each replicate as a thin line.
+
+    bands: the curves of one cell; those named ``*_loss`` share a panel, ``*_accuracy`` another.
+    """
+    kinds = [k for k in ("loss", "accuracy") if any(b.curve.endswith(k) for b in bands)]
+    with _style():
+        figure = Figure(figsize=(4.2 * max(len(kinds), 1), 3.0))
+        for box, kind in zip(_row_of(figure, len(kinds)), kinds, strict=True):
+            for band in (b for b in bands if b.curve.endswith(kind)):
+                _curve(box, band)
+            _finish(box, "updates", axis_label(kind))
+            if kind == "loss":
+                _log_if_wide(box, [v for b in bands if b.curve.endswith(kind) for v in b.mean])
+            box.legend()
+        if bands:
+            figure.suptitle(_escaped(str(bands[0].cell)), x=0.01, ha="left", fontsize=10)
+    return figure
+
+
+def _row_of(figure: Figure, count: int) -> list[Axes]:
+    return list(figure.subplots(1, count, squeeze=False).flat) if count else []
+
+
+def _curve(box: Axes, band: CurveBand) -> None:
+    color = TRAIN if band.curve.startswith("train") else TEST
+    factor = _factor(band.curve)
+    for values in band.per_replicate:
+        box.plot(band.updates, _times(values, factor), color=color, lw=0.5, alpha=0.5)
+    low, high = _times(band.low, factor), _times(band.high, factor)
+    if any(map(math.isfinite, low)):
+        box.fill_between(band.updates, low, high, color=color, alpha=0.18, lw=0)
+    marker = "o" if len(band.updates) < 3 else None
+    mean = _times(band.mean, factor)
+    box.plot(band.updates, mean, color=color, lw=1.6, marker=marker, label=band.curve.split("_")[0])
+
+
+def _log_if_wide(box: Axes, values: Sequence[float]) -> None:
+    """A loss that falls far is read on a log axis."""
+    finite = [v for v in values if math.isfinite(v)]
+    if finite and min(finite) > 0 and max(finite) / min(finite) > 8:
+        box.set_yscale("log")
+
+
+# ---- the best value of an axis ----
+
+
+def best_per_row(rows: Sequence[BestPerRow], axis: Axis, along: Axis) -> Figure:
+    """The best value of ``axis`` against ``along``; bars span the values not told from it.
+
+    A line for each combination of any further axes.
+    """
+    groups: dict[str, list[BestPerRow]] = {}
+    for row in rows:
+        rest = ", ".join(f"{k}={show(v)}" for k, v in row.row.items() if k != along.name)
+        groups.setdefault(rest, []).append(row)
+    with _style():
+        figure = Figure(figsize=(4.8, 3.3))
+        box = figure.subplots()
+        colors = [ACCENT] if len(groups) == 1 else _line_colors(len(groups))
+        for (label, group), color in zip(groups.items(), colors, strict=True):
+            _best_line(box, [row for row in group if row.best], axis, along, color, label)
+        _finish(box, along.name, f"best {axis.name}")
+        _study_axis(box.xaxis, along)
+        _study_axis(box.yaxis, axis)
+        if len(groups) > 1:
+            box.legend()
+    return figure
+
+
+def _best_line(
+    box: Axes, rows: Sequence[BestPerRow], axis: Axis, along: Axis, color: Any, label: str
+) -> None:
+    x = [_coordinate(along, row.row[along.name]) for row in rows]
+    y = [_coordinate(axis, row.value) for row in rows if row.value is not None]
+    box.plot(x, y, color=color, lw=0.8, ls=":", marker="o", ms=6, label=label)
+    for at, row in zip(x, rows, strict=True):
+        if row.equivalent:
+            ends = [_coordinate(axis, value) for value in row.equivalent]
+            box.plot([at, at], [min(ends), max(ends)], color=color, lw=1.4, marker="_", ms=8)
+
+
+# ---- accuracy against cost ----
+
+
+def pareto(record: Pareto) -> Figure:
+    """Metric against cost, with the front that no other cell beats.
+
+    Accuracies are spaced by their error: 98 and 99 percent lie as far apart as 80 and 90.
+    """
+    height = _by_error if unit_of(record.metric) == "fraction" else float
+    with _style():
+        figure = Figure(figsize=(5.2, 3.6))
+        box = figure.subplots()
+        for on_front, color, size in ((False, MUTED, 4), (True, ACCENT, 6)):
+            points = [p for p in record.points if p.on_front is on_front]
+            _cost_points(box, points, height, color, size)
+        front = record.front
+        means = [height(p.summary.estimate.mean) for p in front]
+        box.step([p.cost for p in front], means, where="post", color=ACCENT, lw=1.4, label="front")
+        _finish(box, axis_label(record.cost), axis_label(record.metric))
+        if record.points and min(p.cost for p in record.points) > 0:
+            box.set_xscale("log")
+        if height is _by_error:
+            _error_axis(box)
+        box.legend(loc="lower right")
+    return figure
+
+
+def _cost_points(
+    box: Axes,
+    points: Sequence[ParetoPoint],
+    height: Callable[[float], float],
+    color: str,
+    size: int,
+) -> None:
+    for point in points:
+        estimate = point.summary.estimate
+        if estimate.known:
+            ends = [height(estimate.low), height(estimate.high)]
+            box.plot([point.cost] * 2, ends, color=color, lw=0.7, alpha=0.6)
+    means = [height(p.summary.estimate.mean) for p in points]
+    box.plot([p.cost for p in points], means, "o", color=color, ms=size, mec="white", mew=0.6)
+
+
+def _by_error(accuracy: float) -> float:
+    """The error in percent, no smaller than the smallest tick."""
+    return max(100 * (1 - accuracy), ERRORS[-1])
+
+
+def _error_axis(box: Axes) -> None:
+    box.set_yscale("log")
+    box.invert_yaxis()
+    box.yaxis.set_major_locator(FixedLocator(ERRORS))
+    box.yaxis.set_major_formatter(FixedFormatter([f"{100 - error:g}" for error in ERRORS]))
+    box.yaxis.set_minor_locator(NullLocator())
+
+
+# ---- published tables ----
+
+
+def published(comparison: PublishedComparison) -> Figure:
+    """A published table beside ours: a panel per row of the table, along its last axis.
+
+    Our mean with the interval in which ONE new run would lie; a filled dot lies inside it, a
+    triangle outside, an open dot cannot be judged.
+    """
+    cells = [c for c in comparison.cells if c.agreement is not Agreement.NOT_PUBLISHED]
+    if not cells:
+        raise GridscapeError("this table holds no number", where=comparison.table.name)
+    across = list(cells[0].cell)[-1]
+    axis = Axis(across, tuple(dict.fromkeys(c.cell[across] for c in cells)))
+    rows: dict[str, list[PublishedCell]] = {}
+    for cell in cells:
+        label = ", ".join(f"{k}={show(v)}" for k, v in cell.cell.items() if k != across)
+        rows.setdefault(label, []).append(cell)
+    with _style():
+        columns = min(len(rows), 3)
+        down = -(-len(rows) // columns)
+        figure = Figure(figsize=(2.7 * columns + 0.6, 2.0 * down + 0.8))
+        grid = figure.subplots(down, columns, squeeze=False, sharex=True, sharey=True)
+        boxes = list(grid.flat)
+        for box, (label, row) in zip(boxes, rows.items(), strict=False):
+            _published_panel(box, row, axis, _factor(comparison.table.metric))
+            box.set_title(_escaped(label), fontsize=9)
+        for box in boxes[len(rows) - columns : len(rows)]:
+            box.set_xlabel(_escaped(across))
+            box.tick_params(labelbottom=True)
+        for box in boxes[len(rows) :]:
+            box.remove()
+        figure.supylabel(axis_label(comparison.table.metric), fontsize=9)
+        figure.suptitle(_escaped(comparison.table.source), x=0.01, ha="left", fontsize=10)
+        figure.legend(handles=_published_legend(cells), loc="outside lower left", ncols=3)
+    return figure
+
+
+_DOTS: dict[Agreement, tuple[str, str, str]] = {  # marker, face, edge
+    Agreement.INSIDE: ("o", TRAIN, TRAIN),
+    Agreement.OUTSIDE: ("^", BAD, BAD),
+    Agreement.UNKNOWN: ("o", "none", TRAIN),
+    Agreement.NOT_RUN: ("o", "none", MUTED),
+}
+
+
+def _published_panel(box: Axes, cells: Sequence[PublishedCell], axis: Axis, factor: float) -> None:
+    x = [_coordinate(axis, cell.cell[axis.name]) for cell in cells]
+    ours = _times([cell.ours.mean for cell in cells], factor)
+    low = _times([cell.prediction_low for cell in cells], factor)
+    high = _times([cell.prediction_high for cell in cells], factor)
+    box.fill_between(x, low, high, color=TEST, alpha=0.18, lw=0)
+    box.plot(x, ours, color=TEST, lw=1.4, marker=".")
+    for at, cell in zip(x, cells, strict=True):
+        marker, face, edge = _DOTS[cell.agreement]
+        y = factor * cell.published
+        box.plot([at], [y], marker=marker, mfc=face, mec=edge, ms=5, ls="none")
+    box.grid(axis="y", lw=0.5)
+    _study_axis(box.xaxis, axis)
+    box.tick_params(axis="x", labelrotation=45, labelsize=7)
+
+
+def _published_legend(cells: Sequence[PublishedCell]) -> list[Line2D]:
+    found = {cell.agreement for cell in cells}
+    marks = [Line2D([], [], color=TEST, marker=".", label="ours, with the interval of one new run")]
+    for agreement, (marker, face, edge) in _DOTS.items():
+        if agreement in found:
+            marks.append(
+                Line2D([], [], ls="none", marker=marker, mfc=face, mec=edge, label=_says(agreement))
+            )
+    return marks
+
+
+def _says(agreement: Agreement) -> str:
+    return "cannot be judged" if agreement is Agreement.UNKNOWN else agreement.value
+
+
+# ---- files ----
+
+
+def save_all(folder: Path, found: Findings) -> list[Path]:
+    """Writes every figure that the findings allow as PNG and SVG, and returns the paths.
+
+    Raises GridscapeError where a file cannot be written.
+    """
+    figures = draw_all(found).items()
+    return [path for name, figure in figures for path in save(figure, folder, name)]
+
+
+def draw_all(found: Findings) -> dict[str, Figure]:
+    """Every figure that the findings allow, by the name of its file."""
+    axes, best = found.land.axes, found.best
+    drawn = {"landscape": heat_map(axes, found.main, best)}
+    if found.top and found.top.cell in found.bands:
+        drawn["curves_of_the_best"] = curves(found.bands[found.top.cell])
+    along = along_axis(axes, best[0].axis) if best else None
+    if along and any(row.best for row in best):
+        axis = found.land.axis(best[0].axis)
+        drawn[f"best_{axis.name}"] = best_per_row(best, axis, along)
+    for cost in ("flops", "seconds", "n_parameters"):
+        if found.paretos[cost].points:
+            drawn[f"cost_{cost}"] = pareto(found.paretos[cost])
+    for comparison in found.published:
+        if any(c.agreement is not Agreement.NOT_PUBLISHED for c in comparison.cells):
+            drawn[f"published_{comparison.table.name}"] = published(comparison)
+    return drawn
+
+
+def save(figure: Figure, folder: Path, name: str) -> list[Path]:
+    """Writes one figure as ``name.png`` and ``name.svg``; an existing file is replaced whole."""
+    stem = "".join(c if c.isalnum() or c in "-_" else "_" for c in name)
+    paths = []
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        _lay_out(figure)
+        for kind, metadata in (("png", {"Software": None}), ("svg", {"Date": None})):
+            path = folder / f"{stem}.{kind}"
+            part = path.with_name(path.name + ".part")
+            with _style():
+                figure.savefig(part, format=kind, metadata=metadata)
+            part.replace(path)
+            paths.append(path)
+    except OSError as error:
+        raise GridscapeError(
+            "cannot write this figure", where=folder / stem, found=error.strerror or str(error)
+        ) from error
+    return paths
+
+
+def _lay_out(figure: Figure) -> None:
+    """Lays a figure out once, not again for each file."""
+    with _style():
+        figure.draw_without_rendering()
+        figure.set_layout_engine("none")
+
+
+# ---- shared ----
+
+
+@contextmanager
+def _style() -> Iterator[None]:
+    with mpl.rc_context(STYLE):
+        yield
+
+
+def words(name: str) -> str:
+    """A variable's name as a reader says it: test accuracy."""
+    return COST_WORDS.get(name, name.replace("_", " "))
+
+
+def axis_label(name: str) -> str:
+    """The label of a chart's axis, with its unit."""
+    unit = {"fraction": "%", "loss per example": "nats"}.get(unit_of(name) or "")
+    return f"{words(name)}, {unit}" if unit else words(name)
+
+
+def short(value: float, metric: str) -> str:
+    """A number without its unit: accuracies in percent with one decimal, else three digits."""
+    return f"{100 * value:.1f}" if unit_of(metric) == "fraction" else f"{value:.3g}"
+
+
+def _factor(metric: str) -> float:
+    return 100.0 if unit_of(metric) == "fraction" else 1.0
+
+
+def _times(values: Sequence[float], factor: float) -> list[float]:
+    return [factor * value for value in values]
+
+
+def _matches(cell: Mapping[str, Value], fixed: Mapping[str, Value]) -> bool:
+    return all(same(cell[name], value) for name, value in fixed.items())
+
+
+def _line_colors(count: int) -> list[Any]:
+    return [mpl.colormaps["viridis"](0.85 * i / max(count - 1, 1)) for i in range(count)]
+
+
+def _coordinate(axis: Axis, value: Value) -> float:
+    """Where a value lies on a chart's axis: categories are counted."""
+    return float(axis.values.index(value)) if axis.scale == "category" else float(value)
+
+
+def _study_axis(side: Any, axis: Axis) -> None:
+    """A chart axis that carries a study's axis: its own values as ticks, log where it is log."""
+    if axis.scale == "log":
+        _set_scale(side, "log")
+    step = -(-len(axis.values) // 12)
+    values = axis.values[::step]
+    side.set_major_locator(FixedLocator([_coordinate(axis, value) for value in values]))
+    side.set_minor_locator(NullLocator())
+    side.set_minor_formatter(NullFormatter())
+    side.set_ticklabels([_escaped(show(value)) for value in values])
+
+
+def _set_scale(side: Any, scale: str) -> None:
+    setter: Callable[[str], None] = getattr(side.axes, f"set_{side.axis_name}scale")
+    setter(scale)
+
+
+def _name_ticks(side: Any, axis: Axis) -> None:
+    step = -(-len(axis.values) // 24)
+    shown = range(0, len(axis.values), step)
+    side.set_ticks(list(shown), [_escaped(show(axis.values[i])) for i in shown])
+    side.set_label_text(_escaped(axis.name))
+
+
+def _escaped(text: str) -> str:
+    """matplotlib reads dollars as mathematics; a study's words must stay words."""
+    return text.replace("$", r"\$")
+
+
+def _finish(box: Axes, x: str, y: str) -> None:
+    box.set_xlabel(_escaped(x))
+    box.set_ylabel(_escaped(y))
+    box.grid(axis="y", lw=0.5)
+    box.set_axisbelow(True)
