@@ -695,8 +695,8 @@ def _slope_of_steps(
 ) -> Check:
     """Tests a mean slope < 0 of optima (rows, R') that are known to within a step of the grid only.
 
-    The error joins the scatter over replicates and the steps' own (the same in all replicates);
-    degrees of freedom by Welch and Satterthwaite, the steps' part being known.
+    The error joins the scatter over replicates and the steps' own, which all replicates share. The
+    degrees of freedom stay those of the replicates, so the test errs towards undecided.
     """
     slopes, asks = _slopes(places, best), "< 0"
     n = len(slopes)
@@ -705,10 +705,9 @@ def _slope_of_steps(
         return Check(name, unit, asks, unknown, math.nan, math.nan)
     scatter = float(slopes.var(ddof=1)) / n
     steps = step**2 / 12 / float(((np.asarray(places) - np.mean(places)) ** 2).sum())
-    error = math.sqrt(scatter + steps)
-    freedom = (n - 1) * ((scatter + steps) / scatter) ** 2 if scatter else math.inf
-    mean, half = float(slopes.mean()), float(stats.t.ppf((1 + LEVEL) / 2, freedom)) * error
-    p = float(2 * stats.t.sf(abs(mean) / error, freedom))
+    error, mean = math.sqrt(scatter + steps), float(slopes.mean())
+    half = float(stats.t.ppf((1 + LEVEL) / 2, n - 1)) * error
+    p = float(2 * stats.t.sf(abs(mean) / error, n - 1))
     interval = Interval(mean, mean - half, mean + half, n)
     return Check(name, unit, asks, interval, p if mean < 0 else 1.0, p if mean > 0 else 1.0)
 
