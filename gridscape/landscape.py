@@ -26,6 +26,7 @@ UNITS = {
     "evaluated_at": "updates",
 }
 FACTS = ("seconds", "flops", "n_parameters", "memory_bytes", "updates", "first_bad_update")
+TEXTS = ("status", "key", "reason")
 FORMATS = ("csv", "parquet", "netcdf")
 # What every classification task has: the variables of a study of which nothing has ended yet.
 METRICS = ("test_accuracy", "test_loss", "train_accuracy", "train_loss", "top_answer_share")
@@ -41,7 +42,7 @@ class Landscape:
         top_answer_share), ``seconds``, ``flops``, ``n_parameters``, ``memory_bytes``, ``updates``,
         ``first_bad_update``; all float64 and NaN where there is none; ``status`` (text, "missing"
         where not trained yet), ``collapsed`` (finished, and every test example got one and the
-        same answer) and ``key`` (text). ``curve_train_*`` have the further dimension ``update``,
+        same answer), ``key`` and ``reason`` (text: why it did not finish, else ""). ``curve_train_*`` have the further dimension ``update``,
         ``curve_test_*`` ``evaluated_at``, both in updates done.
     study: the plain data of the study: "name", "title", "task", "axes", ...
     """
@@ -184,7 +185,7 @@ class Landscape:
         per_trial = self.data.drop_dims(
             [d for d in ("update", "evaluated_at") if d in self.data.dims]
         )
-        names = ["status", "collapsed", "key", *self.metrics, *FACTS]
+        names = ["status", "collapsed", "key", *self.metrics, *FACTS, "reason"]
         return per_trial[names].to_dataframe(dim_order=list(self.data["status"].dims)).reset_index()
 
     def __repr__(self) -> str:
@@ -263,20 +264,26 @@ def _finals(places: _Places, found: _Found) -> dict[str, Any]:
     """Every variable with one value per trial."""
     metrics = dict.fromkeys(name for _, _, result in found for name in result.metrics) or METRICS
     numbers = {name: places.empty(np.nan) for name in (*metrics, *FACTS)}
-    status = places.empty(Status.MISSING.value, object)
-    key = places.empty("", object)
+    texts = {name: places.empty("", object) for name in TEXTS}
+    texts["status"][...] = Status.MISSING.value
     for at, trial, result in found:
-        status[at], key[at] = result.status.value, trial.key
+        texts["status"][at], texts["key"][at] = result.status.value, trial.key
+        texts["reason"][at] = _reason(result)
         for name, value in result.metrics.items():
             numbers[name][at] = value
         for name in FACTS:
             value = getattr(result, name)
             numbers[name][at] = np.nan if value is None else value
     share = numbers.get("top_answer_share", places.empty(np.nan))
-    texts = {"status": status.astype(str), "key": key.astype(str)}
     collapsed = (texts["status"] == Status.FINISHED.value) & (share == 1.0)
-    arrays: dict[str, np.ndarray] = {**numbers, **texts, "collapsed": collapsed}
+    arrays: dict[str, np.ndarray] = {name: text.astype(str) for name, text in texts.items()}
+    arrays |= {**numbers, "collapsed": collapsed}
     return {name: (places.dims, array) for name, array in arrays.items()}
+
+
+def _reason(result: TrialResult) -> str:
+    """Why a trial did not finish; "" where it did."""
+    return result.reason or (f"{result.bad_quantity} not finite" if result.bad_quantity else "")
 
 
 _STORED = {"update": "recorded_at", "evaluated_at": "evaluated_at"}

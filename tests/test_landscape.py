@@ -111,6 +111,9 @@ def test_status_decides_what_has_a_value():
     )
     assert np.isnan(land.data["first_bad_update"].where(status != "diverged")).all()
     assert (land.data["key"].where(status == "missing", "") == "").all()
+    reasons = {"failed": "a stated reason", "diverged": "loss not finite"}
+    for name, reason in zip(status.values.flat, land.data["reason"].values.flat, strict=True):
+        assert reason == reasons.get(name, "")
 
 
 def test_collapsed_needs_a_finished_network_that_answers_one_class():
