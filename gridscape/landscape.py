@@ -42,8 +42,9 @@ class Landscape:
         top_answer_share), ``seconds``, ``flops``, ``n_parameters``, ``memory_bytes``, ``updates``,
         ``first_bad_update``; all float64 and NaN where there is none; ``status`` (text, "missing"
         where not trained yet), ``collapsed`` (finished, and every test example got one and the
-        same answer), ``key`` and ``reason`` (text: why it did not finish, else ""). ``curve_train_*`` have the further dimension ``update``,
-        ``curve_test_*`` ``evaluated_at``, both in updates done.
+        same answer), ``key`` and ``reason`` (text: why it did not finish, else "").
+        ``curve_train_*`` have the further dimension ``update``, ``curve_test_*``
+        ``evaluated_at``, both in updates done.
     study: the plain data of the study: "name", "title", "task", "axes", ...
     """
 
