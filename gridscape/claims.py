@@ -534,16 +534,11 @@ def _guards(members: Sequence[CellSummary], sign: int, tolerance: float) -> list
     ]
 
 
-def _rows_at(summaries: Iterable[CellSummary], at: Region) -> dict[str, list[CellSummary]]:
+def _rows_at(summaries: Sequence[CellSummary], at: Region) -> dict[str, list[CellSummary]]:
     """Cells by their values of the axes of ``at``; a row that has no cell is there, empty."""
-    rows: dict[str, list[CellSummary]] = {}
-    for axis, wanted in at.items():
-        for value in wanted if isinstance(wanted, list | tuple) else [wanted]:
-            rows.setdefault(f"{axis}={show(value)}", [])
-    for summary in summaries:
-        where = ", ".join(f"{axis}={show(summary.cell[axis])}" for axis in at)
-        rows.setdefault(where, []).append(summary)
-    return rows
+    values = [wanted if isinstance(wanted, list | tuple) else [wanted] for wanted in at.values()]
+    rows = [Cell(tuple(zip(at, point, strict=True))) for point in itertools.product(*values)]
+    return {str(row): [s for s in summaries if _equal(row, s.cell)] for row in rows}
 
 
 @rule
@@ -559,9 +554,11 @@ def spread_larger(
     if first is None or second is None:
         return Finding([], {}, lacks=f"two values of both {axis} and {than}")
     evidence.use(fit)
-    test = above(f"spread over {axis} minus spread over {than}", _unit(metric), first - second, 0.0)
+    check = above(
+        f"spread over {axis} minus spread over {than}", _unit(metric), first - second, 0.0
+    )
     return Finding(
-        [test], {f"spread over {axis}": _mean(first), f"spread over {than}": _mean(second)}
+        [check], {f"spread over {axis}": _mean(first), f"spread over {than}": _mean(second)}
     )
 
 
@@ -733,18 +730,18 @@ def splits_at(
         (small, above, keeps_above, Outcome.FAILS),
         (large, below, fails_below, Outcome.HOLDS),
     ]
-    tests: list[Check] = []
+    checks: list[Check] = []
     missing = []
     for group, bound, threshold, when_diverged in groups:
         decided = [s for s in group if s.state is not CellState.FAILED]
         lost = [s.cell for s in group if s.state is CellState.FAILED]
         evidence.exclude(lost, "failed or ran out of memory in most of its replicates")
         evidence.use(decided)
-        tests += [_level(s, bound, threshold, when_diverged, metric) for s in decided]
+        checks += [_level(s, bound, threshold, when_diverged, metric) for s in decided]
         if not decided:
             reach = f"from {fails_from:g}" if group is large else f"up to {keeps_to:g}"
             missing.append(f"a cell with {axis} {reach}")
-    return Finding(tests, {}, lacks=" and ".join(missing))
+    return Finding(checks, {}, lacks=" and ".join(missing))
 
 
 def _level(
@@ -754,8 +751,8 @@ def _level(
     if summary.state is CellState.DIVERGED:
         asks = f"{'>' if bound is above else '<'} {threshold:g}"
         return certain(f"{name} (diverged)", asks, when_diverged)
-    test: Check = bound(name, _unit(metric), np.array(summary.values), threshold)
-    return test
+    check: Check = bound(name, _unit(metric), np.array(summary.values), threshold)
+    return check
 
 
 @rule
@@ -818,8 +815,8 @@ def gap(
         return Finding([], {}, lacks=what)
     evidence.use(cells)
     more, less = _region_means(evidence, cells, minuend), _region_means(evidence, cells, subtrahend)
-    test = above(f"{minuend} minus {subtrahend}", _unit(subtrahend), more - less, exceeds)
-    return Finding([test], {f"mean {minuend}": _mean(more), f"mean {subtrahend}": _mean(less)})
+    check = above(f"{minuend} minus {subtrahend}", _unit(subtrahend), more - less, exceeds)
+    return Finding([check], {f"mean {minuend}": _mean(more), f"mean {subtrahend}": _mean(less)})
 
 
 def _region_means(evidence: Evidence, cells: Sequence[CellSummary], metric: str) -> np.ndarray:
@@ -886,7 +883,7 @@ def budget_fit(evidence: Evidence, table: str, fraction: float, give_or_take: fl
         "RMSE at the full budget": fit.rmse_at_budget,
         "RMSE of one run of our own": fit.rmse_of_one_run,
     }
-    test = Check(
+    check = Check(
         f"best number of updates for {table}",
         "fraction of the budget",
         f"within {fraction:g} +- {give_or_take:g}",
@@ -895,8 +892,8 @@ def budget_fit(evidence: Evidence, table: str, fraction: float, give_or_take: fl
         math.nan,
         says=_inside_zone(share, fraction - give_or_take, fraction + give_or_take),
     )
-    few = "fewer than six published cells: too few to fit by" if len(fit.used) < 6 else ""
-    return Finding([test], numbers, lacks=few)
+    few = "six published cells to fit by" if len(fit.used) < 6 else ""
+    return Finding([check], numbers, lacks=few)
 
 
 def _inside_zone(interval: Interval, low: float, high: float) -> Outcome:

@@ -277,8 +277,8 @@ def _finals(places: _Places, found: _Found) -> dict[str, Any]:
             numbers[name][at] = np.nan if value is None else value
     share = numbers.get("top_answer_share", places.empty(np.nan))
     collapsed = (texts["status"] == Status.FINISHED.value) & (share == 1.0)
-    arrays: dict[str, np.ndarray] = {name: text.astype(str) for name, text in texts.items()}
-    arrays |= {**numbers, "collapsed": collapsed}
+    arrays: dict[str, np.ndarray] = {**numbers, "collapsed": collapsed}
+    arrays |= {name: text.astype(str) for name, text in texts.items()}
     return {name: (places.dims, array) for name, array in arrays.items()}
 
 
