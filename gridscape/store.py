@@ -287,7 +287,7 @@ class Store:
 
         After a crash there may be a blob without its row; after damage, a row without its blob.
         """
-        rows, torn, whole = self._ledger.rows(), {}, set()
+        rows, torn, whole = set(self._ledger.rows()), {}, set()
         named = {row.blob for row in rows}
         paths = (self.directory / _BLOBS).glob("*.safetensors")
         for path in sorted(paths, key=lambda path: (path.name not in named, -path.stat().st_mtime)):

@@ -351,6 +351,7 @@ def test_foreign_folder_is_not_touched(tmp_path, name):
     assert "study" in str(caught.value)
     assert "--dir" in caught.value.hint
     assert contents(tmp_path) == {name: b"mine"}
+    assert os.listdir(tmp_path) == [name.split("/")[0]]
 
 
 def test_folder_with_nothing_but_its_own_leftovers(tmp_path):
@@ -507,7 +508,7 @@ def test_truncated_ledger(tmp_path):
     keys = {f"k{i:02}" for i in range(12)}
     put(tmp_path / "whole", *keys)
     whole = (tmp_path / "whole" / "ledger.sqlite").read_bytes()
-    refused = 0
+    refusals = []
     for length in lengths_to_cut(whole):
         directory = tmp_path / f"cut at {length}"
         shutil.copytree(tmp_path / "whole", directory)
@@ -518,13 +519,14 @@ def test_truncated_ledger(tmp_path):
                 assert set(store.statuses()) == keys
                 assert all(same_result(r, a_result(t.key)) for t, r in store.results())
         except StoreError as error:
-            refused += 1
-            assert str(directory / "ledger.sqlite") in str(error)
-            assert "move it away" in error.hint
-            assert contents(directory) == before
-            with pytest.raises(StoreError, match=r"ledger.sqlite: is damaged"):
-                Store.read(directory)
-    assert refused > len(lengths_to_cut(whole)) / 2
+            refusals.append((directory, error, before))
+    assert len(refusals) > len(lengths_to_cut(whole)) / 2
+    for directory, error, before in refusals:
+        assert str(directory / "ledger.sqlite") in str(error)
+        assert "move it away" in error.hint
+        assert contents(directory) == before
+        with pytest.raises(StoreError, match=r"ledger.sqlite: is damaged"):
+            Store.read(directory)
     (directory / "ledger.sqlite").unlink()
     with pytest.warns(StoreWarning, match="rebuilt from the blobs"):
         store = Store.create(directory, study())
@@ -555,17 +557,37 @@ def test_truncated_log_loses_no_trial(tmp_path):
             assert all(same_result(r, a_result(t.key)) for t, r in store.results())
 
 
-def test_lost_ledger_with_its_log_left_behind(tmp_path):
+@pytest.fixture
+def live_copy(tmp_path):
+    """A folder copied while it was written: some rows in the ledger, some in its log."""
+    put(tmp_path / "live", *(f"k{i:02}" for i in range(12)))
     with Store.create(tmp_path / "live", study()) as store:
-        store.put(a_trial("a1"), a_result("a1"))
+        for i in range(5):
+            store.put(a_trial(f"late{i:02}"), a_result(f"late{i:02}"))
         shutil.copytree(tmp_path / "live", tmp_path / "copy")
-    (tmp_path / "copy" / "ledger.sqlite").unlink()
+    return tmp_path / "copy"
+
+
+def test_lost_ledger_with_its_log_left_behind(live_copy):
+    (live_copy / "ledger.sqlite").unlink()
     with pytest.raises(StoreError, match="run the study again"):
-        Store.read(tmp_path / "copy")
+        Store.read(live_copy)
     with pytest.warns(StoreWarning, match="rebuilt"):
-        Store.create(tmp_path / "copy", study()).close()
-    with Store.read(tmp_path / "copy") as store:
-        assert same_result(store.get("a1"), a_result("a1"))
+        Store.create(live_copy, study()).close()
+    with Store.read(live_copy) as store:
+        stored = dict(store.results())
+        assert len(store.statuses()) == len(stored) == 17
+    assert all(same_result(result, a_result(trial.key)) for trial, result in stored.items())
+
+
+def test_emptied_ledger_keeps_its_log(live_copy):
+    (live_copy / "ledger.sqlite").write_bytes(b"")
+    before = contents(live_copy)
+    assert before["ledger.sqlite-wal"]
+    for open_ in (Store.read, lambda path: Store.create(path, study())):
+        with pytest.raises(StoreError, match=r"ledger.sqlite: is damaged"):
+            open_(live_copy)
+    assert contents(live_copy) == before
 
 
 def damage_truncate(path, length):
@@ -762,21 +784,34 @@ def file_size_limit(n_bytes):
 
 @pytest.mark.parametrize("limit", [0, 1000, 5000, 9000, 20_000, 33_000, 50_000, 100_000])
 def test_file_size_limit(tmp_path, limit):
-    """The limit is met by study.json, by the ledger, by its index, by its log or by a blob."""
+    """The limit is met by the lock, by the ledger, by its index or by its log."""
     stored = []
-    with pytest.raises(StoreFullError) as caught:  # noqa: PT012
-        with file_size_limit(limit), Store.create(tmp_path, study()) as store:
-            for i in range(200):
-                key = f"k{i}"
-                store.put(a_trial(key), a_result(key, n=20 * (i + 1)))
-                stored.append(key)
+    with (  # noqa: PT012
+        pytest.raises(StoreFullError) as caught,
+        file_size_limit(limit),
+        Store.create(tmp_path, study()) as store,
+    ):
+        for i in range(200):
+            store.put(a_trial(f"k{i}"), a_result(f"k{i}", n=20 * (i + 1)))
+            stored.append(f"k{i}")
     check_full(caught.value, tmp_path)
     with Store.create(tmp_path, study()) as store:
         assert set(store.statuses()) == set(stored)
-        for i, key in enumerate(sorted(stored, key=lambda key: int(key[1:]))):
+        for i, key in enumerate(stored):
             assert same_result(store.get(key), a_result(key, n=20 * (i + 1)))
         store.put(a_trial("more"), a_result("more", n=20_000))
     assert not list(tmp_path.rglob("*.tmp*"))
+
+
+def test_blob_beyond_the_file_size_limit(tmp_path):
+    with Store.create(tmp_path, study()) as store:
+        store.put(a_trial("a1"), a_result("a1"))
+        with file_size_limit(100_000), pytest.raises(StoreFullError) as caught:
+            store.put(a_trial("a2"), a_result("a2", n=50_000))
+        check_full(caught.value, tmp_path)
+        store.put(a_trial("a3"), a_result("a3"))
+        assert list(store.statuses()) == ["a1", "a3"]
+    assert sorted(os.listdir(tmp_path / "blobs")) == ["a1.safetensors", "a3.safetensors"]
 
 
 # One writer

@@ -125,6 +125,7 @@ def finish_and_compare(directory):
     assert all(same_result(found[key], wanted[key]) for key in wanted)
 
 
+@pytest.mark.skipif(not Path("/proc/self/fd").exists(), reason="no /proc to name open files by")
 def test_content_is_on_the_disk_before_the_name_and_the_name_before_the_row(tmp_path, monkeypatch):
     steps = []
 
@@ -137,15 +138,22 @@ def test_content_is_on_the_disk_before_the_name_and_the_name_before_the_row(tmp_
 
         monkeypatch.setattr(owner, name, recorded)
 
-    with Store.create(tmp_path, study()) as store:
-        record(os, "fsync", lambda fd: f"fsync {Path(os.readlink(f'/proc/self/fd/{fd}')).name}")
-        record(os, "replace", lambda old, new: f"rename to {Path(new).name}")
-        record(Ledger, "enter", lambda ledger, row: f"row {row.key}")
+    directory = tmp_path / "run"
+    record(os, "fsync", lambda fd: f"fsync {Path(os.readlink(f'/proc/self/fd/{fd}')).name}")
+    record(os, "replace", lambda old, new: f"rename to {Path(new).name}")
+    record(Ledger, "enter", lambda ledger, row: f"row {row.key}")
+    with Store.create(directory, study()) as store:
         store.put(a_trial("a1"), a_result("a1"))
         store.save_checkpoint("c", {}, {})
         (durable,) = store._ledger._connection.execute("PRAGMA synchronous").fetchone()
         (mode,) = store._ledger._connection.execute("PRAGMA journal_mode").fetchone()
     assert steps == [
+        "fsync ledger.sqlite.tmp",
+        "rename to ledger.sqlite",
+        "fsync run",
+        "fsync study.json.tmp",
+        "rename to study.json",
+        "fsync run",
         "fsync a1.safetensors.tmp",
         "rename to a1.safetensors",
         "fsync blobs",
