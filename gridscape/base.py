@@ -70,14 +70,14 @@ class Optimizer(NamedTuple):
 
 
 class Split(NamedTuple):
-    """Examples and their targets.
+    """Examples and their targets, as NumPy arrays or on a device.
 
     inputs: (N, ...), uint8 as stored (kept so on the device) or float32.
     targets: (N,), int32 class labels.
     """
 
-    inputs: np.ndarray
-    targets: np.ndarray
+    inputs: Any
+    targets: Any
 
 
 def cross_entropy(outputs: Array, targets: Array) -> Array:

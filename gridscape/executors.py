@@ -7,7 +7,7 @@ the sweep may cut the cohort and try again.
 
 import hashlib
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
@@ -23,14 +23,28 @@ from gridscape.planner import (
     Planner,
     count_parameters,
     evaluation_points,
+    tree_bytes,
     update_flops,
 )
 from gridscape.programs import Training
 
-# A call of a compiled program lasts about this long: often enough to show, seldom enough to be free.
+# A call of a program lasts about this long: often enough to show, seldom enough to be free.
 CALL_SECONDS = 0.5
 
-Snapshot = tuple[dict[str, Any], dict[str, np.ndarray]]
+# A snapshot is written in parts of about this size, so that it needs little memory.
+SNAPSHOT_BYTES = 64 * 2**20
+
+
+@dataclass(frozen=True)
+class Snapshot:
+    """Some trials of a cohort between two segments.
+
+    meta: plain data: ``keys`` of the trials, ``update``, ``seconds``, ``evaluated_at``.
+    arrays: ``state/...``, ``trace/...`` and ``test/...``, each (trials, ...).
+    """
+
+    meta: Mapping[str, Any]
+    arrays: Mapping[str, np.ndarray]
 
 
 @dataclass(frozen=True)
@@ -39,7 +53,7 @@ class Progress:
 
     accuracy: of each trial, in the order of the cohort: over the latest batches, or over the
     first test examples where ``evaluated``. alive: trials that have not diverged. seconds: that
-    the cohort has been trained for. snapshot: gives all that is needed to go on from here.
+    the cohort has been trained for.
     """
 
     cohort: Cohort
@@ -48,7 +62,6 @@ class Progress:
     evaluated: bool
     alive: np.ndarray
     seconds: float
-    snapshot: Callable[[], Snapshot]
 
 
 @dataclass(frozen=True)
@@ -72,31 +85,48 @@ class Executor(Protocol):
         status of its trials.
         """
 
+    def snapshots(self) -> Iterator[Snapshot]:
+        """All that is needed to go on from the latest event, in parts of bounded size."""
+
 
 @dataclass
 class Local:
     """Trains on the devices of this process."""
 
     planner: Planner
+    _running: "CohortRun | None" = None
+
+    def snapshots(self) -> Iterator[Snapshot]:
+        """See Executor."""
+        if self._running is not None:
+            yield from self._running.snapshots()
 
     def run(self, cohort: Cohort, restored: Snapshot | None = None) -> Iterator[Event]:
         """See Executor."""
-        run = CohortRun(self.planner, cohort)
+        run = self._running = CohortRun(self.planner, cohort)
         try:
             yield from run.events(restored)
-        except MemoryError as error:
-            raise OutOfMemoryError("out of memory", found=error) from error
-        except jax.errors.JaxRuntimeError as error:
-            if _is_out_of_memory(error):
-                raise OutOfMemoryError("out of memory", found=_first_line(error)) from error
-            yield from run.failed(error)
         except Exception as error:  # a user's model may raise anything: its trials fail, no others
-            yield from run.failed(error)
+            if not _is_out_of_memory(error):
+                yield from run.failed(error)
+                return
+            reason = _first_line(error)
+        else:
+            return
+        finally:
+            self._running = None
+        # Raised here, not inside ``except``: the traceback would keep the arrays alive.
+        del run
+        raise OutOfMemoryError("out of memory", found=reason)
 
 
 def _is_out_of_memory(error: Exception) -> bool:
+    if isinstance(error, MemoryError):
+        return True
     text = str(error)
-    return "RESOURCE_EXHAUSTED" in text or "out of memory" in text.lower()
+    return isinstance(error, jax.errors.JaxRuntimeError) and (
+        "RESOURCE_EXHAUSTED" in text or "out of memory" in text.lower()
+    )
 
 
 def _first_line(error: Exception) -> str:
@@ -114,13 +144,14 @@ class CohortRun:
     _traces: dict[str, list[np.ndarray]] = field(default_factory=dict)
     _tests: dict[str, list[np.ndarray]] = field(default_factory=dict)
     _evaluated_at: list[int] = field(default_factory=list)
+    _training: Training | None = None
 
     def events(self, restored: Snapshot | None) -> Iterator[Event]:
         """Train to the end."""
         study, recipe = self.planner.resolved.study, self.cohort.recipe
         program = self.planner.program(self.cohort)
         points = evaluation_points(recipe, study)
-        training = Training(program, self.cohort, self._restore(restored))
+        training = self._training = Training(program, self.cohort, self._restore(restored))
         pace = Pace(program.segment)
         while training.update < recipe.updates:
             stop = min(training.update + pace.updates, *[p for p in points if p > training.update])
@@ -152,7 +183,6 @@ class CohortRun:
             evaluated=evaluated,
             alive=bad == 0,
             seconds=self.seconds,
-            snapshot=lambda: self._snapshot(training),
         )
 
     def _record(self, into: dict[str, list[np.ndarray]], values: Mapping[str, np.ndarray]) -> None:
@@ -214,23 +244,35 @@ class CohortRun:
     def _devices_used(self) -> int:
         return min(len(self.planner.machine.devices), len(self.cohort.trials))
 
-    def _snapshot(self, training: Training) -> Snapshot:
-        meta = {
-            "keys": [trial.key for trial in self.cohort.trials],
-            "update": training.update,
-            "seconds": self.seconds,
-            "evaluated_at": self._evaluated_at,
-        }
-        arrays = {f"state/{name}": x for name, x in training.snapshot().items()}
-        arrays |= {f"trace/{name}": np.hstack(x) for name, x in self._traces.items()}
-        arrays |= {f"test/{name}": np.stack(x, axis=1) for name, x in self._tests.items()}
-        return meta, arrays
+    def snapshots(self) -> Iterator[Snapshot]:
+        """The cohort as it is now, in parts."""
+        training = self._training
+        if training is None or not self._traces:
+            return
+        n_trials = len(self.cohort.trials)
+        traces = {f"trace/{name}": np.hstack(x) for name, x in self._traces.items()}
+        tests = {f"test/{name}": np.stack(x, axis=1) for name, x in self._tests.items()}
+        recorded = traces | tests
+        each = tree_bytes(training.program.one_state) + tree_bytes(recorded) // n_trials
+        size = max(1, SNAPSHOT_BYTES // each)
+        for begin in range(0, n_trials, size):
+            part = range(begin, min(begin + size, n_trials))
+            states = [training.snapshot(index) for index in part]
+            meta = {
+                "keys": [self.cohort.trials[index].key for index in part],
+                "update": training.update,
+                "seconds": self.seconds,
+                "evaluated_at": self._evaluated_at,
+            }
+            arrays = {f"state/{name}": np.stack([s[name] for s in states]) for name in states[0]}
+            arrays |= {name: x[part.start : part.stop] for name, x in recorded.items()}
+            yield Snapshot(meta, arrays)
 
     def _restore(self, restored: Snapshot | None) -> dict[str, np.ndarray] | None:
         """Take over what a snapshot recorded; the states that it holds."""
         if restored is None:
             return None
-        meta, arrays = restored
+        meta, arrays = restored.meta, restored.arrays
         self.seconds, self._evaluated_at = float(meta["seconds"]), list(meta["evaluated_at"])
         self._traces = {name: [x] for name, x in _family(arrays, "trace").items()}
         self._tests = {name: list(x.T) for name, x in _family(arrays, "test").items()}

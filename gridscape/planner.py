@@ -4,6 +4,7 @@ Memory comes from the compiled programs, floating-point operations from their pr
 a few timed updates. Cohorts that do not fit are cut into several runs of the same program.
 """
 
+import math
 import resource
 import time
 from collections.abc import Callable, Iterable, Sequence
@@ -106,10 +107,14 @@ class Planner:
 
     def cut(self, cohort: Cohort) -> tuple[Cohort, ...]:
         """The cohort in runs that fit into memory, by the compiled program's own numbers."""
-        largest = len(cohort.trials)
         limit = self.limit_bytes or free_memory_bytes(self.machine) * MEMORY_SHARE
-        while largest > 1 and self.memory_bytes(cohort.part(0, largest)) > limit:
-            largest = -(-largest // 2)
+        largest, n_devices = len(cohort.trials), len(self.machine.devices)
+        excess = self.memory_bytes(cohort) - limit
+        if excess > 0:
+            # Work space does not depend on the number of trials: one program tells all sizes.
+            slot_bytes = 2 * n_devices * tree_bytes(self.program(cohort).one_state)
+            slots = max(1, self.program(cohort).slots - math.ceil(excess / slot_bytes))
+            largest = min(largest, slots * n_devices)
         return tuple(cohort.cut(largest))
 
     def program(self, cohort: Cohort) -> Program:
@@ -133,7 +138,7 @@ class Planner:
     def memory_bytes(self, cohort: Cohort) -> int:
         """What a cohort takes on all devices: its program's arguments, results and work space.
 
-        The states count once more, for the copy on the host that a checkpoint makes.
+        The states count once more, for the copy on the host from which a run is resumed.
         """
         program = self.program(cohort)
         used = max(_compiled_bytes(program.train), _compiled_bytes(program.evaluate))
@@ -172,7 +177,7 @@ class Planner:
         )
 
     def _probe(self, run: Cohort) -> float:
-        """Seconds that a run will take, from a few updates and evaluations of one trial a device."""
+        """Seconds that a run will take, from a few timed updates of one trial a device."""
         program, study = self.program(run), self.resolved.study
         n_devices = len(self.machine.devices)
         few = run.part(0, min(n_devices, len(run.trials)))

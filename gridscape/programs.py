@@ -312,12 +312,21 @@ class Training:
 
     def params(self, index: int) -> dict[str, np.ndarray]:
         """The parameters of one trial, by name."""
-        row = self.rows[index]
-        return {k: np.asarray(v[row]) for k, v in named_leaves(self.states.params).items()}
+        return self._of_trial(self.states.params, index)
 
-    def snapshot(self) -> dict[str, np.ndarray]:
-        """All that is needed to go on later: the states by name, each (trials, ...)."""
-        return {k: np.asarray(v)[self.rows] for k, v in named_leaves(self.states).items()}
+    def snapshot(self, index: int) -> dict[str, np.ndarray]:
+        """The state of one trial, by name: all that is needed to go on later."""
+        return self._of_trial(self.states, index)
+
+    def _of_trial(self, tree: Any, index: int) -> dict[str, np.ndarray]:
+        """Copies of one trial's arrays, read from its device only."""
+        device, slot = divmod(int(self.rows[index]), self.program.slots)
+
+        def read(array: Array) -> np.ndarray:
+            shards = {s.index[0].start or 0: s.data for s in array.addressable_shards}
+            return np.array(np.asarray(shards[device * self.program.slots])[slot])
+
+        return {name: read(leaf) for name, leaf in named_leaves(tree).items()}
 
     def _unflatten(self, arrays: dict[str, np.ndarray]) -> TrialState:
         shapes = self.program.one_state

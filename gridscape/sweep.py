@@ -4,13 +4,15 @@ Executors yield progress and results; only this module writes them. Every trial 
 exactly once, whatever happens in between.
 """
 
+import gc
 import time
+import warnings
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -159,75 +161,101 @@ class Sweep:
         self.listener(
             Started(self.resolved, self.store.directory, tuple(todo), len(trials) - len(todo))
         )
-        saved = self._usable_checkpoints({trial.key for trial in todo})
-        progress = {key: meta["update"] for key, (meta, _) in saved.items()}
+        saved = self._saved({trial.key for trial in todo})
+        progress = {key: place.update for key, place in saved.items()}
         for cohort in partition(self.resolved, todo, progress):
             self._run_cohort(cohort, saved)
-        for name, *_ in list(self.store.checkpoints()):
+        for name in [name for name, *_ in self.store.checkpoints()]:
             self.store.drop_checkpoint(name)
 
-    def _run_cohort(self, cohort: Cohort, saved: Mapping[str, Snapshot]) -> None:
+    def _run_cohort(self, cohort: Cohort, saved: Mapping[str, "Place"]) -> None:
         """A cohort in as many runs as memory asks for."""
         queue = deque(self.planner.cut(cohort))
         while queue:
-            part = queue.popleft()
+            part, trouble = queue.popleft(), ""
             try:
-                self._execute(part, _restored(part, saved))
+                self._execute(part, self._restored(part, saved))
             except OutOfMemoryError as error:
+                trouble = str(error)
+            if trouble:
+                gc.collect()  # arrays of the failed attempt may hang in cycles
                 smaller = _smaller(part)
-                if not smaller:
-                    self._give_up(part, error)
                 self.listener(Cut(part, smaller))
                 queue.extendleft(reversed(smaller))
+                if not smaller:
+                    self._give_up(part, trouble)
 
     def _execute(self, cohort: Cohort, restored: Snapshot | None) -> None:
-        due = CheckpointClock()
-        latest: Progress | None = None
+        clock, names = CheckpointClock(), list[str]()
+        update = cohort.recipe.updates
         try:
             for event in self.executor.run(cohort, restored):
                 if isinstance(event, Finished):
                     self.store.put(event.trial, event.result)
                 else:
-                    latest = event
-                    if due.is_due():
-                        with due.timing():
-                            self.store.save_checkpoint(cohort.name, *event.snapshot())
+                    update = event.update
+                    if clock.is_due():
+                        with clock.timing():
+                            names = self._save(cohort)
                 self.listener(event)
         except KeyboardInterrupt:
-            if latest is not None and latest.update < cohort.recipe.updates:
-                self.store.save_checkpoint(cohort.name, *latest.snapshot())
+            if update < cohort.recipe.updates:
+                self._save(cohort)
             raise
-        self.store.drop_checkpoint(cohort.name)
+        for name in names:
+            self.store.drop_checkpoint(name)
 
-    def _give_up(self, cohort: Cohort, error: OutOfMemoryError) -> None:
+    def _save(self, cohort: Cohort) -> list[str]:
+        """Write a checkpoint; the names of its parts. Without memory for it, training goes on."""
+        names = []
+        try:
+            for number, part in enumerate(self.executor.snapshots()):
+                names.append(f"{cohort.name}-{number}")
+                self.store.save_checkpoint(names[-1], dict(part.meta), dict(part.arrays))
+        except MemoryError as error:
+            warnings.warn(f"no checkpoint for lack of memory: {error}", stacklevel=2)
+        return names
+
+    def _give_up(self, cohort: Cohort, trouble: str) -> None:
         """A trial that does not fit alone, its batch in single examples: that is its outcome."""
         for trial in cohort.trials:
-            result = unfinished(trial, Status.OUT_OF_MEMORY, str(error))
+            result = unfinished(trial, Status.OUT_OF_MEMORY, trouble)
             self.store.put(trial, result)
             self.listener(Finished(trial, result))
 
-    def _usable_checkpoints(self, wanted: set[str]) -> dict[str, Snapshot]:
-        """The snapshot of each trial that has one, cut to that trial; furthest wins."""
-        found: dict[str, Snapshot] = {}
-        for _, meta, arrays in self.store.checkpoints():
+    def _saved(self, wanted: set[str]) -> dict[str, "Place"]:
+        """Where the furthest snapshot of each trial is, for those that have one."""
+        places: dict[str, Place] = {}
+        for name, meta, _ in self.store.checkpoints():
             for index, key in enumerate(meta["keys"]):
-                if (
-                    key in wanted
-                    and meta["update"] > found.get(key, ({"update": 0}, {}))[0]["update"]
-                ):
-                    found[key] = (meta, {name: x[index] for name, x in arrays.items()})
-        return found
+                known = places[key].update if key in places else 0
+                if key in wanted and meta["update"] > known:
+                    places[key] = Place(name, index, meta["update"])
+        return places
+
+    def _restored(self, cohort: Cohort, saved: Mapping[str, "Place"]) -> Snapshot | None:
+        """One snapshot for all trials of a cohort, put together from theirs."""
+        if cohort.start == 0:
+            return None
+        places = [saved[trial.key] for trial in cohort.trials]
+        meta: dict[str, Any] = {}
+        rows: dict[str, list[np.ndarray]] = {}
+        for name, part_meta, arrays in self.store.checkpoints():
+            for position, place in enumerate(places):
+                if place.name == name:
+                    meta = part_meta
+                    for array_name, array in arrays.items():
+                        row = rows.setdefault(array_name, [np.empty(0)] * len(places))
+                        row[position] = array[place.row]
+        return Snapshot(meta, {name: np.stack(row) for name, row in rows.items()})
 
 
-def _restored(cohort: Cohort, saved: Mapping[str, Snapshot]) -> Snapshot | None:
-    """One snapshot for all trials of a cohort, put together from theirs."""
-    if cohort.start == 0:
-        return None
-    snapshots = [saved[trial.key] for trial in cohort.trials]
-    names = snapshots[0][1]
-    arrays = {name: np.stack([arrays[name] for _, arrays in snapshots]) for name in names}
-    meta = {**snapshots[0][0], "keys": [trial.key for trial in cohort.trials]}
-    return meta, arrays
+class Place(NamedTuple):
+    """Where the snapshot of a trial is: in which checkpoint, at which index, after how much."""
+
+    name: str
+    row: int
+    update: int
 
 
 def _smaller(cohort: Cohort) -> tuple[Cohort, ...]:
@@ -283,8 +311,8 @@ class Replay:
     def differences(self) -> dict[str, float]:
         """The largest absolute difference of each curve and final number."""
         a, b = self.stored, self.again
-        names = [*a.metrics]
-        pairs = {n: (a.metrics[n], b.metrics.get(n, np.nan)) for n in names}
+        pairs: dict[str, tuple[Any, Any]] = {}
+        pairs |= {n: (x, b.metrics.get(n, np.nan)) for n, x in a.metrics.items()}
         pairs |= {f"curve {n}": (x, b.curves.get(n, np.nan)) for n, x in a.curves.items()}
         return {n: float(np.nanmax(np.abs(np.subtract(x, y)))) for n, (x, y) in pairs.items()}
 
