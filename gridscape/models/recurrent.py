@@ -56,12 +56,12 @@ def lstm(input_shape: tuple[int, ...], n_outputs: int, *, hidden_size: int = 128
         steps = jnp.swapaxes(inputs, 0, 1)
         bias = params["bias"] + forget_gate_offset(hidden_size, hyper["forget_bias"])
         last = lstm_layer(params["kernel"], bias, steps)
-        return last @ params["output_kernel"] + params["output_bias"]
+        return last @ params["output_kernel"] + params["output_bias"][None]
 
     return Model(init, apply)
 
 
-def forget_gate_offset(hidden_size: int, forget_bias: Any) -> Float[Array, " 4*H"]:
+def forget_gate_offset(hidden_size: int, forget_bias: Any) -> Float[Array, " 4*{hidden_size}"]:
     """``forget_bias`` in the forget gate's place of a fused bias (4H,), zeros elsewhere."""
     is_forget_gate = jnp.arange(4 * hidden_size) // hidden_size == 2
     return jnp.where(is_forget_gate, forget_bias, 0.0)
@@ -69,9 +69,9 @@ def forget_gate_offset(hidden_size: int, forget_bias: Any) -> Float[Array, " 4*H
 
 @jax.custom_vjp
 def lstm_layer(
-    kernel: Float[Array, "D+H 4*H"], bias: Float[Array, " 4*H"], inputs: Float[Array, "T B D"]
-) -> Float[Array, "B H"]:
-    """The last hidden state of an LSTM layer that starts from zeros."""
+    kernel: Float[Array, "DH G"], bias: Float[Array, " G"], inputs: Float[Array, "T B D"]
+) -> Float[Array, "B G//4"]:
+    """The last hidden state of an LSTM layer that starts from zeros; DH = D + H, G = 4 H."""
     return _forward(kernel, bias, inputs)[0]
 
 
@@ -82,7 +82,7 @@ def _forward(kernel: Array, bias: Array, inputs: Array) -> tuple[Array, tuple[Ar
     def step(carry: tuple[Array, Array], x: Array) -> tuple[tuple[Array, Array], Any]:
         h, c_before = carry
         xh = jnp.concatenate([x, h], axis=-1)
-        squashed = _squash(xh @ kernel + bias)
+        squashed = _squash(xh @ kernel + bias[None])
         i, j, f, o = _gates(squashed)
         c = f * c_before + i * j
         return (o * jnp.tanh(c), c), (xh, squashed, c_before)
@@ -125,11 +125,12 @@ def _backward(saved: tuple[Array, ...], dh_last: Array) -> tuple[Array, Array, A
 lstm_layer.defvjp(_forward, _backward)
 
 
-def _squash(gates: Float[Array, "B 4*H"]) -> Float[Array, "B 4*H"]:
+def _squash(gates: Float[Array, "B G"]) -> Float[Array, "B G"]:
     """All gates through one tanh, as sigmoid(x) = (1 + tanh(x / 2)) / 2."""
     quarter = gates.shape[-1] // 4
     is_candidate = jnp.arange(gates.shape[-1]) // quarter == 1
-    return jnp.tanh(gates * jnp.where(is_candidate, 1.0, 0.5).astype(gates.dtype))
+    scale = jnp.where(is_candidate, 1.0, 0.5).astype(gates.dtype)
+    return jnp.tanh(gates * scale[None])
 
 
 def _gates(squashed: Array) -> tuple[Array, Array, Array, Array]:
