@@ -11,7 +11,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from gridscape._findings import COSTS, Findings, along_axis
+from gridscape._findings import COSTS, Findings, along_axis, sought_axis
 from gridscape.analysis import (
     Agreement,
     BestPerRow,
@@ -41,8 +41,10 @@ KINDS = {  # unit of a variable -> how the page writes its numbers
     "B": "bytes",
     "parameters": "count",
 }
-CURVE_NUMBERS = 300_000  # numbers that all curves together may take: about 2 MB of the page
-FEWEST_POINTS, MOST_POINTS = 40, 400
+CURVE_NUMBERS = 240_000  # numbers that all curves together may take: about 1.5 MB of the page
+MOST_POINTS = 400
+FEWEST_POINTS = 40  # below it, the lines of single replicates are left out
+FEWEST_OF_MEAN = 6  # below it, all curves are left out
 
 
 def document(
@@ -51,7 +53,7 @@ def document(
     """The plain data of the page; no NaN and no infinity: unknown numbers are None."""
     land, study = found.land, found.land.study
     numbers = {cell: i for i, cell in enumerate(land.grid.cells())}
-    rows, columns = _default_view(land.axes, found.best)
+    rows, columns = _default_view(land.axes)
     curves, rule = _curves(found, numbers)
     content = {
         "title": study.get("title") or study.get("name") or "A study",
@@ -66,14 +68,14 @@ def document(
         "rows": rows,
         "columns": columns,
         "replicates": int(land.data.sizes["replicate"]),
-        "metrics": [_metric(name) for name in (*found.summaries, *COSTS)],
+        "metrics": _metrics(found),
         "cells": [_cell(found, i, directory) for i in range(len(numbers))],
         "start": numbers[found.top.cell] if found.top else _first_ended(found.main),
         "top": _top(found, numbers),
         "curves": curves,
         "curve_rule": rule,
         "best": _best(found, numbers),
-        "pareto": {k: _pareto(v, numbers) for k, v in found.paretos.items() if v.points},
+        "pareto": {k: _pareto(v, numbers) for k, v in found.paretos.items() if _varies(v)},
         "smallest": _smallest(found.smallest, numbers),
         "notes": found.notes,
         "published": [_published(comparison) for comparison in found.published],
@@ -101,13 +103,12 @@ def summary(land: Landscape) -> str:
     return f"{total} network{'s' * (total > 1)}: {shape}, {each}{on}{budget}."
 
 
-def _default_view(axes: Sequence[Axis], best: Sequence[BestPerRow]) -> tuple[int | None, int]:
+def _default_view(axes: Sequence[Axis]) -> tuple[int | None, int]:
     """Rows and columns at first sight: the axis whose best value is sought runs across."""
-    names = [axis.name for axis in axes]
-    columns = names.index(best[0].axis) if best else len(axes) - 1
-    others = [i for i in range(len(axes)) if i != columns]
-    longer = [i for i in others if len(axes[i].values) > 1]
-    return next(iter(longer or others), None), columns
+    columns = sought_axis(axes) or axes[-1]
+    others = [axis for axis in axes if axis is not columns]
+    rows = along_axis(axes, columns.name) or next(iter(others), None)
+    return axes.index(rows) if rows else None, axes.index(columns)
 
 
 def _first_ended(summaries: Sequence[CellSummary]) -> int:
@@ -144,15 +145,26 @@ def _axis(axis: Axis) -> dict[str, Any]:
     return {"name": axis.name, "scale": axis.scale, "labels": labels, "numbers": numbers}
 
 
-def _metric(name: str) -> dict[str, Any]:
-    cost = name in COSTS
-    return {
-        "name": name,
-        "label": LABELS.get(name, name.replace("_", " ")),
-        "unit": KINDS.get(unit_of(name) or "", "number"),
-        "better": None if cost else "higher" if higher_is_better(name) else "lower",
-        "each": not cost,
-    }
+def _metrics(found: Findings) -> list[dict[str, Any]]:
+    """What the landscape can show, each with a number per cell: the metrics, then the costs."""
+    metrics = [
+        {
+            **_metric(name),
+            "better": "higher" if higher_is_better(name) else "lower",
+            "mean": [cell.estimate.mean for cell in cells],
+            "low": [cell.estimate.low for cell in cells],
+            "high": [cell.estimate.high for cell in cells],
+            "each": [cell.values for cell in cells],
+        }
+        for name, cells in found.summaries.items()
+    ]
+    costs = [{**_metric(name), "mean": [getattr(c, name) for c in found.main]} for name in COSTS]
+    return metrics + costs
+
+
+def _metric(name: str) -> dict[str, str]:
+    kind = KINDS.get(unit_of(name) or "", "number")
+    return {"name": name, "label": LABELS.get(name, name.replace("_", " ")), "unit": kind}
 
 
 # ---- cells ----
@@ -162,37 +174,27 @@ def _cell(found: Findings, i: int, directory: Path) -> dict[str, Any]:
     main = found.main[i]
     against = found.against_best.get(main.cell)
     return {
-        "index": i,
         "label": str(main.cell),
         "state": main.state.value,
-        "values": {
-            **{name: _estimate(cells[i]) for name, cells in found.summaries.items()},
-            **{name: {"mean": getattr(main, name)} for name in COSTS},
-        },
         "counts": _counts([main]),
         "statuses": main.statuses,
         "collapsed": main.collapsed,
         "keys": main.keys,
-        "reasons": _reasons(found.land, main),
+        "reasons": _reasons(found.land, main.cell) if main.n_diverged + main.n_failed else None,
         "first_bad_updates": main.first_bad_updates,
         "against_best": against and _interval(against),
         "command": command(directory, main.cell),
     }
 
 
-def _estimate(cell: CellSummary) -> dict[str, Any]:
-    return {**_interval(cell.estimate), "each": cell.values}
-
-
 def _interval(estimate: Interval) -> dict[str, float]:
     return {"mean": estimate.mean, "low": estimate.low, "high": estimate.high}
 
 
-def _reasons(land: Landscape, summary: CellSummary) -> list[str] | None:
-    """Why replicates failed, one text each; None where the landscape does not tell."""
-    if "reason" not in land.data or not summary.n_failed:
-        return None
-    return [str(text) for text in land.data["reason"].sel(dict(summary.cell)).values]
+def _reasons(land: Landscape, cell: Cell) -> list[str] | None:
+    """Why replicates did not finish, one text each; None where all of them did."""
+    texts = [str(text) for text in land.data["reason"].sel(dict(cell)).values]
+    return texts if any(texts) else None
 
 
 def command(directory: Path, cell: Cell) -> str:
@@ -222,7 +224,7 @@ def _curves(found: Findings, numbers: Mapping[Cell, int]) -> tuple[dict[str, Any
         if points
     }
     longest = max((len(b.updates) for of_cell in bands.values() for b in of_cell), default=0)
-    return kept, _rule(longest, points, single)
+    return kept, _rule(longest, points, single, found.stretch)
 
 
 def _budget(lines: int, n_replicates: int) -> tuple[int, bool]:
@@ -231,30 +233,38 @@ def _budget(lines: int, n_replicates: int) -> tuple[int, bool]:
     if with_replicates >= FEWEST_POINTS:
         return min(with_replicates, MOST_POINTS), True
     means = CURVE_NUMBERS // (lines * 4)
-    return (min(means, MOST_POINTS), False) if means >= 8 else (0, False)
+    return (min(means, MOST_POINTS), False) if means >= FEWEST_OF_MEAN else (0, False)
 
 
-def _rule(longest: int, points: int, single: bool) -> str:
+def _rule(longest: int, points: int, single: bool, stretch: int) -> str:
+    """How curves were shortened, in words."""
     if not points:
         return "Curves are left out of this page: the study has too many cells for one file."
-    if longest <= points and single:
-        return "Curves show every recorded point and every replicate."
-    thinned = (
-        f"Curves longer than {points} points are thinned to evenly spaced recorded points, the "
-        "first and the last included; no value is smoothed."
-        if longest > points
-        else "Curves show every recorded point."
-    )
-    return thinned + ("" if single else " Lines of single replicates are left out.")
+    rules = []
+    if stretch > 1:
+        rules.append(f"A point of a train curve is the mean of {stretch} recorded points.")
+    if longest > points:
+        rules.append(
+            f"Curves of more than {points} points show evenly spaced ones, the first and the last "
+            "included."
+        )
+    if not single:
+        rules.append("Lines of single replicates are left out.")
+    return " ".join(rules) or "Curves show every recorded point and every replicate."
 
 
 def _curve(band: CurveBand, points: int, single: bool) -> dict[str, Any]:
+    """Four digits are more than a chart shows."""
     kept = thinned(len(band.updates), points)
     along = {"at": band.updates, "mean": band.mean, "low": band.low, "high": band.high}
     return {
-        **{name: [values[i] for i in kept] for name, values in along.items()},
-        "each": [[line[i] for i in kept] for line in band.per_replicate] if single else [],
+        **{name: [_short(values[i]) for i in kept] for name, values in along.items()},
+        "each": [[_short(line[i]) for i in kept] for line in band.per_replicate] if single else [],
     }
+
+
+def _short(value: float) -> float:
+    return value if isinstance(value, int) else float(f"{value:.4g}")
 
 
 def thinned(length: int, points: int) -> list[int]:
@@ -275,6 +285,7 @@ def _best(found: Findings, numbers: Mapping[Cell, int]) -> dict[str, Any] | None
     if not found.best:
         return None
     axes, axis = found.land.axes, found.best[0].axis
+    land_axis = found.land.axis(axis)
     along = along_axis(axes, axis)
     equivalent = {
         numbers[_cell_at(found.land.axes, {**row.row, axis: value})]
@@ -289,11 +300,13 @@ def _best(found: Findings, numbers: Mapping[Cell, int]) -> dict[str, Any] | None
         "along": [a.name for a in axes].index(along.name) if along else None,
         "cells": sorted(cells),
         "equivalent": sorted(equivalent - cells),
-        "rows": [_best_row(row, along, numbers) for row in found.best],
+        "rows": [_best_row(row, land_axis, along, numbers) for row in found.best],
     }
 
 
-def _best_row(row: BestPerRow, along: Axis | None, numbers: Mapping[Cell, int]) -> dict[str, Any]:
+def _best_row(
+    row: BestPerRow, axis: Axis, along: Axis | None, numbers: Mapping[Cell, int]
+) -> dict[str, Any]:
     rest = {name: value for name, value in row.row.items() if not along or name != along.name}
     return {
         "label": str(row.row),
@@ -301,6 +314,7 @@ def _best_row(row: BestPerRow, along: Axis | None, numbers: Mapping[Cell, int]) 
         "along": along and along.values.index(row.row[along.name]),
         "cell": row.best and numbers[row.best.cell],
         "value": row.value,
+        "index": None if row.value is None else axis.values.index(row.value),
         "value_text": "none" if row.value is None else show(row.value),
         "mean": row.best and row.best.estimate.mean,
         "low": row.low,
@@ -314,20 +328,18 @@ def _cell_at(axes: Sequence[Axis], values: Mapping[str, Value]) -> Cell:
     return Cell(tuple((axis.name, values[axis.name]) for axis in axes))
 
 
+def _varies(record: Pareto) -> bool:
+    """Whether there is anything to weigh: a cost that all cells share says nothing."""
+    costs = [point.cost for point in record.points]
+    return bool(costs) and max(costs) > min(costs)
+
+
 def _pareto(record: Pareto, numbers: Mapping[Cell, int]) -> dict[str, Any]:
+    """Cells by rising cost; their costs and metrics stand in the landscape."""
     return {
-        "label": record.metric.replace("_", " "),
-        "unit": _metric(record.metric)["unit"],
+        "cells": [numbers[point.summary.cell] for point in record.points],
+        "front": [numbers[point.summary.cell] for point in record.front],
         "excluded": len(record.excluded),
-        "points": [
-            {
-                "cell": numbers[point.summary.cell],
-                "cost": point.cost,
-                "front": point.on_front,
-                **_interval(point.summary.estimate),
-            }
-            for point in record.points
-        ],
     }
 
 

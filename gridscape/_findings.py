@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from typing import TypeVar
 
 import numpy as np
+import xarray as xr
 
 from gridscape.analysis import (
     BestPerRow,
@@ -32,6 +33,7 @@ CURVES = ("train_loss", "train_accuracy", "test_loss", "test_accuracy")
 COSTS = ("flops", "seconds", "n_parameters", "memory_bytes")  # in the order of the page's menu
 A = TypeVar("A")
 B = TypeVar("B")
+STRETCHES = 80  # points of a train curve: more are averaged
 MARGIN = 0.005  # "within 0.5 points of the best"
 
 
@@ -41,7 +43,8 @@ class Findings:
 
     summaries: by metric, the main metric first, cells in the grid's order. top: the best cell.
     against_best: each cell minus the best one, paired by replicate. bands: the curves of each cell
-    that has any. paretos: by cost. notes: what could not be compared, and why.
+    that has any; stretch: of how many recorded points a point of a train curve is the mean.
+    paretos: by cost. notes: what could not be compared, and why.
     """
 
     land: Landscape
@@ -50,6 +53,7 @@ class Findings:
     top: CellSummary | None
     against_best: Mapping[Cell, Interval]
     bands: Mapping[Cell, tuple[CurveBand, ...]]
+    stretch: int
     paretos: Mapping[str, Pareto]
     smallest: SmallestEquivalent | None
     published: tuple[PublishedComparison, ...]
@@ -80,6 +84,7 @@ def gather(land: Landscape) -> Findings:
     axis = sought_axis(land.axes)
     smallest = smallest_equivalent(land, MARGIN, main)
     top = smallest.best if smallest else None
+    curves, stretch = _coarse(land)
     notes: list[str] = []
     tables = _each(land.study.get("published") or (), published, notes)
     claims = land.study.get("claims")
@@ -90,7 +95,8 @@ def gather(land: Landscape) -> Findings:
         best=best_per(land, axis.name, metric=main) if axis and top else (),
         top=top,
         against_best={s.cell: _against(s, top) for s in summaries[main]} if top else {},
-        bands={s.cell: bands for s in summaries[main] if (bands := _bands(land, s))},
+        bands={s.cell: bands for s in summaries[main] if (bands := _bands(curves, s))},
+        stretch=stretch,
         paretos={cost: pareto(land, cost, main) for cost in COSTS},
         smallest=smallest,
         published=tuple(_each(tables, lambda table: compare_published(land, table), notes)),
@@ -110,12 +116,50 @@ def _against(cell: CellSummary, top: CellSummary) -> Interval:
     return t_interval(np.subtract(cell.values, top.values))
 
 
-def _bands(land: Landscape, cell: CellSummary) -> tuple[CurveBand, ...]:
+def _coarse(land: Landscape) -> tuple[Landscape, int]:
+    """The curves alone, those of training averaged over stretches; and the points of a stretch.
+
+    A point of a train curve is the mean of the batches since the point before, so the mean of
+    consecutive points is the same curve, recorded less often and with less noise.
+    """
+    names = [f"curve_{name}" for name in CURVES if f"curve_{name}" in land.data]
+    data = land.data[["status", *names]]
+    length = -(-data.sizes.get("update", 0) // STRETCHES) or 1
+    if length > 1:
+        clocked = [name for name in names if "update" in data[name].dims]
+        means = {name: _mean_of_stretches(data[name], length) for name in clocked}
+        ends = data["update"].values[_ends(data.sizes["update"], length)]
+        data = data.drop_dims("update").assign(means).assign_coords(update=ends)
+    return Landscape(data, land.study), length
+
+
+def _ends(points: int, length: int) -> np.ndarray:
+    return np.minimum(np.arange(length, points + length, length), points) - 1
+
+
+def _mean_of_stretches(array: xr.DataArray, length: int) -> xr.DataArray:
+    """Means of ``length`` consecutive points, NaN left out; the last stretch may be shorter."""
+    moved = array.transpose(..., "update")
+    missing = -moved.sizes["update"] % length
+    values = np.pad(
+        moved.values, [(0, 0)] * (moved.ndim - 1) + [(0, missing)], constant_values=np.nan
+    )
+    parts = values.reshape(*values.shape[:-1], -1, length)
+    count = np.isfinite(parts).sum(axis=-1)
+    total = np.where(np.isfinite(parts), parts, 0.0).sum(axis=-1)
+    means = np.divide(total, count, out=np.full(count.shape, np.nan), where=count > 0)
+    return xr.DataArray(means, dims=moved.dims)
+
+
+def _bands(curves: Landscape, cell: CellSummary) -> tuple[CurveBand, ...]:
     """The curves of a cell that have any point."""
     if not cell.n_ended:
         return ()
-    known = [name for name in CURVES if f"curve_{name}" in land.data]
-    bands = [curve_band(land, cell.cell, name) for name in known]
+    # Alone, the cell is found at once, whatever the size of the grid.
+    place = {name: [value] for name, value in cell.cell.items()}
+    alone = Landscape(curves.data.sel(place))
+    names = [name for name in CURVES if f"curve_{name}" in curves.data]
+    bands = [curve_band(alone, cell.cell, name) for name in names]
     return tuple(band for band in bands if band.updates)
 
 

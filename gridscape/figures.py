@@ -11,7 +11,7 @@ told by pattern, not by color.
 
 import itertools
 import math
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -35,11 +35,19 @@ from gridscape.landscape import higher_is_better, unit_of
 try:
     import matplotlib as mpl
     from matplotlib.axes import Axes
+    from matplotlib.collections import PatchCollection
     from matplotlib.colors import Colormap, Normalize
     from matplotlib.figure import Figure
     from matplotlib.lines import Line2D
     from matplotlib.patches import Patch, Rectangle
-    from matplotlib.ticker import FixedFormatter, FixedLocator, NullFormatter, NullLocator
+    from matplotlib.ticker import (
+        EngFormatter,
+        FixedFormatter,
+        FixedLocator,
+        LogLocator,
+        NullFormatter,
+        NullLocator,
+    )
 except ImportError as error:
     raise GridscapeError(
         "figures need matplotlib", found=str(error), hint="pip install 'gridscape[report]'"
@@ -80,7 +88,8 @@ COST_WORDS = {
 BLANK = (0.957, 0.945, 0.922, 1.0)
 BLANK_WORDS = {CellState.DIVERGED: "div.", CellState.FAILED: "failed"}
 HATCHES = {CellState.COLLAPSED: "..", CellState.DIVERGED: "////", CellState.FAILED: "xxx"}
-ERRORS = (80, 50, 20, 10, 5, 2, 1, 0.5, 0.2, 0.1, 0.05, 0.02, 0.01)  # ticks, in percent
+ERRORS = (80, 70, 50, 40, 30, 20, 15, 10, 7, 5, 4, 3, 2, 1.5, 1, 0.5, 0.2, 0.1, 0.05, 0.02, 0.01)
+FEW_ERRORS = (80, 50, 20, 10, 5, 2, 1, 0.5, 0.2, 0.1, 0.05, 0.02, 0.01)  # ticks, in percent
 MOST_PANELS = 9  # of the further axes' combinations in one heat map
 MOST_TEXT = 300  # cells of a panel that are still labeled one by one
 
@@ -111,7 +120,7 @@ def heat_map(
             inside = [s for s in summaries if _matches(s.cell, fixed)]
             _map_panel(box, columns, rows, inside, scale, colormap)
             _frames(box, columns, rows, fixed, best)
-            box.set_title(_escaped(label))
+            box.set_title(_escaped(label, 40))
         _map_title(figure, summaries, len(panels), further)
         _map_legend(figure, summaries, best)
         mappable = mpl.cm.ScalarMappable(scale, colormap)
@@ -171,12 +180,14 @@ def _map_panel(
     colormap: Colormap,
 ) -> None:
     labeled = len(summaries) <= MOST_TEXT and len(columns.values) <= 12
-    for summary in summaries:
-        place = _place(columns, rows, summary.cell)
-        face = _face(summary, scale, colormap)
-        _map_cell(box, place, summary.state, face)
+    for state in CellState:
+        cells = [s for s in summaries if s.state is state]
+        places = [_place(columns, rows, s.cell) for s in cells]
+        faces = [_face(s, scale, colormap) for s in cells]
+        _map_cells(box, places, faces, state)
         if labeled:
-            _label_cell(box, place, summary, face)
+            for summary, place, face in zip(cells, places, faces, strict=True):
+                _label_cell(box, place, summary, face)
     box.set_xlim(-0.5, len(columns.values) - 0.5)
     box.set_ylim((len(rows.values) if rows else 1) - 0.5, -0.5)
     box.spines[:].set_visible(False)
@@ -198,16 +209,19 @@ def _face(summary: CellSummary, scale: Normalize, colormap: Colormap) -> Any:
     return colormap(scale(_factor(summary.metric) * mean)) if math.isfinite(mean) else BLANK
 
 
-def _map_cell(box: Axes, place: tuple[int, int], state: CellState, face: Any) -> None:
-    x, y = place
-    corner = (x - 0.48, y - 0.48)
+def _map_cells(
+    box: Axes, places: Sequence[tuple[int, int]], faces: Sequence[Any], state: CellState
+) -> None:
+    """The cells of one state, as one collection."""
+    squares = [Rectangle((x - 0.48, y - 0.48), 0.96, 0.96) for x, y in places]
+    drawn = PatchCollection(squares, facecolors=faces, linewidth=0)
     if state is CellState.MISSING:
-        box.add_patch(Rectangle(corner, 0.96, 0.96, fill=False, edgecolor=MUTED, ls="--", lw=0.6))
-        return
-    edge = BAD if state is CellState.DIVERGED else _ink_on(face)
-    patch = Rectangle(corner, 0.96, 0.96, facecolor=face, edgecolor=edge, lw=0)
-    patch.set_hatch(HATCHES.get(state, ""))
-    box.add_patch(patch)
+        drawn.set(facecolor="none", edgecolor=MUTED, linestyle="--", linewidth=0.6)
+    elif state in HATCHES:
+        drawn.set(hatch=HATCHES[state], edgecolor=BAD if state is CellState.DIVERGED else MUTED)
+    if state is CellState.COLLAPSED and faces:
+        drawn.set_edgecolor(_ink_on(faces[0]))
+    box.add_collection(drawn)
 
 
 def _label_cell(box: Axes, place: tuple[int, int], summary: CellSummary, face: Any) -> None:
@@ -286,7 +300,7 @@ def _map_legend(
     if CellState.MISSING in states:
         marks.append(Patch(fill=False, edgecolor=MUTED, ls="--", label="not trained yet"))
     if any(row.best for row in best):
-        marks.append(Patch(fill=False, edgecolor=INK, label=f"best {best[0].axis}"))
+        marks.append(Patch(fill=False, edgecolor=INK, label=f"best {_escaped(best[0].axis)}"))
     if any(len(row.equivalent) > 1 for row in best):
         marks.append(Patch(fill=False, edgecolor=MUTED, ls=":", label="not told from the best"))
     if marks:
@@ -305,14 +319,14 @@ def curves(bands: Sequence[CurveBand]) -> Figure:
     with _style():
         figure = Figure(figsize=(4.2 * max(len(kinds), 1), 3.0))
         for box, kind in zip(_row_of(figure, len(kinds)), kinds, strict=True):
-            for band in (b for b in bands if b.curve.endswith(kind)):
+            shown = [band for band in bands if band.curve.endswith(kind)]
+            for band in shown:
                 _curve(box, band)
             _finish(box, "updates", axis_label(kind))
-            if kind == "loss":
-                _log_if_wide(box, [v for b in bands if b.curve.endswith(kind) for v in b.mean])
+            _limit(box, shown)
             box.legend()
         if bands:
-            figure.suptitle(_escaped(str(bands[0].cell)), x=0.01, ha="left", fontsize=10)
+            figure.suptitle(_escaped(str(bands[0].cell), 90), x=0.01, ha="left", fontsize=10)
     return figure
 
 
@@ -333,11 +347,14 @@ def _curve(box: Axes, band: CurveBand) -> None:
     box.plot(band.updates, mean, color=color, lw=1.6, marker=marker, label=band.curve.split("_")[0])
 
 
-def _log_if_wide(box: Axes, values: Sequence[float]) -> None:
-    """A loss that falls far is read on a log axis."""
-    finite = [v for v in values if math.isfinite(v)]
-    if finite and min(finite) > 0 and max(finite) / min(finite) > 8:
-        box.set_yscale("log")
+def _limit(box: Axes, bands: Sequence[CurveBand]) -> None:
+    """Limits by means and replicates; a loss that falls far is read on a log axis."""
+    lines = [line for band in bands for line in (band.mean, *band.per_replicate)]
+    values = [_factor(bands[0].curve) * v for line in lines for v in line if math.isfinite(v)]
+    loss = bands[0].curve.endswith("loss")
+    log = loss and bool(values) and min(values) > 0 and max(values) / min(values) > 8
+    box.set_yscale("log" if log else "linear")
+    box.set_ylim(*_around(values, log=log))
 
 
 # ---- the best value of an axis ----
@@ -371,7 +388,7 @@ def _best_line(
 ) -> None:
     x = [_coordinate(along, row.row[along.name]) for row in rows]
     y = [_coordinate(axis, row.value) for row in rows if row.value is not None]
-    box.plot(x, y, color=color, lw=0.8, ls=":", marker="o", ms=6, label=label)
+    box.plot(x, y, color=color, lw=0.8, ls=":", marker="o", ms=6, label=_escaped(label, 40))
     for at, row in zip(x, rows, strict=True):
         if row.equivalent:
             ends = [_coordinate(axis, value) for value in row.equivalent]
@@ -397,10 +414,9 @@ def pareto(record: Pareto) -> Figure:
         means = [height(p.summary.estimate.mean) for p in front]
         box.step([p.cost for p in front], means, where="post", color=ACCENT, lw=1.4, label="front")
         _finish(box, axis_label(record.cost), axis_label(record.metric))
-        if record.points and min(p.cost for p in record.points) > 0:
-            box.set_xscale("log")
+        _cost_axis(box.xaxis, record)
         if height is _by_error:
-            _error_axis(box)
+            _error_axis(box, [height(p.summary.estimate.mean) for p in record.points])
         box.legend(loc="lower right")
     return figure
 
@@ -412,11 +428,10 @@ def _cost_points(
     color: str,
     size: int,
 ) -> None:
-    for point in points:
-        estimate = point.summary.estimate
-        if estimate.known:
-            ends = [height(estimate.low), height(estimate.high)]
-            box.plot([point.cost] * 2, ends, color=color, lw=0.7, alpha=0.6)
+    known = [p for p in points if p.summary.estimate.known]
+    low = [height(p.summary.estimate.low) for p in known]
+    high = [height(p.summary.estimate.high) for p in known]
+    box.vlines([p.cost for p in known], low, high, color=color, lw=0.7, alpha=0.6)
     means = [height(p.summary.estimate.mean) for p in points]
     box.plot([p.cost for p in points], means, "o", color=color, ms=size, mec="white", mew=0.6)
 
@@ -426,12 +441,41 @@ def _by_error(accuracy: float) -> float:
     return max(100 * (1 - accuracy), ERRORS[-1])
 
 
-def _error_axis(box: Axes) -> None:
+def _cost_axis(side: Any, record: Pareto) -> None:
+    """A log axis where costs differ much; seconds are written out, the rest as 20k or 5G."""
+    costs = [point.cost for point in record.points]
+    if costs and 0 < 3 * min(costs) < max(costs):
+        _set_scale(side, "log")
+        few = max(costs) > 1000 * min(costs)
+        side.set_major_locator(LogLocator(subs=(1,) if few else (1, 2, 5)))
+        side.set_minor_locator(NullLocator())
+    plain = record.cost == "seconds"
+    side.set_major_formatter("{x:g}" if plain else EngFormatter(sep=""))
+
+
+def _error_axis(box: Axes, errors: Sequence[float]) -> None:
     box.set_yscale("log")
-    box.invert_yaxis()
-    box.yaxis.set_major_locator(FixedLocator(ERRORS))
-    box.yaxis.set_major_formatter(FixedFormatter([f"{100 - error:g}" for error in ERRORS]))
+    low, high = _around(errors, log=True)
+    box.set_ylim(high, low)
+    ticks = FEW_ERRORS if high > 20 * low else ERRORS
+    box.yaxis.set_major_locator(FixedLocator(ticks))
+    box.yaxis.set_major_formatter(FixedFormatter([f"{100 - error:g}" for error in ticks]))
     box.yaxis.set_minor_locator(NullLocator())
+
+
+def _around(values: Iterable[float], *, log: bool) -> tuple[float, float]:
+    """A little more than the values need. Means set the limits of a chart; intervals may leave it.
+
+    >>> _around([0.0, 1.0], log=False)
+    (-0.07, 1.07)
+    """
+    places = [
+        math.log10(v) if log else v for v in values if math.isfinite(v) and (v > 0 or not log)
+    ]
+    low, high = min(places, default=0.0), max(places, default=1.0)
+    margin = 0.07 * (high - low or 1.0)
+    ends = (low - margin, high + margin)
+    return (10 ** ends[0], 10 ** ends[1]) if log else ends
 
 
 # ---- published tables ----
@@ -460,14 +504,14 @@ def published(comparison: PublishedComparison) -> Figure:
         boxes = list(grid.flat)
         for box, (label, row) in zip(boxes, rows.items(), strict=False):
             _published_panel(box, row, axis, _factor(comparison.table.metric))
-            box.set_title(_escaped(label), fontsize=9)
+            box.set_title(_escaped(label, 40), fontsize=9)
         for box in boxes[len(rows) - columns : len(rows)]:
             box.set_xlabel(_escaped(across))
             box.tick_params(labelbottom=True)
         for box in boxes[len(rows) :]:
             box.remove()
         figure.supylabel(axis_label(comparison.table.metric), fontsize=9)
-        figure.suptitle(_escaped(comparison.table.source), x=0.01, ha="left", fontsize=10)
+        figure.suptitle(_escaped(comparison.table.source, 90), x=0.01, ha="left", fontsize=10)
         figure.legend(handles=_published_legend(cells), loc="outside lower left", ncols=3)
     return figure
 
@@ -626,6 +670,9 @@ def _study_axis(side: Any, axis: Axis) -> None:
     side.set_minor_locator(NullLocator())
     side.set_minor_formatter(NullFormatter())
     side.set_ticklabels([_escaped(show(value)) for value in values])
+    log = axis.scale == "log"
+    ends = _around([_coordinate(axis, value) for value in axis.values], log=log)
+    side.set_view_interval(*ends, ignore=True)
 
 
 def _set_scale(side: Any, scale: str) -> None:
@@ -640,9 +687,11 @@ def _name_ticks(side: Any, axis: Axis) -> None:
     side.set_label_text(_escaped(axis.name))
 
 
-def _escaped(text: str) -> str:
-    """matplotlib reads dollars as mathematics; a study's words must stay words."""
-    return text.replace("$", r"\$")
+def _escaped(text: str, most: int = 24) -> str:
+    """A study's words as they stand, cut to fit: matplotlib reads dollars as mathematics."""
+    text = " ".join(text.split())
+    cut = text if len(text) <= most else text[: most - 3] + "..."
+    return cut.replace("$", r"\$")
 
 
 def _finish(box: Axes, x: str, y: str) -> None:

@@ -13,7 +13,7 @@ function drawCell() {
     el("div", { class: "curves" }),
     el("div", { class: "facts" }, facts(cell)),
     replicates(cell, main),
-    replayLine(cell));
+    cell.keys.some(Boolean) ? replayLine(cell) : "");
   drawCurves(panel.querySelector(".curves"), cell);
 }
 
@@ -22,7 +22,10 @@ const cellWord = (cell) => (MARKS[cell.state] ?? [cell.state])[0];
 function readingNote(cell, found, unit) {
   const range = found && known(found.low) ? `${interval(found.low, found.high, unit)}; ` : "";
   const single = found && known(found.mean) && !range ? "no interval: one replicate finished; " : "";
-  return ` ${range}${single}${endings(cell.counts)}`;
+  const one = cell.statuses.every((status) => status === cell.statuses[0]);
+  return ` ${range}${single}` + (one && !known(found?.mean)
+    ? `in ${doc.replicates > 1 ? `all ${doc.replicates} replicates` : "its one replicate"}`
+    : endings(cell.counts));
 }
 
 function facts(cell) {
@@ -97,32 +100,29 @@ function drawCurves(host, cell) {
 }
 
 function curveChart(shown, curves, spec, look) {
-  const unit = unitOf(spec.unit), traces = [];
-  const plot = (values) => values.map((v) => known(v) ? unit.plot(v) : null);
-  let low = Infinity, high = -Infinity, last = 0;
-  for (const [name, word, colorName] of shown) {
-    const curve = curves[name], color = look[colorName];
-    last = Math.max(last, curve.at.at(-1));
-    for (const v of curve.mean.filter(known)) [low, high] = [Math.min(low, v), Math.max(high, v)];
-    if (curve.low.some(known)) traces.push(...band(curve.at, plot(curve.low), plot(curve.high), color));
-    for (const values of curve.each) {
-      traces.push({ x: curve.at, y: plot(values), mode: "lines", hoverinfo: "skip",
-        line: { color: transparent(color, 0.45), width: 0.8 } });
-    }
-    traces.push({
-      x: curve.at, y: plot(curve.mean), mode: curve.at.length < 3 ? "lines+markers" : "lines",
+  const unit = unitOf(spec.unit), plot = (values) => values.map((v) => known(v) ? unit.plot(v) : null);
+  const found = shown.map(([name, word, color]) => ({ ...curves[name], word, color: look[color] }));
+  const numbers = found.flatMap(({ mean, each }) => plot([mean, ...each].flat()).filter(known));
+  const log = spec.unit === "nats" && spreadOf(numbers) > 8;
+  const range = around(numbers, log), floor = log ? 10 ** range[0] : -Infinity;
+  const traces = found.flatMap(({ at, mean, low, high, each, word, color }) => [
+    // An end of an interval below zero has no place on a log axis: the band goes on to its edge.
+    ...(low.some(known) ? band(at, plot(low).map((v) => v === null ? v : Math.max(v, floor)),
+      plot(high), color) : []),
+    ...each.map((values) => ({ x: at, y: plot(values), mode: "lines", hoverinfo: "skip",
+      line: { color: transparent(color, 0.4), width: 0.7 } })),
+    { x: at, y: plot(mean), mode: at.length < 3 ? "lines+markers" : "lines",
       line: { color, width: 2 }, hoverinfo: "text",
-      hovertext: curve.at.map((at, i) => curveHover(curve, i, `${word} at update ${at}`, unit)),
-    });
-  }
-  const log = spec.unit === "nats" && low > 0 && high / low > 8;
+      hovertext: at.map((update, i) =>
+        curveHover({ mean, low, high, each }, i, `${word} at update ${update}`, unit)) },
+  ]);
+  const last = Math.max(...found.map(({ at }) => at.at(-1)));
   return {
     traces,
     layout: {
       height: 180, hovermode: "closest", hoverdistance: 40, margin: { l: 48, r: 10, t: 8, b: 36 },
       xaxis: { title: { text: "updates", standoff: 4 }, range: [0, 1.03 * last] },
-      yaxis: log ? { type: "log", title: titled(unit.axis), dtick: "D2", minor: { ticks: "outside" } }
-        : { title: titled(unit.axis) },
+      yaxis: { ...(log ? logScale(numbers) : {}), range, title: titled(unit.axis) },
     },
   };
 }

@@ -38,7 +38,7 @@ function draw(host) {
   const { traces, layout, onclick } = charts.get(host)(look);
   const fresh = !host.data;
   Plotly.react(host, traces, dressed(layout, look, host), {
-    displayModeBar: false, doubleClick: "reset", showTips: false,
+    displayModeBar: false, doubleClick: "reset", showTips: false, typesetMath: false,
   });
   if (fresh && onclick) host.on("plotly_click", ({ points: [point] }) => onclick(point));
   if (fresh) resized.observe(host);
@@ -80,23 +80,27 @@ function dressed(layout, look, host) {
   };
 }
 
-const titled = (text) => ({ text: plain(text), standoff: 8 });
+const titled = (text) => ({ text: plain(cut(text, 48)), standoff: 8 });
+
+const named = (text) => plain(cut(text));
 
 // A chart axis that carries a study's axis: its own values as ticks, log where the axis is.
 function studyAxis(axis) {
   if (axis.scale === "category") {
-    return { type: "category", title: titled(axis.name), categoryarray: axis.labels.map(plain),
+    return { type: "category", title: titled(axis.name), categoryarray: axis.labels.map((_, i) => studyValue(axis, i)),
+      tickmode: "array", tickvals: axis.labels.map((_, i) => studyValue(axis, i)), ticktext: axis.labels.map(named),
       categoryorder: "array", range: [-0.3, axis.labels.length - 0.7] };
   }
   const step = Math.ceil(axis.labels.length / 12);
   const shown = axis.labels.map((_, i) => i).filter((i) => i % step === 0);
   return {
     type: axis.scale === "log" ? "log" : "linear", title: titled(axis.name), tickmode: "array",
-    tickvals: shown.map((i) => axis.numbers[i]), ticktext: shown.map((i) => plain(axis.labels[i])),
+    tickvals: shown.map((i) => axis.numbers[i]), ticktext: shown.map((i) => named(axis.labels[i])),
   };
 }
 
-const studyValue = (axis, i) => axis.scale === "category" ? plain(axis.labels[i]) : axis.numbers[i];
+// Categories are known to a chart by their number: two long names may begin alike.
+const studyValue = (axis, i) => axis.scale === "category" ? `c${i}` : axis.numbers[i];
 
 const channels = (color) => color.match(/[\d.]+/g).slice(0, 3).map(Number);
 
@@ -107,25 +111,42 @@ function band(x, low, high, color) {
   const edge = { x, mode: "lines", line: { width: 0 }, hoverinfo: "skip", showlegend: false,
     connectgaps: false };
   return [{ ...edge, y: low }, { ...edge, y: high, fill: "tonexty",
-    fillcolor: transparent(color, 0.22) }];
+    fillcolor: transparent(color, 0.18) }];
 }
 
 // A chart axis that carries a metric. "fine" spaces accuracies by their error, so that 98 and 99
 // percent lie as far apart as 80 and 90; other numbers over a wide range get a log axis.
-const ERRORS = [90, 80, 50, 20, 10, 5, 2, 1, 0.5, 0.2, 0.1, 0.05, 0.02, 0.01];
+const ERRORS = [80, 50, 20, 10, 5, 2, 1, 0.5, 0.2, 0.1, 0.05, 0.02, 0.01];
+const MORE_ERRORS = [7, 4, 3, 1.5].flatMap((e) => [10 * e, e, e / 10, e / 100]).concat(ERRORS);
 
 function metricAxis(metric, values, fine) {
   const unit = unitOf(metric.unit), numbers = values.filter(known);
   const title = titled(metric.label + (unit.axis ? `, ${unit.axis}` : ""));
-  if (fine && metric.unit === "fraction" && metric.better === "higher") {
-    const error = (v) => known(v) ? Math.max(100 * (1 - v), ERRORS.at(-1)) : null;
-    return { of: error, settings: { type: "log", autorange: "reversed", title, tickmode: "array",
-      tickvals: ERRORS, ticktext: ERRORS.map((e) => String(+(100 - e).toFixed(2))) } };
+  const error = (v) => known(v) ? Math.max(100 * (1 - v), ERRORS.at(-1)) : null;
+  const reach = spreadOf(numbers.map(error));
+  if (fine && metric.unit === "fraction" && metric.better === "higher" && reach > 3) {
+    const ticks = reach > 20 ? ERRORS : MORE_ERRORS, range = around(numbers.map(error), true);
+    return { of: error, settings: { type: "log", range: range.reverse(), title, tickmode: "array",
+      tickvals: ticks, ticktext: ticks.map((e) => String(+(100 - e).toFixed(3))) } };
   }
-  const wide = metric.unit !== "fraction" && Math.min(...numbers) > 0
-    && Math.max(...numbers) / Math.min(...numbers) > 30;
-  return { of: (v) => known(v) ? unit.plot(v) : null, settings: { type: wide ? "log" : "linear", title } };
+  const wide = metric.unit !== "fraction" && spreadOf(numbers) > 30;
+  const of = (v) => known(v) ? unit.plot(v) : null;
+  return { of, settings: { ...(wide ? logScale(numbers.map(of)) : { type: "linear" }),
+    range: around(numbers.map(of), wide), title } };
 }
+
+// How many times the smallest number goes into the largest; 0 where that has no meaning.
+const spreadOf = (numbers) => Math.min(...numbers) > 0 ? Math.max(...numbers) / Math.min(...numbers) : 0;
+
+// A little more than the numbers need. Means set the range of a chart: intervals may leave it.
+function around(numbers, log) {
+  if (!numbers.length) return undefined;
+  const places = log ? numbers.map(Math.log10) : numbers;
+  const low = Math.min(...places), high = Math.max(...places), margin = 0.07 * (high - low || 1);
+  return [low - margin, high + margin];
+}
+
+const logScale = (numbers) => ({ type: "log", tickformat: "~g", dtick: spreadOf(numbers) > 1000 ? 1 : "D2" });
 
 // Colors of a family of lines: in order for an ordered axis, else told apart.
 function lineColors(axis, count, look) {

@@ -15,6 +15,15 @@ function el(tag, attributes = {}, ...children) {
 
 const byId = (id) => document.getElementById(id);
 
+// Text cut to what a chart has room for.
+const cut = (text, most = 28) => {
+  const words = String(text);
+  return words.length > most ? `${words.slice(0, most - 1)}…` : words;
+};
+
+// A name that may break after its underscores.
+const breakable = (name) => name.split(/(?<=_)/).flatMap((part, i) => i ? [el("wbr"), part] : [part]);
+
 function fill(id, ...children) {
   byId(id).replaceChildren(...children.flat().filter((child) => child !== null));
 }

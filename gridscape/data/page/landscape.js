@@ -77,11 +77,12 @@ function drawMap() {
   const columns = doc.axes[state.columns], rows = state.rows === null ? null : doc.axes[state.rows];
   const size = columns.labels.length;
   const density = size > 24 ? "dense" : size > 9 ? "compact" : "roomy";
+  const every = density === "dense" ? Math.ceil(size / 20) : 1;
   const head = el("thead", {},
     rows ? el("tr", {}, el("td", { class: "corner" }),
       el("th", { class: "axis-name", colspan: size, scope: "colgroup" }, columns.name)) : null,
-    el("tr", {}, el("th", { class: "axis-name", scope: "col" }, rows ? rows.name : columns.name),
-      columns.labels.map((text) => el("th", { scope: "col" }, text))));
+    el("tr", {}, el("th", { class: "axis-name", scope: "col" }, breakable((rows ?? columns).name)),
+      columns.labels.map((text, i) => el("th", { scope: "col" }, i % every ? "" : text))));
   const body = el("tbody", {}, shown.map((line, r) => el("tr", {},
     el("th", { scope: "row" }, rows ? rows.labels[r] : metric.label),
     line.map((index, c) => mapCell(index, metric, scale, r, c)))));
@@ -152,6 +153,7 @@ function endings(counts) {
 
 function walk(event) {
   const here = event.target.closest("[data-cell]");
+  if (event.key === "Escape") hideTip();
   if (!here) return;
   if (event.key === "Enter" || event.key === " ") {
     event.preventDefault();

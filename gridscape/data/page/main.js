@@ -2,6 +2,14 @@
 
 const doc = JSON.parse(byId("results").textContent);
 
+// Numbers come by metric; here they are wanted by cell.
+doc.cells.forEach((cell, index) => {
+  cell.index = index;
+  cell.values = Object.fromEntries(doc.metrics.map((metric) => [metric.name, {
+    mean: metric.mean[index], low: metric.low?.[index], high: metric.high?.[index],
+    each: metric.each?.[index] }]));
+});
+
 const state = { metric: 0, rows: doc.rows, columns: doc.columns, fixed: positionOf(doc.start),
   cell: doc.start, shading: "even", cost: Object.keys(doc.pareto)[0] };
 
@@ -20,9 +28,9 @@ function select(index, scroll) {
   state.fixed = position;
   const focused = byId("map").contains(document.activeElement);
   change({ cell: index });
-  hideTip();
   const here = byId("map").querySelector(`[data-cell="${index}"]`);
   if (focused) here.focus({ preventScroll: true });
+  hideTip();
   const narrow = matchMedia("(max-width: 60rem)").matches;
   if (scroll || narrow) byId("cell").scrollIntoView({ block: "nearest", behavior: motion() });
 }
@@ -76,7 +84,8 @@ function lede() {
       `, reaches `, el("b", {}, unit.text(doc.top.mean)), ` ${doc.metrics[0].label}`,
       known(doc.top.low) ? ` (${interval(doc.top.low, doc.top.high, unit)}).`
         : " in its one finished replicate, so without an interval.");
-  } else parts.push("No cell has a finished majority yet.");
+  } else parts.push(doc.counts.missing ? "No cell has finished yet in most of its replicates."
+    : "No cell finished in most of its replicates.");
   return parts;
 }
 

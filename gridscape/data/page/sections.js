@@ -2,19 +2,25 @@
 
 function section(id, title, ...children) {
   const host = byId(id);
-  host.hidden = children.length === 0;
-  host.replaceChildren(...(children.length ? [el("h2", { id: `${id}-title` }, title), ...children] : []));
+  const shown = children.filter((child) => child !== null);
+  host.hidden = shown.length === 0;
+  host.replaceChildren(...(shown.length ? [el("h2", { id: `${id}-title` }, title), ...shown] : []));
 }
 
 // ---- across an axis, and its best value ----
 
 function drawBest() {
-  const columns = doc.axes[state.columns], left = el("figure"), right = el("figure");
-  const title = doc.best ? `Best ${spoken(doc.best.axis)}` : `Along ${spoken(columns.name)}`;
-  section("best", title, bestSentence(), el("div", { class: "pair" }, left, right));
-  drawSlices(left);
-  if (doc.best && doc.best.along !== null) drawBestPerRow(right);
-  else right.remove();
+  const lines = el("figure"), best = el("figure");
+  // The lines of a study of one axis are its landscape: they stand beside the curves.
+  const alone = state.rows === null;
+  byId("map-lines").hidden = !alone;
+  if (!doc.top) return section("best");
+  const pair = el("div", { class: "pair" }, alone ? null : lines, doc.best?.along != null ? best : null);
+  section("best", `Best ${spoken(doc.best?.axis ?? "")}`, bestSentence(), pair);
+  byId("map-lines").replaceChildren();
+  drawSlices(alone ? byId("map-lines") : lines);
+  if (best.isConnected) drawBestPerRow(best);
+  return null;
 }
 
 function bestSentence() {
@@ -63,11 +69,12 @@ function sliceChart(shown, metric, unit, columns, rows, look) {
     const cells = line.map((i) => doc.cells[i]);
     const found = cells.map((cell) => cell.values[metric.name] ?? {});
     const plot = (key) => found.map((v) => axis.of(v[key]));
-    const bands = metric.each ? band(x, plot("low"), plot("high"), colors[r]) : [];
-    const few = shown.length <= 6 ? bands : [];
-    return [...few, {
-      x, y: plot("mean"), mode: "lines+markers", name: rows ? plain(rows.labels[r]) : "",
-      line: { color: colors[r], width: 2 },
+    const bands = metric.each && shown.length <= 6;
+    const steps = columns.scale === "category";
+    return [...(bands && !steps ? band(x, plot("low"), plot("high"), colors[r]) : []), {
+      x, y: plot("mean"), mode: "lines+markers", name: rows ? named(rows.labels[r]) : "",
+      line: { color: colors[r], width: steps ? 1 : 2, dash: steps ? "dot" : "solid" },
+      error_y: bands && steps ? errorBars(found, axis, colors[r]) : undefined,
       marker: { color: colors[r], size: 7, symbol: cells.map((cell) => SYMBOLS[cell.state]),
         line: { color: colors[r], width: 1.5 } },
       customdata: line, hoverinfo: "text", showlegend: Boolean(rows),
@@ -82,7 +89,7 @@ function sliceChart(shown, metric, unit, columns, rows, look) {
     layout: {
       height: 330, showlegend: Boolean(rows) && shown.length <= 16,
       margin: { l: 48, r: 10, t: 10, b: 40 },
-      legend: { title: { text: plain(rows ? rows.name : "") }, orientation: "v", font: { size: 11 },
+      legend: { title: { text: named(rows ? rows.name : "") }, orientation: "v", font: { size: 11 },
         bgcolor: "rgba(0,0,0,0)" },
       xaxis: studyAxis(columns),
       yaxis: axis.settings,
@@ -121,11 +128,12 @@ function bestChart(best, axis, along, look) {
   const colors = groups.length > 1 ? lineColors(null, groups.length, look) : [look.accent];
   const traces = groups.map((group, g) => {
     const rows = best.rows.filter((row) => row.group === group && row.value !== null);
-    const y = rows.map((row) => axis.scale === "category" ? plain(row.value_text) : row.value);
+    const y = rows.map((row) => studyValue(axis, row.index));
     const bars = axis.scale !== "category" && rows.some((row) => known(row.low));
     return {
-      x: rows.map((row) => studyValue(along, row.along)), y, mode: "lines+markers",
-      name: plain(group), line: { color: transparent(colors[g], 0.5), width: 1, dash: "dot" },
+      x: rows.map((row) => studyValue(along, row.along)), y,
+      mode: along.scale === "category" ? "markers" : "lines+markers",
+      name: named(group), line: { color: transparent(colors[g], 0.5), width: 1, dash: "dot" },
       marker: { color: colors[g], size: 9 }, customdata: rows.map((row) => row.cell),
       hoverinfo: "text", hovertext: rows.map((row) => lines(row.label,
         `best ${best.axis}: ${row.value_text} (${unit.text(row.mean)})`, equivalents(row))),
@@ -168,19 +176,21 @@ function drawCost() {
   const costs = Object.keys(doc.pareto);
   if (!costs.length) return section("cost");
   const box = el("div"), pareto = doc.pareto[state.cost];
+  const name = `${doc.metrics[0].label} against ${COSTS[state.cost][0]}`;
   const options = costs.map((name) => [name, COSTS[name][0]]);
   section("cost", "Accuracy against cost", smallestSentence(),
     el("figure", {},
-      el("figcaption", {}, el("span", { class: "name" }, `${pareto.label} against ${COSTS[state.cost][0]}`),
+      el("figcaption", {}, el("span", { class: "name" }, name),
         el("form", { class: "controls" }, choice("Cost", options, state.cost, (v) => {
           state.cost = v;
           drawCost();
         }))),
-      box, dataTable("table", () => costTable(pareto)),
-      el("p", { class: "note" }, "The line is the Pareto front: no other cell is at once cheaper and better. Accuracies are spaced by their error. ",
+      box, dataTable("table", () => costTable(pareto, costPoints(pareto))),
+      el("p", { class: "note" }, "The line is the Pareto front: no other cell is at once cheaper and better. ",
+        byError() ? "Accuracies are spaced by their error. " : "",
         pareto.excluded ? `${plural(pareto.excluded, "cell")} without a finished majority left out. ` : "",
         "Select a point to see its curves.")));
-  chart(box, `${pareto.label} against ${COSTS[state.cost][0]}`, (look) => costChart(pareto, look));
+  chart(box, name, (look) => costChart(pareto, look));
   return null;
 }
 
@@ -207,8 +217,22 @@ function smallestSentence() {
     found.note ? ` ${sentence(found.note)}` : ""));
 }
 
+function costScale(points) {
+  const wide = points.at(-1).cost / points[0].cost > 3;
+  const tickformat = state.cost === "seconds" ? "~g" : "~s";
+  return { ...(wide ? logScale(points.map((p) => p.cost)) : { type: "linear" }), tickformat };
+}
+
+// The candidates by rising cost.
+function costPoints(pareto) {
+  const front = new Set(pareto.front);
+  return pareto.cells.map((cell) => ({ cell, front: front.has(cell),
+    cost: doc.cells[cell].values[state.cost].mean, ...doc.cells[cell].values[doc.metrics[0].name] }));
+}
+
 function costChart(pareto, look) {
-  const unit = unitOf(pareto.unit), points = pareto.points, front = points.filter((p) => p.front);
+  const unit = unitOf(doc.metrics[0].unit), points = costPoints(pareto);
+  const front = points.filter((p) => p.front);
   const axis = metricAxis(doc.metrics[0], points.map((p) => p.mean), true);
   const hovertext = points.map((p) => lines(doc.cells[p.cell].label, unit.text(p.mean),
     known(p.low) ? interval(p.low, p.high, unit) : null,
@@ -229,25 +253,29 @@ function costChart(pareto, look) {
     ],
     layout: {
       height: 380,
-      xaxis: { type: "log", title: titled(COSTS[state.cost][0]), tickformat: "~s", dtick: "D2" },
+      xaxis: { ...costScale(points), title: titled(COSTS[state.cost][0]) },
       yaxis: axis.settings,
     },
     onclick: (point) => point.customdata !== undefined && select(point.customdata, true),
   };
 }
 
+const byError = () =>
+  metricAxis(doc.metrics[0], doc.pareto[state.cost].cells.map((i) => cellValue(doc.cells[i], doc.metrics[0])), true)
+    .settings.type === "log";
+
 function errorBars(points, axis, color) {
-  const away = (p, end) => known(p[end]) ? Math.abs(axis.of(p[end]) - axis.of(p.mean)) : 0;
+  const away = (p, end) => known(p[end]) && known(p.mean) ? Math.abs(axis.of(p[end]) - axis.of(p.mean)) : 0;
   const falls = axis.of(0) > axis.of(0.5);
   return { type: "data", symmetric: false, thickness: 1, width: 0, color,
     array: points.map((p) => away(p, falls ? "low" : "high")),
     arrayminus: points.map((p) => away(p, falls ? "high" : "low")) };
 }
 
-function costTable(pareto) {
-  const unit = unitOf(pareto.unit), cost = unitOf(COSTS[state.cost][1]);
-  return table(null, ["Cell", COSTS[state.cost][0], pareto.label, "Interval", "On the front"],
-    pareto.points.map((p) => [pickable(p.cell, doc.cells[p.cell].label), cost.text(p.cost),
+function costTable(pareto, points) {
+  const unit = unitOf(doc.metrics[0].unit), cost = unitOf(COSTS[state.cost][1]);
+  return table(null, ["Cell", COSTS[state.cost][0], doc.metrics[0].label, "Interval", "On the front"],
+    points.map((p) => [pickable(p.cell, doc.cells[p.cell].label), cost.text(p.cost),
       unit.text(p.mean), interval(p.low, p.high, unit), p.front ? "yes" : "no"]), { class: "plain" });
 }
 
@@ -272,7 +300,7 @@ function publishedTable(found) {
   return el("article", {},
     el("h3", {}, found.source), el("p", {}, sentence + sizes),
     el("div", { class: "scroll" }, el("table", { class: "beside" },
-      el("thead", {}, el("tr", {}, el("th", { scope: "col", class: "axis-name" }, found.row_name, " \\ ", found.column_name),
+      el("thead", {}, el("tr", {}, el("th", { scope: "col", class: "axis-name" }, breakable(`${found.row_name} \\ ${found.column_name}`)),
         found.columns.map((text) => el("th", { scope: "col" }, text)))),
       el("tbody", {}, found.rows.map((row) => el("tr", {}, el("th", { scope: "row" }, row.label),
         row.cells.map((cell) => besideCell(cell, unit))))))));
@@ -295,12 +323,13 @@ function besideCell(cell, unit) {
       ? `one new run of ours: ${interval(cell.prediction_low, cell.prediction_high, unit)}` : null,
   }, el("span", { class: "both" }, el("b", {}, unit.short(cell.ours)), ` / ${unit.short(cell.published)}`),
   mark ? el("span", { class: `agree ${cell.agreement}`, "aria-label": `${cell.agreement}, difference ${points(cell.difference)}` },
-    `${mark} ${points(cell.difference)}`) : el("span", { class: "agree muted" }, "not run"));
+    known(cell.difference) ? `${mark} ${points(cell.difference)}` : `${mark} ours failed`) : el("span", { class: "agree muted" }, "not run"));
 }
 
 // ---- claims ----
 
-const OUTCOMES = { holds: ["✓", "holds"], fails: ["✕", "fails"], undecided: ["?", "not decided"] };
+const OUTCOMES = { holds: ["✓", "holds", "hold"], fails: ["✕", "fails", "fail"],
+  undecided: ["?", "not decided", "not decided"] };
 
 function drawClaims() {
   section("claims", "Published claims", ...(doc.claims.length ? [
@@ -312,7 +341,7 @@ function drawClaims() {
 function claimCounts() {
   const count = (name) => doc.claims.filter((claim) => claim.outcome === name).length;
   return el("b", {}, Object.entries(OUTCOMES).filter(([name]) => count(name))
-    .map(([name, [, word]]) => `${count(name)} ${word}`).join(", "), ".");
+    .map(([name, [, one, many]]) => `${count(name)} ${count(name) === 1 ? one : many}`).join(", "), ".");
 }
 
 function claimItem(claim) {
