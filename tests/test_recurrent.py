@@ -15,7 +15,9 @@ from gridscape.study import Recipe
 import reference
 
 # float32 carries 24 bits: 6e-8 relative a rounding. Errors of a sum over time and batch grow like
-# the root of its length (2,800 terms: 53), and are measured against the largest entry of an array.
+# the root of its length (2,800 terms: 53). They are measured in the Euclidean norm of an array:
+# Adam divides by the root of the second moment, which magnifies the rounding of single entries
+# whose gradient is nearly zero without any bound.
 FLOAT32_TOLERANCE = 1e-5
 # In float64 the same program must agree to rounding: this shows that the mathematics is the same,
 # which a float32 comparison alone cannot.
@@ -49,9 +51,9 @@ def as_float64(tree):
 
 def assert_close(found, expected, tolerance):
     for name, value in expected.items():
-        largest = np.abs(value).max()
-        error = np.abs(np.asarray(found[name], np.float64) - value).max() / max(largest, 1e-30)
-        assert error <= tolerance, f"{name}: relative error {error:.1e} of the largest entry"
+        difference = np.asarray(found[name], np.float64) - value
+        error = np.linalg.norm(difference) / np.linalg.norm(value)
+        assert error <= tolerance, f"{name}: relative error {error:.1e}"
 
 
 @pytest.fixture(params=[("float32", FLOAT32_TOLERANCE), ("float64", FLOAT64_TOLERANCE)])
