@@ -119,7 +119,7 @@ def test_layer_equals_differentiated_scan_in_its_inputs_too(shape):
         def plain(kernel, bias, x):
             def step(carry, x_t):
                 h, c = carry
-                gates = jnp.concatenate([x_t, h], -1) @ kernel + bias
+                gates = jnp.concatenate([x_t, h], -1) @ kernel + bias[None]
                 i, j, f, o = jnp.split(gates, 4, -1)
                 c = jax.nn.sigmoid(f) * c + jax.nn.sigmoid(i) * jnp.tanh(j)
                 return (jax.nn.sigmoid(o) * jnp.tanh(c), c), None
