@@ -1,0 +1,49 @@
+"""What several tests need to train small studies in process."""
+
+import numpy as np
+
+from gridscape.cohorts import partition
+from gridscape.executors import Finished, Local
+from gridscape.planner import Planner
+from gridscape.programs import Machine
+from gridscape.study import Study
+
+
+def tiny(axes=None, **values):
+    """A study that trains in well under a second."""
+    settings = {
+        "name": "tiny",
+        "task": "digits-rows",
+        "model": "lstm",
+        "axes": axes or {"hidden_size": [4, 8], "learning_rate": [0.001, 0.1]},
+        "updates": 12,
+        "batch_size": 10,
+        "replicates": 2,
+        "evaluations": 3,
+        "evaluation_examples": 100,
+    }
+    return Study(**{**settings, **values})
+
+
+def planner_of(study):
+    return Planner(study.resolve(), Machine.local())
+
+
+def train(planner, trials):
+    """The results of trials, by key, each cohort trained as a whole."""
+    return {
+        event.trial.key: event.result
+        for cohort in partition(planner.resolved, trials)
+        for event in Local(planner).run(cohort)
+        if isinstance(event, Finished)
+    }
+
+
+def assert_same(a, b):
+    """Two results agree bit for bit in all but the time that they took."""
+    assert (a.status, a.updates, a.params_digest) == (b.status, b.updates, b.params_digest)
+    assert (a.first_bad_update, a.bad_quantity) == (b.first_bad_update, b.bad_quantity)
+    assert a.metrics == b.metrics
+    assert a.curves.keys() == b.curves.keys()
+    for name in a.curves:
+        np.testing.assert_array_equal(a.curves[name], b.curves[name], err_msg=name)

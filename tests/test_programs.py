@@ -1,0 +1,127 @@
+"""Cohorts: alone equals together, no trial is lost, nothing compiles twice."""
+
+import contextlib
+
+import jax
+import numpy as np
+import pytest
+from cohort_tools import assert_same, planner_of, tiny, train
+
+from gridscape.cohorts import partition
+from gridscape.executors import Finished, Local
+from gridscape.programs import Machine, Training, named_leaves
+
+
+@pytest.fixture(scope="module")
+def grid():
+    """A study of 36 trials in two programs, all trained in whole cohorts."""
+    axes = {"hidden_size": [5, 8], "learning_rate": [1e-4, 1e-3, 1e-2, 0.1, 1.0, 3.0]}
+    planner = planner_of(tiny(axes, replicates=3, updates=40))
+    return planner, train(planner, planner.resolved.trials())
+
+
+@pytest.mark.parametrize("size", [1, 2, 7, 18])
+def test_a_trial_is_the_same_alone_and_in_any_cohort_bit_for_bit(grid, size):
+    planner, whole = grid
+    trials = planner.resolved.trials()
+    chosen = [trials[(11 * k) % len(trials)] for k in range(size)]
+    results = train(planner, chosen)
+    assert results.keys() == {trial.key for trial in chosen}
+    for key, result in results.items():
+        assert_same(result, whole[key])
+
+
+def test_a_trial_is_the_same_on_one_device_and_on_two(grid):
+    planner, whole = grid
+    single = planner_of(planner.resolved.study)
+    single.machine = Machine(tuple(jax.local_devices()[:1]))
+    chosen = planner.resolved.trials()[:5]
+    for key, result in train(single, chosen).items():
+        assert_same(result, whole[key])
+
+
+def test_every_trial_of_a_grid_ends_exactly_once(grid):
+    planner, _ = grid
+    trials = planner.resolved.trials()
+    for size in (1, 3, 5, 11, 36):
+        ended = [
+            event.trial.key
+            for cohort in partition(planner.resolved, trials[:size])
+            for part in cohort.cut(4)
+            for event in Local(planner).run(part)
+            if isinstance(event, Finished)
+        ]
+        assert sorted(ended) == sorted(trial.key for trial in trials[:size])
+
+
+def test_replicates_differ_and_share_their_data_order(grid):
+    planner, whole = grid
+    by_trial = {(t.cell, t.replicate): whole[t.key] for t in planner.resolved.trials()}
+    cell = planner.resolved.trials()[0].cell
+    digests = {by_trial[cell, r].params_digest for r in range(3)}
+    assert len(digests) == 3
+
+
+@contextlib.contextmanager
+def compilations():
+    """Counts the programs that XLA compiles in the block."""
+    events = []
+
+    def listen(name, seconds, **_):
+        if name == "/jax/core/compile/backend_compile_duration":
+            events.append(name)
+
+    jax.monitoring.register_event_duration_secs_listener(listen)
+    try:
+        yield events
+    finally:
+        jax.monitoring.unregister_event_duration_listener(listen)
+
+
+def test_three_compilations_a_program_and_none_for_a_new_learning_rate():
+    rates = [0.001, 0.1, 0.2, 0.3]
+    planner = planner_of(tiny({"hidden_size": [3, 6, 7], "learning_rate": rates}))
+    assert planner.data.n_test  # the data is on the devices before counting starts
+    with compilations() as first:
+        train(planner, planner.resolved.trials())
+    assert len(first) == 3 * 3  # init, train and evaluate of each width
+    other = tiny({"hidden_size": [3, 6, 7], "learning_rate": [0.007, 0.5, 0.6]}, seed=5)
+    planner.resolved = other.resolve()
+    for program in planner._programs.values():
+        object.__setattr__(program, "seed", 5)
+    with compilations() as second:
+        train(planner, planner.resolved.trials())
+    assert len(second) == 0
+
+
+def test_states_are_updated_in_place():
+    planner = planner_of(tiny({"hidden_size": [16], "learning_rate": [0.01]}))
+    (cohort,) = partition(planner.resolved, planner.resolved.trials())
+    program = planner.program(cohort)
+    analysis = program.train.memory_analysis()
+    state_bytes = sum(
+        np.prod(s.shape) * s.dtype.itemsize for s in jax.tree.leaves(program.one_state)
+    )
+    assert analysis.alias_size_in_bytes >= program.slots * state_bytes
+
+
+def test_images_stay_bytes_on_the_device():
+    planner = planner_of(tiny())
+    assert planner.data.train.inputs.dtype == np.uint8
+    assert planner.data.test.inputs.dtype == np.uint8
+
+
+def test_snapshot_holds_the_whole_state():
+    planner = planner_of(tiny({"hidden_size": [4], "learning_rate": [0.01, 0.1]}))
+    (cohort,) = partition(planner.resolved, planner.resolved.trials())
+    training = Training(planner.program(cohort), cohort)
+    training.advance(3)
+    parts = [training.snapshot(index) for index in range(len(cohort.trials))]
+    assert parts[0].keys() == named_leaves(training.states).keys()
+    stacked = {name: np.stack([p[name] for p in parts]) for name in parts[0]}
+    from dataclasses import replace
+
+    again = Training(planner.program(cohort), replace(cohort, start=3), stacked)
+    for one, other in ((training.advance(4), again.advance(4)),):
+        for name in one:
+            np.testing.assert_array_equal(one[name], other[name])
