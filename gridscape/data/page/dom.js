@@ -29,10 +29,13 @@ function fill(id, ...children) {
 }
 
 // A labelled <select>; options are [value, text] pairs.
+let choices = 0;
+
 function choice(label, options, value, onchange) {
-  const select = el("select", { onchange: (event) => onchange(event.target.value) },
+  const id = `choice-${choices += 1}`;
+  const select = el("select", { id, onchange: (event) => onchange(event.target.value) },
     options.map(([key, text]) => el("option", { value: key, selected: key === value }, text)));
-  return el("label", {}, el("span", {}, label), select);
+  return el("div", { class: "choice" }, el("label", { for: id }, label), select);
 }
 
 // A plain table; the first cell of each row is its header. Cells may be nodes or text.

@@ -112,7 +112,7 @@ function mapCell(index, metric, scale, r, c) {
   const partly = lost > 0 && cell.state !== "diverged" && cell.state !== "failed";
   return el("td", {
     class: classes.join(" "), style, role: "gridcell", tabindex: index === state.cell ? 0 : -1,
-    "data-cell": index, "data-row": r, "data-column": c, "aria-selected": index === state.cell,
+    "data-cell": index, "data-row": r, "data-column": c, "aria-selected": String(index === state.cell),
     "aria-label": spokenCell(cell, metric),
   }, el("span", { class: "in" },
     el("span", { class: "value" }, known(value) ? unit.short(value) : blankWord(cell)),
@@ -224,7 +224,7 @@ function drawKey(scale, metric) {
       el("div", { class: "ramp", style: `background:linear-gradient(90deg,${stops.join(",")})` }),
       el("div", { class: "ramp-ticks" }, [scale.low, ...middle, scale.high].map((v) =>
         el("span", {}, unit.short(v))))));
-  }
+  } else if (known(scale.low)) parts.push(`${metric.label}: ${unit.text(scale.low)} everywhere`);
   const states = new Set(shownCells().flat().map((i) => doc.cells[i].state));
   const swatches = Object.keys(MARKS).filter((name) => states.has(name)).map((name) =>
     el("li", {}, el("span", { class: `swatch is-${name} ${name === "collapsed" ? "" : "is-blank"}` }),

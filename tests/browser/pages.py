@@ -1,0 +1,149 @@
+"""Pages of synthetic landscapes, and what a visit of one records."""
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from synthetic import RATES, hump, landscape
+
+from gridscape._document import document
+from gridscape._findings import gather
+from gridscape.base import Status
+from gridscape.grid import Cell
+from gridscape.landscape import Landscape
+from gridscape.report import page
+
+HOSTILE = '<img src=x onerror="window.hacked=1"></script><b>&amp;%{x}$y$'
+PUBLISHED = {"claims": "lstm-width-lr", "published": ["width_lr_report1", "width_lr_report2"]}
+
+
+def status(cell: Cell, replicate: int) -> Status:
+    """Diverged at the highest rate of wide networks; one replicate of one more cell, too."""
+    if cell["learning_rate"] == 1.0 and cell["hidden_size"] >= 64:
+        return Status.DIVERGED
+    if cell["learning_rate"] == 0.1 and cell["hidden_size"] == 128 and replicate == 1:
+        return Status.DIVERGED
+    if cell["learning_rate"] == 1e-5 and cell["hidden_size"] == 128:
+        return Status.FAILED
+    missing = cell["learning_rate"] == 1e-5 and cell["hidden_size"] == 64
+    return Status.MISSING if missing else Status.FINISHED
+
+
+def collapsed(cell: Cell, replicate: int) -> bool:
+    return cell["learning_rate"] == 1.0 and cell["hidden_size"] < 64
+
+
+def study() -> Landscape:
+    """Two axes, three replicates, every state, published tables and claims."""
+    about = {"title": "LSTM: width x learning rate", "task": "digits-rows", **PUBLISHED}
+    return landscape(status=status, collapsed=collapsed, study=about)
+
+
+def four_axes() -> Landscape:
+    loss = {"adam": 0.0, "sgd": 0.1}
+    return landscape(
+        {
+            "optimizer": ["adam", "sgd"],
+            "cell": ["rnn", "lstm"],
+            "hidden_size": [16, 32],
+            "learning_rate": [1e-3, 1e-2, 1e-1],
+        },
+        lambda cell: hump(cell) - loss[str(cell["optimizer"])],
+    )
+
+
+def hostile() -> Landscape:
+    def lost(cell: Cell, replicate: int) -> Status:
+        return Status.FAILED if cell[HOSTILE] == "a b" else Status.FINISHED
+
+    found = landscape(
+        {HOSTILE: [HOSTILE, "a b"], "learning_rate": [1e-3, 1e-2]},
+        lambda cell: 0.9 + float(cell["learning_rate"]),
+        status=lost,
+        study=dict.fromkeys(("title", "task", "name", "model", "description"), HOSTILE),
+    )
+    reason = found.data["reason"].astype(object)
+    return Landscape(found.data.assign(reason=reason.where(reason == "", HOSTILE)), found.study)
+
+
+def one_axis(cell: Cell) -> float:
+    return hump(Cell.of(hidden_size=64, learning_rate=cell["learning_rate"]))
+
+
+LANDSCAPES: dict[str, Callable[[], Landscape]] = {
+    "study": study,
+    "four axes": four_axes,
+    "hostile": hostile,
+    "one axis": lambda: landscape({"learning_rate": RATES}, one_axis),
+    "categories": lambda: landscape(
+        {"cell": ["rnn", "gru"], "optimizer": ["adam", "sgd"]}, lambda c: 0.9
+    ),
+    "one replicate": lambda: landscape(replicates=1),
+    "running": lambda: landscape(
+        status=lambda cell, r: (
+            Status.FINISHED if cell["hidden_size"] < 64 and r < 2 else Status.MISSING
+        )
+    ),
+    "nothing yet": lambda: landscape(status=lambda cell, r: Status.MISSING),
+    "all lost": lambda: landscape(status=lambda cell, r: Status.DIVERGED),
+    "many cells": lambda: landscape(
+        {
+            "hidden_size": [16 * i for i in range(1, 15)],
+            "learning_rate": np.geomspace(1e-5, 1, 30).round(7).tolist(),
+        },
+        replicates=2,
+    ),
+}
+
+
+class Pages:
+    """HTML files by the name of their landscape."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+
+    def path(self, name: str) -> Path:
+        path = self.folder / f"{name}.html"
+        if not path.exists():
+            environment = {"Gridscape": "0"}
+            made = "2024-05-01T12:00:00+00:00"
+            content = document(gather(LANDSCAPES[name]()), Path("runs/it"), made, environment)
+            path.write_text(page(content), encoding="utf-8")
+        return path
+
+
+class Visit:
+    """An open page: ``tab`` drives it; requests and complaints are kept."""
+
+    def __init__(self, tab: Any, path: Path, view: str, media: dict[str, Any]) -> None:
+        self.tab, self.address = tab, path.as_uri()
+        self.requests: list[str] = []
+        self.complaints: list[str] = []
+        self.expected_complaints: list[str] = []
+        tab.on("request", lambda request: self.requests.append(request.url.partition("#")[0]))
+        tab.on("pageerror", lambda error: self.complaints.append(str(error)))
+        tab.on("console", self._console)
+        if media:
+            tab.emulate_media(**media)
+        tab.goto(self.address + view)
+
+    def _console(self, message: Any) -> None:
+        if message.type not in ("log", "info", "debug"):
+            self.complaints.append(message.text)
+
+    def cell(self, row: int, column: int) -> Any:
+        """A cell of the landscape on show."""
+        return self.tab.locator(f'.landscape [data-row="{row}"][data-column="{column}"]')
+
+    def text(self, selector: str) -> str:
+        """The text of the first element, as it is seen."""
+        return str(self.tab.locator(selector).first.inner_text())
+
+    def choose(self, label: str, option: str) -> None:
+        """Sets one of the landscape's menus."""
+        self.tab.locator("#controls").get_by_label(label, exact=True).select_option(option)
+
+    def run(self, script: str) -> Any:
+        """What a script gives."""
+        return self.tab.evaluate(script)

@@ -1,0 +1,352 @@
+"""The report in real Chromium: what loads, what a reader can do, what it looks like to them.
+
+Every visit fails at its end when anything but the file itself was asked for, or when the console
+holds a warning or an error (a breach of the Content-Security-Policy is one).
+"""
+
+import itertools
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+from pages import HOSTILE, LANDSCAPES, Visit
+
+Open = Callable[..., Visit]
+
+TRACES = "[...document.querySelectorAll('#cell .chart')].flatMap((chart) => chart.data)"
+
+CONTRAST = """
+(pairs) => {
+  const probe = document.body.appendChild(document.createElement("span"));
+  const channels = (name) => {
+    probe.style.color = `var(--${name})`;
+    return getComputedStyle(probe).color.match(/[\\d.]+/g).slice(0, 3).map(Number);
+  };
+  return pairs.map(([a, b]) => [a, b, channels(a), channels(b)]);
+}
+"""
+
+
+def contrast(first: list[float], second: list[float]) -> float:
+    """The contrast of two sRGB colors as WCAG 2 defines it, from 1 to 21."""
+
+    def luminance(color: list[float]) -> float:
+        shares = [c / 255 for c in color]
+        linear = [s / 12.92 if s <= 0.04045 else ((s + 0.055) / 1.055) ** 2.4 for s in shares]
+        return 0.2126 * linear[0] + 0.7152 * linear[1] + 0.0722 * linear[2]
+
+    low, high = sorted((luminance(first), luminance(second)))
+    return (high + 0.05) / (low + 0.05)
+
+
+@pytest.mark.parametrize("name", LANDSCAPES)
+def test_every_kind_of_study_opens_and_fits(visit: Open, name: str) -> None:
+    page = visit(name)
+    assert page.tab.locator(".landscape [data-cell]").count() > 0
+    for word in ("undefined", "NaN", "null"):
+        assert word not in page.text("body")
+    for width in (1400, 700, 380):
+        page.tab.set_viewport_size({"width": width, "height": 800})
+        assert page.run("document.documentElement.scrollWidth") <= width
+
+
+def test_hover_shows_interval_and_every_replicate(visit: Open) -> None:
+    page = visit()
+    page.cell(3, 4).hover()
+    tip = page.text("#tip")
+    assert "hidden_size=128, learning_rate=0.1" in tip
+    assert "diverged at update 150" in tip
+    assert "2 finished, 1 diverged" in tip
+    assert page.tab.locator("#tip li").count() == 3
+    assert " to " in tip
+    page.tab.mouse.move(2, 2)
+    assert page.tab.locator("#tip").is_hidden()
+
+
+def test_click_shows_curves_and_facts(visit: Open) -> None:
+    page = visit()
+    page.cell(1, 2).click()
+    panel = page.text("#cell")
+    assert "hidden_size=32, learning_rate=0.001" in panel
+    assert "gridscape replay runs/it --cell hidden_size=32,learning_rate=0.001" in panel
+    assert "4\u202f416" in panel  # parameters: 4 H^2 + 10 H
+    curves = page.run("[...document.querySelectorAll('#cell .chart')].map((c) => c.data.length)")
+    # Two curves a panel, each with two edges of a band, three replicates and a mean.
+    assert curves == [12, 12]
+    page.tab.locator("#cell .more summary").click()
+    assert page.tab.locator("#cell .more tbody tr").count() == 3
+    assert len(page.tab.locator("#cell .more tbody code").first.get_attribute("title")) == 32
+
+
+def test_curves_of_one_replicate_have_no_band(visit: Open) -> None:
+    page = visit("one replicate")
+    filled = page.run(f"{TRACES}.filter((trace) => trace.fill).length")
+    assert filled == 0
+    assert "no interval" in page.text("#cell")
+    assert page.tab.locator(".landscape .spread").count() == 0
+
+
+def test_the_keyboard_walks_and_chooses(visit: Open) -> None:
+    page = visit()
+    page.cell(3, 3).focus()
+    for key in ("ArrowUp", "ArrowLeft"):
+        page.tab.keyboard.press(key)
+    active = "document.activeElement.dataset"
+    assert page.run(f"[{active}.row, {active}.column]") == ["2", "2"]
+    assert page.run("getComputedStyle(document.activeElement).outlineStyle") == "solid"
+    assert "learning_rate=0.001" in page.text("#tip")
+    page.tab.keyboard.press("Enter")
+    assert "hidden_size=64, learning_rate=0.001" in page.text("#cell-title")
+    assert page.run(f"[{active}.row, {active}.column]") == ["2", "2"]
+    assert page.tab.locator('.landscape [aria-selected="true"]').count() == 1
+    for key, column in (("End", "5"), ("ArrowRight", "5"), ("Home", "0"), ("ArrowLeft", "0")):
+        page.tab.keyboard.press(key)
+        assert page.run(f"{active}.column") == column
+    page.tab.keyboard.press("Escape")
+    assert page.tab.locator("#tip").is_hidden()
+
+
+def test_one_tab_stop_leads_into_the_landscape(visit: Open) -> None:
+    page = visit()
+    assert page.tab.locator('.landscape [tabindex="0"]').count() == 1
+    page.choose("Rows", "1")
+    assert page.tab.locator('.landscape [tabindex="0"]').count() == 1
+
+
+def test_metrics_and_axes_can_be_chosen(visit: Open) -> None:
+    page = visit("four axes")
+    assert (
+        page.tab.locator("#controls select").count() == 6
+    )  # show, rows, columns, two fixed, scale
+    before = page.text(".landscape tbody tr:nth-child(1)")
+    page.choose("optimizer", "1")
+    assert page.text(".landscape tbody tr:nth-child(1)") != before
+    assert "optimizer=sgd" in page.text("#cell-title")
+    page.choose("Rows", "0")
+    assert page.text(".landscape tbody tr:nth-child(1) th") == "adam"
+    page.choose("Columns", "0")  # taken by the rows: the two swap
+    assert page.text(".landscape thead .axis-name") == "optimizer"
+    page.choose("Show", "6")
+    assert "seconds per trial" in page.text("#map-key")
+
+
+def test_the_scale_can_be_finer_near_the_best(visit: Open) -> None:
+    page = visit()
+    color = "(cell) => getComputedStyle(cell).backgroundColor"
+    before = page.cell(0, 3).evaluate(color)
+    page.choose("Scale", "fine")
+    assert page.cell(0, 3).evaluate(color) != before
+    assert page.run("document.querySelector('#best .chart').layout.yaxis.type") == "log"
+
+
+def test_what_went_wrong_is_seen_and_said(visit: Open) -> None:
+    page = visit()
+    cells = {"finished": (0, 0), "collapsed": (0, 5), "diverged": (2, 5), "failed": (3, 0)}
+    pattern = "(cell) => getComputedStyle(cell).backgroundImage"
+    patterns = {name: page.cell(*at).evaluate(pattern) for name, at in cells.items()}
+    assert patterns["finished"] == "none"
+    assert len(set(patterns.values())) == 4
+    border = page.cell(2, 0).evaluate("(cell) => getComputedStyle(cell).borderStyle")
+    assert border == "dashed"  # not trained yet
+    for name in ("collapsed", "diverged", "failed", "not trained yet"):
+        assert name in page.text("#map-key")
+    assert "diverged" in page.cell(2, 5).get_attribute("aria-label")
+    assert "1/3" in page.cell(3, 4).inner_text()
+    page.cell(3, 0).click()
+    page.tab.locator("#cell .more summary").click()
+    assert "failed: a stated reason" in page.text("#cell .more")
+
+
+def test_charts_have_log_axes_where_the_study_has(visit: Open) -> None:
+    page = visit()
+    charts = "[...document.querySelectorAll('#best .chart')]"
+    axes = page.run(f"{charts}.map((c) => [c.layout.xaxis.type, c.layout.yaxis.type])")
+    assert axes == [["log", "linear"], ["log", "log"]]
+    ticks = page.run("document.querySelector('#best .chart').layout.xaxis.ticktext")
+    assert ticks == ["1e-05", "0.0001", "0.001", "0.01", "0.1", "1"]
+
+
+def test_a_point_of_a_chart_chooses_its_cell(visit: Open) -> None:
+    page = visit()
+    page.run(
+        "document.querySelector('#cost .chart').emit('plotly_click', {points: [{customdata: 7}]})"
+    )
+    assert "hidden_size=32, learning_rate=0.0001" in page.text("#cell-title")
+
+
+def test_every_chart_has_its_numbers_as_a_table(visit: Open) -> None:
+    page = visit()
+    charts, tables = page.tab.locator(".chart"), page.tab.locator("figure details.data")
+    assert charts.count() == tables.count() == 5
+    for i in range(tables.count()):
+        tables.nth(i).locator("summary").click()
+        tables.nth(i).locator("tbody tr").first.wait_for()
+    page.tab.locator("#cost .data button").first.click()
+    assert "hidden_size=16" in page.text("#cell-title")
+    assert all(chart.get_attribute("aria-label") for chart in charts.all())
+
+
+def test_cost_can_be_chosen(visit: Open) -> None:
+    page = visit()
+    page.tab.locator("#cost select").select_option("n_parameters")
+    found = page.run("document.querySelector('#cost .chart').data[1].x")
+    assert min(found) == 1184  # 4 H^2 + 10 H at H = 16
+    assert "smallest network" in page.text("#cost")
+
+
+def test_published_tables_and_claims(visit: Open) -> None:
+    page = visit()
+    assert page.tab.locator("#published table").count() == 2
+    assert page.tab.locator("#published .agree.outside").count() > 1
+    assert "not run" in page.text("#published")
+    assert page.tab.locator("#claims .claim").count() == 9
+    first = page.text("#claims .claim")
+    assert "Rule:" in first
+    assert "asked for" in first
+    page.tab.locator("#claims summary").first.click()
+    assert page.tab.locator("#claims .claim table tbody tr").first.is_visible()
+
+
+def test_hostile_text_stays_text(visit: Open) -> None:
+    page = visit("hostile")
+    assert page.run("document.title") == HOSTILE
+    assert page.text("h1") == HOSTILE
+    page.cell(1, 0).click()
+    page.tab.locator("#cell .more summary").click()
+    assert HOSTILE in page.text("#cell .more")  # why it failed
+    page.choose("Rows", "1")
+    page.cell(1, 0).hover()
+    assert HOSTILE in page.text("#tip")
+    assert page.run("window.hacked") is None
+    assert page.tab.locator("img").count() == 0
+    assert page.tab.locator("body b", has_text="&").count() == 0
+
+
+def test_the_policy_forbids_scripts_and_loads(visit: Open) -> None:
+    page = visit()
+    page.run(
+        """async () => {
+          const script = document.createElement("script");
+          script.textContent = "window.hacked = 1";
+          document.body.append(script);
+          const image = document.createElement("img");
+          image.setAttribute("onerror", "window.hacked = 1");
+          image.src = "https://example.org/x.png";
+          document.body.append(image);
+          await fetch("https://example.org/").catch(() => null);
+        }"""
+    )
+    assert page.run("window.hacked") is None
+    assert len(page.complaints) >= 3
+    assert all("Content Security Policy" in text or "Fetch" in text for text in page.complaints)
+    page.expected_complaints = page.complaints
+    page.requests = [page.address]  # the forbidden image is told of, though it is never sent
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_text_has_contrast_in_light_and_dark(visit: Open, scheme: str) -> None:
+    page = visit(color_scheme=scheme)
+    inks = ("ink", "muted", "accent", "good", "bad", "train", "test")
+    pairs = [(ink, ground) for ink in inks for ground in ("paper", "raised", "sunk")]
+    for ink, ground, first, second in page.tab.evaluate(CONTRAST, pairs):
+        assert contrast(first, second) >= 4.5, (scheme, ink, ground)
+    cells = page.run(
+        """[...document.querySelectorAll(".landscape .cell .in")].map((text) => {
+          const style = getComputedStyle(text);
+          const numbers = (color) => color.match(/[\\d.]+/g).map(Number);
+          return [numbers(style.color), numbers(style.backgroundColor)];
+        })"""
+    )
+    solid = [pair for pair in cells if len(pair[1]) == 3]
+    assert len(solid) >= 20
+    assert min(contrast(*pair) for pair in solid) >= 4.5
+
+
+def test_dark_and_light_follow_the_system_and_the_button(visit: Open) -> None:
+    page = visit(color_scheme="dark")
+    ground = "getComputedStyle(document.body).backgroundColor"
+    ink = "document.querySelector('.chart').layout.font.color"
+    dark, dark_ink = page.run(ground), page.run(ink)
+    page.tab.emulate_media(color_scheme="light")
+    light, light_ink = page.run(ground), page.run(ink)
+    assert dark != light
+    assert dark_ink != light_ink  # charts are redrawn
+    page.tab.locator("#theme").click()
+    page.tab.locator("#theme").click()
+    assert page.text("#theme") == "Dark"
+    assert page.run(ground) == dark
+    assert page.run(ink) == dark_ink
+
+
+def test_print_is_light_expanded_and_whole(visit: Open) -> None:
+    page = visit(color_scheme="dark")
+    page.tab.emulate_media(media="print", color_scheme="dark")
+    page.run("dispatchEvent(new Event('beforeprint'))")
+    shut = "[...document.querySelectorAll('details:not([open])')].map((d) => d.className)"
+    assert page.run(shut) == []
+    assert page.run("getComputedStyle(document.body).colorScheme") == "light"
+    assert page.run("document.querySelector('.chart').layout.font.color") == "rgb(27, 29, 33)"
+    widest = page.run(
+        "Math.max(...[...document.querySelectorAll('.chart')].map((c) => c.layout.width))"
+    )
+    assert widest <= page.run("document.body.clientWidth")
+    assert page.run("document.body.clientWidth") <= 690  # A4 less its margins, in CSS pixels
+    assert page.tab.locator(".controls").first.is_hidden()
+    page.run("dispatchEvent(new Event('afterprint'))")
+    assert page.tab.locator("details[open]").count() == 0
+
+
+def test_it_prints(visit: Open) -> None:
+    pdf = visit().tab.pdf(format="A4", print_background=True)
+    assert pdf.startswith(b"%PDF")
+    assert (
+        pdf.count(b"/Type /Page\n") + pdf.count(b"/Type /Page/") + pdf.count(b"/Type /Page ") >= 4
+    )
+
+
+def test_a_link_leads_to_a_cell(visit: Open) -> None:
+    page = visit("study", "#cell=3&metric=test_loss&rows=1&columns=0")
+    assert "hidden_size=16, learning_rate=0.01" in page.text("#cell-title")
+    assert "test loss" in page.text("#map-key")
+    assert page.text(".landscape thead .axis-name") == "hidden_size"
+
+
+@pytest.mark.parametrize("view", ["#cell=999&metric=x", "#cell=-1&rows=0&columns=0&%"])
+def test_a_wrong_link_changes_nothing(visit: Open, view: str) -> None:
+    page = visit("study", view)
+    assert "hidden_size=16, learning_rate=0.1" in page.text("#cell-title")  # the best
+    assert page.text(".landscape thead .axis-name") == "learning_rate"
+
+
+def test_headings_landmarks_and_labels(visit: Open) -> None:
+    page = visit()
+    levels = page.run(
+        "[...document.querySelectorAll('h1,h2,h3,h4')].map((h) => Number(h.tagName[1]))"
+    )
+    assert levels.count(1) == 1
+    assert levels[0] == 1
+    assert all(b - a <= 1 for a, b in itertools.pairwise(levels))
+    for landmark in ("header", "nav", "main", "aside", "footer"):
+        assert page.tab.locator(landmark).count() == 1
+    selects = "[...document.querySelectorAll('select')]"
+    unlabeled = f"{selects}.filter((s) => !s.labels[0]?.innerText.trim()).length"
+    assert page.run(unlabeled) == 0
+    names = page.run(
+        "[...document.querySelectorAll('section')].map((s) => s.getAttribute('aria-labelledby'))"
+    )
+    assert all(page.tab.locator(f"#{name}").count() == 1 for name in names)
+
+
+def test_the_first_screen_shows_the_landscape(visit: Open) -> None:
+    page = visit()
+    for selector in (".landscape", "#map-key", ".curves"):
+        box = page.tab.locator(selector).bounding_box()
+        assert box["y"] + box["height"] <= 900, selector
+
+
+def test_without_scripts_it_says_where_the_pictures_are(browser: Any, pages: Any) -> None:
+    apart = browser.new_context(java_script_enabled=False)
+    tab = apart.new_page()
+    tab.goto(pages.path("study").as_uri())
+    assert "figures" in tab.locator("noscript").inner_text()
+    apart.close()
