@@ -1,0 +1,15 @@
+"""How JAX and Gridscape are set up for the tests, before either is imported by one.
+
+Not set: strict promotion of types, since optax's bias correction raises a float32 to an int32.
+"""
+
+import jax
+from jaxtyping import install_import_hook
+
+# Two devices wherever the tests run: the division of trials among devices is always tried.
+jax.config.update("jax_num_cpu_devices", 2)
+# (B,) - (B, 1) is a (B, B) array and nearly always a mistake.
+jax.config.update("jax_numpy_rank_promotion", "raise")
+jax.local_devices()  # from here on, the number of devices is fixed
+
+install_import_hook("gridscape", "shapes.check_shapes")
