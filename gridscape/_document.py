@@ -11,7 +11,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from gridscape._findings import COSTS, Findings, along_axis, sought_axis
+from gridscape._findings import COSTS, Findings, along_axis, view
 from gridscape.analysis import (
     Agreement,
     BestPerRow,
@@ -53,7 +53,7 @@ def document(
     """The plain data of the page; no NaN and no infinity: unknown numbers are None."""
     land, study = found.land, found.land.study
     numbers = {cell: i for i, cell in enumerate(land.grid.cells())}
-    rows, columns = _default_view(land.axes)
+    rows, columns = view(land.axes)
     curves, rule = _curves(found, numbers)
     content = {
         "title": study.get("title") or study.get("name") or "A study",
@@ -65,8 +65,8 @@ def document(
         "facts": _facts(study),
         "environment": [[k, v] for k, v in environment.items()],
         "axes": [_axis(axis) for axis in land.axes],
-        "rows": rows,
-        "columns": columns,
+        "rows": land.axes.index(rows) if rows else None,
+        "columns": land.axes.index(columns),
         "replicates": int(land.data.sizes["replicate"]),
         "metrics": _metrics(found),
         "cells": [_cell(found, i, directory) for i in range(len(numbers))],
@@ -101,14 +101,6 @@ def summary(land: Landscape) -> str:
         f" for {updates} updates" + (f" of {batch} examples" if batch else "") if updates else ""
     )
     return f"{total} network{'s' * (total > 1)}: {shape}, {each}{on}{budget}."
-
-
-def _default_view(axes: Sequence[Axis]) -> tuple[int | None, int]:
-    """Rows and columns at first sight: the axis whose best value is sought runs across."""
-    columns = sought_axis(axes) or axes[-1]
-    others = [axis for axis in axes if axis is not columns]
-    rows = along_axis(axes, columns.name) or next(iter(others), None)
-    return axes.index(rows) if rows else None, axes.index(columns)
 
 
 def _first_ended(summaries: Sequence[CellSummary]) -> int:

@@ -174,6 +174,13 @@ def _each(items: Iterable[A], function: Callable[[A], B], notes: list[str]) -> l
     return done
 
 
+def view(axes: Sequence[Axis]) -> tuple[Axis | None, Axis]:
+    """Rows and columns at first sight: the axis whose best value is sought runs across."""
+    columns = sought_axis(axes) or axes[-1]
+    others = [axis for axis in axes if axis is not columns]
+    return along_axis(axes, columns.name) or next(iter(others), None), columns
+
+
 def along_axis(axes: Sequence[Axis], best_axis: str) -> Axis | None:
     """The axis against which the best value of another is drawn: the first ordered one."""
     others = [axis for axis in axes if axis.name != best_axis and len(axis.values) > 1]

@@ -16,7 +16,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from gridscape._findings import Findings, along_axis
+from gridscape._findings import Findings, along_axis, view
 from gridscape.analysis import (
     Agreement,
     BestPerRow,
@@ -100,17 +100,15 @@ MOST_TEXT = 300  # cells of a panel that are still labeled one by one
 def heat_map(
     axes: Sequence[Axis], summaries: Sequence[CellSummary], best: Sequence[BestPerRow] = ()
 ) -> Figure:
-    """The mean of every cell: the first axis down, the axis of ``best`` (else the last) across.
+    """The mean of every cell, laid out as ``view`` says.
 
     summaries: one per cell, in the grid's order. Each combination of further axes has a panel of
     its own; beyond ``MOST_PANELS`` of them only the one with the best cell is drawn, and the title
     says so. A solid frame marks the best cell of a row, dotted ones those not told from it.
     """
-    across = best[0].axis if best else axes[-1].name
-    columns = next(axis for axis in axes if axis.name == across)
-    others = [axis for axis in axes if axis is not columns]
-    rows, further = (others[0] if others else None), others[1:]
-    panels = _panels(further, summaries, best)
+    rows, columns = view(axes)
+    further = [axis for axis in axes if axis not in (rows, columns)]
+    panels = _panels(further, summaries)
     with _style():
         figure, boxes = _grid_of(len(panels), *_map_size(columns, rows))
         metric = summaries[0].metric
@@ -130,7 +128,7 @@ def heat_map(
 
 
 def _panels(
-    further: Sequence[Axis], summaries: Sequence[CellSummary], best: Sequence[BestPerRow]
+    further: Sequence[Axis], summaries: Sequence[CellSummary]
 ) -> list[tuple[str, dict[str, Value]]]:
     """Label and fixed values of each panel."""
     names = [axis.name for axis in further]
@@ -265,11 +263,11 @@ def _frames(
 ) -> None:
     """A solid frame around the best cell of a row, dotted ones around those not told from it."""
     for row in best:
-        if row.best is None or not _matches(row.row, fixed):
-            continue
-        y = rows.values.index(row.row[rows.name]) if rows else 0
-        for value in row.equivalent or (row.best.cell[columns.name],):
-            x = columns.values.index(value)
+        for value in row.equivalent or (() if row.value is None else (row.value,)):
+            cell = Cell.of(**{**row.row, row.axis: value})
+            if not _matches(cell, fixed):
+                continue
+            x, y = _place(columns, rows, cell)
             line = "-" if value == row.value else ":"
             frame = Rectangle((x - 0.44, y - 0.44), 0.88, 0.88, fill=False, ls=line, lw=1.5)
             frame.set_edgecolor(INK)
