@@ -1,0 +1,37 @@
+"""What the command line sets before JAX is first used. Nothing here imports JAX by itself."""
+
+import os
+from collections.abc import Callable
+
+BACKEND_COMPILE = "/jax/core/compile/backend_compile_duration"
+
+
+def prepare_jax() -> Callable[[], float]:
+    """Quiet XLA, keep compiled programs from run to run; returns what tells the compile time.
+
+    That is a function that gives the seconds which compiling has taken in this process so far, the
+    reading of kept programs included.
+    """
+    # XLA prints pages of harmless lines when it loads a kept program on a CPU.
+    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+    import jax
+
+    from gridscape.tasks.fetch import cache_folder
+
+    if not jax.config.values.get("jax_compilation_cache_dir"):
+        jax.config.update("jax_compilation_cache_dir", str(cache_folder() / "jax"))
+        jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.2)
+    return _compile_clock()
+
+
+def _compile_clock() -> Callable[[], float]:
+    from jax import monitoring
+
+    seconds = [0.0]
+
+    def listen(event: str, duration_secs: float, **_: str | int) -> None:
+        if event == BACKEND_COMPILE:
+            seconds[0] += duration_secs
+
+    monitoring.register_event_duration_secs_listener(listen)
+    return lambda: seconds[0]
