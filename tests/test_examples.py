@@ -1,0 +1,89 @@
+"""Each example runs as a user would run it, in a process of its own, and learns something."""
+
+import os
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+EXAMPLES = Path(__file__).parent.parent / "examples"
+
+
+def run(folder: Path, *command: str, paths: tuple[Path, ...] = (EXAMPLES.parent,)) -> str:
+    """What ``python COMMAND`` prints, run in a folder, warnings being errors."""
+    done = subprocess.run(
+        [sys.executable, "-W", "error", *command],
+        cwd=folder,
+        env={**os.environ, "PYTHONPATH": os.pathsep.join(map(str, paths))},
+        capture_output=True,
+        text=True,
+        timeout=200,
+    )
+    assert done.returncode == 0, done.stderr
+    return done.stdout
+
+
+def table(text: str, rows: str) -> list[list[float]]:
+    """The numbers of the first table printed whose rows are named so, the row's own name first."""
+    lines = text[text.index(f"\n{rows}") :].splitlines()[2:]
+    numbers = []
+    for line in lines:
+        if not re.match(r"[\d.]+ ", line):
+            break
+        numbers.append([float(word) for word in line.split()])
+    return numbers
+
+
+def best(rows: list[list[float]]) -> float:
+    accuracies = [value for _, *row in rows for value in row]
+    assert all(0 <= value <= 1 for value in accuracies)
+    return max(accuracies)
+
+
+def test_own_arrays(tmp_path: Path) -> None:
+    text = run(tmp_path, str(EXAMPLES / "own_arrays.py"), "--updates=150")
+    rows = table(text, "init_scale")
+    assert [name for name, *_ in rows] == [0.1, 1, 10, 100]
+    assert best(rows) > 0.9
+    assert text.count("\ninit_scale") == 2, "the best learning rate of each scale"
+    assert (tmp_path / "runs" / "spirals" / "study.json").is_file()
+
+
+def test_image_folder(tmp_path: Path) -> None:
+    text = run(tmp_path, str(EXAMPLES / "image_folder.py"), "--updates=100")
+    assert text.startswith("3 classes of pictures (16, 16): level, slanted, upright\n")
+    rows = table(text, "hidden_size")
+    assert [name for name, *_ in rows] == [8, 32]
+    assert best(rows) > 0.6, "chance is 1/3"
+    assert not list(tmp_path.iterdir()), "all in a folder that is gone"
+
+
+def test_equinox_model(tmp_path: Path) -> None:
+    pytest.importorskip("equinox")
+    text = run(tmp_path, str(EXAMPLES / "equinox_model.py"), "--updates=60")
+    assert best(table(text, "depth")) > 0.8
+    assert re.search(r"\n1 +2410\n3 +4522\n", text), "parameters of 64-32-10 and 64-32-32-32-10"
+
+
+def test_import_string(tmp_path: Path) -> None:
+    text = run(tmp_path, str(EXAMPLES / "import_string.py"), "--updates=60")
+    assert "recurrent_scale 3 x learning_rate 4 x 3 replicates; 36 finished" in text
+    assert best(table(text, "recurrent_scale")) > 0.6
+
+
+def test_import_string_from_the_command_line(tmp_path: Path) -> None:
+    study = ["run", str(EXAMPLES / "rotation.toml"), "--updates=5", "--replicates=2"]
+    run(tmp_path, "-m", "gridscape", *study, paths=(EXAMPLES.parent, EXAMPLES))
+    text = run(tmp_path, "-m", "gridscape", "show", "rotation")
+    assert "24 networks" in text
+
+
+def test_every_example_is_tested() -> None:
+    scripts = {path.stem for path in EXAMPLES.glob("*.py")} - {"my_models"}
+    tested = {name.removeprefix("test_") for name in globals() if name.startswith("test_")}
+    assert scripts
+    assert scripts <= tested
+    for path in EXAMPLES.glob("*.py"):
+        assert len(path.read_text().splitlines()) < 60, path.name
