@@ -19,6 +19,7 @@ and what to do next. ``str(error)`` is one line: that is what the command line p
 
 import difflib
 from collections.abc import Iterable
+from typing import Any
 
 
 class GridscapeError(Exception):
@@ -35,14 +36,13 @@ class GridscapeError(Exception):
         found: object = None,
         hint: str | None = None,
     ) -> None:
-        self.what, self.where, self.expected, self.found, self.hint = (
-            what,
-            where,
-            expected,
-            found,
-            hint,
-        )
+        self.what, self.where, self.expected = what, where, expected
+        self.found, self.hint = found, hint
         super().__init__(what)
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        # Subclasses take other arguments; an error must survive the way back from another process.
+        return _rebuilt, (type(self), self.args, self.__dict__)
 
     def __str__(self) -> str:
         line = f"{self.where}: {self.what}" if self.where is not None else self.what
@@ -56,6 +56,12 @@ class GridscapeError(Exception):
         if self.hint:
             line += f"; {self.hint}"
         return " ".join(line.split())
+
+
+def _rebuilt(kind: type[GridscapeError], args: tuple[Any, ...], fields: dict[str, Any]) -> Any:
+    error = kind.__new__(kind, *args)
+    error.__dict__.update(fields)
+    return error
 
 
 class UsageError(GridscapeError):
@@ -80,8 +86,8 @@ class StudyFileError(UsageError):
 
     def __init__(self, where: object, mistakes: list[str]) -> None:
         self.mistakes = mistakes
-        count = f"{len(mistakes)} mistake{'s' if len(mistakes) > 1 else ''}"
-        super().__init__(f"{count}: " + "; ".join(mistakes), where=where)
+        count = f"{len(mistakes)} mistakes: " if len(mistakes) > 1 else ""
+        super().__init__(count + "; ".join(mistakes), where=where)
 
 
 class DataError(GridscapeError):

@@ -8,6 +8,7 @@ import hashlib
 import itertools
 import json
 import math
+from collections import Counter
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -27,32 +28,45 @@ class Axis:
     values: tuple[Value, ...]
 
     def __post_init__(self) -> None:
+        where = f"axis {self.name}"
+        object.__setattr__(self, "values", tuple(self.values))
         if not self.values:
-            raise UsageError("an axis needs at least one value", where=f"axis {self.name}")
-        repeated = {v for v in self.values if self.values.count(v) > 1}
-        if repeated:
+            raise UsageError("an axis needs at least one value", where=where)
+        # Nine digits, as in ``same``: closer numbers could not be told apart by name.
+        counts = Counter(v if isinstance(v, str) else f"{v:.9g}" for v in self.values)
+        if repeated := [label for label, count in counts.items() if count > 1]:
             raise UsageError(
                 "an axis lists each value once",
-                where=f"axis {self.name}",
-                found=sorted(map(str, repeated)),
+                where=where,
+                found=f"{', '.join(repeated)} more than once",
             )
 
     @property
     def scale(self) -> str:
-        """ "log" for positive numbers in equal ratios or over two decades, "linear", "category"."""
+        """How the axis is drawn: "log", "linear" or "category".
+
+        Positive numbers are logarithmic over two decades, when they are two, and where their
+        ratios are more even than their steps.
+        """
         if not all(isinstance(v, int | float) and not isinstance(v, bool) for v in self.values):
             return "category"
-        numbers = np.array(self.values, dtype=float)
-        if len(numbers) < 3 or (numbers <= 0).any():
-            return "log" if len(numbers) == 2 and (numbers > 0).all() else "linear"
-        ratios = np.diff(np.log(np.sort(numbers)))
-        equal = np.allclose(ratios, ratios[0], rtol=1e-3)
-        return "log" if equal or numbers.max() / numbers.min() >= 100 else "linear"
+        numbers = np.sort(np.array(self.values, dtype=float))
+        if len(numbers) == 1 or numbers[0] <= 0:
+            return "linear"
+        if len(numbers) == 2 or numbers[0] <= numbers[-1] / 100:
+            return "log"
+        ratios, steps = np.diff(np.log(numbers)), np.diff(numbers)
+        return "log" if _unevenness(ratios) < _unevenness(steps) else "linear"
 
 
-@dataclass(frozen=True)
+def _unevenness(gaps: np.ndarray) -> float:
+    """The range of positive numbers as a fraction of their mean."""
+    return float(np.ptp(gaps) / gaps.mean())
+
+
+@dataclass(frozen=True, eq=False)
 class Cell(Mapping[str, Value]):
-    """One point of the grid.
+    """One point of the grid: a mapping from axis to value, equal to any with the same items.
 
     >>> cell = Cell.of(hidden_size=64, learning_rate=0.01)
     >>> str(cell), cell["hidden_size"]
@@ -63,6 +77,7 @@ class Cell(Mapping[str, Value]):
 
     @classmethod
     def of(cls, **values: Value) -> "Cell":
+        """The cell with these values."""
         return cls(tuple(values.items()))
 
     def __getitem__(self, name: str) -> Value:
@@ -73,6 +88,9 @@ class Cell(Mapping[str, Value]):
 
     def __len__(self) -> int:
         return len(self.items_)
+
+    def __hash__(self) -> int:
+        return hash(frozenset(self.items_))
 
     def __str__(self) -> str:
         return ", ".join(f"{name}={show(value)}" for name, value in self.items_)
@@ -95,41 +113,42 @@ class Grid:
 
     @property
     def shape(self) -> tuple[int, ...]:
+        """How many values each axis has."""
         return tuple(len(axis.values) for axis in self.axes)
 
     def axis(self, name: str) -> Axis:
+        """The axis of this name; raises UnknownNameError."""
         for axis in self.axes:
             if axis.name == name:
                 return axis
         raise UnknownNameError("axis", name, [axis.name for axis in self.axes])
 
     def cells(self) -> list[Cell]:
+        """Every cell once."""
         names = [axis.name for axis in self.axes]
         points = itertools.product(*(axis.values for axis in self.axes))
         return [Cell(tuple(zip(names, point, strict=True))) for point in points]
 
     def find(self, **values: Value) -> Cell:
         """The cell with these values; raises UsageError unless exactly one has them."""
-        for name in values:
-            self.axis(name)
-        found = [c for c in self.cells() if all(same(c[name], v) for name, v in values.items())]
-        if len(found) == 1:
-            return found[0]
         for name, value in values.items():
-            axis = self.axis(name)
-            if not any(same(value, v) for v in axis.values):
+            if not any(same(value, v) for v in self.axis(name).values):
                 raise UsageError(
                     f"no cell has {name}={show(value)}",
-                    expected=f"one of {', '.join(map(show, axis.values))}",
+                    expected=f"one of {', '.join(map(show, self.axis(name).values))}",
                 )
-        missing = [
-            axis.name for axis in self.axes if axis.name not in values and len(axis.values) > 1
-        ]
-        raise UsageError("this names more than one cell", hint=f"say also {', '.join(missing)}")
+        open_axes = [a.name for a in self.axes if a.name not in values and len(a.values) > 1]
+        if open_axes:
+            hint = f"say also {', '.join(open_axes)}"
+            raise UsageError("this names more than one cell", hint=hint)
+        matches = (c for c in self.cells() if all(same(c[k], v) for k, v in values.items()))
+        return next(matches)
 
 
 def same(a: Value, b: Value) -> bool:
     """Whether two axis values are the same number (1e-3 typed in any way) or the same text."""
+    if isinstance(a, str) != isinstance(b, str):  # a number typed as text
+        a, b = (parse_value(v) if isinstance(v, str) else v for v in (a, b))
     if isinstance(a, str) or isinstance(b, str):
         return a == b
     return math.isclose(a, b, rel_tol=1e-9)
@@ -186,8 +205,8 @@ def _log_range(name: str, text: str) -> tuple[Value, ...]:
         raise UsageError("not a range", where=where, expected=expected, found=repr(text)) from None
     if not (0 < low < high < math.inf and 2 <= count <= 10_000):
         raise UsageError("not a range", where=where, expected=expected, found=repr(text))
-    values = [float(f"{v:.6g}") for v in np.geomspace(low, high, count)]
-    whole = all(part.lstrip("+").isdigit() for part in (low_text, high_text))
-    if whole:
-        return tuple(dict.fromkeys(round(v) for v in values))
-    return tuple(values)
+    numbers = np.geomspace(low, high, count)
+    if all(part.strip().lstrip("+").isdecimal() for part in (low_text, high_text)):
+        return tuple(dict.fromkeys(round(v) for v in numbers))
+    # Six digits read well and are exact for decades; the ends are what was typed.
+    return (low, *(float(f"{v:.6g}") for v in numbers[1:-1]), high)
