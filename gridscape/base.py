@@ -12,8 +12,6 @@ adds the trial dimension K. Traced hyperparameters reach them as ``hyper``, a ma
 number, so that a new value never compiles anything again.
 """
 
-import hashlib
-import inspect
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
@@ -24,6 +22,8 @@ import jax.numpy as jnp
 import numpy as np
 import optax
 
+from gridscape._identity import code_identity as code_identity
+from gridscape._identity import fingerprint as fingerprint
 from gridscape.errors import DataCorruptError
 
 Array = jax.Array
@@ -97,7 +97,7 @@ def as_float(inputs: Array) -> Array:
     return inputs
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Task:
     """Data, loss and metrics.
 
@@ -134,14 +134,14 @@ class Task:
 
         uint8 inputs are read as fractions of 255; others are converted to float32. Raises
         DataCorruptError where lengths differ, a split is empty, labels are no whole numbers in
-        [0, n_outputs) or an input is not finite.
+        [0, n_outputs) or an input is not a finite number.
 
         >>> task = Task.from_arrays(([[0.0], [1.0]], [0, 1]), ([[0.5]], [1]))
         >>> task.input_shape, task.n_outputs
         ((1,), 2)
         """
         given = {"train": train, "test": test, "validation": validation}
-        splits = {k: _checked_split(k, *v) for k, v in given.items() if v is not None}
+        splits = {k: _checked_split(k, v) for k, v in given.items() if v is not None}
         top = max(int(split.targets.max()) for split in splits.values()) + 1
         n_outputs = top if n_outputs is None else n_outputs
         shapes = {k: split.inputs.shape[1:] for k, split in splits.items()}
@@ -166,55 +166,48 @@ class Task:
         )
 
 
-def _checked_split(name: str, inputs: Any, targets: Any) -> Split:
-    inputs, targets = np.asarray(inputs), np.asarray(targets)
-    if inputs.dtype != np.uint8:
-        inputs = inputs.astype(np.float32)
-        if not np.isfinite(inputs).all():
-            raise DataCorruptError("inputs are not all finite", where=name)
-    if len(inputs) != len(targets) or not len(inputs):
+def _checked_split(name: str, pair: Any) -> Split:
+    if not isinstance(pair, tuple | list) or len(pair) != 2:
+        raise DataCorruptError(
+            "not a pair", where=name, expected="(inputs, labels)", found=type(pair).__name__
+        )
+    inputs, targets = (_array(name, part) for part in pair)
+    if inputs.shape[:1] != targets.shape[:1] or not inputs.size:
         raise DataCorruptError(
             "inputs and labels differ in number, or there are none",
             where=name,
-            found=f"{len(inputs)} inputs and {len(targets)} labels",
+            found=f"inputs of shape {inputs.shape} and labels of shape {targets.shape}",
         )
-    if targets.ndim != 1 or not np.array_equal(targets, targets.astype(np.int32)):
+    if inputs.dtype != np.uint8:
+        with np.errstate(over="ignore"):  # what is too large becomes infinite
+            inputs = inputs.astype(np.float32)
+        if not np.isfinite(inputs).all():
+            raise DataCorruptError("inputs are not all finite", where=name)
+    if targets.ndim != 1 or not (np.isfinite(targets) & (targets == np.floor(targets))).all():
         raise DataCorruptError(
             "labels must be whole numbers, one per example",
             where=name,
             found=f"{targets.dtype} of shape {targets.shape}",
         )
-    if targets.min() < 0:
+    low, high = targets.min(), targets.max()
+    if low < 0 or high >= 2**31:
         raise DataCorruptError(
-            "label out of range", where=name, expected=">= 0", found=targets.min()
+            "label out of range", where=name, expected="from 0", found=low if low < 0 else high
         )
     return Split(inputs, targets.astype(np.int32))
 
 
-def fingerprint(*parts: Any) -> str:
-    """A hash of names, numbers and arrays: the same content gives the same text anywhere."""
-    digest = hashlib.sha256()
-    for part in jax.tree.leaves(parts):
-        if isinstance(part, np.ndarray):
-            digest.update(f"{part.dtype.str}{part.shape}".encode())
-            digest.update(np.ascontiguousarray(part).data)
-        else:
-            digest.update(repr(part).encode())
-    return digest.hexdigest()
-
-
-def code_identity(function: Callable[..., Any]) -> str:
-    """A name and a hash of the source of a function, so that changed code gives new trials.
-
-    Only the function's own source counts, not that of the functions it calls.
-    """
-    name = f"{getattr(function, '__module__', '')}.{getattr(function, '__qualname__', function)}"
-    original = getattr(function, "__wrapped_build__", function)
+def _array(name: str, values: Any) -> np.ndarray:
+    """An array of numbers; ragged lists and texts are none."""
     try:
-        source = inspect.getsource(original)
-    except (OSError, TypeError):  # typed at a prompt, or built in: only the name is known
-        return name
-    return f"{name}@{hashlib.sha256(source.encode()).hexdigest()[:12]}"
+        array = np.asarray(values)
+    except ValueError:
+        array = np.empty(0, object)
+    if array.dtype.kind not in "buif":
+        raise DataCorruptError(
+            "not an array of numbers", where=name, found=f"{type(values).__name__}, {array.dtype}"
+        )
+    return array
 
 
 class Status(StrEnum):

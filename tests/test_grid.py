@@ -1,5 +1,6 @@
 """Axes, cells, the grid, values as people type them, and keys by content."""
 
+import itertools
 import json
 import math
 import string
@@ -88,7 +89,7 @@ def test_an_axis_lists_each_value_once(values, found):
 
 
 def test_an_axis_is_not_empty_and_holds_a_tuple():
-    with pytest.raises(UsageError, match="^axis x: an axis needs at least one value$"):
+    with pytest.raises(UsageError, match="^axis x: an axis needs at least one value"):
         Axis("x", ())
     assert Axis("x", [1, 2]) == Axis("x", (1, 2))
     assert hash(Axis("x", [1, 2])) == hash(Axis("x", (1, 2)))
@@ -303,7 +304,7 @@ def test_a_range_rises_from_end_to_end_in_equal_ratios(low, ratio, count):
     values = parse_values("x", f"{low!r}:{high!r}:{count}")
     assert (values[0], values[-1], len(values)) == (low, high, count)
     step = ratio ** (1 / (count - 1))
-    for a, b in zip(values, values[1:], strict=False):
+    for a, b in itertools.pairwise(values):
         assert math.isclose(b / a, step, rel_tol=1.1e-5)  # each rounded to six digits
 
 
