@@ -4,6 +4,7 @@ Memory comes from the compiled programs, floating-point operations from their pr
 a few timed updates. Cohorts that do not fit are cut into several runs of the same program.
 """
 
+import itertools
 import math
 import resource
 import time
@@ -215,7 +216,8 @@ def _timed(run: Callable[[int], Any], most: int) -> float:
 
 def segment_length(recipe: Recipe, study: Study) -> int:
     """Updates of a call at most: up to the next evaluation point."""
-    return min(LONGEST_SEGMENT, max(np.diff([0, *evaluation_points(recipe, study)])))
+    points = [0, *evaluation_points(recipe, study)]
+    return min(LONGEST_SEGMENT, max(b - a for a, b in itertools.pairwise(points)))
 
 
 def evaluation_points(recipe: Recipe, study: Study) -> list[int]:

@@ -5,20 +5,22 @@ exactly once, whatever happens in between.
 """
 
 import gc
+import signal
+import threading
 import time
 import warnings
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, Self
 
 import numpy as np
 
 from gridscape.base import Status, Task, TrialResult
 from gridscape.cohorts import Cohort, partition
-from gridscape.errors import OutOfMemoryError, StoreError, UnknownNameError
+from gridscape.errors import GridscapeError, OutOfMemoryError, StoreError, UnknownNameError
 from gridscape.executors import Executor, Finished, Local, Progress, Snapshot, unfinished
 from gridscape.grid import Cell, Trial, Value
 from gridscape.landscape import Landscape
@@ -152,6 +154,7 @@ class Sweep:
     planner: Planner
     executor: Executor
     listener: Listener
+    interrupt: "Interrupt" = field(default_factory=lambda: Interrupt())
 
     def run(self) -> None:
         """Train and record every trial that is not stored."""
@@ -163,15 +166,17 @@ class Sweep:
         )
         saved = self._saved({trial.key for trial in todo})
         progress = {key: place.update for key, place in saved.items()}
-        for cohort in partition(self.resolved, todo, progress):
-            self._run_cohort(cohort, saved)
+        with self.interrupt:
+            for cohort in partition(self.resolved, todo, progress):
+                self._run_cohort(cohort, saved)
         for name in [name for name, *_ in self.store.checkpoints()]:
             self.store.drop_checkpoint(name)
 
     def _run_cohort(self, cohort: Cohort, saved: Mapping[str, "Place"]) -> None:
         """A cohort in as many runs as memory asks for."""
-        queue = deque(self.planner.cut(cohort))
+        queue = deque(self._fitting(cohort))
         while queue:
+            self.interrupt.raise_if_asked()
             part, trouble = queue.popleft(), ""
             try:
                 self._execute(part, self._restored(part, saved))
@@ -185,23 +190,26 @@ class Sweep:
                 if not smaller:
                     self._give_up(part, trouble)
 
+    def _fitting(self, cohort: Cohort) -> tuple[Cohort, ...]:
+        """The runs that the planner cuts a cohort into."""
+        try:
+            return self.planner.cut(cohort)
+        except GridscapeError:
+            raise
+        except Exception:  # a program that cannot be compiled: the executor meets it again, and
+            return (cohort,)  # records it as the outcome of the trials
+
     def _execute(self, cohort: Cohort, restored: Snapshot | None) -> None:
         clock, names = CheckpointClock(), list[str]()
-        update = cohort.recipe.updates
-        try:
-            for event in self.executor.run(cohort, restored):
-                if isinstance(event, Finished):
-                    self.store.put(event.trial, event.result)
-                else:
-                    update = event.update
-                    if clock.is_due():
-                        with clock.timing():
-                            names = self._save(cohort)
-                self.listener(event)
-        except KeyboardInterrupt:
-            if update < cohort.recipe.updates:
-                self._save(cohort)
-            raise
+        for event in self.executor.run(cohort, restored):
+            if isinstance(event, Finished):
+                self.store.put(event.trial, event.result)
+            self.listener(event)
+            if isinstance(event, Progress):
+                if self.interrupt.asked or clock.is_due():
+                    with clock.timing():
+                        names = self._save(cohort)
+                self.interrupt.raise_if_asked()
         for name in names:
             self.store.drop_checkpoint(name)
 
@@ -266,6 +274,37 @@ def _smaller(cohort: Cohort) -> tuple[Cohort, ...]:
     larger = [p for p in range(cohort.pieces + 1, batch_size + 1) if batch_size % p == 0]
     wanted = [p for p in larger if p >= 2 * cohort.pieces] or larger
     return (replace(cohort, pieces=wanted[0]),) if wanted else ()
+
+
+class Interrupt:
+    """Turns Ctrl-C into a request that is met after the segment, when all can be kept.
+
+    A second Ctrl-C interrupts at once. Outside the main thread, where Python allows no signal
+    handlers, Ctrl-C is left as it is.
+    """
+
+    def __init__(self) -> None:
+        self.asked = False
+        self._before: Any = None
+
+    def __enter__(self) -> Self:
+        if threading.current_thread() is threading.main_thread():
+            self._before = signal.signal(signal.SIGINT, self._ask)
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        if self._before is not None:
+            signal.signal(signal.SIGINT, self._before)
+
+    def _ask(self, *_: object) -> None:
+        if self.asked:
+            raise KeyboardInterrupt
+        self.asked = True
+
+    def raise_if_asked(self) -> None:
+        """Raise KeyboardInterrupt when Ctrl-C was pressed."""
+        if self.asked:
+            raise KeyboardInterrupt
 
 
 class CheckpointClock:
