@@ -1,6 +1,6 @@
 """Recurrent networks over the rows of an example, written for one trial.
 
-The layer is a custom_vjp function: its forward pass keeps the gate activations, and its backward
+The layer is a custom_vjp function: its forward pass keeps the local derivatives, and its backward
 pass forms the weight gradient as ONE product over time x batch instead of one small product a
 step, which is what differentiating the scan would do.
 """
@@ -75,48 +75,45 @@ def lstm_layer(
     return _forward(kernel, bias, inputs)[0]
 
 
-def _forward(kernel: Array, bias: Array, inputs: Array) -> tuple[Array, tuple[Array, ...]]:
-    """The last hidden state, and what the backward pass needs."""
+def _forward(kernel: Array, bias: Array, inputs: Array) -> tuple[Array, tuple[Any, ...]]:
+    """The last hidden state, and what the backward pass needs.
+
+    Kept of each step are the local derivatives, not the activations: they are formed here while
+    their factors are at hand, and leave the backward pass one product for each number.
+    """
     zeros = jnp.zeros((inputs.shape[1], kernel.shape[1] // 4), inputs.dtype)
 
     def step(carry: tuple[Array, Array], x: Array) -> tuple[tuple[Array, Array], Any]:
         h, c_before = carry
         xh = jnp.concatenate([x, h], axis=-1)
-        squashed = _squash(xh @ kernel + bias[None])
-        i, j, f, o = _gates(squashed)
+        i, j, f, o = _gates(_squash(xh @ kernel + bias[None]))
         c = f * c_before + i * j
-        return (o * jnp.tanh(c), c), (xh, squashed, c_before)
+        tanh_c = jnp.tanh(c)
+        dc_by_gates = (j * i * (1 - i), i * (1 - j**2), c_before * f * (1 - f))
+        dh_by_o = tanh_c * o * (1 - o)
+        dh_by_c = o * (1 - tanh_c**2)
+        return (o * tanh_c, c), (xh, dc_by_gates, dh_by_o, dh_by_c, f)
 
-    (h, c), residuals = lax.scan(step, (zeros, zeros), inputs)
-    return h, (kernel, c, *residuals)
+    (h, _), kept = lax.scan(step, (zeros, zeros), inputs)
+    return h, (kernel, *kept)
 
 
-def _backward(saved: tuple[Array, ...], dh_last: Array) -> tuple[Array, Array, Array]:
-    kernel, c_last, xh, squashed, c_before = saved
-    n_steps, n_batch, n_gates = squashed.shape
-    n_features = xh.shape[-1] - n_gates // 4
+def _backward(saved: tuple[Any, ...], dh_last: Array) -> tuple[Array, Array, Array]:
+    kernel, xh, *derivatives = saved
+    n_steps, n_batch, n_inner = xh.shape
+    n_features = n_inner - dh_last.shape[-1]
     kernel_x, kernel_h = kernel[:n_features], kernel[n_features:]
 
-    def step(carry: tuple[Array, Array, Array], at: tuple[Array, Array]) -> tuple[Any, Array]:
-        dh, dc, c = carry
-        squashed_t, c_before_t = at
-        i, j, f, o = _gates(squashed_t)
-        tanh_c = jnp.tanh(c)
-        dc = dc + dh * o * (1 - tanh_c**2)
-        dgates = jnp.concatenate(
-            [
-                dc * j * i * (1 - i),
-                dc * i * (1 - j**2),
-                dc * c_before_t * f * (1 - f),
-                dh * tanh_c * o * (1 - o),
-            ],
-            axis=-1,
-        )
-        return (dgates @ kernel_h.T, dc * f, c_before_t), dgates
+    def step(carry: tuple[Array, Array], at: Any) -> tuple[tuple[Array, Array], Array]:
+        dh, dc = carry
+        dc_by_gates, dh_by_o, dh_by_c, f = at
+        dc = dc + dh * dh_by_c
+        dgates = jnp.concatenate([*(dc * d for d in dc_by_gates), dh * dh_by_o], axis=-1)
+        return (dgates @ kernel_h.T, dc * f), dgates
 
-    start = (dh_last, jnp.zeros_like(dh_last), c_last)
-    _, dgates = lax.scan(step, start, (squashed, c_before), reverse=True)
-    dgates = dgates.reshape(n_steps * n_batch, n_gates)
+    start = (dh_last, jnp.zeros_like(dh_last))
+    _, dgates = lax.scan(step, start, tuple(derivatives), reverse=True)
+    dgates = dgates.reshape(n_steps * n_batch, -1)
     dkernel = xh.reshape(n_steps * n_batch, -1).T @ dgates
     dinputs = (dgates @ kernel_x.T).reshape(n_steps, n_batch, n_features)
     return dkernel, dgates.sum(axis=0), dinputs
