@@ -19,7 +19,7 @@ from typing import Any
 from gridscape import __version__
 from gridscape._blobs import write_whole
 from gridscape._document import document, to_json
-from gridscape._findings import gather
+from gridscape._findings import Findings, gather
 from gridscape.errors import GridscapeError
 from gridscape.landscape import Landscape
 
@@ -36,11 +36,10 @@ def write(directory: str | Path) -> Path:
     """
     from gridscape import figures  # needs the extra
 
-    directory = Path(directory)
     found = gather(Landscape.read(directory))
-    path = directory / "report.html"
-    text = page(document(found, directory, now(), environment()))
-    figures.save_all(directory / "figures", found)
+    text = _page_of(found, directory)
+    figures.save_all(Path(directory) / "figures", found)
+    path = Path(directory) / "report.html"
     try:
         write_whole(path, text.encode())
     except OSError as error:
@@ -48,6 +47,19 @@ def write(directory: str | Path) -> Path:
             "cannot write the report", where=path, found=error.strerror or str(error)
         ) from error
     return path
+
+
+def read(directory: str | Path) -> str:
+    """The page of a results folder as it stands now, as text; nothing is written.
+
+    Raises StoreError where the folder cannot be used, GridscapeError without plotly.
+    """
+    return _page_of(gather(Landscape.read(directory)), directory)
+
+
+def _page_of(found: Findings, directory: str | Path) -> str:
+    made = datetime.now(UTC).isoformat(timespec="seconds")
+    return page(document(found, Path(directory), made, environment()))
 
 
 def page(content: Mapping[str, Any]) -> str:
@@ -109,11 +121,6 @@ def _version(package: str) -> str | None:
         return metadata.version(package)
     except metadata.PackageNotFoundError:
         return None
-
-
-def now() -> str:
-    """The present time, to the second, in UTC."""
-    return datetime.now(UTC).isoformat(timespec="seconds")
 
 
 @cache

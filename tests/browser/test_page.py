@@ -304,10 +304,23 @@ def test_it_prints(visit: Open) -> None:
     )
 
 
+def test_a_reload_keeps_the_view(visit: Open) -> None:
+    page = visit()
+    page.cell(1, 2).click()
+    page.choose("Scale", "fine")
+    page.tab.locator("#theme").click()
+    page.tab.reload()
+    assert "hidden_size=32, learning_rate=0.001" in page.text("#cell-title")
+    assert page.tab.get_by_label("Scale").input_value() == "fine"
+    assert page.text("#theme") == "Light"
+
+
 def test_a_link_leads_to_a_cell(visit: Open) -> None:
-    page = visit("study", "#cell=3&metric=test_loss&rows=1&columns=0")
+    page = visit("study", "#cell=3&metric=test_loss&rows=1&columns=0&cost=seconds&theme=dark")
     assert "hidden_size=16, learning_rate=0.01" in page.text("#cell-title")
     assert "test loss" in page.text("#map-key")
+    assert page.text("#theme") == "Dark"
+    assert "against seconds" in page.text("#cost figcaption")
     assert page.text(".landscape thead .axis-name") == "hidden_size"
 
 

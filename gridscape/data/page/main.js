@@ -11,7 +11,9 @@ doc.cells.forEach((cell, index) => {
 });
 
 const state = { metric: 0, rows: doc.rows, columns: doc.columns, fixed: positionOf(doc.start),
-  cell: doc.start, shading: "even", cost: Object.keys(doc.pareto)[0] };
+  cell: doc.start, shading: "even", cost: Object.keys(doc.pareto)[0], theme: "auto" };
+
+const THEMES = ["auto", "light", "dark"];
 
 function change(update) {
   Object.assign(state, update);
@@ -37,10 +39,11 @@ function select(index, scroll) {
 
 const motion = () => matchMedia("(prefers-reduced-motion: reduce)").matches ? "auto" : "smooth";
 
-// The view is kept in the address, so that a link or a reload shows the same cell again.
+// The view is kept in the address, so that a link or a reload shows the same again.
 function remember() {
   const view = new URLSearchParams({ cell: state.cell, metric: doc.metrics[state.metric].name,
-    rows: state.rows ?? "", columns: state.columns });
+    rows: state.rows ?? "", columns: state.columns, scale: state.shading, cost: state.cost ?? "",
+    theme: state.theme });
   location.replace(`#${view}`);
 }
 
@@ -56,6 +59,10 @@ function recall() {
   if (state.rows !== null && rows !== null && columns !== null && rows !== columns) {
     Object.assign(state, { rows, columns });
   }
+  const word = (name, allowed) => allowed.includes(view.get(name)) ? view.get(name) : null;
+  state.shading = word("scale", ["even", "fine"]) ?? state.shading;
+  state.cost = word("cost", Object.keys(doc.pareto)) ?? state.cost;
+  state.theme = word("theme", THEMES) ?? state.theme;
   const cell = whole("cell", doc.cells.length);
   if (cell !== null) Object.assign(state, { cell, fixed: positionOf(cell) });
 }
@@ -101,9 +108,8 @@ function drawContents() {
 
 // ---- dark and light ----
 
-const THEMES = ["auto", "light", "dark"];
-
 function setTheme(name) {
+  state.theme = name;
   document.documentElement.dataset.theme = name;
   const button = byId("theme");
   button.textContent = { auto: "Auto", light: "Light", dark: "Dark" }[name];
@@ -112,8 +118,8 @@ function setTheme(name) {
 }
 
 byId("theme").addEventListener("click", () => {
-  const now = THEMES.indexOf(document.documentElement.dataset.theme);
-  setTheme(THEMES[(now + 1) % THEMES.length]);
+  setTheme(THEMES[(THEMES.indexOf(state.theme) + 1) % THEMES.length]);
+  remember();
 });
 matchMedia("(prefers-color-scheme: dark)").addEventListener("change", redraw);
 
@@ -144,7 +150,7 @@ addEventListener("beforeprint", toPaper);
 addEventListener("afterprint", fromPaper);
 
 recall();
-setTheme("auto");
+setTheme(state.theme);
 drawHead();
 change({});
 drawCost();

@@ -183,6 +183,7 @@ function drawCost() {
       el("figcaption", {}, el("span", { class: "name" }, name),
         el("form", { class: "controls" }, choice("Cost", options, state.cost, (v) => {
           state.cost = v;
+          remember();
           drawCost();
         }))),
       box, dataTable("table", () => costTable(pareto, costPoints(pareto))),
