@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
+from itertools import pairwise
 
 from gridscape.grid import Trial, content_key
 from gridscape.study import Recipe, ResolvedStudy
@@ -34,7 +35,7 @@ class Cohort:
         """Runs of at most ``largest`` trials, of nearly equal size, that lose no trial."""
         count = -(-len(self.trials) // largest)
         bounds = [len(self.trials) * k // count for k in range(count + 1)]
-        return [self.part(a, b) for a, b in zip(bounds, bounds[1:], strict=False)]
+        return [self.part(a, b) for a, b in pairwise(bounds)]
 
 
 def partition(
