@@ -7,6 +7,7 @@ with different learning rates share the program.
 import math
 from collections.abc import Callable, Mapping
 
+import numpy as np
 import optax
 
 from gridscape.base import Hyper, Optimizer
@@ -48,8 +49,26 @@ LIMITS: Mapping[str, tuple[Check, str]] = {
 }
 
 
-def check_number(name: str, value: object) -> None:
-    """Raise UsageError unless ``value`` is a number that the hyperparameter ``name`` may take."""
+def check_number(name: str, value: object, *, where: object = None) -> None:
+    """Raise UsageError unless ``value`` is a number that the hyperparameter ``name`` may take.
+
+    What counts is the number as float32, with which networks are trained.
+    """
     allowed, words = LIMITS.get(name, (math.isfinite, "a finite number"))
-    if isinstance(value, bool) or not isinstance(value, int | float) or not allowed(value):
-        raise UsageError("out of range", where=name, expected=words, found=repr(value))
+    found = repr(value)
+    if isinstance(value, int | float) and not isinstance(value, bool):
+        trained = _float32(value)
+        if allowed(value) and allowed(trained):
+            return
+        if allowed(value):
+            found += f", which is {trained} as float32"
+    raise UsageError("out of range", where=where or name, expected=words, found=found)
+
+
+def _float32(value: float) -> float:
+    """The value as networks are trained with it; infinite where it is too large."""
+    try:
+        with np.errstate(over="ignore", under="ignore"):
+            return float(np.float32(value))
+    except OverflowError:
+        return math.inf

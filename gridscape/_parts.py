@@ -1,0 +1,337 @@
+"""What the names in a study stand for: its task, its optimizers, its model.
+
+Traced numbers and options are declared by these parts, so it is here that unknown ones are found.
+"""
+
+import importlib
+import inspect
+from collections.abc import Callable, Iterable, Mapping
+from operator import attrgetter
+from pathlib import Path
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+
+from gridscape import models, optimizers, tasks
+from gridscape._settings import STUDY_AXES, check_values
+from gridscape.base import Hyper, Model, Optimizer, Task, code_identity
+from gridscape.errors import GridscapeError, ModelError, UnknownNameError, UsageError
+
+Factory = Callable[..., Any]
+A_FACTORY = (
+    "a name, an import string, (init, apply) or a factory (input_shape, n_outputs, **options)"
+)
+EQUINOX_HINT = "an Equinox module is brought by gridscape.from_equinox(build)"
+
+
+def load_object(kind: str, name: str, known: Mapping[str, str], where: object = None) -> Any:
+    """The object behind a name of Gridscape's own, or behind an import string "module:object"."""
+    module_name, colon, attribute = known.get(name, name).partition(":")
+    if not (colon and module_name and attribute):
+        raise UnknownNameError(kind, name, known, where=where)
+    try:
+        return attrgetter(attribute)(importlib.import_module(module_name))
+    except Exception as error:  # a user's module may raise anything
+        missing = isinstance(error, ModuleNotFoundError)
+        raise UsageError(
+            f"cannot import the {kind} {name!r}",
+            where=where,
+            found=one_line(error),
+            hint="is its folder on PYTHONPATH?" if missing else None,
+        ) from error
+
+
+def one_line(error: Exception) -> str:
+    """The type of an error and the first line of its text."""
+    lines = str(error).strip().splitlines() or [""]
+    return f"{type(error).__name__}: {lines[0][:200]}".removesuffix(": ")
+
+
+# ---- tasks ----
+
+
+def task_options(task: str) -> dict[str, inspect.Parameter]:
+    """The options that a named or imported task takes; raises UsageError."""
+    factory = load_object("task", task, tasks.NAMES, where="task")
+    if isinstance(factory, Task):
+        return {}
+    options = _parameters(factory, "task", "a function that makes a Task")
+    return {p.name: p for p in options if p.name != "data_dir"}
+
+
+def load_task(task: str | Task, options: Mapping[str, Any], data_dir: str | Path | None) -> Task:
+    """The task itself, or the one that a named or imported factory makes."""
+    if isinstance(task, Task):
+        return task
+    made = factory = load_object("task", task, tasks.NAMES, where="task")
+    if not isinstance(factory, Task):
+        takes_folder = "data_dir" in inspect.signature(factory).parameters
+        made = factory(**options, **({"data_dir": data_dir} if takes_folder else {}))
+    if not isinstance(made, Task):
+        raise UsageError("not a task", where=task, expected="a Task", found=type(made).__name__)
+    return made
+
+
+# ---- optimizers ----
+
+
+def load_optimizer(name: str, where: object = "optimizer") -> Optimizer:
+    """An optimizer by name or import string: an Optimizer, or a function that makes one."""
+    found = load_object("optimizer", name, optimizers.NAMES, where)
+    made = found() if callable(found) and not isinstance(found, Optimizer) else found
+    if not isinstance(made, Optimizer):
+        raise UsageError(
+            "not an optimizer", where=where, expected="an Optimizer", found=type(made).__name__
+        )
+    return made
+
+
+# ---- models ----
+
+
+def model_factory(model: Any) -> Factory:
+    """A factory (input_shape, n_outputs, **options) -> Model from all that a user may bring.
+
+    That is a name, an import string, a Model, a pair (init, apply) with the signatures of Model,
+    or such a factory. Raises UsageError for anything else.
+    """
+    if isinstance(model, str):
+        return model_factory(load_object("model", model, models.NAMES, where="model"))
+    if isinstance(model, tuple) and 2 <= len(model) <= 3 and all(map(callable, model[:2])):
+        pair = Model(*model)
+
+        def fixed(input_shape: tuple[int, ...], n_outputs: int) -> Model:
+            return pair
+
+        fixed.hyperparameters = pair.hyperparameters  # type: ignore[attr-defined]
+        return fixed
+    if callable(model):
+        return model
+    raise UsageError("not a model", where="model", expected=A_FACTORY, found=type(model).__name__)
+
+
+def model_options(factory: Factory) -> dict[str, inspect.Parameter]:
+    """The options that a model's factory takes after input_shape and n_outputs."""
+    parameters = _parameters(factory, "model", A_FACTORY)
+    if len(parameters) < 2 or parameters[1].kind is inspect.Parameter.KEYWORD_ONLY:
+        raise UsageError(
+            "not a model",
+            where="model",
+            expected=A_FACTORY,
+            found=f"a function of ({', '.join(p.name for p in parameters)})",
+            hint=EQUINOX_HINT,
+        )
+    return {p.name: p for p in parameters[2:]}
+
+
+def make_model(factory: Factory, task: Task, options: Mapping[str, Any]) -> Model:
+    """The model of a factory for a task; raises ModelError where it makes none."""
+    try:
+        made = factory(task.input_shape, task.n_outputs, **options)
+    except GridscapeError:
+        raise
+    except Exception as error:  # a user's factory may raise anything
+        raise ModelError(
+            "the model cannot be made", where=f"task {task.name}", found=one_line(error)
+        ) from error
+    if isinstance(made, tuple) and 2 <= len(made) <= 3 and all(map(callable, made[:2])):
+        return Model(*made)
+    raise ModelError(
+        "the factory makes no model",
+        expected="a Model or (init, apply)",
+        found=type(made).__name__,
+        hint=EQUINOX_HINT,
+    )
+
+
+def model_identity(model: Any) -> str:
+    """A text that tells models apart in keys: a name, or a name with a hash of the code."""
+    if isinstance(model, str):
+        if model in models.NAMES:
+            return model
+        return f"{model} {model_identity(load_object('model', model, models.NAMES))}"
+    parts = model[:2] if isinstance(model, tuple) else (model,)
+    return " ".join(code_identity(part) for part in parts)
+
+
+def check_model(model: Model, hyper: Hyper, task: Task) -> None:
+    """Raise ModelError unless the model maps the task's inputs to (B, C), by shapes alone."""
+    n_examples = task.n_outputs + 1  # so that (C, B) is not taken for (B, C)
+    stored = task.train.inputs
+    inputs = jax.eval_shape(
+        task.prepare, jax.ShapeDtypeStruct((n_examples, *stored.shape[1:]), stored.dtype)
+    )
+    numbers = {name: jax.ShapeDtypeStruct((), jnp.float32) for name in hyper}
+    key = jax.eval_shape(lambda: jax.random.key(0))
+    try:
+        params = jax.eval_shape(model.init, key, numbers)
+        outputs = [jax.eval_shape(model.apply, params, inputs, k, numbers) for k in (key, None)]
+    except GridscapeError:
+        raise
+    except Exception as error:  # a user's model may raise anything
+        raise ModelError(
+            "the model raises an error",
+            where=f"task {task.name}",
+            found=one_line(error),
+            hint=f"it is given inputs of shape {_shape(inputs.shape, n_examples)}, and the"
+            f" hyperparameters {', '.join(hyper)}",
+        ) from error
+    _check_parameters(params)
+    for found in outputs:
+        if getattr(found, "shape", None) != (n_examples, task.n_outputs):
+            raise ModelError(
+                "the model's output does not fit the task",
+                where=f"task {task.name}",
+                expected=f"shape (B, {task.n_outputs})",
+                found=f"shape {_shape(found.shape, n_examples)}"
+                if hasattr(found, "shape")
+                else type(found).__name__,
+            )
+
+
+def _check_parameters(params: Any) -> None:
+    leaves = jax.tree_util.tree_leaves_with_path(params)
+    if not leaves:
+        raise ModelError("the model has no parameters", expected="a pytree of arrays")
+    for path, leaf in leaves:
+        if not jnp.issubdtype(leaf.dtype, jnp.floating):
+            raise ModelError(
+                "a parameter that cannot be trained",
+                where=jax.tree_util.keystr(path, simple=True, separator="/") or "params",
+                expected="a float array",
+                found=leaf.dtype,
+                hint="keep it in a closure, out of what init returns",
+            )
+
+
+def _shape(shape: tuple[int, ...], n_examples: int) -> str:
+    letters = ["B" if n == n_examples else str(n) for n in shape]
+    return f"({', '.join(letters)})"
+
+
+def _parameters(factory: Any, key: str, expected: str) -> list[inspect.Parameter]:
+    """What a factory takes by name; raises UsageError for what is no function."""
+    try:
+        found = inspect.signature(factory).parameters.values()
+    except (TypeError, ValueError) as error:
+        raise UsageError(
+            f"not a {key}", where=key, expected=expected, found=type(factory).__name__
+        ) from error
+    return [p for p in found if p.kind not in (p.VAR_POSITIONAL, p.VAR_KEYWORD)]
+
+
+# ---- names that nothing has ----
+
+
+def unknown_names(study: Mapping[str, Any]) -> list[str]:
+    """One line for every name that nothing has and every option that its part does not take.
+
+    ``study`` may have other mistakes: what cannot be looked at for them is passed over.
+    """
+    return [*_task_mistakes(study), *_model_mistakes(study)]
+
+
+def _task_mistakes(study: Mapping[str, Any]) -> list[str]:
+    if not isinstance(study.get("task"), str):
+        return []
+    try:
+        known = task_options(study["task"])
+    except UsageError as error:
+        return [str(error)]
+    return _option_mistakes("task", study, known, _table(study, "task_options"))
+
+
+def _model_mistakes(study: Mapping[str, Any]) -> list[str]:
+    axes = _table(study, "axes")
+    rules, found = _optimizers(study, axes)
+    if "model" not in study:
+        return found
+    try:
+        factory = model_factory(study["model"])
+        options = model_options(factory)
+    except UsageError as error:
+        return [*found, str(error)]
+    if rules is None:  # what may be an axis is not known
+        return found
+    numbers = set(getattr(factory, "hyperparameters", {}))
+    traced = numbers.union(*(rule.hyperparameters for rule in rules.values()))
+    return [
+        *_unknown("axis", "axes", axes, {*traced, *options, *STUDY_AXES}),
+        *_unknown("hyperparameter", "hyperparameters", _table(study, "hyperparameters"), traced),
+        *_option_mistakes("model", study, options, {**_table(study, "model_options"), **axes}),
+        *_idle_axes(axes, traced - numbers, rules),
+        *_axes_of_no_numbers(axes, traced),
+    ]
+
+
+def _optimizers(
+    study: Mapping[str, Any], axes: Mapping[str, Any]
+) -> tuple[dict[str, Optimizer] | None, list[str]]:
+    """The optimizers that a study uses, None unless all are known; the mistakes in their names."""
+    key = "axes.optimizer" if "optimizer" in axes else "optimizer"
+    names = axes.get("optimizer", [study["optimizer"]])
+    rules: dict[str, Optimizer] = {}
+    found = []
+    for name in names:
+        try:
+            rules |= {name: load_optimizer(name, key)} if isinstance(name, str) else {}
+        except UsageError as error:
+            found.append(str(error))
+    return (rules if set(rules) == set(names) else None), found
+
+
+def _unknown(kind: str, key: str, names: Iterable[str], known: Iterable[str]) -> list[str]:
+    return [
+        str(UnknownNameError(kind, name, known, where=f"{key}.{name}"))
+        for name in names
+        if name not in set(known)
+    ]
+
+
+def _option_mistakes(
+    kind: str,
+    study: Mapping[str, Any],
+    known: Mapping[str, inspect.Parameter],
+    given: Iterable[str],
+) -> list[str]:
+    key = f"{kind}_options"
+    missing = [name for name, p in known.items() if p.default is p.empty and name not in given]
+    return [
+        *_unknown(f"{kind} option", key, _table(study, key), known),
+        *(f"{key}.{name}: required by the {kind}, but missing" for name in missing),
+    ]
+
+
+def _idle_axes(
+    axes: Iterable[str], of_rules: Iterable[str], rules: Mapping[str, Optimizer]
+) -> list[str]:
+    """Axes that some optimizer does not read: its cells would be one and the same trial."""
+    idle = {
+        name: [rule for rule, made in rules.items() if name not in made.hyperparameters]
+        for name in axes
+        if name in set(of_rules)
+    }
+    return [
+        f"axes.{name}: not read by the optimizer {', '.join(without)}"
+        for name, without in idle.items()
+        if without
+    ]
+
+
+def _axes_of_no_numbers(axes: Mapping[str, Any], traced: Iterable[str]) -> list[str]:
+    found = []
+    for name in set(traced) & set(axes):
+        try:
+            check_values(f"axes.{name}", name, axes[name], optimizers.check_number)
+        except UsageError as error:
+            found.append(str(error))
+    return found
+
+
+def _table(study: Mapping[str, Any], key: str) -> dict[str, Any]:
+    """A table of the study; empty where it is none, and without axes that are no lists."""
+    found = study.get(key)
+    if not isinstance(found, Mapping):
+        return {}
+    return {k: v for k, v in found.items() if key != "axes" or isinstance(v, list)}
