@@ -16,8 +16,9 @@ if TYPE_CHECKING:
     from gridscape.grid import Axis, Cell
     from gridscape.landscape import Landscape
     from gridscape.models.guests import from_equinox
+    from gridscape.replays import replay
     from gridscape.study import Study
-    from gridscape.sweep import plan, replay, run
+    from gridscape.sweep import plan, run
     from gridscape.tasks.images import image_folder
 
 __version__ = "0.1.0"
@@ -37,7 +38,7 @@ _HOME = {
     "hyperparameters": "base",
     "image_folder": "tasks.images",
     "plan": "sweep",
-    "replay": "sweep",
+    "replay": "replays",
     "run": "sweep",
 }
 

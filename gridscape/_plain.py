@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from gridscape.planner import CohortPlan, Plan
-    from gridscape.sweep import Replay
+    from gridscape.replays import Replay
     from gridscape.terminal import Overview
 
 

@@ -5,6 +5,7 @@ Tables and JSON go to standard output, progress and errors to standard error. Ex
 not fit into memory; 130 interrupted.
 """
 
+import difflib
 import os
 import shlex
 import sys
@@ -161,7 +162,7 @@ def plan(
     """Tell the programs, networks, memory and time of a run."""
     axes = _axes(set_)
     prepare_jax()
-    from gridscape import _plain, sweep, terminal
+    from gridscape import _plain, terminal
 
     _check_executor(executor)
     with _busy("compiling and timing the programs"):
@@ -255,12 +256,13 @@ def claims(folder: Folder = None, json: Json = False, debug: Debug = False) -> N
     directory = _results_folder(folder)
     from gridscape import terminal
     from gridscape.claims import judge, load_claims
+    from gridscape.study import Study, names
 
     land = _read(directory)
     if not land.study.get("claims"):
-        raise GridscapeError(
-            "this study has no published claims", where=directory, hint="lstm-width-lr has some"
-        )
+        with_claims = [name for name in names() if Study.load(name).claims]
+        hint = f"studies with claims: {', '.join(with_claims)}"
+        raise GridscapeError("this study has no published claims", where=directory, hint=hint)
     with _busy("judging the claims"):
         verdicts = judge(land, load_claims(land.study["claims"]))
     content = {"study": land.study["name"], "directory": directory, "claims": verdicts}
@@ -281,10 +283,10 @@ def replay(
     """Train one stored network again, alone, and compare."""
     values, directory = _cell(cell), _results_folder(folder)
     prepare_jax()
-    from gridscape import _plain, sweep, terminal
+    from gridscape import _plain, replays, terminal
 
     with _busy("training it again"):
-        found = sweep.replay(directory, values, replicate=replicate, data_dir=data_dir)
+        found = replays.replay(directory, values, replicate=replicate, data_dir=data_dir)
     _tell(json, _plain.replay(found), lambda width: terminal.replay(found))
     if not found.identical:
         raise typer.Exit(ERROR)
@@ -497,7 +499,7 @@ def exit_status(arguments: list[str]) -> int:
         return ERROR
     except InterruptedRunError as error:
         again = shlex.join(["gridscape", *arguments])
-        _complain(f"interrupted: {error}; to go on: {again}")
+        _complain(f"interrupted {error}; to go on: {again}")
         return INTERRUPTED
     except Exception as error:
         if "--debug" in arguments:
@@ -523,13 +525,16 @@ def _told(error: Exception) -> tuple[str, int]:
 def _usage(error: typer.TyperException) -> str:
     """A mistake that typer found, in our words and with the nearest option."""
     context = getattr(error, "ctx", None)
-    name = getattr(error, "option_name", None)
-    if context is not None and name and hasattr(error, "possibilities"):
-        known = [option for p in context.command.get_params(context) for option in p.opts]
-        return str(UnknownNameError("option", name, [o for o in known if o.startswith("-")]))
+    see = f"see {context.command_path if context else 'gridscape'} --help"
+    if context and hasattr(error, "possibilities"):  # of an option that does not exist
+        name = str(getattr(error, "option_name", ""))
+        options = [opt for param in context.command.get_params(context) for opt in param.opts]
+        known = [option.lstrip("-") for option in options if option.startswith("-")]
+        near = difflib.get_close_matches(name.lstrip("-"), known, n=1)
+        hint = f"did you mean '--{near[0]}'?" if near else see
+        return str(UsageError(f"unknown option {name!r}", hint=hint))
     message = error.format_message().rstrip(".")
-    where = context.command_path if context is not None else "gridscape"
-    return f"{message[:1].lower()}{message[1:]}; see {where} --help"
+    return f"{message[:1].lower()}{message[1:]}; {see}"
 
 
 def _complain(line: str) -> None:

@@ -5,24 +5,23 @@ exactly once, whatever happens in between.
 """
 
 import gc
-import signal
-import threading
 import time
 import warnings
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any, NamedTuple, Self
+from typing import Any, NamedTuple
 
 import numpy as np
 
-from gridscape.base import Status, Task, TrialResult
+from gridscape._ctrl_c import Interrupt
+from gridscape.base import Status, Task
 from gridscape.cohorts import Cohort, partition
-from gridscape.errors import GridscapeError, OutOfMemoryError, StoreError, UnknownNameError
+from gridscape.errors import GridscapeError, OutOfMemoryError, UnknownNameError
 from gridscape.executors import Executor, Finished, Local, Progress, Snapshot, unfinished
-from gridscape.grid import Cell, Trial, Value
+from gridscape.grid import Trial, Value
 from gridscape.landscape import Landscape
 from gridscape.planner import Plan, Planner
 from gridscape.programs import Machine, use_all_cores
@@ -53,7 +52,16 @@ class Cut:
     runs: tuple[Cohort, ...]
 
 
-Listener = Callable[[Started | Progress | Finished | Cut], None]
+@dataclass(frozen=True)
+class Stopping:
+    """Ctrl-C was pressed: the run ends after this segment, and keeps all that is done.
+
+    The listener is told at once, in the middle of whatever runs; it must only take note.
+    """
+
+
+Event = Started | Progress | Finished | Cut | Stopping
+Listener = Callable[[Event], None]
 
 
 def prepare(
@@ -154,7 +162,9 @@ class Sweep:
     planner: Planner
     executor: Executor
     listener: Listener
-    interrupt: "Interrupt" = field(default_factory=lambda: Interrupt())
+
+    def __post_init__(self) -> None:
+        self.interrupt = Interrupt(lambda: self.listener(Stopping()))
 
     def run(self) -> None:
         """Train and record every trial that is not stored."""
@@ -276,37 +286,6 @@ def _smaller(cohort: Cohort) -> tuple[Cohort, ...]:
     return (replace(cohort, pieces=wanted[0]),) if wanted else ()
 
 
-class Interrupt:
-    """Turns Ctrl-C into a request that is met after the segment, when all can be kept.
-
-    A second Ctrl-C interrupts at once. Outside the main thread, where Python allows no signal
-    handlers, Ctrl-C is left as it is.
-    """
-
-    def __init__(self) -> None:
-        self.asked = False
-        self._before: Any = None
-
-    def __enter__(self) -> Self:
-        if threading.current_thread() is threading.main_thread():
-            self._before = signal.signal(signal.SIGINT, self._ask)
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        if self._before is not None:
-            signal.signal(signal.SIGINT, self._before)
-
-    def _ask(self, *_: object) -> None:
-        if self.asked:
-            raise KeyboardInterrupt
-        self.asked = True
-
-    def raise_if_asked(self) -> None:
-        """Raise KeyboardInterrupt when Ctrl-C was pressed."""
-        if self.asked:
-            raise KeyboardInterrupt
-
-
 class CheckpointClock:
     """When the next checkpoint is due: after CHECKPOINT_SECONDS, or 20 times what one takes."""
 
@@ -325,78 +304,3 @@ class CheckpointClock:
         yield
         self._last = time.perf_counter()
         self._cost = self._last - begin
-
-
-@dataclass(frozen=True)
-class Replay:
-    """A trial trained again, alone, beside what is stored of it."""
-
-    trial: Trial
-    stored: TrialResult
-    again: TrialResult
-
-    @property
-    def identical(self) -> bool:
-        """Whether parameters, curves and final numbers agree bit for bit."""
-        a, b = self.stored, self.again
-        curves = a.curves.keys() == b.curves.keys() and all(
-            np.array_equal(a.curves[name], b.curves[name], equal_nan=True) for name in a.curves
-        )
-        numbers = a.metrics.keys() == b.metrics.keys() and all(
-            np.array_equal(a.metrics[name], b.metrics[name], equal_nan=True) for name in a.metrics
-        )
-        return a.status == b.status and a.params_digest == b.params_digest and curves and numbers
-
-    def differences(self) -> dict[str, float]:
-        """The largest absolute difference of each curve and final number."""
-        a, b = self.stored, self.again
-        pairs: dict[str, tuple[Any, Any]] = {}
-        pairs |= {n: (x, b.metrics.get(n, np.nan)) for n, x in a.metrics.items()}
-        pairs |= {f"curve {n}": (x, b.curves.get(n, np.nan)) for n, x in a.curves.items()}
-        return {n: float(np.nanmax(np.abs(np.subtract(x, y)))) for n, (x, y) in pairs.items()}
-
-
-def replay(
-    directory: str | Path,
-    cell: Mapping[str, Value],
-    *,
-    replicate: int = 0,
-    data_dir: str | Path | None = None,
-    study: Study | None = None,
-) -> Replay:
-    """Train one stored trial again, alone, and compare.
-
-    The study is the one in the folder; one whose task or model was a Python object is handed in
-    as ``study``. Raises UsageError for a cell that is not in the grid, StoreError for a trial
-    that is not stored or was trained under other conditions (its key differs).
-    """
-    use_all_cores()
-    with Store.read(directory) as store:
-        resolved = (study or Study.from_record(store.study)).resolve(data_dir)
-        trial = _find_trial(resolved, cell, replicate, store)
-        stored = store.get(trial.key)
-    planner = Planner(resolved, Machine.local())
-    (cohort,) = partition(resolved, [trial])
-    for event in Local(planner).run(cohort):
-        if isinstance(event, Finished):
-            return Replay(trial, stored, event.result)
-    raise StoreError("the trial did not end", where=directory, found=str(Cell(tuple(cell.items()))))
-
-
-def _find_trial(
-    resolved: ResolvedStudy, cell: Mapping[str, Value], replicate: int, store: Store
-) -> Trial:
-    found = resolved.study.grid.find(**cell)
-    trials = [t for t in resolved.trials() if t.cell == found and t.replicate == replicate]
-    if not trials:
-        raise UnknownNameError(
-            "replicate", str(replicate), map(str, range(resolved.study.replicates))
-        )
-    if trials[0].key not in store.statuses():
-        raise StoreError(
-            "this trial is not stored",
-            where=store.directory,
-            found=f"{found}, replicate {replicate}",
-            hint="gridscape run trains it",
-        )
-    return trials[0]

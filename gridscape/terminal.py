@@ -30,7 +30,7 @@ from gridscape.claims import Outcome, Verdict
 from gridscape.grid import Axis, Cell, Trial, Value, same, show
 from gridscape.landscape import Landscape, higher_is_better, unit_of
 from gridscape.planner import CohortPlan, Plan
-from gridscape.sweep import Replay
+from gridscape.replays import Replay
 from gridscape.tasks.fetch import DataSetStatus
 
 if TYPE_CHECKING:
@@ -308,8 +308,9 @@ def _span(values: Sequence[Value]) -> str:
 def _smallest(record: SmallestEquivalent) -> RenderableType:
     points = f"{100 * record.margin:g} points"
     best = f"The best: {record.best.cell}, {_estimate(record.best)}."
+    note = f" ({record.note})" if record.note else ""
     if record.cell.cell == record.best.cell:
-        return Text(f"{best}\nNo smaller network comes within {points} of it.")
+        return Text(f"{best}\nNo smaller network comes within {points} of it{note}.")
     saved = [
         f"{100 * share:.0f} % of the {what}"
         for share, what in (
@@ -321,10 +322,8 @@ def _smallest(record: SmallestEquivalent) -> RenderableType:
     ]
     text = (
         f"The smallest network within {points} of it: {record.cell.cell}, "
-        f"{_estimate(record.cell)}. It saves {', '.join(saved) or 'nothing'}."
+        f"{_estimate(record.cell)}. It saves {', '.join(saved) or 'nothing'}{note}."
     )
-    if record.note:
-        text += f" ({record.note})"
     return Text(f"{best}\n{text}")
 
 

@@ -26,7 +26,7 @@ LAYERS = (
     ("programs", "store"),
     ("planner",),
     ("executors", "landscape"),
-    ("sweep",),
+    ("sweep", "replays"),
     ("analysis", "inspection"),
     ("claims",),
     ("figures",),

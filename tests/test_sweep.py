@@ -19,8 +19,9 @@ from gridscape.errors import OutOfMemoryError, StoreError, UsageError
 from gridscape.executors import Finished, Local, Progress
 from gridscape.planner import Planner
 from gridscape.programs import Machine
+from gridscape.replays import replay
 from gridscape.store import Store
-from gridscape.sweep import Cut, Started, Sweep, replay, run
+from gridscape.sweep import Cut, Started, Sweep, run
 
 
 def stored(directory):
