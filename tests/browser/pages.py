@@ -144,6 +144,14 @@ class Visit:
         """Sets one of the landscape's menus."""
         self.tab.locator("#controls").get_by_label(label, exact=True).select_option(option)
 
+    def until(self, script: str) -> None:
+        """Waits for a condition; playwright's own way needs eval, which the page forbids."""
+        for _ in range(100):
+            if self.run(script):
+                return
+            self.tab.wait_for_timeout(50)
+        raise AssertionError(f"never true: {script}")
+
     def run(self, script: str) -> Any:
         """What a script gives."""
         return self.tab.evaluate(script)

@@ -5,6 +5,7 @@ holds a warning or an error (a breach of the Content-Security-Policy is one).
 """
 
 import itertools
+import re
 from collections.abc import Callable
 from typing import Any
 
@@ -60,7 +61,7 @@ def test_hover_shows_interval_and_every_replicate(visit: Open) -> None:
     assert page.tab.locator("#tip li").count() == 3
     assert " to " in tip
     page.tab.mouse.move(2, 2)
-    assert page.tab.locator("#tip").is_hidden()
+    page.tab.locator("#tip").wait_for(state="hidden")
 
 
 def test_click_shows_curves_and_facts(visit: Open) -> None:
@@ -76,6 +77,14 @@ def test_click_shows_curves_and_facts(visit: Open) -> None:
     page.tab.locator("#cell .more summary").click()
     assert page.tab.locator("#cell .more tbody tr").count() == 3
     assert len(page.tab.locator("#cell .more tbody code").first.get_attribute("title")) == 32
+
+
+def test_the_command_can_be_copied(visit: Open) -> None:
+    page = visit()
+    page.tab.get_by_role("button", name="Copy").click()
+    said = page.tab.locator("#cell .command button")
+    said.filter(has_text=re.compile("Copied|Selected")).wait_for()  # by what the browser allows
+    assert page.run("getSelection().toString()").startswith("gridscape replay runs/it --cell")
 
 
 def test_curves_of_one_replicate_have_no_band(visit: Open) -> None:
@@ -268,9 +277,8 @@ def test_dark_and_light_follow_the_system_and_the_button(visit: Open) -> None:
     ink = "document.querySelector('.chart').layout.font.color"
     dark, dark_ink = page.run(ground), page.run(ink)
     page.tab.emulate_media(color_scheme="light")
-    light, light_ink = page.run(ground), page.run(ink)
-    assert dark != light
-    assert dark_ink != light_ink  # charts are redrawn
+    page.until(f"{ink} !== '{dark_ink}'")  # charts are redrawn
+    assert page.run(ground) != dark
     page.tab.locator("#theme").click()
     page.tab.locator("#theme").click()
     assert page.text("#theme") == "Dark"

@@ -68,13 +68,13 @@ function sliceChart(shown, metric, unit, columns, rows, look) {
   const traces = shown.flatMap((line, r) => {
     const cells = line.map((i) => doc.cells[i]);
     const found = cells.map((cell) => cell.values[metric.name] ?? {});
-    const plot = (key) => found.map((v) => axis.of(v[key]));
-    const bands = metric.each && shown.length <= 6;
     const steps = columns.scale === "category";
-    return [...(bands && !steps ? band(x, plot("low"), plot("high"), colors[r]) : []), {
-      x, y: plot("mean"), mode: "lines+markers", name: rows ? named(rows.labels[r]) : "",
+    // Bars, not bands: between two values of an axis nothing was trained.
+    const bars = metric.each && shown.length <= 9;
+    return [{
+      x, y: found.map((v) => axis.of(v.mean)), mode: "lines+markers", name: rows ? named(rows.labels[r]) : "",
       line: { color: colors[r], width: steps ? 1 : 2, dash: steps ? "dot" : "solid" },
-      error_y: bands && steps ? errorBars(found, axis, colors[r]) : undefined,
+      error_y: bars ? errorBars(found, axis, transparent(colors[r], 0.7)) : undefined,
       marker: { color: colors[r], size: 7, symbol: cells.map((cell) => SYMBOLS[cell.state]),
         line: { color: colors[r], width: 1.5 } },
       customdata: line, hoverinfo: "text", showlegend: Boolean(rows),
