@@ -39,6 +39,7 @@ def visit(browser: Any, pages: Pages) -> Iterator[Callable[..., Visit]]:
     """Opens a page by name; at the end nothing may have been loaded or complained about."""
     screen = {"width": 1400, "height": 900}
     context = browser.new_context(viewport=screen, reduced_motion="reduce")
+    context.set_default_timeout(120_000)  # a loaded machine is slow, not wrong
     visits: list[Visit] = []
 
     def open_page(name: str = "study", view: str = "", **media: Any) -> Visit:

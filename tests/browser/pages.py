@@ -89,7 +89,7 @@ LANDSCAPES: dict[str, Callable[[], Landscape]] = {
     "all lost": lambda: landscape(status=lambda cell, r: Status.DIVERGED),
     "many cells": lambda: landscape(
         {
-            "hidden_size": [16 * i for i in range(1, 15)],
+            "hidden_size": [16 * i for i in range(1, 7)],
             "learning_rate": np.geomspace(1e-5, 1, 30).round(7).tolist(),
         },
         replicates=2,
