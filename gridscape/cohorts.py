@@ -41,10 +41,11 @@ class Cohort:
 def partition(
     resolved: ResolvedStudy, trials: Iterable[Trial], progress: Mapping[str, int] | None = None
 ) -> list[Cohort]:
-    """The cohorts of ``trials``, in the order in which their first cells come in the grid.
+    """The cohorts of ``trials``, in the order in which their first trials come.
 
     ``progress`` says how many updates a trial has behind it already (by key; 0 where absent).
     """
+    trials = list(trials)
     groups: dict[tuple[str, int], list[Trial]] = {}
     recipes: dict[str, Recipe] = {}
     cell_recipes = {cell: resolved.recipe(cell) for cell in {trial.cell for trial in trials}}

@@ -6,16 +6,20 @@ a few timed updates. Cohorts that do not fit are cut into several runs of the sa
 
 import itertools
 import math
+import os
 import resource
 import time
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import jax
 import jax.numpy as jnp
 import numpy as np
+from jax.extend.core import jaxprs_in_params
+from jax.interpreters.partial_eval import dce_jaxpr
 
 from gridscape.base import Split, Task
 from gridscape.cohorts import Cohort, partition
@@ -26,6 +30,8 @@ from gridscape.study import Recipe, ResolvedStudy, Study
 
 # The share of the free memory that a plan may fill; the rest is for Python and the allocator.
 MEMORY_SHARE = 0.7
+# A limit that is none.
+UNLIMITED = 2**62
 # A timing of a program lasts about this long.
 PROBE_SECONDS = 0.5
 
@@ -108,15 +114,24 @@ class Planner:
 
     def cut(self, cohort: Cohort) -> tuple[Cohort, ...]:
         """The cohort in runs that fit into memory, by the compiled program's own numbers."""
-        limit = self.limit_bytes or free_memory_bytes(self.machine) * MEMORY_SHARE
-        largest, n_devices = len(cohort.trials), len(self.machine.devices)
-        excess = self.memory_bytes(cohort) - limit
-        if excess > 0:
-            # Work space does not depend on the number of trials: one program tells all sizes.
-            slot_bytes = 2 * n_devices * tree_bytes(self.program(cohort).one_state)
-            slots = max(1, self.program(cohort).slots - math.ceil(excess / slot_bytes))
-            largest = min(largest, slots * n_devices)
-        return tuple(cohort.cut(largest))
+        excess = self.memory_bytes(cohort) - self._limit_bytes()
+        if excess <= 0:
+            return (cohort,)
+        # Work space does not depend on the number of trials: one program tells all sizes.
+        program, n_devices = self.program(cohort), len(self.machine.devices)
+        slots = program.slots - math.ceil(excess / (n_devices * _slot_bytes(program)))
+        # A power of two, so that all runs are one program and none is rounded up again.
+        slots = 1 << (max(1, slots).bit_length() - 1)
+        return tuple(cohort.cut(min(slots * n_devices, len(cohort.trials))))
+
+    def _limit_bytes(self) -> float:
+        """What a program may take; the task's arrays, which it counts, have been taken already."""
+        if self.limit_bytes is not None:
+            return self.limit_bytes
+        return free_memory_bytes(self.machine) * MEMORY_SHARE + self._data_bytes()
+
+    def _data_bytes(self) -> int:
+        return tree_bytes(self.data[:3]) * len(self.machine.devices)
 
     def program(self, cohort: Cohort) -> Program:
         """The program of a cohort; cohorts of about the same size share it."""
@@ -137,14 +152,18 @@ class Planner:
         return self._programs[key]
 
     def memory_bytes(self, cohort: Cohort) -> int:
-        """What a cohort takes on all devices: its program's arguments, results and work space.
+        """What a cohort takes on all devices: data, states, and the work space of its programs.
 
-        The states count once more, for the copy on the host from which a run is resumed.
+        The states count twice, for the copy on the host from which a run is resumed.
         """
         program = self.program(cohort)
-        used = max(_compiled_bytes(program.train), _compiled_bytes(program.evaluate))
         states = program.slots * tree_bytes(program.one_state)
-        return (used + states) * len(self.machine.devices)
+        params = program.slots * tree_bytes(program.one_state.params)
+        work = max(
+            _compiled_bytes(program.train) - states - tree_bytes(self.data.train),
+            _compiled_bytes(program.evaluate) - params - tree_bytes(self.data.test),
+        )
+        return self._data_bytes() + (2 * states + work) * len(self.machine.devices)
 
     def trial_bytes(self, cohort: Cohort) -> int:
         """What one trial takes: its state, and the work space of its device."""
@@ -190,8 +209,8 @@ class Planner:
             ),
             -(-self.data.n_test // EVALUATION_CHUNK),
         )
-        chunks = n_evaluated_examples(study, self.data) / EVALUATION_CHUNK
-        rounds = len(run.trials) / len(few.trials)
+        chunks = n_evaluated_examples(run.recipe, study, self.data) / EVALUATION_CHUNK
+        rounds = -(-len(run.trials) // len(few.trials))
         updates = run.recipe.updates - run.start
         return float(rounds * (updates * update_seconds + chunks * chunk_seconds))
 
@@ -226,9 +245,10 @@ def evaluation_points(recipe: Recipe, study: Study) -> list[int]:
     return [recipe.updates * k // count for k in range(1, count + 1)]
 
 
-def n_evaluated_examples(study: Study, data: DeviceData) -> int:
+def n_evaluated_examples(recipe: Recipe, study: Study, data: DeviceData) -> int:
     """Examples that are evaluated in the course of one trial."""
-    between = (study.evaluations - 1) * min(study.evaluation_examples, data.n_test)
+    n_between = len(evaluation_points(recipe, study)) - 1
+    between = n_between * min(study.evaluation_examples, data.n_test)
     return between + data.n_test + data.n_sample
 
 
@@ -242,30 +262,47 @@ def free_memory_bytes(machine: Machine) -> int:
 
 
 def _available_bytes() -> int:
-    for line in Path("/proc/meminfo").read_text().splitlines():
-        if line.startswith("MemAvailable:"):
-            return int(line.split()[1]) * 1024
-    raise OSError("no MemAvailable in /proc/meminfo")
+    """What the system can give without swapping; all that the machine has where it does not say."""
+    try:
+        lines = Path("/proc/meminfo").read_text().splitlines()
+    except OSError:  # not Linux
+        return os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
+    found = next(line for line in lines if line.startswith("MemAvailable:"))
+    return int(found.split()[1]) * 1024
 
 
 def _process_bytes() -> int:
     """What the limit on this process's address space (ulimit -v) leaves."""
     soft, _ = resource.getrlimit(resource.RLIMIT_AS)
     if soft == resource.RLIM_INFINITY:
-        return 2**62
+        return UNLIMITED
     pages = int(Path("/proc/self/statm").read_text().split()[0])
     return max(soft - pages * resource.getpagesize(), 0)
 
 
-def _group_bytes() -> int:
-    """What the container's limit (cgroup v2) leaves."""
-    folder = Path("/sys/fs/cgroup")
-    try:
-        limit = (folder / "memory.max").read_text().strip()
-        used = int((folder / "memory.current").read_text())
-    except OSError:  # not in a container with such a limit
-        return 2**62
-    return 2**62 if limit == "max" else max(int(limit) - used, 0)
+def _group_bytes(root: Path = Path("/sys/fs/cgroup")) -> int:
+    """What the container's limit leaves, by control groups of version 2 or 1."""
+    for folder, limit_file, used_file, cache in (
+        (root, "memory.max", "memory.current", "inactive_file"),
+        (root / "memory", "memory.limit_in_bytes", "memory.usage_in_bytes", "total_inactive_file"),
+    ):
+        try:
+            limit = (folder / limit_file).read_text().strip()
+            used = int((folder / used_file).read_text())
+            stat = dict(line.split() for line in (folder / "memory.stat").read_text().splitlines())
+        except OSError:  # not in a container with such a limit
+            continue
+        # Cached files count as used there, but make room when it is needed.
+        used -= int(stat.get(cache, 0))
+        return UNLIMITED if limit == "max" else max(int(limit) - used, 0)
+    return UNLIMITED
+
+
+def _slot_bytes(program: Program) -> int:
+    """What one more trial takes on a device: its state twice, its data order and its traces."""
+    n_traces = 1 + len(program.task.metrics)
+    per_update = program.recipe.batch_size + n_traces
+    return 2 * tree_bytes(program.one_state) + 4 * program.segment * per_update
 
 
 def _analysis(compiled: jax.stages.Compiled) -> Any:
@@ -298,51 +335,58 @@ def trial_flops(recipe: Recipe, resolved: ResolvedStudy, start: int = 0) -> floa
 
 
 def update_flops(recipe: Recipe, task: Task) -> float:
-    """Floating-point operations of the products of one update."""
-    hyper = {name: jnp.float32(1) for name in recipe.hyper}
+    """Floating-point operations of the products of one update, those of no use left out.
+
+    2 m n k each. Only what JAX can see counts; a loop whose length depends on data counts as one
+    round of it, and a choice as the dearest of its branches.
+    """
+    number = jax.ShapeDtypeStruct((), jnp.float32)
+    hyper = dict.fromkeys(recipe.hyper, number)
+    words = jax.ShapeDtypeStruct((2,), jnp.uint32)
+    state = jax.eval_shape(partial(init_trial, recipe), words, hyper)
     inputs = task.train.inputs
     batch = Split(
         jax.ShapeDtypeStruct((recipe.batch_size, *inputs.shape[1:]), inputs.dtype),
         jax.ShapeDtypeStruct((recipe.batch_size,), jnp.int32),
     )
 
-    def update(words: Any, batch: Split) -> Any:
-        state = init_trial(recipe, words, hyper)
+    def update(state: Any, batch: Split, words: Any, hyper: Any) -> Any:
         prepared = Split(task.prepare(batch.inputs), batch.targets)
         key = jax.random.wrap_key_data(words)
         return update_trial(recipe, task, 1, state, prepared, key, hyper)
 
-    words = jax.ShapeDtypeStruct((2,), jnp.uint32)
-    return _product_flops(jax.make_jaxpr(update)(words, batch).jaxpr)
+    return product_flops(update, state, batch, words, hyper)
 
 
-def _product_flops(jaxpr: Any) -> float:
-    """2 m n k of every product in a jaxpr, loops of known length counted in full."""
-    total = 0.0
-    for equation in jaxpr.eqns:
-        if equation.primitive.name == "dot_general":
-            (contracted, _), _ = equation.params["dimension_numbers"]
-            left = equation.invars[0].aval.shape
-            inner = np.prod([left[axis] for axis in contracted])
-            total += 2 * inner * np.prod(equation.outvars[0].aval.shape)
-        elif equation.primitive.name == "conv_general_dilated":
-            kernel = equation.invars[1].aval.shape
-            out_axis = equation.params["dimension_numbers"].rhs_spec[0]
-            per_output = np.prod(kernel) / kernel[out_axis]
-            total += 2 * per_output * np.prod(equation.outvars[0].aval.shape)
-        repeats = equation.params.get("length", 1) if equation.primitive.name == "scan" else 1
-        total += repeats * sum(_product_flops(inner) for inner in _inner_jaxprs(equation))
-    return float(total)
+def product_flops(function: Callable[..., Any], *arguments: Any) -> float:
+    """Floating-point operations of the products and convolutions that a function's result needs.
+
+    >>> square = jax.ShapeDtypeStruct((8, 8), jnp.float32)
+    >>> product_flops(lambda a, b: (a @ b).sum(), square, square)
+    1024.0
+    """
+    jaxpr = jax.make_jaxpr(function)(*arguments).jaxpr
+    needed, _ = dce_jaxpr(jaxpr, [True] * len(jaxpr.outvars))
+    return _jaxpr_flops(needed)
 
 
-def _inner_jaxprs(equation: Any) -> list[Any]:
-    """The jaxprs that an equation runs: bodies of loops, branches, called functions."""
-    found = []
-    for name, value in equation.params.items():
-        if name in ("jvp_jaxpr_fun", "fwd_jaxpr_thunk", "bwd"):
-            continue
-        for item in value if isinstance(value, tuple | list) else (value,):
-            inner = getattr(item, "jaxpr", item)
-            if hasattr(inner, "eqns"):
-                found.append(inner)
-    return found
+def _jaxpr_flops(jaxpr: Any) -> float:
+    return sum(map(_equation_flops, jaxpr.eqns), 0.0)
+
+
+def _equation_flops(equation: Any) -> float:
+    name, params = equation.primitive.name, equation.params
+    if name == "dot_general":
+        (contracted, _), _ = params["dimension_numbers"]
+        left = equation.invars[0].aval.shape
+        return 2.0 * math.prod(left[k] for k in contracted) * equation.outvars[0].aval.size
+    if name == "conv_general_dilated":
+        kernel = equation.invars[1].aval
+        per_output = kernel.size / kernel.shape[params["dimension_numbers"].rhs_spec[0]]
+        # Zeros between the inputs, as in the gradient of a stride, are no work.
+        per_output /= math.prod(params["lhs_dilation"])
+        return 2.0 * per_output * equation.outvars[0].aval.size
+    inner = [_jaxpr_flops(jaxpr) for jaxpr in jaxprs_in_params(params)]
+    if name == "cond":
+        return max(inner)
+    return sum(inner) * (params["length"] if name == "scan" else 1)

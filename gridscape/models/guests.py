@@ -1,22 +1,31 @@
-"""Models that users bring: a pair of functions, a factory, an Equinox module."""
+"""Models that users bring: an Equinox module."""
 
 import inspect
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from contextlib import suppress
 from typing import Any
 
 import jax
 
 from gridscape.base import Array, Hyper, Key, Model, Params
-from gridscape.errors import GridscapeError
+from gridscape.errors import GridscapeError, ModelError, UsageError
+
+# What a module is built from and not an option of it.
+GIVEN = ("key", "input_shape", "n_outputs")
 
 
 def from_equinox(build: Callable[..., Any]) -> Callable[..., Model]:
-    """A model factory from ``build(key, **options) -> equinox.Module``.
+    """A model factory from ``build(key, **options) -> equinox.Module``, or from a module's class.
 
     The module is written for one example, as Equinox modules are; it is mapped over the batch
-    here. Where its ``__call__`` takes ``key``, training passes one per example. The options of
-    ``build`` become axes: static ones, since they shape the module. Raises GridscapeError when
-    Equinox is not installed.
+    here. Where its ``__call__`` takes ``key``, training passes one per example; evaluation passes
+    None and switches dropout off. ``build`` may also take ``input_shape`` and ``n_outputs`` of the
+    task. Its other parameters become options of the model and so axes: static ones, since they
+    shape the module. All float arrays of the module are trained; other arrays are constants, and
+    the same in every replicate.
+
+    Raises GridscapeError when Equinox is not installed, UsageError for a ``build`` without ``key``;
+    the factory raises ModelError for a module that keeps state between calls, as BatchNorm does.
 
     >>> import equinox as eqx
     >>> factory = from_equinox(lambda key, width=8: eqx.nn.MLP(4, 3, width, 1, key=key))
@@ -32,38 +41,77 @@ def from_equinox(build: Callable[..., Any]) -> Callable[..., Model]:
             "Equinox is not installed", hint="pip install 'gridscape[equinox]'"
         ) from error
 
+    parameters = _parameters(build)
+
     def factory(input_shape: tuple[int, ...], n_outputs: int, **options: Any) -> Model:
-        shapes = eqx.filter_eval_shape(lambda key: build(key, **options), jax.random.key(0))
-        _, structure = eqx.partition(shapes, _is_parameter)
+        def module(key: Key) -> Any:
+            given = dict(zip(GIVEN, (key, input_shape, n_outputs), strict=True))
+            return build(**{k: v for k, v in given.items() if k in parameters}, **options)
 
         def init(key: Key, hyper: Hyper) -> Params:
-            return eqx.filter(build(key, **options), eqx.is_inexact_array)
+            return eqx.filter(module(key), eqx.is_inexact_array)
 
         def apply(params: Params, inputs: Array, key: Key | None, hyper: Hyper) -> Array:
-            module = eqx.combine(params, structure)
-            takes_key = "key" in inspect.signature(module.__call__).parameters
-            if key is None or not takes_key:
-                inference = eqx.nn.inference_mode(module, value=key is None)
-                return jax.vmap(inference)(inputs)
-            keys = jax.random.split(key, len(inputs))
-            return jax.vmap(lambda x, k: module(x, key=k))(inputs, keys)
+            # The module is built again for its constants; its parameters are replaced unused.
+            constants = eqx.filter(module(jax.random.key(0)), eqx.is_inexact_array, inverse=True)
+            full = eqx.combine(params, constants)
+            if key is None:
+                full = eqx.nn.inference_mode(full)
+            if "key" not in inspect.signature(full.__call__).parameters:
+                return jax.vmap(full)(inputs)
+            keys = None if key is None else jax.random.split(key, len(inputs))
+            return jax.vmap(lambda x, k: full(x, key=k), in_axes=(0, None if key is None else 0))(
+                inputs, keys
+            )
 
+        _check(eqx, eqx.filter_eval_shape(module, jax.random.key(0)))
         return Model(init, apply)
 
-    def _is_parameter(leaf: Any) -> bool:
-        return isinstance(leaf, jax.ShapeDtypeStruct) and jax.numpy.issubdtype(
-            leaf.dtype, jax.numpy.inexact
-        )
-
-    factory.__signature__ = _options_signature(build)  # type: ignore[attr-defined]
+    factory.__signature__ = _signature(parameters)  # type: ignore[attr-defined]
     factory.__wrapped_build__ = build  # type: ignore[attr-defined]
     return factory
 
 
-def _options_signature(build: Callable[..., Any]) -> inspect.Signature:
+def _parameters(build: Callable[..., Any]) -> dict[str, inspect.Parameter]:
+    """What ``build`` takes by name; raises UsageError unless ``key`` is among it."""
+    named = (inspect.Parameter.POSITIONAL_OR_KEYWORD, inspect.Parameter.KEYWORD_ONLY)
+    found: Mapping[str, inspect.Parameter] = {}
+    with suppress(TypeError, ValueError):  # no function
+        found = inspect.signature(build).parameters
+    parameters = {name: p for name, p in found.items() if p.kind in named}
+    if "key" not in parameters:
+        raise UsageError(
+            "cannot build an Equinox module",
+            expected="a function or class that takes key, and options",
+            found=f"{getattr(build, '__name__', type(build).__name__)}({', '.join(found)})",
+        )
+    return parameters
+
+
+def _check(eqx: Any, module: Any) -> None:
+    """Raise ModelError for what is no module, or one that keeps state between calls."""
+    if not callable(module):
+        raise ModelError(
+            "build makes no Equinox module",
+            expected="a module with __call__",
+            found=type(module).__name__,
+        )
+    leaves = jax.tree.leaves(module, is_leaf=lambda x: isinstance(x, eqx.nn.StateIndex))
+    if any(isinstance(leaf, eqx.nn.StateIndex) for leaf in leaves):
+        raise ModelError(
+            "an Equinox module that keeps state between calls, as BatchNorm does",
+            found=type(module).__name__,
+            hint="use a norm without state: eqx.nn.LayerNorm, GroupNorm",
+        )
+
+
+def _signature(parameters: dict[str, inspect.Parameter]) -> inspect.Signature:
     """(input_shape, n_outputs, *, options of build): what the study may set."""
-    _, *options = inspect.signature(build).parameters.values()
     kind = inspect.Parameter.POSITIONAL_OR_KEYWORD
     leading = [inspect.Parameter(name, kind) for name in ("input_shape", "n_outputs")]
-    keyword_only = [p.replace(kind=inspect.Parameter.KEYWORD_ONLY) for p in options]
-    return inspect.Signature(leading + keyword_only)
+    options = [
+        p.replace(kind=inspect.Parameter.KEYWORD_ONLY)
+        for name, p in parameters.items()
+        if name not in GIVEN
+    ]
+    return inspect.Signature(leading + options)
