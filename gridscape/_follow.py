@@ -7,12 +7,11 @@ from pathlib import Path
 from rich.live import Live
 from rich.text import Text
 
-from gridscape._interrupt import Stop
 from gridscape._live_table import LiveTable
 from gridscape._run_state import RunState
 from gridscape.base import Status
-from gridscape.executors import Finished, Progress
-from gridscape.sweep import Cut, Started
+from gridscape.executors import Finished
+from gridscape.sweep import Event, Started, Stopping
 from gridscape.terminal import console, plural
 
 STOPPING = "stopping after this segment; Ctrl-C again stops at once"
@@ -29,7 +28,6 @@ class Follower:
         self.started: Started | None = None
         self.n_ended = 0
         self.failed: list[Finished] = []
-        self._stop = Stop()
         self._console = console(stderr=True)
         self._run: RunState | None = None
         self._table: LiveTable | None = None
@@ -42,8 +40,8 @@ class Follower:
             redirect_stdout=False,
         )
 
-    def __call__(self, event: Started | Progress | Finished | Cut) -> None:
-        """Take note of an event; raises KeyboardInterrupt where a stop was asked for and safe."""
+    def __call__(self, event: Event) -> None:
+        """Take note of an event."""
         if isinstance(event, Started):
             self.started = event
             if self._console.is_terminal:
@@ -54,20 +52,21 @@ class Follower:
             self.n_ended += 1
             if event.result.status in (Status.FAILED, Status.OUT_OF_MEMORY):
                 self.failed.append(event)
+        elif isinstance(event, Stopping):
+            self._tell_stop()
+            return
         if self._run:
             self._run(event)
-        self._stop(event)
 
     @contextmanager
     def following(self) -> Iterator[None]:
-        """Draw the table while this lasts, where there is a terminal; handle Ctrl-C."""
-        with self._stop.on_ctrl_c(self._tell_stop):
-            if self._console.is_terminal:
-                self._live.start(refresh=True)
-            try:
-                yield
-            finally:
-                self._live.stop()
+        """Draw the table while this lasts, where there is a terminal."""
+        if self._console.is_terminal:
+            self._live.start(refresh=True)
+        try:
+            yield
+        finally:
+            self._live.stop()
 
     def _tell_stop(self) -> None:
         if self._table:
@@ -85,11 +84,11 @@ class Follower:
     def kept(self) -> str:
         """What an interrupted run leaves behind, in words."""
         if self.started is None:
-            return "nothing was trained yet"
+            return "before anything was trained"
         n_trials = len(self.started.todo) + self.started.n_stored
         n_done = self.started.n_stored + self.n_ended
-        done = f"{n_done:,} of {plural(n_trials, 'network')} done"
-        return f"{done}, and what was trained of others, are kept in {self.started.directory}"
+        done = f"with {n_done:,} of {plural(n_trials, 'network')} done"
+        return f"{done}; everything trained so far is kept in {self.started.directory}"
 
     def failures(self) -> str:
         """How many networks failed, and why the first one did."""

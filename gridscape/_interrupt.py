@@ -1,46 +1,38 @@
 """Ctrl-C once stops a run where nothing is lost; twice, at once."""
 
 import signal
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
-from types import FrameType
-
-from gridscape.executors import Finished, Progress
-from gridscape.sweep import Cut, Started
+import threading
+from collections.abc import Callable
+from typing import Any, Self
 
 
-class Stop:
-    """A listener that ends a run, once it was asked to, where nothing is lost.
+class Interrupt:
+    """Turns Ctrl-C into a request that is met after the segment, when all can be kept.
 
-    That is after any segment, when the sweep writes a checkpoint, but not between the last one of
-    a cohort and its last result.
+    A second Ctrl-C interrupts at once. Outside the main thread, where Python allows no signal
+    handlers, Ctrl-C is left as it is.
     """
 
-    def __init__(self) -> None:
-        self.asked = False
-        self._n_results_to_come = 0
+    def __init__(self, tell: Callable[[], None]) -> None:
+        self.asked, self._tell = False, tell
+        self._before: Any = None
 
-    def __call__(self, event: Started | Progress | Finished | Cut) -> None:
-        """Raises KeyboardInterrupt where a stop was asked for and nothing is lost by it."""
-        if isinstance(event, Progress):
-            ended = event.update == event.cohort.recipe.updates
-            self._n_results_to_come = len(event.cohort.trials) if ended else 0
-        elif isinstance(event, Finished):
-            self._n_results_to_come = max(self._n_results_to_come - 1, 0)
-        if self.asked and not self._n_results_to_come:
+    def __enter__(self) -> Self:
+        if threading.current_thread() is threading.main_thread():
+            self._before = signal.signal(signal.SIGINT, self._ask)
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        if self._before is not None:
+            signal.signal(signal.SIGINT, self._before)
+
+    def _ask(self, *_: object) -> None:
+        if self.asked:
             raise KeyboardInterrupt
+        self.asked = True
+        self._tell()
 
-    @contextmanager
-    def on_ctrl_c(self, tell: Callable[[], None]) -> Iterator[None]:
-        """Ask for the stop at the first Ctrl-C, and ``tell`` the user; the second interrupts."""
-
-        def ask(signum: int, frame: FrameType | None) -> None:
-            self.asked = True
-            signal.signal(signal.SIGINT, signal.default_int_handler)
-            tell()
-
-        before = signal.signal(signal.SIGINT, ask)
-        try:
-            yield
-        finally:
-            signal.signal(signal.SIGINT, before)
+    def raise_if_asked(self) -> None:
+        """Raise KeyboardInterrupt when Ctrl-C was pressed."""
+        if self.asked:
+            raise KeyboardInterrupt

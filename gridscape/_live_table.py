@@ -33,7 +33,7 @@ LEGEND = {
     MISSING: "waiting",
 }
 BAD_MARKS = {State.COLLAPSED: COLLAPSED, State.FAILED: FAILED, State.DIVERGED: DIVERGED}
-OTHER_LINES = 10  # of the display, besides the rows of the table
+OTHER_LINES = 11  # of the display, besides the rows of the table; one stays free
 BAR_WIDTH = 60
 
 

@@ -16,7 +16,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from gridscape._ctrl_c import Interrupt
+from gridscape._interrupt import Interrupt
 from gridscape.base import Status, Task
 from gridscape.cohorts import Cohort, partition
 from gridscape.errors import GridscapeError, OutOfMemoryError, UnknownNameError

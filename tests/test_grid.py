@@ -89,7 +89,7 @@ def test_an_axis_lists_each_value_once(values, found):
 
 
 def test_an_axis_is_not_empty_and_holds_a_tuple():
-    with pytest.raises(UsageError, match="^axis x: an axis needs at least one value"):
+    with pytest.raises(UsageError, match=r"^axis x: an axis needs at least one value"):
         Axis("x", ())
     assert Axis("x", [1, 2]) == Axis("x", (1, 2))
     assert hash(Axis("x", [1, 2])) == hash(Axis("x", (1, 2)))

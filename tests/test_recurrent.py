@@ -4,6 +4,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+import reference
 from jax import lax
 
 from gridscape.base import Split, Task
@@ -12,7 +13,6 @@ from gridscape.errors import ModelError, UsageError
 from gridscape.models.recurrent import lstm, lstm_layer
 from gridscape.optimizers import adam
 from gridscape.study import Recipe
-import reference
 
 # float32 carries 24 bits: 6e-8 relative a rounding. Errors of a sum over time and batch grow like
 # the root of its length (2,800 terms: 53). They are measured in the Euclidean norm of an array:
@@ -93,9 +93,7 @@ def test_twenty_adam_updates(learning_rate, precision):
     zero = jnp.zeros((), jnp.int32)
     state = TrialState(params, recipe.optimizer.make(hyper).init(params), zero, zero, zero)
     batch = Split(jnp.asarray(x), jnp.asarray(y))
-    step = jax.jit(
-        lambda s: update_trial(recipe, task, 1, s, batch, jax.random.key(0), hyper)
-    )
+    step = jax.jit(lambda s: update_trial(recipe, task, 1, s, batch, jax.random.key(0), hyper))
     expected, rule = as_float64(params), reference.Adam(learning_rate)
     for number in range(20):
         state, numbers = step(state)

@@ -14,6 +14,7 @@ import pytest
 from cohort_tools import assert_same, tiny
 
 from gridscape import sweep
+from gridscape._interrupt import Interrupt
 from gridscape.base import Status
 from gridscape.errors import OutOfMemoryError, StoreError, UsageError
 from gridscape.executors import Finished, Local, Progress
@@ -114,6 +115,18 @@ def test_interrupted_and_resumed_equals_undisturbed(tmp_path, undisturbed, after
     assert_equal_tables(stored(tmp_path), undisturbed)
     with Store.read(tmp_path) as store:
         assert not list(store.checkpoints())
+
+
+def test_the_first_ctrl_c_asks_and_the_second_interrupts():
+    told, before = [], signal.getsignal(signal.SIGINT)
+    interrupt = Interrupt(lambda: told.append(1))
+    with interrupt:
+        press_ctrl_c()
+        assert interrupt.asked
+        assert told == [1]
+        with pytest.raises(KeyboardInterrupt):
+            press_ctrl_c()
+    assert signal.getsignal(signal.SIGINT) is before
 
 
 def test_ctrl_c_saves_what_no_checkpoint_has_saved_yet(tmp_path, undisturbed):
@@ -296,6 +309,7 @@ import sys
 import jax
 from cohort_tools import tiny
 from gridscape import sweep
+from gridscape._interrupt import Interrupt
 jax.config.update("jax_compilation_cache_dir", sys.argv[2])
 jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.0)
 sweep.CheckpointClock.is_due = lambda clock: True
