@@ -162,7 +162,7 @@ def plan(
     """Tell the programs, networks, memory and time of a run."""
     axes = _axes(set_)
     prepare_jax()
-    from gridscape import _plain, terminal
+    from gridscape import _plain, sweep, terminal
 
     _check_executor(executor)
     with _busy("compiling and timing the programs"):
