@@ -165,9 +165,11 @@ def _gradient(
 def evaluate_trial(
     recipe: Recipe, task: Task, params: Params, hyper: Hyper, split: Split, n_examples: Array
 ) -> dict[str, Array]:
-    """Mean loss and metrics over the first ``n_examples`` of a split, evaluated in chunks.
+    """Loss and metrics, summed over the first ``n_examples`` of a split, evaluated in chunks.
 
-    ``top_answer_share`` is the share of the most frequent answer: 1.0 is a collapsed network.
+    ``top_answer_share`` counts the most frequent answer. The caller divides by the number of
+    examples: compilers turn a division here into a product with a rounded reciprocal, and n / n
+    would not always be 1.
     """
 
     def chunk(index: Array, total: dict[str, Array]) -> dict[str, Array]:
@@ -184,9 +186,9 @@ def evaluate_trial(
     zeros = {name: jnp.zeros(()) for name in ("loss", *task.metrics)}
     zeros["answers"] = jnp.zeros(task.n_outputs)
     n_chunks = -(-n_examples // EVALUATION_CHUNK)
-    means = jax.tree.map(lambda s: s / n_examples, lax.fori_loop(0, n_chunks, chunk, zeros))
-    shares = means.pop("answers")
-    return {**means, "top_answer_share": shares.max()}
+    sums = lax.fori_loop(0, n_chunks, chunk, zeros)
+    answers = sums.pop("answers")
+    return {**sums, "top_answer_share": answers.max()}
 
 
 def all_finite(tree: Any) -> Array:

@@ -58,9 +58,11 @@ def check_number(name: str, value: object, *, where: object = None) -> None:
     found = repr(value)
     if isinstance(value, int | float) and not isinstance(value, bool):
         trained = _float32(value)
-        if allowed(value) and allowed(trained):
+        number = value if math.isfinite(trained) else trained  # a huge int is no float at all
+        if allowed(number) and allowed(trained):
             return
-        if allowed(value):
+        too_large = isinstance(value, int) and math.isinf(trained)
+        if too_large or (isinstance(value, float) and allowed(value)):
             found += f", which is {trained} as float32"
     raise UsageError("out of range", where=where or name, expected=words, found=found)
 

@@ -172,7 +172,7 @@ class Program:
 
     @cached_property
     def evaluate(self) -> jax.stages.Compiled:
-        """(counts, params, hyper, split, n_examples) -> means by name, each (K,)."""
+        """(counts, params, hyper, split, n_examples) -> sums by name, each (K,)."""
         names = ("loss", *self.task.metrics, "top_answer_share")
 
         def evaluate_slots(
@@ -301,8 +301,8 @@ class Training:
     def evaluate(self, split: Split, n_examples: int) -> dict[str, np.ndarray]:
         """Means over the first examples of a split, by name, each (trials,)."""
         count = jax.device_put(np.int32(n_examples), self.program.machine.shared)
-        means = self.program.evaluate(self._counts, self.states.params, self._hyper, split, count)
-        return {name: np.asarray(x)[self.rows] for name, x in means.items()}
+        sums = self.program.evaluate(self._counts, self.states.params, self._hyper, split, count)
+        return {name: np.asarray(x)[self.rows] / np.float32(n_examples) for name, x in sums.items()}
 
     def outcome(self) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         """Updates done, first bad update (0 if none) and bad quantity of every trial."""

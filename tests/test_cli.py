@@ -212,7 +212,7 @@ def test_all_mistakes_of_a_study_file_are_told_at_once(call, quiet_place):
     status, _, err = call("run", "mine.toml")
     assert status == 2
     assert "2 mistakes" in err
-    assert "line 3: unknown key 'update'; did you mean 'updates'?" in err
+    assert "line 3: update: unknown key 'update'; did you mean 'updates'?" in err
     assert "line 4: replicates" in err
 
 
@@ -479,7 +479,7 @@ def test_the_list_marks_what_lacks_its_data_and_fetches_nothing(call, monkeypatc
     told = {entry["name"]: entry for entry in json.loads(out)["studies"]}
     assert next(iter(told)) == "quickstart"
     assert told["quickstart"]["n_networks"] == 72
-    assert told["quickstart"]["flops"] == pytest.approx(3.28e12, rel=0.02)
+    assert told["quickstart"]["flops"] == pytest.approx(3.195e12, rel=0.001)
     assert told["quickstart"]["seconds"] > 0
     assert told["lstm-width-lr"]["missing_data"] == "mnist"
     assert told["lstm-width-lr"]["flops"] is None
@@ -534,7 +534,7 @@ def fragile(input_shape, n_outputs, *, hidden_size=4):
     model = lstm(input_shape, n_outputs, hidden_size=hidden_size)
 
     def apply(params, inputs, key, hyper):
-        if hidden_size == 5 and inputs.shape[0] != 2:
+        if hidden_size == 5 and inputs.shape[0] == 100:
             raise RuntimeError("this cell is broken")
         return model.apply(params, inputs, key, hyper)
 

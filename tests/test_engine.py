@@ -90,7 +90,8 @@ def test_evaluation_in_chunks_counts_each_example_once(n_examples):
     padded = -(-1234 // EVALUATION_CHUNK) * EVALUATION_CHUNK
     rows = np.minimum(np.arange(padded), 1233)
     split = Split(jnp.asarray(task.test.inputs[rows]), jnp.asarray(task.test.targets[rows]))
-    found = evaluate_trial(recipe, task, params, {}, split, jnp.int32(n_examples))
+    sums = evaluate_trial(recipe, task, params, {}, split, jnp.int32(n_examples))
+    found = {name: np.asarray(x) / n_examples for name, x in sums.items()}
     logits = task.test.inputs[:n_examples].astype(np.float64) @ np.asarray(params, np.float64)
     labels = task.test.targets[:n_examples]
     log_sum = np.log(np.exp(logits).sum(axis=1))
