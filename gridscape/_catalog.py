@@ -7,7 +7,7 @@ from pathlib import Path
 from gridscape import study as studies
 from gridscape.cohorts import partition
 from gridscape.doctor import product_speed
-from gridscape.planner import trial_flops
+from gridscape.planner import cohort_flops
 from gridscape.programs import Machine, use_all_cores
 from gridscape.study import ResolvedStudy, Study
 from gridscape.tasks import fetch
@@ -57,7 +57,7 @@ def catalog(data_dir: str | Path | None = None) -> Iterator[Entry]:
 def study_flops(resolved: ResolvedStudy) -> float:
     """Floating-point operations of the products of all trials of a study."""
     cohorts = partition(resolved, resolved.trials())
-    return sum(len(c.trials) * trial_flops(c.recipe, resolved) for c in cohorts)
+    return sum(cohort_flops(cohort) for cohort in cohorts)
 
 
 def _absent_data(data_dir: str | Path | None) -> list[str]:

@@ -13,12 +13,13 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 
-from gridscape import models, optimizers, tasks
+from gridscape import losses, models, optimizers, tasks
 from gridscape._settings import STUDY_AXES, check_values
 from gridscape.base import Hyper, Model, Optimizer, Task, code_identity
 from gridscape.errors import GridscapeError, ModelError, UnknownNameError, UsageError
 
 Factory = Callable[..., Any]
+Loss = Callable[[Any, Any], Any]
 A_FACTORY = (
     "a name, an import string, (init, apply) or a factory (input_shape, n_outputs, **options)"
 )
@@ -51,8 +52,10 @@ def one_line(error: Exception) -> str:
 # ---- tasks ----
 
 
-def task_options(task: str) -> dict[str, inspect.Parameter]:
+def task_options(task: str | Task) -> dict[str, inspect.Parameter]:
     """The options that a named or imported task takes; raises UsageError."""
+    if isinstance(task, Task):
+        return {}
     factory = load_object("task", task, tasks.NAMES, where="task")
     if isinstance(factory, Task):
         return {}
@@ -85,6 +88,45 @@ def load_optimizer(name: str, where: object = "optimizer") -> Optimizer:
             "not an optimizer", where=where, expected="an Optimizer", found=type(made).__name__
         )
     return made
+
+
+# ---- losses ----
+
+
+def load_loss(name: str | None, task: Task, where: object = "loss") -> Loss:
+    """A loss by name or import string; without a name, the task's own."""
+    if name is None:
+        return task.loss
+    found = load_object("loss", name, losses.NAMES, where)
+    if not callable(found):
+        expected = "a function (outputs, targets) -> (B,)"
+        raise UsageError("not a loss", where=where, expected=expected, found=type(found).__name__)
+    return found  # type: ignore[no-any-return]
+
+
+def check_loss(loss: Loss, model: Model, hyper: Hyper, task: Task) -> None:
+    """Raise UsageError unless a loss gives one number per example of the task, by shapes alone."""
+    chosen = jax.tree.map(lambda x: jnp.asarray(x[:1]), task.train_examples)
+    key = jax.eval_shape(lambda: jax.random.key(0))
+
+    def losses_of(key: Any, hyper: Hyper) -> Any:
+        outputs = model.apply(model.init(key, hyper), task.prepare(chosen.inputs), None, hyper)
+        return loss(outputs, chosen.targets)
+
+    numbers = {name: jax.ShapeDtypeStruct((), jnp.float32) for name in hyper}
+    try:
+        found = jax.eval_shape(losses_of, key, numbers)
+    except Exception as error:  # a user's loss may raise anything
+        raise UsageError(
+            "the loss does not fit the task", where=f"task {task.name}", found=one_line(error)
+        ) from error
+    if getattr(found, "shape", None) != (1,):
+        raise UsageError(
+            "the loss does not fit the task",
+            where=f"task {task.name}",
+            expected="one number per example, (B,)",
+            found=f"shape {found.shape}" if hasattr(found, "shape") else type(found).__name__,
+        )
 
 
 # ---- models ----
@@ -156,12 +198,20 @@ def model_identity(model: Any) -> str:
 
 
 def check_model(model: Model, hyper: Hyper, task: Task) -> None:
-    """Raise ModelError unless the model maps the task's inputs to (B, C), by shapes alone."""
+    """Raise ModelError unless the model's outputs have the shape that the task needs.
+
+    That is (B, C), or (B, T, C) of a task per step, found by shapes alone.
+    """
+    for stored in (task.train_examples.inputs, task.test.inputs):
+        _check_shapes(model, hyper, task, stored)
+
+
+def _check_shapes(model: Model, hyper: Hyper, task: Task, stored: Any) -> None:
     n_examples = task.n_outputs + 1  # so that (C, B) is not taken for (B, C)
-    stored = task.train.inputs
     inputs = jax.eval_shape(
         task.prepare, jax.ShapeDtypeStruct((n_examples, *stored.shape[1:]), stored.dtype)
     )
+    expected = (n_examples, *inputs.shape[1 : 1 + task.per_step], task.n_outputs)
     numbers = {name: jax.ShapeDtypeStruct((), jnp.float32) for name in hyper}
     key = jax.eval_shape(lambda: jax.random.key(0))
     try:
@@ -179,14 +229,15 @@ def check_model(model: Model, hyper: Hyper, task: Task) -> None:
         ) from error
     _check_parameters(params)
     for found in outputs:
-        if getattr(found, "shape", None) != (n_examples, task.n_outputs):
+        if getattr(found, "shape", None) != expected:
             raise ModelError(
                 "the model's output does not fit the task",
                 where=f"task {task.name}",
-                expected=f"shape (B, {task.n_outputs})",
+                expected=f"shape {_shape(expected, n_examples)}",
                 found=f"shape {_shape(found.shape, n_examples)}"
                 if hasattr(found, "shape")
                 else type(found).__name__,
+                hint="the task needs an output at every step" if task.per_step else None,
             )
 
 
@@ -229,7 +280,7 @@ def unknown_names(study: Mapping[str, Any]) -> list[str]:
 
     ``study`` may have other mistakes: what cannot be looked at for them is passed over.
     """
-    return [*_task_mistakes(study), *_model_mistakes(study)]
+    return [*_task_mistakes(study), *_loss_mistakes(study), *_model_mistakes(study)]
 
 
 def _task_mistakes(study: Mapping[str, Any]) -> list[str]:
@@ -239,7 +290,29 @@ def _task_mistakes(study: Mapping[str, Any]) -> list[str]:
         known = task_options(study["task"])
     except UsageError as error:
         return [str(error)]
-    return _option_mistakes("task", study, known, _table(study, "task_options"))
+    given = {**_table(study, "task_options"), **_table(study, "axes")}
+    return _option_mistakes("task", study, known, given)
+
+
+def _options_of_task(study: Mapping[str, Any]) -> set[str]:
+    """The options of the task; none where it is not known, which is told elsewhere."""
+    try:
+        return set(task_options(study["task"]))
+    except (KeyError, UsageError):
+        return set()
+
+
+def _loss_mistakes(study: Mapping[str, Any]) -> list[str]:
+    axes = _table(study, "axes")
+    key, named = ("axes.loss", axes["loss"]) if "loss" in axes else ("loss", [study.get("loss")])
+    found = []
+    for name in named:
+        try:
+            if isinstance(name, str):
+                load_object("loss", name, losses.NAMES, key)
+        except UsageError as error:
+            found.append(str(error))
+    return found
 
 
 def _model_mistakes(study: Mapping[str, Any]) -> list[str]:
@@ -256,8 +329,13 @@ def _model_mistakes(study: Mapping[str, Any]) -> list[str]:
         return found
     numbers = set(getattr(factory, "hyperparameters", {}))
     traced = numbers.union(*(rule.hyperparameters for rule in rules.values()))
+    of_task, of_others = _options_of_task(study), {*traced, *options, *STUDY_AXES}
     return [
-        *_unknown("axis", "axes", axes, {*traced, *options, *STUDY_AXES}),
+        *_unknown("axis", "axes", axes, of_task | of_others),
+        *(
+            f"axes.{name}: read by the task and not by it alone"
+            for name in of_task & of_others & set(axes)
+        ),
         *_unknown("hyperparameter", "hyperparameters", _table(study, "hyperparameters"), traced),
         *_option_mistakes("model", study, options, {**_table(study, "model_options"), **axes}),
         *_idle_axes(axes, traced - numbers, rules),

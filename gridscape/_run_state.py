@@ -96,7 +96,7 @@ class RunState:
         program = np.full(len(self.value), -1)
         for number, cohort in enumerate(self.cohorts):
             trials = [self.number(trial) for trial in cohort.trials]
-            flops[trials] = update_flops(cohort.recipe, started.resolved.task)
+            flops[trials] = update_flops(cohort.recipe, cohort.task)
             left[trials], program[trials] = cohort.recipe.updates, number
         return TimeLeft(flops, program, left, self.begin)
 

@@ -17,7 +17,11 @@ from gridscape.errors import UsageError
 from gridscape.grid import Axis, Value
 
 # Axes that the study itself reads; all other static axes are options of the model.
-STUDY_AXES = ("optimizer", "batch_size", "updates")
+STUDY_AXES = ("optimizer", "loss", "batch_size", "sampling", "updates")
+
+# How the examples of a batch are chosen: fresh permutations walked without replacement, or each
+# batch drawn anew from all examples.
+SAMPLINGS = ("epochs", "draws")
 
 # Settings that are whole numbers from 1 wherever they stand.
 WHOLE = ("batch_size", "updates", "hidden_size")
@@ -136,8 +140,10 @@ def _check_value(name: str, value: Any) -> None:
         if isinstance(value, bool) or not isinstance(value, int) or value < 1:
             expected = "a whole number from 1"
             raise UsageError("out of range", expected=expected, found=short(value))
-    elif name == "optimizer" and not isinstance(value, str):
-        raise UsageError("wrong type", expected="names of optimizers", found=short(value))
+    elif name in ("optimizer", "loss") and not isinstance(value, str):
+        raise UsageError("wrong type", expected=f"names of {name}s", found=short(value))
+    elif name == "sampling" and value not in SAMPLINGS:
+        raise UsageError("out of range", expected=" or ".join(SAMPLINGS), found=short(value))
     elif not isinstance(value, int | float | str):
         expected = "numbers, texts, true or false"
         raise UsageError("wrong type", expected=expected, found=short(value))

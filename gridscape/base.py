@@ -73,11 +73,39 @@ class Split(NamedTuple):
     """Examples and their targets, as NumPy arrays or on a device.
 
     inputs: (N, ...), uint8 as stored (kept so on the device) or float32.
-    targets: (N,), int32 class labels.
+    targets: (N,), int32 class labels, or whatever the loss and the metrics of the task read: a
+        pytree of arrays (N, ...).
     """
 
     inputs: Any
     targets: Any
+
+    @property
+    def n_examples(self) -> int:
+        """N."""
+        return len(self.inputs)
+
+
+class Stream(NamedTuple):
+    """Training examples without end, made on the device.
+
+    ``draw(key, batch_size)`` returns a fresh batch; it is traced by JAX, batch_size static.
+    ``sample`` holds fixed examples of the same kind, on which train metrics are computed.
+    """
+
+    draw: Callable[[Key, int], Split]
+    sample: Split
+
+
+class Groups(NamedTuple):
+    """Kinds of examples for which every metric is also told apart, as the length of a sequence.
+
+    ``of(targets)`` gives the kind of each example, (B,), as an index into ``values``.
+    """
+
+    name: str
+    values: tuple[int, ...]
+    of: Callable[[Any], Array]
 
 
 def cross_entropy(outputs: Array, targets: Array) -> Array:
@@ -88,6 +116,11 @@ def cross_entropy(outputs: Array, targets: Array) -> Array:
 def accuracy(outputs: Array, targets: Array) -> Array:
     """1.0 where the largest output is the target, else 0.0: (B, C), (B,) -> (B,)."""
     return (jnp.argmax(outputs, axis=-1) == targets).astype(jnp.float32)
+
+
+def top_class(outputs: Array, targets: Any) -> Array:
+    """The class that each example is given: (B, C) -> (B,)."""
+    return jnp.argmax(outputs, axis=-1)
 
 
 def as_float(inputs: Array) -> Array:
@@ -101,13 +134,20 @@ def as_float(inputs: Array) -> Array:
 class Task:
     """Data, loss and metrics.
 
+    ``train`` holds the examples, or draws fresh ones without end.
     ``prepare`` maps stored inputs (B, ...) to what the model reads, (B, *input_shape), float32.
-    ``loss(outputs, targets)`` and every entry of ``metrics`` give one number per example, (B,).
+    ``loss(outputs, targets)`` and every entry of ``metrics`` give one number per example, (B,);
+        a study may choose another loss.
+    ``per_step``: the model answers at every step, (B, T, n_outputs), instead of once, (B,
+        n_outputs). Test sequences may then be longer than those of the training.
+    ``answer(outputs, targets)`` gives the class of each example, (B,), by which a network that
+        answers one class is found; None where there are no classes.
+    ``groups`` tells the test metrics apart by a kind of example.
     ``fingerprint`` is a hash of all that determines the task; it is part of every trial's key.
     """
 
     name: str
-    train: Split
+    train: Split | Stream
     test: Split
     input_shape: tuple[int, ...]
     n_outputs: int
@@ -118,6 +158,14 @@ class Task:
         default_factory=lambda: {"accuracy": accuracy}
     )
     validation: Split | None = None
+    per_step: bool = False
+    answer: Callable[[Array, Any], Array] | None = top_class
+    groups: Groups | None = None
+
+    @property
+    def train_examples(self) -> Split:
+        """The training examples, or the fixed sample of those that are drawn."""
+        return self.train.sample if isinstance(self.train, Stream) else self.train
 
     @classmethod
     def from_arrays(
@@ -229,7 +277,7 @@ class TrialResult:
         test examples that get one and the same answer: 1.0 is a collapsed network).
     curves: ``train_loss`` and ``train_accuracy`` of the batches, averaged over each stretch that
         ends at ``recorded_at`` (updates done); ``test_loss`` and ``test_accuracy`` at
-        ``evaluated_at``.
+        ``evaluated_at``; where the task has groups, "test_accuracy_by_length" of the end.
     first_bad_update, bad_quantity: for a diverged trial, the update (from 1) and what was not
         finite there: "loss", "gradient" or "parameters".
     reason: for a failed trial, the error in one line.

@@ -4,6 +4,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 from itertools import pairwise
 
+from gridscape.base import Task
 from gridscape.grid import Trial, content_key
 from gridscape.study import Recipe, ResolvedStudy
 
@@ -17,6 +18,7 @@ class Cohort:
     """
 
     recipe: Recipe
+    task: Task
     trials: tuple[Trial, ...]
     hypers: tuple[Mapping[str, float], ...]
     start: int = 0
@@ -57,6 +59,7 @@ def partition(
     return [
         Cohort(
             recipe=recipes[program],
+            task=resolved.task_of(members[0].cell),
             trials=tuple(members),
             hypers=tuple(cell_recipes[trial.cell].hyper for trial in members),
             start=start,

@@ -13,9 +13,9 @@ import jax.numpy as jnp
 import numpy as np
 import optax
 from jax import lax
-from jaxtyping import Float, Int, UInt32
+from jaxtyping import Float, Int, Integer, UInt32
 
-from gridscape.base import Array, Hyper, Params, Split, Task
+from gridscape.base import Array, Hyper, Params, Split, Stream, Task
 from gridscape.study import Recipe
 
 # Examples that are evaluated at once: large enough to be efficient, small enough to bound memory.
@@ -44,13 +44,38 @@ def seed_words(*content: Any) -> UInt32[np.ndarray, "2"]:
     return np.frombuffer(digest[:8], dtype=np.uint32).copy()
 
 
+def batch_order(
+    recipe: Recipe, task: Task, seed: int, replicate: int, begin: int, end: int
+) -> Integer[np.ndarray, "U _"]:
+    """What tells the batches of updates begin..end-1: their examples, or the keys to draw them.
+
+    All cells of a replicate see the same batches.
+    """
+    if isinstance(task.train, Stream):
+        return np.array([seed_words(seed, replicate, "batch", u) for u in range(begin, end)])
+    order = {"epochs": data_order, "draws": drawn_order}[recipe.sampling]
+    return order(seed, replicate, task.train.n_examples, recipe.batch_size, begin, end)
+
+
+def drawn_order(
+    seed: int, replicate: int, n_examples: int, batch_size: int, begin: int, end: int
+) -> Int[np.ndarray, "U B"]:
+    """The examples of updates begin..end-1, each batch drawn anew from all, without replacement."""
+
+    def draw(update: int) -> np.ndarray:
+        random = _random(seed, replicate, "draw", update)
+        return random.choice(n_examples, batch_size, replace=False).astype(np.int32)
+
+    return np.stack([draw(update) for update in range(begin, end)])
+
+
 def data_order(
     seed: int, replicate: int, n_examples: int, batch_size: int, begin: int, end: int
 ) -> Int[np.ndarray, "U B"]:
     """The examples of updates begin..end-1, without replacement within an epoch.
 
     Every epoch is a fresh permutation, and what is left of one joins the head of the next, as in
-    TensorFlow 1's tutorial reader. All cells of a replicate see the same order.
+    TensorFlow 1's tutorial reader.
     """
     first, last = begin * batch_size, end * batch_size
     epochs = range(first // n_examples, max(last - 1, first) // n_examples + 1)
@@ -61,9 +86,12 @@ def data_order(
 
 @lru_cache(maxsize=64)
 def _permutation(seed: int, replicate: int, epoch: int, n_examples: int) -> np.ndarray:
-    words = seed_words(seed, replicate, "order", epoch)
-    key = int(words[0]) << 32 | int(words[1])
-    return np.random.Generator(np.random.Philox(key=key)).permutation(n_examples).astype(np.int32)
+    return _random(seed, replicate, "order", epoch).permutation(n_examples).astype(np.int32)
+
+
+def _random(*content: Any) -> np.random.Generator:
+    words = seed_words(*content)
+    return np.random.Generator(np.random.Philox(key=int(words[0]) << 32 | int(words[1])))
 
 
 def init_trial(recipe: Recipe, words: UInt32[Array, "2"], hyper: Hyper) -> TrialState:
@@ -81,9 +109,9 @@ def train_trial(
     state: TrialState,
     words: UInt32[Array, "2"],
     hyper: Hyper,
-    order: Int[Array, "U B"],
+    order: Integer[Array, "U _"],
     stop: Int[Array, ""],
-    train: Split,
+    train: Split | None,
 ) -> tuple[TrialState, dict[str, Float[Array, " U"]]]:
     """Train until ``stop`` updates are done or something is not finite.
 
@@ -99,13 +127,23 @@ def train_trial(
     def one_update(carry: tuple[TrialState, Any]) -> tuple[TrialState, Any]:
         state, traces = carry
         at = state.update - start
-        chosen = order[at]
-        batch = Split(task.prepare(train.inputs[chosen]), train.targets[chosen])
+        batch = take_batch(task, train, order[at], recipe.batch_size)
         step_key = jax.random.fold_in(key, state.update)
         state, numbers = update_trial(recipe, task, pieces, state, batch, step_key, hyper)
         return state, {name: traces[name].at[at].set(numbers[name]) for name in names}
 
     return lax.while_loop(unfinished, one_update, (state, traces))
+
+
+def take_batch(
+    task: Task, train: Split | None, chosen: Integer[Array, " _"], batch_size: int
+) -> Split:
+    """The batch of one update, as the model reads it: gathered by its examples, or drawn by its key."""
+    if isinstance(task.train, Stream):
+        taken = task.train.draw(jax.random.wrap_key_data(chosen), batch_size)
+    else:
+        taken = jax.tree.map(lambda x: x[chosen], train)
+    return Split(task.prepare(taken.inputs), taken.targets)
 
 
 def update_trial(
@@ -142,7 +180,7 @@ def _gradient(
 
     def loss(params: Params, batch: Split, key: Array) -> tuple[Array, dict[str, Array]]:
         outputs = recipe.model.apply(params, batch.inputs, key, hyper)
-        mean_loss = task.loss(outputs, batch.targets).mean()
+        mean_loss = recipe.loss(outputs, batch.targets).mean()
         means = {name: f(outputs, batch.targets).mean() for name, f in task.metrics.items()}
         return mean_loss, {"loss": mean_loss, **means}
 
@@ -167,28 +205,40 @@ def evaluate_trial(
 ) -> dict[str, Array]:
     """Loss and metrics, summed over the first ``n_examples`` of a split, evaluated in chunks.
 
-    ``top_answer_share`` counts the most frequent answer. The caller divides by the number of
-    examples: compilers turn a division here into a product with a rounded reciprocal, and n / n
-    would not always be 1.
+    ``top_answer_share`` counts the most frequent answer; ``<metric>_by_<group>`` are the sums of
+    each group. The caller divides by the number of examples: compilers turn a division here into
+    a product with a rounded reciprocal, and n / n would not always be 1.
     """
 
-    def chunk(index: Array, total: dict[str, Array]) -> dict[str, Array]:
-        begin = index * EVALUATION_CHUNK
-        cut = [lax.dynamic_slice_in_dim(x, begin, EVALUATION_CHUNK) for x in split]
+    def chunk(begin: Array) -> dict[str, Array]:
+        cut = jax.tree.map(lambda x: lax.dynamic_slice_in_dim(x, begin, EVALUATION_CHUNK), split)
         counted = (begin + jnp.arange(EVALUATION_CHUNK) < n_examples).astype(jnp.float32)
-        outputs = recipe.model.apply(params, task.prepare(cut[0]), None, hyper)
-        answers = jax.nn.one_hot(jnp.argmax(outputs, axis=-1), task.n_outputs)
-        sums = {name: f(outputs, cut[1]) @ counted for name, f in task.metrics.items()}
-        sums["loss"] = task.loss(outputs, cut[1]) @ counted
-        sums["answers"] = counted @ answers
-        return jax.tree.map(jnp.add, total, sums)
+        outputs = recipe.model.apply(params, task.prepare(cut.inputs), None, hyper)
+        return _sums(recipe, task, outputs, cut.targets, counted)
 
-    zeros = {name: jnp.zeros(()) for name in ("loss", *task.metrics)}
-    zeros["answers"] = jnp.zeros(task.n_outputs)
-    n_chunks = -(-n_examples // EVALUATION_CHUNK)
-    sums = lax.fori_loop(0, n_chunks, chunk, zeros)
-    answers = sums.pop("answers")
-    return {**sums, "top_answer_share": answers.max()}
+    def add(index: Array, total: dict[str, Array]) -> dict[str, Array]:
+        return jax.tree.map(jnp.add, total, chunk(index * EVALUATION_CHUNK))
+
+    shapes = jax.eval_shape(chunk, jax.ShapeDtypeStruct((), jnp.int32))
+    zeros = {name: jnp.zeros(shape.shape) for name, shape in shapes.items()}
+    sums = lax.fori_loop(0, -(-n_examples // EVALUATION_CHUNK), add, zeros)
+    answers = sums.pop("answers", None)
+    return sums if answers is None else {**sums, "top_answer_share": answers.max()}
+
+
+def _sums(
+    recipe: Recipe, task: Task, outputs: Array, targets: Any, counted: Float[Array, " B"]
+) -> dict[str, Array]:
+    """What a chunk adds: loss and metrics, in all and by group, and how often each answer."""
+    each = {name: f(outputs, targets) for name, f in task.metrics.items()}
+    each["loss"] = recipe.loss(outputs, targets)
+    sums = {name: values @ counted for name, values in each.items()}
+    if task.groups is not None:
+        member = jax.nn.one_hot(task.groups.of(targets), len(task.groups.values)) * counted[:, None]
+        sums |= {f"{name}_by_{task.groups.name}": v @ member for name, v in each.items()}
+    if task.answer is not None:
+        sums["answers"] = counted @ jax.nn.one_hot(task.answer(outputs, targets), task.n_outputs)
+    return sums
 
 
 def all_finite(tree: Any) -> Array:

@@ -161,7 +161,7 @@ class CohortRun:
             pace.observe(stop - first, elapsed)
             evaluated = stop in points[:-1]
             if evaluated:
-                self._test(training, min(study.evaluation_examples, self.planner.data.n_test))
+                self._test(training, min(study.evaluation_examples, program.data.n_test))
             self.seconds += time.perf_counter() - begin
             yield self._progress(training, evaluated)
         yield from self._results(training)
@@ -190,21 +190,24 @@ class CohortRun:
             into.setdefault(name, []).append(array)
 
     def _test(self, training: Training, n_examples: int) -> dict[str, np.ndarray]:
-        means = training.evaluate(self.planner.data.test, n_examples)
-        self._record(self._tests, means)
+        means = training.evaluate(training.program.data.test, n_examples)
+        self._record(self._tests, scores(means))
         self._evaluated_at.append(training.update)
         return means
 
     def _results(self, training: Training) -> Iterator[Finished]:
-        begin, data = time.perf_counter(), self.planner.data
+        begin, data = time.perf_counter(), training.program.data
         test = self._test(training, data.n_test)
         sample = training.evaluate(data.train_sample, data.n_sample)
         self.seconds += time.perf_counter() - begin
+        by_group = {f"test_{name}": x for name, x in test.items() if x.ndim > 1}
         metrics = {
-            **{f"test_{name}": x for name, x in test.items() if name != "top_answer_share"},
-            **{f"train_{name}": x for name, x in sample.items() if name != "top_answer_share"},
-            "top_answer_share": test["top_answer_share"],
+            **{f"test_{name}": x for name, x in scores(test).items()},
+            **{f"train_{name}": x for name, x in scores(sample).items()},
+            **{name: x for name, x in test.items() if name == "top_answer_share"},
         }
+        flops = update_flops(self.cohort.recipe, self.cohort.task)
+        n_parameters = count_parameters(self.cohort.recipe)
         outcomes = zip(*training.outcome(), strict=True)
         for index, (updates, bad, quantity) in enumerate(outcomes):
             params = training.params(index)
@@ -214,10 +217,10 @@ class CohortRun:
                 status=Status.DIVERGED if bad else Status.FINISHED,
                 updates=int(updates),
                 metrics={name: float(x[index]) for name, x in metrics.items()},
-                curves=self._curves(index),
+                curves=self._curves(index) | {name: x[index] for name, x in by_group.items()},
                 seconds=self.seconds * self._devices_used() / len(self.cohort.trials),
-                n_parameters=count_parameters(self.cohort.recipe),
-                flops=update_flops(self.cohort.recipe, self.planner.resolved.task) * int(updates),
+                n_parameters=n_parameters,
+                flops=flops * int(updates),
                 memory_bytes=self.planner.trial_bytes(self.cohort),
                 first_bad_update=int(bad) or None,
                 bad_quantity=BAD_QUANTITIES[quantity] or None,
@@ -231,7 +234,6 @@ class CohortRun:
         tests = {
             f"test_{name}": np.array([x[index] for x in values], np.float32)
             for name, values in self._tests.items()
-            if name != "top_answer_share"
         }
         n_updates = len(next(iter(traces.values())))
         return {
@@ -277,6 +279,11 @@ class CohortRun:
         self._traces = {name: [x] for name, x in _family(arrays, "trace").items()}
         self._tests = {name: list(x.T) for name, x in _family(arrays, "test").items()}
         return _family(arrays, "state")
+
+
+def scores(means: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
+    """Loss and metrics over all examples, each (trials,): neither answers nor groups."""
+    return {name: x for name, x in means.items() if x.ndim == 1 and name != "top_answer_share"}
 
 
 def _family(arrays: Mapping[str, np.ndarray], name: str) -> dict[str, np.ndarray]:

@@ -44,7 +44,8 @@ class Landscape:
         where not trained yet), ``collapsed`` (finished, and every test example got one and the
         same answer), ``key`` and ``reason`` (text: why it did not finish, else "").
         ``curve_train_*`` have the further dimension ``update``, ``curve_test_*``
-        ``evaluated_at``, both in updates done.
+        ``evaluated_at``, both in updates done. A task that tells kinds of examples apart adds
+        ``test_*_by_<kind>`` over the dimension <kind>.
     study: the plain data of the study: "name", "title", "task", "axes", ...
     """
 
@@ -72,8 +73,10 @@ class Landscape:
         places = _Places(axes, int(study["replicates"]))
         inside = [(places.of(trial), trial, result) for trial, result in results]
         found = [(at, trial, result) for at, trial, result in inside if at is not None]
-        variables = {**_finals(places, found), **_curves(places, found)}
-        data = xr.Dataset(variables, coords=_coordinates(places, found))
+        kinds = _kinds(study)
+        finals, curves = _finals(places, found), _curves(places, found)
+        by_kind = _by_kind(places, found, kinds)
+        data = xr.Dataset(finals | curves | by_kind, coords=_coordinates(places, found) | kinds)
         data.attrs = {name: str(study.get(name) or "") for name in ("name", "title", "task")}
         for name, variable in data.variables.items():
             if unit := unit_of(str(name)):
@@ -183,9 +186,7 @@ class Landscape:
 
     def table(self) -> Any:
         """A pandas DataFrame with one row per trial: axes, replicate, status, key, all numbers."""
-        per_trial = self.data.drop_dims(
-            [d for d in ("update", "evaluated_at") if d in self.data.dims]
-        )
+        per_trial = self.data.drop_dims(set(self.data.dims) - set(self.data["status"].dims))
         names = ["status", "collapsed", "key", *self.metrics, *FACTS, "reason"]
         return per_trial[names].to_dataframe(dim_order=list(self.data["status"].dims)).reset_index()
 
@@ -287,6 +288,28 @@ def _reason(result: TrialResult) -> str:
     return result.reason or (f"{result.bad_quantity} not finite" if result.bad_quantity else "")
 
 
+def _kinds(study: Mapping[str, Any]) -> dict[str, np.ndarray]:
+    """The kinds of examples that metrics are told apart by, as a coordinate, if there are any."""
+    name, values = study.get("groups") or ("", [])
+    return {name: np.array(values)} if values else {}
+
+
+def _by_kind(places: _Places, found: _Found, kinds: Mapping[str, np.ndarray]) -> dict[str, Any]:
+    """Every variable with one value per trial and kind of example."""
+    variables = {}
+    for kind, values in kinds.items():
+        for name in dict.fromkeys(n for _, _, r in found for n in r.curves if _is_by(n)):
+            array = places.empty(np.nan, extra=(len(values),))
+            for at, _, result in found:
+                array[at] = result.curves.get(name, np.nan)
+            variables[name] = ((*places.dims, kind), array)
+    return variables
+
+
+def _is_by(curve: str) -> bool:
+    return "_by_" in curve
+
+
 _STORED = {"update": "recorded_at", "evaluated_at": "evaluated_at"}
 
 
@@ -305,7 +328,7 @@ def _points(found: _Found, clock: str) -> np.ndarray:
 def _curves(places: _Places, found: _Found) -> dict[str, Any]:
     """Every variable with one value per trial and update: trials may have different points."""
     stored = dict.fromkeys(name for _, _, result in found for name in result.curves)
-    names = [name for name in stored if name not in _STORED.values()] or CURVES
+    names = [n for n in stored if n not in _STORED.values() and not _is_by(n)] or CURVES
     variables = {}
     for name in names:
         points = _points(found, _clock(name))

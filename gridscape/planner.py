@@ -21,9 +21,9 @@ import numpy as np
 from jax.extend.core import jaxprs_in_params
 from jax.interpreters.partial_eval import dce_jaxpr
 
-from gridscape.base import Split, Task
+from gridscape.base import Stream, Task
 from gridscape.cohorts import Cohort, partition
-from gridscape.engine import EVALUATION_CHUNK, init_trial, update_trial
+from gridscape.engine import EVALUATION_CHUNK, batch_order, init_trial, take_batch, update_trial
 from gridscape.grid import Trial, content_key
 from gridscape.programs import LONGEST_SEGMENT, DeviceData, Machine, Program, Training
 from gridscape.study import Recipe, ResolvedStudy, Study
@@ -90,14 +90,13 @@ class Planner:
     machine: Machine
     limit_bytes: int | None = None
     _programs: dict[tuple[Any, ...], Program] = field(default_factory=dict)
-    _data: DeviceData | None = None
+    _data: dict[str, DeviceData] = field(default_factory=dict)
 
-    @property
-    def data(self) -> DeviceData:
-        """The task's arrays, put on the devices when first needed."""
-        if self._data is None:
-            self._data = self.machine.load(self.resolved.task)
-        return self._data
+    def data(self, task: Task) -> DeviceData:
+        """The arrays of a task, put on the devices when first needed."""
+        if task.fingerprint not in self._data:
+            self._data[task.fingerprint] = self.machine.load(task)
+        return self._data[task.fingerprint]
 
     def plan(self, trials: Sequence[Trial], stored: Iterable[str] = (), timed: bool = True) -> Plan:
         """The plan of those trials that are not stored yet."""
@@ -114,7 +113,7 @@ class Planner:
 
     def cut(self, cohort: Cohort) -> tuple[Cohort, ...]:
         """The cohort in runs that fit into memory, by the compiled program's own numbers."""
-        excess = self.memory_bytes(cohort) - self._limit_bytes()
+        excess = self.memory_bytes(cohort) - self._limit_bytes(cohort)
         if excess <= 0:
             return (cohort,)
         # Work space does not depend on the number of trials: one program tells all sizes.
@@ -124,14 +123,14 @@ class Planner:
         slots = 1 << (max(1, slots).bit_length() - 1)
         return tuple(cohort.cut(min(slots * n_devices, len(cohort.trials))))
 
-    def _limit_bytes(self) -> float:
+    def _limit_bytes(self, cohort: Cohort) -> float:
         """What a program may take; the task's arrays, which it counts, have been taken already."""
         if self.limit_bytes is not None:
             return self.limit_bytes
-        return free_memory_bytes(self.machine) * MEMORY_SHARE + self._data_bytes()
+        return free_memory_bytes(self.machine) * MEMORY_SHARE + self._data_bytes(cohort)
 
-    def _data_bytes(self) -> int:
-        return tree_bytes(self.data[:3]) * len(self.machine.devices)
+    def _data_bytes(self, cohort: Cohort) -> int:
+        return tree_bytes(self.data(cohort.task)[:3]) * len(self.machine.devices)
 
     def program(self, cohort: Cohort) -> Program:
         """The program of a cohort; cohorts of about the same size share it."""
@@ -141,8 +140,8 @@ class Planner:
         if key not in self._programs:
             self._programs[key] = Program(
                 machine=self.machine,
-                task=self.resolved.task,
-                data=self.data,
+                task=cohort.task,
+                data=self.data(cohort.task),
                 recipe=cohort.recipe,
                 seed=self.resolved.study.seed,
                 slots=slots,
@@ -160,10 +159,10 @@ class Planner:
         states = program.slots * tree_bytes(program.one_state)
         params = program.slots * tree_bytes(program.one_state.params)
         work = max(
-            _compiled_bytes(program.train) - states - tree_bytes(self.data.train),
-            _compiled_bytes(program.evaluate) - params - tree_bytes(self.data.test),
+            _compiled_bytes(program.train) - states - tree_bytes(program.data.train),
+            _compiled_bytes(program.evaluate) - params - tree_bytes(program.data.test),
         )
-        return self._data_bytes() + (2 * states + work) * len(self.machine.devices)
+        return self._data_bytes(cohort) + (2 * states + work) * len(self.machine.devices)
 
     def trial_bytes(self, cohort: Cohort) -> int:
         """What one trial takes: its state, and the work space of its device."""
@@ -186,12 +185,11 @@ class Planner:
         runs = self.cut(cohort)
         memory_bytes = self.memory_bytes(runs[0])
         compile_seconds = time.perf_counter() - begin
-        flops = trial_flops(cohort.recipe, self.resolved, cohort.start)
         return CohortPlan(
             cohort=cohort,
             runs=runs,
             memory_bytes=memory_bytes,
-            flops=flops * len(cohort.trials),
+            flops=cohort_flops(cohort),
             compile_seconds=compile_seconds,
             seconds=sum(self._probe(run) for run in runs) if timed else None,
         )
@@ -199,17 +197,16 @@ class Planner:
     def _probe(self, run: Cohort) -> float:
         """Seconds that a run will take, from a few timed updates of one trial a device."""
         program, study = self.program(run), self.resolved.study
+        data = program.data
         n_devices = len(self.machine.devices)
         few = run.part(0, min(n_devices, len(run.trials)))
         training = Training(program, few)
         update_seconds = _timed(lambda n: training.advance(training.update + n), program.segment)
         chunk_seconds = _timed(
-            lambda n: training.evaluate(
-                self.data.test, min(n * EVALUATION_CHUNK, self.data.n_test)
-            ),
-            -(-self.data.n_test // EVALUATION_CHUNK),
+            lambda n: training.evaluate(data.test, min(n * EVALUATION_CHUNK, data.n_test)),
+            -(-data.n_test // EVALUATION_CHUNK),
         )
-        chunks = n_evaluated_examples(run.recipe, study, self.data) / EVALUATION_CHUNK
+        chunks = n_evaluated_examples(run.recipe, study, data) / EVALUATION_CHUNK
         rounds = -(-len(run.trials) // len(few.trials))
         updates = run.recipe.updates - run.start
         return float(rounds * (updates * update_seconds + chunks * chunk_seconds))
@@ -329,9 +326,10 @@ def count_parameters(recipe: Recipe) -> int:
     return int(sum(np.prod(leaf.shape) for leaf in jax.tree.leaves(state.params)))
 
 
-def trial_flops(recipe: Recipe, resolved: ResolvedStudy, start: int = 0) -> float:
-    """Floating-point operations of the products of one trial's updates from ``start`` on."""
-    return update_flops(recipe, resolved.task) * (recipe.updates - start)
+def cohort_flops(cohort: Cohort) -> float:
+    """Floating-point operations of the products of all the updates that a cohort has to do."""
+    updates = (cohort.recipe.updates - cohort.start) * len(cohort.trials)
+    return update_flops(cohort.recipe, cohort.task) * updates
 
 
 def update_flops(recipe: Recipe, task: Task) -> float:
@@ -344,18 +342,16 @@ def update_flops(recipe: Recipe, task: Task) -> float:
     hyper = dict.fromkeys(recipe.hyper, number)
     words = jax.ShapeDtypeStruct((2,), jnp.uint32)
     state = jax.eval_shape(partial(init_trial, recipe), words, hyper)
-    inputs = task.train.inputs
-    batch = Split(
-        jax.ShapeDtypeStruct((recipe.batch_size, *inputs.shape[1:]), inputs.dtype),
-        jax.ShapeDtypeStruct((recipe.batch_size,), jnp.int32),
-    )
+    train = None if isinstance(task.train, Stream) else task.train
+    data = (train, batch_order(recipe, task, 0, 0, 0, 1)[0])
+    train, chosen = jax.tree.map(lambda x: jax.ShapeDtypeStruct(x.shape, x.dtype), data)
 
-    def update(state: Any, batch: Split, words: Any, hyper: Any) -> Any:
-        prepared = Split(task.prepare(batch.inputs), batch.targets)
+    def update(state: Any, train: Any, chosen: Any, words: Any, hyper: Any) -> Any:
+        batch = take_batch(task, train, chosen, recipe.batch_size)
         key = jax.random.wrap_key_data(words)
-        return update_trial(recipe, task, 1, state, prepared, key, hyper)
+        return update_trial(recipe, task, 1, state, batch, key, hyper)
 
-    return product_flops(update, state, batch, words, hyper)
+    return product_flops(update, state, train, chosen, words, hyper)
 
 
 def product_flops(function: Callable[..., Any], *arguments: Any) -> float:

@@ -20,12 +20,12 @@ from jax import lax
 from jax.sharding import Mesh, NamedSharding
 from jax.sharding import PartitionSpec as P
 
-from gridscape.base import Array, Hyper, Split, Task
+from gridscape.base import Array, Hyper, Split, Stream, Task
 from gridscape.cohorts import Cohort
 from gridscape.engine import (
     EVALUATION_CHUNK,
     TrialState,
-    data_order,
+    batch_order,
     evaluate_trial,
     init_trial,
     seed_words,
@@ -49,11 +49,12 @@ def use_all_cores() -> None:
 class DeviceData(NamedTuple):
     """A task on the devices, images still uint8.
 
-    train_sample has the shape of test and begins with the first training examples, so that one
-    program evaluates both; n_test and n_sample are the examples that count.
+    train is None where examples are drawn. train_sample has the shape of test and begins with the
+    first training examples, so that one program evaluates both; n_test and n_sample are the
+    examples that count.
     """
 
-    train: Split
+    train: Split | None
     test: Split
     train_sample: Split
     n_test: int
@@ -88,14 +89,15 @@ class Machine:
 
     def load(self, task: Task) -> DeviceData:
         """The task's arrays, on every device."""
-        n_test, n_train = len(task.test.targets), len(task.train.targets)
+        n_test, n_train = task.test.n_examples, task.train_examples.n_examples
         n_padded = -(-n_test // EVALUATION_CHUNK) * EVALUATION_CHUNK
 
         def padded(split: Split) -> Split:
-            rows = np.minimum(np.arange(n_padded), len(split.targets) - 1)
-            return Split(split.inputs[rows], split.targets[rows])
+            rows = np.minimum(np.arange(n_padded), split.n_examples - 1)
+            return jax.tree.map(lambda x: x[rows], split)
 
-        arrays = (task.train, padded(task.test), padded(task.train))
+        train = None if isinstance(task.train, Stream) else task.train
+        arrays = (train, padded(task.test), padded(task.train_examples))
         train, test, sample = jax.device_put(arrays, self.shared)
         return DeviceData(train, test, sample, n_test, min(n_test, n_train))
 
@@ -138,7 +140,7 @@ class Program:
 
     @cached_property
     def train(self) -> jax.stages.Compiled:
-        """(counts, states, words, hyper, order (K, U, B), stop, train) -> states, traces (K, U).
+        """(counts, states, words, hyper, order (K, U, _), stop, train) -> states, traces (K, U).
 
         The states are donated: they are updated in place.
         """
@@ -151,7 +153,7 @@ class Program:
             hyper: Hyper,
             order: Array,
             stop: Array,
-            train: Split,
+            train: Split | None,
         ) -> Any:
             def train_one(old: Any, words: Array, hyper: Hyper, order: Array) -> Any:
                 return train_trial(
@@ -161,7 +163,8 @@ class Program:
             traces = {name: jnp.full((self.slots, self.segment), jnp.nan) for name in names}
             return overwrite_slots(train_one, (states, traces), counts[0], (words, hyper, order))
 
-        order = self._spread((self.segment, self.recipe.batch_size), jnp.int32)
+        one = batch_order(self.recipe, self.task, self.seed, 0, 0, 1)
+        order = self._spread((self.segment, one.shape[1]), one.dtype)
         states = jax.tree.map(lambda s: self._spread(s.shape, s.dtype), self.one_state)
         return self._compile(
             train_slots,
@@ -172,8 +175,7 @@ class Program:
 
     @cached_property
     def evaluate(self) -> jax.stages.Compiled:
-        """(counts, params, hyper, split, n_examples) -> sums by name, each (K,)."""
-        names = ("loss", *self.task.metrics, "top_answer_share")
+        """(counts, params, hyper, split, n_examples) -> sums by name, each (K,) or (K, groups)."""
 
         def evaluate_slots(
             counts: Array, params: Any, hyper: Hyper, split: Split, n_examples: Array
@@ -181,7 +183,8 @@ class Program:
             def evaluate_one(_: Any, params: Any, hyper: Hyper) -> dict[str, Array]:
                 return evaluate_trial(self.recipe, self.task, params, hyper, split, n_examples)
 
-            empty = {name: jnp.zeros(self.slots) for name in names}
+            first = jax.tree.map(lambda x: x[0], (params, hyper))
+            empty = _empty(self.slots, jax.eval_shape(evaluate_one, None, *first))
             return overwrite_slots(evaluate_one, empty, counts[0], (params, hyper))
 
         params = jax.tree.map(lambda s: self._spread(s.shape, s.dtype), self.one_state.params)
@@ -299,10 +302,23 @@ class Training:
         return {name: np.asarray(x)[self.rows, : stop - begin] for name, x in traces.items()}
 
     def evaluate(self, split: Split, n_examples: int) -> dict[str, np.ndarray]:
-        """Means over the first examples of a split, by name, each (trials,)."""
+        """Means over the first examples of a split, by name, each (trials,) or (trials, groups)."""
         count = jax.device_put(np.int32(n_examples), self.program.machine.shared)
         sums = self.program.evaluate(self._counts, self.states.params, self._hyper, split, count)
-        return {name: np.asarray(x)[self.rows] / np.float32(n_examples) for name, x in sums.items()}
+        of_group = self._group_sizes(split, n_examples)
+        return {
+            name: np.asarray(x)[self.rows] / (of_group if x.ndim > 1 else np.float32(n_examples))
+            for name, x in sums.items()
+        }
+
+    def _group_sizes(self, split: Split, n_examples: int) -> np.ndarray:
+        """How many of the first examples belong to each group; NaN, not 0, where none does."""
+        groups = self.program.task.groups
+        if groups is None:
+            return np.empty(0)
+        of = np.asarray(groups.of(split.targets))[:n_examples]
+        sizes = np.bincount(of, minlength=len(groups.values)).astype(np.float32)
+        return np.where(sizes == 0, np.nan, sizes)
 
     def outcome(self) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         """Updates done, first bad update (0 if none) and bad quantity of every trial."""
@@ -340,12 +356,9 @@ class Training:
 
     def _order(self, begin: int, stop: int) -> Array:
         program, recipe = self.program, self.program.recipe
-        n_examples = len(program.task.train.targets)
 
         def order(trial: Trial) -> np.ndarray:
-            return data_order(
-                program.seed, trial.replicate, n_examples, recipe.batch_size, begin, stop
-            )
+            return batch_order(recipe, program.task, program.seed, trial.replicate, begin, stop)
 
         by_replicate = {t.replicate: order(t) for t in self.cohort.trials}
         rows = np.stack([by_replicate[t.replicate] for t in self.cohort.trials])

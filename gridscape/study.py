@@ -4,6 +4,7 @@ A study is a TOML file (``gridscape/studies/`` holds the named ones) or is made 
 declares; ``resolve`` loads its task and says what each cell trains.
 """
 
+import itertools
 import tomllib
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
@@ -15,17 +16,20 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationEr
 
 from gridscape import _mistakes, _settings
 from gridscape._parts import (
+    check_loss,
     check_model,
+    load_loss,
     load_optimizer,
     load_task,
     make_model,
     model_factory,
     model_identity,
     model_options,
+    task_options,
     unknown_names,
 )
 from gridscape._settings import STUDY_AXES
-from gridscape.base import Model, Optimizer, Task
+from gridscape.base import Model, Optimizer, Stream, Task, cross_entropy
 from gridscape.errors import ModelError, StudyFileError, UnknownNameError, UsageError
 from gridscape.grid import Axis, Cell, Grid, Trial, Value, content_key
 
@@ -39,6 +43,8 @@ class Study(BaseModel):
     """A grid of networks to train.
 
     updates: per trial. batch_size: examples of an update. replicates: seeds of each cell.
+    loss: instead of the task's own. sampling: "epochs" walks fresh permutations of the training
+    examples, what is left of one joining the next; "draws" draws each batch anew from all.
     evaluations: points, evenly spaced, at which the test set is looked at; all but the last use
     its first ``evaluation_examples`` examples only. hyperparameters: traced numbers that are the
     same in all cells. keep_parameters: "all" stores the final parameters of every trial.
@@ -74,10 +80,12 @@ class Study(BaseModel):
         dict[str, Any], BeforeValidator(partial(_settings.options, "model_options"))
     ] = {}
     optimizer: str = "adam"
+    loss: str | None = None
     hyperparameters: Annotated[dict[str, float], BeforeValidator(_settings.hyperparameters)] = {}
     axes: Annotated[dict[str, list[Value]], BeforeValidator(_settings.axes)]
     updates: int = Field(default=400, ge=1, le=10_000_000)
     batch_size: int = Field(default=100, ge=1)
+    sampling: Literal["epochs", "draws"] = "epochs"
     replicates: int = Field(default=3, ge=1, le=10_000)
     seed: int = Field(default=0, ge=0)
     precision: Literal["float32"] = "float32"
@@ -174,7 +182,24 @@ class Study(BaseModel):
         """
         if found := self.unknown_names():
             raise StudyFileError(_where(self.name), found)
-        return ResolvedStudy(self, load_task(self.task, self.task_options, data_dir))
+        return ResolvedStudy(self, self._tasks(data_dir))
+
+    @property
+    def task_axes(self) -> tuple[str, ...]:
+        """The axes that are options of the task: the study trains on one task for each value."""
+        options = task_options(self.task)
+        return tuple(name for name in self.axes if name in options)
+
+    def _tasks(self, data_dir: str | Path | None) -> dict[tuple[Value, ...], Task]:
+        chosen = itertools.product(*(self.axes[name] for name in self.task_axes))
+        return {
+            values: load_task(
+                self.task,
+                {**self.task_options, **dict(zip(self.task_axes, values, strict=True))},
+                data_dir,
+            )
+            for values in chosen
+        }
 
 
 @dataclass(frozen=True)
@@ -193,14 +218,19 @@ class Recipe:
     batch_size: int
     updates: int
     hyper: Mapping[str, float]
+    loss: Callable[[Any, Any], Any] = cross_entropy
+    sampling: str = "epochs"
 
 
 @dataclass(frozen=True)
 class ResolvedStudy:
-    """A study whose task is loaded and whose parts are known to fit."""
+    """A study whose tasks are loaded and whose parts are known to fit.
+
+    ``tasks`` holds one task for each choice of values of the study's task axes.
+    """
 
     study: Study
-    task: Task
+    tasks: Mapping[tuple[Value, ...], Task]
 
     def __post_init__(self) -> None:
         errors = [error for cell in self.first_cells() for error in self._errors(cell)]
@@ -209,6 +239,15 @@ class ResolvedStudy:
             raise errors[0]
         if found:
             raise StudyFileError(_where(self.study.name), found)
+
+    @property
+    def task(self) -> Task:
+        """The task, or the first of those that an axis chooses among."""
+        return next(iter(self.tasks.values()))
+
+    def task_of(self, cell: Cell) -> Task:
+        """The task that a cell is trained on."""
+        return self.tasks[tuple(cell[name] for name in self.study.task_axes)]
 
     @cached_property
     def factory(self) -> Callable[..., Any]:
@@ -237,14 +276,17 @@ class ResolvedStudy:
         """What keeps a cell from being trained, found by the shapes of its parts."""
         try:
             recipe = self.recipe(cell)
-            if recipe.batch_size > len(self.task.train.targets):
+            task = self.task_of(cell)
+            train = task.train
+            if not isinstance(train, Stream) and recipe.batch_size > train.n_examples:
                 raise UsageError(
                     "larger than the training set",
                     where="batch_size",
-                    expected=f"at most {len(self.task.train.targets)}",
+                    expected=f"at most {train.n_examples}",
                     found=recipe.batch_size,
                 )
-            check_model(recipe.model, recipe.hyper, self.task)
+            check_model(recipe.model, recipe.hyper, task)
+            check_loss(recipe.loss, recipe.model, recipe.hyper, task)
         except (UsageError, ModelError) as error:
             return [error]
         return []
@@ -257,22 +299,26 @@ class ResolvedStudy:
 
     def recipe(self, cell: Cell) -> Recipe:
         """What this cell trains."""
-        study = self.study
+        study, task = self.study, self.task_of(cell)
         settings = {name: cell.get(name, getattr(study, name)) for name in STUDY_AXES}
-        chosen = {k: v for k, v in cell.items() if k not in self.traced and k not in settings}
+        of_task = {name: cell[name] for name in study.task_axes}
+        others = {*self.traced, *settings, *of_task}
+        chosen = {name: value for name, value in cell.items() if name not in others}
         options = {**self.default_options, **study.model_options, **chosen}
         optimizer = load_optimizer(str(settings["optimizer"]))
         defaults = {**getattr(self.factory, "hyperparameters", {}), **optimizer.hyperparameters}
         given = {**study.hyperparameters, **{k: v for k, v in cell.items() if k in self.traced}}
         weights = {"model": self.identity, "options": options}
         return Recipe(
-            static={**weights, **settings},
+            static={**weights, **settings, "task": of_task},
             weights=weights,
-            model=make_model(self.factory, self.task, options),
+            model=make_model(self.factory, task, options),
             optimizer=optimizer,
             batch_size=settings["batch_size"],
             updates=settings["updates"],
             hyper={name: float(given.get(name, default)) for name, default in defaults.items()},
+            loss=load_loss(settings["loss"], task),
+            sampling=settings["sampling"],
         )
 
     def trials(self) -> list[Trial]:
@@ -288,7 +334,7 @@ class ResolvedStudy:
         recipe = self.recipe(cell)
         return {
             "semantics": SEMANTICS,
-            "task": self.task.fingerprint,
+            "task": self.task_of(cell).fingerprint,
             "static": recipe.static,
             "hyper": recipe.hyper,
             "seed": self.study.seed,
@@ -303,11 +349,13 @@ class ResolvedStudy:
         plain = {name: getattr(study, name) for name in type(study).model_fields}
         objects = [name for name in ("task", "model") if not isinstance(plain[name], str)]
         named = {"task": self.task.name, "model": self.identity}
+        groups = self.task.groups
         return {
             **plain,
             **{name: named[name] for name in objects},
             **({"objects": objects} if objects else {}),
-            "task_fingerprint": self.task.fingerprint,
+            **({"groups": [groups.name, list(groups.values)]} if groups else {}),
+            "task_fingerprint": self.task.fingerprint if len(self.tasks) == 1 else None,
             "model_identity": self.identity,
             "semantics": SEMANTICS,
         }

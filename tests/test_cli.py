@@ -640,12 +640,14 @@ class Terminal:
 
 
 def test_the_live_table_in_a_terminal(study, tmp_path, kept_programs):
-    screen = Terminal(["run", *TINY, "--replicates", "1"], kept_programs, tmp_path)
+    # Long enough that each cohort is drawn while it trains: the screen changes four times a second.
+    long = ["--replicates", "1", "--updates", "8000"]
+    screen = Terminal(["run", *TINY, *long], kept_programs, tmp_path)
     assert screen.finish() == 0
     text = screen.plain
     assert max(len(line) for line in text.replace("\r", "\n").splitlines()) <= 80
     assert "accuracy in % so far" in text
-    assert re.search(r"training 2 networks, hidden_size=[48]: update \d+ of 20", text)
+    assert re.search(r"training 2 networks, hidden_size=[48]: update [\d,]+ of 8,000", text)
     assert "48;2;" in screen.text  # colored by accuracy
     end = text[text.rindex("LSTM on 8 x 8 digits") :]
     assert end.splitlines()[1].startswith("4 networks: 2 hidden_size")

@@ -81,7 +81,7 @@ def compilations():
 def test_three_compilations_a_program_and_none_for_a_new_learning_rate():
     rates = [0.001, 0.1, 0.2, 0.3]
     planner = planner_of(tiny({"hidden_size": [3, 6, 7], "learning_rate": rates}))
-    assert planner.data.n_test  # the data is on the devices before counting starts
+    assert planner.data(planner.resolved.task).n_test  # the data is on the devices before counting starts
     with compilations() as first:
         train(planner, planner.resolved.trials())
     assert len(first) == 3 * 3  # init, train and evaluate of each width
@@ -107,8 +107,8 @@ def test_states_are_updated_in_place():
 
 def test_images_stay_bytes_on_the_device():
     planner = planner_of(tiny())
-    assert planner.data.train.inputs.dtype == np.uint8
-    assert planner.data.test.inputs.dtype == np.uint8
+    assert planner.data(planner.resolved.task).train.inputs.dtype == np.uint8
+    assert planner.data(planner.resolved.task).test.inputs.dtype == np.uint8
 
 
 def test_snapshot_holds_the_whole_state():
