@@ -101,7 +101,7 @@ def load_loss(name: str | None, task: Task, where: object = "loss") -> Loss:
     if not callable(found):
         expected = "a function (outputs, targets) -> (B,)"
         raise UsageError("not a loss", where=where, expected=expected, found=type(found).__name__)
-    return found  # type: ignore[no-any-return]
+    return found
 
 
 def check_loss(loss: Loss, model: Model, hyper: Hyper, task: Task) -> None:

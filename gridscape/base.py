@@ -153,8 +153,8 @@ class Task:
     n_outputs: int
     fingerprint: str
     prepare: Callable[[Array], Array] = as_float
-    loss: Callable[[Array, Array], Array] = cross_entropy
-    metrics: Mapping[str, Callable[[Array, Array], Array]] = field(
+    loss: Callable[[Array, Any], Array] = cross_entropy
+    metrics: Mapping[str, Callable[[Array, Any], Array]] = field(
         default_factory=lambda: {"accuracy": accuracy}
     )
     validation: Split | None = None

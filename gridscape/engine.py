@@ -138,7 +138,7 @@ def train_trial(
 def take_batch(
     task: Task, train: Split | None, chosen: Integer[Array, " _"], batch_size: int
 ) -> Split:
-    """The batch of one update, as the model reads it: gathered by its examples, or drawn by its key."""
+    """The batch of one update, as the model reads it: gathered, or drawn with its key."""
     if isinstance(task.train, Stream):
         taken = task.train.draw(jax.random.wrap_key_data(chosen), batch_size)
     else:
