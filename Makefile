@@ -22,7 +22,7 @@ run: .venv/installed
 	.venv/bin/gridscape run $(ARGS)
 
 test: $(TEST_ENV)/installed
-	$(TEST_ENV)/bin/python -m pytest $(ARGS)
+	TF_CPP_MIN_LOG_LEVEL=3 $(TEST_ENV)/bin/python -m pytest -n auto --dist worksteal $(ARGS)
 
 lint: $(TEST_ENV)/installed
 	$(TEST_ENV)/bin/ruff check .

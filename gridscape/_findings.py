@@ -26,7 +26,7 @@ from gridscape.analysis import (
 from gridscape.claims import Verdict, judge, load_claims, published
 from gridscape.errors import UsageError
 from gridscape.grid import Axis, Cell
-from gridscape.landscape import Landscape
+from gridscape.landscape import Landscape, sought_axis
 
 MAIN_METRIC = "test_accuracy"
 CURVES = ("train_loss", "train_accuracy", "test_loss", "test_accuracy")
@@ -103,13 +103,6 @@ def gather(land: Landscape) -> Findings:
         verdicts=tuple(verdict for of_file in verdicts for verdict in of_file),
         notes=tuple(notes),
     )
-
-
-def sought_axis(axes: Sequence[Axis]) -> Axis | None:
-    """The axis whose best value is of interest: the learning rate, else the last that varies."""
-    varying = [axis for axis in axes if len(axis.values) > 1]
-    rates = [axis for axis in varying if axis.name == "learning_rate"]
-    return next(iter(rates or reversed(varying)), None)
 
 
 def _against(cell: CellSummary, top: CellSummary) -> Interval:

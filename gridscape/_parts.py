@@ -17,6 +17,7 @@ from gridscape import losses, models, optimizers, tasks
 from gridscape._settings import STUDY_AXES, check_values
 from gridscape.base import Hyper, Model, Optimizer, Task, code_identity
 from gridscape.errors import GridscapeError, ModelError, UnknownNameError, UsageError
+from gridscape.grid import same, show
 
 Factory = Callable[..., Any]
 Loss = Callable[[Any, Any], Any]
@@ -280,7 +281,32 @@ def unknown_names(study: Mapping[str, Any]) -> list[str]:
 
     ``study`` may have other mistakes: what cannot be looked at for them is passed over.
     """
-    return [*_task_mistakes(study), *_loss_mistakes(study), *_model_mistakes(study)]
+    return [
+        *_task_mistakes(study),
+        *_loss_mistakes(study),
+        *_model_mistakes(study),
+        *_kept_mistakes(study),
+    ]
+
+
+def _kept_mistakes(study: Mapping[str, Any]) -> list[str]:
+    kept, axes = study.get("keep_parameters"), _table(study, "axes")
+    cells = [cell for cell in kept if isinstance(cell, Mapping)] if isinstance(kept, list) else []
+    missing = [
+        str(
+            UsageError(
+                "no such value on the axis",
+                where=f"keep_parameters.{name}",
+                expected=", ".join(map(show, axes[name])),
+                found=show(value),
+            )
+        )
+        for cell in cells
+        for name, value in cell.items()
+        if name in axes and not any(same(value, other) for other in axes[name])
+    ]
+    names = {name for cell in cells for name in cell}
+    return [*_unknown("axis", "keep_parameters", names, axes), *missing]
 
 
 def _task_mistakes(study: Mapping[str, Any]) -> list[str]:

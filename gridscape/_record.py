@@ -9,7 +9,7 @@ from gridscape._blobs import DamagedError
 from gridscape.errors import StoreError
 
 FORMAT = 1
-DESCRIPTIVE = ("title", "description", "source", "claims", "published")
+DESCRIPTIVE = ("title", "description", "source", "claims", "published", "keep_parameters")
 OTHER_FOLDER = "choose another folder with --dir"
 
 

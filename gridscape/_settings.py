@@ -151,6 +151,16 @@ def _check_value(name: str, value: Any) -> None:
         raise UsageError("out of range", expected="a finite number", found=short(value))
 
 
+def kept_cells(given: Any) -> Any:
+    """Which cells keep their parameters: a word, or tables of axis and value."""
+    words = ("none", "best", "all")
+    tables = isinstance(given, list) and all(isinstance(cell, Mapping) for cell in given)
+    if given not in words and not tables:
+        expected = f"{', '.join(words)}, or a list of cells such as {{ hidden_size = 64 }}"
+        raise MistakesError([mistake("out of range", "keep_parameters", expected, given)])
+    return [dict(cell) for cell in given] if tables else given
+
+
 def hyperparameters(given: Any) -> dict[str, float]:
     """Traced numbers that are the same in all cells."""
     if not isinstance(given, Mapping):

@@ -211,7 +211,7 @@ class CohortRun:
         outcomes = zip(*training.outcome(), strict=True)
         for index, (updates, bad, quantity) in enumerate(outcomes):
             params = training.params(index)
-            keep = self.planner.resolved.study.keep_parameters == "all"
+            keep = self.planner.resolved.study.keeps(self.cohort.trials[index].cell)
             result = TrialResult(
                 key=self.cohort.trials[index].key,
                 status=Status.DIVERGED if bad else Status.FINISHED,

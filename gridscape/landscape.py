@@ -12,7 +12,7 @@ import xarray as xr
 
 from gridscape.base import Status, TrialResult
 from gridscape.errors import GridscapeError, UnknownNameError, UsageError
-from gridscape.grid import Axis, Grid, Trial, show
+from gridscape.grid import Axis, Cell, Grid, Trial, show
 from gridscape.store import Store
 
 UNITS = {
@@ -149,6 +149,25 @@ class Landscape:
         best = (sign * score.max(axis)).where(found)
         return xr.Dataset({axis: value, metric: best})
 
+    @property
+    def main_metric(self) -> str:
+        """The metric that is spoken of where none is named: test accuracy, else the first."""
+        return "test_accuracy" if "test_accuracy" in self.metrics else self.metrics[0]
+
+    def best_cells(self) -> list[Cell]:
+        """The best cell of each row: for each value of all other axes, along the sought one."""
+        axis = sought_axis(self.axes) or self.axes[-1]
+        best = self.best(axis.name, metric=self.main_metric)
+        score = best[self.main_metric].values.ravel()
+        rows = Grid(tuple(a for a in self.axes if a.name != axis.name))
+        pairs = zip(rows.cells(), best[axis.name].values.ravel().tolist(), strict=True)
+        places = [{**row, axis.name: value} for row, value in pairs]
+        return [
+            self.grid.find(**place)
+            for place, mean in zip(places, score, strict=True)
+            if np.isfinite(mean)
+        ]
+
     def export(self, path: str | Path, format: str = "csv") -> Path:
         """Writes the landscape and returns the path; an existing file is replaced as a whole.
 
@@ -202,8 +221,7 @@ class Landscape:
         return {str(s): int((status == s.value).sum()) for s in Status}
 
     def _repr_html_(self) -> str:
-        metric = "test_accuracy" if "test_accuracy" in self.metrics else self.metrics[0]
-        return _html_table(self, metric)
+        return _html_table(self, self.main_metric)
 
 
 def is_candidate(n_finished: Any, n_ended: Any) -> Any:
@@ -214,6 +232,13 @@ def is_candidate(n_finished: Any, n_ended: Any) -> Any:
 def higher_is_better(metric: str) -> bool:
     """Accuracies and shares rise, losses, errors and costs fall."""
     return not metric.endswith(("loss", "error")) and metric not in FACTS
+
+
+def sought_axis(axes: Sequence[Axis]) -> Axis | None:
+    """The axis whose best value is of interest: the learning rate, else the last that varies."""
+    varying = [axis for axis in axes if len(axis.values) > 1]
+    rates = [axis for axis in varying if axis.name == "learning_rate"]
+    return next(iter(rates or reversed(varying)), None)
 
 
 def unit_of(name: str) -> str | None:

@@ -31,7 +31,7 @@ from gridscape._parts import (
 from gridscape._settings import STUDY_AXES
 from gridscape.base import Model, Optimizer, Stream, Task, cross_entropy
 from gridscape.errors import ModelError, StudyFileError, UnknownNameError, UsageError
-from gridscape.grid import Axis, Cell, Grid, Trial, Value, content_key
+from gridscape.grid import Axis, Cell, Grid, Trial, Value, content_key, same
 
 STUDIES = Path(__file__).parent / "studies"
 
@@ -47,7 +47,10 @@ class Study(BaseModel):
     examples, what is left of one joining the next; "draws" draws each batch anew from all.
     evaluations: points, evenly spaced, at which the test set is looked at; all but the last use
     its first ``evaluation_examples`` examples only. hyperparameters: traced numbers that are the
-    same in all cells. keep_parameters: "all" stores the final parameters of every trial.
+    same in all cells. keep_parameters: of which trials the final parameters are stored: "none",
+    "all", "best" (of the best cell of each row: of all values of the other axes), or a list of
+    cells, each a table that names some axes. It does not determine a result, and so is no part of
+    a key: what is stored already stays as it is.
 
     Every value in the axes is kept to 12 digits: more than float32 can tell apart, and few enough
     that a number has one key however it was computed. Raises StudyFileError with every mistake at
@@ -91,7 +94,10 @@ class Study(BaseModel):
     precision: Literal["float32"] = "float32"
     evaluations: int = Field(default=8, ge=1)
     evaluation_examples: int = Field(default=2_000, ge=1)
-    keep_parameters: Literal["none", "all"] = "none"
+    keep_parameters: Annotated[
+        Literal["none", "best", "all"] | list[dict[str, Value]],
+        BeforeValidator(_settings.kept_cells),
+    ] = "none"
     claims: str | None = None
     published: list[str] = []
 
@@ -170,6 +176,13 @@ class Study(BaseModel):
     def grid(self) -> Grid:
         """All cells."""
         return Grid(tuple(Axis(name, tuple(values)) for name, values in self.axes.items()))
+
+    def keeps(self, cell: Cell) -> bool:
+        """Whether the parameters of a cell's trials are stored when they end."""
+        chosen = self.keep_parameters
+        if isinstance(chosen, str):
+            return chosen != "none"  # which cells are best shows at the end
+        return any(all(same(cell[n], v) for n, v in wanted.items()) for wanted in chosen)
 
     def unknown_names(self) -> list[str]:
         """One line for every name that nothing has and every option that its part does not take."""

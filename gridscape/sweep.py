@@ -181,6 +181,15 @@ class Sweep:
                 self._run_cohort(cohort, saved)
         for name in [name for name, *_ in self.store.checkpoints()]:
             self.store.drop_checkpoint(name)
+        if self.resolved.study.keep_parameters == "best":
+            self._drop_all_but_the_best()
+
+    def _drop_all_but_the_best(self) -> None:
+        """Parameters stay of the best cell of each row: which one that is shows only at the end."""
+        kept = Landscape.of(self.store.study, self.store.results()).best_cells()
+        others = [t for t, r in self.store.results() if r.params and t.cell not in kept]
+        for trial in others:
+            self.store.put(trial, replace(self.store.get(trial.key), params=None))
 
     def _run_cohort(self, cohort: Cohort, saved: Mapping[str, "Place"]) -> None:
         """A cohort in as many runs as memory asks for."""

@@ -14,7 +14,7 @@ from rich.padding import Padding
 from rich.table import Table
 from rich.text import Text
 
-from gridscape._findings import MARGIN, sought_axis
+from gridscape._findings import MARGIN
 from gridscape._tiles import Tile, View, labels_of, short_labels, stub_width, tile_table
 from gridscape.analysis import (
     BestPerRow,
@@ -28,7 +28,7 @@ from gridscape.analysis import (
 )
 from gridscape.claims import Outcome, Verdict
 from gridscape.grid import Axis, Cell, Trial, Value, same, show
-from gridscape.landscape import Landscape, higher_is_better, unit_of
+from gridscape.landscape import Landscape, higher_is_better, sought_axis, unit_of
 from gridscape.planner import CohortPlan, Plan
 from gridscape.replays import Replay
 from gridscape.tasks.fetch import DataSetStatus

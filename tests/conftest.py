@@ -3,9 +3,20 @@
 Not set: strict promotion of types, since optax's bias correction raises a float32 to an int32.
 """
 
+import atexit
+import os
+import shutil
+import tempfile
+
 import jax
 from jaxtyping import install_import_hook
 
+# A program that one test compiled is read by all others, in their processes too.
+if "JAX_COMPILATION_CACHE_DIR" not in os.environ:
+    os.environ["JAX_COMPILATION_CACHE_DIR"] = tempfile.mkdtemp(prefix="gridscape-test-programs-")
+    atexit.register(shutil.rmtree, os.environ["JAX_COMPILATION_CACHE_DIR"], ignore_errors=True)
+jax.config.update("jax_compilation_cache_dir", os.environ["JAX_COMPILATION_CACHE_DIR"])
+jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.1)
 # Two devices wherever the tests run: the division of trials among devices is always tried.
 jax.config.update("jax_num_cpu_devices", 2)
 # (B,) - (B, 1) is a (B, B) array and nearly always a mistake.

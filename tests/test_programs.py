@@ -81,7 +81,9 @@ def compilations():
 def test_three_compilations_a_program_and_none_for_a_new_learning_rate():
     rates = [0.001, 0.1, 0.2, 0.3]
     planner = planner_of(tiny({"hidden_size": [3, 6, 7], "learning_rate": rates}))
-    assert planner.data(planner.resolved.task).n_test  # the data is on the devices before counting starts
+    assert planner.data(
+        planner.resolved.task
+    ).n_test  # the data is on the devices before counting starts
     with compilations() as first:
         train(planner, planner.resolved.trials())
     assert len(first) == 3 * 3  # init, train and evaluate of each width

@@ -19,12 +19,12 @@ from synthetic import RATES, landscape
 
 from gridscape import _document, report
 from gridscape._document import CURVE_NUMBERS, command, document, thinned, to_json
-from gridscape._findings import STRETCHES, Findings, gather, sought_axis
+from gridscape._findings import STRETCHES, Findings, gather
 from gridscape.analysis import best_per, curve_band, pareto, smallest_equivalent, summarize
 from gridscape.base import Status, TrialResult
 from gridscape.errors import GridscapeError, StoreError
 from gridscape.grid import Axis, Cell, Grid, Trial
-from gridscape.landscape import Landscape
+from gridscape.landscape import Landscape, sought_axis
 from gridscape.store import Store
 
 HOSTILE = "</script><script>x()</script><!-- \u2028 & <img src=x onerror=x()>"
