@@ -11,6 +11,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
@@ -133,6 +134,51 @@ def test_status_reads_nothing_and_sees_a_wrong_size(cache: Path) -> None:
     assert fetch.check("tiny").checksum_ok is True
     (cache / "second.bin").write_bytes(b"label")
     assert tiny().checksum_ok is False
+
+
+OTHER = b"all the same in another form"
+
+
+@pytest.fixture
+def two_editions(cache: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The data set "tiny", which other.bin holds as well."""
+    other = fetch.DataFile("other.bin", hashlib.sha256(OTHER).hexdigest(), len(OTHER))
+    monkeypatch.setitem(fetch.DATA_SETS, "tiny", replace(data_set(), instead=(other,)))
+
+
+def test_another_edition_does_as_well(two_editions: None, tmp_path: Path) -> None:
+    (tmp_path / "given").mkdir()
+    (tmp_path / "given" / "other.bin").write_bytes(OTHER)
+    found = fetch.check("tiny", tmp_path / "given")
+    assert (found.files, found.found_at) == (("other.bin",), tmp_path / "given")
+    assert (found.size_bytes, found.checksum_ok) == (len(OTHER), True)
+    assert fetch.load("tiny", tmp_path / "given") == {"other.bin": OTHER}
+    put(tmp_path / "given")  # beside it, the edition that can be fetched goes first
+    assert fetch.load("tiny", tmp_path / "given") == CONTENTS
+
+
+def test_the_first_folder_goes_before_the_first_edition(
+    two_editions: None, cache: Path, tmp_path: Path
+) -> None:
+    put(cache)
+    (tmp_path / "other.bin").write_bytes(OTHER)
+    assert fetch.load("tiny", tmp_path) == {"other.bin": OTHER}
+
+
+def test_an_altered_edition_is_refused(two_editions: None, tmp_path: Path) -> None:
+    (tmp_path / "other.bin").write_bytes(OTHER[:-1])
+    status = next(s for s in fetch.status(tmp_path) if s.name == "tiny")
+    assert (status.found_at, status.checksum_ok) == (tmp_path, False)
+    with pytest.raises(DataCorruptError, match=r"other\.bin: the file is truncated or altered"):
+        fetch.load("tiny", tmp_path)
+
+
+def test_missing_names_every_edition(two_editions: None) -> None:
+    with pytest.raises(
+        DataMissingError,
+        match=r"expected first\.bin, second\.bin together, or other\.bin in one of",
+    ):
+        fetch.check("tiny")
 
 
 def test_embedded_digits_need_nothing(cache: Path) -> None:
@@ -381,7 +427,7 @@ def test_progress_is_shown_on_a_terminal(cache: Path, monkeypatch: pytest.Monkey
 
 def test_every_checksum_is_pinned() -> None:
     for listed in fetch.DATA_SETS.values():
-        for file in listed.files:
+        for file in (*listed.files, *listed.instead):
             assert len(bytes.fromhex(file.sha256)) == 32
             assert file.size_bytes > 0
         assert all(m.startswith("https://") and m.endswith("/") for m in listed.mirrors)

@@ -4,19 +4,35 @@ import doctest
 import gzip
 import hashlib
 import importlib
+import inspect
+import io
 import os
+import pickle
 import struct
+import tarfile
 import zipfile
 from collections.abc import Callable
 from pathlib import Path
+from types import ModuleType
+from typing import Any
 
+import jax
 import numpy as np
 import pytest
 from PIL import Image
 
 from gridscape.base import Task
-from gridscape.errors import DataCorruptError, DataError, DataMissingError, UnknownNameError
-from gridscape.tasks import NAMES, fetch, images
+from gridscape.errors import (
+    DataCorruptError,
+    DataError,
+    DataMissingError,
+    StudyFileError,
+    UnknownNameError,
+    UsageError,
+)
+from gridscape.study import Study
+from gridscape.tasks import NAMES, _idx, fetch, images
+from gridscape.tasks.images import ImageOptions
 
 
 def there(name: str) -> bool:
@@ -102,6 +118,7 @@ def test_digits_are_prepared_by_sixteenths() -> None:
         pytest.param("mnist-image", (28, 28, 1), marks=needs_mnist),
         pytest.param("cifar10-gray28", (28, 28, 1), marks=needs_cifar),
         pytest.param("cifar10-gray28-rows", (28, 28), marks=needs_cifar),
+        pytest.param("cifar10-gray28-flat", (784,), marks=needs_cifar),
     ],
 )
 def test_named_task_has_its_layout(name: str, shape: tuple[int, ...], tmp_path: Path) -> None:
@@ -122,8 +139,200 @@ def test_layouts_hold_the_same_pixels_under_other_fingerprints() -> None:
     assert len({rows.fingerprint, flat.fingerprint, image.fingerprint}) == 3
 
 
-def test_every_name_resolves() -> None:
-    assert all(callable(named(name)) for name in NAMES if "images" in NAMES[name])
+IMAGE_TASKS = [name for name in NAMES if "images" in NAMES[name]]
+
+
+@pytest.mark.parametrize("name", IMAGE_TASKS)
+def test_every_image_task_takes_the_same_options(name: str) -> None:
+    options = inspect.signature(named(name)).parameters
+    defaults = {n: options[n].default for n in ("n_train", "subset", "subset_seed", "center")}
+    assert defaults == {"n_train": None, "subset": "natural", "subset_seed": 0, "center": False}
+    assert "data_dir" in options
+
+
+# Subsets of the training images
+
+
+@pytest.fixture(scope="module")
+def numbered() -> Task:
+    """Examples that are their own positions, of 3 classes with 6, 12 and 24 examples."""
+    labels = np.random.RandomState(1).permutation(np.repeat([0, 1, 2], [6, 12, 24]))
+    positions = np.arange(42, dtype=np.float32)[:, None]
+    return Task.from_arrays((positions, labels), (positions[:9], labels[:9]), n_outputs=3)
+
+
+def kept(task: Task, **options: Any) -> np.ndarray:
+    """The positions of the training examples that the options keep; each has its own label."""
+    inputs, targets = ImageOptions(**options).applied_to(task).train_examples
+    positions = inputs[:, 0].astype(int)
+    np.testing.assert_array_equal(targets, task.train_examples.targets[positions])
+    return positions
+
+
+@pytest.mark.parametrize("subset", ["natural", "balanced"])
+@pytest.mark.parametrize("n_train", [3, 18])
+def test_a_subset_is_drawn_without_replacement_in_order(
+    numbered: Task, subset: str, n_train: int
+) -> None:
+    positions = kept(numbered, n_train=n_train, subset=subset)
+    assert len(positions) == n_train
+    assert (np.diff(positions) > 0).all()
+    counts = np.bincount(numbered.train_examples.targets[positions], minlength=3)
+    assert (counts == n_train // 3).all() == (subset == "balanced")
+
+
+@pytest.mark.parametrize("subset", ["natural", "balanced"])
+def test_a_smaller_subset_is_part_of_a_larger_one(numbered: Task, subset: str) -> None:
+    small, large, other = (
+        set(kept(numbered, n_train=n, subset=subset, subset_seed=seed))
+        for n, seed in ((6, 7), (15, 7), (6, 8))
+    )
+    assert small < large
+    assert small != other
+
+
+@pytest.mark.parametrize("subset", ["natural", "balanced"])
+def test_every_example_is_drawn_equally_often(numbered: Task, subset: str) -> None:
+    n_seeds, targets = 600, numbered.train_examples.targets
+    times = np.zeros(42)
+    for seed in range(n_seeds):
+        times[kept(numbered, n_train=12, subset=subset, subset_seed=seed)] += 1
+    size = np.bincount(targets)[targets]
+    share = np.full(42, 12 / 42) if subset == "natural" else 4 / size
+    deviation = (times - n_seeds * share) / np.sqrt(n_seeds * share * (1 - share))
+    assert np.abs(deviation).max() < 4.5
+    assert np.abs(deviation).max() > 1  # the seeds differ
+
+
+def test_without_a_number_all_are_kept_as_far_as_balance_allows(numbered: Task) -> None:
+    assert ImageOptions().applied_to(numbered) is numbered
+    assert ImageOptions(n_train=42).applied_to(numbered) is numbered
+    positions = kept(numbered, subset="balanced")
+    assert np.bincount(numbered.train_examples.targets[positions]).tolist() == [6, 6, 6]
+
+
+def test_a_subset_has_its_own_fingerprint_and_the_same_test_set(numbered: Task) -> None:
+    options = [{}, {"n_train": 6}, {"n_train": 9}, {"n_train": 6, "subset_seed": 1}]
+    options += [{"n_train": 6, "subset": "balanced"}, {"n_train": 6, "center": True}]
+    tasks = [ImageOptions(**chosen).applied_to(numbered) for chosen in options]
+    assert len({task.fingerprint for task in tasks}) == len(options)
+    assert all(task.test is numbered.test for task in tasks)
+    again = ImageOptions(n_train=6).applied_to(numbered)
+    assert again.fingerprint == tasks[1].fingerprint
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        (
+            {"n_train": 43},
+            r"n_train: larger than the training set \(expected at most 42, found 43\)",
+        ),
+        ({"n_train": 0}, r"n_train: out of range \(expected a whole number from 1, found 0\)"),
+        ({"n_train": True}, r"n_train: out of range .*found True"),
+        ({"n_train": "10"}, r"n_train: out of range .*found '10'"),
+        ({"n_train": 100.0}, r"n_train: out of range .*found 100\.0"),
+        (
+            {"n_train": 10, "subset": "balanced"},
+            r"n_train: not the same number of every class \(expected a multiple of the 3 classes, "
+            r"found 10\)",
+        ),
+        (
+            {"n_train": 21, "subset": "balanced"},
+            r"n_train: more of each class than the smallest class has \(expected at most 18, 6 of "
+            r"each class, found 21\)",
+        ),
+        ({"subset": "ballanced"}, r"unknown subset 'ballanced'; did you mean 'balanced'\?"),
+        ({"subset": 3}, r"unknown subset '3'"),
+        ({"subset_seed": -1}, r"subset_seed: out of range \(expected .* from 0 to 4294967295, "),
+        ({"subset_seed": 2**32}, r"subset_seed: out of range"),
+        ({"center": "yes"}, r"center: wrong type \(expected true or false, found 'yes'\)"),
+    ],
+)
+def test_bad_option_is_told(numbered: Task, options: dict[str, Any], message: str) -> None:
+    with pytest.raises(UsageError, match=f"^{message}") as caught:
+        ImageOptions(**options).applied_to(numbered)
+    assert "\n" not in str(caught.value)
+
+
+def test_a_class_without_examples_cannot_be_balanced() -> None:
+    pair = ([[0.0], [1.0]], [0, 0])
+    lacking = Task.from_arrays(pair, pair, n_outputs=2)
+    with pytest.raises(UsageError, match="more of each class than the smallest class has"):
+        ImageOptions(subset="balanced").applied_to(lacking)
+
+
+@pytest.mark.parametrize("name", IMAGE_TASKS)
+def test_options_are_looked_at_before_any_data(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    def read(*args: object, **options: object) -> None:
+        raise AssertionError("data was read")
+
+    for source in ("fetch.load", "_digits", "located"):
+        monkeypatch.setattr(f"gridscape.tasks.images.{source}", read)
+    path = {"path": "somewhere"} if name == "image-folder" else {}
+    with pytest.raises(UsageError, match="n_train: out of range"):
+        named(name)(n_train=-5, **path)
+    with pytest.raises(AssertionError, match="data was read"):
+        named(name)(n_train=5, **path)
+
+
+def test_a_study_declares_the_subset() -> None:
+    def study(**options: Any) -> Study:
+        axes = {"learning_rate": [0.01]}
+        return Study(
+            task="digits-rows", task_options=options, model="lstm", axes=axes, batch_size=20
+        )
+
+    small = study(n_train=20, subset="balanced", center=True).resolve().task
+    assert np.bincount(small.train_examples.targets).tolist() == [2] * 10
+    with pytest.raises(StudyFileError, match=r"unknown task option 'n_tran'; did you mean"):
+        study(n_tran=20).resolve()
+    with pytest.raises(UsageError, match=r"expected at most 1290, 129 of each class, found 1300"):
+        study(n_train=1300, subset="balanced").resolve()
+
+
+@needs_mnist
+def test_mnist_subsets_of_the_published_sizes() -> None:
+    whole = images.mnist_flat("full")
+    for n_train in (100, 10_000):
+        balanced, natural = (
+            ImageOptions(n_train=n_train, subset=subset).applied_to(whole).train_examples
+            for subset in ("balanced", "natural")
+        )
+        assert np.bincount(balanced.targets).tolist() == [n_train // 10] * 10
+        counts = np.bincount(natural.targets, minlength=10)
+        assert counts.sum() == n_train
+        assert counts.std() > 0
+    with pytest.raises(UsageError, match=r"expected at most 54210, 5421 of each class"):
+        ImageOptions(n_train=60_000, subset="balanced").applied_to(whole)
+
+
+# Centered inputs
+
+
+def test_centered_inputs_have_mean_zero_over_the_training_images() -> None:
+    plain, centered = images.digits_image(), images.digits_image(center=True)
+    fractions = np.asarray(plain.train_examples.inputs, np.float64) / 16
+    inputs = np.asarray(centered.prepare(plain.train_examples.inputs))
+    assert inputs.dtype == np.float32
+    np.testing.assert_allclose(inputs.mean(axis=0, dtype=np.float64), 0, atol=1e-7)
+    np.testing.assert_allclose(inputs, fractions - fractions.mean(axis=0), atol=1e-7)
+    test = np.asarray(jax.jit(centered.prepare)(plain.test.inputs[:5]))
+    np.testing.assert_allclose(test, plain.test.inputs[:5] / 16 - fractions.mean(axis=0), atol=1e-7)
+
+
+def test_the_mean_is_of_all_training_images_whatever_is_kept() -> None:
+    whole, part = (images.digits_flat(center=True, n_train=n) for n in (None, 10))
+    for task in (whole, part):
+        assert task.input_shape == (64,)
+    inputs = whole.test.inputs[:7]
+    np.testing.assert_array_equal(whole.prepare(inputs), part.prepare(inputs))
+
+
+def test_a_centered_task_survives_the_way_to_another_process() -> None:
+    task = images.digits_flat(center=True)
+    prepare = pickle.loads(pickle.dumps(task.prepare))
+    np.testing.assert_array_equal(prepare(task.test.inputs), task.prepare(task.test.inputs))
 
 
 # MNIST
@@ -263,6 +472,282 @@ def test_empty_idx_files_are_told(made_up: Callable[..., Task]) -> None:
         )
 
 
+# CIFAR-10 in color, on made-up archives
+
+
+def python2(value: Any) -> bytes:
+    """A value as Python 2 pickled it (protocol 2): texts are strings of bytes."""
+
+    def all_of(values: Any) -> bytes:
+        return b"".join(map(python2, values))
+
+    match value:
+        case bytes():
+            return b"T" + struct.pack("<i", len(value)) + value
+        case int():
+            return b"J" + struct.pack("<i", value)
+        case list():
+            return b"](" + all_of(value) + b"e"
+        case dict():
+            return b"}(" + all_of(part for item in value.items() for part in item) + b"u"
+    order, kind = value.dtype.str[:1].encode(), value.dtype.str[1:].encode()
+    dtype = b"cnumpy\ndtype\n(" + all_of([kind, 0, 1])
+    dtype += b"tR(" + all_of([3, order]) + b"NNN" + all_of([-1, -1, 0]) + b"tb"
+    array = b"cnumpy.core.multiarray\n_reconstruct\n(cnumpy\nndarray\n(" + python2(0)
+    array += b"t" + python2(b"b") + b"tR(" + python2(1) + b"(" + all_of(value.shape) + b"t"
+    return array + dtype + b"\x89" + python2(value.tobytes()) + b"tb"
+
+
+def pickled(value: Any) -> bytes:
+    return b"\x80\x02" + python2(value) + b"."
+
+
+def binary_batch(pixels: np.ndarray, labels: list[int]) -> bytes:
+    return b"".join(bytes([y]) + x.tobytes() for x, y in zip(pixels, labels, strict=True))
+
+
+def python_batch(pixels: np.ndarray, labels: list[int]) -> bytes:
+    return pickled({b"data": pixels, b"labels": labels, b"batch_label": b"a batch"})
+
+
+BATCHES = [*(f"data_batch_{n}" for n in range(1, 6)), "test_batch"]
+ARCHIVES = {
+    "cifar-10-binary.tar.gz": ("cifar-10-batches-bin", ".bin", binary_batch),
+    "cifar-10-python.tar.gz": ("cifar-10-batches-py", "", python_batch),
+}
+
+
+def batch_arrays(batch: str) -> tuple[np.ndarray, list[int]]:
+    """Two images a training batch, three in the test: their planes and labels."""
+    number, n_images = BATCHES.index(batch), 3 if batch == "test_batch" else 2
+    pixels = np.random.RandomState(number).randint(0, 256, (n_images, 3072)).astype(np.uint8)
+    return pixels, [(3 * number + example) % 10 for example in range(n_images)]
+
+
+def cifar_archive(name: str, **changes: Callable[[bytes], bytes | None]) -> bytes:
+    """An archive of that name; each batch is changed as told, and left out where it is None."""
+    folder, suffix, pack = ARCHIVES[name]
+    members = {f"{folder}/readme.html": b"<html>"}
+    for batch in BATCHES:
+        content = changes.get(batch, bytes)(pack(*batch_arrays(batch)))
+        members |= {} if content is None else {f"{folder}/{batch}{suffix}": content}
+    packed = io.BytesIO()
+    with tarfile.open(fileobj=packed, mode="w:gz") as archive:
+        top = tarfile.TarInfo(folder)
+        top.type = tarfile.DIRTYPE
+        archive.addfile(top)
+        for path, content in members.items():
+            entry = tarfile.TarInfo(path)
+            entry.size = len(content)
+            archive.addfile(entry, io.BytesIO(content))
+    return packed.getvalue()
+
+
+@pytest.fixture
+def cifar(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..., Task]:
+    """Builds the task from one made-up archive, whose checksum is pinned."""
+    monkeypatch.setattr(fetch, "cache_folder", lambda: tmp_path / "cache")
+    monkeypatch.delenv("GRIDSCAPE_DATA", raising=False)
+
+    def build(
+        name: str, whole: Callable[[bytes], bytes] = bytes, layout: str = "image", **changes: Any
+    ) -> Task:
+        contents = {n: whole(cifar_archive(n, **changes)) for n in ARCHIVES}
+        binary, python = (
+            fetch.DataFile(n, hashlib.sha256(c).hexdigest(), len(c)) for n, c in contents.items()
+        )
+        made_up = fetch.DataSet("cifar10", (binary,), (), "made up", instead=(python,))
+        monkeypatch.setitem(fetch.DATA_SETS, "cifar10", made_up)
+        folder = tmp_path / name.split(".")[0]
+        folder.mkdir(exist_ok=True)
+        (folder / name).write_bytes(contents[name])
+        return images.cifar10(layout, data_dir=folder)
+
+    return build
+
+
+@pytest.mark.parametrize("name", ARCHIVES)
+def test_cifar10_pixels_stand_in_their_places(cifar: Callable[..., Task], name: str) -> None:
+    task = cifar(name)
+    assert (task.name, task.input_shape, task.n_outputs) == ("cifar10", (32, 32, 3), 10)
+    assert (task.train_examples.n_examples, task.test.n_examples) == (10, 3)
+    for split, batches in ((task.train_examples, BATCHES[:5]), (task.test, BATCHES[5:])):
+        planes = np.concatenate([batch_arrays(batch)[0] for batch in batches])
+        assert split.inputs.dtype == np.uint8
+        assert split.inputs.flags.c_contiguous
+        assert split.targets.dtype == np.int32
+        assert split.targets.tolist() == [y for batch in batches for y in batch_arrays(batch)[1]]
+        for example, row, column, channel in np.random.RandomState(0).randint(
+            0, (len(planes), 32, 32, 3), (200, 4)
+        ):
+            expected = planes[example, 1024 * channel + 32 * row + column]
+            assert split.inputs[example, row, column, channel] == expected
+
+
+def test_both_archives_of_cifar10_are_one_task(cifar: Callable[..., Task]) -> None:
+    binary, python = (cifar(name) for name in ARCHIVES)
+    assert binary.fingerprint == python.fingerprint
+
+
+@pytest.mark.parametrize(("layout", "shape"), [("rows", (32, 96)), ("flat", (3072,))])
+def test_cifar10_layouts(
+    cifar: Callable[..., Task], tmp_path: Path, layout: str, shape: tuple[int, ...]
+) -> None:
+    image, task = (cifar("cifar-10-binary.tar.gz", layout=chosen) for chosen in ("image", layout))
+    assert (task.name, task.input_shape) == (f"cifar10-{layout}", shape)
+    assert task.fingerprint != image.fingerprint
+    np.testing.assert_array_equal(task.test.inputs, image.test.inputs.reshape(3, *shape))
+    by_name = named(f"cifar10-{layout}")(data_dir=tmp_path / "cifar-10-binary")
+    assert (by_name.name, by_name.fingerprint) == (task.name, task.fingerprint)
+
+
+def test_missing_cifar10_names_both_archives(cifar: Callable[..., Task], tmp_path: Path) -> None:
+    cifar("cifar-10-binary.tar.gz")
+    with pytest.raises(
+        DataMissingError, match=r"expected cifar-10-binary\.tar\.gz, or cifar-10-python\.tar\.gz in"
+    ):
+        images.cifar10(data_dir=tmp_path / "elsewhere")
+
+
+@pytest.mark.parametrize("name", ARCHIVES)
+def test_altered_archive_of_cifar10_is_refused(
+    cifar: Callable[..., Task], name: str, tmp_path: Path
+) -> None:
+    cifar(name)
+    path = tmp_path / name.split(".")[0] / name
+    path.write_bytes(path.read_bytes()[:-100])
+    with pytest.raises(DataCorruptError, match=f"{name}: the file is truncated or altered"):
+        images.cifar10(data_dir=path.parent)
+
+
+PIXELS, LABELS = batch_arrays("data_batch_2")
+NO_GZIP, NO_TAR = "not a whole gzip file", "not a whole tar archive"
+
+
+@pytest.mark.parametrize("name", ARCHIVES)
+@pytest.mark.parametrize(
+    ("whole", "message"),
+    [
+        (lambda b: b[: len(b) // 2], NO_GZIP),
+        (lambda b: b[:-9], NO_GZIP),
+        (lambda b: b"", NO_TAR),
+        (lambda b: b"plain" + b, NO_GZIP),
+        (lambda b: b[:200] + bytes(99) + b[299:], NO_GZIP),
+        (lambda b: gzip.compress(b"no archive"), NO_TAR),
+    ],
+    ids=["half", "torn", "empty", "not gzip", "altered", "not tar"],
+)
+def test_damaged_archive_of_cifar10_is_told(
+    cifar: Callable[..., Task], name: str, whole: Callable[[bytes], bytes], message: str
+) -> None:
+    with pytest.raises(DataCorruptError, match=f"^{name}: {message} "):
+        cifar(name, whole)
+
+
+@pytest.mark.parametrize("batch", BATCHES)
+@pytest.mark.parametrize("name", ARCHIVES)
+def test_missing_batch_of_cifar10_is_told(
+    cifar: Callable[..., Task], name: str, batch: str
+) -> None:
+    with pytest.raises(DataCorruptError, match=rf"^{name}: {batch}\S*: missing from the archive"):
+        cifar(name, **{batch: lambda content: None})
+
+
+@pytest.mark.parametrize(
+    ("name", "change", "message"),
+    [
+        (
+            "cifar-10-binary.tar.gz",
+            lambda b: b[:-1],
+            r"\.bin: not a whole number of records \(expected a multiple of 3073 bytes, found 6145",
+        ),
+        (
+            "cifar-10-binary.tar.gz",
+            lambda b: b"",
+            r"\.bin: images and labels .*found 0 images and 0 lab",
+        ),
+        (
+            "cifar-10-binary.tar.gz",
+            lambda b: b[:3073] + bytes([10]) + b[3074:],
+            r"\.bin: the label of example 1 is out of range \(expected 0 to 9, found 10\)",
+        ),
+        (
+            "cifar-10-python.tar.gz",
+            lambda b: python_batch(PIXELS, [3, -1]),
+            r": the label of example 1 is out of range \(expected 0 to 9, found -1\)",
+        ),
+        (
+            "cifar-10-python.tar.gz",
+            lambda b: python_batch(PIXELS, [3]),
+            r": images and labels differ .*found 2 images and 1 labels",
+        ),
+        (
+            "cifar-10-python.tar.gz",
+            lambda b: python_batch(PIXELS[:, :-1], LABELS),
+            r": not a batch of images \(expected bytes of shape \(N, 3072\) and whole numbers of "
+            r"shape \(N,\), found uint8 of shape \(2, 3071\) and int64 of shape \(2,\)\)",
+        ),
+        (
+            "cifar-10-python.tar.gz",
+            lambda b: python_batch(PIXELS.astype("<i2"), LABELS),
+            r": not a batch of images .* found int16 of shape",
+        ),
+        (
+            "cifar-10-python.tar.gz",
+            lambda b: pickled({b"data": [1, 2], b"labels": [[1]]}),
+            r": not a batch of images .* found list and int64 of shape \(1, 1\)",
+        ),
+        (
+            "cifar-10-python.tar.gz",
+            lambda b: pickled({b"data": PIXELS, b"labels": [b"cat", b"dog"]}),
+            r": not a batch of images .* and \|S3 of shape \(2,\)",
+        ),
+        (
+            "cifar-10-python.tar.gz",
+            lambda b: pickled({b"labels": LABELS}),
+            r": not a pickled batch \(found KeyError: b'data'\)",
+        ),
+        (
+            "cifar-10-python.tar.gz",
+            lambda b: pickled([1]),
+            r": not a pickled batch \(found TypeErr",
+        ),
+        ("cifar-10-python.tar.gz", lambda b: b[:-40], r": not a pickled batch \(found "),
+        ("cifar-10-python.tar.gz", lambda b: b"", r": not a pickled batch \(found EOFError"),
+    ],
+)
+def test_bad_batch_of_cifar10_is_told(
+    cifar: Callable[..., Task], name: str, change: Change, message: str
+) -> None:
+    with pytest.raises(DataCorruptError, match=f"^{name}: data_batch_2{message}") as caught:
+        cifar(name, data_batch_2=change)
+    assert "\n" not in str(caught.value)
+
+
+class Attack:
+    """Makes a folder where it is unpickled without care."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return os.mkdir, (str(self.folder),)
+
+
+@pytest.mark.parametrize("protocol", range(pickle.HIGHEST_PROTOCOL + 1))
+def test_a_pickle_of_cifar10_runs_nothing(
+    cifar: Callable[..., Task], tmp_path: Path, protocol: int
+) -> None:
+    content = pickle.dumps({"data": Attack(tmp_path / "run")}, protocol=protocol)
+    with pytest.raises(
+        DataCorruptError, match=r"UnpicklingError: \w+\.mkdir is no part of an array"
+    ):
+        cifar("cifar-10-python.tar.gz", test_batch=lambda _: content)
+    assert not (tmp_path / "run").exists()
+    pickle.loads(content)  # what an ordinary reader does
+    assert (tmp_path / "run").exists()
+
+
 # CIFAR-10 in gray
 
 
@@ -394,7 +879,11 @@ def test_missing_folder_is_told(tmp_path: Path) -> None:
 
 
 def test_unknown_layout_offers_the_nearest(folder: Path) -> None:
-    for make in (images.cifar10_gray28, lambda layout: images.image_folder(folder, layout)):
+    for make in (
+        images.cifar10,
+        images.cifar10_gray28,
+        lambda layout: images.image_folder(folder, layout),
+    ):
         with pytest.raises(UnknownNameError, match=r"unknown layout 'row'; did you mean 'rows'\?"):
             make("row")
 
@@ -545,12 +1034,7 @@ def test_a_test_class_may_be_absent(folder: Path) -> None:
     assert (task.n_outputs, task.test.targets.tolist()) == (2, [1])
 
 
-def test_balanced_choice_takes_as_many_of_each() -> None:
-    targets = np.repeat([0, 1, 2], [5, 9, 20])
-    chosen = images._balanced_choice(targets, 4)
-    assert np.bincount(targets[chosen]).tolist() == [4, 4, 4]
-
-
-def test_examples_of_the_docstrings() -> None:
-    failed, attempted = doctest.testmod(images)
+@pytest.mark.parametrize("module", [images, _idx])
+def test_examples_of_the_docstrings(module: ModuleType) -> None:
+    failed, attempted = doctest.testmod(module)
     assert (failed, attempted > 0) == (0, True)

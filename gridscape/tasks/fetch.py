@@ -42,19 +42,27 @@ class DataSet:
     """A data set: its files, the addresses that serve them, and whose it is.
 
     No files: the data set comes with a package. No mirrors: only the user can put it in place.
+    ``instead`` lists other files, any one of which holds all the same; they are used where they
+    are found, and never fetched.
     """
 
     name: str
     files: tuple[DataFile, ...]
     mirrors: tuple[str, ...]
     note: str
+    instead: tuple[DataFile, ...] = ()
+
+    @property
+    def editions(self) -> list[tuple[DataFile, ...]]:
+        """The groups of files, each of which is the whole data set; the first can be fetched."""
+        return [self.files, *((file,) for file in self.instead)]
 
 
 @dataclass(frozen=True)
 class DataSetStatus:
     """What is known of a data set on this machine.
 
-    files: the names of its files; none when it is embedded.
+    files: the names of its files, of those found where several do; none when it is embedded.
     found_at: the folder that has all of them, or None.
     size_bytes: of all its files, as published.
     checksum_ok: True when verified, False when a size is already wrong, None when not checked.
@@ -124,6 +132,25 @@ DATA_SETS = {
             note="the first 1,000 + 100 images of each class of CIFAR-10 (Krizhevsky, 2009), "
             "28 x 28, gray; no mirror",
         ),
+        DataSet(
+            name="cifar10",
+            files=(
+                DataFile(
+                    "cifar-10-binary.tar.gz",
+                    "c4a38c50a1bc5f3a1c5537f2155ab9d68f9f25eb1ed8d9ddda3db29a59bca1dd",
+                    170_052_171,
+                ),
+            ),
+            instead=(
+                DataFile(
+                    "cifar-10-python.tar.gz",
+                    "6d958be074577803d12ecdefd02955f39262c83c16fe9348329d7fe0b5c001ce",
+                    170_498_071,
+                ),
+            ),
+            mirrors=("https://www.cs.toronto.edu/~kriz/",),
+            note="CIFAR-10 (Krizhevsky, 2009), 32 x 32, color; the binary or the Python archive",
+        ),
     )
 }
 
@@ -143,7 +170,7 @@ def status(data_dir: str | Path | None = None) -> list[DataSetStatus]:
     """What is known of every data set, without reading or fetching any.
 
     >>> [data_set.name for data_set in status()]
-    ['digits', 'mnist', 'cifar10-gray28']
+    ['digits', 'mnist', 'cifar10-gray28', 'cifar10']
     """
     return [_status(data_set, data_dir) for data_set in DATA_SETS.values()]
 
@@ -155,11 +182,11 @@ def check(name: str, data_dir: str | Path | None = None) -> DataSetStatus:
     where a file is truncated or altered.
     """
     data_set = _data_set(name)
-    folder = _find(data_set, data_dir)
-    if folder is None:
+    found = _find(data_set, data_dir)
+    if found is None:
         raise _missing(data_set, data_dir)
-    for file in data_set.files:
-        _read(data_set, folder / file.name, file)
+    for file in found.files:
+        _read(data_set, found.folder / file.name, file)
     return _status(data_set, data_dir, checksum_ok=True)
 
 
@@ -181,8 +208,8 @@ def load(name: str, data_dir: str | Path | None = None) -> dict[str, bytes]:
     Raises what ``fetch`` raises.
     """
     data_set = _data_set(name)
-    folder = _find(data_set, data_dir) or _fetch_into(cache_folder(), data_set, data_dir)
-    return {file.name: _read(data_set, folder / file.name, file) for file in data_set.files}
+    found = _find(data_set, data_dir) or _fetch_into(cache_folder(), data_set, data_dir)
+    return {file.name: _read(data_set, found.folder / file.name, file) for file in found.files}
 
 
 def _data_set(name: str) -> DataSet:
@@ -194,32 +221,44 @@ def _data_set(name: str) -> DataSet:
 def _status(
     data_set: DataSet, data_dir: str | Path | None, checksum_ok: bool | None = None
 ) -> DataSetStatus:
-    folder = _find(data_set, data_dir) if data_set.files else None
-    if folder and any((folder / f.name).stat().st_size != f.size_bytes for f in data_set.files):
+    found = _find(data_set, data_dir) if data_set.files else None
+    files = found.files if found else data_set.files
+    if found and any((found.folder / f.name).stat().st_size != f.size_bytes for f in files):
         checksum_ok = False
     return DataSetStatus(
         name=data_set.name,
-        files=tuple(file.name for file in data_set.files),
-        found_at=folder,
-        size_bytes=sum(file.size_bytes for file in data_set.files),
+        files=tuple(file.name for file in files),
+        found_at=found.folder if found else None,
+        size_bytes=sum(file.size_bytes for file in files),
         checksum_ok=checksum_ok,
         embedded=not data_set.files,
         note=data_set.note,
     )
 
 
-def _find(data_set: DataSet, data_dir: str | Path | None) -> Path | None:
-    """The first folder that has all files of the data set."""
-    for place in search_folders(data_dir):
-        for folder in (place, place / data_set.name):
-            if not _absent(data_set, folder):
-                return folder
+class _Found(NamedTuple):
+    """A folder, and the files in it that are the data set."""
+
+    folder: Path
+    files: tuple[DataFile, ...]
+
+
+def _find(data_set: DataSet, data_dir: str | Path | None) -> _Found | None:
+    """The first folder that has all files of an edition of the data set."""
+    for folder in _places(data_set, search_folders(data_dir)):
+        for files in data_set.editions:
+            if not _absent(files, folder):
+                return _Found(folder, files)
     return None
 
 
-def _absent(data_set: DataSet, folder: Path) -> list[DataFile]:
+def _places(data_set: DataSet, folders: list[Path]) -> list[Path]:
+    return [place for folder in folders for place in (folder, folder / data_set.name)]
+
+
+def _absent(files: tuple[DataFile, ...], folder: Path) -> list[DataFile]:
     # os.path.isfile is False, not an error, where a folder may not be entered.
-    return [file for file in data_set.files if not os.path.isfile(folder / file.name)]
+    return [file for file in files if not os.path.isfile(folder / file.name)]
 
 
 def _read(data_set: DataSet, path: Path, file: DataFile) -> bytes:
@@ -254,24 +293,28 @@ def _missing(
         "the data set is not on this machine"
         + (f" and could not be fetched: {'; '.join(failures)}" if failures else ""),
         where=data_set.name,
-        expected=f"{', '.join(file.name for file in data_set.files)} together in one of "
-        f"{', '.join(map(str, folders))} or its sub-folder {data_set.name}",
+        expected=f"{_wanted(data_set)} in one of {', '.join(map(str, folders))} "
+        f"or its sub-folder {data_set.name}",
         found=_found_in_part(data_set, folders),
         hint=f"{fetch_it}put the files into {place}, or use the embedded task that needs none: "
         "--task digits",
     )
 
 
+def _wanted(data_set: DataSet) -> str:
+    names = [[file.name for file in files] for files in data_set.editions]
+    return ", or ".join(", ".join(some) + " together" * (len(some) > 1) for some in names)
+
+
 def _found_in_part(data_set: DataSet, folders: list[Path]) -> str | None:
-    for place in folders:
-        for folder in (place, place / data_set.name):
-            absent = [file.name for file in _absent(data_set, folder)]
-            if 0 < len(absent) < len(data_set.files):
-                return f"{folder} without {', '.join(absent)}"
+    for folder in _places(data_set, folders):
+        absent = [file.name for file in _absent(data_set.files, folder)]
+        if 0 < len(absent) < len(data_set.files):
+            return f"{folder} without {', '.join(absent)}"
     return None
 
 
-def _fetch_into(place: Path, data_set: DataSet, data_dir: str | Path | None) -> Path:
+def _fetch_into(place: Path, data_set: DataSet, data_dir: str | Path | None) -> _Found:
     """Fetches the files that the place lacks, from the first mirror that serves them."""
     folder = place / data_set.name
     failures = _silent_mirrors(data_set)
@@ -279,9 +322,9 @@ def _fetch_into(place: Path, data_set: DataSet, data_dir: str | Path | None) -> 
         if mirror in failures:
             continue
         try:
-            for file in _absent(data_set, folder):
+            for file in _absent(data_set.files, folder):
                 _retrieve(mirror + file.name, file, folder)
-            return folder
+            return _Found(folder, data_set.files)
         except _MirrorFailedError as failure:
             failures[mirror] = str(failure)
     raise _missing(data_set, data_dir, tuple(f"{m} {why}" for m, why in failures.items()))

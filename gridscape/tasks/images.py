@@ -1,38 +1,34 @@
-"""Image classification: embedded digits, MNIST, CIFAR-10 in gray, folders of images.
+"""Image classification: embedded digits, MNIST, CIFAR-10 in color and gray, folders of images.
 
-Every task comes in three layouts of the same pixels: ``rows`` (T, D), a sequence of image rows;
-``flat`` (D,); ``image`` (height, width, channels). Pixels stay uint8 until a batch is prepared.
+Every task comes in layouts of the same pixels: ``rows`` (T, D), a sequence of image rows; ``flat``
+(D,); ``image`` (height, width, channels). Pixels stay uint8 until a batch is prepared.
+
+Every task also takes the options of ``ImageOptions``: n_train, subset, subset_seed and center.
 """
 
-import gzip
-import io
-import math
-import os
-import zipfile
-import zlib
 from collections.abc import Callable
-from itertools import chain
 from pathlib import Path
-from typing import NamedTuple
 
 import jax.numpy as jnp
 import numpy as np
-from PIL import Image, UnidentifiedImageError
 
 from gridscape.base import Array, Split, Task, as_float, fingerprint
-from gridscape.errors import DataCorruptError, DataError, DataMissingError, UnknownNameError
 from gridscape.tasks import fetch
+from gridscape.tasks._checks import check_known
+from gridscape.tasks._cifar10 import read_archive
+from gridscape.tasks._folders import Tree, archive_tree, located, opened, read_tree
+from gridscape.tasks._idx import idx_split
+from gridscape.tasks._idx import read_idx as read_idx
+from gridscape.tasks._image_options import ImageOptions as ImageOptions
+from gridscape.tasks._image_options import by_class, drawn, image_task
+from gridscape.tasks._splits import LAYOUTS, lay_out
 
-LAYOUTS = ("rows", "flat", "image")
 MNIST_SPLITS = ("tf1", "full")
 TF1_VALIDATION_EXAMPLES = 5_000
 DIGITS_TEST_EXAMPLES_PER_CLASS = 45
-EIGHT_BIT_MODES = {"L": "L", "1": "L", "LA": "L", "RGB": "RGB", "RGBA": "RGB"}  # Pillow's names
-FOLDER_LEVELS = 4  # top folder / split / class / image
-# SyntaxError is Pillow's for a broken PNG, RuntimeError zipfile's for an encrypted member.
-UNREADABLE = (OSError, SyntaxError, ValueError, RuntimeError, zipfile.BadZipFile, zlib.error)
 
 
+@image_task
 def digits_rows(*, data_dir: str | Path | None = None) -> Task:
     """The 1,797 embedded 8 x 8 digits as 8 rows of 8: (T=8, D=8), pixels 0..16 as fractions.
 
@@ -43,20 +39,26 @@ def digits_rows(*, data_dir: str | Path | None = None) -> Task:
     >>> task = digits_rows()
     >>> task.input_shape, task.n_outputs, len(task.train.targets), len(task.test.targets)
     ((8, 8), 10, 1347, 450)
+    >>> small = digits_rows(n_train=20, subset="balanced")
+    >>> sorted(small.train.targets.tolist())
+    [0, 0, 1, 1, 2, 2, 3, 3, 4, 4, 5, 5, 6, 6, 7, 7, 8, 8, 9, 9]
     """
     return _digits("rows")
 
 
+@image_task
 def digits_flat(*, data_dir: str | Path | None = None) -> Task:
     """The digits of ``digits_rows`` as 64 pixels: (D=64,)."""
     return _digits("flat")
 
 
+@image_task
 def digits_image(*, data_dir: str | Path | None = None) -> Task:
     """The digits of ``digits_rows`` as images: (8, 8, 1)."""
     return _digits("image")
 
 
+@image_task
 def mnist_rows(split: str = "tf1", *, data_dir: str | Path | None = None) -> Task:
     """MNIST as 28 rows of 28 pixels: (T=28, D=28), fractions of 255; 10,000 test images.
 
@@ -70,16 +72,49 @@ def mnist_rows(split: str = "tf1", *, data_dir: str | Path | None = None) -> Tas
     return _mnist("rows", split, data_dir)
 
 
+@image_task
 def mnist_flat(split: str = "tf1", *, data_dir: str | Path | None = None) -> Task:
     """MNIST as 784 pixels: (D=784,); the rest as in ``mnist_rows``."""
     return _mnist("flat", split, data_dir)
 
 
+@image_task
 def mnist_image(split: str = "tf1", *, data_dir: str | Path | None = None) -> Task:
     """MNIST as images: (28, 28, 1); the rest as in ``mnist_rows``."""
     return _mnist("image", split, data_dir)
 
 
+@image_task
+def cifar10(layout: str = "image", *, data_dir: str | Path | None = None) -> Task:
+    """CIFAR-10 in color, 32 x 32: 50,000 train and 10,000 test images of 10 classes.
+
+    layout: "image" (32, 32, 3), "rows" (T=32, D=96) or "flat" (D=3072,), the red, green and blue
+        of a pixel side by side; fractions of 255.
+    data_dir: looked in first for cifar-10-binary.tar.gz or cifar-10-python.tar.gz, the official
+        archives, which hold the same images; the first one is fetched where both are missing.
+
+    Raises UnknownNameError for another layout; DataMissingError, DataCorruptError. Source: Learning
+    Multiple Layers of Features from Tiny Images (Krizhevsky, 2009).
+    """
+    check_known("layout", layout, LAYOUTS)
+    ((archive, content),) = fetch.load("cifar10", data_dir).items()
+    train, test = read_archive(archive, content)
+    return _task(_named("cifar10", layout), layout, train, test, n_outputs=10)
+
+
+@image_task
+def cifar10_rows(*, data_dir: str | Path | None = None) -> Task:
+    """The images of ``cifar10`` as 32 rows of 32 colors: (T=32, D=96)."""
+    return cifar10("rows", data_dir=data_dir)
+
+
+@image_task
+def cifar10_flat(*, data_dir: str | Path | None = None) -> Task:
+    """The images of ``cifar10`` as 1,024 colors: (D=3072,)."""
+    return cifar10("flat", data_dir=data_dir)
+
+
+@image_task
 def cifar10_gray28(layout: str = "image", *, data_dir: str | Path | None = None) -> Task:
     """A part of CIFAR-10 in gray, 28 x 28: 10,000 train and 1,000 test images of 10 classes.
 
@@ -89,17 +124,25 @@ def cifar10_gray28(layout: str = "image", *, data_dir: str | Path | None = None)
     Raises UnknownNameError for another layout; DataMissingError, DataCorruptError. Source: the
     first 1,000 + 100 images of each class of CIFAR-10 (Krizhevsky, 2009).
     """
-    _known("layout", layout, LAYOUTS)
+    check_known("layout", layout, LAYOUTS)
     ((name, content),) = fetch.load("cifar10-gray28", data_dir).items()
-    task = "cifar10-gray28" if layout == "image" else f"cifar10-gray28-{layout}"
-    return _tree_task(task, _archive(content, Path(name)), layout)
+    tree = archive_tree(content, Path(name))
+    return _tree_task(_named("cifar10-gray28", layout), tree, layout)
 
 
+@image_task
 def cifar10_gray28_rows(*, data_dir: str | Path | None = None) -> Task:
     """The images of ``cifar10_gray28`` as 28 rows of 28 pixels: (T=28, D=28)."""
     return cifar10_gray28("rows", data_dir=data_dir)
 
 
+@image_task
+def cifar10_gray28_flat(*, data_dir: str | Path | None = None) -> Task:
+    """The images of ``cifar10_gray28`` as 784 pixels: (D=784,)."""
+    return cifar10_gray28("flat", data_dir=data_dir)
+
+
+@image_task
 def image_folder(
     path: str | Path, layout: str = "image", *, data_dir: str | Path | None = None
 ) -> Task:
@@ -118,53 +161,13 @@ def image_folder(
     an empty class, a class that Train lacks, a file that is no image; UnknownNameError for another
     layout.
     """
-    _known("layout", layout, LAYOUTS)
-    return _tree_task("image-folder", _open(_located(Path(path), data_dir)), layout)
+    check_known("layout", layout, LAYOUTS)
+    return _tree_task("image-folder", opened(located(Path(path), data_dir)), layout)
 
 
 def sixteenths(inputs: Array) -> Array:
     """Stored pixels 0..16 as fractions: (B, ...), uint8 -> (B, ...), float32 in [0, 1]."""
     return inputs.astype(jnp.float32) / 16
-
-
-def read_idx(content: bytes, n_dims: int, *, where: object = None) -> np.ndarray:
-    """The array in an IDX file of unsigned bytes, with ``n_dims`` dimensions.
-
-    The format: two zero bytes, the type 8, the number of dimensions, each size as four bytes (big
-    endian), the values. Raises DataCorruptError where any of it is otherwise.
-
-    >>> read_idx(bytes([0, 0, 8, 1, 0, 0, 0, 2, 7, 9]), 1)
-    array([7, 9], dtype=uint8)
-    """
-    magic, start = bytes([0, 0, 8, n_dims]), 4 + 4 * n_dims
-    if content[:4] != magic:
-        raise DataCorruptError(
-            f"not an IDX file of unsigned bytes in {n_dims} dimensions",
-            where=where,
-            expected=f"the first bytes {magic.hex(' ')}",
-            found=content[:4].hex(" ") or "an empty file",
-        )
-    if len(content) < start:
-        raise DataCorruptError(
-            "the IDX header is cut off",
-            where=where,
-            expected=f"{start} bytes",
-            found=f"{len(content)} bytes",
-        )
-    shape = tuple(int(size) for size in np.frombuffer(content[4:start], ">u4"))
-    if len(content) != start + math.prod(shape):
-        raise DataCorruptError(
-            "the IDX file is not as long as its header says",
-            where=where,
-            expected=f"{start + math.prod(shape)} bytes for the shape {shape}",
-            found=f"{len(content)} bytes",
-        )
-    return np.frombuffer(content, np.uint8, offset=start).reshape(shape)
-
-
-def _known(kind: str, name: str, names: tuple[str, ...]) -> None:
-    if name not in names:
-        raise UnknownNameError(kind, str(name), names)
 
 
 def _task(
@@ -178,8 +181,8 @@ def _task(
     prepare: Callable[[Array], Array] = as_float,
 ) -> Task:
     """A task from splits with inputs (N, height, width, channels)."""
-    train, test = _lay_out(train, layout), _lay_out(test, layout)
-    validation = validation and _lay_out(validation, layout)
+    train, test = lay_out(train, layout), lay_out(test, layout)
+    validation = validation and lay_out(validation, layout)
     return Task(
         name=name,
         train=train,
@@ -192,14 +195,13 @@ def _task(
     )
 
 
-def _lay_out(split: Split, layout: str) -> Split:
-    N, height, width, channels = split.inputs.shape
-    shape = {
-        "rows": (N, height, width * channels),
-        "flat": (N, height * width * channels),
-        "image": (N, height, width, channels),
-    }[layout]
-    return Split(split.inputs.reshape(shape), split.targets)
+def _named(data_set: str, layout: str) -> str:
+    return data_set if layout == "image" else f"{data_set}-{layout}"
+
+
+def _tree_task(name: str, tree: Tree, layout: str) -> Task:
+    train, test, n_classes = read_tree(tree)
+    return _task(name, layout, train, test, n_outputs=n_classes)
 
 
 def _digits(layout: str) -> Task:
@@ -207,228 +209,18 @@ def _digits(layout: str) -> Task:
 
     digits = load_digits()
     everything = Split(digits.images.astype(np.uint8)[..., None], digits.target.astype(np.int32))
-    chosen = _balanced_choice(everything.targets, DIGITS_TEST_EXAMPLES_PER_CLASS)
+    classes = by_class(everything.targets, 10)
+    chosen = drawn(classes, DIGITS_TEST_EXAMPLES_PER_CLASS, seed=0)
     train, test = (Split(*(part[rows] for part in everything)) for rows in (~chosen, chosen))
     return _task(f"digits-{layout}", layout, train, test, n_outputs=10, prepare=sixteenths)
 
 
-def _balanced_choice(targets: np.ndarray, n_per_class: int) -> np.ndarray:
-    """A fixed random choice of so many examples of each class, as a mask: (N,) -> (N,)."""
-    # RandomState: NumPy promises that its numbers never change, those of Generator may.
-    random = np.random.RandomState(0)
-    chosen = np.zeros(len(targets), bool)
-    for label in np.unique(targets):
-        chosen[random.permutation(np.flatnonzero(targets == label))[:n_per_class]] = True
-    return chosen
-
-
 def _mnist(layout: str, split: str, data_dir: str | Path | None) -> Task:
-    _known("split", split, MNIST_SPLITS)
+    check_known("split", split, MNIST_SPLITS)
     files = fetch.load("mnist", data_dir)
-    train, test = (_idx_split(files, part, n_outputs=10) for part in ("train", "t10k"))
+    train, test = (idx_split(files, part, n_outputs=10) for part in ("train", "t10k"))
     validation = None
     if split == "tf1":
         validation = Split(*(part[:TF1_VALIDATION_EXAMPLES] for part in train))
         train = Split(*(part[TF1_VALIDATION_EXAMPLES:] for part in train))
     return _task(f"mnist-{layout}", layout, train, test, n_outputs=10, validation=validation)
-
-
-def _idx_split(files: dict[str, bytes], part: str, n_outputs: int) -> Split:
-    images_file, labels_file = f"{part}-images-idx3-ubyte.gz", f"{part}-labels-idx1-ubyte.gz"
-    images = read_idx(_unzipped(files[images_file], images_file), 3, where=images_file)
-    labels = read_idx(_unzipped(files[labels_file], labels_file), 1, where=labels_file)
-    if len(images) != len(labels) or not len(images):
-        raise DataCorruptError(
-            "images and labels differ in number, or there are none",
-            where=f"{images_file} and {labels_file}",
-            found=f"{len(images)} images and {len(labels)} labels",
-        )
-    wrong = np.flatnonzero(labels >= n_outputs)
-    if len(wrong):
-        raise DataCorruptError(
-            f"the label of example {wrong[0]} is out of range",
-            where=labels_file,
-            expected=f"0 to {n_outputs - 1}",
-            found=labels[wrong[0]],
-        )
-    return Split(images[..., None], labels.astype(np.int32))
-
-
-def _unzipped(content: bytes, where: str) -> bytes:
-    try:
-        return gzip.decompress(content)
-    except (OSError, EOFError, zlib.error) as error:
-        raise DataCorruptError("not a whole gzip file", where=where, found=error) from error
-
-
-class _Tree(NamedTuple):
-    """A folder or an archive: the names below it (folders end in a slash) and their reader."""
-
-    where: Path
-    names: list[str]
-    read: Callable[[str], bytes]
-
-
-def _located(path: Path, data_dir: str | Path | None) -> Path:
-    path = path.expanduser()
-    folders = fetch.search_folders(data_dir)
-    for candidate in (path, *(folder / path for folder in folders)):
-        if os.path.exists(candidate):  # False, not an error, where a folder may not be entered
-            return candidate
-    raise DataMissingError(
-        "no such folder or .zip of images",
-        where=path,
-        expected=f"as given or below one of {', '.join(map(str, folders))}",
-        hint="correct the option path of the task, or use the embedded --task digits",
-    )
-
-
-def _open(path: Path) -> _Tree:
-    try:
-        return _folder(path) if path.is_dir() else _archive(path.read_bytes(), path)
-    except OSError as error:
-        raise DataError("cannot be read", where=path, found=error.strerror) from error
-
-
-def _folder(path: Path) -> _Tree:
-    # Level by level: links are followed, and a path given by mistake is not walked to its end.
-    patterns = ("/".join("*" * level) for level in range(1, FOLDER_LEVELS + 1))
-    found = sorted(chain.from_iterable(map(path.glob, patterns)))
-    names = [f.relative_to(path).as_posix() + "/" * f.is_dir() for f in found]
-    return _Tree(path, names, lambda name: (path / name).read_bytes())
-
-
-def _archive(content: bytes, path: Path) -> _Tree:
-    try:
-        archive = zipfile.ZipFile(io.BytesIO(content))
-    except zipfile.BadZipFile as error:
-        raise DataCorruptError(
-            "neither a folder nor a whole .zip file", where=path, found=error
-        ) from error
-    return _Tree(path, sorted(archive.namelist()), archive.read)
-
-
-def _tree_task(name: str, tree: _Tree, layout: str) -> Task:
-    files = _image_files(tree)
-    classes = _in_order(files["train"])
-    strange = [label for label in files["test"] if label not in classes]
-    if strange:
-        raise DataCorruptError(
-            "a class of Test that Train lacks",
-            where=tree.where,
-            expected=f"one of {', '.join(classes)}",
-            found=strange[0],
-        )
-    if len(classes) < 2:
-        raise DataCorruptError(
-            "too few classes", where=tree.where, expected="2 or more", found=len(classes)
-        )
-    order = {part: _alternating(files[part], classes) for part in files}
-    model = order["train"][0][0]
-    train, test = (_read_split(tree, order[part], model) for part in ("train", "test"))
-    return _task(name, layout, train, test, n_outputs=len(classes))
-
-
-def _image_files(tree: _Tree) -> dict[str, dict[str, list[str]]]:
-    """The names of the images: by split ("train", "test"), then by class."""
-    names = [name for name in tree.names if not _is_hidden(name)]
-    return {part: _by_class(tree, names, root) for part, root in _roots(tree, names).items()}
-
-
-def _is_hidden(name: str) -> bool:
-    return any(part.startswith((".", "__MACOSX")) for part in name.split("/"))
-
-
-def _roots(tree: _Tree, names: list[str]) -> dict[str, str]:
-    """The folders of the two splits, at the top or below one top folder."""
-    for level in (0, 1):
-        parents = {tuple(name.split("/")[: level + 1]) for name in names if name.count("/") > level}
-        roots = sorted(p for p in parents if p[-1].lower() in ("train", "test"))
-        if roots:
-            break
-    by_split = {root[-1].lower(): "/".join(root) + "/" for root in roots}
-    if len(roots) != 2 or len(by_split) != 2 or roots[0][:-1] != roots[1][:-1]:
-        raise DataCorruptError(
-            "no such folder of images",
-            where=tree.where,
-            expected="one folder Train/<class>/*.png and one Test/<class>/*.png",
-            found=", ".join("/".join(root) for root in roots) or "neither",
-        )
-    return by_split
-
-
-def _by_class(tree: _Tree, names: list[str], root: str) -> dict[str, list[str]]:
-    classes: dict[str, list[str]] = {}
-    for name in names:
-        if not name.startswith(root) or name == root:
-            continue
-        folder, slash, image = name.removeprefix(root).partition("/")
-        if not slash or "/" in image:
-            raise DataCorruptError(
-                "not in its place", where=f"{tree.where}: {name}", expected=f"{root}<class>/<image>"
-            )
-        classes.setdefault(folder, []).extend([name] if image else [])
-    if not classes:
-        raise DataCorruptError("no classes in this folder", where=f"{tree.where}: {root}")
-    for folder, images in classes.items():
-        if not images:
-            raise DataCorruptError("a class without images", where=f"{tree.where}: {root}{folder}")
-    return classes
-
-
-def _in_order(classes: dict[str, list[str]]) -> list[str]:
-    if all(name.isdecimal() for name in classes):
-        return sorted(classes, key=lambda name: (int(name), name))
-    return sorted(classes)
-
-
-def _alternating(files: dict[str, list[str]], classes: list[str]) -> list[tuple[str, int]]:
-    """Images and labels: the first image of each class, then the second of each, and so on."""
-    ranked = [
-        (rank, label, name)
-        for label, folder in enumerate(classes)
-        for rank, name in enumerate(files.get(folder, []))
-    ]
-    return [(name, label) for _, label, name in sorted(ranked)]
-
-
-def _read_split(tree: _Tree, examples: list[tuple[str, int]], model: str) -> Split:
-    """The images, which must all be of the size and kind of the image named ``model``."""
-    shape = _read_image(tree, model).shape
-    inputs = np.empty((len(examples), *shape), np.uint8)
-    for row, (name, _) in zip(inputs, examples, strict=True):
-        image = _read_image(tree, name)
-        if image.shape != shape:
-            raise DataCorruptError(
-                "images of mixed size",
-                where=f"{tree.where}: {name}",
-                expected=f"{_size(shape)} like {model}",
-                found=_size(image.shape),
-            )
-        row[...] = image
-    return Split(inputs, np.array([label for _, label in examples], np.int32))
-
-
-def _size(shape: tuple[int, ...]) -> str:
-    height, width, channels = shape
-    return f"{height} x {width} {'gray' if channels == 1 else 'color'}"
-
-
-def _read_image(tree: _Tree, name: str) -> np.ndarray:
-    """One image: (height, width, 1 or 3), uint8."""
-    where = f"{tree.where}: {name}"
-    try:
-        image: Image.Image = Image.open(io.BytesIO(tree.read(name)))
-        image.load()
-    except UnidentifiedImageError as error:
-        raise DataCorruptError("not an image", where=where) from error
-    except UNREADABLE as error:
-        raise DataCorruptError("a damaged image", where=where, found=error) from error
-    if image.mode in ("P", "PA"):
-        image = image.convert("RGBA")  # a palette may have transparency
-    if image.mode not in EIGHT_BIT_MODES:
-        raise DataCorruptError(
-            "not an image of 8 bits", where=where, expected="gray or color", found=image.mode
-        )
-    pixels = np.asarray(image.convert(EIGHT_BIT_MODES[image.mode]))
-    return pixels.reshape(*pixels.shape[:2], -1)

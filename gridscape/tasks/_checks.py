@@ -1,0 +1,21 @@
+"""Options of tasks: one clear line about a value that cannot be."""
+
+import math
+from collections.abc import Iterable
+from typing import Any
+
+from gridscape.errors import UnknownNameError, UsageError
+
+
+def check_known(kind: str, name: Any, names: Iterable[str]) -> None:
+    """Raise UnknownNameError unless a name is one of those known."""
+    if name not in list(names):
+        raise UnknownNameError(kind, str(name), names)
+
+
+def check_whole(low: int = 1, high: float = math.inf, **options: Any) -> None:
+    """Raise UsageError unless every option is a whole number from ``low`` to ``high``."""
+    expected = f"a whole number from {low}" + (f" to {high}" if high < math.inf else "")
+    for name, value in options.items():
+        if isinstance(value, bool) or not isinstance(value, int) or not low <= value <= high:
+            raise UsageError("out of range", where=name, expected=expected, found=repr(value))
