@@ -1,0 +1,86 @@
+"""What a landscape says: pure functions of a ``Landscape`` that return frozen records.
+
+No pictures, no files. The rules that hold everywhere:
+
+- Means and intervals are over the *finished* replicates of a cell; diverged, failed and missing
+  ones are left out and counted. A collapsed replicate finished: it is part of the mean.
+- Intervals are Student t over replicates. One replicate has no interval: its ends are NaN.
+- Replicates share their random numbers between cells, so differences of cells are *paired*.
+- A cell of which at least half of the ended replicates diverged or failed is no candidate for best.
+"""
+
+from gridscape.analysis.best import BestPerRow, best_per
+from gridscape.analysis.boundaries import Boundary, boundary
+from gridscape.analysis.budgets import BudgetFit, fit_budget
+from gridscape.analysis.cells import (
+    CellState,
+    CellSummary,
+    PairedDifference,
+    ended_values,
+    paired_difference,
+    summarize,
+)
+from gridscape.analysis.costs import (
+    Pareto,
+    ParetoPoint,
+    SmallestEquivalent,
+    pareto,
+    smallest_equivalent,
+)
+from gridscape.analysis.curves import CurveBand, curve_band, interpolate
+from gridscape.analysis.published import (
+    Agreement,
+    PublishedCell,
+    PublishedComparison,
+    PublishedTable,
+    compare_published,
+)
+from gridscape.analysis.readings import along
+from gridscape.analysis.spreads import Spread, spread
+from gridscape.analysis.statistics import (
+    LEVEL,
+    Interval,
+    holm,
+    mean,
+    prediction_interval,
+    t_interval,
+    t_test,
+)
+
+__all__ = [
+    "LEVEL",
+    "Agreement",
+    "BestPerRow",
+    "Boundary",
+    "BudgetFit",
+    "CellState",
+    "CellSummary",
+    "CurveBand",
+    "Interval",
+    "PairedDifference",
+    "Pareto",
+    "ParetoPoint",
+    "PublishedCell",
+    "PublishedComparison",
+    "PublishedTable",
+    "SmallestEquivalent",
+    "Spread",
+    "along",
+    "best_per",
+    "boundary",
+    "compare_published",
+    "curve_band",
+    "ended_values",
+    "fit_budget",
+    "holm",
+    "interpolate",
+    "mean",
+    "paired_difference",
+    "pareto",
+    "prediction_interval",
+    "smallest_equivalent",
+    "spread",
+    "summarize",
+    "t_interval",
+    "t_test",
+]

@@ -1,0 +1,215 @@
+"""Cells over their replicates, and their differences, paired by replicate."""
+
+import math
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from enum import StrEnum
+
+import numpy as np
+import xarray as xr
+
+from gridscape.analysis.statistics import Interval, mean, t_interval, t_test
+from gridscape.base import Status
+from gridscape.grid import Cell
+from gridscape.landscape import Landscape, higher_is_better, is_candidate
+
+
+class CellState(StrEnum):
+    """What most of a cell's replicates did; a figure marks a cell by it.
+
+    MISSING: none ended. FAILED: at least half of the ended ones failed or ran out of memory.
+    DIVERGED: at least half of the ended ones diverged (or diverged and failed together).
+    COLLAPSED: at least half of the finished ones answer one class. FINISHED: all else.
+    """
+
+    FINISHED = "finished"
+    COLLAPSED = "collapsed"
+    DIVERGED = "diverged"
+    FAILED = "failed"
+    MISSING = "missing"
+
+
+@dataclass(frozen=True)
+class CellSummary:
+    """One cell over its replicates.
+
+    values, statuses, collapsed, keys, first_bad_updates: one entry per replicate, in the
+        landscape's order; values are NaN where the replicate did not finish, first_bad_updates None
+        where it did not diverge, keys "" and statuses "missing" where it was not trained.
+    n_failed counts failed and out_of_memory; n_collapsed is a part of n_finished.
+    seconds, flops, memory_bytes: means over the finished replicates (over the ended ones where
+        none finished); NaN where none ended. n_parameters: NaN likewise.
+    """
+
+    cell: Cell
+    metric: str
+    estimate: Interval
+    values: tuple[float, ...]
+    statuses: tuple[str, ...]
+    collapsed: tuple[bool, ...]
+    keys: tuple[str, ...]
+    first_bad_updates: tuple[int | None, ...]
+    n_finished: int
+    n_diverged: int
+    n_collapsed: int
+    n_failed: int
+    n_missing: int
+    n_parameters: float
+    flops: float
+    seconds: float
+    memory_bytes: float
+
+    @property
+    def n_ended(self) -> int:
+        """Replicates that ended in any way."""
+        return self.n_finished + self.n_diverged + self.n_failed
+
+    @property
+    def is_candidate(self) -> bool:
+        """Whether the cell may be called best: more than half of the ended replicates finished."""
+        return bool(is_candidate(self.n_finished, self.n_ended))
+
+    @property
+    def state(self) -> CellState:
+        """What most of the replicates did."""
+        if not self.n_ended:
+            return CellState.MISSING
+        if not self.is_candidate:
+            failed_most = self.n_failed > self.n_diverged
+            return CellState.FAILED if failed_most else CellState.DIVERGED
+        return (
+            CellState.COLLAPSED if 2 * self.n_collapsed >= self.n_finished else CellState.FINISHED
+        )
+
+
+@dataclass(frozen=True)
+class PairedDifference:
+    """Metric of ``a`` minus metric of ``b`` over the replicates that finished in both.
+
+    p_value: two-sided paired t test of "no difference"; NaN with fewer than two replicates.
+    """
+
+    a: Cell
+    b: Cell
+    metric: str
+    estimate: Interval
+    differences: tuple[float, ...]
+    replicates: tuple[int, ...]
+    p_value: float
+
+
+def summarize(land: Landscape, metric: str = "test_accuracy") -> tuple[CellSummary, ...]:
+    """Every cell of the grid over its replicates, the last axis fastest.
+
+    Raises UnknownNameError for a metric that the landscape does not have.
+    """
+    values = _by_cell(land, land.values(metric))
+    facts = {name: _by_cell(land, land.data[name]) for name in _FACTS}
+    return tuple(
+        _summary(cell, metric, values[i], {name: fact[i] for name, fact in facts.items()})
+        for i, cell in enumerate(land.grid.cells())
+    )
+
+
+COSTS = ("n_parameters", "flops", "seconds", "memory_bytes")
+
+
+_FACTS = (*COSTS, "status", "collapsed", "key", "first_bad_update")
+
+
+def _by_cell(land: Landscape, array: xr.DataArray) -> np.ndarray:
+    """(*axes, replicate) as (cells, R), in the order of ``Grid.cells``."""
+    flat: np.ndarray = array.transpose(*land.data["status"].dims).values
+    by_cell: np.ndarray = flat.reshape(-1, flat.shape[-1])
+    return by_cell
+
+
+def _summary(
+    cell: Cell, metric: str, values: np.ndarray, facts: Mapping[str, np.ndarray]
+) -> CellSummary:
+    status = facts["status"]
+    finished, missing = status == Status.FINISHED.value, status == Status.MISSING.value
+    diverged = status == Status.DIVERGED.value
+    costs = finished if finished.any() else ~missing
+    bad = facts["first_bad_update"]
+    return CellSummary(
+        cell=cell,
+        metric=metric,
+        estimate=t_interval(values),
+        values=tuple(values.tolist()),
+        statuses=tuple(status.tolist()),
+        collapsed=tuple(facts["collapsed"].tolist()),
+        keys=tuple(facts["key"].tolist()),
+        first_bad_updates=tuple(None if np.isnan(at) else int(at) for at in bad),
+        n_finished=int(finished.sum()),
+        n_diverged=int(diverged.sum()),
+        n_collapsed=int(facts["collapsed"].sum()),
+        n_failed=int((~finished & ~missing & ~diverged).sum()),
+        n_missing=int(missing.sum()),
+        **{name: mean(facts[name][costs]) for name in COSTS},
+    )
+
+
+def paired_difference(
+    land: Landscape, a: Cell, b: Cell, metric: str = "test_accuracy"
+) -> PairedDifference:
+    """Metric of cell ``a`` minus cell ``b``, paired by replicate (they share random numbers).
+
+    Raises UsageError for a cell that the grid does not have.
+    """
+    found = {s.cell: s for s in summarize(land, metric)}
+    return paired(found[land.grid.find(**a)], found[land.grid.find(**b)])
+
+
+def paired(a: CellSummary, b: CellSummary) -> PairedDifference:
+    """Cell ``a`` minus cell ``b`` over the replicates that finished in both."""
+    differences = np.subtract(a.values, b.values)
+    common = np.flatnonzero(np.isfinite(differences))
+    shared = tuple(differences[common].tolist())
+    return PairedDifference(
+        a=a.cell,
+        b=b.cell,
+        metric=a.metric,
+        estimate=t_interval(shared),
+        differences=shared,
+        replicates=tuple(common.tolist()),
+        p_value=t_test(shared),
+    )
+
+
+def ended_values(summaries: Sequence[CellSummary]) -> np.ndarray:
+    """(cells, R'): the values of the replicates that ended in every one of these cells.
+
+    NaN where such a replicate diverged or failed. A replicate that is still missing somewhere would
+    compare different sets of cells, so it is left out.
+    """
+    if not summaries:
+        return np.empty((0, 0))
+    values = np.array([s.values for s in summaries])
+    missing = np.array([[st == Status.MISSING for st in s.statuses] for s in summaries])
+    return values[:, ~missing.any(axis=0)]
+
+
+def rows_of(
+    summaries: Iterable[CellSummary], per: tuple[str, ...]
+) -> list[tuple[Cell, list[CellSummary]]]:
+    """The cells that share their values of the axes ``per``, rows in the order of the grid."""
+    rows: dict[Cell, list[CellSummary]] = {}
+    for summary in summaries:
+        row = Cell(tuple((name, summary.cell[name]) for name in per))
+        rows.setdefault(row, []).append(summary)
+    return list(rows.items())
+
+
+def score(summary: CellSummary) -> float:
+    """The estimate, signed so that larger is better."""
+    return summary.estimate.mean * (1 if higher_is_better(summary.metric) else -1)
+
+
+def candidates(
+    summaries: Iterable[CellSummary],
+) -> tuple[list[CellSummary], tuple[Cell, ...]]:
+    """Those that may be called best, and the cells of the others."""
+    summaries = list(summaries)
+    fit = [s for s in summaries if s.is_candidate and math.isfinite(s.estimate.mean)]
+    return fit, tuple(s.cell for s in summaries if s not in fit)

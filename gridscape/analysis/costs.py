@@ -1,0 +1,143 @@
+"""What a result costs: the Pareto front, and the smallest network that will do."""
+
+import itertools
+from dataclasses import dataclass
+
+import numpy as np
+
+from gridscape.analysis.cells import (
+    COSTS,
+    CellSummary,
+    candidates,
+    paired,
+    score,
+    summarize,
+)
+from gridscape.analysis.statistics import (
+    Interval,
+    t_interval,
+)
+from gridscape.errors import UnknownNameError
+from gridscape.grid import Cell
+from gridscape.landscape import Landscape, higher_is_better
+
+
+@dataclass(frozen=True)
+class ParetoPoint:
+    """A candidate cell, its mean cost, and whether no other cell is at once cheaper and better."""
+
+    summary: CellSummary
+    cost: float
+    on_front: bool
+
+
+@dataclass(frozen=True)
+class Pareto:
+    """Metric against cost, points by rising cost. excluded: cells that are no candidates."""
+
+    cost: str
+    metric: str
+    points: tuple[ParetoPoint, ...]
+    excluded: tuple[Cell, ...]
+
+    @property
+    def front(self) -> tuple[ParetoPoint, ...]:
+        """The points that no other beats, by rising cost."""
+        return tuple(point for point in self.points if point.on_front)
+
+
+@dataclass(frozen=True)
+class SmallestEquivalent:
+    """The smallest network that is not worse than the best cell by ``margin`` or more.
+
+    cell: the best cell of the network with the fewest parameters for which this is shown: by the
+        interval of the paired difference where ``by_interval``, else (replicates do not allow an
+        interval) by the means.
+    difference: cell minus best, signed so that negative is worse, paired.
+    smallest_by_means: the smallest network within the margin by means alone; where it is smaller
+        than ``cell``, more replicates may settle it.
+    saves_*: 1 - cell / best, a fraction; 0 where the cell is the best itself.
+    """
+
+    metric: str
+    margin: float
+    best: CellSummary
+    cell: CellSummary
+    smallest_by_means: CellSummary
+    difference: Interval
+    by_interval: bool
+    saves_parameters: float
+    saves_flops: float
+    saves_seconds: float
+    note: str
+
+
+def pareto(land: Landscape, cost: str = "flops", metric: str = "test_accuracy") -> Pareto:
+    """Mean metric against mean cost: "flops", "seconds", "n_parameters" or "memory_bytes".
+
+    A cell is on the front when no other is at most as costly and at least as good, and better in
+    one of the two. Raises UnknownNameError for another cost.
+    """
+    if cost not in COSTS:
+        raise UnknownNameError("cost", cost, COSTS)
+    fit, excluded = candidates(summarize(land, metric))
+    costs = np.array([getattr(s, cost) for s in fit])
+    scores = np.array([score(s) for s in fit])
+    no_worse = (costs <= costs[:, None]) & (scores >= scores[:, None])
+    better = (costs < costs[:, None]) | (scores > scores[:, None])
+    beaten = (no_worse & better).any(axis=-1).reshape(len(fit))
+    points = [ParetoPoint(s, float(c), not b) for s, c, b in zip(fit, costs, beaten, strict=True)]
+    return Pareto(cost, metric, tuple(sorted(points, key=lambda p: p.cost)), excluded)
+
+
+def smallest_equivalent(
+    land: Landscape, margin: float = 0.005, metric: str = "test_accuracy"
+) -> SmallestEquivalent | None:
+    """The smallest network whose best cell is worse than the best cell by less than ``margin``.
+
+    Networks are the cells of equal number of parameters. Non-inferiority: the lower end of the
+    paired interval of (its best cell - the best cell) lies above -margin; the networks are tried
+    from the smallest, each by its own interval. With one replicate the means decide, and
+    ``by_interval`` is False. None where the landscape has no candidate.
+    """
+    fit, _ = candidates(summarize(land, metric))
+    if not fit:
+        return None
+    best = max(fit, key=score)
+    by_size = sorted(fit, key=lambda s: s.n_parameters)
+    networks = [
+        max(members, key=score)
+        for _, members in itertools.groupby(by_size, key=lambda s: s.n_parameters)
+    ]
+    gaps = {s.cell: _signed_difference(s, best) for s in networks}
+    within = next(s for s in networks if s is best or gaps[s.cell].mean > -margin)
+    shown = next(s for s in networks if s is best or gaps[s.cell].low > -margin)
+    by_interval = best.estimate.known
+    cell = shown if by_interval else within
+    return SmallestEquivalent(
+        metric=metric,
+        margin=margin,
+        best=best,
+        cell=cell,
+        smallest_by_means=within,
+        difference=gaps[cell.cell],
+        by_interval=by_interval,
+        saves_parameters=1 - cell.n_parameters / best.n_parameters,
+        saves_flops=1 - cell.flops / best.flops,
+        saves_seconds=1 - cell.seconds / best.seconds,
+        note=_equivalent_note(cell, within, by_interval),
+    )
+
+
+def _signed_difference(a: CellSummary, b: CellSummary) -> Interval:
+    """Paired difference a - b, negative where ``a`` is worse."""
+    sign = 1 if higher_is_better(a.metric) else -1
+    return t_interval(sign * d for d in paired(a, b).differences)
+
+
+def _equivalent_note(cell: CellSummary, within: CellSummary, by_interval: bool) -> str:
+    if not by_interval:
+        return "fewer than two replicates: judged by the means alone"
+    if cell.cell != within.cell:
+        return f"by the means alone {within.cell} would do; more replicates may settle it"
+    return ""

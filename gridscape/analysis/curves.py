@@ -1,0 +1,89 @@
+"""Curves of a cell over its replicates."""
+
+from dataclasses import dataclass
+
+import numpy as np
+from scipy import stats
+
+from gridscape.analysis.statistics import LEVEL
+from gridscape.base import Status
+from gridscape.errors import UnknownNameError
+from gridscape.grid import Cell
+from gridscape.landscape import Landscape
+
+
+@dataclass(frozen=True)
+class CurveBand:
+    """One curve of a cell over its finished replicates: all tuples run along ``updates``.
+
+    updates: updates done, wherever any replicate has a point. mean, low, high, n: over the finished
+    replicates with a value there. per_replicate: (R, len(updates)), NaN where there is no value;
+    diverged replicates are here, up to where they diverged, but not in the band. finished: (R,).
+    """
+
+    cell: Cell
+    curve: str
+    updates: tuple[int, ...]
+    mean: tuple[float, ...]
+    low: tuple[float, ...]
+    high: tuple[float, ...]
+    n: tuple[int, ...]
+    per_replicate: tuple[tuple[float, ...], ...]
+    finished: tuple[bool, ...]
+
+
+def curve_band(land: Landscape, cell: Cell, curve: str = "test_accuracy") -> CurveBand:
+    """A curve of a cell over its replicates: "train_loss", "train_accuracy", "test_loss", ...
+
+    Raises UnknownNameError for another curve, UsageError for a cell that the grid does not have.
+    """
+    known = [str(n).removeprefix("curve_") for n in land.data if str(n).startswith("curve_")]
+    if curve not in known:
+        raise UnknownNameError("curve", curve, known)
+    place = dict(land.grid.find(**cell))
+    array = land.data[f"curve_{curve}"].sel(place)
+    clock = next(str(name) for name in array.dims if name != "replicate")
+    lines = array.transpose("replicate", clock).values
+    there = np.isfinite(lines).any(axis=0)
+    finished = (land.data["status"].sel(place) == Status.FINISHED.value).values
+    lines = lines[:, there]
+    mean, low, high, n = _band(lines[finished])
+    return CurveBand(
+        cell=Cell(tuple(place.items())),
+        curve=curve,
+        updates=tuple(land.data[clock].values[there].tolist()),
+        mean=tuple(mean.tolist()),
+        low=tuple(low.tolist()),
+        high=tuple(high.tolist()),
+        n=tuple(n.tolist()),
+        per_replicate=tuple(tuple(line) for line in lines.tolist()),
+        finished=tuple(finished.tolist()),
+    )
+
+
+def _band(lines: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
+    """Mean, ends of the t interval, and number of finite values of each column."""
+    n = np.isfinite(lines).sum(axis=0)
+    total = np.where(np.isfinite(lines), lines, 0.0).sum(axis=0)
+    mean = np.divide(total, n, out=np.full(len(n), np.nan), where=n > 0)
+    squares = np.where(np.isfinite(lines), (lines - mean) ** 2, 0.0).sum(axis=0)
+    enough = np.maximum(n, 2)
+    error = np.sqrt(squares / (enough - 1) / enough)
+    half = np.where(n >= 2, stats.t.ppf((1 + LEVEL) / 2, enough - 1) * error, np.nan)
+    return mean, mean - half, mean + half, n
+
+
+def interpolate(updates: np.ndarray, lines: np.ndarray, at: np.ndarray) -> np.ndarray:
+    """Each of the curves (R, points), read at other updates: (R, len(at)).
+
+    Linear between a curve's own points, which are those that are finite; NaN beyond its ends.
+
+    >>> interpolate(np.array([10, 20]), np.array([[0.5, 0.7]]), np.array([15, 25])).tolist()
+    [[0.6, nan]]
+    """
+    read = np.full((len(lines), len(at)), np.nan)
+    for row, line in zip(read, lines, strict=True):
+        known = np.isfinite(line)
+        if known.any():
+            row[:] = np.interp(at, updates[known], line[known], left=np.nan, right=np.nan)
+    return read

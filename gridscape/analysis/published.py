@@ -1,0 +1,144 @@
+"""Published tables beside our own results."""
+
+import math
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from enum import StrEnum
+
+import numpy as np
+
+from gridscape.analysis.cells import CellSummary, summarize
+from gridscape.analysis.readings import along
+from gridscape.analysis.statistics import Interval, finite, mean, prediction_interval, t_interval
+from gridscape.errors import UsageError
+from gridscape.grid import Cell, Value, same
+from gridscape.landscape import Landscape
+
+
+@dataclass(frozen=True)
+class PublishedTable:
+    """A published sweep, one run per cell.
+
+    values: each number with its place: values of axes, and after them the update of a curve
+        ("update") or the kind of test example ("length") where it is not a final metric; NaN where
+        nothing was published. at: the values of further axes, the same for all numbers.
+    """
+
+    name: str
+    source: str
+    metric: str
+    values: tuple[tuple[Cell, float], ...]
+    at: Cell = field(default_factory=Cell.of)
+
+
+class Agreement(StrEnum):
+    """How a published number lies to ours."""
+
+    INSIDE = "inside"
+    OUTSIDE = "outside"
+    UNKNOWN = "unknown"  # fewer than two finished replicates: no prediction interval
+    NOT_RUN = "not run"
+    NOT_PUBLISHED = "not published"
+
+
+@dataclass(frozen=True)
+class PublishedCell:
+    """A published number beside ours.
+
+    ours: our mean and its interval. difference: published minus our mean.
+    prediction_low, prediction_high: where ONE new run would lie with probability ``ours.level``,
+        mean -+ t sd sqrt(1 + 1/n): the interval to judge one published run by, not the mean's.
+    """
+
+    cell: Cell
+    published: float
+    ours: Interval
+    prediction_low: float
+    prediction_high: float
+    difference: float
+    agreement: Agreement
+
+
+@dataclass(frozen=True)
+class PublishedComparison:
+    """A published table beside ours, cell by cell, in the table's order.
+
+    mean_difference: published minus ours; rmse: root mean square of it; both over the cells that
+    both have, NaN where there are none.
+    """
+
+    table: PublishedTable
+    cells: tuple[PublishedCell, ...]
+    mean_difference: float
+    rmse: float
+
+    def count(self, agreement: Agreement) -> int:
+        """The number of cells with this agreement."""
+        return sum(cell.agreement is agreement for cell in self.cells)
+
+
+def compare_published(land: Landscape, table: PublishedTable) -> PublishedComparison:
+    """A published table beside ours; each published number is taken for one run.
+
+    A published number is inside where it lies in the prediction interval of one new run: our mean
+    -+ t sd sqrt(1 + 1/n) at LEVEL. Numbers of a curve or of a kind of test example are compared
+    with ours read at the same place. Raises UsageError where the landscape lacks an axis of the
+    table, or has a further axis of several values.
+    """
+    land = along(land, _places(land, table))
+    ours = {s.cell: s for s in summarize(land, table.metric)}
+    find = finder(land, table)
+    cells = tuple(
+        _published_cell(cell, value, ours[own] if (own := find(cell)) else None)
+        for cell, value in table.values
+    )
+    both = finite(c.difference for c in cells)
+    return PublishedComparison(
+        table=table,
+        cells=cells,
+        mean_difference=mean(both),
+        rmse=float(np.sqrt((both**2).mean())) if len(both) else math.nan,
+    )
+
+
+def _places(land: Landscape, table: PublishedTable) -> dict[str, list[Value]]:
+    """Where the table speaks of more than final metrics: by name, its values."""
+    axes = {axis.name for axis in land.axes}
+    further = [(name, cell[name]) for cell, _ in table.values for name in cell if name not in axes]
+    return {name: [v for n, v in dict.fromkeys(further) if n == name] for name, _ in further}
+
+
+def finder(land: Landscape, table: PublishedTable) -> Callable[[Cell], Cell | None]:
+    """Finds the cell of the landscape that a cell of the table speaks of; None: not in the grid."""
+    names = {*table.at, *(name for cell, _ in table.values for name in cell)}
+    for name in names:
+        land.axis(name)
+    for axis in land.axes:
+        if axis.name not in names and len(axis.values) > 1:
+            raise UsageError(
+                "the published table does not say which value it has",
+                where=f"axis {axis.name}",
+                hint=f"select one first: Landscape(land.data.sel({axis.name}=[...]))",
+            )
+    cells = land.grid.cells()
+
+    def find(place: Cell) -> Cell | None:
+        wanted = {**table.at, **place}
+        fits = (c for c in cells if all(same(c[name], wanted[name]) for name in wanted))
+        return next(fits, None)
+
+    return find
+
+
+def _published_cell(cell: Cell, published: float, ours: CellSummary | None) -> PublishedCell:
+    estimate = ours.estimate if ours else t_interval([])
+    low, high = prediction_interval(ours.values if ours else ())
+    if math.isnan(published):
+        agreement = Agreement.NOT_PUBLISHED
+    elif ours is None or not ours.n_ended:
+        agreement = Agreement.NOT_RUN
+    elif math.isnan(low):
+        agreement = Agreement.UNKNOWN
+    else:
+        agreement = Agreement.INSIDE if low <= published <= high else Agreement.OUTSIDE
+    return PublishedCell(cell, published, estimate, low, high, published - estimate.mean, agreement)

@@ -1,0 +1,100 @@
+"""Estimates with intervals, and tests: Student t over replicates, Holm's correction."""
+
+import math
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from scipy import stats
+
+LEVEL = 0.95  # of every interval; 1 - LEVEL is the significance level of every test
+
+
+@dataclass(frozen=True)
+class Interval:
+    """An estimate and its interval: Student t over ``n`` replicates unless its owner says else.
+
+    ``low`` and ``high`` are NaN where fewer than two replicates exist: one has no interval, which
+    is not the same as an interval of no width.
+    """
+
+    mean: float
+    low: float
+    high: float
+    n: int
+    level: float = 0.95
+
+    @property
+    def known(self) -> bool:
+        """Whether there are replicates enough for an interval."""
+        return self.low == self.low and self.high == self.high
+
+    def excludes(self, value: float) -> bool:
+        """Whether the interval is known and does not hold ``value``."""
+        return self.known and not self.low <= value <= self.high
+
+
+def t_interval(values: Iterable[float], level: float = LEVEL) -> Interval:
+    """Mean and Student t interval of independent values; NaN entries are left out.
+
+    >>> interval = t_interval([0.9, 0.92, 0.94])
+    >>> f"{interval.mean:.3f} in [{interval.low:.3f}, {interval.high:.3f}]"
+    '0.920 in [0.870, 0.970]'
+    """
+    x = finite(values)
+    if len(x) < 2:
+        return Interval(float(x[0]) if len(x) else math.nan, math.nan, math.nan, len(x), level)
+    half = stats.t.ppf((1 + level) / 2, len(x) - 1) * x.std(ddof=1) / math.sqrt(len(x))
+    return Interval(float(x.mean()), float(x.mean() - half), float(x.mean() + half), len(x), level)
+
+
+def t_test(values: Iterable[float], against: float = 0.0) -> float:
+    """Two-sided p value of "the mean is ``against``", Student t; NaN for fewer than two values.
+
+    Values without any scatter decide at once: 1 where they equal ``against``, else 0.
+    """
+    x = finite(values)
+    if len(x) < 2:
+        return math.nan
+    distance, error = abs(x.mean() - against), x.std(ddof=1) / math.sqrt(len(x))
+    if error == 0:
+        return 1.0 if distance == 0 else 0.0
+    return float(2 * stats.t.sf(distance / error, len(x) - 1))
+
+
+def holm(p_values: Sequence[float]) -> tuple[float, ...]:
+    """p values corrected for their number (Holm 1979); NaN entries stay NaN and do not count.
+
+    >>> holm([0.01, 0.04, 0.03])
+    (0.03, 0.06, 0.06)
+    """
+    adjusted = np.full(len(p_values), np.nan)
+    known = np.flatnonzero(~np.isnan(p_values))
+    order = known[np.argsort(np.asarray(p_values)[known], kind="stable")]
+    scaled = np.asarray(p_values)[order] * np.arange(len(order), 0, -1)
+    adjusted[order] = np.minimum(np.maximum.accumulate(scaled), 1.0)
+    return tuple(float(p) for p in adjusted)
+
+
+def prediction_interval(values: Iterable[float], level: float = LEVEL) -> tuple[float, float]:
+    """Where one new value lies with probability ``level``: mean -+ t sd sqrt(1 + 1/n).
+
+    NaN for fewer than two values.
+    """
+    x = finite(values)
+    if len(x) < 2:
+        return math.nan, math.nan
+    half = stats.t.ppf((1 + level) / 2, len(x) - 1) * x.std(ddof=1) * math.sqrt(1 + 1 / len(x))
+    return float(x.mean() - half), float(x.mean() + half)
+
+
+def finite(values: Iterable[float]) -> np.ndarray:
+    """The values as an array, without those that are not finite."""
+    x: np.ndarray = np.asarray(list(values), dtype=float)
+    return x.compress(np.isfinite(x))
+
+
+def mean(values: Iterable[float]) -> float:
+    """The mean of the finite values; NaN where there are none."""
+    x = finite(values)
+    return float(x.mean()) if len(x) else math.nan

@@ -1,0 +1,37 @@
+"""Published statements, checked against our own results.
+
+A claim is data (``data/claims/<study>.toml``): a statement, its source, and the name and parameters
+of a rule. A rule is a registered function that turns a landscape into checks, each of which says by
+its own numbers that the statement holds, fails, or cannot be decided; ``judge`` corrects them for
+their number and joins them. A verdict is *undecided* where replicates are too few, cells are
+missing, or intervals hold both answers; its note says which.
+"""
+
+from gridscape.claims.checks import Check, above, below, certain, within
+from gridscape.claims.evidence import Evidence, Region
+from gridscape.claims.files import load_claims
+from gridscape.claims.judging import judge
+from gridscape.claims.records import Claim, Estimate, Exclusion, Outcome, Verdict
+from gridscape.claims.rules import RULES, Finding, rule
+from gridscape.claims.tables import published
+
+__all__ = [
+    "RULES",
+    "Check",
+    "Claim",
+    "Estimate",
+    "Evidence",
+    "Exclusion",
+    "Finding",
+    "Outcome",
+    "Region",
+    "Verdict",
+    "above",
+    "below",
+    "certain",
+    "judge",
+    "load_claims",
+    "published",
+    "rule",
+    "within",
+]

@@ -1,0 +1,192 @@
+"""The cells that a rule may use, and what it may do with their values."""
+
+import itertools
+import math
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from gridscape.analysis import (
+    CellState,
+    CellSummary,
+    ended_values,
+    summarize,
+    t_interval,
+)
+from gridscape.claims.records import Exclusion
+from gridscape.errors import StoreError, UsageError
+from gridscape.grid import Axis, Cell, Grid, Value, same
+from gridscape.landscape import Landscape, unit_of
+
+Region = Mapping[str, Any]  # axis -> a value, a list of values, or {from = ..., to = ...}
+MINUS = " - "  # a metric may be the difference of two
+
+
+class Evidence:
+    """A landscape as a rule sees it; it notes which cells were used and which could not be."""
+
+    def __init__(self, land: Landscape, axes: tuple[Axis, ...], folder: Path | None = None) -> None:
+        self.land, self.axes, self.folder = land, axes, folder
+        self._used: dict[Cell, None] = {}
+        self._excluded: dict[Cell, str] = {}
+        self._summaries: dict[str, dict[Cell, CellSummary]] = {}
+
+    def summaries(self, metric: str) -> dict[Cell, CellSummary]:
+        """Every cell of the landscape; a metric may be a difference, "test_loss - train_loss"."""
+        if metric not in self._summaries:
+            self._summaries[metric] = {s.cell: s for s in _summaries(self.land, metric)}
+        return self._summaries[metric]
+
+    def all_in(self, region: Region, metric: str) -> list[CellSummary]:
+        """Every cell of the region that was trained; the others are noted as excluded."""
+        found = [s for cell, s in self.summaries(metric).items() if is_inside(cell, region)]
+        for cell in Grid(self.axes).cells():
+            if is_inside(cell, region) and not any(has_values(cell, s.cell) for s in found):
+                self.exclude([cell], "not in this landscape")
+        self.exclude([s.cell for s in found if not s.n_ended], "not trained yet")
+        return [s for s in found if s.n_ended]
+
+    def fit_in(self, region: Region, metric: str) -> list[CellSummary]:
+        """The cells of the region that have an estimate: most of their replicates finished."""
+        trained = self.all_in(region, metric)
+        fit = [s for s in trained if s.is_candidate and math.isfinite(s.estimate.mean)]
+        lost = [s.cell for s in trained if s not in fit]
+        self.exclude(lost, "diverged or failed in at least half of its replicates")
+        return fit
+
+    def the_one(self, region: Region, metric: str) -> CellSummary | None:
+        """The one cell that a region names; None, and noted, where it has not ended.
+
+        Raises UsageError where the region names more than one.
+        """
+        found = self.all_in(region, metric)
+        if len(found) > 1:
+            raise UsageError(
+                "this names more than one cell", where=_text(region), hint="name more of its axes"
+            )
+        failed = [s.cell for s in found if s.state is CellState.FAILED]
+        self.exclude(failed, "failed or ran out of memory in most of its replicates")
+        return found[0] if found and not failed else None
+
+    def beside(self, study: str) -> Landscape:
+        """The landscape of another study, from the folder of that name beside this one.
+
+        Raises StoreError where there is none.
+        """
+        if self.folder is None:
+            raise StoreError("nobody said where these results lie", hint="judge(..., folder=...)")
+        return Landscape.read(self.folder.resolve().parent / study)
+
+    def use(self, summaries: Iterable[CellSummary]) -> None:
+        """Notes that the verdict rests on these cells."""
+        self._used.update((s.cell, None) for s in summaries)
+
+    def exclude(self, cells: Iterable[Cell], reason: str) -> None:
+        """Notes that the verdict could not use these cells; the first reason stays."""
+        for cell in cells:
+            self._excluded.setdefault(cell, reason)
+
+    @property
+    def used(self) -> tuple[Cell, ...]:
+        """The cells that the verdict rests on."""
+        return tuple(self._used)
+
+    @property
+    def excluded(self) -> tuple[Exclusion, ...]:
+        """The cells that it could not use."""
+        rest = self._excluded.items()
+        return tuple(Exclusion(cell, why) for cell, why in rest if cell not in self._used)
+
+
+def rows_at(summaries: Sequence[CellSummary], at: Region) -> dict[str, list[CellSummary]]:
+    """Cells by their values of the axes of ``at``; a row that has no cell is there, empty."""
+    return {str(row): [s for s in summaries if has_values(row, s.cell)] for row in rows_of(at)}
+
+
+def rows_of(at: Region) -> list[Cell]:
+    """The rows that ``at`` names: every choice of one of the values of each of its axes."""
+    values = [wanted if isinstance(wanted, list | tuple) else [wanted] for wanted in at.values()]
+    return [Cell(tuple(zip(at, point, strict=True))) for point in itertools.product(*values)]
+
+
+def _summaries(land: Landscape, metric: str) -> list[CellSummary]:
+    first, minus, second = metric.partition(MINUS)
+    if not minus:
+        return list(summarize(land, metric))
+    pairs = zip(summarize(land, first), summarize(land, second), strict=True)
+    return [_minus(metric, a, b) for a, b in pairs]
+
+
+def _minus(metric: str, a: CellSummary, b: CellSummary) -> CellSummary:
+    values = np.subtract(a.values, b.values)
+    return replace(a, metric=metric, values=tuple(values.tolist()), estimate=t_interval(values))
+
+
+def _text(region: Region) -> str:
+    return ", ".join(f"{name}={value}" for name, value in region.items())
+
+
+def is_inside(cell: Cell, region: Region) -> bool:
+    """Whether a cell lies in a region; axes that it does not have do not count."""
+    return all(_allows(wanted, cell[axis]) for axis, wanted in region.items() if axis in cell)
+
+
+def _allows(wanted: Any, value: Value) -> bool:
+    if isinstance(wanted, Mapping):
+        return bool(wanted.get("from", -math.inf) <= value <= wanted.get("to", math.inf))
+    values = wanted if isinstance(wanted, list | tuple) else [wanted]
+    return any(same(value, other) for other in values)
+
+
+def has_values(wanted: Cell, cell: Cell) -> bool:
+    """Whether a cell has the wanted values; it may have further axes."""
+    return all(same(cell[axis], value) for axis, value in wanted.items())
+
+
+def grouped(summaries: Iterable[CellSummary], axis: str) -> dict[Value, list[CellSummary]]:
+    """Cells by their value of an axis, values ascending."""
+    groups: dict[Value, list[CellSummary]] = {}
+    for summary in summaries:
+        groups.setdefault(summary.cell[axis], []).append(summary)
+    return dict(sorted(groups.items()))
+
+
+def complete(summaries: Sequence[CellSummary]) -> np.ndarray:
+    """(cells, R'): values of the replicates that finished in every one of these cells."""
+    values = np.array([s.values for s in summaries])
+    return values[:, np.isfinite(values).all(axis=0)]
+
+
+def differences(a: CellSummary, b: CellSummary) -> np.ndarray:
+    """Paired differences a - b over the replicates that finished in both."""
+    first, second = complete([a, b])
+    return np.asarray(first - second)
+
+
+def ended_by_cell(summaries: Sequence[CellSummary]) -> dict[Cell, np.ndarray]:
+    """``ended_values`` of each cell."""
+    return dict(zip((s.cell for s in summaries), ended_values(summaries), strict=True))
+
+
+def metric_unit(metric: str) -> str:
+    """The unit of a metric, or of a difference of two; "" where it has none."""
+    return unit_of(metric.partition(MINUS)[0]) or ""
+
+
+def ruler_of(axis: Axis, base: float) -> Callable[[Value], float]:
+    """Where a value lies on its axis: its logarithm where the axis is logarithmic."""
+    return (lambda v: math.log(float(v), base)) if axis.scale == "log" else float
+
+
+def per_step(axis: Axis) -> str:
+    """The unit of a slope along an axis."""
+    return f"per {'doubling' if axis.scale == 'log' else 'unit'} of {axis.name}"
+
+
+def slopes_of(x: Sequence[float], y: np.ndarray) -> np.ndarray:
+    """Least-squares slopes of each column of y (points, R) on x (points,)."""
+    centered = np.asarray(x) - np.mean(x)
+    return np.asarray(centered @ y / (centered**2).sum())

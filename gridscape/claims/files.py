@@ -1,0 +1,90 @@
+"""Claims and published tables as data: the files of ``gridscape/data``."""
+
+import inspect
+import tomllib
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from gridscape.claims.records import Claim
+from gridscape.claims.rules import RULES
+from gridscape.errors import StudyFileError, UnknownNameError
+from gridscape.grid import Axis
+
+DATA = Path(__file__).parent.parent / "data"
+
+
+def load_claims(name: str | Path) -> tuple[Claim, ...]:
+    """The claims of a named study ("lstm-width-lr") or of a TOML file of the same form.
+
+    Raises UnknownNameError for a name without claims, StudyFileError with all mistakes of a file.
+    """
+    path = Path(name)
+    if path.suffix != ".toml":
+        path = DATA / "claims" / f"{name}.toml"
+        if not path.is_file():
+            known = [file.stem for file in path.parent.glob("*.toml")]
+            raise UnknownNameError("claims", str(name), known)
+    try:
+        document = tomllib.loads(path.read_text(encoding="utf-8"))
+    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
+        raise StudyFileError(path.name, [f"cannot be read: {error}"]) from error
+    if mistakes := _mistakes(document):
+        raise StudyFileError(path.name, mistakes)
+    axes = tuple(Axis(axis, tuple(values)) for axis, values in document["axes"].items())
+    return tuple(_claim(entry, axes) for entry in document["claim"])
+
+
+_FIELDS = {"id", "statement", "source", "rule", "parameters", "words"}
+_OPTIONAL = {"along"}
+
+# Which parameters of a rule name axes, and which are regions, or lists of them.
+_OF_AXES = ("axis", "per", "than", "along")
+_OF_REGIONS = ("at", "where", "worse", "a", "b", "cell", "cells", "parts")
+
+
+def _claim(entry: Mapping[str, Any], axes: tuple[Axis, ...]) -> Claim:
+    words = entry["words"].format(**entry["parameters"])
+    named = {key: entry[key] for key in ("id", "statement", "source", "rule", "parameters")}
+    along = {name: tuple(values) for name, values in entry.get("along", {}).items()}
+    return Claim(**named, rule_in_words=words, axes=axes, along=along)
+
+
+def _mistakes(document: Mapping[str, Any]) -> list[str]:
+    """Everything that is wrong in a file of claims, one line each."""
+    mistakes = [f"unknown key {key!r}" for key in sorted(set(document) - {"axes", "claim"})]
+    if not document.get("axes") or not all(document["axes"].values()):
+        mistakes.append("axes: expected the values of every axis of the published grid")
+    entries = document.get("claim") or []
+    if not entries:
+        mistakes.append("claim: expected at least one")
+    for number, entry in enumerate(entries, start=1):
+        where = f"claim {entry.get('id', number)}"
+        known = [*(document.get("axes") or ()), *entry.get("along", ())]
+        mistakes += [f"{where}: {mistake}" for mistake in _mistakes_of_claim(entry, known)]
+    return mistakes
+
+
+def _mistakes_of_claim(entry: Mapping[str, Any], axes: Sequence[str]) -> list[str]:
+    missing, unknown = sorted(_FIELDS - set(entry)), sorted(set(entry) - _FIELDS - _OPTIONAL)
+    if missing or unknown:
+        return [f"missing {key!r}" for key in missing] + [f"unknown key {key!r}" for key in unknown]
+    if entry["rule"] not in RULES:
+        return [str(UnknownNameError("rule", entry["rule"], RULES))]
+    try:
+        inspect.signature(RULES[entry["rule"]]).bind(None, **entry["parameters"])
+        entry["words"].format(**entry["parameters"])
+    except (TypeError, KeyError, IndexError, ValueError) as error:
+        return [f"parameters of rule {entry['rule']!r}: {error}"]
+    named = dict.fromkeys(_axes_in(entry["parameters"]))
+    return [str(UnknownNameError("axis", name, axes)) for name in named if name not in axes]
+
+
+def _axes_in(parameters: Mapping[str, Any]) -> Iterator[str]:
+    """The axes that the parameters of a rule name."""
+    for name, value in parameters.items():
+        if name in _OF_AXES:
+            yield value
+        elif name in _OF_REGIONS:
+            for region in value if isinstance(value, list) else [value]:
+                yield from _axes_in(region) if name == "parts" else region

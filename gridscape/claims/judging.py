@@ -1,0 +1,66 @@
+"""Verdicts: what a landscape says of claims."""
+
+from collections import Counter
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+
+from gridscape.analysis import along
+from gridscape.claims.checks import decide, listed
+from gridscape.claims.evidence import Evidence
+from gridscape.claims.records import Claim, Exclusion, Outcome, Verdict
+from gridscape.claims.rules import RULES
+from gridscape.grid import Axis
+from gridscape.landscape import Landscape
+
+
+def judge(
+    land: Landscape, claims: Iterable[Claim], *, folder: str | Path | None = None
+) -> tuple[Verdict, ...]:
+    """Judges every claim by the landscape's replicates, also where only a part of it is there.
+
+    folder: where the results lie; a claim that compares two studies looks for the other one beside
+    it. Raises UnknownNameError where the landscape lacks a metric or an axis that a rule names,
+    UsageError where the parameters of a rule cannot be right.
+    """
+    place = Path(folder) if folder is not None else None
+    return tuple(_verdict(land, claim, place) for claim in claims)
+
+
+def _verdict(land: Landscape, claim: Claim, folder: Path | None) -> Verdict:
+    if obstacle := _obstacle(land, claim):
+        return Verdict(claim, Outcome.UNDECIDED, claim.rule_in_words, (), {}, (), (), obstacle)
+    further = tuple(Axis(name, values) for name, values in claim.along.items())
+    evidence = Evidence(along(land, claim.along), (*claim.axes, *further), folder)
+    finding = RULES[claim.rule](evidence, **claim.parameters)
+    outcome, estimates, reason = decide(finding.checks)
+    if finding.lacks and outcome is not Outcome.FAILS:
+        outcome = Outcome.UNDECIDED
+    lacks = f"the landscape lacks {finding.lacks}" if finding.lacks else ""
+    excluded = evidence.excluded
+    return Verdict(
+        claim=claim,
+        outcome=outcome,
+        rule=claim.rule_in_words,
+        estimates=estimates,
+        numbers=finding.numbers,
+        used=evidence.used,
+        excluded=excluded,
+        note="; ".join(part for part in (lacks, reason, _tally(excluded)) if part),
+    )
+
+
+def _obstacle(land: Landscape, claim: Claim) -> str:
+    """Why a landscape of other axes cannot be judged; "" where it can."""
+    ours, theirs = {axis.name: axis for axis in land.axes}, [axis.name for axis in claim.axes]
+    if lacking := [name for name in theirs if name not in ours]:
+        return f"the landscape has no axis {listed(lacking)}"
+    further = [name for name in ours if name not in theirs and len(ours[name].values) > 1]
+    if further:
+        return f"the landscape has several values of {listed(further)}: select one of each first"
+    return ""
+
+
+def _tally(excluded: Sequence[Exclusion]) -> str:
+    """Excluded cells by reason: "30 cells not in this landscape"."""
+    counts = Counter(exclusion.reason for exclusion in excluded)
+    return "; ".join(f"{n} cell{'s' if n > 1 else ''}: {why}" for why, n in counts.items())

@@ -1,0 +1,133 @@
+"""Rules on how high the metric is."""
+
+import math
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+
+from gridscape.analysis import CellState, CellSummary, ended_values
+from gridscape.base import Status
+from gridscape.claims.checks import Check, above, below, certain, within
+from gridscape.claims.evidence import Evidence, Region, metric_unit
+from gridscape.claims.records import Outcome
+from gridscape.claims.rules.registry import Finding, rule
+from gridscape.errors import UsageError
+from gridscape.landscape import higher_is_better
+
+
+@rule
+def splits_at(
+    evidence: Evidence,
+    axis: str,
+    at: Region,
+    keeps_to: float,
+    keeps_above: float,
+    fails_from: float,
+    fails_below: float,
+    metric: str = "test_accuracy",
+) -> Finding:
+    """Cells up to ``keeps_to`` keep a mean above a bound, those from ``fails_from`` fail.
+
+    Failing is a mean below ``fails_below``, or divergence in at least half of the replicates.
+    """
+    small = evidence.all_in({**at, axis: {"to": keeps_to}}, metric)
+    large = evidence.all_in({**at, axis: {"from": fails_from}}, metric)
+    groups = [
+        (small, above, keeps_above, Outcome.FAILS),
+        (large, below, fails_below, Outcome.HOLDS),
+    ]
+    checks: list[Check] = []
+    missing = []
+    for group, bound, threshold, when_diverged in groups:
+        decided = [s for s in group if s.state is not CellState.FAILED]
+        lost = [s.cell for s in group if s.state is CellState.FAILED]
+        evidence.exclude(lost, "failed or ran out of memory in most of its replicates")
+        evidence.use(decided)
+        checks += [_level(s, bound, threshold, when_diverged, metric) for s in decided]
+        if not decided:
+            reach = f"from {fails_from:g}" if group is large else f"up to {keeps_to:g}"
+            missing.append(f"a cell with {axis} {reach}")
+    return Finding(checks, {}, lacks=" and ".join(missing))
+
+
+def _level(
+    summary: CellSummary, bound: Any, threshold: float, when_diverged: Outcome, metric: str
+) -> Check:
+    name = f"{metric} at {summary.cell}"
+    if summary.state is CellState.DIVERGED:
+        asks = f"{'>' if bound is above else '<'} {threshold:g}"
+        return certain(f"{name} (diverged)", asks, when_diverged)
+    check: Check = bound(name, metric_unit(metric), np.array(summary.values), threshold)
+    return check
+
+
+Part = Mapping[str, Any]  # where, and one of: above; below; near and within
+
+
+@rule
+def levels(evidence: Evidence, parts: Sequence[Part], metric: str = "test_accuracy") -> Finding:
+    """Every cell of each part has a mean above, below or near a number.
+
+    parts: tables of ``where``, a region, and of ``above`` or ``below``, a bound of the mean, or
+        ``near`` and ``within``: two one-sided tests of the mean's distance.
+    A cell that diverged in at least half of its replicates is worse than any bound.
+    """
+    checks, missing = [], []
+    for part in parts:
+        cells = [s for s in evidence.all_in(part["where"], metric) if _settled(s)]
+        evidence.use(cells)
+        checks += [_check_of_part(s, part, metric) for s in cells]
+        if not cells:
+            missing.append(", ".join(f"{name}={value}" for name, value in part["where"].items()))
+    return Finding(checks, {}, lacks=f"a result at {' and at '.join(missing)}" if missing else "")
+
+
+def _settled(summary: CellSummary) -> bool:
+    """Whether a cell has an estimate, or diverged."""
+    return summary.state is CellState.DIVERGED or math.isfinite(summary.estimate.mean)
+
+
+def _check_of_part(summary: CellSummary, part: Part, metric: str) -> Check:
+    name = f"{metric} at {summary.cell}"
+    asked = sorted(set(part) - {"where"})
+    if asked == ["near", "within"]:
+        if summary.state is CellState.DIVERGED:
+            return certain(f"{name} (diverged)", f"near {part['near']:g}", Outcome.FAILS)
+        distance = np.array(summary.values) - part["near"]
+        return within(
+            f"{name} minus {part['near']:g}", metric_unit(metric), distance, part["within"]
+        )
+    if asked not in (["above"], ["below"]):
+        expected = "above, or below, or near and within"
+        raise UsageError("not a level", where="parts", expected=expected, found=", ".join(asked))
+    (side,) = asked
+    is_worse = (side == "below") == higher_is_better(metric)
+    bound = above if side == "above" else below
+    when_diverged = Outcome.HOLDS if is_worse else Outcome.FAILS
+    return _level(summary, bound, part[side], when_diverged, metric)
+
+
+@rule
+def fails_in_most(
+    evidence: Evidence,
+    where: Region,
+    below: float,
+    share: float = 0.5,
+    metric: str = "test_accuracy",
+) -> Finding:
+    """More than a share of the cells of a region fail: they diverge, or end below a level.
+
+    The share is formed within each replicate; the test is over replicates.
+    """
+    cells = [s for s in evidence.all_in(where, metric) if s.state is not CellState.FAILED]
+    if not cells:
+        return Finding([], {}, lacks="the region")
+    evidence.use(cells)
+    values = ended_values(cells)  # NaN where a replicate diverged
+    shares = (np.isnan(values) | (values < below)).mean(axis=0)
+    failing = Counter(status for s in cells for status in s.statuses)
+    name = f"share of the cells that diverge or stay below {below:g}"
+    check = above(name, "fraction", shares, share)
+    return Finding([check], {"trials that diverged": float(failing[Status.DIVERGED.value])})
