@@ -1,22 +1,149 @@
 """Update rules: thin factories over optax whose numbers may be traced.
 
 An optimizer is made anew inside the compiled program from the trial's own numbers, so that trials
-with different learning rates share the program.
+with different learning rates share the program. Starting values are such numbers too.
+
+Every rule reads ``l2``: it adds l2 * w to the gradient of the weights w, the arrays of two or more
+dimensions, and leaves biases alone. That is the gradient of TensorFlow 1's l2 * l2_loss(w), and
+PyTorch's weight_decay where its parameter group holds the weights only.
+
+Adagrad and RMSProp start otherwise in TensorFlow 1 than in PyTorch: the plain name is the rule of
+the first, the name with "-pytorch" that of the second.
 """
 
 import math
 from collections.abc import Callable, Mapping
+from functools import partial
+from typing import Any
 
+import jax
+import jax.numpy as jnp
 import numpy as np
 import optax
 
-from gridscape.base import Hyper, Optimizer
+from gridscape.base import Hyper, Optimizer, Params
 from gridscape.errors import UsageError
 
 NAMES = {
-    "adam": "gridscape.optimizers:adam",
     "sgd": "gridscape.optimizers:sgd",
+    "momentum": "gridscape.optimizers:momentum",
+    "nesterov": "gridscape.optimizers:nesterov",
+    "adagrad": "gridscape.optimizers:adagrad",
+    "adagrad-pytorch": "gridscape.optimizers:adagrad_pytorch",
+    "rmsprop": "gridscape.optimizers:rmsprop",
+    "rmsprop-pytorch": "gridscape.optimizers:rmsprop_pytorch",
+    "adam": "gridscape.optimizers:adam",
+    "adamw": "gridscape.optimizers:adamw",
 }
+
+
+def sgd() -> Optimizer:
+    """Stochastic gradient descent: params <- params - learning_rate * gradient."""
+    return _optimizer(lambda hyper: optax.sgd(hyper["learning_rate"]), learning_rate=1e-2)
+
+
+def momentum() -> Optimizer:
+    """Gradient descent whose steps add up: step <- momentum * step - learning_rate * gradient.
+
+    momentum: 0 is plain descent; the steps under a constant gradient stay finite below 1, grow
+        linearly at 1 and geometrically above it, which is allowed.
+
+    TensorFlow 1 and PyTorch keep the sum without the learning rate and multiply it by the current
+    one: the same while the rate is constant, as it is here. Source: Neural Learning, Answer Set 3,
+    problem 2; Polyak (1964).
+
+    >>> rule = momentum().make({"learning_rate": 0.1, "momentum": 0.9, "l2": 0.0})
+    >>> slope, state = jnp.ones(1), rule.init(jnp.ones(1))
+    >>> first, state = rule.update(slope, state, jnp.ones(1))
+    >>> second, state = rule.update(slope, state, jnp.ones(1))
+    >>> round(float(first[0]), 4), round(float(second[0]), 4)
+    (-0.1, -0.19)
+    """
+    return _optimizer(_descent_with_momentum, learning_rate=1e-2, momentum=0.9)
+
+
+def nesterov() -> Optimizer:
+    """As ``momentum``, but moves by momentum * step - learning_rate * gradient with the new step.
+
+    The form of TensorFlow 1 and PyTorch, in which the gradient is always taken where the
+    parameters are. Source: Sutskever et al. (2013), On the importance of initialization and
+    momentum in deep learning, section 2.
+    """
+    rule = partial(_descent_with_momentum, nesterov=True)
+    return _optimizer(rule, learning_rate=1e-2, momentum=0.9)
+
+
+def _descent_with_momentum(hyper: Hyper, nesterov: bool = False) -> optax.GradientTransformation:
+    # optax.sgd(momentum=...) has the rate after the sum; here the state is the step itself.
+    return optax.chain(
+        optax.scale(-hyper["learning_rate"]), optax.trace(hyper["momentum"], nesterov)
+    )
+
+
+def adagrad() -> Optimizer:
+    """Adagrad (Duchi, Hazan and Singer 2011) as TensorFlow 1 has it.
+
+    The gradient is divided by the root of the sum of all squares so far, which starts at
+    ``initial_accumulator_value``, 0.1 unless set; there is no eps. Where the sum is still 0,
+    nothing moves.
+    """
+
+    def rule(hyper: Hyper) -> optax.GradientTransformation:
+        return optax.chain(
+            optax.scale_by_rss(hyper["initial_accumulator_value"], eps=0.0),
+            optax.scale(-hyper["learning_rate"]),
+        )
+
+    return _optimizer(rule, learning_rate=1e-2, initial_accumulator_value=0.1)
+
+
+def adagrad_pytorch() -> Optimizer:
+    """Adagrad as PyTorch has it: the sum starts at 0, and eps, 1e-10, is added to its root."""
+
+    def rule(hyper: Hyper) -> optax.GradientTransformation:
+        return optax.chain(
+            _scale_by_root_of_sum(hyper["initial_accumulator_value"], hyper["eps"]),
+            optax.scale(-hyper["learning_rate"]),
+        )
+
+    return _optimizer(rule, learning_rate=1e-2, initial_accumulator_value=0.0, eps=1e-10)
+
+
+def _scale_by_root_of_sum(start: Any, eps: Any) -> optax.GradientTransformation:
+    """optax.scale_by_rss with eps outside the root."""
+
+    def init(params: Params) -> Params:
+        return jax.tree.map(lambda p: jnp.full_like(p, start), params)
+
+    def update(grads: Params, total: Params, params: Params = None) -> tuple[Params, Params]:
+        total = jax.tree.map(lambda g, t: t + g**2, grads, total)
+        return jax.tree.map(lambda g, t: g / (jnp.sqrt(t) + eps), grads, total), total
+
+    return optax.GradientTransformation(init, update)
+
+
+def rmsprop() -> Optimizer:
+    """RMSProp (Tieleman and Hinton 2012) as TensorFlow 1 has it.
+
+    The gradient is divided by the root of (a running mean of its squares + eps): decay 0.9, eps
+    1e-10 inside the root. The mean starts at ``initial_mean_square``, 1 unless set, so that the
+    first steps are small.
+    """
+    rule = partial(_rmsprop, eps_in_sqrt=True)
+    return _optimizer(rule, learning_rate=1e-3, decay=0.9, eps=1e-10, initial_mean_square=1.0)
+
+
+def rmsprop_pytorch() -> Optimizer:
+    """RMSProp as PyTorch has it: decay (its alpha) 0.99, eps 1e-8 outside the root, mean from 0."""
+    rule = partial(_rmsprop, eps_in_sqrt=False)
+    return _optimizer(rule, learning_rate=1e-2, decay=0.99, eps=1e-8, initial_mean_square=0.0)
+
+
+def _rmsprop(hyper: Hyper, eps_in_sqrt: bool) -> optax.GradientTransformation:
+    return optax.chain(
+        optax.scale_by_rms(hyper["decay"], hyper["eps"], hyper["initial_mean_square"], eps_in_sqrt),
+        optax.scale(-hyper["learning_rate"]),
+    )
 
 
 def adam() -> Optimizer:
@@ -26,26 +153,64 @@ def adam() -> Optimizer:
     TensorFlow 1 adds it before the correction, which differs only where gradients are near eps.
     """
 
-    def make(hyper: Hyper) -> optax.GradientTransformation:
+    def rule(hyper: Hyper) -> optax.GradientTransformation:
         return optax.adam(hyper["learning_rate"], hyper["b1"], hyper["b2"], hyper["eps"])
 
-    return Optimizer(make, {"learning_rate": 1e-3, "b1": 0.9, "b2": 0.999, "eps": 1e-8})
+    return _optimizer(rule, learning_rate=1e-3, b1=0.9, b2=0.999, eps=1e-8)
 
 
-def sgd() -> Optimizer:
-    """Stochastic gradient descent: params <- params - learning_rate * gradient."""
-    return Optimizer(lambda hyper: optax.sgd(hyper["learning_rate"]), {"learning_rate": 1e-2})
+def adamw() -> Optimizer:
+    """Adam with decoupled decay (Loshchilov and Hutter 2019, Algorithm 2, as in PyTorch).
+
+    Each update also takes learning_rate * weight_decay * w, 1e-2 unless set, off the weights w;
+    biases do not decay, while PyTorch's AdamW decays all that it is given.
+    """
+
+    def rule(hyper: Hyper) -> optax.GradientTransformation:
+        return optax.chain(
+            optax.scale_by_adam(hyper["b1"], hyper["b2"], hyper["eps"]),
+            optax.add_decayed_weights(hyper["weight_decay"], mask=_is_weight),
+            optax.scale(-hyper["learning_rate"]),
+        )
+
+    return _optimizer(rule, learning_rate=1e-3, b1=0.9, b2=0.999, eps=1e-8, weight_decay=1e-2)
+
+
+def _optimizer(
+    rule: Callable[[Hyper], optax.GradientTransformation], **numbers: float
+) -> Optimizer:
+    """The rule with these numbers, after the L2 penalty."""
+
+    def make(hyper: Hyper) -> optax.GradientTransformation:
+        return optax.chain(optax.add_decayed_weights(hyper["l2"], mask=_is_weight), rule(hyper))
+
+    return Optimizer(make, {**numbers, "l2": 0.0})
+
+
+def _is_weight(params: Params) -> Params:
+    """True for the arrays of two or more dimensions."""
+    return jax.tree.map(lambda p: jnp.ndim(p) >= 2, params)
 
 
 Check = Callable[[float], bool]
 
+_FINITE_FROM_0 = (lambda v: 0 <= v < math.inf, "a finite number from 0")
+_FINITE_ABOVE_0 = (lambda v: 0 < v < math.inf, "a finite number above 0")
+_FRACTION_BELOW_1 = (lambda v: 0 <= v < 1, "a number in [0, 1)")
+
 # What a traced number may be, whichever part reads it.
 LIMITS: Mapping[str, tuple[Check, str]] = {
-    "learning_rate": (lambda v: 0 < v < math.inf, "a finite number above 0"),
-    "b1": (lambda v: 0 <= v < 1, "a number in [0, 1)"),
-    "b2": (lambda v: 0 <= v < 1, "a number in [0, 1)"),
-    "eps": (lambda v: 0 < v < math.inf, "a finite number above 0"),
-    "init_scale": (lambda v: 0 <= v < math.inf, "a finite number from 0"),
+    "learning_rate": _FINITE_ABOVE_0,
+    "momentum": _FINITE_FROM_0,  # from 1 on steps grow without end: study that, do not forbid it
+    "initial_accumulator_value": _FINITE_FROM_0,
+    "decay": _FRACTION_BELOW_1,
+    "initial_mean_square": _FINITE_FROM_0,
+    "b1": _FRACTION_BELOW_1,
+    "b2": _FRACTION_BELOW_1,
+    "eps": _FINITE_ABOVE_0,
+    "weight_decay": _FINITE_FROM_0,
+    "l2": _FINITE_FROM_0,
+    "init_scale": _FINITE_FROM_0,
 }
 
 

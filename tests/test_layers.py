@@ -18,7 +18,7 @@ ROOT = Path(__file__).parent.parent
 LAYERS = (
     ("errors",),
     ("base", "grid"),
-    ("kernels",),
+    ("kernels", "losses"),
     ("tasks", "models", "optimizers"),
     ("study",),
     ("cohorts",),
