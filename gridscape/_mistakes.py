@@ -9,6 +9,11 @@ from pydantic import ValidationError
 from gridscape._settings import MistakesError, mistake
 from gridscape.errors import UnknownNameError
 
+# How TOML writes a key: bare or quoted parts with dots between.
+PART = r"""(?:[\w-]+|"[^"]*"|'[^']*')"""
+KEY = rf"{PART}(?:\s*\.\s*{PART})*"
+LONG_TEXT = re.compile(r"""("{3}|'{3}).*?\1""", re.DOTALL)
+
 # Pydantic's kinds of findings in our words; {ge} and the like are what it tells of them.
 EXPECTED = {
     "string_type": "text",
@@ -55,10 +60,11 @@ def line_of(key: str, text: str) -> int | None:
     3
     """
     table, best = "", None
+    text = LONG_TEXT.sub(lambda found: "\n" * found[0].count("\n"), text)
     for number, line in enumerate(text.splitlines(), start=1):
-        if header := re.match(r"\s*\[+([^\[\]]+)\]", line):
+        if header := re.match(rf"\s*\[+\s*({KEY})\s*\]", line):
             here = table = _bare(header[1])
-        elif assignment := re.match(r"\s*([\w.\-\"' ]+?)\s*=", line):
+        elif assignment := re.match(rf"\s*({KEY})\s*=", line):
             here = f"{table}.{_bare(assignment[1])}".lstrip(".")
         else:
             continue
