@@ -11,11 +11,35 @@ told by pattern, not by color.
 
 import itertools
 import math
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from gridscape._drawing import (
+    ACCENT,
+    BAD,
+    INK,
+    MUTED,
+    TEST,
+    TRAIN,
+    around,
+    axis_label,
+    coordinate,
+    escaped,
+    factor_of,
+    finish,
+    ink_on,
+    line_colors,
+    name_ticks,
+    needs_matplotlib,
+    save,
+    set_scale,
+    short,
+    study_axis,
+    styled,
+    times,
+    words,
+)
 from gridscape._findings import Findings, along_axis, view
 from gridscape.analysis import (
     Agreement,
@@ -32,7 +56,7 @@ from gridscape.errors import GridscapeError
 from gridscape.grid import Axis, Cell, Value, same, show
 from gridscape.landscape import higher_is_better, unit_of
 
-try:
+with needs_matplotlib():
     import matplotlib as mpl
     from matplotlib.axes import Axes
     from matplotlib.collections import PatchCollection
@@ -45,46 +69,9 @@ try:
         FixedFormatter,
         FixedLocator,
         LogLocator,
-        NullFormatter,
         NullLocator,
     )
-except ImportError as error:
-    raise GridscapeError(
-        "figures need matplotlib", found=str(error), hint="pip install 'gridscape[report]'"
-    ) from error
 
-INK, MUTED, LINE, ACCENT = "#1b1d21", "#5a5f67", "#dfdcd4", "#1f5c8f"
-TRAIN, TEST, BAD = "#b4521a", "#1f6a9c", "#a63a14"
-STYLE: Any = {
-    "svg.hashsalt": "gridscape",
-    "font.family": ["DejaVu Sans"],
-    "font.size": 9,
-    "axes.edgecolor": MUTED,
-    "axes.labelcolor": INK,
-    "axes.titlesize": 10,
-    "axes.titlelocation": "left",
-    "axes.spines.top": False,
-    "axes.spines.right": False,
-    "axes.grid": False,
-    "grid.color": LINE,
-    "text.color": INK,
-    "xtick.color": MUTED,
-    "ytick.color": MUTED,
-    "xtick.labelcolor": INK,
-    "ytick.labelcolor": INK,
-    "legend.frameon": False,
-    "legend.fontsize": 8,
-    "figure.dpi": 100,
-    "savefig.dpi": 160,
-    "hatch.linewidth": 0.8,
-    "figure.constrained_layout.use": True,
-}
-COST_WORDS = {
-    "flops": "FLOP of training",
-    "seconds": "seconds per trial",
-    "n_parameters": "parameters",
-    "memory_bytes": "bytes of memory",
-}
 BLANK = (0.957, 0.945, 0.922, 1.0)
 BLANK_WORDS = {CellState.DIVERGED: "div.", CellState.FAILED: "failed"}
 HATCHES = {CellState.COLLAPSED: "..", CellState.DIVERGED: "////", CellState.FAILED: "xxx"}
@@ -109,16 +96,16 @@ def heat_map(
     rows, columns = view(axes)
     further = [axis for axis in axes if axis not in (rows, columns)]
     panels = _panels(further, summaries)
-    with _style():
+    with styled():
         figure, boxes = _grid_of(len(panels), *_map_size(columns, rows))
         metric = summaries[0].metric
-        scale = _scale([_factor(metric) * s.estimate.mean for s in summaries])
+        scale = _scale([factor_of(metric) * s.estimate.mean for s in summaries])
         colormap = mpl.colormaps["viridis" if higher_is_better(metric) else "viridis_r"]
         for box, (label, fixed) in zip(boxes, panels, strict=True):
             inside = [s for s in summaries if _matches(s.cell, fixed)]
             _map_panel(box, columns, rows, inside, scale, colormap)
             _frames(box, columns, rows, fixed, best)
-            box.set_title(_escaped(label, 40))
+            box.set_title(escaped(label, 40))
         _map_title(figure, summaries, len(panels), further)
         _map_legend(figure, summaries, best)
         mappable = mpl.cm.ScalarMappable(scale, colormap)
@@ -190,9 +177,9 @@ def _map_panel(
     box.set_ylim((len(rows.values) if rows else 1) - 0.5, -0.5)
     box.spines[:].set_visible(False)
     box.tick_params(length=0)
-    _name_ticks(box.xaxis, columns)
+    name_ticks(box.xaxis, columns)
     if rows:
-        _name_ticks(box.yaxis, rows)
+        name_ticks(box.yaxis, rows)
     else:
         box.set_yticks([])
 
@@ -204,7 +191,7 @@ def _place(columns: Axis, rows: Axis | None, cell: Cell) -> tuple[int, int]:
 
 def _face(summary: CellSummary, scale: Normalize, colormap: Colormap) -> Any:
     mean = summary.estimate.mean
-    return colormap(scale(_factor(summary.metric) * mean)) if math.isfinite(mean) else BLANK
+    return colormap(scale(factor_of(summary.metric) * mean)) if math.isfinite(mean) else BLANK
 
 
 def _map_cells(
@@ -218,13 +205,13 @@ def _map_cells(
     elif state in HATCHES:
         drawn.set(hatch=HATCHES[state], edgecolor=BAD if state is CellState.DIVERGED else MUTED)
     if state is CellState.COLLAPSED and faces:
-        drawn.set_edgecolor(_ink_on(faces[0]))
+        drawn.set_edgecolor(ink_on(faces[0]))
     box.add_collection(drawn)
 
 
 def _label_cell(box: Axes, place: tuple[int, int], summary: CellSummary, face: Any) -> None:
     x, y = place
-    style: dict[str, Any] = {"ha": "center", "va": "center", "color": _ink_on(face)}
+    style: dict[str, Any] = {"ha": "center", "va": "center", "color": ink_on(face)}
     if summary.state in HATCHES:
         style["bbox"] = {"facecolor": face, "edgecolor": "none", "pad": 1.5}
     if not math.isfinite(summary.estimate.mean):
@@ -241,17 +228,6 @@ def _half_width(summary: CellSummary) -> str:
     estimate = summary.estimate
     half = (estimate.high - estimate.low) / 2
     return f"± {short(half, summary.metric)}" if estimate.known else ""
-
-
-def _ink_on(face: Any) -> str:
-    """White or black, whichever has the higher contrast on this color."""
-    return "white" if _luminance(face) < 0.179 else "black"
-
-
-def _luminance(color: Sequence[float]) -> float:
-    """Relative luminance of an sRGB color, as WCAG defines it."""
-    linear = [c / 12.92 if c <= 0.04045 else ((c + 0.055) / 1.055) ** 2.4 for c in color[:3]]
-    return 0.2126 * linear[0] + 0.7152 * linear[1] + 0.0722 * linear[2]
 
 
 def _frames(
@@ -298,7 +274,7 @@ def _map_legend(
     if CellState.MISSING in states:
         marks.append(Patch(fill=False, edgecolor=MUTED, ls="--", label="not trained yet"))
     if any(row.best for row in best):
-        marks.append(Patch(fill=False, edgecolor=INK, label=f"best {_escaped(best[0].axis)}"))
+        marks.append(Patch(fill=False, edgecolor=INK, label=f"best {escaped(best[0].axis)}"))
     if any(len(row.equivalent) > 1 for row in best):
         marks.append(Patch(fill=False, edgecolor=MUTED, ls=":", label="not told from the best"))
     if marks:
@@ -314,17 +290,17 @@ def curves(bands: Sequence[CurveBand]) -> Figure:
     bands: the curves of one cell; those named ``*_loss`` share a panel, ``*_accuracy`` another.
     """
     kinds = [k for k in ("loss", "accuracy") if any(b.curve.endswith(k) for b in bands)]
-    with _style():
+    with styled():
         figure = Figure(figsize=(4.2 * max(len(kinds), 1), 3.0))
         for box, kind in zip(_row_of(figure, len(kinds)), kinds, strict=True):
             shown = [band for band in bands if band.curve.endswith(kind)]
             for band in shown:
                 _curve(box, band)
-            _finish(box, "updates", axis_label(kind))
+            finish(box, "updates", axis_label(kind))
             _limit(box, shown)
             box.legend()
         if bands:
-            figure.suptitle(_escaped(str(bands[0].cell), 90), x=0.01, ha="left", fontsize=10)
+            figure.suptitle(escaped(str(bands[0].cell), 90), x=0.01, ha="left", fontsize=10)
     return figure
 
 
@@ -334,25 +310,25 @@ def _row_of(figure: Figure, count: int) -> list[Axes]:
 
 def _curve(box: Axes, band: CurveBand) -> None:
     color = TRAIN if band.curve.startswith("train") else TEST
-    factor = _factor(band.curve)
+    factor = factor_of(band.curve)
     for values in band.per_replicate:
-        box.plot(band.updates, _times(values, factor), color=color, lw=0.5, alpha=0.5)
-    low, high = _times(band.low, factor), _times(band.high, factor)
+        box.plot(band.updates, times(values, factor), color=color, lw=0.5, alpha=0.5)
+    low, high = times(band.low, factor), times(band.high, factor)
     if any(map(math.isfinite, low)):
         box.fill_between(band.updates, low, high, color=color, alpha=0.18, lw=0)
     marker = "o" if len(band.updates) < 3 else None
-    mean = _times(band.mean, factor)
+    mean = times(band.mean, factor)
     box.plot(band.updates, mean, color=color, lw=1.6, marker=marker, label=band.curve.split("_")[0])
 
 
 def _limit(box: Axes, bands: Sequence[CurveBand]) -> None:
     """Limits by means and replicates; a loss that falls far is read on a log axis."""
     lines = [line for band in bands for line in (band.mean, *band.per_replicate)]
-    values = [_factor(bands[0].curve) * v for line in lines for v in line if math.isfinite(v)]
+    values = [factor_of(bands[0].curve) * v for line in lines for v in line if math.isfinite(v)]
     loss = bands[0].curve.endswith("loss")
     log = loss and bool(values) and min(values) > 0 and max(values) / min(values) > 8
     box.set_yscale("log" if log else "linear")
-    box.set_ylim(*_around(values, log=log))
+    box.set_ylim(*around(values, log=log))
 
 
 # ---- the best value of an axis ----
@@ -367,15 +343,15 @@ def best_per_row(rows: Sequence[BestPerRow], axis: Axis, along: Axis) -> Figure:
     for row in rows:
         rest = ", ".join(f"{k}={show(v)}" for k, v in row.row.items() if k != along.name)
         groups.setdefault(rest, []).append(row)
-    with _style():
+    with styled():
         figure = Figure(figsize=(4.8, 3.3))
         box = figure.subplots()
-        colors = [ACCENT] if len(groups) == 1 else _line_colors(len(groups))
+        colors = [ACCENT] if len(groups) == 1 else line_colors(len(groups))
         for (label, group), color in zip(groups.items(), colors, strict=True):
             _best_line(box, [row for row in group if row.best], axis, along, color, label)
-        _finish(box, along.name, f"best {axis.name}")
-        _study_axis(box.xaxis, along)
-        _study_axis(box.yaxis, axis)
+        finish(box, along.name, f"best {axis.name}")
+        study_axis(box.xaxis, along)
+        study_axis(box.yaxis, axis)
         if len(groups) > 1:
             box.legend()
     return figure
@@ -384,12 +360,12 @@ def best_per_row(rows: Sequence[BestPerRow], axis: Axis, along: Axis) -> Figure:
 def _best_line(
     box: Axes, rows: Sequence[BestPerRow], axis: Axis, along: Axis, color: Any, label: str
 ) -> None:
-    x = [_coordinate(along, row.row[along.name]) for row in rows]
-    y = [_coordinate(axis, row.value) for row in rows if row.value is not None]
-    box.plot(x, y, color=color, lw=0.8, ls=":", marker="o", ms=6, label=_escaped(label, 40))
+    x = [coordinate(along, row.row[along.name]) for row in rows]
+    y = [coordinate(axis, row.value) for row in rows if row.value is not None]
+    box.plot(x, y, color=color, lw=0.8, ls=":", marker="o", ms=6, label=escaped(label, 40))
     for at, row in zip(x, rows, strict=True):
         if row.equivalent:
-            ends = [_coordinate(axis, value) for value in row.equivalent]
+            ends = [coordinate(axis, value) for value in row.equivalent]
             box.plot([at, at], [min(ends), max(ends)], color=color, lw=1.4, marker="_", ms=8)
 
 
@@ -402,7 +378,7 @@ def pareto(record: Pareto) -> Figure:
     Accuracies are spaced by their error: 98 and 99 percent lie as far apart as 80 and 90.
     """
     height = _by_error if unit_of(record.metric) == "fraction" else float
-    with _style():
+    with styled():
         figure = Figure(figsize=(5.2, 3.6))
         box = figure.subplots()
         for on_front, color, size in ((False, MUTED, 4), (True, ACCENT, 6)):
@@ -411,7 +387,7 @@ def pareto(record: Pareto) -> Figure:
         front = record.front
         means = [height(p.summary.estimate.mean) for p in front]
         box.step([p.cost for p in front], means, where="post", color=ACCENT, lw=1.4, label="front")
-        _finish(box, axis_label(record.cost), axis_label(record.metric))
+        finish(box, axis_label(record.cost), axis_label(record.metric))
         _cost_axis(box.xaxis, record)
         if height is _by_error:
             _error_axis(box, [height(p.summary.estimate.mean) for p in record.points])
@@ -443,7 +419,7 @@ def _cost_axis(side: Any, record: Pareto) -> None:
     """A log axis where costs differ much; seconds are written out, the rest as 20k or 5G."""
     costs = [point.cost for point in record.points]
     if costs and 0 < 3 * min(costs) < max(costs):
-        _set_scale(side, "log")
+        set_scale(side, "log")
         few = max(costs) > 1000 * min(costs)
         side.set_major_locator(LogLocator(subs=(1,) if few else (1, 2, 5)))
         side.set_minor_locator(NullLocator())
@@ -453,27 +429,12 @@ def _cost_axis(side: Any, record: Pareto) -> None:
 
 def _error_axis(box: Axes, errors: Sequence[float]) -> None:
     box.set_yscale("log")
-    low, high = _around(errors, log=True)
+    low, high = around(errors, log=True)
     box.set_ylim(high, low)
     ticks = FEW_ERRORS if high > 20 * low else ERRORS
     box.yaxis.set_major_locator(FixedLocator(ticks))
     box.yaxis.set_major_formatter(FixedFormatter([f"{100 - error:g}" for error in ticks]))
     box.yaxis.set_minor_locator(NullLocator())
-
-
-def _around(values: Iterable[float], *, log: bool) -> tuple[float, float]:
-    """A little more than the values need. Means set the limits of a chart; intervals may leave it.
-
-    >>> _around([0.0, 1.0], log=False)
-    (-0.07, 1.07)
-    """
-    places = [
-        math.log10(v) if log else v for v in values if math.isfinite(v) and (v > 0 or not log)
-    ]
-    low, high = min(places, default=0.0), max(places, default=1.0)
-    margin = 0.07 * (high - low or 1.0)
-    ends = (low - margin, high + margin)
-    return (10 ** ends[0], 10 ** ends[1]) if log else ends
 
 
 # ---- published tables ----
@@ -494,22 +455,22 @@ def published(comparison: PublishedComparison) -> Figure:
     for cell in cells:
         label = ", ".join(f"{k}={show(v)}" for k, v in cell.cell.items() if k != across)
         rows.setdefault(label, []).append(cell)
-    with _style():
+    with styled():
         columns = min(len(rows), 3)
         down = -(-len(rows) // columns)
         figure = Figure(figsize=(2.7 * columns + 0.6, 2.0 * down + 0.8))
         grid = figure.subplots(down, columns, squeeze=False, sharex=True, sharey=True)
         boxes = list(grid.flat)
         for box, (label, row) in zip(boxes, rows.items(), strict=False):
-            _published_panel(box, row, axis, _factor(comparison.table.metric))
-            box.set_title(_escaped(label, 40), fontsize=9)
+            _published_panel(box, row, axis, factor_of(comparison.table.metric))
+            box.set_title(escaped(label, 40), fontsize=9)
         for box in boxes[len(rows) - columns : len(rows)]:
-            box.set_xlabel(_escaped(across))
+            box.set_xlabel(escaped(across))
             box.tick_params(labelbottom=True)
         for box in boxes[len(rows) :]:
             box.remove()
         figure.supylabel(axis_label(comparison.table.metric), fontsize=9)
-        figure.suptitle(_escaped(comparison.table.source, 90), x=0.01, ha="left", fontsize=10)
+        figure.suptitle(escaped(comparison.table.source, 90), x=0.01, ha="left", fontsize=10)
         figure.legend(handles=_published_legend(cells), loc="outside lower left", ncols=3)
     return figure
 
@@ -523,10 +484,10 @@ _DOTS: dict[Agreement, tuple[str, str, str]] = {  # marker, face, edge
 
 
 def _published_panel(box: Axes, cells: Sequence[PublishedCell], axis: Axis, factor: float) -> None:
-    x = [_coordinate(axis, cell.cell[axis.name]) for cell in cells]
-    ours = _times([cell.ours.mean for cell in cells], factor)
-    low = _times([cell.prediction_low for cell in cells], factor)
-    high = _times([cell.prediction_high for cell in cells], factor)
+    x = [coordinate(axis, cell.cell[axis.name]) for cell in cells]
+    ours = times([cell.ours.mean for cell in cells], factor)
+    low = times([cell.prediction_low for cell in cells], factor)
+    high = times([cell.prediction_high for cell in cells], factor)
     box.fill_between(x, low, high, color=TEST, alpha=0.18, lw=0)
     box.plot(x, ours, color=TEST, lw=1.4, marker=".")
     for at, cell in zip(x, cells, strict=True):
@@ -534,7 +495,7 @@ def _published_panel(box: Axes, cells: Sequence[PublishedCell], axis: Axis, fact
         y = factor * cell.published
         box.plot([at], [y], marker=marker, mfc=face, mec=edge, ms=5, ls="none")
     box.grid(axis="y", lw=0.5)
-    _study_axis(box.xaxis, axis)
+    study_axis(box.xaxis, axis)
     box.tick_params(axis="x", labelrotation=45, labelsize=7)
 
 
@@ -584,116 +545,8 @@ def draw_all(found: Findings) -> dict[str, Figure]:
     return drawn
 
 
-def save(figure: Figure, folder: Path, name: str) -> list[Path]:
-    """Writes one figure as ``name.png`` and ``name.svg``; an existing file is replaced whole."""
-    stem = "".join(c if c.isalnum() or c in "-_" else "_" for c in name)
-    paths = []
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-        _lay_out(figure)
-        for kind, metadata in (("png", {"Software": None}), ("svg", {"Date": None})):
-            path = folder / f"{stem}.{kind}"
-            part = path.with_name(path.name + ".part")
-            with _style():
-                figure.savefig(part, format=kind, metadata=metadata)
-            part.replace(path)
-            paths.append(path)
-    except OSError as error:
-        raise GridscapeError(
-            "cannot write this figure", where=folder / stem, found=error.strerror or str(error)
-        ) from error
-    return paths
-
-
-def _lay_out(figure: Figure) -> None:
-    """Lays a figure out once, not again for each file."""
-    with _style():
-        figure.draw_without_rendering()
-        figure.set_layout_engine("none")
-
-
 # ---- shared ----
-
-
-@contextmanager
-def _style() -> Iterator[None]:
-    with mpl.rc_context(STYLE):
-        yield
-
-
-def words(name: str) -> str:
-    """A variable's name as a reader says it: test accuracy."""
-    return COST_WORDS.get(name, name.replace("_", " "))
-
-
-def axis_label(name: str) -> str:
-    """The label of a chart's axis, with its unit."""
-    unit = {"fraction": "%", "loss per example": "nats"}.get(unit_of(name) or "")
-    return f"{words(name)}, {unit}" if unit else words(name)
-
-
-def short(value: float, metric: str) -> str:
-    """A number without its unit: accuracies in percent with one decimal, else three digits."""
-    return f"{100 * value:.1f}" if unit_of(metric) == "fraction" else f"{value:.3g}"
-
-
-def _factor(metric: str) -> float:
-    return 100.0 if unit_of(metric) == "fraction" else 1.0
-
-
-def _times(values: Sequence[float], factor: float) -> list[float]:
-    return [factor * value for value in values]
 
 
 def _matches(cell: Mapping[str, Value], fixed: Mapping[str, Value]) -> bool:
     return all(same(cell[name], value) for name, value in fixed.items())
-
-
-def _line_colors(count: int) -> list[Any]:
-    return [mpl.colormaps["viridis"](0.85 * i / max(count - 1, 1)) for i in range(count)]
-
-
-def _coordinate(axis: Axis, value: Value) -> float:
-    """Where a value lies on a chart's axis: categories are counted."""
-    return float(axis.values.index(value)) if axis.scale == "category" else float(value)
-
-
-def _study_axis(side: Any, axis: Axis) -> None:
-    """A chart axis that carries a study's axis: its own values as ticks, log where it is log."""
-    if axis.scale == "log":
-        _set_scale(side, "log")
-    step = -(-len(axis.values) // 12)
-    values = axis.values[::step]
-    side.set_major_locator(FixedLocator([_coordinate(axis, value) for value in values]))
-    side.set_minor_locator(NullLocator())
-    side.set_minor_formatter(NullFormatter())
-    side.set_ticklabels([_escaped(show(value)) for value in values])
-    log = axis.scale == "log"
-    ends = _around([_coordinate(axis, value) for value in axis.values], log=log)
-    side.set_view_interval(*ends, ignore=True)
-
-
-def _set_scale(side: Any, scale: str) -> None:
-    setter: Callable[[str], None] = getattr(side.axes, f"set_{side.axis_name}scale")
-    setter(scale)
-
-
-def _name_ticks(side: Any, axis: Axis) -> None:
-    step = -(-len(axis.values) // 24)
-    shown = range(0, len(axis.values), step)
-    side.set_ticks(list(shown), [_escaped(show(axis.values[i])) for i in shown])
-    side.set_label_text(_escaped(axis.name))
-
-
-def _escaped(text: str, most: int = 24) -> str:
-    """A study's words as they stand, cut to fit: matplotlib reads dollars as mathematics."""
-    text = " ".join(text.split())
-    cut = text if len(text) <= most else text[: most - 3] + "..."
-    return cut.replace("$", r"\$")
-
-
-def _finish(box: Axes, x: str, y: str) -> None:
-    box.set_xlabel(_escaped(x))
-    box.set_ylabel(_escaped(y))
-    box.grid(axis="y", lw=0.5)
-    box.set_axisbelow(True)

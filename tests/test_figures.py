@@ -15,7 +15,7 @@ from matplotlib.figure import Figure
 from matplotlib.patches import Rectangle
 from synthetic import RATES, STUDY_AXES, hump, landscape
 
-from gridscape import figures
+from gridscape import _drawing, figures
 from gridscape._findings import gather
 from gridscape.analysis import (
     Agreement,
@@ -113,8 +113,8 @@ def test_the_color_of_a_cell_is_its_mean() -> None:
 @pytest.mark.parametrize("color", ["#440154", "#21918c", "#35b779", "#fde725", "#31688e"])
 def test_ink_on_a_cell_has_contrast(color: str) -> None:
     face = to_rgba(color)
-    ink = to_rgba(figures._ink_on(face))
-    low, high = sorted((figures._luminance(face), figures._luminance(ink)))
+    ink = to_rgba(_drawing.ink_on(face))
+    low, high = sorted((_drawing.luminance(face), _drawing.luminance(ink)))
     assert (high + 0.05) / (low + 0.05) >= 4.5
 
 
@@ -236,8 +236,8 @@ def test_a_published_table_without_numbers_is_an_error() -> None:
 
 
 def test_dollars_stay_dollars() -> None:
-    assert figures._escaped("a $x$ b") == r"a \$x\$ b"
-    assert len(figures._escaped("x" * 100)) == 24
+    assert _drawing.escaped("a $x$ b") == r"a \$x\$ b"
+    assert len(_drawing.escaped("x" * 100)) == 24
 
 
 # ---- files ----
@@ -276,6 +276,7 @@ def test_style_does_not_leak() -> None:
 
 def test_a_missing_matplotlib_names_the_extra(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "matplotlib", None)
-    monkeypatch.delitem(sys.modules, "gridscape.figures")
+    for name in ("gridscape._drawing", "gridscape.figures"):
+        monkeypatch.delitem(sys.modules, name)
     with pytest.raises(GridscapeError, match=r"pip install 'gridscape\[report\]'"):
         importlib.import_module("gridscape.figures")
