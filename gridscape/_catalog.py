@@ -67,4 +67,6 @@ def _absent_data(data_dir: str | Path | None) -> list[str]:
 
 def _data_set_of(task: object, names: list[str]) -> str | None:
     """The data set among ``names`` that a named task reads: tasks are named after theirs."""
-    return next((name for name in names if str(task).startswith(name)), None)
+    named = [name for name in fetch.DATA_SETS if str(task).startswith(name)]
+    owner = max(named, key=len, default=None)
+    return owner if owner in names else None

@@ -4,7 +4,6 @@ The self-check compares compiled programs with NumPy in float64. There is reason
 returned wrong numbers for a common product, without an error (jax issue 39103).
 """
 
-import os
 import platform
 import time
 from collections.abc import Callable, Mapping
@@ -20,7 +19,7 @@ from gridscape import __version__, models
 from gridscape.base import Array, cross_entropy
 from gridscape.models.recurrent import lstm_layer
 from gridscape.planner import free_memory_bytes
-from gridscape.programs import Machine, use_all_cores
+from gridscape.programs import Machine, n_cores, use_all_cores
 from gridscape.tasks.fetch import search_folders
 
 PACKAGES = ("jax", "jaxlib", "numpy", "optax", "xarray", "pandas", "typer", "rich", "safetensors")
@@ -87,7 +86,7 @@ def examine(data_dir: str | Path | None = None) -> Health:
     return Health(
         versions=versions | installed,
         devices=tuple(f"{device.device_kind} {device.id}" for device in machine.devices),
-        n_cores=len(os.sched_getaffinity(0)),
+        n_cores=n_cores(),
         memory_bytes=free_memory_bytes(machine),
         flops_per_second=product_speed(machine),
         kernels=dict.fromkeys(models.NAMES, "XLA"),

@@ -495,7 +495,8 @@ def test_data_list_and_check(call):
     told = json.loads(out)
     assert (status, err) == (0, "")
     assert told.keys() == {"data_sets", "folders"}
-    assert [entry["name"] for entry in told["data_sets"]] == ["digits", "mnist", "cifar10-gray28"]
+    names = [entry["name"] for entry in told["data_sets"]]
+    assert names == ["digits", "mnist", "cifar10-gray28", "cifar10"]
     assert told["data_sets"][1]["found_at"] is None
     status, out, _ = call("data", "check")
     assert status == 0
