@@ -1,136 +1,312 @@
-"""Recurrent networks over the rows of an example, written for one trial.
+"""Recurrent networks over the steps of a sequence, written for one trial.
 
-The layer is a custom_vjp function: its forward pass keeps the local derivatives, and its backward
-pass forms the weight gradient as ONE product over time x batch instead of one small product a
-step, which is what differentiating the scan would do.
+One factory, ``recurrent``, stacks layers of any cell; ``rnn``, ``gru`` and ``lstm`` are that
+factory with the cell chosen.
 """
 
-from typing import Any
+from collections.abc import Iterable, Sequence
+from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
-from jax import lax
 from jaxtyping import Float
 
 from gridscape.base import Array, Hyper, Key, Model, Params, hyperparameters
-from gridscape.errors import ModelError, UsageError
+from gridscape.errors import ModelError, UnknownNameError, UsageError
+from gridscape.models._cells import CELLS, Cell, Shapes, affine, lstm_states
+from gridscape.models._cells import forget_gate_offset as forget_gate_offset
+from gridscape.models._initial import INITIALIZERS, both_biases, draw
+
+Shape = tuple[int, ...]
+Layers = int | str | Sequence[int]
+
+# ---- models ----
 
 
 @hyperparameters(forget_bias=1.0, init_scale=1.0)
-def lstm(input_shape: tuple[int, ...], n_outputs: int, *, hidden_size: int = 128) -> Model:
-    """One LSTM layer (Hochreiter and Schmidhuber 1997), its last state -> linear.
+def recurrent(
+    input_shape: Shape,
+    n_outputs: int,
+    *,
+    cell: str = "lstm",
+    hidden_size: int = 128,
+    layers: Layers = 1,
+    directions: int = 1,
+    returns: str = "last",
+    init: str = "tf1",
+    output_init: str | None = None,
+    reset: str = "before",
+) -> Model:
+    """Recurrent layers, then one linear layer on the last state or on every state.
 
-    The conventions of TensorFlow 1's BasicLSTMCell: one fused kernel (D+H, 4H) in the order
-    input, candidate, forget, output, Glorot-uniform over that shape, biases zero, ``forget_bias``
-    added in the gate, no peepholes; output weights and biases drawn from N(0, 1), not scaled.
-    ``init_scale`` multiplies the initial kernel.
+    input_shape: (T, D), steps and features of a step; sequences of any length are read.
+    cell: "rnn" (tanh), "gru" or "lstm" (no peepholes).
+    layers: how many, each of ``hidden_size``; or the width of each, written "64-32" or [64, 32],
+        and ``hidden_size`` is not read.
+    directions: 1, or 2: every layer also reads its inputs from the end, and passes on the states
+        of both passes, joined.
+    returns: "last" for outputs (B, C) from the last state, joined with the last state of the pass
+        from the end, which has read the whole sequence; "every" for outputs (B, T, C).
+    init: "tf1": kernels Glorot-uniform over their fused shape, from [x, h] to all gates; biases 0,
+        those of the GRU's gates 1. "pytorch": all of a layer uniform within 1 / sqrt(H), with two
+        bias vectors where "tf1" has one; they are added, and both are trained.
+    output_init: of the linear layer. "normal": N(0, 1), not scaled, biases too; "tf1":
+        Glorot-uniform, biases 0; "pytorch": uniform within 1 / sqrt(fan-in), biases too. Unless
+        given, "normal" with init "tf1", as in the reports that used it, else "pytorch".
+    reset: read by the GRU, and either goes with either init. "before": the reset gate multiplies
+        the state before the candidate's product (Cho et al. 2014; TensorFlow 1's GRUCell).
+        "after": it multiplies that product and a bias of its own (PyTorch; TensorFlow 1's
+        CudnnCompatibleGRUCell), so that x and h have each a kernel and a bias to the candidate.
+    forget_bias: added in the LSTM's forget gate whatever the init; PyTorch adds none, that is 0.
+    init_scale: multiplies the initial kernels of the recurrent layers.
 
-    input_shape: (T, D), steps and features of a step. Raises ModelError for another shape and
-    UsageError unless hidden_size is a whole number from 1.
+    The parameters of the first layer are "kernel" and "bias", in the GRU "gate_kernel",
+    "candidate_kernel" and their biases; those of the next have the prefix "layer2_", those of a
+    pass from the end "backward_"; then come "output_kernel" and "output_bias". Order of gates:
+    input, candidate, forget, output in the LSTM; reset, update in the GRU.
+
+    Raises ModelError for inputs that are not (T, D), UnknownNameError for an unknown name,
+    UsageError for a number out of its range.
+
+    >>> model = recurrent((28, 28), 10, cell="gru", layers="64-32", directions=2, returns="every")
+    >>> params = model.init(jax.random.key(0), {"init_scale": 1.0})
+    >>> params["layer2_backward_gate_kernel"].shape, params["output_kernel"].shape
+    ((160, 64), (64, 10))
+    >>> model.apply(params, jnp.zeros((5, 7, 28)), None, {}).shape
+    (5, 7, 10)
+    """
+    _check_name("cell", cell, ("rnn", "gru", "lstm"))
+    _check_name("returns", returns, ("last", "every"))
+    _check_name("init", init, ("tf1", "pytorch"))
+    _check_name("reset", reset, ("before", "after"))
+    if output_init is None:
+        output_init = "normal" if init == "tf1" else init
+    _check_name("output_init", output_init, INITIALIZERS)
+    if not _is_whole(directions) or directions > 2:
+        raise UsageError("out of range", where="directions", expected="1 or 2", found=directions)
+    chosen = CELLS["gru_after" if (cell, reset) == ("gru", "after") else cell]
+    sizes = [_n_features(input_shape), *_widths(layers, hidden_size)]
+    stack = _stack(chosen, sizes, directions, init)
+    n_read = directions * sizes[-1]
+    output = {"output_kernel": (n_read, n_outputs), "output_bias": (n_outputs,)}
+
+    def initial(key: Key, hyper: Hyper) -> Params:
+        passes = [one for layer in stack for one in layer]
+        *keys, output_key = jax.random.split(key, len(passes) + 1)
+        params = draw(output_key, output_init, output, n_read)
+        for one, of_pass in zip(passes, keys, strict=True):
+            params |= _initial(one, of_pass, init, hyper["init_scale"])
+        return params
+
+    def apply(params: Params, inputs: Array, key: Key | None, hyper: Hyper) -> Array:
+        states = jnp.swapaxes(inputs, 0, 1)
+        for number, passes in enumerate(stack, 1):
+            every = returns == "every" or number < len(stack)
+            read = [_states(chosen, one, params, states, hyper, every) for one in passes]
+            states = jnp.concatenate(read, axis=-1)
+        states = jnp.swapaxes(states, 0, 1) if returns == "every" else states
+        return affine(states, params["output_kernel"], params["output_bias"])
+
+    return Model(initial, apply)
+
+
+@hyperparameters(init_scale=1.0)
+def rnn(
+    input_shape: Shape,
+    n_outputs: int,
+    *,
+    hidden_size: int = 128,
+    layers: Layers = 1,
+    directions: int = 1,
+    returns: str = "last",
+    init: str = "tf1",
+    output_init: str | None = None,
+) -> Model:
+    """Layers of tanh units (Elman 1990); the options are those of ``recurrent``.
+
+    With the defaults it is TensorFlow 1's BasicRNNCell.
+
+    >>> model = rnn((28, 28), 10, hidden_size=16)
+    >>> model.init(jax.random.key(0), {"init_scale": 1.0})["kernel"].shape
+    (44, 16)
+    """
+    return recurrent(
+        input_shape,
+        n_outputs,
+        cell="rnn",
+        hidden_size=hidden_size,
+        layers=layers,
+        directions=directions,
+        returns=returns,
+        init=init,
+        output_init=output_init,
+    )
+
+
+@hyperparameters(init_scale=1.0)
+def gru(
+    input_shape: Shape,
+    n_outputs: int,
+    *,
+    hidden_size: int = 128,
+    layers: Layers = 1,
+    directions: int = 1,
+    returns: str = "last",
+    init: str = "tf1",
+    output_init: str | None = None,
+    reset: str = "before",
+) -> Model:
+    """Layers of gated recurrent units; the options are those of ``recurrent``.
+
+    With the defaults it is TensorFlow 1's GRUCell (Cho et al. 2014); with init "pytorch" and reset
+    "after" it is PyTorch's.
+
+    >>> model = gru((28, 28), 10, hidden_size=16)
+    >>> params = model.init(jax.random.key(0), {"init_scale": 1.0})
+    >>> params["gate_kernel"].shape, params["candidate_kernel"].shape
+    ((44, 32), (44, 16))
+    """
+    return recurrent(
+        input_shape,
+        n_outputs,
+        cell="gru",
+        hidden_size=hidden_size,
+        layers=layers,
+        directions=directions,
+        returns=returns,
+        init=init,
+        output_init=output_init,
+        reset=reset,
+    )
+
+
+@hyperparameters(forget_bias=1.0, init_scale=1.0)
+def lstm(
+    input_shape: Shape,
+    n_outputs: int,
+    *,
+    hidden_size: int = 128,
+    layers: Layers = 1,
+    directions: int = 1,
+    returns: str = "last",
+    init: str = "tf1",
+    output_init: str | None = None,
+) -> Model:
+    """Layers of LSTM (Hochreiter and Schmidhuber 1997); the options are those of ``recurrent``.
+
+    With the defaults it is TensorFlow 1's BasicLSTMCell: one fused kernel (D+H, 4H) in the order
+    input, candidate, forget, output, and ``forget_bias`` added in the gate. With init "pytorch"
+    and forget_bias 0 it is PyTorch's.
 
     >>> model = lstm((28, 28), 10, hidden_size=16)
     >>> params = model.init(jax.random.key(0), {"init_scale": 1.0})
     >>> params["kernel"].shape, params["output_kernel"].shape
     ((44, 64), (16, 10))
     """
-    if len(input_shape) != 2:
-        raise ModelError("a recurrent model reads (steps, features)", found=input_shape)
-    if isinstance(hidden_size, bool) or not isinstance(hidden_size, int) or hidden_size < 1:
-        raise UsageError(
-            "out of range", where="hidden_size", expected="a whole number from 1", found=hidden_size
-        )
-    n_features = input_shape[1]
-
-    def init(key: Key, hyper: Hyper) -> Params:
-        kernel_key, output_key, bias_key = jax.random.split(key, 3)
-        limit = jnp.sqrt(6 / (n_features + 5 * hidden_size)) * hyper["init_scale"]
-        shape = (n_features + hidden_size, 4 * hidden_size)
-        return {
-            "kernel": jax.random.uniform(kernel_key, shape, minval=-1, maxval=1) * limit,
-            "bias": jnp.zeros(4 * hidden_size),
-            "output_kernel": jax.random.normal(output_key, (hidden_size, n_outputs)),
-            "output_bias": jax.random.normal(bias_key, (n_outputs,)),
-        }
-
-    def apply(params: Params, inputs: Array, key: Key | None, hyper: Hyper) -> Array:
-        steps = jnp.swapaxes(inputs, 0, 1)
-        bias = params["bias"] + forget_gate_offset(hidden_size, hyper["forget_bias"])
-        last = lstm_layer(params["kernel"], bias, steps)
-        return last @ params["output_kernel"] + params["output_bias"][None]
-
-    return Model(init, apply)
+    return recurrent(
+        input_shape,
+        n_outputs,
+        cell="lstm",
+        hidden_size=hidden_size,
+        layers=layers,
+        directions=directions,
+        returns=returns,
+        init=init,
+        output_init=output_init,
+    )
 
 
-def forget_gate_offset(hidden_size: int, forget_bias: Any) -> Float[Array, " 4*{hidden_size}"]:
-    """``forget_bias`` in the forget gate's place of a fused bias (4H,), zeros elsewhere."""
-    is_forget_gate = jnp.arange(4 * hidden_size) // hidden_size == 2
-    return jnp.where(is_forget_gate, forget_bias, 0.0)
+# ---- layers ----
 
 
-@jax.custom_vjp
+class Pass(NamedTuple):
+    """One reading of a layer's inputs, from the start or from the end."""
+
+    prefix: str
+    shapes: Shapes
+    hidden_size: int
+    from_end: bool
+
+
+def _stack(cell: Cell, sizes: Sequence[int], directions: int, init: str) -> list[list[Pass]]:
+    """The passes of every layer; ``sizes`` are the features of a step and the layers' widths."""
+    stack = []
+    for number, hidden_size in enumerate(sizes[1:], 1):
+        n_inputs = sizes[0] if number == 1 else directions * sizes[number - 1]
+        shapes = cell.shapes(n_inputs, hidden_size)
+        shapes = both_biases(shapes) if init == "pytorch" else shapes
+        prefix = "" if number == 1 else f"layer{number}_"
+        passes = [Pass(prefix, shapes, hidden_size, False)]
+        if directions == 2:
+            passes.append(Pass(f"{prefix}backward_", shapes, hidden_size, True))
+        stack.append(passes)
+    return stack
+
+
+def _initial(one: Pass, key: Key, init: str, scale: Any) -> Params:
+    """The first parameters of a pass, its kernels multiplied by ``scale``."""
+    drawn = draw(key, init, one.shapes, one.hidden_size)
+    return {one.prefix + name: v * scale if v.ndim == 2 else v for name, v in drawn.items()}
+
+
+def _states(
+    cell: Cell, one: Pass, params: Params, inputs: Array, hyper: Hyper, every: bool
+) -> Array:
+    """The states of a pass in the order of its inputs (T, B, H), or the one that it ends in."""
+    own = {name: params[one.prefix + name] for name in one.shapes}
+    inputs = jnp.flip(inputs, 0) if one.from_end else inputs
+    states = cell.states(own, inputs, hyper, every)
+    return jnp.flip(states, 0) if one.from_end and every else states
+
+
 def lstm_layer(
     kernel: Float[Array, "DH G"], bias: Float[Array, " G"], inputs: Float[Array, "T B D"]
 ) -> Float[Array, "B G//4"]:
     """The last hidden state of an LSTM layer that starts from zeros; DH = D + H, G = 4 H."""
-    return _forward(kernel, bias, inputs)[0]
+    params = {"kernel": kernel, "bias": bias}
+    return lstm_states(params, inputs, {"forget_bias": 0.0}, every=False)
 
 
-def _forward(kernel: Array, bias: Array, inputs: Array) -> tuple[Array, tuple[Any, ...]]:
-    """The last hidden state, and what the backward pass needs.
-
-    Kept of each step are the local derivatives, not the activations: they are formed here while
-    their factors are at hand, and leave the backward pass one product for each number.
-    """
-    zeros = jnp.zeros((inputs.shape[1], kernel.shape[1] // 4), inputs.dtype)
-
-    def step(carry: tuple[Array, Array], x: Array) -> tuple[tuple[Array, Array], Any]:
-        h, c_before = carry
-        xh = jnp.concatenate([x, h], axis=-1)
-        i, j, f, o = _gates(_squash(xh @ kernel + bias[None]))
-        c = f * c_before + i * j
-        tanh_c = jnp.tanh(c)
-        dc_by_gates = (j * i * (1 - i), i * (1 - j**2), c_before * f * (1 - f))
-        dh_by_o = tanh_c * o * (1 - o)
-        dh_by_c = o * (1 - tanh_c**2)
-        return (o * tanh_c, c), (xh, dc_by_gates, dh_by_o, dh_by_c, f)
-
-    (h, _), kept = lax.scan(step, (zeros, zeros), inputs)
-    return h, (kernel, *kept)
+# ---- checks ----
 
 
-def _backward(saved: tuple[Any, ...], dh_last: Array) -> tuple[Array, Array, Array]:
-    kernel, xh, *derivatives = saved
-    n_steps, n_batch, n_inner = xh.shape
-    n_features = n_inner - dh_last.shape[-1]
-    kernel_x, kernel_h = kernel[:n_features], kernel[n_features:]
-
-    def step(carry: tuple[Array, Array], at: Any) -> tuple[tuple[Array, Array], Array]:
-        dh, dc = carry
-        dc_by_gates, dh_by_o, dh_by_c, f = at
-        dc = dc + dh * dh_by_c
-        dgates = jnp.concatenate([*(dc * d for d in dc_by_gates), dh * dh_by_o], axis=-1)
-        return (dgates @ kernel_h.T, dc * f), dgates
-
-    start = (dh_last, jnp.zeros_like(dh_last))
-    _, dgates = lax.scan(step, start, tuple(derivatives), reverse=True)
-    dgates = dgates.reshape(n_steps * n_batch, -1)
-    dkernel = xh.reshape(n_steps * n_batch, -1).T @ dgates
-    dinputs = (dgates @ kernel_x.T).reshape(n_steps, n_batch, n_features)
-    return dkernel, dgates.sum(axis=0), dinputs
+def _check_name(kind: str, name: object, known: Iterable[str]) -> None:
+    if name not in tuple(known):
+        raise UnknownNameError(kind, str(name), known, where=kind)
 
 
-lstm_layer.defvjp(_forward, _backward)
+def _n_features(input_shape: Shape) -> int:
+    """D of an input (T, D)."""
+    if len(input_shape) != 2 or min(input_shape) < 1:
+        raise ModelError("a recurrent model reads (steps, features)", found=input_shape)
+    return input_shape[1]
 
 
-def _squash(gates: Float[Array, "B G"]) -> Float[Array, "B G"]:
-    """All gates through one tanh, as sigmoid(x) = (1 + tanh(x / 2)) / 2."""
-    quarter = gates.shape[-1] // 4
-    is_candidate = jnp.arange(gates.shape[-1]) // quarter == 1
-    scale = jnp.where(is_candidate, 1.0, 0.5).astype(gates.dtype)
-    return jnp.tanh(gates * scale[None])
+def _widths(layers: Layers, hidden_size: int) -> Sequence[int]:
+    """hidden_size as often as ``layers`` says, or the widths that it lists: "64-32", [64, 32]."""
+    if isinstance(layers, str):
+        return _listed([int(n) if n.isdecimal() else n for n in layers.split("-")], layers)
+    if isinstance(layers, Sequence):
+        return _listed(layers, layers)
+    for name, value in (("layers", layers), ("hidden_size", hidden_size)):
+        if not _is_whole(value):
+            hint = 'or widths: layers = "64-32"' if name == "layers" else None
+            raise UsageError(
+                "out of range", where=name, expected="a whole number from 1", found=value, hint=hint
+            )
+    return [hidden_size] * layers
 
 
-def _gates(squashed: Array) -> tuple[Array, Array, Array, Array]:
-    """Input gate, candidate, forget gate and output gate, each (B, H)."""
-    i, j, f, o = jnp.split(squashed, 4, axis=-1)
-    return (1 + i) / 2, j, (1 + f) / 2, (1 + o) / 2
+def _listed(widths: Sequence[Any], given: Layers) -> Sequence[int]:
+    if not widths or not all(map(_is_whole, widths)):
+        raise UsageError(
+            "not a width for each layer",
+            where="layers",
+            expected="whole numbers from 1, as in 64-32",
+            found=repr(given),
+        )
+    return widths
+
+
+def _is_whole(value: object) -> bool:
+    return isinstance(value, int) and not isinstance(value, bool) and value >= 1
