@@ -252,7 +252,8 @@ def test_without_memory_for_anything_every_device_gets_one_trial(planner, cohort
 
 
 def test_a_plan_adds_up_and_leaves_out_what_is_stored():
-    planner = planner_of(tiny())
+    axes = {"batch_size": [5, 10], "learning_rate": [0.01, 0.1]}
+    planner = planner_of(tiny(axes, task="digits-flat", model=perceptron(64, 10)))
     trials = planner.resolved.trials()
     stored = {trials[0].key, trials[5].key, "of another study"}
     plan = planner.plan(trials, stored, timed=False)
@@ -260,7 +261,7 @@ def test_a_plan_adds_up_and_leaves_out_what_is_stored():
     assert {t.key for c in plan.cohorts for t in c.cohort.trials} == {
         trial.key for trial in trials if trial.key not in stored
     }
-    per_trial = [12 * lstm_flops(8, 8, n_hidden, 10) for n_hidden in (4, 8)]
+    per_trial = [12 * 2 * (2 * n_batch * 64 * 10) for n_batch in (5, 10)]
     assert [c.flops for c in plan.cohorts] == [3 * flops for flops in per_trial]
     assert plan.flops == 3 * sum(per_trial)
     assert plan.memory_bytes == max(c.memory_bytes for c in plan.cohorts)

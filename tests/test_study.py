@@ -249,6 +249,7 @@ def test_the_same_trial_has_one_key_however_the_study_says_it(study):
 
 CHANGES = [{"seed": 1}, {"batch_size": 11}, {"updates": 13}, {"optimizer": "sgd"}]
 CHANGES += [{"hyperparameters": {"forget_bias": 0.5}}, {"hyperparameters": {"b1": 0.8}}]
+CHANGES += [{"sampling": "draws"}, {"loss": "squared_error"}]
 CHANGES += [{"evaluations": 4}, {"evaluation_examples": 99}]  # other points of the curves
 
 
@@ -334,6 +335,7 @@ PROGRAMS = [
     ({"hidden_size": [4, 8], "learning_rate": [1e-3, 1e-2]}, 2),
     ({"optimizer": ["adam", "sgd"], "learning_rate": [1e-3, 1e-2], "batch_size": [5, 10]}, 4),
     ({"updates": [3, 6, 9], "b1": [0.5, 0.9]}, 3),
+    ({"loss": ["cross_entropy", "squared_error"], "sampling": ["epochs", "draws"]}, 4),
 ]
 
 
