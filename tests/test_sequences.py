@@ -226,8 +226,8 @@ def test_metrics_count_the_steps_of_each_length():
     outputs = outputs[..., None].astype(np.float32)
     found = {name: np.asarray(f(outputs, targets)) for name, f in task.metrics.items()}
     np.testing.assert_allclose(found["bit_accuracy"], [1, 2 / 3, 1], rtol=1e-6)
-    np.testing.assert_array_equal(found["exact_match"], [1, 0, 1])
-    assert found["exact_match"].dtype == np.float32
+    np.testing.assert_array_equal(found["accuracy"], [1, 0, 1])
+    assert found["accuracy"].dtype == np.float32
 
 
 @pytest.mark.parametrize("name", ["bce", "mse", "mse_raw", "time_softmax"])

@@ -129,9 +129,9 @@ def binary_addition(
 
     Inputs (N, T, D=2), targets ``losses.Bits``; the test set, in which the lengths take turns, is
     padded to one T. An output above 0 answers 1. The loss, bce unless the study chooses another
-    one, and the metrics bit_accuracy and exact_match count the L + 1 steps of each example;
-    metrics also by length. Raises UsageError for an option out of its range. Source: EE6123 Deep
-    Learning, Assignment 3, question 3.
+    one, and the metrics, accuracy (of whole sums) and bit_accuracy, count the L + 1 steps of each
+    example; metrics also by length. Raises UsageError for an option out of its range. Source:
+    EE6123 Deep Learning, Assignment 3, question 3.
 
     >>> task = binary_addition(train_length=3, longest_test=3)
     >>> task.test.inputs[2].T.tolist()  # 4 + 1, bit by bit
@@ -167,7 +167,7 @@ def binary_addition(
         n_outputs=1,
         fingerprint=fingerprint("binary-addition", train_length, operands, test, sample),
         loss=bce,
-        metrics={"bit_accuracy": bit_accuracy, "exact_match": exact_match},
+        metrics={"accuracy": exact_match, "bit_accuracy": bit_accuracy},
         per_step=True,
         answer=None,
         groups=Groups("length", tuple(lengths), lambda targets: targets.length - 1),
