@@ -36,7 +36,8 @@ def _with_axis(land: Landscape, name: str, values: list[Value]) -> Landscape:
         known = [*(axis.name for axis in land.axes), UPDATE, *_kinds(land)]
         raise UnknownNameError("axis", name, known)
     metrics = _at_updates(land, values) if name == UPDATE else _of_kind(land, name, values)
-    whole = land.data[["collapsed", *TEXTS, *FACTS]].expand_dims({name: values}, axis=-2)
+    kept = [n for n in ("collapsed", *TEXTS, *FACTS) if n in land.data.data_vars]
+    whole = land.data[kept].expand_dims({name: values}, axis=-2)
     dims = whole["status"].dims
     data = whole.assign({metric: array.transpose(*dims) for metric, array in metrics.items()})
     return Landscape(data, land.study)
