@@ -9,10 +9,10 @@ import math
 import os
 import resource
 import time
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from functools import partial
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import Any
 
 import jax
@@ -277,17 +277,35 @@ def _process_bytes() -> int:
     return max(soft - pages * resource.getpagesize(), 0)
 
 
-def _group_bytes(root: Path = Path("/sys/fs/cgroup")) -> int:
-    """What the container's limit leaves, by control groups of version 2 or 1."""
-    for folder, limit_file, used_file, cache in (
-        (root, "memory.max", "memory.current", "inactive_file"),
-        (root / "memory", "memory.limit_in_bytes", "memory.usage_in_bytes", "total_inactive_file"),
+def _group_bytes(root: Path = Path("/sys/fs/cgroup"), own: Path = Path("/proc/self/cgroup")) -> int:
+    """What the limits on this process's control groups (container, cluster job) leave."""
+    return min((_left_bytes(folder) for folder in _groups(root, own)), default=UNLIMITED)
+
+
+def _groups(root: Path, own: Path) -> Iterator[Path]:
+    """The folders of the process's group, of version 2 or 1, and of all groups that hold it."""
+    try:
+        lines = own.read_text().splitlines()
+    except OSError:  # not Linux
+        return
+    for line in lines:
+        _, controllers, path = line.split(":", 2)
+        if controllers in ("", "memory"):
+            group = PurePosixPath(path)
+            yield from (root / controllers / str(g).lstrip("/") for g in (group, *group.parents))
+
+
+def _left_bytes(folder: Path) -> int:
+    """What the limit of one control group leaves."""
+    for limit_file, used_file, cache in (
+        ("memory.max", "memory.current", "inactive_file"),
+        ("memory.limit_in_bytes", "memory.usage_in_bytes", "total_inactive_file"),
     ):
         try:
             limit = (folder / limit_file).read_text().strip()
             used = int((folder / used_file).read_text())
             stat = dict(line.split() for line in (folder / "memory.stat").read_text().splitlines())
-        except OSError:  # not in a container with such a limit
+        except OSError:  # of the other version, without such a limit, or not shown to containers
             continue
         # Cached files count as used there, but make room when it is needed.
         used -= int(stat.get(cache, 0))

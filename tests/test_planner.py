@@ -281,33 +281,54 @@ def test_planning_again_compiles_nothing():
 
 # ---- what control groups leave ----
 
+VERSION_1 = ("memory.limit_in_bytes", "memory.usage_in_bytes")
+VERSION_2 = ("memory.max", "memory.current")
 
-def group(folder, limit_file, used_file, limit, cache="inactive_file 4096\n"):
+
+def group(folder, files, limit, cache="inactive_file 4096"):
     """A folder as the kernel shows it, of a group that uses 300,000 bytes."""
-    folder.mkdir(exist_ok=True)
-    (folder / limit_file).write_text(f"{limit}\n")
-    (folder / used_file).write_text("300000\n")
-    (folder / "memory.stat").write_text(f"anon 1234\n{cache}")
+    folder.mkdir(parents=True, exist_ok=True)
+    for name, text in zip(
+        (*files, "memory.stat"), (limit, 300_000, f"anon 12\n{cache}"), strict=True
+    ):
+        (folder / name).write_text(f"{text}\n")
+
+
+def left_bytes(root, *groups):
+    """What is left to a process in these groups, as /proc shows them."""
+    own = root / "of-the-process"
+    own.write_text("".join(f"{line}\n" for line in groups))
+    return _group_bytes(root, own)
 
 
 @pytest.mark.parametrize(
-    ("limit", "left"), [("1000000", 704_096), ("max", UNLIMITED), ("200000", 0)]
+    ("limit", "left"), [(1_000_000, 704_096), ("max", UNLIMITED), (200_000, 0)]
 )
 def test_what_a_group_of_version_2_leaves(tmp_path, limit, left):
-    group(tmp_path, "memory.max", "memory.current", limit)
-    assert _group_bytes(tmp_path) == left
+    group(tmp_path, VERSION_2, limit)
+    assert left_bytes(tmp_path, "0::/") == left
 
 
 def test_what_a_group_of_version_1_leaves(tmp_path):
-    files = ("memory.limit_in_bytes", "memory.usage_in_bytes")
-    cache = "inactive_file 1\ntotal_inactive_file 8192\n"  # the total counts inner groups too
-    group(tmp_path / "memory", *files, "1000000", cache)
-    assert _group_bytes(tmp_path) == 708_192
-    group(tmp_path / "memory", *files, str(2**63 - 4096))  # how version 1 says that there is none
-    assert _group_bytes(tmp_path) >= UNLIMITED
+    cache = "inactive_file 1\ntotal_inactive_file 8192"  # the total counts inner groups too
+    group(tmp_path / "memory", VERSION_1, 1_000_000, cache)
+    assert left_bytes(tmp_path, "4:memory:/", "3:cpu,cpuacct:/", "0::/") == 708_192
+    group(tmp_path / "memory", VERSION_1, 2**63 - 4096)  # how version 1 says that there is none
+    assert left_bytes(tmp_path, "4:memory:/") >= UNLIMITED
 
 
-def test_a_group_that_tells_no_caches_and_no_group_at_all(tmp_path):
-    assert _group_bytes(tmp_path) == UNLIMITED
-    group(tmp_path, "memory.max", "memory.current", "1000000", cache="")
-    assert _group_bytes(tmp_path) == 700_000
+@pytest.mark.parametrize("tightest", ["", "slice", "slice/job", "slice/job/step"])
+def test_the_tightest_of_all_groups_that_hold_the_process_counts(tmp_path, tightest):
+    for name in ("slice", "slice/job", "slice/job/step"):
+        group(tmp_path / name, VERSION_2, "max")
+    group(tmp_path / "another", VERSION_2, 400_000)
+    assert left_bytes(tmp_path, "0::/slice/job/step") == UNLIMITED
+    group(tmp_path / tightest, VERSION_2, 1_000_000)
+    assert left_bytes(tmp_path, "0::/slice/job/step") == 704_096
+
+
+def test_a_group_that_a_container_does_not_show_and_none_at_all(tmp_path):
+    assert _group_bytes(tmp_path, tmp_path / "nothing") == UNLIMITED
+    assert left_bytes(tmp_path, "0::/docker/12ab") == UNLIMITED
+    group(tmp_path, VERSION_2, 1_000_000, cache="slab 34")
+    assert left_bytes(tmp_path, "0::/docker/12ab") == 700_000
