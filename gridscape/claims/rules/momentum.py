@@ -36,7 +36,7 @@ def sums_gradients(evidence: Evidence, n_steps: int, tolerance: float) -> Findin
 
 
 def _is_sum(momentum: float, gradients: np.ndarray, tolerance: float) -> Check:
-    powers = momentum ** np.arange(len(gradients))
+    powers = float(np.float32(momentum)) ** np.arange(len(gradients))  # as it is trained with
     sums = -RATE * np.convolve(gradients, powers)[: len(gradients)]
     scale = np.maximum.accumulate(np.abs(sums))
     worst = float(np.max(np.abs(steps(momentum, gradients) - sums) / scale))
