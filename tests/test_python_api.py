@@ -31,8 +31,6 @@ def place(tmp_path, monkeypatch):
 STUDY_FILE = """
 task = "digits-rows"
 model = "lstm"
-updates = 6
-batch_size = 10
 [axes]
 hidden_size = [2]
 learning_rate = [0.1]
