@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from gridscape._networks import Look
     from gridscape.planner import CohortPlan, Plan
     from gridscape.replays import Replay
     from gridscape.terminal import Overview
@@ -40,6 +41,8 @@ def plain(value: Any) -> Any:
         return {field.name: plain(getattr(value, field.name)) for field in fields(value)}
     if isinstance(value, Path):
         return str(value)
+    if hasattr(value, "tolist"):  # of NumPy
+        return plain(value.tolist())
     return [plain(item) for item in value]
 
 
@@ -100,3 +103,27 @@ def replay(record: "Replay") -> dict[str, Any]:
         "status": record.again.status,
         "differences": record.differences(),
     }
+
+
+def look(record: "Look", files: list[Path]) -> dict[str, Any]:
+    """What ``inspect`` tells, by kind; pictures are in the files, and not repeated in numbers."""
+    network = record.network
+    return {
+        "cell": network.trial.cell,
+        "replicate": network.trial.replicate,
+        "trained_again": network.trained_again,
+        "identical": network.identical,
+        **{kind: _without_pictures(plain(found)) for kind, found in record.records.items()},
+        "files": files,
+    }
+
+
+def _without_pictures(value: Any) -> Any:
+    """Plain data without arrays of pixels: grids of numbers that are three deep or more."""
+    if isinstance(value, dict):
+        return {k: _without_pictures(v) for k, v in value.items() if _depth(v) < 3}
+    return [_without_pictures(item) for item in value] if isinstance(value, list) else value
+
+
+def _depth(value: Any) -> int:
+    return 1 + _depth(value[0]) if isinstance(value, list) and value else 0

@@ -28,6 +28,7 @@ from gridscape.errors import GridscapeError, UnknownNameError, UsageError
 if TYPE_CHECKING:
     from rich.console import RenderableType
 
+    from gridscape._networks import Look
     from gridscape.landscape import Landscape
     from gridscape.tasks.fetch import DataSetStatus
 
@@ -108,6 +109,9 @@ Json = Annotated[bool, typer.Option("--json", help="Print one JSON document inst
 Debug = Annotated[bool, typer.Option("--debug", help="Show the trace of an error.")]
 CellName = Annotated[
     str, typer.Option("--cell", metavar="AXIS=VALUE,...", help="The cell: a value of each axis.")
+]
+ReplicateNumber = Annotated[
+    int, typer.Option("--replicate", metavar="K", help="Which seed of the cell.")
 ]
 DataName = Annotated[str, typer.Argument(metavar="NAME", help="A data set (see data list).")]
 DataNames = Annotated[
@@ -273,9 +277,7 @@ def claims(folder: Folder = None, json: Json = False, debug: Debug = False) -> N
 def replay(
     cell: CellName,
     folder: Folder = None,
-    replicate: Annotated[
-        int, typer.Option("--replicate", metavar="K", help="Which seed of the cell.")
-    ] = 0,
+    replicate: ReplicateNumber = 0,
     data_dir: DataDir = None,
     json: Json = False,
     debug: Debug = False,
@@ -290,6 +292,54 @@ def replay(
     _tell(json, _plain.replay(found), lambda width: terminal.replay(found))
     if not found.identical:
         raise typer.Exit(ERROR)
+
+
+@app.command()
+def inspect(
+    folder: Folder = None,
+    cell: Annotated[
+        str | None,
+        typer.Option(
+            "--cell",
+            metavar="AXIS=VALUE,...",
+            help="A value of each axis.",
+            show_default="the best",
+        ),
+    ] = None,
+    what: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--what",
+            metavar="KIND",
+            help="mistakes, confusion, filters, activations, deconv or samples; may be repeated.",
+            show_default="all that fit",
+        ),
+    ] = None,
+    replicate: ReplicateNumber = 0,
+    layer: Annotated[
+        str | None,
+        typer.Option("--layer", metavar="NAME", help="The layer of activations and deconv."),
+    ] = None,
+    data_dir: DataDir = None,
+    json: Json = False,
+    debug: Debug = False,
+) -> None:
+    """Look into one trained network: its mistakes, filters, activations."""
+    values, directory = cell and _cell(cell), _results_folder(folder)
+    prepare_jax()
+    from gridscape import _network_tables, _networks, _plain, replays
+
+    kinds = tuple(dict.fromkeys(what or ()))
+    _networks.check_kinds(kinds, layer)
+    with _busy("bringing the network back"):
+        chosen = values or _networks.best_cell(_read(directory))
+        network = replays.trained(directory, chosen, replicate=replicate, data_dir=data_dir)
+    with _busy("looking into the network"):
+        found = _networks.look(network, kinds, layer)
+        files = _draw(found, directory)
+    _tell(json, _plain.look(found, files), lambda width: _network_tables.tables(found))
+    if files and not json:
+        print(f"\nPictures: {files[0].parent}")
 
 
 @app.command()
@@ -419,6 +469,16 @@ def _write_report(directory: Path) -> Path:
 
     with _busy("writing the report"):
         return report.write(directory)
+
+
+def _draw(found: "Look", directory: Path) -> list[Path]:
+    """The pictures of a network; none without the extra."""
+    if find_spec("matplotlib") is None:
+        _complain("no pictures: matplotlib not installed; pip install 'gridscape[report]'")
+        return []
+    from gridscape import galleries
+
+    return galleries.save_look(found, directory)
 
 
 def _show_run(land: "Landscape", directory: Path, effort: dict[str, Any], json: bool) -> None:

@@ -230,8 +230,8 @@ def is_candidate(n_finished: Any, n_ended: Any) -> Any:
 
 
 def higher_is_better(metric: str) -> bool:
-    """Accuracies and shares rise, losses, errors and costs fall."""
-    return not metric.endswith(("loss", "error")) and metric not in FACTS
+    """Accuracies and shares rise; losses, errors, distances and costs fall."""
+    return not metric.endswith(("loss", "error", "distance")) and metric not in FACTS
 
 
 def sought_axis(axes: Sequence[Axis]) -> Axis | None:
@@ -243,7 +243,7 @@ def sought_axis(axes: Sequence[Axis]) -> Axis | None:
 
 def unit_of(name: str) -> str | None:
     """The unit of a variable: accuracies and shares are fractions in [0, 1]."""
-    if name.endswith(("accuracy", "share", "error")):
+    if name.endswith(("accuracy", "match", "share", "error")):
         return "fraction"
     if name.endswith("loss"):
         return "loss per example"

@@ -1,4 +1,4 @@
-"""A stored trial trained again, alone, and compared: bit for bit where nothing has changed."""
+"""A stored trial trained again, alone: to compare, or for the parameters that were not kept."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -7,15 +7,16 @@ from typing import Any
 
 import numpy as np
 
-from gridscape.base import TrialResult
-from gridscape.cohorts import partition
+from gridscape.base import Params, Task, TrialResult
+from gridscape.cohorts import Cohort, partition
 from gridscape.errors import StoreError, UnknownNameError
 from gridscape.executors import Finished, Local
-from gridscape.grid import Cell, Trial, Value
+from gridscape.grid import Trial, Value
+from gridscape.inspection import restore
 from gridscape.planner import Planner
-from gridscape.programs import Machine, use_all_cores
+from gridscape.programs import Machine, Training, use_all_cores
 from gridscape.store import Store
-from gridscape.study import ResolvedStudy, Study
+from gridscape.study import Recipe, ResolvedStudy, Study
 
 
 @dataclass(frozen=True)
@@ -68,10 +69,74 @@ def replay(
         stored = store.get(trial.key)
     planner = Planner(resolved, Machine.local())
     (cohort,) = partition(resolved, [trial])
-    for event in Local(planner).run(cohort):
-        if isinstance(event, Finished):
-            return Replay(trial, stored, event.result)
-    raise StoreError("the trial did not end", where=directory, found=str(Cell(tuple(cell.items()))))
+    return Replay(trial, stored, _alone(planner, cohort))
+
+
+@dataclass(frozen=True, eq=False)
+class Trained:
+    """A stored trial with the parameters that it began and ended with.
+
+    recipe: with the numbers of its cell. start: before the first update. end: after the last one;
+    of a trial that diverged, the last finite ones. trained_again: whether the end was not stored,
+    so that the trial was trained anew; identical: whether that gave what was stored, bit for bit.
+    """
+
+    trial: Trial
+    recipe: Recipe
+    task: Task
+    start: Params
+    end: Params
+    trained_again: bool
+    identical: bool
+
+
+def trained(
+    directory: str | Path,
+    cell: Mapping[str, Value],
+    *,
+    replicate: int = 0,
+    data_dir: str | Path | None = None,
+    study: Study | None = None,
+) -> Trained:
+    """The parameters of a stored trial, which is trained again, alone, where they were not kept.
+
+    Arguments and errors are those of ``replay``; StoreError too for a trial that failed and so
+    has no parameters.
+    """
+    use_all_cores()
+    with Store.read(directory) as store:
+        # Not a part of any key: whatever the study kept, what is trained here is wanted.
+        kept = (study or Study.from_record(store.study)).override(keep_parameters="all")
+        resolved = kept.resolve(data_dir)
+        trial = _find_trial(resolved, cell, replicate, store)
+        return recovered(Planner(resolved, Machine.local()), trial, store.get(trial.key))
+
+
+def recovered(planner: Planner, trial: Trial, stored: TrialResult) -> Trained:
+    """The same of a trial whose result is at hand; the study of the planner keeps parameters."""
+    (cohort,) = partition(planner.resolved, [trial])
+    again = None if stored.params else _alone(planner, cohort)
+    end = stored.params if again is None else again.params
+    if end is None:
+        found = stored.reason or (again and again.reason)
+        raise StoreError("this trial has no parameters", where=trial.cell, found=found)
+    recipe = planner.resolved.recipe(trial.cell)
+    start = Training(planner.program(cohort), cohort).params(0)
+    return Trained(
+        trial=trial,
+        recipe=recipe,
+        task=cohort.task,
+        start=restore(recipe, start),
+        end=restore(recipe, end),
+        trained_again=again is not None,
+        identical=again is None or again.params_digest == stored.params_digest,
+    )
+
+
+def _alone(planner: Planner, cohort: Cohort) -> TrialResult:
+    """The result of a cohort of one trial, trained now."""
+    (result,) = [e.result for e in Local(planner).run(cohort) if isinstance(e, Finished)]
+    return result
 
 
 def _find_trial(

@@ -283,7 +283,7 @@ def _best(rows: Sequence[BestPerRow], metric: str) -> Iterator[RenderableType]:
     of_each = f" of each {' and '.join(names)}" if names else ""
     axis_words = rows[0].axis.replace("_", " ")
     yield Text(f"Best {axis_words}{of_each}", "bold")
-    table = _table(*names, f"best {rows[0].axis}", "95 % interval", metric_words(metric))
+    table = new_table(*names, f"best {rows[0].axis}", "95 % interval", metric_words(metric))
     for column in table.columns:
         column.justify = "right"
     for row in rows:
@@ -361,7 +361,7 @@ def plan(record: Plan) -> Iterator[RenderableType]:
     if not n_left:
         yield Text("Nothing is left to train.")
         return
-    table = _table("program", "networks", "runs", "GB", "TFLOP", "minutes")
+    table = new_table("program", "networks", "runs", "GB", "TFLOP", "minutes")
     for column in table.columns[1:]:
         column.justify = "right"
     for cohort in record.cohorts:
@@ -417,7 +417,7 @@ def program_name(trials: Sequence[Trial], axes: Sequence[Axis]) -> str:
 
 def studies(entries: Sequence["Entry"]) -> RenderableType:
     """The named studies with what each reproduces and takes."""
-    table = _table("study", "networks", "TFLOP", "time here", "")
+    table = new_table("study", "networks", "TFLOP", "time here", "")
     for column in table.columns[1:4]:
         column.justify = "right"
     for entry in entries:
@@ -468,7 +468,7 @@ def replay(record: Replay) -> Iterator[RenderableType]:
     yield Text(f"{name}: differs from what is stored", BAD)
     if record.stored.status != record.again.status:
         yield Text(f"{record.again.status.value}, but {record.stored.status.value} is stored")
-    table = _table("largest difference in", "")
+    table = new_table("largest difference in", "")
     for what, difference in record.differences().items():
         table.add_row(what, "not in both" if math.isnan(difference) else f"{difference:.3g}")
     yield table
@@ -478,7 +478,7 @@ def data_sets(
     found: Sequence[DataSetStatus], folders: Sequence[object]
 ) -> Iterator[RenderableType]:
     """The data sets, and where they were looked for."""
-    table = _table("data set", "MB", "state", "")
+    table = new_table("data set", "MB", "state", "")
     table.columns[1].justify = "right"
     for data_set in found:
         word, style = _data_state(data_set)
@@ -508,7 +508,7 @@ def health(found: "Health") -> Iterator[RenderableType]:
         table.add_row(Text(name, QUIET), text)
     yield table
     yield Text()
-    checks = _table("self-check: compiled against NumPy in float64", "error", "allowed", "")
+    checks = new_table("self-check: compiled against NumPy in float64", "error", "allowed", "")
     for column in checks.columns[1:3]:
         column.justify = "right"
     for check in found.checks:
@@ -537,11 +537,12 @@ def _facts(found: "Health") -> Mapping[str, str]:
 # ---- shared -----------------------------------------------------------------------------------
 
 
-def _table(*columns: str) -> Table:
-    table = Table(box=SIMPLE_HEAD, show_edge=False, padding=(0, 1, 0, 0), header_style="bold")
+def new_table(*columns: str) -> Table:
+    """An empty table with these heads."""
+    found = Table(box=SIMPLE_HEAD, show_edge=False, padding=(0, 1, 0, 0), header_style="bold")
     for column in columns:
-        table.add_column(column)
-    return table
+        found.add_column(column)
+    return found
 
 
 def indented(part: RenderableType, by: int = 2) -> RenderableType:

@@ -103,7 +103,7 @@ def commands():
 
 
 def test_the_commands_are_those_of_the_design():
-    designed = {"list", "plan", "run", "show", "report", "claims", "replay", "export"}
+    designed = {"list", "plan", "run", "show", "report", "claims", "inspect", "replay", "export"}
     assert set(commands()) == designed | {"data", "doctor"}
 
 
