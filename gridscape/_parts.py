@@ -188,6 +188,14 @@ def make_model(factory: Factory, task: Task, options: Mapping[str, Any]) -> Mode
     )
 
 
+def named_identity(kind: str, name: str, known: Mapping[str, str]) -> str:
+    """A text that tells parts apart in keys: a name of Gridscape's own, or one with a code hash."""
+    if name in known:
+        return name
+    found = load_object(kind, name, known)
+    return f"{name} {code_identity(found.make if isinstance(found, Optimizer) else found)}"
+
+
 def model_identity(model: Any) -> str:
     """A text that tells models apart in keys: a name, or a name with a hash of the code."""
     if isinstance(model, str):
@@ -247,13 +255,14 @@ def _check_parameters(params: Any) -> None:
     if not leaves:
         raise ModelError("the model has no parameters", expected="a pytree of arrays")
     for path, leaf in leaves:
-        if not jnp.issubdtype(leaf.dtype, jnp.floating):
+        if leaf.dtype != jnp.float32:
+            is_number = jnp.issubdtype(leaf.dtype, jnp.floating)
             raise ModelError(
                 "a parameter that cannot be trained",
                 where=jax.tree_util.keystr(path, simple=True, separator="/") or "params",
-                expected="a float array",
+                expected="a float32 array",
                 found=leaf.dtype,
-                hint="keep it in a closure, out of what init returns",
+                hint=None if is_number else "keep it in a closure, out of what init returns",
             )
 
 

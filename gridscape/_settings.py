@@ -50,8 +50,12 @@ def short(value: Any) -> str:
 
 def plain(value: Any) -> Any:
     """A setting without NumPy's types and tuples: 64, not np.int64(64)."""
-    if isinstance(value, np.generic | np.ndarray):
-        return value.tolist()
+    if isinstance(value, np.floating):
+        return float(str(value))  # 0.01 for np.float32(0.01), not 0.009999999776
+    if isinstance(value, np.generic):
+        return value.item()
+    if isinstance(value, np.ndarray):
+        return [plain(item) for item in value]
     if isinstance(value, Path):
         return str(value)
     if isinstance(value, list | tuple):

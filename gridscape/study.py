@@ -14,7 +14,7 @@ from typing import Annotated, Any, Literal, Self
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
 
-from gridscape import _mistakes, _settings
+from gridscape import _mistakes, _settings, losses, optimizers
 from gridscape._parts import (
     check_loss,
     check_model,
@@ -25,6 +25,7 @@ from gridscape._parts import (
     model_factory,
     model_identity,
     model_options,
+    named_identity,
     task_options,
     unknown_names,
 )
@@ -322,8 +323,13 @@ class ResolvedStudy:
         defaults = {**getattr(self.factory, "hyperparameters", {}), **optimizer.hyperparameters}
         given = {**study.hyperparameters, **{k: v for k, v in cell.items() if k in self.traced}}
         weights = {"model": self.identity, "options": options}
+        identities = {
+            kind: named_identity(kind, str(settings[kind]), known)
+            for kind, known in (("optimizer", optimizers.NAMES), ("loss", losses.NAMES))
+            if settings[kind] is not None
+        }
         return Recipe(
-            static={**weights, **settings, "task": of_task},
+            static={**weights, **settings, **identities, "task": of_task},
             weights=weights,
             model=make_model(self.factory, task, options),
             optimizer=optimizer,

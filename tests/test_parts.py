@@ -108,7 +108,7 @@ BAD = {
     "only in evaluation": ((PAIR.init, odd_in_evaluation), f"{FITS_NOT}found shape (B, 64))"),
     "whole numbers": (
         (lambda key, hyper: {"w": jnp.zeros((64, 10), int)}, PAIR.apply),
-        "w: a parameter that cannot be trained (expected a float array, found int32);"
+        "w: a parameter that cannot be trained (expected a float32 array, found int32);"
         " keep it in a closure, out of what init returns",
     ),
     "no parameters": (

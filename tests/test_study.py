@@ -1,6 +1,9 @@
 """The study: every mistake at once and where, what makes a trial another one, what it compiles."""
 
+import importlib
 import json
+import linecache
+import sys
 
 import jax
 import numpy as np
@@ -347,3 +350,38 @@ def test_only_static_axes_make_programs(axes, n_programs):
     assert sum(len(cohort.trials) for cohort in cohorts) == len(resolved.trials())
     traced = {"learning_rate", "forget_bias", "init_scale", "b1"}
     assert resolved.traced & set(axes) == traced & set(axes)
+
+
+PARTS_OF_MINE = """
+import jax.numpy as jnp
+import optax
+from gridscape.base import Optimizer
+
+RATE = "learning_rate"
+rule = Optimizer(lambda hyper: optax.sgd(hyper[RATE] * {factor}), {{RATE: 0.1}})
+
+def loss(outputs, targets):
+    return {factor} * jnp.sum(outputs**2, axis=-1)
+"""
+
+
+@pytest.mark.parametrize("part", ["optimizer", "loss"])
+def test_other_code_behind_an_import_string_is_another_trial(part, tmp_path, monkeypatch):
+    monkeypatch.syspath_prepend(tmp_path)
+    monkeypatch.setattr(sys, "dont_write_bytecode", True)
+    keys = []
+    for factor in (1.0, 2.0, 2.0):
+        (tmp_path / "parts_of_mine.py").write_text(PARTS_OF_MINE.format(factor=factor))
+        sys.modules.pop("parts_of_mine", None)
+        importlib.invalidate_caches()
+        linecache.clearcache()
+        name = {"optimizer": "rule", "loss": "loss"}[part]
+        study = tiny(**{part: f"parts_of_mine:{name}"})
+        keys.append([trial.key for trial in study.resolve().trials()])
+    assert keys[0] != keys[1]
+    assert keys[1] == keys[2]
+
+
+def test_numbers_of_numpy_are_those_that_they_show():
+    rates = np.array([0.01, 0.1], np.float32)
+    assert tiny({"learning_rate": rates}).axes["learning_rate"] == [0.01, 0.1]
