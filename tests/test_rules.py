@@ -1,6 +1,5 @@
 """The rules of studies 2 to 11 on landscapes whose truth is known: holds, fails, undecided."""
 
-import math
 from collections import Counter
 
 import numpy as np
@@ -297,8 +296,8 @@ def test_a_part_has_one_level(bounds):
 
 
 def wavy(cell, final, updates):
-    """Accuracies that rise, those at the rate 0.1 with waves."""
-    height = 0.05 if math.isclose(cell["learning_rate"], 0.1) else 0.001
+    """Accuracies that rise, those at the rate 0.1 with large waves, those at 0 with none."""
+    height = {0.0: 0.0, 0.1: 0.06}.get(cell["learning_rate"], 0.03)
     return final * updates / updates.max() + height * np.sin(updates / 10) * (1 + final)
 
 
@@ -309,6 +308,7 @@ def wavy(cell, final, updates):
         (0.1, 0.01, {}, FAILS),
         (0.01, 0.1, {"status": diverging(learning_rate=[0.1])}, HOLDS),
         (0.01, 0.1, {"status": diverging(learning_rate=[0.01])}, FAILS),
+        (0.01, 0.0, {}, FAILS),
         (0.01, 0.001, {"noise": 0.1}, UNDECIDED),
         (0.01, 0.1, {"replicates": 1}, UNDECIDED),
         (0.01, 0.1, {"status": lambda c, r: Status.MISSING}, UNDECIDED),
@@ -316,7 +316,7 @@ def wavy(cell, final, updates):
 )
 def test_smoother(a, b, options, outcome):
     land = landscape(
-        {"learning_rate": [0.001, 0.01, 0.1]},
+        {"learning_rate": [0.0, 0.001, 0.01, 0.1]},
         lambda c: 0.9,
         **{"replicates": 5, "noise": 0.01, **options},
         curve=lambda c, final, updates: -wavy(c, final, updates),  # a curve that should fall

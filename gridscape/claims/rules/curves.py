@@ -69,25 +69,26 @@ def smoother(
 ) -> Finding:
     """The curve of cell ``a`` rises less than that of ``b``, all its rises added up.
 
-    A descent that never overshoots has none. Of a loss; the points are those of the curve.
+    Of a loss: a descent that never overshoots has no rises, and where ``b`` has none, it does not
+    overshoot. The points are those of the curve. A cell that diverged rises without end.
     """
-    cells = [evidence.the_one(region, metric) for region in (a, b)]
-    missing = [f"{Cell.of(**r)}" for r, s in zip((a, b), cells, strict=True) if s is None]
-    if missing:
+    steady, rough = (evidence.the_one(region, metric) for region in (a, b))
+    if steady is None or rough is None:
+        missing = [str(Cell.of(**r)) for r, s in ((a, steady), (b, rough)) if s is None]
         return Finding([], {}, lacks=f"a result of {listed(missing)}")
-    steady, rough = (s for s in cells if s is not None)
     evidence.use([steady, rough])
-    first, second = _rises(evidence, steady, curve), _rises(evidence, rough, curve)
     name = f"sum of the rises of {curve} at {rough.cell} minus {steady.cell}"
-    if rough.state is CellState.DIVERGED or steady.state is CellState.DIVERGED:
-        holds = steady.state is not CellState.DIVERGED
-        says = Outcome.HOLDS if holds else Outcome.FAILS
+    if CellState.DIVERGED in (steady.state, rough.state):
+        says = Outcome.FAILS if steady.state is CellState.DIVERGED else Outcome.HOLDS
         return Finding([certain(f"{name} (diverged)", "> 0", says)], {})
-    check = above(name, metric_unit(curve), second - first, 0.0)
+    first, second = _rises(evidence, steady, curve), _rises(evidence, rough, curve)
     numbers = {
-        f"sum of the rises at {s.cell}": mean(r) for s, r in ((steady, first), (rough, second))
+        f"sum of the rises at {cell.cell}": mean(rises)
+        for cell, rises in ((steady, first), (rough, second))
     }
-    return Finding([check], numbers)
+    if np.isfinite(second).sum() >= 2 and not np.nansum(second):
+        return Finding([certain(f"{name} (neither rises)", "> 0", Outcome.FAILS)], numbers)
+    return Finding([above(name, metric_unit(curve), second - first, 0.0)], numbers)
 
 
 def _rises(evidence: Evidence, cell: CellSummary, curve: str) -> np.ndarray:
