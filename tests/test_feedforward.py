@@ -9,6 +9,7 @@ import reference
 import reference_feedforward as plain
 
 from gridscape.errors import ModelError, UsageError
+from gridscape.models import feedforward
 from gridscape.models.feedforward import DRAWS, dropout, layers_of, lenet5, max_pool, mlp
 from gridscape.optimizers import adam, sgd
 from gridscape.programs import named_leaves
@@ -41,8 +42,7 @@ MLPS = {  # options, loss
     ),
 }
 LENETS = {  # input shape, kernel size: even and odd images and windows, one and more channels
-    "28 x 28": ((8, 8, 1), 5),
-    "odd": ((9, 7, 2), 3),
+    "odd image": ((5, 7, 2), 3),
     "even window": ((5, 6, 3), 4),
     "window beyond the image": ((4, 4, 1), 5),
 }
@@ -60,9 +60,9 @@ def problem(model, input_shape, dtype, n_batch=5, seed=0):
     rng = np.random.default_rng(seed)
     x = rng.normal(size=(n_batch, *input_shape)).astype(dtype)
     y = rng.integers(0, 3, n_batch).astype(np.int32)
-    params = model.init(jax.random.key(seed), HYPER)
-    noisy = jax.tree.map(lambda p: jnp.asarray(p + 0.1 * rng.normal(size=p.shape), dtype), params)
-    return noisy, x, y
+    shapes = jax.eval_shape(model.init, jax.random.key(seed), HYPER)
+    params = jax.tree.map(lambda p: jnp.asarray(0.3 * rng.normal(size=p.shape), dtype), shapes)
+    return params, x, y
 
 
 def squared_error(outputs, labels):
@@ -149,6 +149,34 @@ def test_lenet5_with_dropout(precision):
         as_float64(params), np.asarray(x, float), y, np.asarray(mask, float)
     )
     assert_gradients(model, params, x, y, expected, tolerance, key=key)
+
+
+@pytest.mark.parametrize(
+    ("patch_bytes", "n_pieces"),
+    [(10**9, 1), (6 * 700, 1), (5 * 700, 2), (4 * 700, 2), (3 * 700, 2), (700, 6), (1, 6)],
+)
+def test_patches_are_formed_for_as_many_images_as_fit(monkeypatch, patch_bytes, n_pieces):
+    """Seen in the program as the length of the loop; 6 images of 700 bytes of patches."""
+    monkeypatch.setattr(feedforward, "PATCH_BYTES", patch_bytes)
+    x, kernel = jnp.ones((6, 7, 5, 1)), jnp.ones((5, 1, 1, 2))
+    program = str(jax.make_jaxpr(lambda x, k: feedforward.convolve(x, k))(x, kernel))
+    assert f"length={n_pieces}\n" in program
+
+
+def test_the_pieces_of_a_convolution_add_up(monkeypatch):
+    monkeypatch.setattr(feedforward, "PATCH_BYTES", 1)  # one image at a time
+    model = lenet5((4, 5, 2), 3, **SMALL)
+    with jax.enable_x64(True):
+        params, x, y = problem(model, (4, 5, 2), np.float64)
+        expected = plain.lenet_gradients(as_float64(params), x, y, 1.0)
+        assert_gradients(model, params, x, y, expected, FLOAT64_TOLERANCE)
+
+
+def test_a_convolution_never_holds_all_of_its_patches():
+    x, kernel = jnp.ones((40, 16, 16, 16)), jnp.ones((5, 5, 16, 16))
+    squared = jax.grad(lambda x, k: (feedforward.convolve(x, k) ** 2).sum(), (0, 1))
+    needed = jax.jit(squared).lower(x, kernel).compile().memory_analysis().temp_size_in_bytes
+    assert needed < 25 * x.nbytes / 3
 
 
 class Sgd:
@@ -307,7 +335,7 @@ def test_dropout_is_off_in_evaluation_and_where_all_is_kept():
 
 
 def test_lenet5_starts_from_a_truncated_normal():
-    init = jax.jit(lenet5((28, 28, 1), 10, hidden_size=32).init)
+    init = jax.jit(lenet5((8, 8, 1), 10, hidden_size=64).init)
     params = init(jax.random.key(0), {**HYPER, "init_sd": 0.1})
     for layer in params.values():
         kernel = np.asarray(layer["kernel"], np.float64)
@@ -344,8 +372,8 @@ def test_initial_weights_of_a_dense_layer(init, variance, excess):
 
 @pytest.mark.parametrize("init", DRAWS)
 def test_init_scale_multiplies_the_kernels_only(init):
-    model = mlp((3,), 2, init=init)
-    one, two = (model.init(jax.random.key(0), {"init_scale": s}) for s in (1.0, 2.0))
+    initial = jax.jit(mlp((3,), 2, init=init).init)
+    one, two = (initial(jax.random.key(0), {"init_scale": s}) for s in (1.0, 2.0))
     for name in one:
         np.testing.assert_allclose(two[name]["kernel"], 2 * one[name]["kernel"], rtol=1e-6)
         np.testing.assert_array_equal(two[name]["bias"], one[name]["bias"])
@@ -357,8 +385,8 @@ def test_init_scale_multiplies_the_kernels_only(init):
 @pytest.mark.parametrize("layers", [2, "7-7", [7, 7], (7, 7)])
 def test_layers_by_number_and_by_widths(layers):
     model = mlp((5,), 3, hidden_size=7, layers=layers)
-    shapes = jax.tree.map(jnp.shape, model.init(jax.random.key(0), HYPER))
-    kernels = [shapes[name]["kernel"] for name in ("dense1", "dense2", "output")]
+    shapes = jax.eval_shape(model.init, jax.random.key(0), HYPER)
+    kernels = [shapes[name]["kernel"].shape for name in ("dense1", "dense2", "output")]
     assert kernels == [(5, 7), (7, 7), (7, 3)]
 
 

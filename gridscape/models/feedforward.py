@@ -1,18 +1,20 @@
 """Feed-forward networks as short tuples of named layers, written for one trial.
 
 A network is the tuple of its layers: training runs through it, inspection stops at each layer and
-walks back. Convolution is slices joined into patches (im2col) and ONE product, pooling a maximum
-over the corners of windows: batched over trials they stay products and maxima, where lax.conv
-becomes a grouped convolution, which is many times slower.
+walks back. Convolution is slices joined into patches (im2col) and a product, pooling a maximum over
+the corners of windows: batched over trials they stay products and maxima, where lax.conv becomes
+a grouped convolution, which is many times slower.
 """
 
 import math
 from collections.abc import Callable, Iterator, Sequence
+from functools import partial
 from itertools import pairwise
 from typing import Any, Literal, NamedTuple
 
 import jax
 import jax.numpy as jnp
+from jax import lax
 from jaxtyping import Float, Int
 
 from gridscape.base import Array, Hyper, Key, Model, Params, hyperparameters
@@ -21,6 +23,9 @@ from gridscape.errors import ModelError, UnknownNameError, UsageError
 # Draws the kernel of a shape (..., fan_out), and the bias (fan_out,): (key, shape, hyper).
 Draw = Callable[[Key, tuple[int, ...], Hyper], tuple[Array, Array]]
 Kind = Literal["dense", "conv", "activation", "pool", "flatten", "dropout"]
+
+# Patches of a convolution that are formed at once: what the second cache of a core holds.
+PATCH_BYTES = 1_000_000
 
 
 class Layer(NamedTuple):
@@ -316,52 +321,42 @@ DRAWS: dict[str, Draw] = {
 # ---- convolution ----
 
 
-@jax.custom_vjp
 def convolve(
     images: Float[Array, "B Y X C"], kernel: Float[Array, "k l C F"]
 ) -> Float[Array, "B Y X F"]:
     """Cross-correlation with zeros around the images, stride 1 (SAME of TensorFlow).
 
-    The backward pass forms the patches again: they are as large as the images times the window,
-    and no two layers hold theirs at once.
+    The patches are as large as the images times the window: they are formed for a few images at a
+    time, so that they stay in the cache, and once more in the backward pass instead of being kept.
     """
-    return patches(images, kernel.shape[:2]) @ _matrix(kernel)
+    window = kernel.shape[:2]
+
+    @partial(jax.checkpoint, prevent_cse=False)  # a loop needs no guard against merging
+    def product(piece: Array) -> Array:
+        return patches(piece, window) @ kernel.reshape(-1, kernel.shape[-1])
+
+    n_pieces = _n_pieces(len(images), images.nbytes // len(images) * math.prod(window))
+    outputs = lax.map(product, images.reshape(n_pieces, -1, *images.shape[1:]))
+    return outputs.reshape(*images.shape[:3], -1)
 
 
-def _convolve_forward(images: Array, kernel: Array) -> tuple[Array, tuple[Array, Array]]:
-    return convolve(images, kernel), (images, kernel)
+def _n_pieces(n_images: int, patch_bytes: int) -> int:
+    """The fewest equal pieces whose patches fit into PATCH_BYTES; else one for each image."""
+    fitting = max(1, PATCH_BYTES // patch_bytes)
+    return next(n for n in range(1, n_images + 1) if n_images % n == 0 and n_images // n <= fitting)
 
 
-def _convolve_backward(saved: tuple[Array, Array], gradient: Array) -> tuple[Array, Array]:
-    images, kernel = saved
-    seen = patches(images, kernel.shape[:2])
-    by_kernel = jnp.einsum("byxp,byxf->pf", seen, gradient).reshape(kernel.shape)
-    # Where an output looked ahead, an input looks back: the mirrored kernel, channels exchanged.
-    mirrored = kernel[::-1, ::-1].swapaxes(2, 3)
-    by_images = patches(gradient, kernel.shape[:2], mirrored=True) @ _matrix(mirrored)
-    return by_images, by_kernel
-
-
-convolve.defvjp(_convolve_forward, _convolve_backward)
-
-
-def patches(
-    images: Float[Array, "B Y X C"], window: tuple[int, ...], *, mirrored: bool = False
-) -> Float[Array, "B Y X P"]:
+def patches(images: Float[Array, "B Y X C"], window: tuple[int, ...]) -> Float[Array, "B Y X P"]:
     """The window around each pixel, zeros outside the image: P = rows x columns x C.
 
-    An even window reaches one pixel further ahead than back; mirrored, the other way round.
+    An even window reaches one pixel further ahead than back.
     """
-    sides = [((n - 1) // 2, n // 2) for n in window]
-    around = [side[::-1] if mirrored else side for side in sides]
+    around = [((n - 1) // 2, n // 2) for n in window]
     padded = jnp.pad(images, ((0, 0), *around, (0, 0)))
     Y, X = images.shape[1:3]
-    slices = [padded[:, i : i + Y, j : j + X] for i in range(window[0]) for j in range(window[1])]
-    return jnp.concatenate(slices, axis=-1)
-
-
-def _matrix(kernel: Float[Array, "k l C F"]) -> Float[Array, "k*l*C F"]:
-    return kernel.reshape(-1, kernel.shape[-1])
+    # Columns, then rows: a slice for each of both compiles in half the time of one for each pixel.
+    rows = jnp.concatenate([padded[:, :, j : j + X] for j in range(window[1])], axis=-1)
+    return jnp.concatenate([rows[:, i : i + Y] for i in range(window[0])], axis=-1)
 
 
 # ---- pooling ----
