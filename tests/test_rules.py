@@ -276,6 +276,45 @@ def test_a_metric_may_be_the_difference_of_two():
         verdict("levels", land, {"parts": parts, "metric": "train_acc - test_accuracy"})
 
 
+# ---- parts of the grid ---------------------------------------------------------------------------
+
+PUBLISHED = (Axis("cell", ("rnn", "lstm", "gru")), Axis("hidden_size", (64, 128, 256)))
+GOOD = by_cell(rnn=0.3, lstm=0.7, gru=0.95)
+
+
+@pytest.mark.parametrize(
+    ("rule", "parameters", "lacks"),
+    [
+        ("best_is", {"cell": {"cell": "gru", "hidden_size": 128}}, "3 of 9 cells"),
+        (
+            "levels",
+            {"parts": [{"where": {"cell": "gru"}, "above": 0.9}]},
+            "1 of 3 cells at cell=gru",
+        ),
+        ("comparable", {"where": {"cell": "gru"}, "margin": 0.1}, "1 of 3 cells at cell=gru"),
+        (
+            "fails_in_most",
+            {"where": {"cell": ["rnn"], "hidden_size": {"from": 128}}, "below": 0.5},
+            "1 of 2 cells at cell=rnn, hidden_size from 128",
+        ),
+        ("ordered", ORDER | {"at": {"hidden_size": [64, 128, 256]}}, "hidden_size=256, cell=rnn"),
+    ],
+)
+def test_what_is_said_of_every_cell_cannot_hold_of_some(rule, parameters, lacks):
+    land = landscape(CELLS, lambda c: GOOD(c) + (c["hidden_size"] == 128) / 100, noise=0.001)
+    found = verdict(rule, land, parameters, axes=PUBLISHED)
+    assert found.outcome is UNDECIDED
+    assert f"the landscape lacks {lacks}" in found.note.replace("a result of ", "")
+    assert all(e.says is HOLDS for e in found.estimates)
+
+
+def test_what_is_there_can_fail_alone():
+    land = landscape(CELLS, by_cell(rnn=0.3, lstm=0.97, gru=0.95), noise=0.001)
+    at = {"at": {"hidden_size": [256, 64, 128]}}
+    assert verdict("ordered", land, ORDER | at, axes=PUBLISHED).outcome is FAILS
+    assert verdict("best_is", land, {"cell": {"cell": "gru"}} | at, axes=PUBLISHED).outcome is FAILS
+
+
 # ---- what cannot be right ------------------------------------------------------------------------
 
 

@@ -18,11 +18,12 @@ from gridscape.analysis import (
 )
 from gridscape.claims.records import Exclusion
 from gridscape.errors import StoreError, UsageError
-from gridscape.grid import Axis, Cell, Grid, Value, same
+from gridscape.grid import Axis, Cell, Grid, Value, same, show
 from gridscape.landscape import Landscape, unit_of
 
 Region = Mapping[str, Any]  # axis -> a value, a list of values, or {from = ..., to = ...}
 MINUS = " - "  # a metric may be the difference of two
+LOST = "failed or ran out of memory in most of its replicates"
 
 
 class Evidence:
@@ -57,6 +58,19 @@ class Evidence:
         self.exclude(lost, "diverged or failed in at least half of its replicates")
         return fit
 
+    def settled_in(self, region: Region, metric: str) -> tuple[list[CellSummary], str]:
+        """The cells of a region that finished, or diverged, in most of their replicates.
+
+        With them, in words, how many of the region's cells the landscape lacks; "" for none.
+        """
+        trained = self.all_in(region, metric)
+        settled = [s for s in trained if _is_settled(s)]
+        self.exclude((s.cell for s in trained if s not in settled), LOST)
+        wanted = [cell for cell in Grid(self.axes).cells() if is_inside(cell, region)]
+        n = sum(not any(has_values(cell, s.cell) for s in settled) for cell in wanted)
+        where = f" at {in_words(region)}" if region else ""
+        return settled, f"{n} of {len(wanted)} cells{where}" if n or not settled else ""
+
     def the_one(self, region: Region, metric: str) -> CellSummary | None:
         """The one cell that a region names; None, and noted, where it has not ended.
 
@@ -65,11 +79,12 @@ class Evidence:
         found = self.all_in(region, metric)
         if len(found) > 1:
             raise UsageError(
-                "this names more than one cell", where=_text(region), hint="name more of its axes"
+                "this names more than one cell",
+                where=in_words(region),
+                hint="name more of its axes",
             )
-        failed = [s.cell for s in found if s.state is CellState.FAILED]
-        self.exclude(failed, "failed or ran out of memory in most of its replicates")
-        return found[0] if found and not failed else None
+        self.exclude((s.cell for s in found if not _is_settled(s)), LOST)
+        return found[0] if found and _is_settled(found[0]) else None
 
     def beside(self, study: str) -> Landscape:
         """The landscape of another study, from the folder of that name beside this one.
@@ -108,7 +123,7 @@ def rows_at(summaries: Sequence[CellSummary], at: Region) -> dict[str, list[Cell
 
 def rows_of(at: Region) -> list[Cell]:
     """The rows that ``at`` names: every choice of one of the values of each of its axes."""
-    values = [wanted if isinstance(wanted, list | tuple) else [wanted] for wanted in at.values()]
+    values = [_listed(wanted) for wanted in at.values()]
     return [Cell(tuple(zip(at, point, strict=True))) for point in itertools.product(*values)]
 
 
@@ -125,8 +140,28 @@ def _minus(metric: str, a: CellSummary, b: CellSummary) -> CellSummary:
     return replace(a, metric=metric, values=tuple(values.tolist()), estimate=t_interval(values))
 
 
-def _text(region: Region) -> str:
-    return ", ".join(f"{name}={value}" for name, value in region.items())
+def _is_settled(summary: CellSummary) -> bool:
+    """Whether a cell has an estimate, or diverged in most of its replicates."""
+    finished = summary.is_candidate and math.isfinite(summary.estimate.mean)
+    return finished or summary.state is CellState.DIVERGED
+
+
+def in_words(region: Region) -> str:
+    """A region as a reader writes it.
+
+    >>> in_words({"cell": ["gru", "lstm"], "learning_rate": {"to": 0.1}})
+    'cell=gru or lstm, learning_rate to 0.1'
+    """
+    return ", ".join(
+        f"{name} {' '.join(f'{end} {show(value)}' for end, value in wanted.items())}"
+        if isinstance(wanted, Mapping)
+        else f"{name}={' or '.join(map(show, _listed(wanted)))}"
+        for name, wanted in region.items()
+    )
+
+
+def _listed(wanted: Any) -> list[Value]:
+    return list(wanted) if isinstance(wanted, list | tuple) else [wanted]
 
 
 def is_inside(cell: Cell, region: Region) -> bool:
@@ -137,8 +172,7 @@ def is_inside(cell: Cell, region: Region) -> bool:
 def _allows(wanted: Any, value: Value) -> bool:
     if isinstance(wanted, Mapping):
         return bool(wanted.get("from", -math.inf) <= value <= wanted.get("to", math.inf))
-    values = wanted if isinstance(wanted, list | tuple) else [wanted]
-    return any(same(value, other) for other in values)
+    return any(same(value, other) for other in _listed(wanted))
 
 
 def has_values(wanted: Cell, cell: Cell) -> bool:

@@ -22,6 +22,7 @@ from gridscape.claims.evidence import (
     Region,
     complete,
     differences,
+    in_words,
     metric_unit,
     rows_of,
 )
@@ -83,11 +84,12 @@ def ordered(
     diverged in at least half of its replicates is worse than any other.
     """
     checks, missing = [], []
-    for row in rows_of(at):
-        found = [(dict(cell), evidence.the_one({**row, **cell}, metric)) for cell in cells]
-        missing += [f"{Cell.of(**{**row, **cell})}" for cell, summary in found if summary is None]
-        there = [summary for _, summary in found if summary is not None]
-        if len(there) == len(cells):
+    for place in rows_of(at):
+        row = [{**place, **cell} for cell in cells]
+        found = [evidence.the_one(region, metric) for region in row]
+        there = [summary for summary in found if summary is not None]
+        missing += [in_words(r) for r, summary in zip(row, found, strict=True) if summary is None]
+        if len(there) == len(row):
             evidence.use(there)
             checks += [_step(a, b, by) for a, b in itertools.pairwise(there)]
     return Finding(checks, {}, lacks=f"a result of {listed(missing)}" if missing else "")
@@ -125,18 +127,17 @@ def best_is(
     The differences are paired by replicate. Others that diverged in at least half of their
     replicates are surely worse.
     """
-    checks, missing = [], []
+    checks, lacks = [], []
     for row in rows_of(at):
         best = evidence.the_one({**row, **cell}, metric)
-        others = [s for s in evidence.all_in(row, metric) if s is not best]
-        others = [s for s in others if s.state is not CellState.FAILED]
-        if best is None or not others:
-            missing.append(str(Cell.of(**{**row, **cell})) if best is None else "other cells")
-            continue
-        evidence.use([best, *others])
-        higher = higher_is_better(metric)
-        checks += [_step(s, best, 0.0) if higher else _step(best, s, 0.0) for s in others]
-    return Finding(checks, {}, lacks=f"a result of {listed(missing)}" if missing else "")
+        cells, lacking = evidence.settled_in(row, metric)
+        lacks += [lacking] if lacking else []
+        if best is not None:
+            evidence.use(cells)
+            pairs = [(s, best) for s in cells if s is not best]
+            rising = pairs if higher_is_better(metric) else [(b, a) for a, b in pairs]
+            checks += [_step(lower, upper, 0.0) for lower, upper in rising]
+    return Finding(checks, {}, lacks="; ".join(lacks))
 
 
 @rule
@@ -152,16 +153,12 @@ def comparable(
     Within each replicate the mean is taken over the region; two one-sided tests for each cell.
     worse: a region whose cells are worse than that mean by more than the margin.
     """
-    group = [s for s in evidence.all_in(where, metric) if s.state is not CellState.FAILED]
-    rest = evidence.all_in(worse, metric) if worse is not None else []
-    rest = [s for s in rest if s.state is not CellState.FAILED]
-    if len(group) < 2 or (worse is not None and not rest):
-        return Finding(
-            [], {}, lacks="two cells to compare" if len(group) < 2 else "the worse cells"
-        )
+    group, lacking = evidence.settled_in(where, metric)
+    rest, too = evidence.settled_in(worse, metric) if worse is not None else ([], "")
     evidence.use([*group, *rest])
-    checks = [_near_mean(s, group, margin) for s in group]
-    return Finding([*checks, *(_below_mean(s, group, margin) for s in rest)], {})
+    alike = [_near_mean(s, group, margin) for s in group]
+    apart = [_worse_than_mean(s, group, margin) for s in rest]
+    return Finding([*alike, *apart], {}, lacks="; ".join(filter(None, (lacking, too))))
 
 
 def _near_mean(cell: CellSummary, group: Sequence[CellSummary], margin: float) -> Check:
@@ -171,13 +168,12 @@ def _near_mean(cell: CellSummary, group: Sequence[CellSummary], margin: float) -
     return within(name, metric_unit(cell.metric), _minus_mean(cell, group), margin)
 
 
-def _below_mean(cell: CellSummary, group: Sequence[CellSummary], margin: float) -> Check:
+def _worse_than_mean(cell: CellSummary, group: Sequence[CellSummary], margin: float) -> Check:
     name = f"{cell.metric} at {cell.cell} minus the mean of the others"
+    bound, limit = (below, -margin) if higher_is_better(cell.metric) else (above, margin)
     if cell.state is CellState.DIVERGED:
-        return certain(f"{name} (diverged)", f"< {-margin:g}", Outcome.HOLDS)
-    if higher_is_better(cell.metric):
-        return below(name, metric_unit(cell.metric), _minus_mean(cell, group), -margin)
-    return above(name, metric_unit(cell.metric), _minus_mean(cell, group), margin)
+        return certain(f"{name} (diverged)", f"beyond {limit:g}", Outcome.HOLDS)
+    return bound(name, metric_unit(cell.metric), _minus_mean(cell, group), limit)
 
 
 def _minus_mean(cell: CellSummary, group: Sequence[CellSummary]) -> np.ndarray:
@@ -196,7 +192,7 @@ def beats_study(
     """
     best = evidence.the_one(cell, metric)
     if best is None:
-        return Finding([], {}, lacks=f"a result of {Cell.of(**cell)}")
+        return Finding([], {}, lacks=f"a result of {in_words(cell)}")
     try:
         land = evidence.beside(other)
     except StoreError as error:

@@ -6,11 +6,10 @@ import numpy as np
 
 from gridscape.analysis import CellState, CellSummary, Interval, curve_band, fit_budget, mean
 from gridscape.claims.checks import Check, above, certain, listed
-from gridscape.claims.evidence import Evidence, Region, metric_unit
+from gridscape.claims.evidence import Evidence, Region, in_words, metric_unit
 from gridscape.claims.records import Outcome
 from gridscape.claims.rules.registry import Finding, rule
 from gridscape.claims.tables import published
-from gridscape.grid import Cell
 
 
 @rule
@@ -74,7 +73,7 @@ def smoother(
     """
     steady, rough = (evidence.the_one(region, metric) for region in (a, b))
     if steady is None or rough is None:
-        missing = [str(Cell.of(**r)) for r, s in ((a, steady), (b, rough)) if s is None]
+        missing = [in_words(r) for r, s in ((a, steady), (b, rough)) if s is None]
         return Finding([], {}, lacks=f"a result of {listed(missing)}")
     evidence.use([steady, rough])
     name = f"sum of the rises of {curve} at {rough.cell} minus {steady.cell}"

@@ -1,16 +1,14 @@
 """Rules on how high the metric is."""
 
-import math
-from collections import Counter
 from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
 
-from gridscape.analysis import CellState, CellSummary, ended_values
+from gridscape.analysis import CellState, CellSummary
 from gridscape.base import Status
 from gridscape.claims.checks import Check, above, below, certain, within
-from gridscape.claims.evidence import Evidence, Region, metric_unit
+from gridscape.claims.evidence import LOST, Evidence, Region, metric_unit
 from gridscape.claims.records import Outcome
 from gridscape.claims.rules.registry import Finding, rule
 from gridscape.errors import UsageError
@@ -43,7 +41,7 @@ def splits_at(
     for group, bound, threshold, when_diverged in groups:
         decided = [s for s in group if s.state is not CellState.FAILED]
         lost = [s.cell for s in group if s.state is CellState.FAILED]
-        evidence.exclude(lost, "failed or ran out of memory in most of its replicates")
+        evidence.exclude(lost, LOST)
         evidence.use(decided)
         checks += [_level(s, bound, threshold, when_diverged, metric) for s in decided]
         if not decided:
@@ -74,39 +72,33 @@ def levels(evidence: Evidence, parts: Sequence[Part], metric: str = "test_accura
         ``near`` and ``within``: two one-sided tests of the mean's distance.
     A cell that diverged in at least half of its replicates is worse than any bound.
     """
-    checks, missing = [], []
+    checks, lacks = [], []
     for part in parts:
-        cells = [s for s in evidence.all_in(part["where"], metric) if _settled(s)]
+        cells, lacking = evidence.settled_in(part["where"], metric)
         evidence.use(cells)
         checks += [_check_of_part(s, part, metric) for s in cells]
-        if not cells:
-            missing.append(", ".join(f"{name}={value}" for name, value in part["where"].items()))
-    return Finding(checks, {}, lacks=f"a result at {' and at '.join(missing)}" if missing else "")
+        lacks += [lacking] if lacking else []
+    return Finding(checks, {}, lacks="; ".join(lacks))
 
 
-def _settled(summary: CellSummary) -> bool:
-    """Whether a cell has an estimate, or diverged."""
-    return summary.state is CellState.DIVERGED or math.isfinite(summary.estimate.mean)
-
-
-def _check_of_part(summary: CellSummary, part: Part, metric: str) -> Check:
-    name = f"{metric} at {summary.cell}"
+def _check_of_part(cell: CellSummary, part: Part, metric: str) -> Check:
     asked = sorted(set(part) - {"where"})
     if asked == ["near", "within"]:
-        if summary.state is CellState.DIVERGED:
-            return certain(f"{name} (diverged)", f"near {part['near']:g}", Outcome.FAILS)
-        distance = np.array(summary.values) - part["near"]
-        return within(
-            f"{name} minus {part['near']:g}", metric_unit(metric), distance, part["within"]
-        )
+        return _near(cell, part["near"], part["within"], metric)
     if asked not in (["above"], ["below"]):
         expected = "above, or below, or near and within"
         raise UsageError("not a level", where="parts", expected=expected, found=", ".join(asked))
     (side,) = asked
     is_worse = (side == "below") == higher_is_better(metric)
-    bound = above if side == "above" else below
     when_diverged = Outcome.HOLDS if is_worse else Outcome.FAILS
-    return _level(summary, bound, part[side], when_diverged, metric)
+    return _level(cell, above if side == "above" else below, part[side], when_diverged, metric)
+
+
+def _near(cell: CellSummary, number: float, margin: float, metric: str) -> Check:
+    name = f"{metric} at {cell.cell} minus {number:g}"
+    if cell.state is CellState.DIVERGED:
+        return certain(f"{name} (diverged)", f"within +-{margin:g}", Outcome.FAILS)
+    return within(name, metric_unit(metric), np.array(cell.values) - number, margin)
 
 
 @rule
@@ -121,13 +113,17 @@ def fails_in_most(
 
     The share is formed within each replicate; the test is over replicates.
     """
-    cells = [s for s in evidence.all_in(where, metric) if s.state is not CellState.FAILED]
-    if not cells:
-        return Finding([], {}, lacks="the region")
+    cells, lacking = evidence.settled_in(where, metric)
     evidence.use(cells)
-    values = ended_values(cells)  # NaN where a replicate diverged
-    shares = (np.isnan(values) | (values < below)).mean(axis=0)
-    failing = Counter(status for s in cells for status in s.statuses)
+    rows = np.array([_fails(s, below) for s in cells])
     name = f"share of the cells that diverge or stay below {below:g}"
-    check = above(name, "fraction", shares, share)
-    return Finding([check], {"trials that diverged": float(failing[Status.DIVERGED.value])})
+    checks = [above(name, "fraction", rows.mean(axis=0), share)] if cells else []
+    n_diverged = sum(s.n_diverged for s in cells)
+    return Finding(checks, {"trials that diverged": float(n_diverged)}, lacks=lacking)
+
+
+def _fails(cell: CellSummary, below: float) -> np.ndarray:
+    """(R,) 1 where a replicate diverged or ended below a level, else 0; NaN where neither."""
+    values, diverged = np.array(cell.values), np.array(cell.statuses) == Status.DIVERGED.value
+    failing = (diverged | (values < below)).astype(float)
+    return np.where(diverged | np.isfinite(values), failing, np.nan)
