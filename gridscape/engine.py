@@ -5,6 +5,7 @@ data order are derived from content, never from a position in a cohort.
 """
 
 import hashlib
+from collections.abc import Callable
 from functools import lru_cache
 from typing import Any, NamedTuple
 
@@ -120,6 +121,7 @@ def train_trial(
     start, key = state.update, jax.random.wrap_key_data(words)
     names = ("loss", *task.metrics)
     traces = {name: jnp.full(order.shape[0], jnp.nan) for name in names}
+    batch_of = batches(task, train, order, recipe.batch_size)
 
     def unfinished(carry: tuple[TrialState, Any]) -> Array:
         return (carry[0].update < stop) & (carry[0].bad_update == 0)
@@ -127,23 +129,30 @@ def train_trial(
     def one_update(carry: tuple[TrialState, Any]) -> tuple[TrialState, Any]:
         state, traces = carry
         at = state.update - start
-        batch = take_batch(task, train, order[at], recipe.batch_size)
         step_key = jax.random.fold_in(key, state.update)
-        state, numbers = update_trial(recipe, task, pieces, state, batch, step_key, hyper)
+        state, numbers = update_trial(recipe, task, pieces, state, batch_of(at), step_key, hyper)
         return state, {name: traces[name].at[at].set(numbers[name]) for name in names}
 
     return lax.while_loop(unfinished, one_update, (state, traces))
 
 
-def take_batch(
-    task: Task, train: Split | None, chosen: Integer[Array, " _"], batch_size: int
-) -> Split:
-    """The batch of one update, as the model reads it: gathered, or drawn with its key."""
-    if isinstance(task.train, Stream):
-        taken = task.train.draw(jax.random.wrap_key_data(chosen), batch_size)
-    else:
-        taken = jax.tree.map(lambda x: x[chosen], train)
-    return Split(task.prepare(taken.inputs), taken.targets)
+def batches(
+    task: Task, train: Split | None, order: Integer[Array, "U _"], batch_size: int
+) -> Callable[[Any], Split]:
+    """The batch of the update at an index of ``order``, as the model reads it.
+
+    Examples are gathered when they are needed; those of a stream are drawn for all updates at
+    once, since random numbers cost far less in large numbers.
+    """
+    if not isinstance(task.train, Stream):
+        return lambda at: _prepared(task, jax.tree.map(lambda x: x[order[at]], train))
+    draw = task.train.draw
+    drawn = jax.vmap(lambda words: draw(jax.random.wrap_key_data(words), batch_size))(order)
+    return lambda at: _prepared(task, jax.tree.map(lambda x: x[at], drawn))
+
+
+def _prepared(task: Task, batch: Split) -> Split:
+    return Split(task.prepare(batch.inputs), batch.targets)
 
 
 def update_trial(

@@ -23,7 +23,7 @@ from jax.interpreters.partial_eval import dce_jaxpr
 
 from gridscape.base import Stream, Task
 from gridscape.cohorts import Cohort, partition
-from gridscape.engine import EVALUATION_CHUNK, batch_order, init_trial, take_batch, update_trial
+from gridscape.engine import EVALUATION_CHUNK, batch_order, batches, init_trial, update_trial
 from gridscape.grid import Trial, content_key
 from gridscape.programs import LONGEST_SEGMENT, DeviceData, Machine, Program, Training
 from gridscape.study import Recipe, ResolvedStudy, Study
@@ -361,15 +361,15 @@ def update_flops(recipe: Recipe, task: Task) -> float:
     words = jax.ShapeDtypeStruct((2,), jnp.uint32)
     state = jax.eval_shape(partial(init_trial, recipe), words, hyper)
     train = None if isinstance(task.train, Stream) else task.train
-    data = (train, batch_order(recipe, task, 0, 0, 0, 1)[0])
-    train, chosen = jax.tree.map(lambda x: jax.ShapeDtypeStruct(x.shape, x.dtype), data)
+    data = (train, batch_order(recipe, task, 0, 0, 0, 1))
+    train, order = jax.tree.map(lambda x: jax.ShapeDtypeStruct(x.shape, x.dtype), data)
 
-    def update(state: Any, train: Any, chosen: Any, words: Any, hyper: Any) -> Any:
-        batch = take_batch(task, train, chosen, recipe.batch_size)
+    def update(state: Any, train: Any, order: Any, words: Any, hyper: Any) -> Any:
+        batch = batches(task, train, order, recipe.batch_size)(0)
         key = jax.random.wrap_key_data(words)
         return update_trial(recipe, task, 1, state, batch, key, hyper)
 
-    return product_flops(update, state, train, chosen, words, hyper)
+    return product_flops(update, state, train, order, words, hyper)
 
 
 def product_flops(function: Callable[..., Any], *arguments: Any) -> float:
