@@ -11,7 +11,9 @@ from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from gridscape._findings import COSTS, Findings, along_axis, view
+from gridscape._findings import COSTS, ByKind, Findings, along_axis, line_view, view
+from gridscape._network_page import network
+from gridscape._showcase import Showcase
 from gridscape.analysis import (
     Agreement,
     BestPerRow,
@@ -35,7 +37,6 @@ LABELS = {
 }
 KINDS = {  # unit of a variable -> how the page writes its numbers
     "fraction": "fraction",
-    "loss per example": "nats",
     "s": "seconds",
     "FLOP": "flops",
     "B": "bytes",
@@ -43,14 +44,22 @@ KINDS = {  # unit of a variable -> how the page writes its numbers
 }
 CURVE_NUMBERS = 240_000  # numbers that all curves together may take: about 1.5 MB of the page
 MOST_POINTS = 400
+NOTHING_SHOWN = Showcase()
 FEWEST_POINTS = 40  # below it, the lines of single replicates are left out
 FEWEST_OF_MEAN = 6  # below it, all curves are left out
 
 
 def document(
-    found: Findings, directory: Path, made: str, environment: Mapping[str, str]
+    found: Findings,
+    directory: Path,
+    made: str,
+    environment: Mapping[str, str],
+    shown: Showcase = NOTHING_SHOWN,
 ) -> dict[str, Any]:
-    """The plain data of the page; no NaN and no infinity: unknown numbers are None."""
+    """The plain data of the page; no NaN and no infinity: unknown numbers are None.
+
+    shown: the networks that were looked at.
+    """
     land, study = found.land, found.land.study
     numbers = {cell: i for i, cell in enumerate(land.grid.cells())}
     rows, columns = view(land.axes)
@@ -74,6 +83,12 @@ def document(
         "top": _top(found, numbers),
         "curves": curves,
         "curve_rule": rule,
+        "curve_names": [_metric(name) for name in _curve_names(found)],
+        "lines": _line_view(land.axes),
+        "kinds": [_kind(record, numbers) for record in found.by_kind if record.cells],
+        "chance": shown.chance,
+        "networks": [network(look, numbers) for look in shown.looks],
+        "network_notes": shown.notes,
         "best": _best(found, numbers),
         "pareto": {k: _pareto(v, numbers) for k, v in found.paretos.items() if _varies(v)},
         "smallest": _smallest(found.smallest, numbers),
@@ -217,6 +232,33 @@ def _curves(found: Findings, numbers: Mapping[Cell, int]) -> tuple[dict[str, Any
     }
     longest = max((len(b.updates) for of_cell in bands.values() for b in of_cell), default=0)
     return kept, _rule(longest, points, single, found.stretch)
+
+
+def _curve_names(found: Findings) -> list[str]:
+    return list(dict.fromkeys(b.curve for of_cell in found.bands.values() for b in of_cell))
+
+
+def _line_view(axes: Sequence[Axis]) -> dict[str, Any]:
+    """How the lines of all cells are told apart at first sight, by the numbers of axes."""
+    chosen = line_view(axes)
+    style = axes.index(chosen.style) if chosen.style else None
+    return {"color": axes.index(chosen.color), "style": style}
+
+
+def _kind(record: ByKind, numbers: Mapping[Cell, int]) -> dict[str, Any]:
+    """A metric by a kind of test examples: the same shape as the curves."""
+    return {
+        "kind": record.kind,
+        "metric": _metric(record.metric),
+        "values": record.values,
+        "cells": {
+            str(numbers[cell]): {
+                end: [_short(getattr(s.estimate, end)) for s in summaries]
+                for end in ("mean", "low", "high")
+            }
+            for cell, summaries in record.cells.items()
+        },
+    }
 
 
 def _budget(lines: int, n_replicates: int) -> tuple[int, bool]:

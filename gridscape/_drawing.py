@@ -112,8 +112,7 @@ def words(name: str) -> str:
 
 def axis_label(name: str) -> str:
     """The label of a chart's axis, with its unit."""
-    unit = {"fraction": "%", "loss per example": "nats"}.get(unit_of(name) or "")
-    return f"{words(name)}, {unit}" if unit else words(name)
+    return f"{words(name)}, %" if unit_of(name) == "fraction" else words(name)
 
 
 def short(value: float, metric: str) -> str:

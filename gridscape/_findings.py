@@ -1,6 +1,7 @@
 """One pass of the analysis over a landscape: everything that the page and the figures show."""
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+import math
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TypeVar
 
@@ -15,6 +16,7 @@ from gridscape.analysis import (
     Pareto,
     PublishedComparison,
     SmallestEquivalent,
+    along,
     best_per,
     compare_published,
     curve_band,
@@ -23,18 +25,42 @@ from gridscape.analysis import (
     summarize,
     t_interval,
 )
+from gridscape.analysis.cells import candidates, score
 from gridscape.claims import Verdict, judge, load_claims, published
 from gridscape.errors import UsageError
-from gridscape.grid import Axis, Cell
-from gridscape.landscape import Landscape, sought_axis
+from gridscape.grid import Axis, Cell, Value
+from gridscape.landscape import Landscape, sought_axis, unit_of
 
-MAIN_METRIC = "test_accuracy"
-CURVES = ("train_loss", "train_accuracy", "test_loss", "test_accuracy")
+CURVES = ("train_loss", "train_accuracy", "test_loss", "test_accuracy")  # these first
 COSTS = ("flops", "seconds", "n_parameters", "memory_bytes")  # in the order of the page's menu
 A = TypeVar("A")
 B = TypeVar("B")
 STRETCHES = 80  # points of a train curve: more are averaged
 MARGIN = 0.005  # "within 0.5 points of the best"
+FEW_CELLS = 12  # whose curves share one picture
+MOST_STYLES = 4  # of lines that are still told apart
+
+
+@dataclass(frozen=True)
+class ByKind:
+    """A test metric of every cell, told apart by a kind of test examples, as their length.
+
+    values: of the kind. cells: of each cell a summary per value; those that have any number.
+    """
+
+    kind: str
+    metric: str
+    values: tuple[Value, ...]
+    cells: Mapping[Cell, tuple[CellSummary, ...]]
+
+
+@dataclass(frozen=True)
+class LineView:
+    """How the lines of all cells are told apart: by color, by style of line, by panel."""
+
+    color: Axis
+    style: Axis | None
+    panels: tuple[Axis, ...]
 
 
 @dataclass(frozen=True)
@@ -44,7 +70,9 @@ class Findings:
     summaries: by metric, the main metric first, cells in the grid's order. top: the best cell.
     against_best: each cell minus the best one, paired by replicate. bands: the curves of each cell
     that has any; stretch: of how many recorded points a point of a train curve is the mean.
-    paretos: by cost. notes: what could not be compared, and why.
+    by_kind: a record for each test metric that the task tells apart by a kind of examples.
+    paretos: by cost. smallest: None for a metric that is no fraction, whose margin would mean
+    nothing. notes: what could not be compared, and why.
     """
 
     land: Landscape
@@ -54,6 +82,7 @@ class Findings:
     against_best: Mapping[Cell, Interval]
     bands: Mapping[Cell, tuple[CurveBand, ...]]
     stretch: int
+    by_kind: tuple[ByKind, ...]
     paretos: Mapping[str, Pareto]
     smallest: SmallestEquivalent | None
     published: tuple[PublishedComparison, ...]
@@ -78,12 +107,11 @@ def gather(land: Landscape) -> Findings:
     note: the rest of the report is still worth having. A study of which nothing has ended yet
     gives empty findings.
     """
-    metrics = sorted(land.metrics, key=lambda name: name != MAIN_METRIC)
+    main = land.main_metric
+    metrics = sorted(land.metrics, key=lambda name: name != main)
     summaries = {name: summarize(land, name) for name in metrics}
-    main = metrics[0]
     axis = sought_axis(land.axes)
-    smallest = smallest_equivalent(land, MARGIN, main)
-    top = smallest.best if smallest else None
+    top = top_cell(summaries[main])
     curves, stretch = _coarse(land)
     notes: list[str] = []
     tables = _each(land.study.get("published") or (), published, notes)
@@ -97,12 +125,66 @@ def gather(land: Landscape) -> Findings:
         against_best={s.cell: _against(s, top) for s in summaries[main]} if top else {},
         bands={s.cell: bands for s in summaries[main] if (bands := _bands(curves, s))},
         stretch=stretch,
+        by_kind=tuple(_by_kind(land)),
         paretos={cost: pareto(land, cost, main) for cost in COSTS},
-        smallest=smallest,
+        smallest=smallest_network(land, main),
         published=tuple(_each(tables, lambda table: compare_published(land, table), notes)),
         verdicts=tuple(verdict for of_file in verdicts for verdict in of_file),
         notes=tuple(notes),
     )
+
+
+def top_cell(cells: Sequence[CellSummary]) -> CellSummary | None:
+    """The candidate with the best mean, None where there is none."""
+    fit, _ = candidates(cells)
+    return max(fit, key=score, default=None)
+
+
+def smallest_network(land: Landscape, metric: str) -> SmallestEquivalent | None:
+    """The smallest network within ``MARGIN`` of the best; None for a metric that is no fraction."""
+    return smallest_equivalent(land, MARGIN, metric) if unit_of(metric) == "fraction" else None
+
+
+def _by_kind(land: Landscape) -> Iterator[ByKind]:
+    """The test metrics that the task tells apart, the main metric first."""
+    name, values = land.study.get("groups") or ("", [])
+    if name not in land.data.dims:
+        return
+    apart = along(land, {name: values})
+    told = [m for m in land.metrics if f"{m}_by_{name}" in land.data]
+    for metric in sorted(told, key=lambda m: m != land.main_metric):
+        cells: dict[Cell, list[CellSummary]] = {}
+        for summary in summarize(apart, metric):
+            cell = Cell(tuple((k, v) for k, v in summary.cell.items() if k != name))
+            cells.setdefault(cell, []).append(summary)
+        trained = {c: tuple(s) for c, s in cells.items() if any(x.n_finished for x in s)}
+        yield ByKind(name, metric, tuple(values), trained)
+
+
+def line_view(axes: Sequence[Axis]) -> LineView:
+    """The first axis that varies by color, the second by style; all others are panels.
+
+    Two axes of many cells: panels for each value of the one whose best value is sought.
+    """
+    varying = [axis for axis in axes if len(axis.values) > 1] or list(axes[-1:])
+    if len(varying) == 1:
+        return LineView(varying[0], None, ())
+    n_cells = math.prod(len(axis.values) for axis in varying)
+    if len(varying) == 2 and n_cells > FEW_CELLS:
+        panels = sought_axis(axes) or varying[1]
+        color = next(axis for axis in varying if axis is not panels)
+        return LineView(color, None, (panels,))
+    color, second, *rest = varying
+    if len(second.values) > MOST_STYLES:
+        return LineView(color, None, (second, *rest))
+    return LineView(color, second, tuple(rest))
+
+
+def is_wide(values: Iterable[float], times: float = 30) -> bool:
+    """Whether numbers are better read on a log scale: none below 0, those above it far apart."""
+    finite = [value for value in values if math.isfinite(value)]
+    above = [value for value in finite if value > 0]
+    return bool(above) and min(finite) >= 0 and max(above) > times * min(above)
 
 
 def _against(cell: CellSummary, top: CellSummary) -> Interval:
@@ -115,7 +197,7 @@ def _coarse(land: Landscape) -> tuple[Landscape, int]:
     A point of a train curve is the mean of the batches since the point before, so the mean of
     consecutive points is the same curve, recorded less often and with less noise.
     """
-    names = [f"curve_{name}" for name in CURVES if f"curve_{name}" in land.data]
+    names = [f"curve_{name}" for name in curve_names(land)]
     data = land.data[["status", *names]]
     length = -(-data.sizes.get("update", 0) // STRETCHES) or 1
     if length > 1:
@@ -124,6 +206,12 @@ def _coarse(land: Landscape) -> tuple[Landscape, int]:
         ends = data["update"].values[_ends(data.sizes["update"], length)]
         data = data.drop_dims("update").assign(means).assign_coords(update=ends)
     return Landscape(data, land.study), length
+
+
+def curve_names(land: Landscape) -> list[str]:
+    """The curves that a landscape has: loss and accuracy first."""
+    found = [str(name).removeprefix("curve_") for name in land.data if "curve_" in str(name)]
+    return [*(n for n in CURVES if n in found), *(n for n in found if n not in CURVES)]
 
 
 def _ends(points: int, length: int) -> np.ndarray:
@@ -151,8 +239,7 @@ def _bands(curves: Landscape, cell: CellSummary) -> tuple[CurveBand, ...]:
     # Alone, the cell is found at once, whatever the size of the grid.
     place = {name: [value] for name, value in cell.cell.items()}
     alone = Landscape(curves.data.sel(place))
-    names = [name for name in CURVES if f"curve_{name}" in curves.data]
-    bands = [curve_band(alone, cell.cell, name) for name in names]
+    bands = [curve_band(alone, cell.cell, name) for name in curve_names(curves)]
     return tuple(band for band in bands if band.updates)
 
 

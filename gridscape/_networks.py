@@ -10,8 +10,8 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from gridscape import inspection
+from gridscape._findings import top_cell
 from gridscape.analysis import summarize
-from gridscape.analysis.cells import candidates, score
 from gridscape.errors import UnknownNameError, UsageError
 from gridscape.grid import Cell
 from gridscape.inspection import (
@@ -52,10 +52,10 @@ OF_A_LAYER = ("activations", "deconv")
 
 def best_cell(land: Landscape) -> Cell:
     """The cell with the best mean of the main metric; raises UsageError where none finished."""
-    fit, _ = candidates(summarize(land, land.main_metric))
-    if not fit:
+    top = top_cell(summarize(land, land.main_metric))
+    if top is None:
         raise UsageError("no cell has finished in most of its replicates", where="inspect")
-    return max(fit, key=score).cell
+    return top.cell
 
 
 @dataclass(frozen=True, eq=False)

@@ -231,7 +231,7 @@ def run(
         "seconds": time.perf_counter() - begin,
         "compile_seconds": compile_seconds(),
     }
-    _show_run(land, follower.directory, effort, json)
+    _show_run(land, follower.directory, effort, json, data_dir)
     if follower.failed:
         _complain(follower.failures())
         raise typer.Exit(SOME_FAILED)
@@ -248,10 +248,11 @@ def show(folder: Folder = None, json: Json = False, debug: Debug = False) -> Non
 
 
 @app.command()
-def report(folder: Folder = None, debug: Debug = False) -> None:
+def report(folder: Folder = None, data_dir: DataDir = None, debug: Debug = False) -> None:
     """Write the report (one HTML file) and its figures."""
     directory = _results_folder(folder)
-    print(_write_report(directory))
+    prepare_jax()
+    print(_write_report(directory, data_dir))
 
 
 @app.command()
@@ -464,11 +465,11 @@ def _read(directory: Path) -> "Landscape":
     return Landscape.read(directory)
 
 
-def _write_report(directory: Path) -> Path:
+def _write_report(directory: Path, data_dir: Path | None) -> Path:
     from gridscape import report
 
     with _busy("writing the report"):
-        return report.write(directory)
+        return report.write(directory, data_dir)
 
 
 def _draw(found: "Look", directory: Path) -> list[Path]:
@@ -481,7 +482,13 @@ def _draw(found: "Look", directory: Path) -> list[Path]:
     return galleries.save_look(found, directory)
 
 
-def _show_run(land: "Landscape", directory: Path, effort: dict[str, Any], json: bool) -> None:
+def _show_run(
+    land: "Landscape",
+    directory: Path,
+    effort: dict[str, Any],
+    json: bool,
+    data_dir: Path | None,
+) -> None:
     """The landscape first, since the report takes seconds; without its extra there is none."""
     from gridscape import _plain, terminal
 
@@ -490,7 +497,7 @@ def _show_run(land: "Landscape", directory: Path, effort: dict[str, Any], json: 
         _tell(False, None, lambda width: terminal.overview(found, width))
         print(f"\n{terminal.effort_words(effort)}")
     lacking = [package for package in ("matplotlib", "plotly") if find_spec(package) is None]
-    path = None if lacking else _write_report(directory)
+    path = None if lacking else _write_report(directory, data_dir)
     if lacking:
         what = f"no report: {' and '.join(lacking)} not installed"
         _complain(f"{what}; pip install 'gridscape[report]'")

@@ -11,9 +11,9 @@ told by pattern, not by color.
 
 import itertools
 import math
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from gridscape._drawing import (
     ACCENT,
@@ -40,7 +40,15 @@ from gridscape._drawing import (
     times,
     words,
 )
-from gridscape._findings import Findings, along_axis, view
+from gridscape._findings import (
+    ByKind,
+    Findings,
+    LineView,
+    along_axis,
+    is_wide,
+    line_view,
+    view,
+)
 from gridscape.analysis import (
     Agreement,
     BestPerRow,
@@ -60,7 +68,7 @@ with needs_matplotlib():
     import matplotlib as mpl
     from matplotlib.axes import Axes
     from matplotlib.collections import PatchCollection
-    from matplotlib.colors import Colormap, Normalize
+    from matplotlib.colors import Colormap, LogNorm, Normalize
     from matplotlib.figure import Figure
     from matplotlib.lines import Line2D
     from matplotlib.patches import Patch, Rectangle
@@ -78,6 +86,9 @@ HATCHES = {CellState.COLLAPSED: "..", CellState.DIVERGED: "////", CellState.FAIL
 ERRORS = (80, 70, 50, 40, 30, 20, 15, 10, 7, 5, 4, 3, 2, 1.5, 1, 0.5, 0.2, 0.1, 0.05, 0.02, 0.01)
 FEW_ERRORS = (80, 50, 20, 10, 5, 2, 1, 0.5, 0.2, 0.1, 0.05, 0.02, 0.01)  # ticks, in percent
 MOST_PANELS = 9  # of the further axes' combinations in one heat map
+MOST_BANDS = 9  # lines of a panel that still have bands
+SERIES = (TEST, TRAIN, "#0f7a5c", "#8a4f9e", "#7a6a00", MUTED)  # lines without an order
+STYLES = ("-", (0, (5, 2)), (0, (1, 1.5)), (0, (5, 2, 1, 2)))
 MOST_TEXT = 300  # cells of a panel that are still labeled one by one
 
 
@@ -99,7 +110,7 @@ def heat_map(
     with styled():
         figure, boxes = _grid_of(len(panels), *_map_size(columns, rows))
         metric = summaries[0].metric
-        scale = _scale([factor_of(metric) * s.estimate.mean for s in summaries])
+        scale = _scale([factor_of(metric) * s.estimate.mean for s in summaries], metric)
         colormap = mpl.colormaps["viridis" if higher_is_better(metric) else "viridis_r"]
         for box, (label, fixed) in zip(boxes, panels, strict=True):
             inside = [s for s in summaries if _matches(s.cell, fixed)]
@@ -150,9 +161,12 @@ def _grid_of(count: int, wide: float, high: float) -> tuple[Figure, list[Axes]]:
     return figure, boxes[:count]
 
 
-def _scale(values: Sequence[float]) -> Normalize:
+def _scale(values: Sequence[float], metric: str) -> Normalize:
+    """The ends of the colors; what is no fraction and lies far apart is colored by its log."""
     finite = [v for v in values if math.isfinite(v)] or [0.0, 1.0]
     low, high = min(finite), max(finite)
+    if unit_of(metric) != "fraction" and is_wide(finite):
+        return LogNorm(min(v for v in finite if v > 0), high, clip=True)
     return Normalize(low, high if high > low else low + 1e-9)
 
 
@@ -285,23 +299,27 @@ def _map_legend(
 
 
 def curves(bands: Sequence[CurveBand]) -> Figure:
-    """Loss and accuracy of one cell by update: mean, interval, and each replicate as a thin line.
+    """The curves of one cell by update: mean, interval, and each replicate as a thin line.
 
-    bands: the curves of one cell; those named ``*_loss`` share a panel, ``*_accuracy`` another.
+    ``train_`` and ``test_`` of a number share a panel.
     """
-    kinds = [k for k in ("loss", "accuracy") if any(b.curve.endswith(k) for b in bands)]
+    kinds = list(dict.fromkeys(_without_split(band.curve) for band in bands))
     with styled():
         figure = Figure(figsize=(4.2 * max(len(kinds), 1), 3.0))
         for box, kind in zip(_row_of(figure, len(kinds)), kinds, strict=True):
-            shown = [band for band in bands if band.curve.endswith(kind)]
+            shown = [band for band in bands if _without_split(band.curve) == kind]
             for band in shown:
                 _curve(box, band)
             finish(box, "updates", axis_label(kind))
-            _limit(box, shown)
+            _limit(box, shown[0].curve, [x for b in shown for x in (b.mean, *b.per_replicate)])
             box.legend()
         if bands:
             figure.suptitle(escaped(str(bands[0].cell), 90), x=0.01, ha="left", fontsize=10)
     return figure
+
+
+def _without_split(curve: str) -> str:
+    return curve.removeprefix("train_").removeprefix("test_")
 
 
 def _row_of(figure: Figure, count: int) -> list[Axes]:
@@ -321,14 +339,133 @@ def _curve(box: Axes, band: CurveBand) -> None:
     box.plot(band.updates, mean, color=color, lw=1.6, marker=marker, label=band.curve.split("_")[0])
 
 
-def _limit(box: Axes, bands: Sequence[CurveBand]) -> None:
+def _limit(box: Axes, metric: str, lines: Iterable[Sequence[float]]) -> None:
     """Limits by means and replicates; a loss that falls far is read on a log axis."""
-    lines = [line for band in bands for line in (band.mean, *band.per_replicate)]
-    values = [factor_of(bands[0].curve) * v for line in lines for v in line if math.isfinite(v)]
-    loss = bands[0].curve.endswith("loss")
-    log = loss and bool(values) and min(values) > 0 and max(values) / min(values) > 8
+    values = [factor_of(metric) * v for line in lines for v in line if math.isfinite(v)]
+    log = unit_of(metric) != "fraction" and is_wide(values, 8)
     box.set_yscale("log" if log else "linear")
     box.set_ylim(*around(values, log=log))
+
+
+# ---- the lines of all cells, side by side ----
+
+
+class CellLine(NamedTuple):
+    """A line of a cell: numbers along ``x``, with the ends of their intervals."""
+
+    cell: Cell
+    x: Sequence[float]
+    mean: Sequence[float]
+    low: Sequence[float]
+    high: Sequence[float]
+
+
+def curves_side_by_side(axes: Sequence[Axis], bands: Sequence[CurveBand]) -> Figure:
+    """One curve of every cell by update: mean over replicates with its interval.
+
+    bands: of one curve, one a cell. Colors, styles and panels are those of ``line_view``.
+    """
+    lines = [CellLine(b.cell, b.updates, b.mean, b.low, b.high) for b in bands]
+    return _family(line_view(axes), lines, bands[0].curve, "updates")
+
+
+def by_kind(axes: Sequence[Axis], record: ByKind, chance: float | None = None) -> Figure:
+    """A test metric of every cell against a kind of test examples, as their length.
+
+    chance: what guessing gives, marked where it is known.
+    """
+    lines = []
+    for cell, summaries in record.cells.items():
+        found = [summary.estimate for summary in summaries]
+        columns = zip(*[(e.mean, e.low, e.high) for e in found], strict=True)
+        lines.append(CellLine(cell, [float(v) for v in record.values], *columns))
+    marks = () if chance is None else (chance,)
+    figure = _family(line_view(axes), lines, record.metric, record.kind, marks)
+    for box in figure.axes if chance is not None else ():
+        _mark_chance(box, factor_of(record.metric) * (chance or 0))
+    return figure
+
+
+def _mark_chance(box: Axes, height: float) -> None:
+    box.axhline(height, color=MUTED, lw=0.8, ls=(0, (1, 2)), zorder=0)
+    box.annotate(
+        "chance",
+        (0.99, height),
+        xycoords=("axes fraction", "data"),
+        ha="right",
+        va="bottom",
+        fontsize=7,
+        color=MUTED,
+    )
+
+
+def _family(
+    view: LineView,
+    lines: Sequence[CellLine],
+    metric: str,
+    along: str,
+    marks: Sequence[float] = (),
+) -> Figure:
+    """A panel for each combination of the axes that neither color nor style tells apart.
+
+    marks: numbers that the panels must have room for.
+    """
+    panels: dict[str, list[CellLine]] = {}
+    for line in lines:
+        label = ", ".join(f"{a.name}={show(line.cell[a.name])}" for a in view.panels)
+        panels.setdefault(label, []).append(line)
+    shown = list(panels.items())[:MOST_PANELS]
+    with styled():
+        figure, boxes = _grid_of(len(shown), 3.4 if len(shown) > 1 else 5.4, 2.3)
+        for box, (label, members) in zip(boxes, shown, strict=True):
+            for line in members:
+                _cell_line(box, line, view, metric, banded=len(members) <= MOST_BANDS)
+            box.set_title(escaped(label, 60), fontsize=9)
+            box.grid(axis="y", lw=0.5)
+            _limit(box, metric, [*(line.mean for _, part in shown for line in part), marks])
+            if not any(math.isfinite(v) for line in members for v in line.mean):
+                box.text(0.5, 0.5, "none finished", transform=box.transAxes, ha="center")
+        cut = f"; {len(shown)} of {len(panels)} panels" if len(shown) < len(panels) else ""
+        figure.suptitle(escaped(f"{words(metric).capitalize()}{cut}", 90), x=0.01, ha="left")
+        figure.supxlabel(escaped(along), fontsize=9)
+        figure.supylabel(escaped(axis_label(metric)), fontsize=9)
+        figure.legend(handles=_family_legend(view), loc="outside right upper")
+    return figure
+
+
+def _cell_line(box: Axes, line: CellLine, view: LineView, metric: str, *, banded: bool) -> None:
+    color, style = _look_of(line.cell, view)
+    factor = factor_of(metric)
+    low, high = times(line.low, factor), times(line.high, factor)
+    if banded and any(map(math.isfinite, low)):
+        box.fill_between(line.x, low, high, color=color, alpha=0.14, lw=0)
+    marker = "." if len(line.x) < 3 else None
+    box.plot(line.x, times(line.mean, factor), color=color, ls=style, lw=1.3, marker=marker)
+
+
+def _look_of(cell: Cell, view: LineView) -> tuple[Any, Any]:
+    colors = family_colors(view.color)
+    at = view.style.values.index(cell[view.style.name]) if view.style else 0
+    return colors[view.color.values.index(cell[view.color.name])], STYLES[at % len(STYLES)]
+
+
+def family_colors(axis: Axis) -> list[Any]:
+    """In order for an ordered axis, else told apart."""
+    if axis.scale != "category":
+        return line_colors(len(axis.values))
+    return [SERIES[i % len(SERIES)] for i in range(len(axis.values))]
+
+
+def _family_legend(view: LineView) -> list[Line2D]:
+    """The values by color, then those by style, each under the name of its axis."""
+    pairs = zip(view.color.values, family_colors(view.color), strict=True)
+    marks = [Line2D([], [], label=escaped(view.color.name), color="none")]
+    marks += [Line2D([], [], color=color, lw=2, label=escaped(show(v))) for v, color in pairs]
+    if view.style:
+        marks.append(Line2D([], [], label=escaped(view.style.name), color="none"))
+        for value, style in zip(view.style.values, itertools.cycle(STYLES), strict=False):
+            marks.append(Line2D([], [], color=INK, ls=style, label=escaped(show(value))))
+    return marks
 
 
 # ---- the best value of an axis ----
@@ -517,21 +654,28 @@ def _says(agreement: Agreement) -> str:
 # ---- files ----
 
 
-def save_all(folder: Path, found: Findings) -> list[Path]:
+def save_all(folder: Path, found: Findings, chance: float | None = None) -> list[Path]:
     """Writes every figure that the findings allow as PNG and SVG, and returns the paths.
 
     Raises GridscapeError where a file cannot be written.
     """
-    figures = draw_all(found).items()
+    figures = draw_all(found, chance).items()
     return [path for name, figure in figures for path in save(figure, folder, name)]
 
 
-def draw_all(found: Findings) -> dict[str, Figure]:
+def draw_all(found: Findings, chance: float | None = None) -> dict[str, Figure]:
     """Every figure that the findings allow, by the name of its file."""
     axes, best = found.land.axes, found.best
     drawn = {"landscape": heat_map(axes, found.main, best)}
     if found.top and found.top.cell in found.bands:
         drawn["curves_of_the_best"] = curves(found.bands[found.top.cell])
+    for name in side_by_side(found):
+        bands = [b for of_cell in found.bands.values() for b in of_cell if b.curve == name]
+        drawn[f"curves_{name}"] = curves_side_by_side(axes, bands)
+    for record in found.by_kind:
+        if record.cells:
+            known = chance if record.metric == found.metric else None
+            drawn[f"{record.metric}_by_{record.kind}"] = by_kind(axes, record, known)
     along = along_axis(axes, best[0].axis) if best else None
     if along and any(row.best for row in best):
         axis = found.land.axis(best[0].axis)
@@ -543,6 +687,12 @@ def draw_all(found: Findings) -> dict[str, Figure]:
         if any(c.agreement is not Agreement.NOT_PUBLISHED for c in comparison.cells):
             drawn[f"published_{comparison.table.name}"] = published(comparison)
     return drawn
+
+
+def side_by_side(found: Findings) -> list[str]:
+    """The curves that any cell has, where there is more than one cell to compare."""
+    names = dict.fromkeys(band.curve for bands in found.bands.values() for band in bands)
+    return list(names) if len(found.bands) > 1 else []
 
 
 # ---- shared ----

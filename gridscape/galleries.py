@@ -150,11 +150,9 @@ def filters(record: Filters) -> Figure:
                 pixels = scaled(tiles, record.limit)[:n]
                 _pixels(box, mosaics.sheet(pixels, mosaics.square_columns(n)))
                 box.set_title(f"{when}: {SCALES[scaled]}", fontsize=9)
-        figure.supxlabel(
-            f"common scale: blue -{record.limit:.3g}, white 0, red {record.limit:.3g}",
-            fontsize=8,
-            color=MUTED,
-        )
+        low, zero, high = _scale_words(record)
+        scale = f"{low} -{record.limit:.3g}, {zero} 0, {high} {record.limit:.3g}"
+        figure.supxlabel(f"common scale: {scale}", fontsize=8, color=MUTED)
         figure.suptitle(_filter_title(record, n), x=0.01, ha="left", fontsize=10)
     return figure
 
@@ -173,6 +171,12 @@ SCALES: Mapping[Callable[[Tiles, float], np.ndarray], str] = {
     own_scale: "each on its own scale",
     common_scale: "on one common scale",
 }
+
+
+def _scale_words(record: Filters) -> tuple[str, str, str]:
+    """The ends of the common scale and its middle, in colors."""
+    in_color = record.start.values.shape[-1] == 3
+    return ("black", "gray", "bright") if in_color else ("blue", "white", "red")
 
 
 def _filter_title(record: Filters, shown: int) -> str:
@@ -259,7 +263,9 @@ def deconv(record: Deconvnet) -> Figure:
         box.set_ylim(down, -gap)
         for i in range(n):
             x, y = i % columns * (width + gap), i // columns * (height + gap)
-            box.text(x, y - 0.2 * gap, f"map {record.channels[i]}", fontsize=6.5, color=INK)
+            silent = "" if record.activations[i].max() > 0 else ", silent"
+            label = f"map {record.channels[i]}{silent}"
+            box.text(x, y - 0.2 * gap, label, fontsize=6.5, color=INK)
         cut = f"; {n} of {len(record.channels)} maps" if n < len(record.channels) else ""
         figure.suptitle(
             escaped(f"{record.layer}: strongest images, and what in them activates{cut}", 110),

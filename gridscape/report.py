@@ -18,27 +18,35 @@ from typing import Any
 
 from gridscape import __version__
 from gridscape._blobs import write_whole
-from gridscape._document import document, to_json
+from gridscape._document import NOTHING_SHOWN, document, to_json
 from gridscape._findings import Findings, gather
+from gridscape._showcase import Showcase, showcase
 from gridscape.errors import GridscapeError
 from gridscape.landscape import Landscape
 
-SCRIPTS = ("dom", "format", "color", "charts", "landscape", "cell", "sections", "main")
+SCRIPTS = (
+    *("dom", "format", "color", "charts", "landscape", "cell", "families", "networks"),
+    *("sections", "main"),
+)
 PACKAGES = ("jax", "numpy", "optax", "plotly", "matplotlib")
 
 
-def write(directory: str | Path) -> Path:
+def write(directory: str | Path, data_dir: str | Path | None = None) -> Path:
     """Reads a results folder, writes ``report.html`` and ``figures/`` into it; returns the page.
 
-    The study may be finished, running or crashed. An older report is replaced as a whole.
-    Raises StoreError where the folder cannot be used, GridscapeError where the report cannot be
-    written or the extra ``report`` is not installed.
+    The study may be finished, running or crashed. An older report is replaced as a whole. Networks
+    whose parameters were kept are looked at where their task is at hand: data_dir is looked in
+    first, and nothing is fetched. Raises StoreError where the folder cannot be used,
+    GridscapeError where the report cannot be written or the extra ``report`` is not installed.
     """
-    from gridscape import figures  # needs the extra
+    from gridscape import figures, galleries  # need the extra
 
-    found = gather(Landscape.read(directory))
-    text = _page_of(found, directory)
-    figures.save_all(Path(directory) / "figures", found)
+    land = Landscape.read(directory)
+    found, shown = gather(land), showcase(directory, land, data_dir)
+    text = _page_of(found, directory, shown)
+    figures.save_all(Path(directory) / "figures", found, shown.chance)
+    for look in shown.looks:
+        galleries.save_look(look, directory)
     path = Path(directory) / "report.html"
     try:
         write_whole(path, text.encode())
@@ -52,14 +60,15 @@ def write(directory: str | Path) -> Path:
 def read(directory: str | Path) -> str:
     """The page of a results folder as it stands now, as text; nothing is written.
 
-    Raises StoreError where the folder cannot be used, GridscapeError without plotly.
+    Without networks, which take seconds to look at. Raises StoreError where the folder cannot be
+    used, GridscapeError without plotly.
     """
-    return _page_of(gather(Landscape.read(directory)), directory)
+    return _page_of(gather(Landscape.read(directory)), directory, NOTHING_SHOWN)
 
 
-def _page_of(found: Findings, directory: str | Path) -> str:
+def _page_of(found: Findings, directory: str | Path, shown: Showcase) -> str:
     made = datetime.now(UTC).isoformat(timespec="seconds")
-    return page(document(found, Path(directory), made, environment()))
+    return page(document(found, Path(directory), made, environment(), shown))
 
 
 def page(content: Mapping[str, Any]) -> str:

@@ -14,7 +14,7 @@ from rich.padding import Padding
 from rich.table import Table
 from rich.text import Text
 
-from gridscape._findings import MARGIN
+from gridscape._findings import is_wide, smallest_network, top_cell
 from gridscape._tiles import Tile, View, labels_of, short_labels, stub_width, tile_table
 from gridscape.analysis import (
     BestPerRow,
@@ -23,7 +23,6 @@ from gridscape.analysis import (
     Interval,
     SmallestEquivalent,
     best_per,
-    smallest_equivalent,
     summarize,
 )
 from gridscape.claims import Outcome, Verdict
@@ -135,11 +134,11 @@ class Overview:
 
     @classmethod
     def of(cls, land: Landscape) -> "Overview":
-        """Test accuracy where the task has it, else its first metric."""
-        metric = "test_accuracy" if "test_accuracy" in land.metrics else land.metrics[0]
-        sought, smallest = sought_axis(land.axes), smallest_equivalent(land, MARGIN, metric)
-        best = best_per(land, sought.name, metric=metric) if sought and smallest else ()
-        return cls(land, metric, summarize(land, metric), best, smallest)
+        """By the main metric."""
+        metric, sought = land.main_metric, sought_axis(land.axes)
+        cells = summarize(land, metric)
+        best = best_per(land, sought.name, metric=metric) if sought and top_cell(cells) else ()
+        return cls(land, metric, cells, best, smallest_network(land, metric))
 
 
 def overview(found: Overview, width: int) -> Iterator[RenderableType]:
@@ -154,9 +153,9 @@ def overview(found: Overview, width: int) -> Iterator[RenderableType]:
     if found.best:
         yield Text()
         yield from _best(found.best, found.metric)
-    if found.smallest:
+    if top := top_cell(found.cells):
         yield Text()
-        yield _smallest(found.smallest)
+        yield _smallest(found.smallest) if found.smallest else Text(_best_of_all(top))
 
 
 def _size_of(land: Landscape) -> str:
@@ -250,7 +249,10 @@ def _face(summary: CellSummary, scale: tuple[float, float]) -> _Face:
     if not math.isfinite(mean):
         return _Face(mark, "", None)
     low, high = scale
-    shade = (mean - low) / (high - low) if high != low else 1.0
+    place = mean
+    if is_wide((low, high)):
+        place, low, high = (math.log(x) for x in (max(mean, min(scale)), low, high))
+    shade = (place - low) / (high - low) if high != low else 1.0
     value = f"{mark}{metric_text(mean, summary.metric)}"
     interval = half_width(summary.estimate, summary.metric)
     return _Face(value, interval, None if mark in (DIVERGED, FAILED) else shade)
@@ -263,6 +265,8 @@ def _scale(summaries: Iterable[CellSummary]) -> tuple[float, float]:
     if unit_of(metric) == "fraction" and higher_is_better(metric):
         return 0.0, 1.0
     means = [s.estimate.mean for s in summaries if math.isfinite(s.estimate.mean)] or [0.0]
+    if is_wide(means):  # zeros are colored as the smallest number above them
+        means = [mean for mean in means if mean > 0]
     return (min(means), max(means)) if higher_is_better(metric) else (max(means), min(means))
 
 
@@ -307,7 +311,7 @@ def _span(values: Sequence[Value]) -> str:
 
 def _smallest(record: SmallestEquivalent) -> RenderableType:
     points = f"{100 * record.margin:g} points"
-    best = f"The best: {record.best.cell}, {_estimate(record.best)}."
+    best = _best_of_all(record.best)
     note = f" ({record.note})" if record.note else ""
     if record.cell.cell == record.best.cell:
         return Text(f"{best}\nNo smaller network comes within {points} of it{note}.")
@@ -325,6 +329,10 @@ def _smallest(record: SmallestEquivalent) -> RenderableType:
         f"{_estimate(record.cell)}. It saves {', '.join(saved) or 'nothing'}{note}."
     )
     return Text(f"{best}\n{text}")
+
+
+def _best_of_all(top: CellSummary) -> str:
+    return f"The best: {top.cell}, {_estimate(top)}."
 
 
 def _estimate(summary: CellSummary) -> str:

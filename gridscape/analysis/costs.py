@@ -1,6 +1,7 @@
 """What a result costs: the Pareto front, and the smallest network that will do."""
 
 import itertools
+import math
 from dataclasses import dataclass
 
 import numpy as np
@@ -122,11 +123,16 @@ def smallest_equivalent(
         smallest_by_means=within,
         difference=gaps[cell.cell],
         by_interval=by_interval,
-        saves_parameters=1 - cell.n_parameters / best.n_parameters,
-        saves_flops=1 - cell.flops / best.flops,
-        saves_seconds=1 - cell.seconds / best.seconds,
+        saves_parameters=_saved(cell.n_parameters, best.n_parameters),
+        saves_flops=_saved(cell.flops, best.flops),
+        saves_seconds=_saved(cell.seconds, best.seconds),
         note=_equivalent_note(cell, within, by_interval),
     )
+
+
+def _saved(cost: float, of: float) -> float:
+    """The share that is saved; NaN where there is nothing to save, as in a model of no products."""
+    return 1 - cost / of if of else math.nan
 
 
 def _signed_difference(a: CellSummary, b: CellSummary) -> Interval:

@@ -38,8 +38,9 @@ function facts(cell) {
   ];
   if (cell.against_best && cell.index !== doc.top.cell) {
     const { mean, low, high } = cell.against_best;
-    items.push(["Against the best cell", `${points(mean)} points` +
-      (known(low) ? ` (${points(low)} to ${points(high)}, paired)` : "")]);
+    const unit = unitOf(doc.metrics[0].unit);
+    items.push(["Against the best cell", gap(mean, unit) + gapUnit(unit) +
+      (known(low) ? ` (${gap(low, unit)} to ${gap(high, unit)}, paired)` : "")]);
   }
   return el("dl", {}, items.map(([name, value]) => [el("dt", {}, name), el("dd", {}, value)]).flat());
 }
@@ -75,11 +76,16 @@ async function copy(node, button) {
   setTimeout(() => { button.textContent = "Copy"; }, 1500);
 }
 
-const CURVES = [
-  { title: "Loss", unit: "nats", curves: [["train_loss", "train", "train"], ["test_loss", "test", "test"]] },
-  { title: "Accuracy", unit: "fraction",
-    curves: [["train_accuracy", "train", "train"], ["test_accuracy", "test", "test"]] },
-];
+// A chart for each number that has curves: train and test share it.
+function curveSpecs() {
+  const specs = new Map();
+  for (const { name, unit } of doc.curve_names) {
+    const [split, ...rest] = name.split("_"), title = heading(rest.join(" "));
+    if (!specs.has(title)) specs.set(title, { title, unit, curves: [] });
+    specs.get(title).curves.push([name, split, split]);
+  }
+  return [...specs.values()];
+}
 
 function drawCurves(host, cell) {
   const curves = doc.curves[cell.index];
@@ -87,7 +93,7 @@ function drawCurves(host, cell) {
     host.append(el("p", { class: "notice" }, "No curves are stored for this cell."));
     return;
   }
-  for (const spec of CURVES) {
+  for (const spec of curveSpecs()) {
     const shown = spec.curves.filter(([name]) => curves[name]);
     if (!shown.length) continue;
     const box = el("div");
@@ -103,7 +109,7 @@ function curveChart(shown, curves, spec, look) {
   const unit = unitOf(spec.unit), plot = (values) => values.map((v) => known(v) ? unit.plot(v) : null);
   const found = shown.map(([name, word, color]) => ({ ...curves[name], word, color: look[color] }));
   const numbers = found.flatMap(({ mean, each }) => plot([mean, ...each].flat()).filter(known));
-  const log = spec.unit === "nats" && spreadOf(numbers) > 8;
+  const log = spec.unit !== "fraction" && spreadOf(numbers) > 8;
   const range = around(numbers, log), floor = log ? 10 ** range[0] : -Infinity;
   const traces = found.flatMap(({ at, mean, low, high, each, word, color }) => [
     // An end of an interval below zero has no place on a log axis: the band goes on to its edge.

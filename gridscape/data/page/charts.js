@@ -135,18 +135,26 @@ function metricAxis(metric, values, fine) {
     range: around(numbers.map(of), wide), title } };
 }
 
-// How many times the smallest number goes into the largest; 0 where that has no meaning.
-const spreadOf = (numbers) => Math.min(...numbers) > 0 ? Math.max(...numbers) / Math.min(...numbers) : 0;
+const above = (numbers) => numbers.filter((v) => v > 0);
+
+// How many times the smallest number above 0 goes into the largest; 0 where that has no meaning.
+const spreadOf = (numbers) => numbers.every((v) => v >= 0) && above(numbers).length
+  ? Math.max(...numbers) / Math.min(...above(numbers)) : 0;
 
 // A little more than the numbers need. Means set the range of a chart: intervals may leave it.
 function around(numbers, log) {
   if (!numbers.length) return undefined;
-  const places = log ? numbers.map(Math.log10) : numbers;
+  const places = log ? above(numbers).map(Math.log10) : numbers;
   const low = Math.min(...places), high = Math.max(...places), margin = 0.07 * (high - low || 1);
   return [low - margin, high + margin];
 }
 
-const logScale = (numbers) => ({ type: "log", tickformat: "~g", dtick: spreadOf(numbers) > 1000 ? 1 : "D2" });
+// Ticks at decades, or at 1, 2 and 5; over many decades at every few of them.
+function logScale(numbers) {
+  const decades = Math.log10(spreadOf(numbers));
+  if (decades > 6) return { type: "log", exponentformat: "power", dtick: Math.ceil(decades / 6) };
+  return { type: "log", tickformat: "~g", dtick: decades > 3 ? 1 : "D2" };
+}
 
 // Colors of a family of lines: in order for an ordered axis, else told apart.
 function lineColors(axis, count, look) {

@@ -37,17 +37,21 @@ function inkOn(rgb) {
 // What a metric's values are colored by. "fine" spends most colors near the best value.
 function scaleOf(values, metric, shading) {
   const numbers = values.filter(known);
-  const low = Math.min(...numbers), high = Math.max(...numbers);
+  const wide = metric.unit !== "fraction" && spreadOf(numbers) > 30;
+  // Zeros are colored as the smallest number above them.
+  const low = Math.min(...(wide ? above(numbers) : numbers)), high = Math.max(...numbers);
   const margin = (high - low) / 50 || 1;
   let bend = (v) => v;
   if (shading === "fine" && metric.better === "higher") bend = (v) => -Math.log(high - v + margin);
-  else if (shading === "fine" && metric.better === "lower") bend = (v) => Math.log(v - low + margin);
-  else if (metric.unit !== "fraction" && low > 0 && high / low > 30) bend = Math.log;
+  else if (shading === "fine" && metric.better === "lower") bend = (v) => Math.log(Math.max(v, low) - low + margin);
+  else if (wide) bend = (v) => Math.log(Math.max(v, low));
   const flip = metric.better === "lower";
   const share = (v) => {
     if (high === low) return flip ? 0 : 1;
     const part = (bend(v) - bend(low)) / (bend(high) - bend(low));
     return flip ? 1 - part : part;
   };
-  return { low, high, share, color: (v) => viridis(share(v)) };
+  const log = wide && shading !== "fine";
+  const at = (part) => log ? low * (high / low) ** part : low + (high - low) * part;
+  return { low, high, share, at, color: (v) => viridis(share(v)) };
 }

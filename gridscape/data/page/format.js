@@ -41,7 +41,6 @@ const UNITS = {
     short: (v) => known(v) ? (100 * v).toFixed(1) : NONE,
     text: (v) => known(v) ? `${(100 * v).toFixed(1)} %` : NONE,
   },
-  nats: { axis: "nats", plot: (v) => v, short: (v) => digits(v), text: (v) => digits(v) },
   seconds: { axis: "s", plot: (v) => v, short: (v) => digits(v, 2), text: duration },
   flops: { axis: "FLOP", plot: (v) => v, short: (v) => si(v, ""), text: (v) => si(v, "FLOP") },
   bytes: { axis: "bytes", plot: (v) => v, short: (v) => si(v, ""), text: (v) => si(v, "B") },
@@ -61,6 +60,12 @@ function interval(low, high, unit) {
 }
 
 const points = (value) => known(value) ? signed((100 * value).toFixed(1)) : NONE;
+
+// A difference with its sign: in points where the numbers are fractions.
+const gap = (value, unit) => unit === UNITS.fraction ? points(value)
+  : known(value) ? signed(digits(value)) : NONE;
+
+const gapUnit = (unit) => unit === UNITS.fraction ? " points" : "";
 
 // A note of the analysis as a sentence.
 const sentence = (text) => text && text[0].toUpperCase() + text.slice(1) + (/[.?!]$/.test(text) ? "" : ".");

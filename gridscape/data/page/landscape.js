@@ -217,8 +217,8 @@ function drawKey(scale, metric) {
   const unit = unitOf(metric.unit), parts = [];
   if (known(scale.low) && scale.high > scale.low) {
     const stops = Array.from({ length: 33 }, (_, i) =>
-      css(scale.color(scale.low + (scale.high - scale.low) * i / 32)));
-    const middle = [1, 2, 3].map((i) => scale.low + (scale.high - scale.low) * i / 4);
+      css(scale.color(scale.at(i / 32))));
+    const middle = [1, 2, 3].map((i) => scale.at(i / 4));
     parts.push(el("div", { class: "ramp-box" },
       el("span", { class: "ramp-name" }, metric.label + (unit.axis ? `, ${unit.axis}` : "")),
       el("div", { class: "ramp", style: `background:linear-gradient(90deg,${stops.join(",")})` }),

@@ -11,7 +11,9 @@ doc.cells.forEach((cell, index) => {
 });
 
 const state = { metric: 0, rows: doc.rows, columns: doc.columns, fixed: positionOf(doc.start),
-  cell: doc.start, shading: "even", cost: Object.keys(doc.pareto)[0], theme: "auto" };
+  cell: doc.start, shading: "even", cost: Object.keys(doc.pareto)[0], theme: "auto",
+  curve: Math.max(0, doc.curve_names.findIndex((m) => m.name === doc.metrics[0].name)),
+  color: doc.lines.color, style: doc.lines.style, kind: 0, network: 0 };
 
 const THEMES = ["auto", "light", "dark"];
 
@@ -43,7 +45,8 @@ const motion = () => matchMedia("(prefers-reduced-motion: reduce)").matches ? "a
 function remember() {
   const view = new URLSearchParams({ cell: state.cell, metric: doc.metrics[state.metric].name,
     rows: state.rows ?? "", columns: state.columns, scale: state.shading, cost: state.cost ?? "",
-    theme: state.theme });
+    theme: state.theme, curve: doc.curve_names[state.curve]?.name ?? "", color: state.color,
+    style: state.style ?? "", kind: state.kind, network: state.network });
   location.replace(`#${view}`);
 }
 
@@ -63,6 +66,12 @@ function recall() {
   state.shading = word("scale", ["even", "fine"]) ?? state.shading;
   state.cost = word("cost", Object.keys(doc.pareto)) ?? state.cost;
   state.theme = word("theme", THEMES) ?? state.theme;
+  const curve = doc.curve_names.findIndex((m) => m.name === view.get("curve"));
+  if (curve >= 0) state.curve = curve;
+  const color = whole("color", doc.axes.length), style = whole("style", doc.axes.length);
+  if (color !== null && color !== style) Object.assign(state, { color, style });
+  state.kind = whole("kind", doc.kinds.length) ?? state.kind;
+  state.network = whole("network", doc.networks.length) ?? state.network;
   const cell = whole("cell", doc.cells.length);
   if (cell !== null) Object.assign(state, { cell, fixed: positionOf(cell) });
 }
@@ -86,7 +95,7 @@ function drawHead() {
 function lede() {
   const parts = [doc.summary + " "];
   if (doc.top) {
-    const unit = UNITS.fraction;
+    const unit = unitOf(doc.metrics[0].unit);
     parts.push("The best cell, ", pickable(doc.top.cell, doc.cells[doc.top.cell].label),
       `, reaches `, el("b", {}, unit.text(doc.top.mean)), ` ${doc.metrics[0].label}`,
       known(doc.top.low) ? ` (${interval(doc.top.low, doc.top.high, unit)}).`
@@ -97,8 +106,9 @@ function lede() {
 }
 
 function drawContents() {
-  const names = { landscape: "Landscape", best: "Best", cost: "Cost", published: "Published",
-    claims: "Claims", reading: "How to read", about: "About" };
+  const names = { landscape: "Landscape", best: "Best", curves: "Curves",
+    kinds: `By ${doc.kinds[0]?.kind ?? ""}`, cost: "Cost", networks: "Networks",
+    published: "Published", claims: "Claims", reading: "How to read", about: "About" };
   fill("contents", Object.entries(names).filter(([id]) => !byId(id).hidden).map(([id, text]) =>
     el("a", { href: `#${id}`, onclick: (event) => {
       event.preventDefault();
@@ -153,7 +163,9 @@ recall();
 setTheme(state.theme);
 drawHead();
 change({});
+drawFamilies();
 drawCost();
+drawNetworks();
 drawPublished();
 drawClaims();
 drawAbout();

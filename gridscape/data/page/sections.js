@@ -178,7 +178,7 @@ function drawCost() {
   const box = el("div"), pareto = doc.pareto[state.cost];
   const name = `${doc.metrics[0].label} against ${COSTS[state.cost][0]}`;
   const options = costs.map((name) => [name, COSTS[name][0]]);
-  section("cost", "Accuracy against cost", smallestSentence(),
+  section("cost", `${heading(doc.metrics[0].label)} against cost`, smallestSentence(),
     el("figure", {},
       el("figcaption", {}, el("span", { class: "name" }, name),
         el("form", { class: "controls" }, choice("Cost", options, state.cost, (v) => {
@@ -194,6 +194,8 @@ function drawCost() {
   chart(box, name, (look) => costChart(pareto, look));
   return null;
 }
+
+const heading = (text) => text[0].toUpperCase() + text.slice(1);
 
 function smallestSentence() {
   const found = doc.smallest;
@@ -287,7 +289,7 @@ function drawPublished() {
   section("published", "Beside the published tables", ...notes, ...(doc.published.length ? [
     el("p", {}, "A published table has one run per cell. The mark says whether it lies where one new run ",
       "of ours would lie (the prediction interval, wider than the interval of our mean). ",
-      "Differences are published minus ours, in points."),
+      "Differences are published minus ours; of accuracies in points."),
     el("div", { class: "pair" }, doc.published.map(publishedTable)), agreementLegend()] : []));
 }
 
@@ -297,7 +299,7 @@ function publishedTable(found) {
     c.unknown ? `${c.unknown} without an interval` : null,
     c["not run"] ? `${c["not run"]} not run here` : null].filter(Boolean).join(", ");
   const sizes = known(found.mean_difference)
-    ? `; mean difference ${points(found.mean_difference)}, root mean square ${(100 * found.rmse).toFixed(1)} points.` : ".";
+    ? `; mean difference ${gap(found.mean_difference, unit)}, root mean square ${unit.short(found.rmse)}${gapUnit(unit)}.` : ".";
   return el("article", {},
     el("h3", {}, found.source), el("p", {}, sentence + sizes),
     el("div", { class: "scroll" }, el("table", { class: "beside" },
@@ -323,8 +325,8 @@ function besideCell(cell, unit) {
     title: known(cell.prediction_low)
       ? `one new run of ours: ${interval(cell.prediction_low, cell.prediction_high, unit)}` : null,
   }, el("span", { class: "both" }, el("b", {}, unit.short(cell.ours)), ` / ${unit.short(cell.published)}`),
-  mark ? el("span", { class: `agree ${cell.agreement}`, "aria-label": `${cell.agreement}, difference ${points(cell.difference)}` },
-    known(cell.difference) ? `${mark} ${points(cell.difference)}` : `${mark} ours failed`) : el("span", { class: "agree muted" }, "not run"));
+  mark ? el("span", { class: `agree ${cell.agreement}`, "aria-label": `${cell.agreement}, difference ${gap(cell.difference, unit)}` },
+    known(cell.difference) ? `${mark} ${gap(cell.difference, unit)}` : `${mark} ours failed`) : el("span", { class: "agree muted" }, "not run"));
 }
 
 // ---- claims ----

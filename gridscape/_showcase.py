@@ -1,0 +1,120 @@
+"""The networks that a report shows: of the cells whose parameters were kept, the best of each row.
+
+Nothing is fetched and nothing is trained for it; what cannot be shown leaves a note.
+"""
+
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from gridscape._networks import Look, fitting, look
+from gridscape.base import TrialResult
+from gridscape.errors import GridscapeError
+from gridscape.grid import Cell, Trial
+from gridscape.landscape import Landscape
+from gridscape.planner import Planner
+from gridscape.programs import Machine, use_all_cores
+from gridscape.replays import recovered
+from gridscape.store import Store
+from gridscape.study import ResolvedStudy, Study
+from gridscape.tasks import fetch
+
+MOST_CELLS = 6  # whose networks are shown: each takes seconds to look at, and room in the page
+
+
+@dataclass(frozen=True)
+class Showcase:
+    """looks: one network a cell. notes: what is not shown, and why.
+
+    chance: the accuracy of guessing, where it is known.
+    """
+
+    looks: tuple[Look, ...] = ()
+    notes: tuple[str, ...] = ()
+    chance: float | None = None
+
+
+@dataclass
+class _Kept:
+    """Trials with their parameters, and how many cells there are besides."""
+
+    trials: list[tuple[Trial, TrialResult]] = field(default_factory=list)
+    n_more: int = 0
+
+
+def showcase(
+    directory: str | Path, land: Landscape, data_dir: str | Path | None = None
+) -> Showcase:
+    """Look at the networks of a results folder, as far as the task is at hand."""
+    kept = _kept(directory, land)
+    if not kept.trials and not land.study.get("groups"):
+        return Showcase()
+    try:
+        resolved = _resolved(land, data_dir)
+        looks = tuple(_looks(resolved, kept))
+    except GridscapeError as error:
+        return Showcase(notes=(f"networks are not shown: {error}",) if kept.trials else ())
+    more = f"{kept.n_more} further cells have kept their parameters: gridscape inspect shows them"
+    return Showcase(looks, (more,) if kept.n_more else (), _chance(resolved))
+
+
+def _resolved(land: Landscape, data_dir: str | Path | None) -> ResolvedStudy:
+    study = Study.from_record(land.study)
+    if missing := _missing_data(str(study.task), data_dir):
+        raise GridscapeError("the data set is not on this machine", where=missing)
+    use_all_cores()
+    return study.override(keep_parameters="all").resolve(data_dir)
+
+
+def _missing_data(task: str, data_dir: str | Path | None) -> str | None:
+    """The data set of a task, where it would have to be fetched; tasks are named after theirs."""
+    named = [data_set for data_set in fetch.status(data_dir) if task.startswith(data_set.name)]
+    owner = max(named, key=lambda data_set: len(data_set.name), default=None)
+    return owner.name if owner and not owner.embedded and owner.found_at is None else None
+
+
+def _looks(resolved: ResolvedStudy, kept: _Kept) -> Iterator[Look]:
+    planner = Planner(resolved, Machine.local())
+    known = {trial.key for trial in resolved.trials()} if kept.trials else set()
+    for trial, stored in kept.trials:
+        if trial.key not in known:
+            raise GridscapeError("trained under other conditions", where=trial.cell)
+        network = recovered(planner, trial, stored)
+        if fitting(network):
+            yield look(network)
+
+
+def _kept(directory: str | Path, land: Landscape) -> _Kept:
+    """The first finished replicate of each cell that kept its parameters, the best cells first."""
+    kept = _Kept()
+    if land.study.get("keep_parameters", "none") == "none":
+        return kept
+    best = land.best_cells()
+    with Store.read(directory) as store:
+        for cell in [*best, *(cell for cell in land.grid.cells() if cell not in best)]:
+            found = _first_with_parameters(store, land, cell)
+            if found and len(kept.trials) < MOST_CELLS:
+                kept.trials.append(found)
+            elif found:
+                kept.n_more += 1
+    return kept
+
+
+def _first_with_parameters(
+    store: Store, land: Landscape, cell: Cell
+) -> tuple[Trial, TrialResult] | None:
+    of_cell = land.data[["status", "key"]].sel(dict(cell))
+    for replicate, (status, key) in enumerate(
+        zip(of_cell["status"].values.tolist(), of_cell["key"].values.tolist(), strict=True)
+    ):
+        if status == "finished":
+            result = store.get(key)
+            return (Trial(cell, replicate, key), result) if result.params else None
+    return None
+
+
+def _chance(resolved: ResolvedStudy) -> float | None:
+    """One in so many classes, where all tasks of the study have as many."""
+    counts = {task.n_outputs if task.answer else None for task in resolved.tasks.values()}
+    (count,) = counts if len(counts) == 1 else (None,)
+    return None if count is None else 1 / count
