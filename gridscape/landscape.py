@@ -207,6 +207,7 @@ class Landscape:
         """A pandas DataFrame with one row per trial: axes, replicate, status, key, all numbers."""
         per_trial = self.data.drop_dims(set(self.data.dims) - set(self.data["status"].dims))
         names = ["status", "collapsed", "key", *self.metrics, *FACTS, "reason"]
+        names = [name for name in names if name in per_trial.data_vars]
         return per_trial[names].to_dataframe(dim_order=list(self.data["status"].dims)).reset_index()
 
     def __repr__(self) -> str:
@@ -290,7 +291,8 @@ _Found = list[tuple[tuple[int, ...], Trial, TrialResult]]
 def _finals(places: _Places, found: _Found) -> dict[str, Any]:
     """Every variable with one value per trial."""
     metrics = dict.fromkeys(name for _, _, result in found for name in result.metrics) or METRICS
-    numbers = {name: places.empty(np.nan) for name in (*metrics, *FACTS)}
+    facts = [name for name in FACTS if name not in places.dims]  # "updates" may be an axis
+    numbers = {name: places.empty(np.nan) for name in (*metrics, *facts)}
     texts = {name: places.empty("", object) for name in TEXTS}
     texts["status"][...] = Status.MISSING.value
     for at, trial, result in found:
@@ -298,7 +300,7 @@ def _finals(places: _Places, found: _Found) -> dict[str, Any]:
         texts["reason"][at] = _reason(result)
         for name, value in result.metrics.items():
             numbers[name][at] = value
-        for name in FACTS:
+        for name in facts:
             value = getattr(result, name)
             numbers[name][at] = np.nan if value is None else value
     share = numbers.get("top_answer_share", places.empty(np.nan))

@@ -211,6 +211,8 @@ LIMITS: Mapping[str, tuple[Check, str]] = {
     "weight_decay": _FINITE_FROM_0,
     "l2": _FINITE_FROM_0,
     "init_scale": _FINITE_FROM_0,
+    "init_sd": _FINITE_FROM_0,
+    "keep": (lambda v: 0 < v <= 1, "a number in (0, 1]"),
 }
 
 

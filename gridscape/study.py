@@ -374,7 +374,8 @@ class ResolvedStudy:
             **{name: named[name] for name in objects},
             **({"objects": objects} if objects else {}),
             **({"groups": [groups.name, list(groups.values)]} if groups else {}),
-            "task_fingerprint": self.task.fingerprint if len(self.tasks) == 1 else None,
+            # Not where an axis chooses the task: the folder may then grow by further tasks.
+            "task_fingerprint": None if study.task_axes else self.task.fingerprint,
             "model_identity": self.identity,
             "semantics": SEMANTICS,
         }

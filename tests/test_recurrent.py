@@ -350,7 +350,7 @@ WHOLE = "a whole number from 1"
         *(({"hidden_size": v}, UsageError, WHOLE) for v in (0, -1, 2.5, True, "16")),
         *(({"layers": v}, UsageError, WHOLE) for v in (0, -1, 1.0, True, None)),
         *(
-            ({"layers": v}, UsageError, "whole numbers from 1, as in 64-32")
+            ({"layers": v}, UsageError, "not a width for each layer")
             for v in ("", "64-", "64-x", "64-0", "6.5-2", "-5", [], [64, 2.5], [0], [True])
         ),
         *(({"directions": v}, UsageError, "1 or 2") for v in (0, 3, True, 2.0, "2")),

@@ -10,15 +10,17 @@ import math
 from collections.abc import Callable, Iterator, Sequence
 from functools import partial
 from itertools import pairwise
-from typing import Any, Literal, NamedTuple
+from typing import Literal, NamedTuple
 
 import jax
 import jax.numpy as jnp
 from jax import lax
 from jaxtyping import Float, Int
 
+from gridscape._checks import check_known, check_whole
 from gridscape.base import Array, Hyper, Key, Model, Params, hyperparameters
-from gridscape.errors import ModelError, UnknownNameError, UsageError
+from gridscape.errors import ModelError
+from gridscape.models._widths import Layers, widths
 
 # Draws the kernel of a shape (..., fan_out), and the bias (fan_out,): (key, shape, hyper).
 Draw = Callable[[Key, tuple[int, ...], Hyper], tuple[Array, Array]]
@@ -48,7 +50,7 @@ def mlp(
     n_outputs: int,
     *,
     hidden_size: int = 32,
-    layers: int | str | Sequence[int] = 1,
+    layers: Layers = 1,
     activation: str = "relu",
     output_activation: str = "linear",
     bias: bool = True,
@@ -74,9 +76,9 @@ def mlp(
     {'dense1': (784, 64), 'dense2': (64, 32), 'output': (32, 10)}
     """
     last = activation if output_activation == "same" else output_activation
-    _known("activation", activation, ACTIVATIONS)
-    _known("output_activation", last, (*ACTIVATIONS, "same"))
-    _known("init", init, DRAWS)
+    check_known("activation", activation, ACTIVATIONS, where="activation")
+    check_known("output_activation", last, (*ACTIVATIONS, "same"), where="output_activation")
+    check_known("init", init, DRAWS, where="init")
     hidden = "relu" if activation == "relu_scaled" else activation
     sizes = [math.prod(input_shape), *widths(hidden_size, layers)]
     stack = [flatten()]
@@ -116,8 +118,7 @@ def lenet5(
     """
     height, width, channels = _image(input_shape)
     options = {"channels1": channels1, "channels2": channels2}
-    for name, size in {**options, "hidden_size": hidden_size, "kernel_size": kernel_size}.items():
-        _whole(name, size)
+    check_whole(**options, hidden_size=hidden_size, kernel_size=kernel_size)
     window = (kernel_size, kernel_size)
     n_pooled = -(-height // 4) * -(-width // 4) * channels2
     return feedforward(
@@ -167,25 +168,6 @@ def run(
         layer_key = None if key is None else jax.random.fold_in(key, index)
         inputs = layer.apply(params.get(layer.name, {}), inputs, layer_key, hyper)
         yield inputs
-
-
-def widths(hidden_size: int, layers: int | str | Sequence[int]) -> tuple[int, ...]:
-    """The widths of the hidden layers: ``layers`` lists them, or is the number of equal ones.
-
-    Raises UsageError unless all are whole numbers from 1.
-
-    >>> widths(16, 2), widths(16, "64-32"), widths(16, [8])
-    ((16, 16), (64, 32), (8,))
-    """
-    if not isinstance(layers, Sequence):
-        _whole("layers", layers, 'or widths such as "64-32"')
-        _whole("hidden_size", hidden_size)
-        return (hidden_size,) * layers
-    listed: Sequence[Any] = layers.split("-") if isinstance(layers, str) else layers
-    sizes = tuple(int(s) if isinstance(s, str) and s.isdecimal() else s for s in listed)
-    for size in sizes or (0,):
-        _whole("layers", size, "for each layer")
-    return sizes
 
 
 # ---- layers ----
@@ -438,14 +420,3 @@ def _image(input_shape: tuple[int, ...]) -> tuple[int, int, int]:
             "images too small to be pooled twice", expected="4 x 4 or larger", found=input_shape
         )
     return input_shape
-
-
-def _whole(name: str, value: Any, further: str = "") -> None:
-    if isinstance(value, bool) or not isinstance(value, int) or value < 1:
-        expected = f"a whole number from 1 {further}".strip()
-        raise UsageError("out of range", where=name, expected=expected, found=repr(value))
-
-
-def _known(option: str, name: Any, names: Sequence[str] | dict[str, Any]) -> None:
-    if name not in names:
-        raise UnknownNameError(option, str(name), names, where=option)

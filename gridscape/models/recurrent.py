@@ -4,21 +4,22 @@ One factory, ``recurrent``, stacks layers of any cell; ``rnn``, ``gru`` and ``ls
 factory with the cell chosen.
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
 from jaxtyping import Float
 
+from gridscape._checks import check_known
 from gridscape.base import Array, Hyper, Key, Model, Params, hyperparameters
-from gridscape.errors import ModelError, UnknownNameError, UsageError
+from gridscape.errors import ModelError, UsageError
 from gridscape.models._cells import CELLS, Cell, Shapes, affine, lstm_states
 from gridscape.models._cells import forget_gate_offset as forget_gate_offset
 from gridscape.models._initial import INITIALIZERS, both_biases, draw
+from gridscape.models._widths import Layers, widths
 
 Shape = tuple[int, ...]
-Layers = int | str | Sequence[int]
 
 # ---- models ----
 
@@ -75,17 +76,17 @@ def recurrent(
     >>> model.apply(params, jnp.zeros((5, 7, 28)), None, {}).shape
     (5, 7, 10)
     """
-    _check_name("cell", cell, ("rnn", "gru", "lstm"))
-    _check_name("returns", returns, ("last", "every"))
-    _check_name("init", init, ("tf1", "pytorch"))
-    _check_name("reset", reset, ("before", "after"))
+    check_known("cell", cell, ("rnn", "gru", "lstm"), where="cell")
+    check_known("returns", returns, ("last", "every"), where="returns")
+    check_known("init", init, ("tf1", "pytorch"), where="init")
+    check_known("reset", reset, ("before", "after"), where="reset")
     if output_init is None:
         output_init = "normal" if init == "tf1" else init
-    _check_name("output_init", output_init, INITIALIZERS)
-    if not _is_whole(directions) or directions > 2:
+    check_known("output_init", output_init, INITIALIZERS, where="output_init")
+    if type(directions) is not int or directions not in (1, 2):
         raise UsageError("out of range", where="directions", expected="1 or 2", found=directions)
     chosen = CELLS["gru_after" if (cell, reset) == ("gru", "after") else cell]
-    sizes = [_n_features(input_shape), *_widths(layers, hidden_size)]
+    sizes = [_n_features(input_shape), *widths(hidden_size, layers)]
     stack = _stack(chosen, sizes, directions, init)
     n_read = directions * sizes[-1]
     output = {"output_kernel": (n_read, n_outputs), "output_bias": (n_outputs,)}
@@ -270,43 +271,8 @@ def lstm_layer(
 # ---- checks ----
 
 
-def _check_name(kind: str, name: object, known: Iterable[str]) -> None:
-    if name not in tuple(known):
-        raise UnknownNameError(kind, str(name), known, where=kind)
-
-
 def _n_features(input_shape: Shape) -> int:
     """D of an input (T, D)."""
     if len(input_shape) != 2 or min(input_shape) < 1:
         raise ModelError("a recurrent model reads (steps, features)", found=input_shape)
     return input_shape[1]
-
-
-def _widths(layers: Layers, hidden_size: int) -> Sequence[int]:
-    """hidden_size as often as ``layers`` says, or the widths that it lists: "64-32", [64, 32]."""
-    if isinstance(layers, str):
-        return _listed([int(n) if n.isdecimal() else n for n in layers.split("-")], layers)
-    if isinstance(layers, Sequence):
-        return _listed(layers, layers)
-    for name, value in (("layers", layers), ("hidden_size", hidden_size)):
-        if not _is_whole(value):
-            hint = 'or widths: layers = "64-32"' if name == "layers" else None
-            raise UsageError(
-                "out of range", where=name, expected="a whole number from 1", found=value, hint=hint
-            )
-    return [hidden_size] * layers
-
-
-def _listed(widths: Sequence[Any], given: Layers) -> Sequence[int]:
-    if not widths or not all(map(_is_whole, widths)):
-        raise UsageError(
-            "not a width for each layer",
-            where="layers",
-            expected="whole numbers from 1, as in 64-32",
-            found=repr(given),
-        )
-    return widths
-
-
-def _is_whole(value: object) -> bool:
-    return isinstance(value, int) and not isinstance(value, bool) and value >= 1

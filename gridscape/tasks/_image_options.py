@@ -9,9 +9,9 @@ from typing import Any
 import jax.numpy as jnp
 import numpy as np
 
+from gridscape._checks import check_known, check_whole
 from gridscape.base import Array, Split, Task, fingerprint
 from gridscape.errors import UsageError
-from gridscape.tasks._checks import check_known, check_whole
 
 SUBSETS = ("natural", "balanced")
 CHUNK_EXAMPLES = 1_000

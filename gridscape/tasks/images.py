@@ -12,9 +12,9 @@ from pathlib import Path
 import jax.numpy as jnp
 import numpy as np
 
+from gridscape._checks import check_known
 from gridscape.base import Array, Split, Task, as_float, fingerprint
 from gridscape.tasks import fetch
-from gridscape.tasks._checks import check_known
 from gridscape.tasks._cifar10 import read_archive
 from gridscape.tasks._folders import Tree, archive_tree, located, opened, read_tree
 from gridscape.tasks._idx import idx_split

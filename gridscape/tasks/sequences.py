@@ -12,6 +12,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from gridscape._checks import check_known, check_whole
 from gridscape.base import (
     Array,
     Groups,
@@ -26,7 +27,6 @@ from gridscape.base import (
 )
 from gridscape.errors import UsageError
 from gridscape.losses import Bits, bce, counted, mean_over_steps
-from gridscape.tasks._checks import check_known, check_whole
 
 LONGEST_NUMBER = 30  # bits: a sum has one more, and int32 holds 31 beside its sign
 PADDING = -1  # no symbol: all zeros as one-hot

@@ -1,4 +1,4 @@
-"""Options of tasks: one clear line about a value that cannot be."""
+"""Options of tasks and models: one clear line about a value that cannot be."""
 
 import math
 from collections.abc import Iterable
@@ -7,10 +7,10 @@ from typing import Any
 from gridscape.errors import UnknownNameError, UsageError
 
 
-def check_known(kind: str, name: Any, names: Iterable[str]) -> None:
+def check_known(kind: str, name: Any, names: Iterable[str], *, where: object = None) -> None:
     """Raise UnknownNameError unless a name is one of those known."""
     if name not in list(names):
-        raise UnknownNameError(kind, str(name), names)
+        raise UnknownNameError(kind, str(name), names, where=where)
 
 
 def check_whole(low: int = 1, high: float = math.inf, **options: Any) -> None:
