@@ -18,7 +18,7 @@ from gridscape.engine import data_order
 from gridscape.models.recurrent import forget_gate_offset
 from gridscape.planner import Planner, update_flops
 from gridscape.programs import LONGEST_SEGMENT, Machine, Training, use_all_cores
-from gridscape.study import Study
+from gridscape.study import ResolvedStudy, Study
 
 
 def study(width: int, rates: Sequence[float], replicates: int, data_dir: str | None) -> Any:
@@ -29,10 +29,21 @@ def study(width: int, rates: Sequence[float], replicates: int, data_dir: str | N
 
 
 def cohort(width: int, rates: Sequence[float], replicates: int, data_dir: str | None) -> Work:
-    """A cohort of the study, trained by the programs that ``gridscape run`` trains it with."""
+    """A cohort of the width x learning-rate study."""
+    return _trained(study(width, rates, replicates, data_dir))
+
+
+def cohort_of(name: str, cell: dict[str, Any], replicates: int, data_dir: str | None) -> Work:
+    """One cell of a named study, with so many replicates."""
+    jax.config.update("jax_enable_compilation_cache", False)
+    axes = {axis: [value] for axis, value in cell.items()}
+    return _trained(Study.load(name).override(axes, replicates=replicates).resolve(data_dir))
+
+
+def _trained(resolved: ResolvedStudy) -> Work:
+    """The one cohort of a study, by the programs that ``gridscape run`` trains it with."""
     use_all_cores()
-    planner = Planner(study(width, rates, replicates, data_dir), Machine.local())
-    resolved = planner.resolved
+    planner = Planner(resolved, Machine.local())
     (trials,) = partition(resolved, resolved.trials())
     program, n_trials = planner.program(trials), len(trials.trials)
     compile_seconds = _seconds(lambda: (program.init, program.train, program.evaluate))
@@ -47,7 +58,7 @@ def cohort(width: int, rates: Sequence[float], replicates: int, data_dir: str | 
             raise RuntimeError("a network diverged and was no longer trained: nothing to compare")
         return n_trials * (stop - first)
 
-    flops = update_flops(trials.recipe, resolved.task)
+    flops = update_flops(trials.recipe, trials.task)
     return Work(run, {"compile_seconds": compile_seconds, "update_flops": flops})
 
 
