@@ -92,7 +92,7 @@ function familyChart(members, { metric, along, mark, scale, alone }, look) {
 // What colors and styles mean, in words beside a piece of the line itself.
 function familyKey() {
   const axis = doc.axes[state.color], style = state.style === null ? null : doc.axes[state.style];
-  const entries = (of, attributes) => el("ul", { class: "legend" }, el("li", {}, el("b", {}, of.name)),
+  const entries = (of, attributes) => el("ul", { class: "legend" }, el("li", { class: "name" }, of.name),
     of.labels.map((text, i) => el("li", {}, el("span", { class: "stroke", ...attributes(i) }), text)));
   return el("div", { class: "family-key" }, entries(axis, (i) => ({ "data-color": i })),
     style ? entries(style, (i) => ({ "data-style": STYLES[i % STYLES.length] })) : null);

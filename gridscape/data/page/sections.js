@@ -4,7 +4,7 @@ function section(id, title, ...children) {
   const host = byId(id);
   const shown = children.filter((child) => child !== null);
   host.hidden = shown.length === 0;
-  host.replaceChildren(...(shown.length ? [el("h2", { id: `${id}-title` }, title), ...shown] : []));
+  host.replaceChildren(el("h2", { id: `${id}-title` }, title), ...shown);
 }
 
 // ---- across an axis, and its best value ----
