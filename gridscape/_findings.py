@@ -237,8 +237,9 @@ def _bands(curves: Landscape, cell: CellSummary) -> tuple[CurveBand, ...]:
     if not cell.n_ended:
         return ()
     # Alone, the cell is found at once, whatever the size of the grid.
-    place = {name: [value] for name, value in cell.cell.items()}
-    alone = Landscape(curves.data.sel(place))
+    # By position: a list of truth values would select as a mask.
+    place = {axis.name: [axis.values.index(cell.cell[axis.name])] for axis in curves.axes}
+    alone = Landscape(curves.data.isel(place))
     bands = [curve_band(alone, cell.cell, name) for name in curve_names(curves)]
     return tuple(band for band in bands if band.updates)
 

@@ -4,11 +4,14 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import looks
 import numpy as np
+import xarray as xr
 from synthetic import RATES, hump, landscape
 
 from gridscape._document import document
 from gridscape._findings import gather
+from gridscape._showcase import Showcase
 from gridscape.base import Status
 from gridscape.grid import Cell
 from gridscape.landscape import Landscape
@@ -67,6 +70,39 @@ def hostile() -> Landscape:
     return Landscape(found.data.assign(reason=reason.where(reason == "", HOSTILE)), found.study)
 
 
+def by_length(land: Landscape | None = None) -> Landscape:
+    """The test metrics of every trial for sequences of 3 to 6: each step loses a tenth."""
+    land = land or landscape({"cell": ["rnn", "lstm"], "hidden_size": [2, 5, 10]}, lambda c: 0.9)
+    lost = xr.DataArray(1 - 0.1 * np.arange(4), dims="length", coords={"length": [3, 4, 5, 6]})
+    told = {f"{name}_by_length": land.data[name] * lost for name in ("test_accuracy", "test_loss")}
+    return Landscape(land.data.assign(told), {**land.study, "groups": ["length", [3, 4, 5, 6]]})
+
+
+def distances() -> Landscape:
+    """A metric that is no fraction, better when lower, from 1e-12 to 100, with an exact zero."""
+    land = landscape(
+        {"momentum": [0.0, 0.9], "learning_rate": [1e-3, 1e-2, 1e-1, 1.0]},
+        lambda cell: 100 * float(cell["learning_rate"]) ** 4,
+        noise=0.0,
+    )
+    names = {str(n): str(n).replace("accuracy", "distance") for n in land.data if "acc" in str(n)}
+    data = land.data.rename(names)
+    zero = data["test_distance"].where(data["momentum"] == 0.9, 0.0)
+    exact = data["test_distance"].where(data["learning_rate"] > 1e-3, zero)
+    return Landscape(data.assign(test_distance=exact), land.study)
+
+
+def text_axes() -> Landscape:
+    """Axes of words, of words and numbers, and of truth values; 96 cells in many panels."""
+    axes: dict[str, Any] = {
+        "optimizer": ["adam", "sgd", "adagrad", "rmsprop"],
+        "cell": ["rnn", "gru", "lstm"],
+        "layers": ["64", "128", "64-64", "a layer with a long name"],
+        "bidirectional": [False, True],
+    }
+    return landscape(axes, lambda cell: 0.8, replicates=2)
+
+
 def one_axis(cell: Cell) -> float:
     return hump(Cell.of(hidden_size=64, learning_rate=cell["learning_rate"]))
 
@@ -75,6 +111,10 @@ LANDSCAPES: dict[str, Callable[[], Landscape]] = {
     "study": study,
     "four axes": four_axes,
     "hostile": hostile,
+    "by length": by_length,
+    "distances": distances,
+    "text axes": text_axes,
+    "networks": study,
     "one axis": lambda: landscape({"learning_rate": RATES}, one_axis),
     "categories": lambda: landscape(
         {"cell": ["rnn", "gru"], "optimizer": ["adam", "sgd"]}, lambda c: 0.9
@@ -97,6 +137,12 @@ LANDSCAPES: dict[str, Callable[[], Landscape]] = {
 }
 
 
+SHOWN: dict[str, Callable[[Landscape], Showcase]] = {
+    "networks": lambda land: Showcase(tuple(map(looks.look, land.grid.cells()[8:10])), (HOSTILE,)),
+    "by length": lambda land: Showcase(chance=0.1),
+}
+
+
 class Pages:
     """HTML files by the name of their landscape."""
 
@@ -108,7 +154,9 @@ class Pages:
         if not path.exists():
             environment = {"Gridscape": "0"}
             made = "2024-05-01T12:00:00+00:00"
-            content = document(gather(LANDSCAPES[name]()), Path("runs/it"), made, environment)
+            found = gather(LANDSCAPES[name]())
+            shown = SHOWN.get(name, lambda land: Showcase())(found.land)
+            content = document(found, Path("runs/it"), made, environment, shown)
             path.write_text(page(content), encoding="utf-8")
         return path
 

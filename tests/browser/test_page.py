@@ -28,6 +28,23 @@ CONTRAST = """
 """
 
 
+# Ink and ground of each cell as they are painted on the page.
+PAINTED = """
+(cells) => cells.map((cell) => {
+  const brush = document.createElement("canvas").getContext("2d", { willReadFrequently: true });
+  const painted = (color) => {
+    for (const fill of [getComputedStyle(document.body).backgroundColor, color]) {
+      brush.fillStyle = fill;
+      brush.fillRect(0, 0, 1, 1);
+    }
+    return [...brush.getImageData(0, 0, 1, 1).data].slice(0, 3);
+  };
+  const style = getComputedStyle(cell);
+  return [painted(style.color), painted(style.backgroundColor)];
+})
+"""
+
+
 def contrast(first: list[float], second: list[float]) -> float:
     """The contrast of two sRGB colors as WCAG 2 defines it, from 1 to 21."""
 
@@ -186,13 +203,130 @@ def test_a_point_of_a_chart_chooses_its_cell(visit: Open) -> None:
 def test_every_chart_has_its_numbers_as_a_table(visit: Open) -> None:
     page = visit()
     charts, tables = page.tab.locator(".chart"), page.tab.locator("figure details.data")
-    assert charts.count() == tables.count() == 5
+    assert charts.count() == tables.count() == 11
     for i in range(tables.count()):
         tables.nth(i).locator("summary").click()
         tables.nth(i).locator("tbody tr").first.wait_for()
     page.tab.locator("#cost .data button").first.click()
     assert "hidden_size=16" in page.text("#cell-title")
     assert all(chart.get_attribute("aria-label") for chart in charts.all())
+
+
+def data_of(page: Visit, section: str) -> list[list[dict[str, Any]]]:
+    """The lines of every chart of a section, without the edges of bands."""
+    charts = f"[...document.querySelectorAll('#{section} .chart')]"
+    return page.run(f"{charts}.map((c) => c.data.filter((t) => t.hoverinfo === 'text'))")
+
+
+def test_the_curves_of_all_cells_stand_side_by_side(visit: Open) -> None:
+    page = visit()
+    # 24 cells, of which one was not trained and another one failed: a panel for each rate.
+    panels = data_of(page, "curves")
+    assert [len(panel) for panel in panels] == [3, 4, 4, 4, 4, 4]
+    names = page.tab.locator("#curves figcaption .name").all_inner_texts()
+    assert names == [f"learning_rate={v}" for v in ("1e-05", "0.0001", "0.001", "0.01", "0.1", "1")]
+    ranges = page.run(
+        "[...document.querySelectorAll('#curves .chart')].map((c) => c.layout.yaxis.range.join())"
+    )
+    assert len(set(ranges)) == 1  # all on one scale
+    key = page.text("#curves .family-key")
+    assert [word for word in ("16", "32", "64", "128") if word in key] == ["16", "32", "64", "128"]
+
+
+def test_curve_color_and_style_can_be_chosen(visit: Open) -> None:
+    page = visit()
+    controls = page.tab.locator("#curves .controls")
+    controls.get_by_label("Curve", exact=True).select_option(label="train loss")
+    assert page.run("document.querySelector('#curves .chart').getAttribute('aria-label')") == (
+        "train loss by update learning_rate=1e-05"
+    )
+    controls.get_by_label("Color", exact=True).select_option(label="learning_rate")
+    controls.get_by_label("Line style", exact=True).select_option(label="hidden_size")
+    (lines,) = data_of(page, "curves")
+    assert {line["line"]["dash"] for line in lines} == {"solid", "dash", "dot", "dashdot"}
+    assert len({line["line"]["color"] for line in lines}) == 6
+    page.tab.reload()  # the choice is kept in the address
+    assert len(data_of(page, "curves")) == 1
+
+
+def test_a_line_leads_to_its_cell(visit: Open) -> None:
+    page = visit()
+    page.run(
+        "document.querySelector('#curves .chart').emit('plotly_click', {points: [{customdata: 7}]})"
+    )
+    assert "hidden_size=32, learning_rate=0.0001" in page.text("#cell-title")
+
+
+def test_accuracy_by_length_has_a_line_a_cell_and_marks_chance(visit: Open) -> None:
+    page = visit("by length")
+    (lines,) = data_of(page, "kinds")
+    assert len(lines) == 6
+    assert lines[0]["x"] == [3, 4, 5, 6]
+    first, *_, last = lines[0]["y"]
+    assert last / first == pytest.approx(0.7, abs=0.001)
+    layout = "document.querySelector('#kinds .chart').layout"
+    assert page.run(f"{layout}.shapes.map((s) => s.y0)") == [10]  # percent
+    assert page.run(f"{layout}.annotations[0].text") == "chance"
+    page.tab.locator("#kinds .controls").get_by_label("Show").select_option(label="test loss")
+    assert page.run(f"{layout}.shapes") == []
+    assert "By length" in page.text("#contents")
+
+
+def test_a_metric_that_is_no_fraction_is_read_on_log_scales(visit: Open) -> None:
+    page = visit("distances")
+    text = page.text("body")
+    assert "test distance" in page.text(".lede")
+    assert "points of the best" not in text
+    assert "%" not in page.text("#map")
+    types = page.run(
+        "[...document.querySelectorAll('#best .chart')].map((c) => c.layout.yaxis.type)"
+    )
+    assert types[0] == "log"
+    fills = [
+        page.cell(0, column).evaluate("(c) => c.style.getPropertyValue('--fill')")
+        for column in range(4)
+    ]
+    assert len(set(fills)) == 4  # not all but one of the same color
+    assert "is-best" in page.cell(0, 0).get_attribute("class")  # the lowest
+
+
+def test_many_cells_of_text_axes_are_told_apart(visit: Open) -> None:
+    page = visit("text axes")
+    panels = data_of(page, "curves")
+    assert sum(map(len, panels)) == 96
+    names = page.tab.locator("#curves figcaption .name").all_inner_texts()
+    assert "layers=a layer with a long name, bidirectional=True" in names
+    for panel in panels:
+        told = [(line["line"]["color"], line["line"]["dash"]) for line in panel]
+        assert len(set(told)) == len(told)
+
+
+def test_networks_show_their_pictures_and_load_nothing(visit: Open) -> None:
+    page = visit("networks")
+    shown = page.text("#networks")
+    assert HOSTILE in shown  # a note
+    for words in ("2 of 40 test examples", "map 2 silent", "true 1"):
+        assert words in shown
+    pictures = page.tab.locator("#networks img")
+    assert pictures.count() == 9 + 4 + 3
+    loaded = "(pictures) => pictures.every((i) => i.complete && i.naturalWidth > 0)"
+    assert pictures.evaluate_all(loaded)
+    assert all(picture.get_attribute("alt") for picture in pictures.all())
+    assert page.tab.locator("#networks .confusion td[style]").count() == 4
+    assert page.tab.locator("#networks .samples td.wrong").all_inner_texts() == ["1"]
+    assert page.tab.locator("#networks .chart").count() == 4
+    page.tab.locator("#networks").get_by_label("Network", exact=True).select_option("1")
+    assert "hidden_size=32, learning_rate=0.01" in page.text("#networks .note")
+    assert page.run("window.hacked") is None
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_networks_can_be_read_in_light_and_dark(visit: Open, scheme: str) -> None:
+    page = visit("networks", color_scheme=scheme)
+    cells = page.tab.locator("#networks .confusion td[style], #networks .samples td.wrong")
+    pairs = cells.evaluate_all(PAINTED)
+    assert len(pairs) >= 5
+    assert min(contrast(*pair) for pair in pairs) >= 4.5
 
 
 def test_cost_can_be_chosen(visit: Open) -> None:

@@ -57,17 +57,16 @@ function exampleItem({ index, truth, answer, probability, loss, symbols, picture
 function showConfusion({ counts, shares }) {
   const classes = counts.map((_, i) => i), small = classes.length <= 30;
   const off = Math.max(...shares.flatMap((row, i) => row.filter((v, j) => i !== j && known(v))), 0);
+  // At most half of the color, so that the numbers keep their contrast.
   const tint = (i, j) => {
-    const share = shares[i][j] ?? 0;
-    const strength = Math.round(100 * (i === j ? share : off && share / off) * 0.85);
-    return counts[i][j] ? `background:color-mix(in srgb, var(--${i === j ? "test" : "train"}) ${strength}%, var(--paper))` : "";
+    const share = shares[i][j] ?? 0, strength = Math.round(50 * (i === j ? share : off && share / off));
+    return counts[i][j] ? `background:color-mix(in srgb, var(--${i === j ? "test" : "train"}) ${strength}%, var(--paper))` : null;
   };
-  const strong = (i, j) => (i === j ? shares[i][j] : off && shares[i][j] / off) > 0.55;
   return { node: el("div", { class: "scroll" }, el("table", { class: "confusion" },
     el("caption", {}, "Rows: true class; columns: answer. Blue is right, orange a mistake."),
     el("thead", {}, el("tr", {}, el("td", {}), classes.map((c) => el("th", { scope: "col" }, small ? String(c) : "")))),
     el("tbody", {}, classes.map((i) => el("tr", {}, el("th", { scope: "row" }, String(i)), classes.map((j) =>
-      el("td", { style: tint(i, j), class: strong(i, j) ? "strong" : null,
+      el("td", { style: tint(i, j),
         title: `true ${i}, answer ${j}: ${counts[i][j]} (${UNITS.fraction.text(shares[i][j])})` },
       counts[i][j] && small ? String(counts[i][j]) : ""))))))) };
 }
