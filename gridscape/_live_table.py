@@ -19,7 +19,6 @@ from gridscape.terminal import (
     FAILED,
     MISSING,
     duration,
-    metric_text,
     plural,
     program_name,
 )
@@ -163,7 +162,7 @@ class LiveTable:
         if np.isnan(mean):
             return Tile((mark if digits == 1 else f"{mark} ",))
         if unit_of(self.run.metric) != "fraction":
-            text = {3: metric_text(mean, self.run.metric), 2: f"{mean:.0g}", 1: mark or "o"}[digits]
+            text = {3: _compact(mean), 2: f"{mean:.0e}", 1: mark or "o"}[digits]
             return Tile((text if digits == 1 else f"{text}{mark or ' '}",))
         if digits == 1:
             return Tile((mark or str(min(int(10 * mean), 9)),), mean)
@@ -185,6 +184,16 @@ class LiveTable:
         for bad, mark in BAD_MARKS.items():
             marks = np.where(2 * (state == bad).sum(axis=-1) >= n_begun, mark, marks)
         return np.where(n_begun == 0, MISSING, marks)
+
+
+def _compact(value: float) -> str:
+    """Three digits, in at most six characters.
+
+    >>> _compact(0.0123), _compact(1.234e-07), _compact(0.0)
+    ('0.0123', '1.2e-7', '0')
+    """
+    text = f"{value:.3g}"
+    return text if len(text) <= 6 else f"{value:.1e}".replace("e-0", "e-").replace("e+0", "e+")
 
 
 def _heads(axis: Axis | None, labels: str) -> Sequence[str]:

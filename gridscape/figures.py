@@ -268,7 +268,7 @@ def _map_title(
     figure: Figure, summaries: Sequence[CellSummary], drawn: int, further: Sequence[Axis]
 ) -> None:
     total = math.prod(len(axis.values) for axis in further)
-    cut = f"; {drawn} of {total} slices" if drawn < total else ""
+    cut = f"\n{drawn} of {total} slices" if drawn < total else ""
     n = len(summaries[0].statuses)
     what = "mean and half the 95 % interval" if n > 1 else "one replicate, no interval"
     figure.suptitle(
@@ -420,7 +420,7 @@ def _family(
         for box, (label, members) in zip(boxes, shown, strict=True):
             for line in members:
                 _cell_line(box, line, view, metric, banded=len(members) <= MOST_BANDS)
-            box.set_title(escaped(label, 60), fontsize=9)
+            box.set_title(escaped(label, 44), fontsize=8)
             box.grid(axis="y", lw=0.5)
             _limit(box, metric, [*(line.mean for _, part in shown for line in part), marks])
             if not any(math.isfinite(v) for line in members for v in line.mean):
@@ -481,25 +481,36 @@ def best_per_row(rows: Sequence[BestPerRow], axis: Axis, along: Axis) -> Figure:
         rest = ", ".join(f"{k}={show(v)}" for k, v in row.row.items() if k != along.name)
         groups.setdefault(rest, []).append(row)
     with styled():
-        figure = Figure(figsize=(4.8, 3.3))
+        figure = Figure(figsize=(7.2 if len(groups) > 4 else 4.8, 3.3))
         box = figure.subplots()
         colors = [ACCENT] if len(groups) == 1 else line_colors(len(groups))
-        for (label, group), color in zip(groups.items(), colors, strict=True):
-            _best_line(box, [row for row in group if row.best], axis, along, color, label)
+        for i, (label, group) in enumerate(groups.items()):
+            # Side by side where the axis has room between its values.
+            aside = 0.6 * (i - (len(groups) - 1) / 2) / len(groups)
+            shift = aside if along.scale == "category" else 0.0
+            shown = [row for row in group if row.best]
+            _best_line(box, shown, axis, along, colors[i], label, shift)
         finish(box, along.name, f"best {axis.name}")
         study_axis(box.xaxis, along)
         study_axis(box.yaxis, axis)
         if len(groups) > 1:
-            box.legend()
+            figure.legend(loc="outside right upper" if len(groups) > 4 else "outside lower left")
     return figure
 
 
 def _best_line(
-    box: Axes, rows: Sequence[BestPerRow], axis: Axis, along: Axis, color: Any, label: str
+    box: Axes,
+    rows: Sequence[BestPerRow],
+    axis: Axis,
+    along: Axis,
+    color: Any,
+    label: str,
+    shift: float,
 ) -> None:
-    x = [coordinate(along, row.row[along.name]) for row in rows]
+    x = [coordinate(along, row.row[along.name]) + shift for row in rows]
     y = [coordinate(axis, row.value) for row in rows if row.value is not None]
-    box.plot(x, y, color=color, lw=0.8, ls=":", marker="o", ms=6, label=escaped(label, 40))
+    style = "none" if along.scale == "category" else ":"
+    box.plot(x, y, color=color, lw=0.8, ls=style, marker="o", ms=6, label=escaped(label, 40))
     for at, row in zip(x, rows, strict=True):
         if row.equivalent:
             ends = [coordinate(axis, value) for value in row.equivalent]

@@ -108,6 +108,9 @@ const stagesOf = (blocks) => Object.keys(STAGES).filter((word) =>
 
 const stageColor = (stage, look) => ({ after: look.train, pooled: look.test })[stage] ?? look.muted;
 
+const channelAxis = ([{ mean }]) => ({ title: { text: "channel", standoff: 2 },
+  dtick: Math.max(1, Math.ceil(mean.length / 8)) });
+
 function meanChart({ stages }, look) {
   const traces = stages.flatMap(({ stage, mean, sd }) => {
     const x = mean.map((_, i) => i), color = stageColor(stage, look);
@@ -117,7 +120,7 @@ function meanChart({ stages }, look) {
         hovertext: x.map((i) => lines(`channel ${i}, ${stage}`, `${digits(mean[i])} ± ${digits(sd[i])}`)) }];
   });
   return { traces, layout: { height: 150, margin: { l: 44, r: 8, t: 6, b: 34 },
-    xaxis: { title: { text: "channel", standoff: 2 } }, yaxis: { title: titled("mean ± sd") } } };
+    xaxis: channelAxis(stages), yaxis: { title: titled("mean ± sd") } } };
 }
 
 function zeroChart({ stages }, look) {
@@ -127,7 +130,7 @@ function zeroChart({ stages }, look) {
       hoverinfo: "text", hovertext: x.map((i) => lines(`channel ${i}, ${stage}`, `${UNITS.fraction.text(zeros[i])} zeros`)) };
   });
   return { traces, layout: { height: 150, margin: { l: 44, r: 8, t: 6, b: 34 },
-    xaxis: { title: { text: "channel", standoff: 2 } }, yaxis: { title: titled("zeros, %"), range: [-4, 104] } } };
+    xaxis: channelAxis(stages), yaxis: { title: titled("zeros, %"), range: [-4, 104] } } };
 }
 
 function activationTable({ stages }) {
