@@ -15,7 +15,7 @@ import jax.numpy as jnp
 
 from gridscape import losses, models, optimizers, tasks
 from gridscape._settings import STUDY_AXES, check_values
-from gridscape.base import Hyper, Model, Optimizer, Task, code_identity
+from gridscape.base import Hyper, Model, Optimizer, Split, Task, code_identity
 from gridscape.errors import GridscapeError, ModelError, UnknownNameError, UsageError
 from gridscape.grid import same, show
 
@@ -107,26 +107,31 @@ def load_loss(name: str | None, task: Task, where: object = "loss") -> Loss:
 
 def check_loss(loss: Loss, model: Model, hyper: Hyper, task: Task) -> None:
     """Raise UsageError unless a loss gives one number per example of the task, by shapes alone."""
-    chosen = jax.tree.map(lambda x: jnp.asarray(x[:1]), task.train_examples)
+    n_examples = task.n_outputs + 1  # not 1, which a mean that keeps its dimension has as well
+    first = jax.tree.map(lambda x: jnp.asarray(x[:1]), task.train_examples)
+    batch = jax.tree.map(lambda x: jax.ShapeDtypeStruct((n_examples, *x.shape[1:]), x.dtype), first)
     key = jax.eval_shape(lambda: jax.random.key(0))
 
-    def losses_of(key: Any, hyper: Hyper) -> Any:
-        outputs = model.apply(model.init(key, hyper), task.prepare(chosen.inputs), None, hyper)
-        return loss(outputs, chosen.targets)
+    def losses_of(key: Any, hyper: Hyper, batch: Split) -> Any:
+        outputs = model.apply(model.init(key, hyper), task.prepare(batch.inputs), None, hyper)
+        return loss(outputs, batch.targets)
 
     numbers = {name: jax.ShapeDtypeStruct((), jnp.float32) for name in hyper}
     try:
-        found = jax.eval_shape(losses_of, key, numbers)
+        found = jax.eval_shape(losses_of, key, numbers, batch)
     except Exception as error:  # a user's loss may raise anything
         raise UsageError(
             "the loss does not fit the task", where=f"task {task.name}", found=one_line(error)
         ) from error
-    if getattr(found, "shape", None) != (1,):
+    shape = getattr(found, "shape", None)
+    if shape != (n_examples,) or not jnp.issubdtype(found.dtype, jnp.floating):
         raise UsageError(
             "the loss does not fit the task",
             where=f"task {task.name}",
-            expected="one number per example, (B,)",
-            found=f"shape {found.shape}" if hasattr(found, "shape") else type(found).__name__,
+            expected="one float per example, (B,)",
+            found=f"{found.dtype} of shape {_shape(shape, n_examples)}"
+            if shape is not None
+            else type(found).__name__,
         )
 
 

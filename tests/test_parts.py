@@ -8,8 +8,9 @@ import numpy as np
 import pytest
 from cohort_tools import tiny
 
-from gridscape.base import Model, hyperparameters
-from gridscape.errors import ModelError, StudyFileError
+from gridscape._parts import check_loss, load_task
+from gridscape.base import Model, cross_entropy, hyperparameters
+from gridscape.errors import ModelError, StudyFileError, UsageError
 
 # ---- models of all kinds ----
 
@@ -69,6 +70,32 @@ def test_options_of_a_factory_are_static_axes_and_its_numbers_traced_ones():
     with_numbers = (PAIR.init, PAIR.apply, {"slope": 2.0})
     resolved = on_digits(with_numbers, {"learning_rate": [0.1]}).resolve()
     assert resolved.recipe(resolved.study.grid.cells()[0]).hyper["slope"] == 2.0
+
+
+# ---- losses that do not fit ----
+
+
+@pytest.mark.parametrize(
+    ("loss", "found"),
+    [
+        (lambda outputs, targets: cross_entropy(outputs, targets).mean(), "float32 of shape ()"),
+        (
+            lambda outputs, targets: cross_entropy(outputs, targets).mean(keepdims=True),
+            "float32 of shape (1)",
+        ),
+        (lambda outputs, targets: outputs, "float32 of shape (B, 10)"),
+        (lambda outputs, targets: outputs.argmax(-1) - targets, "int32 of shape (B)"),
+        (lambda outputs, targets: None, "NoneType"),
+    ],
+)
+def test_a_loss_that_does_not_fit_the_task(loss, found):
+    task = load_task("digits-flat", {}, None)
+    with pytest.raises(UsageError) as caught:
+        check_loss(loss, PAIR, {}, task)
+    assert str(caught.value) == (
+        "task digits-flat: the loss does not fit the task (expected one float per example, (B,),"
+        f" found {found})"
+    )
 
 
 # ---- models that do not fit ----
