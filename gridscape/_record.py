@@ -56,7 +56,17 @@ def merge_studies(stored: dict[str, Any], asked: dict[str, Any], directory: Path
     axes = {name: _union(values, asked["axes"][name]) for name, values in stored["axes"].items()}
     described = {name: asked[name] for name in DESCRIPTIVE if name in asked}
     replicates = max(stored["replicates"], asked["replicates"])
-    return {**stored, **described, "axes": axes, "replicates": replicates}
+    grown = {"axes": axes, "replicates": replicates, **_merged_groups(stored, asked)}
+    return {**stored, **described, **grown}
+
+
+def _merged_groups(stored: dict[str, Any], asked: dict[str, Any]) -> dict[str, Any]:
+    """The kinds of examples of both: a further task may have others."""
+    if "groups" not in stored or "groups_of" not in asked:
+        return {}
+    (name, kinds), (_, others) = stored["groups"], asked["groups"]
+    of_tasks = _union(stored.get("groups_of", []), asked["groups_of"])
+    return {"groups": [name, sorted({*kinds, *others})], "groups_of": of_tasks}
 
 
 def _union(stored: list[Any], asked: list[Any]) -> list[Any]:
@@ -84,7 +94,7 @@ def require_same(
 
 def _identity(study: dict[str, Any]) -> dict[str, Any]:
     """What must be equal for two requests to share a folder."""
-    free = ("axes", "replicates", *DESCRIPTIVE)
+    free = ("axes", "replicates", "groups", "groups_of", *DESCRIPTIVE)
     fixed = {name: value for name, value in study.items() if name not in free}
     return {**fixed, "axes": sorted(study["axes"])}
 

@@ -75,7 +75,7 @@ class Landscape:
         found = [(at, trial, result) for at, trial, result in inside if at is not None]
         kinds = _kinds(study)
         finals, curves = _finals(places, found), _curves(places, found)
-        by_kind = _by_kind(places, found, kinds)
+        by_kind = _by_kind(places, found, kinds, study)
         data = xr.Dataset(finals | curves | by_kind, coords=_coordinates(places, found) | kinds)
         data.attrs = {name: str(study.get(name) or "") for name in ("name", "title", "task")}
         for name, variable in data.variables.items():
@@ -321,16 +321,27 @@ def _kinds(study: Mapping[str, Any]) -> dict[str, np.ndarray]:
     return {name: np.array(values)} if values else {}
 
 
-def _by_kind(places: _Places, found: _Found, kinds: Mapping[str, np.ndarray]) -> dict[str, Any]:
+def _by_kind(
+    places: _Places, found: _Found, kinds: Mapping[str, np.ndarray], study: Mapping[str, Any]
+) -> dict[str, Any]:
     """Every variable with one value per trial and kind of example."""
     variables = {}
     for kind, values in kinds.items():
         for name in dict.fromkeys(n for _, _, r in found for n in r.curves if _is_by(n)):
             array = places.empty(np.nan, extra=(len(values),))
-            for at, _, result in found:
-                array[at] = result.curves.get(name, np.nan)
+            for at, trial, result in found:
+                if name in result.curves:
+                    array[at][_own(study, trial.cell, values)] = result.curves[name]
             variables[name] = ((*places.dims, kind), array)
     return variables
+
+
+def _own(study: Mapping[str, Any], cell: Cell, kinds: np.ndarray) -> Any:
+    """Where in ``kinds`` those of a cell's task are: all, unless an axis chooses the task."""
+    for chosen, values in study.get("groups_of", []):
+        if all(cell[name] == value for name, value in chosen.items()):
+            return np.searchsorted(kinds, values)
+    return slice(None)
 
 
 def _is_by(curve: str) -> bool:

@@ -368,16 +368,31 @@ class ResolvedStudy:
         plain = {name: getattr(study, name) for name in type(study).model_fields}
         objects = [name for name in ("task", "model") if not isinstance(plain[name], str)]
         named = {"task": self.task.name, "model": self.identity}
-        groups = self.task.groups
         return {
             **plain,
             **{name: named[name] for name in objects},
             **({"objects": objects} if objects else {}),
-            **({"groups": [groups.name, list(groups.values)]} if groups else {}),
+            **self._groups(),
             # Not where an axis chooses the task: the folder may then grow by further tasks.
             "task_fingerprint": None if study.task_axes else self.task.fingerprint,
             "model_identity": self.identity,
             "semantics": SEMANTICS,
+        }
+
+    def _groups(self) -> dict[str, Any]:
+        """The kinds of examples of all tasks, and of each where an axis chooses among them."""
+        if self.task.groups is None:
+            return {}
+        name, axes = self.task.groups.name, self.study.task_axes
+        if not axes:
+            return {"groups": [name, list(self.task.groups.values)]}
+        kinds_of = {chosen: t.groups.values for chosen, t in self.tasks.items() if t.groups}
+        return {
+            "groups": [name, sorted({kind for kinds in kinds_of.values() for kind in kinds})],
+            "groups_of": [
+                [dict(zip(axes, chosen, strict=True)), list(kinds)]
+                for chosen, kinds in kinds_of.items()
+            ],
         }
 
 

@@ -337,3 +337,20 @@ def test_html_of_one_axis():
         {"hidden_size": [16, 32]}, lambda c: c["hidden_size"] / 100, noise=0
     )._repr_html_()
     assert re.findall(r"<td[^>]*>([^<]*)</td>", page) == ["0.1600", "0.3200"]
+
+
+def test_metrics_by_kind_where_an_axis_chooses_which_kinds_there_are():
+    study = {
+        "axes": {"longest": [4, 5], "hidden_size": [2]},
+        "replicates": 1,
+        "groups": ["length", [3, 4, 5]],
+        "groups_of": [[{"longest": 5}, [3, 4, 5]], [{"longest": 4}, [3, 4]]],
+    }
+    name = "test_accuracy_by_length"
+    results = [
+        (Trial(Cell.of(longest=4, hidden_size=2), 0, "a"), result("a", curves={name: [0.3, 0.4]})),
+        (Trial(Cell.of(longest=5, hidden_size=2), 0, "b"), result("b", curves={name: [1, 0, 0.5]})),
+    ]
+    found = Landscape.of(study, results).data[name].squeeze()
+    assert found.dims == ("longest", "length")
+    np.testing.assert_array_equal(found, [[0.3, 0.4, np.nan], [1, 0, 0.5]])

@@ -316,6 +316,21 @@ def test_order_of_merged_values(tmp_path, stored, asked, merged):
         assert store.study["axes"]["x"] == merged
 
 
+def test_a_further_task_may_tell_other_kinds_of_examples_apart(tmp_path):
+    def longest(length):
+        kinds = list(range(3, length + 1))
+        groups = {"groups": ["length", kinds], "groups_of": [[{"longest": length}, kinds]]}
+        return study(axes={"longest": [length]}, **groups)
+
+    for length in (5, 4):
+        with Store.create(tmp_path, longest(length)):
+            pass
+    with Store.read(tmp_path) as store:
+        assert store.study["axes"] == {"longest": [4, 5]}
+        assert store.study["groups"] == ["length", [3, 4, 5]]
+        assert store.study["groups_of"] == [[{"longest": 5}, [3, 4, 5]], [{"longest": 4}, [3, 4]]]
+
+
 @pytest.mark.parametrize(
     ("changes", "message"),
     [
