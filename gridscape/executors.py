@@ -39,7 +39,8 @@ SNAPSHOT_BYTES = 64 * 2**20
 class Snapshot:
     """Some trials of a cohort between two segments.
 
-    meta: plain data: ``keys`` of the trials, ``update``, ``seconds``, ``evaluated_at``.
+    meta: plain data: ``keys`` of the trials, ``update``, ``seconds`` of their cohort and the
+        ``share`` that each gets of them, ``evaluated_at``.
     arrays: ``state/...``, ``trace/...`` and ``test/...``, each (trials, ...).
     """
 
@@ -218,7 +219,7 @@ class CohortRun:
                 updates=int(updates),
                 metrics={name: float(x[index]) for name, x in metrics.items()},
                 curves=self._curves(index) | {name: x[index] for name, x in by_group.items()},
-                seconds=self.seconds * self._devices_used() / len(self.cohort.trials),
+                seconds=self.seconds * self._share(),
                 n_parameters=n_parameters,
                 flops=flops * int(updates),
                 memory_bytes=self.planner.trial_bytes(self.cohort),
@@ -243,8 +244,10 @@ class CohortRun:
             **tests,
         }
 
-    def _devices_used(self) -> int:
-        return min(len(self.planner.machine.devices), len(self.cohort.trials))
+    def _share(self) -> float:
+        """What a trial gets of the cohort's seconds: devices at work, over trials."""
+        n_trials = len(self.cohort.trials)
+        return min(len(self.planner.machine.devices), n_trials) / n_trials
 
     def snapshots(self) -> Iterator[Snapshot]:
         """The cohort as it is now, in parts."""
@@ -264,6 +267,7 @@ class CohortRun:
                 "keys": [self.cohort.trials[index].key for index in part],
                 "update": training.update,
                 "seconds": self.seconds,
+                "share": self._share(),
                 "evaluated_at": self._evaluated_at,
             }
             arrays = {f"state/{name}": np.stack([s[name] for s in states]) for name in states[0]}
@@ -275,7 +279,9 @@ class CohortRun:
         if restored is None:
             return None
         meta, arrays = restored.meta, restored.arrays
-        self.seconds, self._evaluated_at = float(meta["seconds"]), list(meta["evaluated_at"])
+        # The cohort may have been larger: what its trials took each is what they took.
+        self.seconds = float(meta["seconds"]) * meta.get("share", self._share()) / self._share()
+        self._evaluated_at = list(meta["evaluated_at"])
         self._traces = {name: [x] for name, x in _family(arrays, "trace").items()}
         self._tests = {name: list(x.T) for name, x in _family(arrays, "test").items()}
         return _family(arrays, "state")

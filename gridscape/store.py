@@ -134,6 +134,11 @@ class Store:
         """The status of every stored trial by key; a trial whose blob is damaged is left out."""
         return dict(self._each(self._status))
 
+    def trials(self) -> list[Trial]:
+        """Every trial that the ledger tells of; no blob is looked at."""
+        with _store_errors(self.directory):
+            return [_trial_of(json.loads(row.record)["trial"]) for row in self._ledger.rows()]
+
     def put(self, trial: Trial, result: TrialResult) -> None:
         """Store a trial; when this returns, it survives a crash. The same key again replaces it.
 

@@ -17,11 +17,12 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from gridscape._interrupt import Interrupt
+from gridscape._record import OTHER_FOLDER
 from gridscape.base import Status, Task
 from gridscape.cohorts import Cohort, partition
-from gridscape.errors import GridscapeError, OutOfMemoryError, UnknownNameError
+from gridscape.errors import GridscapeError, OutOfMemoryError, StoreError, UnknownNameError
 from gridscape.executors import Executor, Finished, Local, Progress, Snapshot, unfinished
-from gridscape.grid import Trial, Value
+from gridscape.grid import Axis, Grid, Trial, Value
 from gridscape.landscape import Landscape
 from gridscape.planner import Plan, Planner
 from gridscape.programs import Machine, use_all_cores
@@ -169,6 +170,7 @@ class Sweep:
     def run(self) -> None:
         """Train and record every trial that is not stored."""
         trials = self.resolved.trials()
+        self._require_same_conditions(trials)
         done = _done(self.store)
         todo = [trial for trial in trials if trial.key not in done]
         self.listener(
@@ -184,9 +186,29 @@ class Sweep:
         if self.resolved.study.keep_parameters == "best":
             self._drop_all_but_the_best()
 
+    def _require_same_conditions(self, trials: Iterable[Trial]) -> None:
+        """Raise StoreError for a stored trial that these trials would be mixed up with.
+
+        Cell and replicate are the same, but the key is not: what the study's record does not
+        hold, the code of a loss or the data of a task that an axis chooses, has changed.
+        """
+        keys = {(trial.cell, trial.replicate): trial.key for trial in trials}
+        for stored in self.store.trials():
+            if keys.get((stored.cell, stored.replicate), stored.key) != stored.key:
+                raise StoreError(
+                    "holds results of this study with other code or other data",
+                    where=self.store.directory,
+                    found=f"{stored.cell}, replicate {stored.replicate}",
+                    hint=OTHER_FOLDER,
+                )
+
     def _drop_all_but_the_best(self) -> None:
         """Parameters stay of the best cell of each row: which one that is shows only at the end."""
-        kept = Landscape.of(self.store.study, self.store.results()).best_cells()
+        land = Landscape.of(self.store.study, self.store.results())
+        # The landscape has text for all values of an axis of numbers and text.
+        axes = self.store.study["axes"].items()
+        grid = Grid(tuple(Axis(name, tuple(values)) for name, values in axes))
+        kept = {grid.find(**cell) for cell in land.best_cells()}
         others = [t for t, r in self.store.results() if r.params and t.cell not in kept]
         for trial in others:
             self.store.put(trial, replace(self.store.get(trial.key), params=None))

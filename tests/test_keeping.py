@@ -22,6 +22,18 @@ def test_the_best_cell_of_each_row_keeps_its_parameters(tmp_path):
     assert n_kept == len(land.best_cells()) * land.data.sizes["replicate"]
 
 
+def test_the_best_of_an_axis_of_numbers_and_text(tmp_path):
+    study = tiny(
+        {"layers": [1, "3-2"], "learning_rate": [0.001, 0.1]},
+        model_options={"hidden_size": 4},
+        keep_parameters="best",
+    )
+    land = run(study, directory=tmp_path)
+    kept = kept_cells(tmp_path)
+    assert kept == {str(cell) for cell in land.best_cells()}
+    assert {cell.split(",")[0] for cell in kept} == {"layers=1", "layers=3-2"}
+
+
 def test_chosen_cells_keep_theirs_and_a_later_run_adds_none(tmp_path):
     study = tiny()
     (rate, *_) = study.axes["learning_rate"]

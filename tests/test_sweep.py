@@ -6,18 +6,22 @@ import signal
 import subprocess
 import sys
 import time
+import types
+from dataclasses import replace
 from pathlib import Path
 
 import jax.numpy as jnp
 import numpy as np
 import pytest
-from cohort_tools import assert_same, tiny
+from cohort_tools import assert_same, planner_of, tiny
 
 from gridscape import sweep
 from gridscape._interrupt import Interrupt
-from gridscape.base import Status
+from gridscape.base import Status, cross_entropy
+from gridscape.cohorts import partition
 from gridscape.errors import OutOfMemoryError, StoreError, UsageError
-from gridscape.executors import Finished, Local, Progress
+from gridscape.executors import Finished, Local, Progress, Snapshot
+from gridscape.losses import squared_error
 from gridscape.planner import Planner
 from gridscape.programs import Machine
 from gridscape.replays import replay
@@ -154,6 +158,37 @@ def test_resuming_a_study_that_was_extended_meanwhile(tmp_path):
     run(tiny(), directory=tmp_path / "a", set=larger, replicates=3)
     run(tiny(), directory=tmp_path / "b", set=larger, replicates=3)
     assert_equal_tables(stored(tmp_path / "a"), stored(tmp_path / "b"))
+
+
+def test_results_of_changed_code_are_not_mixed_with_the_old_ones(tmp_path, monkeypatch):
+    own = types.ModuleType("own_losses")
+    monkeypatch.setitem(sys.modules, own.__name__, own)
+    own.loss = cross_entropy
+    study = tiny({"learning_rate": [0.01]}, task="digits-flat", model="mlp", loss="own_losses:loss")
+    run(study, directory=tmp_path)
+    run(study, directory=tmp_path, replicates=3)
+    own.loss = squared_error
+    with pytest.raises(StoreError, match=r"other code or other data \(found learning_rate=0.01"):
+        run(study, directory=tmp_path)
+    assert len(stored(tmp_path)) == 3
+
+
+def test_what_trials_took_before_is_theirs_also_where_fewer_of_them_go_on():
+    planner = planner_of(tiny({"learning_rate": [0.001, 0.01, 0.1]}))
+    (cohort,) = partition(planner.resolved, planner.resolved.trials())
+    executor = Local(planner)
+    events = executor.run(cohort)
+    update = next(events).update
+    (snapshot,) = executor.snapshots()
+    arrays = {name: array[:1] for name, array in snapshot.arrays.items()}
+    took = Snapshot({**snapshot.meta, "seconds": 6e6}, arrays)
+    (one,) = [
+        event.result
+        for event in Local(planner).run(replace(cohort.part(0, 1), start=update), took)
+        if isinstance(event, Finished)
+    ]
+    n_devices = min(len(planner.machine.devices), 6)
+    assert one.seconds == pytest.approx(1e6 * n_devices, rel=1e-3)
 
 
 def raising_model():
