@@ -9,7 +9,7 @@ import math
 import numpy as np
 from PIL import Image
 
-from gridscape.inspection import picture_shape
+from gridscape.inspection import Deconvnet, Tiles, picture_shape
 
 # From the negative end over zero to the positive end.
 BLUE, WHITE, RED = (0x1F, 0x5C, 0x9C), (0xF7, 0xF5, 0xF1), (0xB2, 0x3A, 0x10)
@@ -105,6 +105,26 @@ def side_by_side(left: np.ndarray, right: np.ndarray, gap: int = 3) -> np.ndarra
     """Two sheets of one height as one."""
     between = np.zeros((len(left), gap, 4), np.uint8)
     return np.concatenate([left, between, right], axis=1)
+
+
+def own_scale(tiles: Tiles, limit: float) -> np.ndarray:
+    """Each filter from its lowest weight (black) to its highest (white)."""
+    return shaded(tiles.values, tiles.low, tiles.high)
+
+
+def common_scale(tiles: Tiles, limit: float) -> np.ndarray:
+    """All filters on one scale around zero."""
+    return around_zero(tiles.values, limit)
+
+
+def map_sheet(record: Deconvnet, i: int) -> np.ndarray:
+    """The images of one feature map beside their reconstructions, as RGBA."""
+    columns = math.ceil(math.sqrt(record.indices.shape[1]))
+    images = photographs(record.inputs[i])
+    shape = images.shape[:3]
+    parts = balanced(record.reconstructions[i].reshape(*shape, -1))
+    left, right = sheet(images, columns), sheet(parts, columns)
+    return side_by_side(left, right)
 
 
 def square_columns(count: int, ratio: float = 1.0) -> int:

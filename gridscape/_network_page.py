@@ -10,8 +10,8 @@ from typing import Any
 import numpy as np
 
 from gridscape import _mosaics as mosaics
-from gridscape._networks import Look, sample_lines, spread_groups
-from gridscape.galleries import blocks, common_scale, map_sheet, own_scale, stage
+from gridscape._mosaics import common_scale, map_sheet, own_scale
+from gridscape._networks import Look, blocks, sample_lines, spread_groups, stage
 from gridscape.grid import Cell
 from gridscape.inspection import (
     Confusion,

@@ -3,7 +3,7 @@
 One list for the command line and the report.
 """
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
@@ -119,6 +119,26 @@ def is_picture(shape: tuple[int, ...]) -> bool:
     except UsageError:
         return False
     return True
+
+
+# ---- layers, in blocks ----
+
+
+def blocks(record: Sequence[LayerStatistics]) -> Iterator[list[LayerStatistics]]:
+    """A layer with weights and those that follow up to the next one; at most three."""
+    block: list[LayerStatistics] = []
+    for of_layer in record:
+        if of_layer.kind in ("conv", "dense") and block:
+            yield block
+            block = []
+        block.append(of_layer)
+    if block:
+        yield block
+
+
+def stage(of_layer: LayerStatistics) -> str:
+    """Where in its block a layer stands."""
+    return {"activation": "after", "pool": "pooled"}.get(of_layer.kind, "before")
 
 
 # ---- sequences, as lines of symbols ----

@@ -5,8 +5,7 @@ that of ``figures``. Pictures lie on a light ground, also where the page around 
 """
 
 import itertools
-import math
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -26,7 +25,8 @@ from gridscape._drawing import (
     save,
     styled,
 )
-from gridscape._networks import Line, Look, sample_lines, spread_groups
+from gridscape._mosaics import common_scale, map_sheet, own_scale
+from gridscape._networks import Line, Look, blocks, sample_lines, spread_groups, stage
 from gridscape.grid import Cell, content_key, show
 from gridscape.inspection import (
     Confusion,
@@ -157,16 +157,6 @@ def filters(record: Filters) -> Figure:
     return figure
 
 
-def own_scale(tiles: Tiles, limit: float) -> np.ndarray:
-    """Each filter from its lowest weight (black) to its highest (white)."""
-    return mosaics.shaded(tiles.values, tiles.low, tiles.high)
-
-
-def common_scale(tiles: Tiles, limit: float) -> np.ndarray:
-    """All filters on one scale around zero."""
-    return mosaics.around_zero(tiles.values, limit)
-
-
 SCALES: Mapping[Callable[[Tiles, float], np.ndarray], str] = {
     own_scale: "each on its own scale",
     common_scale: "on one common scale",
@@ -213,18 +203,6 @@ def activations(record: Sequence[LayerStatistics]) -> Figure:
     return figure
 
 
-def blocks(record: Sequence[LayerStatistics]) -> Iterator[list[LayerStatistics]]:
-    """A layer with weights and those that follow up to the next one; at most three."""
-    block: list[LayerStatistics] = []
-    for of_layer in record:
-        if of_layer.kind in ("conv", "dense") and block:
-            yield block
-            block = []
-        block.append(of_layer)
-    if block:
-        yield block
-
-
 def _channels(left: Axes, right: Axes, of_layer: LayerStatistics, color: str) -> None:
     """Steps, since a channel has no neighbors."""
     moments = of_layer.channels
@@ -233,11 +211,6 @@ def _channels(left: Axes, right: Axes, of_layer: LayerStatistics, color: str) ->
     left.fill_between(at, *ends, step="mid", color=color, alpha=0.2, lw=0)
     left.plot(at, moments.mean, drawstyle="steps-mid", color=color, lw=1.1, label=stage(of_layer))
     right.plot(at, 100 * moments.zero_share, drawstyle="steps-mid", color=color, lw=1.1)
-
-
-def stage(of_layer: LayerStatistics) -> str:
-    """Where in its block a layer stands."""
-    return {"activation": "after", "pool": "pooled"}.get(of_layer.kind, "before")
 
 
 def _layer_title(of_layer: LayerStatistics) -> str:
@@ -274,16 +247,6 @@ def deconv(record: Deconvnet) -> Figure:
             fontsize=10,
         )
     return figure
-
-
-def map_sheet(record: Deconvnet, i: int) -> np.ndarray:
-    """The images of one feature map beside their reconstructions, as RGBA."""
-    columns = math.ceil(math.sqrt(record.indices.shape[1]))
-    images = mosaics.photographs(record.inputs[i])
-    shape = images.shape[:3]
-    parts = mosaics.balanced(record.reconstructions[i].reshape(*shape, -1))
-    left, right = mosaics.sheet(images, columns), mosaics.sheet(parts, columns)
-    return mosaics.side_by_side(left, right)
 
 
 # ---- sequences ----

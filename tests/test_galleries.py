@@ -172,7 +172,7 @@ def test_activations_have_a_row_for_each_layer_with_weights():
 def test_each_feature_map_has_its_images_beside_their_reconstructions():
     figure = draw(galleries.deconv(looks.deconvnet()))
     assert texts(figure) == ["map 0", "map 1", "map 2, silent"]
-    block = galleries.map_sheet(looks.deconvnet(), 2)
+    block = mosaics.map_sheet(looks.deconvnet(), 2)
     side = 3 * looks.SIDE + 2
     assert block.shape == (side, 2 * side + 3, 4)
     silent = block[:, side + 3 :]

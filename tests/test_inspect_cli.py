@@ -52,6 +52,12 @@ STUDIES = {
         "keep_parameters": "all",
         "replicates": 1,
     },
+    "own": {
+        "task": "digits-flat",
+        "model": "own_models:linear",
+        "axes": {"learning_rate": [0.01]},
+        "replicates": 1,
+    },
     "bowl": {
         "task": "quadratic",
         "model": "point",
@@ -62,6 +68,31 @@ STUDIES = {
         "replicates": 1,
     },
 }
+
+
+OWN_MODEL = """
+import jax.numpy as jnp
+from gridscape import Model
+
+def linear(input_shape, n_outputs):
+    def init(key, hyper):
+        return {"kernel": jnp.zeros((*input_shape, n_outputs))}
+
+    def apply(params, inputs, key, hyper):
+        return inputs @ params["kernel"]
+
+    return Model(init, apply)
+"""
+
+
+@pytest.fixture(scope="module", autouse=True)
+def own_model(tmp_path_factory):
+    """A user's model, found by its import string."""
+    place = tmp_path_factory.mktemp("models")
+    (place / "own_models.py").write_text(OWN_MODEL)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.syspath_prepend(place)
+        yield
 
 
 @pytest.fixture(scope="module")
@@ -183,6 +214,7 @@ def widest(text):
         ("lenet", "mistakes confusion filters activations deconv", "Feature maps of relu2"),
         ("recall", "mistakes confusion samples", "trained again, identical to what is stored"),
         ("addition", "samples", "Sample sequences:"),
+        ("own", "mistakes confusion", "The largest losses among them"),
     ],
 )
 def test_all_that_fits_is_told_and_drawn(folder_of, call, name, kinds, words):

@@ -91,7 +91,7 @@ function showActivations(blocks) {
     el("p", {}, "Mean and standard deviation of each channel, and how often it is 0: ",
       stagesOf(blocks).flatMap((word) => [el("span", { class: STAGES[word] }, word), " "])),
     hosts.map(({ block, mean, zeros }) => el("figure", { class: "layer" },
-      el("figcaption", {}, el("span", { class: "name" }, block.layer), el("span", { class: "muted" }, block.shape.join(" × "))),
+      el("figcaption", {}, el("span", { class: "name" }, block.layer), el("span", { class: "muted" }, block.shape.join(" × "), shownOf(block))),
       el("div", { class: "halves" }, mean, zeros),
       dataTable("table", () => activationTable(block)))));
   const draw = () => hosts.forEach(({ block, mean, zeros }) => {
@@ -107,6 +107,9 @@ const stagesOf = (blocks) => Object.keys(STAGES).filter((word) =>
   blocks.some(({ stages }) => stages.some(({ stage }) => stage === word)));
 
 const stageColor = (stage, look) => ({ after: look.train, pooled: look.test })[stage] ?? look.muted;
+
+const shownOf = ({ shape, stages: [{ mean }] }) => mean.length < shape.at(-1)
+  ? `; the first ${mean.length} channels` : "";
 
 const channelAxis = ([{ mean }]) => ({ title: { text: "channel", standoff: 2 },
   dtick: Math.max(1, Math.ceil(mean.length / 8)) });
