@@ -87,7 +87,10 @@ def document(
         "lines": _line_view(land.axes),
         "kinds": [_kind(record, numbers) for record in found.by_kind if record.cells],
         "chance": shown.chance,
-        "networks": [network(look, numbers) for look in shown.looks],
+        "networks": [
+            network(look, numbers[land.grid.find(**look.network.trial.cell)])
+            for look in shown.looks
+        ],
         "network_notes": shown.notes,
         "best": _best(found, numbers),
         "pareto": {k: _pareto(v, numbers) for k, v in found.paretos.items() if _varies(v)},

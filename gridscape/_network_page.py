@@ -12,7 +12,6 @@ import numpy as np
 from gridscape import _mosaics as mosaics
 from gridscape._mosaics import common_scale, map_sheet, own_scale
 from gridscape._networks import Look, blocks, sample_lines, spread_groups, stage
-from gridscape.grid import Cell
 from gridscape.inspection import (
     Confusion,
     Deconvnet,
@@ -28,11 +27,11 @@ MOST_MAPS = 16  # of a deconvnet: some 15 kB each
 MOST_CHANNELS = 256  # of a chart
 
 
-def network(look: Look, numbers: Mapping[Cell, int]) -> dict[str, Any]:
-    """One network: its cell by number, its replicate from 0, and its records by kind."""
+def network(look: Look, cell: int) -> dict[str, Any]:
+    """One network: the number of its cell, its replicate from 0, and its records by kind."""
     trial, groups = look.network.trial, look.network.task.groups
     return {
-        "cell": numbers[trial.cell],
+        "cell": cell,
         "replicate": trial.replicate,
         "group": groups.name if groups else "",
         **{kind: PLAIN[kind](record) for kind, record in look.records.items()},

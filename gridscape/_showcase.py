@@ -8,9 +8,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from gridscape._networks import Look, fitting, look
-from gridscape.base import TrialResult
+from gridscape.base import Status, TrialResult
 from gridscape.errors import GridscapeError
-from gridscape.grid import Cell, Trial
+from gridscape.grid import Cell
 from gridscape.landscape import Landscape
 from gridscape.planner import Planner
 from gridscape.programs import Machine, use_all_cores
@@ -36,9 +36,9 @@ class Showcase:
 
 @dataclass
 class _Kept:
-    """Trials with their parameters, and how many cells there are besides."""
+    """Cells with a trial that has its parameters, and how many there are besides."""
 
-    trials: list[tuple[Trial, TrialResult]] = field(default_factory=list)
+    trials: list[tuple[Cell, TrialResult]] = field(default_factory=list)
     n_more: int = 0
 
 
@@ -75,11 +75,12 @@ def _missing_data(task: str, data_dir: str | Path | None) -> str | None:
 
 def _looks(resolved: ResolvedStudy, kept: _Kept) -> Iterator[Look]:
     planner = Planner(resolved, Machine.local())
-    known = {trial.key for trial in resolved.trials()} if kept.trials else set()
-    for trial, stored in kept.trials:
-        if trial.key not in known:
-            raise GridscapeError("trained under other conditions", where=trial.cell)
-        network = recovered(planner, trial, stored)
+    # The study's own cells: the landscape has text for a number on an axis that also has texts.
+    trials = {trial.key: trial for trial in resolved.trials()} if kept.trials else {}
+    for cell, stored in kept.trials:
+        if stored.key not in trials:
+            raise GridscapeError("trained under other conditions", where=cell)
+        network = recovered(planner, trials[stored.key], stored)
         if fitting(network):
             yield look(network)
 
@@ -92,25 +93,20 @@ def _kept(directory: str | Path, land: Landscape) -> _Kept:
     best = land.best_cells()
     with Store.read(directory) as store:
         for cell in [*best, *(cell for cell in land.grid.cells() if cell not in best)]:
-            found = _first_with_parameters(store, land, cell)
-            if found and len(kept.trials) < MOST_CELLS:
-                kept.trials.append(found)
-            elif found:
+            found = _first_finished(store, land, cell)
+            if found is None or not found.params:
+                continue
+            if len(kept.trials) < MOST_CELLS:
+                kept.trials.append((cell, found))
+            else:
                 kept.n_more += 1
     return kept
 
 
-def _first_with_parameters(
-    store: Store, land: Landscape, cell: Cell
-) -> tuple[Trial, TrialResult] | None:
+def _first_finished(store: Store, land: Landscape, cell: Cell) -> TrialResult | None:
     of_cell = land.data[["status", "key"]].sel(dict(cell))
-    for replicate, (status, key) in enumerate(
-        zip(of_cell["status"].values.tolist(), of_cell["key"].values.tolist(), strict=True)
-    ):
-        if status == "finished":
-            result = store.get(key)
-            return (Trial(cell, replicate, key), result) if result.params else None
-    return None
+    finished = of_cell["key"].values[of_cell["status"].values == Status.FINISHED.value]
+    return store.get(str(finished[0])) if len(finished) else None
 
 
 def _chance(resolved: ResolvedStudy) -> float | None:

@@ -239,7 +239,7 @@ def test_a_picture_of_the_page_is_the_pixels_themselves():
 
 def test_the_page_has_every_record_and_a_bounded_number_of_maps():
     records = {**looks.all_records(), "deconv": looks.deconvnet(40)}
-    found = network(looks.look(CELL, records), {CELL: 5})
+    found = network(looks.look(CELL, records), 5)
     assert found["cell"] == 5
     assert records.keys() <= found.keys()
     assert len(found["deconv"]["maps"]) == MOST_MAPS

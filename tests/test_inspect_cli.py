@@ -52,6 +52,15 @@ STUDIES = {
         "keep_parameters": "all",
         "replicates": 1,
     },
+    "mixed": {
+        "task": "digits-flat",
+        "model": "mlp",
+        "model_options": {"hidden_size": 4},
+        "axes": {"layers": [1, "4-3"], "bias": [False, True]},
+        "keep_parameters": "all",
+        "replicates": 1,
+        "updates": 4,
+    },
     "own": {
         "task": "digits-flat",
         "model": "own_models:linear",
@@ -342,6 +351,18 @@ def test_no_more_cells_than_a_page_has_room_for(folder_of, monkeypatch):
     assert found.notes == (
         "1 further cells have kept their parameters: gridscape inspect shows them",
     )
+
+
+def test_axes_of_numbers_texts_and_truth_values_are_looked_at(folder_of, call):
+    folder = folder_of("mixed")
+    found, _ = content(folder)
+    layers = {n["cell"]: [b["layer"] for b in n["activations"]] for n in found["networks"]}
+    one, two = ["dense1", "output"], ["dense1", "dense2", "output"]
+    assert layers == {0: one, 1: one, 2: two, 3: two}
+    cell = "layers=4-3,bias=True"
+    status, out, _ = call("inspect", folder, "--cell", cell, "--what", "activations")
+    assert status == 0
+    assert out.startswith("layers=4-3, bias=True, replicate 0")
 
 
 @pytest.mark.parametrize(
