@@ -134,7 +134,7 @@ print(sorted(slow & set(sys.modules)), time.process_time() - begin, file=sys.std
 def test_no_command_shows_the_help(call):
     status, out, err = call()
     assert (status, err) == (0, "")
-    assert "run     Train what is missing of a study" in out
+    assert "run      Train what is missing of a study" in out
 
 
 def test_version(call):
