@@ -165,6 +165,15 @@ def kept_cells(given: Any) -> Any:
     return [dict(cell) for cell in given] if tables else given
 
 
+def hidden_by_axes(content: Mapping[str, Any]) -> list[str]:
+    """One line for each setting of a study file that has an axis of the same name."""
+    tables = ("hyperparameters", "model_options", "task_options")
+    keys = {name: name for name in content}
+    keys |= {name: f"{table}.{name}" for table in tables for name in content.get(table, {})}
+    both = [name for name in content["axes"] if name in keys]
+    return [f"{keys[name]}: also an axis, which would hide it; remove one of them" for name in both]
+
+
 def hyperparameters(given: Any) -> dict[str, float]:
     """Traced numbers that are the same in all cells."""
     if not isinstance(given, Mapping):

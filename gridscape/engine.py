@@ -241,9 +241,11 @@ def _sums(
     """What a chunk adds: loss and metrics, in all and by group, and how often each answer."""
     each = {name: f(outputs, targets) for name, f in task.metrics.items()}
     each["loss"] = recipe.loss(outputs, targets)
-    sums = {name: values @ counted for name, values in each.items()}
+    # Padding may have a loss that is not finite: it is left out, not multiplied by 0.
+    each = {name: jnp.where(counted > 0, values, 0) for name, values in each.items()}
+    sums = {name: values.sum() for name, values in each.items()}
     if task.groups is not None:
-        member = jax.nn.one_hot(task.groups.of(targets), len(task.groups.values)) * counted[:, None]
+        member = jax.nn.one_hot(task.groups.of(targets), len(task.groups.values))
         sums |= {f"{name}_by_{task.groups.name}": v @ member for name, v in each.items()}
     if task.answer is not None:
         sums["answers"] = counted @ jax.nn.one_hot(task.answer(outputs, targets), task.n_outputs)

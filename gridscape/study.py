@@ -131,7 +131,7 @@ class Study(BaseModel):
             raise StudyFileError(path, [str(error)]) from error
         try:
             study = cls(**{"name": _settings.name_of_file(path), **content})
-            found = study.unknown_names()
+            found = study.unknown_names() + _settings.hidden_by_axes(content)
         except StudyFileError as error:
             found = error.mistakes
         if found:
@@ -410,6 +410,9 @@ def find(name_or_path: str | Path) -> Path:
         return path
     if path.suffix == ".toml":
         raise UsageError("no such study file", where=path)
+    if path.with_suffix(".toml").is_file():
+        hint = f"the file here is named with its suffix: {path}.toml"
+        raise UsageError(f"unknown study {str(name_or_path)!r}", hint=hint)
     raise UnknownNameError("study", str(name_or_path), names())
 
 

@@ -385,3 +385,21 @@ def test_other_code_behind_an_import_string_is_another_trial(part, tmp_path, mon
 def test_numbers_of_numpy_are_those_that_they_show():
     rates = np.array([0.01, 0.1], np.float32)
     assert tiny({"learning_rate": rates}).axes["learning_rate"] == [0.01, 0.1]
+
+
+def test_a_setting_that_an_axis_hides_is_told(tmp_path):
+    text = 'task = "digits-rows"\nmodel = "lstm"\nbatch_size = 5\n[hyperparameters]\nb1 = 0.5\n'
+    found = mistakes(tmp_path, f"{text}[axes]\nbatch_size = [7]\nb1 = [0.9]\n")
+    assert found == [
+        "line 3: batch_size: also an axis, which would hide it; remove one of them",
+        "line 5: hyperparameters.b1: also an axis, which would hide it; remove one of them",
+    ]
+
+
+def test_a_file_named_without_its_suffix_is_told(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "mine.toml").write_text('task = "digits-rows"\n')
+    with pytest.raises(
+        UsageError, match=r"unknown study 'mine' \(the file here .*: mine\.toml\)|mine\.toml"
+    ):
+        Study.load("mine")
