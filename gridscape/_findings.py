@@ -3,6 +3,7 @@
 import math
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TypeVar
 
 import numpy as np
@@ -100,9 +101,10 @@ class Findings:
         return self.summaries[self.metric]
 
 
-def gather(land: Landscape) -> Findings:
+def gather(land: Landscape, folder: Path | None = None) -> Findings:
     """Runs the analysis once, with the published tables and the claims that the study names.
 
+    folder: where the results lie, for claims that compare them with those of another study.
     What cannot be compared (a landscape of other axes, a file of claims that is gone) becomes a
     note: the rest of the report is still worth having. A study of which nothing has ended yet
     gives empty findings.
@@ -116,7 +118,9 @@ def gather(land: Landscape) -> Findings:
     notes: list[str] = []
     tables = _each(land.study.get("published") or (), published, notes)
     claims = land.study.get("claims")
-    verdicts = _each([claims] if claims else (), lambda c: judge(land, load_claims(c)), notes)
+    verdicts = _each(
+        [claims] if claims else (), lambda c: judge(land, load_claims(c), folder=folder), notes
+    )
     return Findings(
         land=land,
         summaries=summaries,

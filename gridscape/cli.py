@@ -269,7 +269,7 @@ def claims(folder: Folder = None, json: Json = False, debug: Debug = False) -> N
         hint = f"studies with claims: {', '.join(with_claims)}"
         raise GridscapeError("this study has no published claims", where=directory, hint=hint)
     with _busy("judging the claims"):
-        verdicts = judge(land, load_claims(land.study["claims"]))
+        verdicts = judge(land, load_claims(land.study["claims"]), folder=directory)
     content = {"study": land.study["name"], "directory": directory, "claims": verdicts}
     _tell(json, content, lambda width: [terminal.verdicts(verdicts)])
 

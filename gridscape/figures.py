@@ -87,6 +87,7 @@ ERRORS = (80, 70, 50, 40, 30, 20, 15, 10, 7, 5, 4, 3, 2, 1.5, 1, 0.5, 0.2, 0.1, 
 FEW_ERRORS = (80, 50, 20, 10, 5, 2, 1, 0.5, 0.2, 0.1, 0.05, 0.02, 0.01)  # ticks, in percent
 MOST_PANELS = 9  # of the further axes' combinations in one heat map
 MOST_BANDS = 9  # lines of a panel that still have bands
+MOST_LINES = 60  # of a panel: of more cells, evenly chosen ones are drawn
 SERIES = (TEST, TRAIN, "#0f7a5c", "#8a4f9e", "#7a6a00", MUTED)  # lines without an order
 STYLES = ("-", (0, (5, 2)), (0, (1, 1.5)), (0, (5, 2, 1, 2)))
 MOST_TEXT = 300  # cells of a panel that are still labeled one by one
@@ -418,9 +419,11 @@ def _family(
     with styled():
         figure, boxes = _grid_of(len(shown), 3.4 if len(shown) > 1 else 5.4, 2.3)
         for box, (label, members) in zip(boxes, shown, strict=True):
-            for line in members:
+            drawn = members[:: -(-len(members) // MOST_LINES)]
+            for line in drawn:
                 _cell_line(box, line, view, metric, banded=len(members) <= MOST_BANDS)
-            box.set_title(escaped(label, 44), fontsize=8)
+            told = f"{len(drawn)} of {len(members)} cells" if len(drawn) < len(members) else ""
+            box.set_title(escaped(", ".join(filter(None, (label, told))), 44), fontsize=8)
             box.grid(axis="y", lw=0.5)
             _limit(box, metric, [*(line.mean for _, part in shown for line in part), marks])
             if not any(math.isfinite(v) for line in members for v in line.mean):

@@ -42,7 +42,8 @@ def write(directory: str | Path, data_dir: str | Path | None = None) -> Path:
     from gridscape import figures, galleries  # need the extra
 
     land = Landscape.read(directory)
-    found, shown = gather(land), showcase(directory, land, data_dir)
+    found = gather(land, Path(directory))
+    shown = showcase(directory, land, data_dir)
     text = _page_of(found, directory, shown)
     figures.save_all(Path(directory) / "figures", found, shown.chance)
     for look in shown.looks:
@@ -63,7 +64,7 @@ def read(directory: str | Path) -> str:
     Without networks, which take seconds to look at. Raises StoreError where the folder cannot be
     used, GridscapeError without plotly.
     """
-    return _page_of(gather(Landscape.read(directory)), directory, NOTHING_SHOWN)
+    return _page_of(gather(Landscape.read(directory), Path(directory)), directory, NOTHING_SHOWN)
 
 
 def _page_of(found: Findings, directory: str | Path, shown: Showcase) -> str:

@@ -185,6 +185,15 @@ def test_curves_show_mean_band_and_replicates() -> None:
     assert accuracy.get_ylabel() == "accuracy, %"
 
 
+def test_a_panel_of_very_many_cells_draws_evenly_chosen_ones() -> None:
+    axes = {"hidden_size": [8], "learning_rate": [1e-5 * 1.05**k for k in range(200)]}
+    found = gather(landscape(axes=axes, replicates=2))
+    bands = [b for of in found.bands.values() for b in of if b.curve == "test_accuracy"]
+    (box,) = figures.curves_side_by_side(found.land.axes, bands).axes
+    assert box.get_title("left") == "50 of 200 cells"
+    assert len(box.lines) == 50
+
+
 def test_curves_of_one_replicate_have_no_band() -> None:
     land = landscape(replicates=1)
     figure = draw(figures.curves([curve_band(land, land.grid.cells()[8], "train_loss")]))
