@@ -207,13 +207,15 @@ function smallestSentence() {
       ` (${unit.text(found.best_mean)}), is also the smallest network shown to be within ${margin} points of the best.`,
       found.note ? ` ${sentence(found.note)}` : "");
   }
-  const saves = [["parameters", found.saves_parameters], ["FLOP", found.saves_flops],
-    ["time", found.saves_seconds]].filter(([, share]) => known(share))
-    .map(([word, share]) => share >= 0 ? `${Math.round(100 * share)} % of the ${word}`
-      : `minus ${Math.round(-100 * share)} % of the ${word}`);
+  const shares = [["parameters", found.saves_parameters], ["FLOP", found.saves_flops],
+    ["time", found.saves_seconds]].filter(([, share]) => known(share));
+  const saves = shares.filter(([, share]) => share >= 0.005)
+    .map(([word, share]) => `${Math.round(100 * share)} % of the ${word}`);
+  const costs = shares.filter(([, share]) => share <= -0.005)
+    .map(([word, share]) => `${Math.round(-100 * share)} % more ${word}`);
   return el("p", { class: "finding" }, "The smallest network within ", `${margin} points of the best is `,
     name(found.cell), `: ${unit.text(found.cell_mean)}, against ${unit.text(found.best_mean)} of `,
-    name(found.best), `. It saves ${saves.join(", ")}. `,
+    name(found.best), `. It saves ${saves.join(", ") || "nothing"}${costs.length ? ` and takes ${costs.join(", ")}` : ""}. `,
     el("span", { class: "muted" }, found.by_interval
       ? `Paired difference ${points(found.difference.mean)} points (${points(found.difference.low)} to ${points(found.difference.high)}).`
       : "Judged by means alone: there are too few replicates for an interval.",
