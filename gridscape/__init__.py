@@ -4,7 +4,9 @@
     land = gs.run("quickstart")
     land.data.test_accuracy.mean("replicate")
 
-The public names are imported when first used, so that ``import gridscape`` costs nothing.
+The public names are imported when first used, so that ``import gridscape`` costs nothing. So are
+the modules behind commands: ``gs.report.write(folder)``, ``gs.claims.verdicts(folder)``,
+``gs.doctor.examine()``, and ``gs.analysis``, ``gs.figures``, ``gs.inspection``.
 """
 
 import importlib
@@ -42,6 +44,8 @@ _HOME = {
     "run": "sweep",
 }
 
+_MODULES = ("analysis", "claims", "doctor", "figures", "inspection", "report")
+
 __all__ = [
     "Axis",
     "Cell",
@@ -63,10 +67,12 @@ __all__ = [
 
 
 def __getattr__(name: str) -> Any:
+    if name in _MODULES:
+        return importlib.import_module(f"gridscape.{name}")
     if name not in _HOME:
         raise AttributeError(f"module 'gridscape' has no attribute {name!r}")
     return getattr(importlib.import_module(f"gridscape.{_HOME[name]}"), name)
 
 
 def __dir__() -> list[str]:
-    return sorted([*__all__, "__version__"])
+    return sorted([*__all__, *_MODULES, "__version__"])

@@ -260,18 +260,12 @@ def claims(folder: Folder = None, json: Json = False, debug: Debug = False) -> N
     """Judge the published statements of a study by its results."""
     directory = _results_folder(folder)
     from gridscape import terminal
-    from gridscape.claims import judge, load_claims
-    from gridscape.study import Study, names
+    from gridscape.claims import verdicts
 
-    land = _read(directory)
-    if not land.study.get("claims"):
-        with_claims = [name for name in names() if Study.load(name).claims]
-        hint = f"studies with claims: {', '.join(with_claims)}"
-        raise GridscapeError("this study has no published claims", where=directory, hint=hint)
     with _busy("judging the claims"):
-        verdicts = judge(land, load_claims(land.study["claims"]), folder=directory)
-    content = {"study": land.study["name"], "directory": directory, "claims": verdicts}
-    _tell(json, content, lambda width: [terminal.verdicts(verdicts)])
+        found = verdicts(directory)
+    content = {"study": _read(directory).study["name"], "directory": directory, "claims": found}
+    _tell(json, content, lambda width: [terminal.verdicts(found)])
 
 
 @app.command()

@@ -405,13 +405,15 @@ def test_a_study_without_claims_says_which_have_some(call, study):
 def test_claims_of_a_study_that_has_them(call, study, monkeypatch):
     from dataclasses import replace
 
-    read = cli._read
+    from gridscape.landscape import Landscape
+
+    read = Landscape.read
 
     def with_claims(directory):
         land = read(directory)
         return replace(land, study={**land.study, "claims": "lstm-width-lr"})
 
-    monkeypatch.setattr(cli, "_read", with_claims)
+    monkeypatch.setattr(Landscape, "read", with_claims)
     folder, _ = study
     status, out, _ = call("claims", folder)
     assert status == 0

@@ -229,7 +229,9 @@ def test_type_checkers_see_the_names_that_python_sees():
     assert {name: getattr(gs, name).__module__ for name in gs.__all__} == {
         name: f"gridscape.{home}" for name, home in homes.items()
     }
-    assert dir(gs) == sorted([*gs.__all__, "__version__"])
+    modules = ("analysis", "claims", "doctor", "figures", "inspection", "report")
+    assert dir(gs) == sorted([*gs.__all__, *modules, "__version__"])
+    assert {getattr(gs, name).__name__ for name in modules} == {f"gridscape.{m}" for m in modules}
     with pytest.raises(AttributeError, match="has no attribute 'runn'"):
         gs.runn  # noqa: B018
 

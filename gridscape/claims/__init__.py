@@ -10,7 +10,7 @@ missing, or intervals hold both answers; its note says which.
 from gridscape.claims.checks import Check, above, below, certain, within
 from gridscape.claims.evidence import Evidence, Region
 from gridscape.claims.files import load_claims
-from gridscape.claims.judging import judge
+from gridscape.claims.judging import judge, verdicts
 from gridscape.claims.records import Claim, Estimate, Exclusion, Outcome, Verdict
 from gridscape.claims.rules import RULES, Finding, rule
 from gridscape.claims.tables import published
@@ -33,5 +33,6 @@ __all__ = [
     "load_claims",
     "published",
     "rule",
+    "verdicts",
     "within",
 ]

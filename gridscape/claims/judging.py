@@ -7,10 +7,13 @@ from pathlib import Path
 from gridscape.analysis import along
 from gridscape.claims.checks import decide, listed
 from gridscape.claims.evidence import Evidence
+from gridscape.claims.files import load_claims
 from gridscape.claims.records import Claim, Exclusion, Outcome, Verdict
 from gridscape.claims.rules import RULES
+from gridscape.errors import GridscapeError
 from gridscape.grid import Axis
 from gridscape.landscape import Landscape
+from gridscape.study import Study, names
 
 
 def judge(
@@ -24,6 +27,19 @@ def judge(
     """
     place = Path(folder) if folder is not None else None
     return tuple(_verdict(land, claim, place) for claim in claims)
+
+
+def verdicts(directory: str | Path) -> tuple[Verdict, ...]:
+    """What a results folder says of the claims that its study names.
+
+    Raises GridscapeError for a study without claims, StoreError where the folder cannot be used.
+    """
+    land = Landscape.read(directory)
+    if not land.study.get("claims"):
+        with_claims = [name for name in names() if Study.load(name).claims]
+        hint = f"studies with claims: {', '.join(with_claims)}"
+        raise GridscapeError("this study has no published claims", where=directory, hint=hint)
+    return judge(land, load_claims(land.study["claims"]), folder=directory)
 
 
 def _verdict(land: Landscape, claim: Claim, folder: Path | None) -> Verdict:
