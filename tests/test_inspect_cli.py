@@ -394,8 +394,8 @@ def test_networks_that_cannot_be_shown_leave_a_note(folder_of, monkeypatch, chan
 
 
 def test_nothing_is_looked_at_where_nothing_was_kept(folder_of, monkeypatch):
-    monkeypatch.setattr(Study, "resolve", lambda *_: pytest.fail("a task was loaded"))
     folder = folder_of("bowl")
+    monkeypatch.setattr(Study, "resolve", lambda *_: pytest.fail("a task was loaded"))
     assert showcase(folder, Landscape.read(folder)).looks == ()
 
 
