@@ -3,6 +3,7 @@
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import NamedTuple
 
 from gridscape import study as studies
 from gridscape.cohorts import partition
@@ -12,9 +13,12 @@ from gridscape.programs import Machine, use_all_cores
 from gridscape.study import ResolvedStudy, Study
 from gridscape.tasks import fetch
 
-# The share of the speed of a large product that training reaches. Measured on a 2-core AVX-512
-# machine: 0.1 at 16 hidden units, 0.2 at 32, 0.3 at 64, 0.4 at 128; ``plan`` measures it anew.
-EFFICIENCY = 0.3
+# The share of the speed of a large product that training reaches, and what an update of one network
+# takes beside its products. Measured on a 2-core AVX-512 machine: 0.2 with LSTMs of 16 units, 0.4
+# of 32, 0.6 of 128, 0.5 with LeNet5; 30 to 60 microseconds with the smallest networks. ``plan``
+# measures both anew.
+EFFICIENCY = 0.4
+UPDATE_SECONDS = 5e-5
 
 
 @dataclass(frozen=True)
@@ -37,27 +41,40 @@ class Entry:
 def catalog(data_dir: str | Path | None = None) -> Iterator[Entry]:
     """All named studies; fetches nothing."""
     use_all_cores()
-    speed = EFFICIENCY * product_speed(Machine.local())
+    machine = Machine.local()
+    speed = EFFICIENCY * product_speed(machine)
     absent = _absent_data(data_dir)
     for name in sorted(studies.names(), key=lambda name: (name != "quickstart", name)):
         study = Study.load(name)
         missing = _data_set_of(study.task, absent)
-        flops = None if missing else study_flops(study.resolve(data_dir))
+        work = None if missing else study_work(study.resolve(data_dir))
         yield Entry(
             name=name,
             title=study.title,
             source=tuple(study.source),
             n_networks=len(study.grid.cells()) * study.replicates,
-            flops=flops,
-            seconds=None if flops is None else flops / speed,
+            flops=work and work.flops,
+            seconds=work and work.seconds(speed, len(machine.devices)),
             missing_data=missing,
         )
 
 
-def study_flops(resolved: ResolvedStudy) -> float:
-    """Floating-point operations of the products of all trials of a study."""
+class Work(NamedTuple):
+    """What all trials of a study do: operations of products, and updates."""
+
+    flops: float
+    updates: int
+
+    def seconds(self, flops_per_second: float, n_devices: int) -> float:
+        """About how long it takes."""
+        return self.flops / flops_per_second + self.updates * UPDATE_SECONDS / n_devices
+
+
+def study_work(resolved: ResolvedStudy) -> Work:
+    """The work of a study from its start."""
     cohorts = partition(resolved, resolved.trials())
-    return sum(cohort_flops(cohort) for cohort in cohorts)
+    updates = sum(len(cohort.trials) * cohort.recipe.updates for cohort in cohorts)
+    return Work(sum(map(cohort_flops, cohorts)), updates)
 
 
 def _absent_data(data_dir: str | Path | None) -> list[str]:
