@@ -114,7 +114,7 @@ def summary(land: Landscape) -> str:
     each = f"{n_replicates} replicates each" if n_replicates > 1 else "one replicate each"
     task = land.study.get("task")
     on = f", trained on {task}" if isinstance(task, str) and task else ""
-    updates, batch = land.study.get("updates"), land.study.get("batch_size")
+    updates, batch = land.setting("updates"), land.setting("batch_size")
     budget = (
         f" for {updates} updates" + (f" of {batch} examples" if batch else "") if updates else ""
     )

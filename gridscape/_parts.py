@@ -16,7 +16,13 @@ import jax.numpy as jnp
 from gridscape import losses, models, optimizers, tasks
 from gridscape._settings import STUDY_AXES, check_values
 from gridscape.base import Hyper, Model, Optimizer, Split, Task, code_identity
-from gridscape.errors import GridscapeError, ModelError, UnknownNameError, UsageError
+from gridscape.errors import (
+    GridscapeError,
+    ModelError,
+    UnknownNameError,
+    UsageError,
+    one_line,
+)
 from gridscape.grid import same, show
 
 Factory = Callable[..., Any]
@@ -42,12 +48,6 @@ def load_object(kind: str, name: str, known: Mapping[str, str], where: object = 
             found=one_line(error),
             hint="is its folder on PYTHONPATH?" if missing else None,
         ) from error
-
-
-def one_line(error: Exception) -> str:
-    """The type of an error and the first line of its text."""
-    lines = str(error).strip().splitlines() or [""]
-    return f"{type(error).__name__}: {lines[0][:200]}".removesuffix(": ")
 
 
 # ---- tasks ----
@@ -216,7 +216,8 @@ def check_model(model: Model, hyper: Hyper, task: Task) -> None:
 
     That is (B, C), or (B, T, C) of a task per step, found by shapes alone.
     """
-    for stored in (task.train_examples.inputs, task.test.inputs):
+    both = (task.train_examples.inputs, task.test.inputs)
+    for stored in {inputs.shape[1:]: inputs for inputs in both}.values():
         _check_shapes(model, hyper, task, stored)
 
 

@@ -37,8 +37,9 @@ class Model(NamedTuple):
     """A network, as two pure functions.
 
     ``init(key, hyper)`` returns the parameters, a pytree of arrays.
-    ``apply(params, inputs, key, hyper)`` maps inputs (B, *input_shape) to outputs (B, C);
-    ``key`` is None when the model is evaluated (no dropout then).
+    ``apply(params, inputs, key, hyper)`` maps inputs (B, *input_shape) to outputs (B, C), or to
+    (B, T, C) where the task asks for an answer at every step; ``key`` is None when the model is
+    evaluated (no dropout then).
     ``hyperparameters`` names the traced numbers that the two read, with their defaults; a factory
     of models declares them with the decorator of that name instead.
     """
@@ -274,7 +275,8 @@ class TrialResult:
 
     metrics: final numbers, by name: test_loss, test_accuracy, train_loss, train_accuracy (over
         the test set and over as many training examples), top_answer_share (the largest share of
-        test examples that get one and the same answer: 1.0 is a collapsed network).
+        test examples that get one and the same answer: 1.0 is a collapsed network; only where the
+        task has answers).
     curves: ``train_loss`` and ``train_accuracy`` of the batches, averaged over each stretch that
         ends at ``recorded_at`` (updates done); ``test_loss`` and ``test_accuracy`` at
         ``evaluated_at``; where the task has groups, "test_accuracy_by_length" of the end.

@@ -261,10 +261,12 @@ def claims(folder: Folder = None, json: Json = False, debug: Debug = False) -> N
     directory = _results_folder(folder)
     from gridscape import terminal
     from gridscape.claims import verdicts
+    from gridscape.store import Store
 
     with _busy("judging the claims"):
         found = verdicts(directory)
-    content = {"study": _read(directory).study["name"], "directory": directory, "claims": found}
+    with Store.read(directory) as store:
+        content = {"study": store.study["name"], "directory": directory, "claims": found}
     _tell(json, content, lambda width: [terminal.verdicts(found)])
 
 

@@ -120,3 +120,9 @@ class StoreFullError(StoreError):
 
 class OutOfMemoryError(GridscapeError):
     """A program does not fit into memory."""
+
+
+def one_line(error: Exception) -> str:
+    """The type of any error and the first line of its text."""
+    lines = str(error).strip().splitlines() or [""]
+    return f"{type(error).__name__}: {lines[0][:200]}".removesuffix(": ")

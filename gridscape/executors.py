@@ -17,7 +17,7 @@ import numpy as np
 from gridscape.base import Status, TrialResult
 from gridscape.cohorts import Cohort
 from gridscape.engine import BAD_QUANTITIES
-from gridscape.errors import OutOfMemoryError
+from gridscape.errors import OutOfMemoryError, one_line
 from gridscape.grid import Trial
 from gridscape.planner import (
     Planner,
@@ -111,7 +111,7 @@ class Local:
             if not _is_out_of_memory(error):
                 yield from run.failed(error)
                 return
-            reason = _first_line(error)
+            reason = one_line(error)
         else:
             return
         finally:
@@ -128,11 +128,6 @@ def _is_out_of_memory(error: Exception) -> bool:
     return isinstance(error, jax.errors.JaxRuntimeError) and (
         "RESOURCE_EXHAUSTED" in text or "out of memory" in text.lower()
     )
-
-
-def _first_line(error: Exception) -> str:
-    lines = str(error).strip().splitlines() or [""]
-    return f"{type(error).__name__}: {lines[0][:200]}"
 
 
 @dataclass
@@ -170,7 +165,7 @@ class CohortRun:
     def failed(self, error: Exception) -> Iterator[Finished]:
         """Every trial of the cohort ends here, with the reason."""
         for trial in self.cohort.trials:
-            yield Finished(trial, unfinished(trial, Status.FAILED, _first_line(error)))
+            yield Finished(trial, unfinished(trial, Status.FAILED, one_line(error)))
 
     def _progress(self, training: Training, evaluated: bool) -> Progress:
         accuracy = next((name for name in self._traces if name != "loss"), "loss")
@@ -192,7 +187,7 @@ class CohortRun:
 
     def _test(self, training: Training, n_examples: int) -> dict[str, np.ndarray]:
         means = training.evaluate(training.program.data.test, n_examples)
-        self._record(self._tests, scores(means))
+        self._record(self._tests, _scores(means))
         self._evaluated_at.append(training.update)
         return means
 
@@ -203,8 +198,8 @@ class CohortRun:
         self.seconds += time.perf_counter() - begin
         by_group = {f"test_{name}": x for name, x in test.items() if x.ndim > 1}
         metrics = {
-            **{f"test_{name}": x for name, x in scores(test).items()},
-            **{f"train_{name}": x for name, x in scores(sample).items()},
+            **{f"test_{name}": x for name, x in _scores(test).items()},
+            **{f"train_{name}": x for name, x in _scores(sample).items()},
             **{name: x for name, x in test.items() if name == "top_answer_share"},
         }
         flops = update_flops(self.cohort.recipe, self.cohort.task)
@@ -287,7 +282,7 @@ class CohortRun:
         return _family(arrays, "state")
 
 
-def scores(means: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
+def _scores(means: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
     """Loss and metrics over all examples, each (trials,): neither answers nor groups."""
     return {name: x for name, x in means.items() if x.ndim == 1 and name != "top_answer_share"}
 

@@ -104,6 +104,10 @@ class Landscape:
             if set(variable.dims) == over and variable.dtype.kind == "f" and name not in FACTS
         )
 
+    def setting(self, name: str) -> Any:
+        """What the study gives a setting in all cells; None where an axis varies it."""
+        return None if name in (axis.name for axis in self.axes) else self.study.get(name)
+
     def axis(self, name: str) -> Axis:
         """The axis of this name; raises UnknownNameError."""
         return self.grid.axis(name)

@@ -163,9 +163,8 @@ def _size_of(land: Landscape) -> str:
     shape = [f"{len(axis.values)} {axis.name}" for axis in land.axes]
     shape.append(plural(int(land.data.sizes["replicate"]), "replicate"))
     text = f"{plural(land.data['status'].size, 'network')}: {f' {TIMES} '.join(shape)}"
-    if "updates" in land.study and "batch_size" in land.study:
-        text += f", {land.study['updates']} updates of {land.study['batch_size']}"
-    return text
+    updates, batch_size = land.setting("updates"), land.setting("batch_size")
+    return text if None in (updates, batch_size) else f"{text}, {updates} updates of {batch_size}"
 
 
 def _landscape(found: Overview, width: int) -> Iterator[RenderableType]:

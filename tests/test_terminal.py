@@ -14,6 +14,7 @@ from rich.console import Console
 
 from gridscape import _plain, _tiles, terminal
 from gridscape._catalog import Entry
+from gridscape._document import summary
 from gridscape._follow import Follower
 from gridscape._live_table import LiveTable
 from gridscape._run_state import RunState, State
@@ -170,6 +171,16 @@ def test_a_landscape_of_which_nothing_is_trained_can_be_shown():
     text = overview(land)
     assert terminal.LEGEND[terminal.MISSING] in text
     assert "Best" not in text
+
+
+def test_the_heading_tells_a_budget_only_where_all_cells_share_it():
+    shared = overview(synthetic.landscape())
+    assert "3 replicates, 400 updates of 100\n" in " ".join(shared.split(" "))
+    axes = {"hidden_size": [8], "learning_rate": [0.01], "updates": [400, 800]}
+    varied = synthetic.landscape(axes=axes)
+    heading = overview(varied).splitlines()[1]
+    assert heading == "6 networks: 1 hidden_size × 1 learning_rate × 2 updates × 3 replicates"
+    assert summary(varied).endswith("3 replicates each, trained on none.")
 
 
 def test_plain_output_has_no_escapes_and_color_has_one_background_a_shaded_cell():
