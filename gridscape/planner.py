@@ -21,6 +21,7 @@ import numpy as np
 from jax.extend.core import jaxprs_in_params
 from jax.interpreters.partial_eval import dce_jaxpr
 
+from gridscape import kernels
 from gridscape.base import Stream, Task
 from gridscape.cohorts import Cohort, partition
 from gridscape.engine import EVALUATION_CHUNK, batch_order, batches, init_trial, update_trial
@@ -379,7 +380,8 @@ def product_flops(function: Callable[..., Any], *arguments: Any) -> float:
     >>> product_flops(lambda a, b: (a @ b).sum(), square, square)
     1024.0
     """
-    jaxpr = jax.make_jaxpr(function)(*arguments).jaxpr
+    with kernels.plain():  # native calls show no products
+        jaxpr = jax.make_jaxpr(function)(*arguments).jaxpr
     needed, _ = dce_jaxpr(jaxpr, [True] * len(jaxpr.outvars))
     return _jaxpr_flops(needed)
 

@@ -179,7 +179,8 @@ def test_the_heading_tells_a_budget_only_where_all_cells_share_it():
     axes = {"hidden_size": [8], "learning_rate": [0.01], "updates": [400, 800]}
     varied = synthetic.landscape(axes=axes)
     heading = overview(varied).splitlines()[1]
-    assert heading == "6 networks: 1 hidden_size × 1 learning_rate × 2 updates × 3 replicates"
+    axes = ("1 hidden_size", "1 learning_rate", "2 updates", "3 replicates")
+    assert heading == "6 networks: " + f" {terminal.TIMES} ".join(axes)
     assert summary(varied).endswith("3 replicates each, trained on none.")
 
 

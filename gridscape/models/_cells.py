@@ -2,8 +2,8 @@
 
 The loop through time of a layer is a custom_vjp function: its forward pass keeps the local
 derivatives, and its backward pass forms each weight gradient as ONE product over time x batch
-instead of one small product a step, which is what differentiating the scan would do. All layers
-start from zeros.
+instead of one small product a step, which is what differentiating the scan would do. On CPUs the
+native kernels do the same, several times as fast. All layers start from zeros.
 """
 
 from collections.abc import Callable, Mapping
@@ -16,6 +16,8 @@ from jax import lax
 from jaxtyping import Float
 
 from gridscape.base import Array, Hyper, Params
+from gridscape.kernels import recurrent
+from gridscape.kernels.library import serve
 
 Shapes = Mapping[str, tuple[int, ...]]
 Weights = tuple[Array, ...]
@@ -39,10 +41,11 @@ class Recurrence(NamedTuple):
     n_carried: int = 1
 
 
-def loop(recurrence: Recurrence) -> Callable[[Weights, Array, bool], Array]:
+def loop(cell: str, recurrence: Recurrence) -> Callable[[Weights, Array, bool], Array]:
     """The differentiable function (weights, inputs, every) -> every hidden state, or the last.
 
     Every state costs a few percent more than the last alone, which is all that most models read.
+    The native kernel of the cell runs where there is one for the device.
     """
 
     def forward(weights: Weights, inputs: Array, every: bool) -> tuple[Array, Any]:
@@ -75,7 +78,13 @@ def loop(recurrence: Recurrence) -> Callable[[Weights, Array, bool], Array]:
         return forward(weights, inputs, every)[0]
 
     run.defvjp(forward, backward)
-    return run
+
+    def states(weights: Weights, inputs: Array, every: bool) -> Array:
+        if serve(*weights, inputs):
+            return recurrent.layer(cell, weights, inputs, every)
+        return run(weights, inputs, every)
+
+    return states
 
 
 def affine(x: Array, kernel: Float[Array, "I J"], bias: Float[Array, " J"]) -> Array:
@@ -140,7 +149,7 @@ def _rnn_pull(weights: Weights, dcarry: Carry, kept: Any) -> tuple[Carry, Array]
     return (_to_state(dgate, weights[0], dh),), dgate
 
 
-_rnn_loop = loop(Recurrence(_rnn_step, _rnn_pull, _fused_gradient, n_blocks=1))
+_rnn_loop = loop("rnn", Recurrence(_rnn_step, _rnn_pull, _fused_gradient, n_blocks=1))
 
 
 # ---- LSTM ----
@@ -195,7 +204,9 @@ def _lstm_pull(weights: Weights, dcarry: Carry, kept: Any) -> tuple[Carry, Array
     return (_to_state(dgates, weights[0], dh), dc * f), dgates
 
 
-_lstm_loop = loop(Recurrence(_lstm_step, _lstm_pull, _fused_gradient, n_blocks=4, n_carried=2))
+_lstm_loop = loop(
+    "lstm", Recurrence(_lstm_step, _lstm_pull, _fused_gradient, n_blocks=4, n_carried=2)
+)
 
 
 # ---- GRU, reset before the candidate's product ----
@@ -260,7 +271,7 @@ def _cut(x: Float[Array, "... G"]) -> tuple[Array, Array]:
     return gates, candidate
 
 
-_gru_loop = loop(Recurrence(_gru_step, _gru_pull, _gru_gradient, n_blocks=2))
+_gru_loop = loop("gru", Recurrence(_gru_step, _gru_pull, _gru_gradient, n_blocks=2))
 
 
 # ---- GRU, reset after the candidate's product ----
@@ -327,7 +338,7 @@ def _through_reset(dgates: Array, r: Array) -> Array:
 
 
 _gru_after_loop = loop(
-    Recurrence(_gru_after_step, _gru_after_pull, _gru_after_gradient, n_blocks=3)
+    "gru_after", Recurrence(_gru_after_step, _gru_after_pull, _gru_after_gradient, n_blocks=3)
 )
 
 

@@ -1,0 +1,121 @@
+"""The compiled library: found, loaded, made known to JAX, and switched on and off."""
+
+import ctypes
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
+from functools import lru_cache
+from importlib.util import find_spec
+from typing import NamedTuple
+
+import jax
+import jax.numpy as jnp
+
+from gridscape.errors import UsageError
+
+# "off" for the plain path, or an instruction set of ``targets``.
+VARIABLE = "GRIDSCAPE_KERNELS"
+CALLS = ("recurrent_forward", "recurrent_backward", "recurrent_inputs")
+
+_plain: ContextVar[bool] = ContextVar("plain", default=False)
+
+
+class Loaded(NamedTuple):
+    """The library, or why there is none."""
+
+    library: ctypes.CDLL | None
+    trouble: str
+
+
+@lru_cache(maxsize=1)
+def load() -> Loaded:
+    """Load the library and register its calls, once."""
+    wanted = os.environ.get(VARIABLE, "")
+    if wanted == "off":
+        return Loaded(None, f"switched off by {VARIABLE}")
+    spec = find_spec("gridscape.kernels._native")
+    if spec is None or spec.origin is None:
+        return Loaded(None, "not compiled when Gridscape was installed: no C++17 compiler then")
+    try:
+        library = _opened(spec.origin)
+        for name in CALLS:
+            call = jax.ffi.pycapsule(getattr(library, f"gridscape_{name}"))
+            jax.ffi.register_ffi_target(f"gridscape_{name}", call, platform="cpu")
+    except Exception as error:  # of another JAX or another system: the plain path serves
+        return Loaded(None, f"cannot be loaded: {error}")
+    if wanted:
+        _choose(library, wanted)
+    return Loaded(library, "")
+
+
+def _opened(path: str) -> ctypes.CDLL:
+    library = ctypes.CDLL(path)
+    library.gridscape_targets.restype = ctypes.c_char_p
+    library.gridscape_target.restype = ctypes.c_char_p
+    library.gridscape_use.restype = ctypes.c_bool
+    return library
+
+
+def _choose(library: ctypes.CDLL, name: str) -> None:
+    if not library.gridscape_use(name.encode()):
+        known = library.gridscape_targets().decode().replace(",", ", ")
+        raise UsageError(
+            "this processor cannot run these kernels",
+            where=VARIABLE,
+            expected=f"off, {known}",
+            found=name,
+        )
+
+
+def available() -> bool:
+    """Whether the library is there."""
+    return load().library is not None
+
+
+def trouble() -> str:
+    """Why it is not there; "" where it is."""
+    return load().trouble
+
+
+def targets() -> tuple[str, ...]:
+    """The instruction sets that can run here, the best first; () without the library."""
+    library = load().library
+    return tuple(library.gridscape_targets().decode().split(",")) if library else ()
+
+
+def target() -> str | None:
+    """The instruction set in use."""
+    library = load().library
+    return library.gridscape_target().decode() if library else None
+
+
+@contextmanager
+def use(name: str) -> Iterator[None]:
+    """Run with the kernels of another instruction set, one of ``targets``."""
+    library = load().library
+    before = target()
+    if library is None or before is None:
+        raise UsageError("no native kernels here", where=VARIABLE, found=trouble())
+    _choose(library, name)
+    try:
+        yield
+    finally:
+        _choose(library, before)
+
+
+@contextmanager
+def plain() -> Iterator[None]:
+    """What is traced inside takes the plain JAX path."""
+    token = _plain.set(True)
+    try:
+        yield
+    finally:
+        _plain.reset(token)
+
+
+def serve(*arrays: jax.Array) -> bool:
+    """Whether what is being traced should call the library with these arrays."""
+    if _plain.get() or any(a.dtype != jnp.float32 for a in arrays):
+        return False
+    return jax.default_backend() == "cpu" and available()

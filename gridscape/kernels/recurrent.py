@@ -1,0 +1,107 @@
+"""Recurrent layers by native code: the same functions as the loops of models/_cells.py."""
+
+import ctypes
+from collections.abc import Callable
+from functools import partial
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from gridscape.kernels.library import load
+
+Weights = tuple[jax.Array, ...]
+CELLS = ("rnn", "lstm", "gru", "gru_after")  # in the order of layers.h
+
+
+class Room(NamedTuple):
+    """Numbers of floats, see RecurrentRoom in layers.h."""
+
+    rows: int
+    kept: int
+    dgates: int
+    forward: int
+    backward: int
+    inputs: int
+
+
+def layer(cell: str, weights: Weights, inputs: jax.Array, every: bool) -> jax.Array:
+    """The states of a layer that starts from zeros, (T, B, H), or the last unless ``every``.
+
+    ``weights`` in the order of the plain loop of the cell; inputs (T, B, D).
+    """
+    return _layer(cell, every, weights, inputs)
+
+
+@partial(jax.custom_vjp, nondiff_argnums=(0, 1))
+def _layer(cell: str, every: bool, weights: Weights, inputs: jax.Array) -> jax.Array:
+    return _forward(cell, every, weights, inputs, keeps=False)[0]
+
+
+def _keep(cell: str, every: bool, weights: Weights, inputs: jax.Array) -> tuple[jax.Array, Any]:
+    output, rows, kept = _forward(cell, every, weights, inputs, keeps=True)
+    return output, (weights, inputs, rows, kept)
+
+
+def _pull(cell: str, every: bool, saved: Any, doutput: jax.Array) -> tuple[Weights, jax.Array]:
+    weights, inputs, rows, kept = saved
+    room = _room(cell, weights, inputs, every)
+    results = (*weights, _floats(room.dgates), _floats(room.backward))
+    call = _call("recurrent_backward", results)
+    attributes = _attributes(cell, weights)
+    *dweights, dgates, _ = call(
+        *weights, inputs, rows, kept, doutput, **attributes, every=np.bool_(every)
+    )
+    # A call of its own: nothing runs it where nobody asks for the gradient by the inputs.
+    of_inputs = _call("recurrent_inputs", (inputs, _floats(room.inputs)))
+    dinputs, _ = of_inputs(*weights, dgates, **attributes)
+    return tuple(dweights), dinputs
+
+
+_layer.defvjp(_keep, _pull)
+
+
+def _forward(
+    cell: str, every: bool, weights: Weights, inputs: jax.Array, keeps: bool
+) -> tuple[jax.Array, jax.Array, jax.Array]:
+    room = _room(cell, weights, inputs, every, keeps)
+    shape = (inputs.shape[1], _hidden(cell, weights))
+    output = jax.ShapeDtypeStruct((inputs.shape[0], *shape) if every else shape, jnp.float32)
+    results = (output, *map(_floats, (room.rows, room.kept, room.forward)))
+    call = _call("recurrent_forward", results)
+    output, rows, kept, _ = call(
+        *weights,
+        inputs,
+        **_attributes(cell, weights),
+        every=np.bool_(every),
+        keeps=np.bool_(keeps),
+    )
+    return output, rows, kept
+
+
+def _call(name: str, results: tuple[Any, ...]) -> Callable[..., Any]:
+    shapes = [jax.ShapeDtypeStruct(x.shape, jnp.float32) for x in results]
+    return jax.ffi.ffi_call(f"gridscape_{name}", shapes, vmap_method="expand_dims")
+
+
+def _attributes(cell: str, weights: Weights) -> dict[str, Any]:
+    return {"cell": np.int64(CELLS.index(cell)), "hidden": np.int64(_hidden(cell, weights))}
+
+
+def _hidden(cell: str, weights: Weights) -> int:
+    n_blocks = {"rnn": 1, "lstm": 4, "gru": 2, "gru_after": 3}[cell]
+    return len(weights[1]) // n_blocks
+
+
+def _floats(count: int) -> jax.ShapeDtypeStruct:
+    return jax.ShapeDtypeStruct((count,), jnp.float32)
+
+
+def _room(cell: str, weights: Weights, inputs: jax.Array, every: bool, keeps: bool = True) -> Room:
+    library = load().library
+    assert library is not None  # who calls has asked ``serve``
+    sizes = (CELLS.index(cell), *inputs.shape, _hidden(cell, weights))
+    found = (ctypes.c_int64 * len(Room._fields))()
+    library.gridscape_recurrent_room(*map(ctypes.c_int64, sizes), every, keeps, found)
+    return Room(*found)

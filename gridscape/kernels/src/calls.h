@@ -1,0 +1,157 @@
+// A call from JAX: its buffers by position and by trial, checked, and its trials spread over threads.
+//
+// Operands may have leading dimensions, which vmap adds: one entry a trial, or 1 where all trials
+// share the operand, which is then read in place. Trials are spread over the threads of the runtime.
+
+#ifndef GRIDSCAPE_CALLS_H_
+#define GRIDSCAPE_CALLS_H_
+
+#include <algorithm>
+#include <atomic>
+#include <condition_variable>
+#include <functional>
+#include <initializer_list>
+#include <memory>
+#include <mutex>
+#include <numeric>
+#include <string>
+#include <vector>
+
+#include "xla/ffi/api/ffi.h"
+
+namespace gridscape {
+
+namespace ffi = xla::ffi;
+
+// ---- buffers ----
+
+using Shape = std::vector<int64_t>;
+
+inline int64_t size_of(const int64_t* begin, const int64_t* end) {
+  return std::accumulate(begin, end, int64_t{1}, std::multiplies<int64_t>());
+}
+
+// One array a trial, or one that all trials share: the last `rank` dimensions are a trial's own.
+struct PerTrial {
+  float* data;
+  Shape lead, own;
+  int64_t own_size;
+
+  PerTrial(float* data, ffi::Span<const int64_t> dimensions, size_t rank) : data(data) {
+    const size_t n_lead = dimensions.size() < rank ? 0 : dimensions.size() - rank;
+    lead.assign(dimensions.begin(), dimensions.begin() + n_lead);
+    own.assign(dimensions.begin() + n_lead, dimensions.end());
+    own_size = size_of(own.data(), own.data() + own.size());
+  }
+
+  // The array of trial k of those in `trials`, the leading dimensions of the results.
+  float* of(int64_t k, const Shape& trials) const {
+    int64_t at = 0, stride = own_size;
+    for (size_t d = trials.size(); d-- > 0;) {
+      const int64_t index = k % trials[d];
+      k /= trials[d];
+      if (lead[d] > 1) at += index * stride;
+      stride *= lead[d];
+    }
+    return data + at;
+  }
+
+  bool fits(const Shape& trials) const {
+    if (lead.size() != trials.size()) return false;
+    for (size_t d = 0; d < trials.size(); ++d) {
+      if (lead[d] != trials[d] && lead[d] != 1) return false;
+    }
+    return true;
+  }
+};
+
+// The operands and results of a call, read by position.
+class Call {
+ public:
+  Call(ffi::RemainingArgs args, ffi::RemainingRets rets) : args_(args), rets_(rets) {}
+
+  PerTrial arg(size_t index, size_t rank) {
+    auto found = args_.get<ffi::AnyBuffer>(index);
+    if (!found.has_value()) return missing("operand", index);
+    return buffer(*found, rank);
+  }
+
+  PerTrial ret(size_t index, size_t rank) {
+    auto found = rets_.get<ffi::AnyBuffer>(index);
+    if (!found.has_value()) return missing("result", index);
+    return buffer(**found, rank);
+  }
+
+  void expect(bool holds, const char* what) {
+    if (!holds && error_.empty()) error_ = what;
+  }
+
+  void expect_shape(const PerTrial& found, std::initializer_list<int64_t> own, const char* what) {
+    expect(found.own == Shape(own), what);
+  }
+
+  void expect_trials(const PerTrial& found, const Shape& trials) {
+    expect(found.fits(trials), "leading dimensions of operands and results do not match");
+  }
+
+  bool failed() const { return !error_.empty(); }
+  ffi::Error error() const { return ffi::Error::InvalidArgument("gridscape kernels: " + error_); }
+
+ private:
+  PerTrial buffer(ffi::AnyBuffer found, size_t rank) {
+    expect(found.element_type() == ffi::F32, "an operand or result is not float32");
+    expect(found.dimensions().size() >= rank, "an operand or result has too few dimensions");
+    return PerTrial(static_cast<float*>(found.untyped_data()), found.dimensions(), rank);
+  }
+
+  PerTrial missing(const char* kind, size_t index) {
+    expect(false, kind == std::string("operand") ? "too few operands" : "too few results");
+    (void)index;
+    return PerTrial(nullptr, {}, 0);
+  }
+
+  ffi::RemainingArgs args_;
+  ffi::RemainingRets rets_;
+  std::string error_;
+};
+
+// ---- threads ----
+
+// Work that threads take from, one trial at a time. It outlives the call: a thread that begins late
+// finds nothing left and must not look at the caller's memory.
+struct Queue {
+  int64_t count;
+  std::function<void(int64_t)> work;
+  std::atomic<int64_t> next{0}, done{0};
+  std::mutex mutex;
+  std::condition_variable all_done;
+
+  void take() {
+    for (int64_t k = next++; k < count; k = next++) {
+      work(k);
+      if (++done == count) {
+        std::lock_guard<std::mutex> lock(mutex);
+        all_done.notify_all();
+      }
+    }
+  }
+};
+
+// work(k) for every trial; the caller works too, so that it never waits for a thread to begin.
+inline void for_trials(ffi::ThreadPool& pool, int64_t count, std::function<void(int64_t)> work) {
+  if (count == 1) return work(0);
+  auto queue = std::make_shared<Queue>();
+  queue->count = count;
+  queue->work = std::move(work);
+  const int64_t helpers = std::min<int64_t>(pool.num_threads(), count) - 1;
+  for (int64_t k = 0; k < helpers; ++k) pool.Schedule([queue] { queue->take(); });
+  queue->take();
+  std::unique_lock<std::mutex> lock(queue->mutex);
+  queue->all_done.wait(lock, [&] { return queue->done == count; });
+}
+
+inline int64_t product(const Shape& shape) { return size_of(shape.data(), shape.data() + shape.size()); }
+
+}  // namespace gridscape
+
+#endif  // GRIDSCAPE_CALLS_H_

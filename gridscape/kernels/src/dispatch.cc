@@ -1,0 +1,76 @@
+#include "dispatch.h"
+
+#include <atomic>
+#include <cstring>
+#include <string>
+#include <vector>
+
+namespace gridscape {
+
+#define GRIDSCAPE_DECLARE(target)             \
+  namespace target {                          \
+  extern const RecurrentKernels kRecurrent;   \
+  }                                           \
+  static const Kernels k_##target = {#target, &target::kRecurrent};
+
+#if defined(GRIDSCAPE_X86)
+GRIDSCAPE_DECLARE(avx512)
+GRIDSCAPE_DECLARE(avx2)
+#endif
+GRIDSCAPE_DECLARE(baseline)
+
+namespace {
+
+// Those that this processor can run, the best first.
+std::vector<const Kernels*> available() {
+  std::vector<const Kernels*> found;
+#if defined(GRIDSCAPE_X86)
+  __builtin_cpu_init();
+  const bool has_fma = __builtin_cpu_supports("fma");
+  if (__builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512dq") &&
+      __builtin_cpu_supports("avx512bw") && __builtin_cpu_supports("avx512vl") && has_fma) {
+    found.push_back(&k_avx512);
+  }
+  if (__builtin_cpu_supports("avx2") && has_fma) found.push_back(&k_avx2);
+#endif
+  found.push_back(&k_baseline);
+  return found;
+}
+
+std::atomic<const Kernels*> in_use{available().front()};
+
+}  // namespace
+
+const Kernels& chosen() { return *in_use.load(); }
+
+}  // namespace gridscape
+
+// ---- what Python asks for ----
+
+extern "C" {
+
+// Names of the instruction sets that this processor can run, the best first, with commas between.
+const char* gridscape_targets() {
+  static const std::string names = [] {
+    std::string joined;
+    for (const auto* kernels : gridscape::available()) {
+      joined += (joined.empty() ? "" : ",") + std::string(kernels->name);
+    }
+    return joined;
+  }();
+  return names.c_str();
+}
+
+const char* gridscape_target() { return gridscape::chosen().name; }
+
+// Whether there is such an instruction set here, which is then used.
+bool gridscape_use(const char* name) {
+  for (const auto* kernels : gridscape::available()) {
+    if (std::strcmp(kernels->name, name) == 0) {
+      gridscape::in_use = kernels;
+      return true;
+    }
+  }
+  return false;
+}
+}

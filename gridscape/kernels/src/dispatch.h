@@ -1,0 +1,20 @@
+// Which kernels run: those of the best instruction set that the processor has, or of a chosen one.
+
+#ifndef GRIDSCAPE_DISPATCH_H_
+#define GRIDSCAPE_DISPATCH_H_
+
+#include "recurrent_kernels.h"
+
+namespace gridscape {
+
+// All kernels of one instruction set.
+struct Kernels {
+  const char* name;
+  const RecurrentKernels* recurrent;
+};
+
+const Kernels& chosen();
+
+}  // namespace gridscape
+
+#endif  // GRIDSCAPE_DISPATCH_H_

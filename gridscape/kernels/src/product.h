@@ -1,0 +1,234 @@
+// Products of matrices, the right one packed into panels.
+//
+// Columns come in blocks of kBlock. A panel holds up to four blocks, row by row: [k][block][kBlock],
+// zeros beyond the last column; a packed matrix is its panels one after the other. A tile, kTileRows
+// rows of one panel's columns, stays in registers while k runs.
+
+#ifndef GRIDSCAPE_PRODUCT_H_
+#define GRIDSCAPE_PRODUCT_H_
+
+#include "simd.h"
+
+namespace gridscape {
+namespace GRIDSCAPE_TARGET {
+
+constexpr int64_t kPanelBlocks = 4;
+// Rows of a long inner dimension that are multiplied at once: their panel fits the first cache.
+constexpr int64_t kDepthAtOnce = 128;
+
+GRIDSCAPE_INLINE constexpr int64_t blocks_of(int64_t columns) {
+  return (columns + kBlock - 1) / kBlock;
+}
+
+GRIDSCAPE_INLINE int64_t smaller(int64_t a, int64_t b) { return a < b ? a : b; }
+
+// The left operand: element (row, k) lies at data[row * row_stride + k * k_stride].
+struct Rows {
+  const float* data;
+  int64_t row_stride;
+  int64_t k_stride;
+
+  GRIDSCAPE_INLINE Rows from(int64_t row, int64_t k) const {
+    return {data + row * row_stride + k * k_stride, row_stride, k_stride};
+  }
+};
+
+// Sums of R rows and C blocks, of each block the kLanes from `lane` on.
+template <int R, int C>
+struct Tile {
+  static constexpr int kRows = R;
+  static constexpr int kBlocks = C;
+  Vector sum[R][C];
+};
+
+// tile += rows (R x depth) times a panel (depth x C blocks).
+template <int R, int C>
+GRIDSCAPE_INLINE void accumulate(Tile<R, C>& tile, Rows rows, const float* panel, int64_t depth,
+                                 int lane) {
+  const float* row[R];
+  for (int r = 0; r < R; ++r) row[r] = rows.data + r * rows.row_stride;
+  panel += lane;
+  for (int64_t k = 0; k < depth; ++k, panel += C * kBlock) {
+    Vector b[C];
+#pragma GCC unroll 4
+    for (int c = 0; c < C; ++c) b[c] = load(panel + c * kBlock);
+#pragma GCC unroll 8
+    for (int r = 0; r < R; ++r) {
+      const Vector a = splat(row[r][k * rows.k_stride]);
+#pragma GCC unroll 4
+      for (int c = 0; c < C; ++c) tile.sum[r][c] += a * b[c];
+    }
+  }
+}
+
+// Calls use(std::integral_constant<int, R>, first_row) for tiles that cover `count` rows.
+template <typename Use, int R = kTileRows>
+GRIDSCAPE_INLINE void for_tiles(int64_t count, Use&& use, std::integral_constant<int, R> = {}) {
+  int64_t row = 0;
+  for (; row + R <= count; row += R) use(std::integral_constant<int, R>{}, row);
+  if constexpr (R > 1) {
+    if (row < count) {
+      for_tiles(
+          count - row, [&](auto rows, int64_t first) { use(rows, row + first); },
+          std::integral_constant<int, R - 1>{});
+    }
+  }
+}
+
+// Calls use(std::integral_constant<int, C>) with the 1 to 4 blocks C of a panel.
+template <typename Use>
+GRIDSCAPE_INLINE void with_blocks(int64_t blocks, Use&& use) {
+  switch (blocks) {
+    case 1: return use(std::integral_constant<int, 1>{});
+    case 2: return use(std::integral_constant<int, 2>{});
+    case 3: return use(std::integral_constant<int, 3>{});
+    default: return use(std::integral_constant<int, 4>{});
+  }
+}
+
+// Calls use(constant C, first_block) for the panels of so many blocks.
+template <typename Use>
+GRIDSCAPE_INLINE void for_panels(int64_t blocks, Use&& use) {
+  for (int64_t first = 0; first < blocks; first += kPanelBlocks) {
+    with_blocks(smaller(kPanelBlocks, blocks - first), [&](auto n) { use(n, first); });
+  }
+}
+
+// Packs a matrix: get(k, block) returns {where its first float lies, how many there are}.
+struct Part {
+  const float* data;
+  int64_t count;
+};
+
+template <typename Get>
+GRIDSCAPE_INLINE void pack(float* to, int64_t depth, int64_t blocks, Get&& get) {
+  for_panels(blocks, [&](auto n_blocks, int64_t first) {
+    constexpr int C = n_blocks;
+    for (int64_t k = 0; k < depth; ++k) {
+      for (int c = 0; c < C; ++c, to += kBlock) {
+        const Part part = get(k, first + c);
+        for (int64_t u = 0; u < kBlock; u += kLanes) {
+          store(to + u, load_first(part.data + u, part.count - u));
+        }
+      }
+    }
+  });
+}
+
+// Packs the transpose of a matrix: get(column, k_block) returns part of a row that becomes a column.
+template <typename Get>
+GRIDSCAPE_INLINE void pack_transposed(float* to, int64_t k_blocks, int64_t columns, Get&& get) {
+  const int64_t depth = k_blocks * kBlock;
+  for_panels(blocks_of(columns), [&](auto n_blocks, int64_t first) {
+    constexpr int64_t width = n_blocks * kBlock;
+    for (int64_t c = 0; c < width; ++c) {
+      const int64_t column = first * kBlock + c;
+      for (int64_t block = 0; block < k_blocks; ++block) {
+        const Part part = column < columns ? get(column, block) : Part{nullptr, 0};
+        float* at = to + block * kBlock * width + c;
+        for (int64_t u = 0; u < kBlock; ++u) at[u * width] = u < part.count ? part.data[u] : 0;
+      }
+    }
+    to += depth * width;
+  });
+}
+
+// Calls use(tile, first_row, first_block, lane) with each tile of
+// rows (count x depth) times a packed matrix (depth x blocks).
+template <typename Use>
+GRIDSCAPE_INLINE void multiply(Rows rows, int64_t count, const float* packed, int64_t depth,
+                               int64_t packed_depth, int64_t blocks, Use&& use) {
+  for_panels(blocks, [&](auto n_blocks, int64_t first) {
+    constexpr int C = n_blocks;
+    for (int lane = 0; lane < kBlock; lane += kLanes) {
+      for_tiles(count, [&](auto n_rows, int64_t row) {
+        Tile<n_rows, C> tile = {};
+        accumulate(tile, rows.from(row, 0), packed, depth, lane);
+        use(tile, row, first, lane);
+      });
+    }
+    packed += packed_depth * C * kBlock;
+  });
+}
+
+// The same where the left operand is packed too: rows first_row ... of `packed_rows`, whose columns
+// are the inner dimension, so many blocks.
+template <typename Use>
+GRIDSCAPE_INLINE void multiply_packed(const float* left, int64_t packed_rows, int64_t first_row,
+                                      int64_t count, int64_t inner_blocks, const float* packed,
+                                      int64_t blocks, Use&& use) {
+  for_panels(blocks, [&](auto n_blocks, int64_t first) {
+    constexpr int C = n_blocks;
+    for (int lane = 0; lane < kBlock; lane += kLanes) {
+      for_tiles(count, [&](auto n_rows, int64_t row) {
+        Tile<n_rows, C> tile = {};
+        const float *from = left, *with = packed;
+        for (int64_t inner = 0; inner < inner_blocks; inner += kPanelBlocks) {
+          const int64_t width = smaller(kPanelBlocks, inner_blocks - inner) * kBlock;
+          const Rows rows = {from + (first_row + row) * width, width, 1};
+          accumulate(tile, rows, with, width, lane);
+          from += packed_rows * width;
+          with += width * C * kBlock;
+        }
+        use(tile, row, first, lane);
+      });
+    }
+    packed += inner_blocks * kBlock * C * kBlock;
+  });
+}
+
+// sums (packed, count rows) = columns of `rows` (count x depth) times a packed matrix
+// (depth x blocks), for a depth much larger than both.
+inline void multiply_deep(float* sums, Rows rows, int64_t count, const float* packed, int64_t depth,
+                          int64_t blocks) {
+  for (int64_t k = 0; k < depth; k += kDepthAtOnce) {
+    const int64_t some = smaller(kDepthAtOnce, depth - k);
+    float* to = sums;
+    const float* from = packed;
+    for_panels(blocks, [&](auto n_blocks, int64_t) {
+      constexpr int C = n_blocks;
+      constexpr int64_t width = C * kBlock;
+      for (int lane = 0; lane < kBlock; lane += kLanes) {
+        for_tiles(count, [&](auto n_rows, int64_t row) {
+          constexpr int R = n_rows;
+          Tile<R, C> tile = {};
+          float* at = to + row * width + lane;
+          if (k > 0) {
+            for (int r = 0; r < R; ++r) {
+              for (int c = 0; c < C; ++c) tile.sum[r][c] = load(at + r * width + c * kBlock);
+            }
+          }
+          accumulate(tile, rows.from(row, k), from + k * width, some, lane);
+          for (int r = 0; r < R; ++r) {
+            for (int c = 0; c < C; ++c) store(at + r * width + c * kBlock, tile.sum[r][c]);
+          }
+        });
+      }
+      to += count * width;
+      from += depth * width;
+    });
+  }
+}
+
+// Calls use(row, block, where) with each block of each row of a packed matrix.
+template <typename Use>
+GRIDSCAPE_INLINE void for_packed(const float* packed, int64_t count, int64_t blocks, Use&& use) {
+  for_panels(blocks, [&](auto n_blocks, int64_t first) {
+    constexpr int C = n_blocks;
+    for (int64_t row = 0; row < count; ++row) {
+      for (int c = 0; c < C; ++c, packed += kBlock) use(row, first + c, packed);
+    }
+  });
+}
+
+// Where the block of a row of a packed matrix lies.
+GRIDSCAPE_INLINE int64_t packed_at(int64_t depth, int64_t blocks, int64_t row, int64_t block) {
+  const int64_t first = block / kPanelBlocks * kPanelBlocks;
+  const int64_t width = smaller(kPanelBlocks, blocks - first);
+  return (first * depth + row * width + block - first) * kBlock;
+}
+
+}  // namespace GRIDSCAPE_TARGET
+}  // namespace gridscape
+
+#endif  // GRIDSCAPE_PRODUCT_H_

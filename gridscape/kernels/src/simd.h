@@ -1,0 +1,108 @@
+// Vectors of floats, and the functions of numbers that layers need.
+//
+// Written with the vector extensions that GCC and Clang share: one source serves every instruction
+// set, and each is compiled with flags of its own (see targets.cc). Nothing here may be compiled
+// once for several targets, so all of it lies in a namespace named after the target.
+
+#ifndef GRIDSCAPE_SIMD_H_
+#define GRIDSCAPE_SIMD_H_
+
+#include <cstdint>
+#include <cstring>
+#include <type_traits>
+
+#if defined(__AVX512F__)
+#define GRIDSCAPE_LANES 16
+#define GRIDSCAPE_TILE_ROWS 6  // 24 of 32 registers hold sums
+#elif defined(__AVX__)
+#define GRIDSCAPE_LANES 8
+#define GRIDSCAPE_TILE_ROWS 3  // 12 of 16
+#elif defined(__aarch64__)
+#define GRIDSCAPE_LANES 4
+#define GRIDSCAPE_TILE_ROWS 6  // 24 of 32
+#else
+#define GRIDSCAPE_LANES 4
+#define GRIDSCAPE_TILE_ROWS 3  // 12 of 16
+#endif
+
+#define GRIDSCAPE_INLINE inline __attribute__((always_inline))
+
+namespace gridscape {
+namespace GRIDSCAPE_TARGET {
+
+// Columns come in blocks of so many on every target, so that what one target keeps another reads.
+constexpr int64_t kBlock = 16;
+constexpr int kLanes = GRIDSCAPE_LANES;
+constexpr int kTileRows = GRIDSCAPE_TILE_ROWS;
+
+typedef float Vector __attribute__((vector_size(kLanes * 4)));
+typedef int32_t Whole __attribute__((vector_size(kLanes * 4)));
+typedef float Unaligned __attribute__((vector_size(kLanes * 4), aligned(4), may_alias));
+
+GRIDSCAPE_INLINE Vector load(const float* from) {
+  return *reinterpret_cast<const Unaligned*>(from);
+}
+
+GRIDSCAPE_INLINE void store(float* to, Vector value) { *reinterpret_cast<Unaligned*>(to) = value; }
+
+GRIDSCAPE_INLINE Vector splat(float value) { return value - Vector{}; }
+
+// The first `count` of a vector, the others 0.
+GRIDSCAPE_INLINE Vector load_first(const float* from, int64_t count) {
+  if (count >= kLanes) return load(from);
+  float part[kLanes] = {};
+  for (int64_t k = 0; k < count; ++k) part[k] = from[k];
+  return load(part);
+}
+
+GRIDSCAPE_INLINE void store_first(float* to, Vector value, int64_t count) {
+  if (count >= kLanes) return store(to, value);
+  float part[kLanes];
+  store(part, value);
+  for (int64_t k = 0; k < count; ++k) to[k] = part[k];
+}
+
+GRIDSCAPE_INLINE Whole bits_of(Vector value) { return (Whole)value; }
+GRIDSCAPE_INLINE Vector from_bits(Whole bits) { return (Vector)bits; }
+
+// exp(y) - 1 for y in [-40, 0] or NaN, to 2 units in the last place.
+//
+// y = n ln 2 + r with |r| <= ln(2) / 2: 2^n (exp(r) - 1) + (2^n - 1), the first factor by its Taylor
+// series to r^7 (the rest is below 6e-9 of it), so that nothing cancels near 0.
+GRIDSCAPE_INLINE Vector expm1_negative(Vector y) {
+  const Vector shift = splat(12582912.0f);  // 1.5 * 2^23: adding it rounds to whole numbers
+  const Vector shifted = y * splat(1.44269504f) + shift;
+  const Vector n = shifted - shift;
+  // ln 2 in two parts, the first with so few digits that n times it is exact.
+  const Vector r = (y - n * splat(0.693359375f)) - n * splat(-2.12194440e-4f);
+  Vector series = splat(1.0f / 5040);
+  series = series * r + splat(1.0f / 720);
+  series = series * r + splat(1.0f / 120);
+  series = series * r + splat(1.0f / 24);
+  series = series * r + splat(1.0f / 6);
+  series = series * r + splat(0.5f);
+  series = series * (r * r) + r;
+  const Whole exponent = bits_of(shifted) - bits_of(shift) + 127;
+  const Vector power = from_bits(exponent << 23);
+  return power * series + (power - splat(1.0f));
+}
+
+// tanh, to 3 units in the last place; NaN stays NaN.
+GRIDSCAPE_INLINE Vector tanh(Vector x) {
+  const Whole magnitude_bits = bits_of(x) & 0x7fffffff, sign = bits_of(x) ^ magnitude_bits;
+  const Vector magnitude = from_bits(magnitude_bits);
+  Vector y = magnitude * splat(-2.0f);
+  y = y < splat(-40.0f) ? splat(-40.0f) : y;  // false for NaN
+  const Vector e = expm1_negative(y);
+  const Vector quotient = e / (splat(-2.0f) - e);
+  return from_bits((bits_of(quotient) & 0x7fffffff) | sign);
+}
+
+GRIDSCAPE_INLINE Vector sigmoid(Vector x) {
+  return splat(0.5f) + splat(0.5f) * tanh(x * splat(0.5f));
+}
+
+}  // namespace GRIDSCAPE_TARGET
+}  // namespace gridscape
+
+#endif  // GRIDSCAPE_SIMD_H_

@@ -1,0 +1,92 @@
+"""The native kernels: one shared library, its hot code compiled once for each instruction set.
+
+Without a C++17 compiler the installation goes on without them: models then run their plain JAX
+path, and ``gridscape doctor`` says so. No flag asks for the machine that compiles; which
+instruction set runs is chosen when the library is loaded.
+"""
+
+import os
+import platform
+import shlex
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import NamedTuple
+
+import jaxlib
+from setuptools import Extension, setup
+from setuptools.command.build_ext import build_ext
+
+SOURCES = Path("gridscape/kernels/src")
+HEADERS = Path(jaxlib.__file__).parent / "include"  # of XLA's foreign function interface
+FLAGS = ["-std=c++17", "-O3", "-ffp-contract=fast", "-Wno-psabi"]
+# For sanitizers: GRIDSCAPE_CXXFLAGS="-fsanitize=address -g".
+EXTRA_FLAGS = shlex.split(os.environ.get("GRIDSCAPE_CXXFLAGS", ""))
+FLAGS += EXTRA_FLAGS
+
+TARGETS = {"baseline": list[str]()}
+if platform.machine().lower() in ("x86_64", "amd64"):
+    avx512 = [f"-mavx512{part}" for part in ("f", "dq", "bw", "vl")]
+    TARGETS["avx2"] = ["-mavx2", "-mfma"]
+    TARGETS["avx512"] = [*avx512, "-mfma", "-mprefer-vector-width=512"]
+
+
+class Unit(NamedTuple):
+    """One source, compiled once: what ends in _target for every instruction set."""
+
+    source: Path
+    place: str
+    macros: list[tuple[str, str]]
+    flags: list[str]
+
+
+def ext_sources() -> list[Path]:
+    """All that is compiled."""
+    return sorted(SOURCES.glob("*.cc"))
+
+
+class BuildKernels(build_ext):
+    """Compiles the sources of the kernels several times, each time with other flags."""
+
+    def build_extension(self, ext: Extension) -> None:
+        """The objects of all targets, and the calls of JAX beside them, as one library."""
+        output = Path(self.get_ext_fullpath(ext.name))
+        output.parent.mkdir(parents=True, exist_ok=True)
+        linked = ["-pthread", *EXTRA_FLAGS]
+        with ThreadPoolExecutor(os.cpu_count()) as threads:
+            objects = list(threads.map(self._compile, self._units()))
+        self.compiler.link_shared_object(
+            objects, str(output), extra_postargs=linked, target_lang="c++"
+        )
+
+    def _units(self) -> Iterator[Unit]:
+        for source in ext_sources():
+            if source.stem.endswith("_target"):
+                for name, flags in TARGETS.items():
+                    yield Unit(source, name, [("GRIDSCAPE_TARGET", name)], flags)
+            else:
+                yield Unit(source, "calls", [("GRIDSCAPE_X86", "1")] * ("avx2" in TARGETS), [])
+
+    def _compile(self, unit: Unit) -> str:
+        (compiled,) = self.compiler.compile(
+            [str(unit.source)],
+            output_dir=str(Path(self.build_temp) / unit.place),
+            macros=unit.macros,
+            include_dirs=[str(SOURCES)],
+            extra_postargs=[*FLAGS, "-isystem", str(HEADERS), *unit.flags],
+        )
+        return compiled
+
+
+setup(
+    ext_modules=[
+        Extension(
+            "gridscape.kernels._native",
+            sources=[str(path) for path in ext_sources()],
+            depends=[str(path) for path in SOURCES.glob("*.h")],
+            language="c++",
+            optional=True,
+        )
+    ],
+    cmdclass={"build_ext": BuildKernels},
+)
