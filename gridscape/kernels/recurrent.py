@@ -31,11 +31,14 @@ def layer(cell: str, weights: Weights, inputs: jax.Array, every: bool) -> jax.Ar
 
     ``weights`` in the order of the plain loop of the cell; inputs (T, B, D).
     """
-    return _layer(cell, every, weights, inputs)
+    # The kernels read batches as they are stored; XLA drops the exchange where a model did the same.
+    states = _layer(cell, every, weights, jnp.swapaxes(inputs, 0, 1))
+    return jnp.swapaxes(states, 0, 1) if every else states
 
 
 @partial(jax.custom_vjp, nondiff_argnums=(0, 1))
 def _layer(cell: str, every: bool, weights: Weights, inputs: jax.Array) -> jax.Array:
+    """Inputs (B, T, D) -> states (B, T, H), or the last (B, H)."""
     return _forward(cell, every, weights, inputs, keeps=False)[0]
 
 
@@ -66,8 +69,9 @@ def _forward(
     cell: str, every: bool, weights: Weights, inputs: jax.Array, keeps: bool
 ) -> tuple[jax.Array, jax.Array, jax.Array]:
     room = _room(cell, weights, inputs, every, keeps)
-    shape = (inputs.shape[1], _hidden(cell, weights))
-    output = jax.ShapeDtypeStruct((inputs.shape[0], *shape) if every else shape, jnp.float32)
+    B, T, _ = inputs.shape
+    H = _hidden(cell, weights)
+    output = jax.ShapeDtypeStruct((B, T, H) if every else (B, H), jnp.float32)
     results = (output, *map(_floats, (room.rows, room.kept, room.forward)))
     call = _call("recurrent_forward", results)
     output, rows, kept, _ = call(
@@ -101,7 +105,8 @@ def _floats(count: int) -> jax.ShapeDtypeStruct:
 def _room(cell: str, weights: Weights, inputs: jax.Array, every: bool, keeps: bool = True) -> Room:
     library = load().library
     assert library is not None  # who calls has asked ``serve``
-    sizes = (CELLS.index(cell), *inputs.shape, _hidden(cell, weights))
+    B, T, D = inputs.shape
+    sizes = (CELLS.index(cell), T, B, D, _hidden(cell, weights))
     found = (ctypes.c_int64 * len(Room._fields))()
     library.gridscape_recurrent_room(*map(ctypes.c_int64, sizes), every, keeps, found)
     return Room(*found)

@@ -23,6 +23,8 @@ struct Lengths : RecurrentSizes {
   int64_t row() const { return features + 1 + padded(); }
   int64_t rows() const { return steps * batch; }
   int64_t state() const { return batch * padded(); }
+  // Of the output, (B, T, H) or (B, H), from one example to the next.
+  int64_t output_stride() const { return every ? steps * hidden : hidden; }
   // Units of a block that are no padding.
   int64_t units(int64_t block) const { return smaller(kBlock, hidden - block * kBlock); }
 };
@@ -165,9 +167,10 @@ inline void unpack_weights(const float* sums, const Lengths& n, const Weights& w
 
 // ---- rows [x, 1, h] ----
 
-inline void write_inputs(float* rows, const Lengths& n, const float* inputs) {
-  for (int64_t b = 0; b < n.batch; ++b, rows += n.row(), inputs += n.features) {
-    std::memcpy(rows, inputs, n.features * sizeof(float));
+// Of step t of the inputs (B, T, D).
+inline void write_inputs(float* rows, const Lengths& n, int64_t t, const float* inputs) {
+  for (int64_t b = 0; b < n.batch; ++b, rows += n.row()) {
+    std::memcpy(rows, inputs + (b * n.steps + t) * n.features, n.features * sizeof(float));
     rows[n.features] = 1;
   }
 }
@@ -181,11 +184,12 @@ inline void clear_states(float* rows, const Lengths& n) {
 // Where the states of a step go: into the next rows, and to the caller.
 struct States {
   float* next;    // rows of the next step, or null
-  float* output;  // (B, H), or null
+  float* output;  // of the first example, or null
+  int64_t stride;  // from there to the next example
 
   GRIDSCAPE_INLINE void write(const Lengths& n, int64_t b, int64_t unit, Vector h) const {
     if (next) store(next + b * n.row() + n.features + 1 + unit, h);
-    if (output && unit < n.hidden) store_first(output + b * n.hidden + unit, h, n.hidden - unit);
+    if (output && unit < n.hidden) store_first(output + b * stride + unit, h, n.hidden - unit);
   }
 };
 
@@ -201,8 +205,8 @@ struct Tape {
 
 GRIDSCAPE_INLINE States states_after(const Lengths& n, const Tape& tape, int64_t t, float* output) {
   const bool is_last = t + 1 == n.steps;
-  float* to = n.every ? output + t * n.batch * n.hidden : is_last ? output : nullptr;
-  return {is_last ? nullptr : tape.at(n, t + 1), to};
+  float* to = n.every ? output + t * n.hidden : is_last ? output : nullptr;
+  return {is_last ? nullptr : tape.at(n, t + 1), to, n.output_stride()};
 }
 
 // ---- forward ----
@@ -219,7 +223,7 @@ inline void forward(const Lengths& n, const Weights& weights, const float* input
   clear_states(tape.at(n, 0), n);
   for (int64_t t = 0; t < n.steps; ++t) {
     float* rows = tape.at(n, t);
-    write_inputs(rows, n, inputs + t * n.batch * n.features);
+    write_inputs(rows, n, t, inputs);
     const States states = states_after(n, tape, t, output);
     const int64_t depth = t == 0 ? n.features + 1 : n.depth();  // the first state is zero
     auto apply = [&](auto& tile, int64_t row, int64_t first, int lane) {
@@ -245,20 +249,21 @@ inline void forward(const Lengths& n, const Weights& weights, const float* input
 
 // ---- backward ----
 
-// dh (B, padded) += the gradient by the states of a step, (B, H).
-inline void add_gradient(float* dh, const Lengths& n, const float* doutput) {
-  for (int64_t b = 0; b < n.batch; ++b) {
-    for (int64_t unit = 0; unit < n.hidden; unit += kLanes) {
-      float* at = dh + b * n.padded() + unit;
-      store(at, load(at) + load_first(doutput + b * n.hidden + unit, n.hidden - unit));
-    }
-  }
+// Where the gradient by the states of step t of the first example comes from; null: there is none.
+GRIDSCAPE_INLINE const float* received(const Lengths& n, int64_t t, const float* doutput) {
+  return n.every ? doutput + t * n.hidden : t + 1 == n.steps ? doutput : nullptr;
 }
 
-// What reaches the states of step t from outside.
+// dh (B, padded) += what reaches the states of step t from outside.
 inline void receive(float* dh, const Lengths& n, int64_t t, const float* doutput) {
-  if (n.every) add_gradient(dh, n, doutput + t * n.batch * n.hidden);
-  if (!n.every && t + 1 == n.steps) add_gradient(dh, n, doutput);
+  const float* from = received(n, t, doutput);
+  if (from == nullptr) return;
+  for (int64_t b = 0; b < n.batch; ++b, from += n.output_stride()) {
+    for (int64_t unit = 0; unit < n.hidden; unit += kLanes) {
+      float* at = dh + b * n.padded() + unit;
+      store(at, load(at) + load_first(from + unit, n.hidden - unit));
+    }
+  }
 }
 
 // dh += the gradients by the gates of step t, through the weights of the state.
@@ -321,7 +326,7 @@ inline void backward(const Lengths& n, const Weights& weights, const float* rows
   weight_gradient(n, rows, dgates, dweights, packed);
 }
 
-// dinputs (T, B, D) (+)= the gradients by the gates, through the weights of the inputs.
+// dinputs (B, T, D) (+)= the gradients by the gates, through the weights of the inputs.
 template <typename Weights>
 inline void input_gradient(const Lengths& n, const Weights& weights, const float* dgates,
                            float* dinputs, float* scratch, bool add) {
@@ -332,7 +337,8 @@ inline void input_gradient(const Lengths& n, const Weights& weights, const float
       for (int c = 0; c < tile.kBlocks; ++c) {
         const int64_t column = (first + c) * kBlock + lane;
         if (column >= D) continue;
-        float* at = dinputs + (row + r) * D + column;
+        const int64_t t = (row + r) / n.batch, b = (row + r) % n.batch;
+        float* at = dinputs + (b * n.steps + t) * D + column;
         const Vector before = add ? load_first(at, D - column) : Vector{};
         store_first(at, before + tile.sum[r][c], D - column);
       }
@@ -357,8 +363,8 @@ inline void gru_forward(const Lengths& n, const FusedWeights<2>& gates,
   clear_states(candidate_tape.at(n, 0), n);
   for (int64_t t = 0; t < n.steps; ++t) {
     float *rows = gate_tape.at(n, t), *reset_rows = candidate_tape.at(n, t);
-    write_inputs(rows, n, inputs + t * n.batch * n.features);
-    write_inputs(reset_rows, n, inputs + t * n.batch * n.features);
+    write_inputs(rows, n, t, inputs);
+    write_inputs(reset_rows, n, t, inputs);
     const States states = states_after(n, gate_tape, t, output);
     const int64_t depth = t == 0 ? n.features + 1 : n.depth();
     auto keep = [&](int64_t block, int64_t b, int lane, int which, Vector value) {

@@ -50,7 +50,7 @@ std::vector<float*> pointers(const std::vector<PerTrial>& arrays, int64_t k, con
   return found;
 }
 
-// (*weights, inputs (T, B, D)) -> output (T, B, H) or (B, H), rows, kept, room.
+// (*weights, inputs (B, T, D)) -> output (B, T, H) or (B, H), rows, kept, room.
 ffi::Error recurrent_forward(ffi::ThreadPool pool, ffi::RemainingArgs args,
                              ffi::RemainingRets rets, int64_t cell, int64_t hidden, bool every,
                              bool keeps) {
@@ -62,7 +62,7 @@ ffi::Error recurrent_forward(ffi::ThreadPool pool, ffi::RemainingArgs args,
   auto output = call.ret(0, every ? 3 : 2);
   auto rows = call.ret(1, 1), kept = call.ret(2, 1), room = call.ret(3, 1);
   if (call.failed()) return call.error();
-  const RecurrentSizes n = {inputs.own[0], inputs.own[1], inputs.own[2], hidden, every};
+  const RecurrentSizes n = {inputs.own[1], inputs.own[0], inputs.own[2], hidden, every};
   const RecurrentRoom need = kernels.room(kind, n, keeps);
   const Shape trials = output.lead;
   expect_weights(call, weights, cell, n);
@@ -94,7 +94,7 @@ ffi::Error recurrent_backward(ffi::ThreadPool pool, ffi::RemainingArgs args,
   auto doutput = call.arg(first + 3, every ? 3 : 2);
   auto dgates = call.ret(first, 1), room = call.ret(first + 1, 1);
   if (call.failed()) return call.error();
-  const RecurrentSizes n = {inputs.own[0], inputs.own[1], inputs.own[2], hidden, every};
+  const RecurrentSizes n = {inputs.own[1], inputs.own[0], inputs.own[2], hidden, every};
   const RecurrentRoom need = kernels.room(kind, n, true);
   const Shape trials = dgates.lead;
   expect_weights(call, weights, cell, n);
@@ -119,7 +119,7 @@ ffi::Error recurrent_backward(ffi::ThreadPool pool, ffi::RemainingArgs args,
   return ffi::Error::Success();
 }
 
-// (*weights, dgates) -> dinputs (T, B, D), room.
+// (*weights, dgates) -> dinputs (B, T, D), room.
 ffi::Error recurrent_inputs(ffi::ThreadPool pool, ffi::RemainingArgs args, ffi::RemainingRets rets,
                             int64_t cell, int64_t hidden) {
   const RecurrentKernels& kernels = *chosen().recurrent;
@@ -129,7 +129,7 @@ ffi::Error recurrent_inputs(ffi::ThreadPool pool, ffi::RemainingArgs args, ffi::
   auto dgates = call.arg(n_weights(cell), 1);
   auto dinputs = call.ret(0, 3), room = call.ret(1, 1);
   if (call.failed()) return call.error();
-  const RecurrentSizes n = {dinputs.own[0], dinputs.own[1], dinputs.own[2], hidden, false};
+  const RecurrentSizes n = {dinputs.own[1], dinputs.own[0], dinputs.own[2], hidden, false};
   const RecurrentRoom need = kernels.room(kind, n, true);
   const Shape trials = dinputs.lead;
   expect_weights(call, weights, cell, n);

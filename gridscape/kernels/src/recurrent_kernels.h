@@ -9,7 +9,8 @@ namespace gridscape {
 
 enum class CellKind : int64_t { kRnn, kLstm, kGru, kGruAfter };
 
-// Inputs are (steps, batch, features); every: all states are returned, not only the last.
+// Inputs are (batch, steps, features); every: all states (batch, steps, hidden) are returned, not
+// only the last (batch, hidden).
 struct RecurrentSizes {
   int64_t steps, batch, features, hidden;
   bool every;
