@@ -485,8 +485,12 @@ def test_the_list_marks_what_lacks_its_data_and_fetches_nothing(call, monkeypatc
     assert told["quickstart"]["seconds"] > 0
     assert told["lstm-width-lr"]["missing_data"] == "mnist"
     assert told["lstm-width-lr"]["flops"] is None
+    assert told["lstm-width-lr"]["memory_bytes"] is None
     names = {"name", "title", "source", "n_networks", "flops", "seconds", "missing_data"}
-    assert told["quickstart"].keys() == names
+    assert told["quickstart"].keys() == names | {"memory_bytes"}
+    # About: half to twice what the compiled programs say.
+    planned = json.loads(call("plan", "quickstart", "--json")[1])["memory_bytes"]
+    assert 0.5 < told["quickstart"]["memory_bytes"] / planned < 2
     status, out, _ = call("list")
     assert "data set mnist is not on this machine" in " ".join(out.split())
     assert widest(out) <= 80
