@@ -114,10 +114,10 @@ def metric_words(metric: str) -> str:
 
 
 def half_width(estimate: Interval, metric: str) -> str:
-    """Half of an interval, "\u00b10.6"; nothing where there is none."""
+    """Half of an interval (its longer side), "\u00b10.6"; nothing where there is none."""
     if not estimate.known:
         return ""
-    return f"\u00b1{metric_text((estimate.high - estimate.low) / 2, metric)}"
+    return f"\u00b1{metric_text(estimate.reach, metric)}"
 
 
 def plural(count: int, word: str) -> str:

@@ -179,7 +179,8 @@ def test_the_heading_tells_a_budget_only_where_all_cells_share_it():
     axes = {"hidden_size": [8], "learning_rate": [0.01], "updates": [400, 800]}
     varied = synthetic.landscape(axes=axes)
     heading = overview(varied).splitlines()[1]
-    assert heading == "6 networks: 1 hidden_size \u00d7 1 learning_rate \u00d7 2 updates \u00d7 3 replicates"
+    shape = " \u00d7 ".join(["1 hidden_size", "1 learning_rate", "2 updates", "3 replicates"])
+    assert heading == f"6 networks: {shape}"
     assert summary(varied).endswith("3 replicates each, trained on none.")
 
 
