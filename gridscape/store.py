@@ -130,6 +130,19 @@ class Store:
             store._resources = resources.pop_all()
             return store
 
+    @classmethod
+    def check_room(cls, directory: str | os.PathLike[str], study: Mapping[str, Any]) -> None:
+        """Raise the StoreError with which ``create`` would refuse the folder to this study.
+
+        Touches nothing, and does not ask who writes there.
+        """
+        directory, asked = Path(directory), json.loads(_to_json(study))
+        with _store_errors(directory):
+            _refuse_foreign(directory)
+            stored = _stored_study(directory)
+            if stored is not None:
+                merge_studies(stored, asked, directory)
+
     def statuses(self) -> dict[str, Status]:
         """The status of every stored trial by key; a trial whose blob is damaged is left out."""
         return dict(self._each(self._status))

@@ -463,12 +463,22 @@ def test_plan_tells_what_is_stored_and_what_is_left(call, study):
     )
 
 
-def test_a_folder_of_another_study_is_refused(call, study):
+@pytest.mark.parametrize("command", ["run", "plan"])
+def test_a_folder_of_another_study_is_refused(call, study, command):
     folder, _ = study
-    status, out, err = call("run", "--updates", "21", "--dir", folder)
+    status, out, err = call(command, "--updates", "21", "--dir", folder)
     assert (status, out) == (1, "")
     assert "another study: updates differs (expected 21, found 20)" in err
     assert "--dir" in err
+
+
+@pytest.mark.parametrize("command", ["run", "plan"])
+def test_a_folder_of_something_else_is_refused(call, tmp_path, command):
+    (tmp_path / "thesis.tex").write_text("not yours")
+    status, out, err = call(command, *TINY, "--dir", tmp_path)
+    assert (status, out) == (1, "")
+    assert "holds files but no study.json" in err
+    assert [path.name for path in tmp_path.iterdir()] == ["thesis.tex"]
 
 
 def test_the_list_marks_what_lacks_its_data_and_fetches_nothing(call, monkeypatch):
