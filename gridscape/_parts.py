@@ -15,7 +15,7 @@ import jax.numpy as jnp
 
 from gridscape import losses, models, optimizers, tasks
 from gridscape._settings import STUDY_AXES, check_values
-from gridscape.base import Hyper, Model, Optimizer, Split, Task, code_identity
+from gridscape.base import Hyper, Model, Optimizer, Split, Stream, Task, code_identity
 from gridscape.errors import (
     GridscapeError,
     ModelError,
@@ -62,6 +62,22 @@ def task_options(task: str | Task) -> dict[str, inspect.Parameter]:
         return {}
     options = _parameters(factory, "task", "a function that makes a Task")
     return {p.name: p for p in options if p.name != "data_dir"}
+
+
+def in_layout_of(other: object, task: object) -> object:
+    """The task "digits" as its layout that stands in for another task of images; any other as is.
+
+    >>> [in_layout_of(name, "digits") for name in ("mnist-rows", "mnist-flat", "cifar10")]
+    ['digits-rows', 'digits-flat', 'digits-image']
+    >>> in_layout_of("recall", "digits"), in_layout_of("mnist-flat", "digits-rows")
+    ('digits', 'digits-rows')
+    """
+    if task != "digits" or other == "digits":
+        return task
+    if not tasks.NAMES.get(str(other), "").startswith("gridscape.tasks.images:"):
+        return task
+    layout = next((end for end in ("rows", "flat") if str(other).endswith(f"-{end}")), "image")
+    return f"digits-{layout}"
 
 
 def load_task(task: str | Task, options: Mapping[str, Any], data_dir: str | Path | None) -> Task:
@@ -216,13 +232,24 @@ def check_model(model: Model, hyper: Hyper, task: Task) -> None:
 
     That is (B, C), or (B, T, C) of a task per step, found by shapes alone.
     """
-    both = (task.train_examples.inputs, task.test.inputs)
-    for stored in {inputs.shape[1:]: inputs for inputs in both}.values():
-        _check_shapes(model, hyper, task, stored)
+    train, test = _training_inputs(task), task.test.inputs
+    _check_shapes(model, hyper, task, train, f"task {task.name}")
+    if test.shape[1:] != train.shape[1:]:  # longer sequences, which not every model can read
+        _check_shapes(model, hyper, task, test, f"task {task.name}, test sequences")
 
 
-def _check_shapes(model: Model, hyper: Hyper, task: Task, stored: Any) -> None:
-    n_examples = task.n_outputs + 1  # so that (C, B) is not taken for (B, C)
+def _training_inputs(task: Task) -> Any:
+    """Inputs as they are trained on, or their shapes where they are drawn."""
+    train = task.train
+    if not isinstance(train, Stream):
+        return train.inputs
+    key = jax.eval_shape(lambda: jax.random.key(0))
+    return jax.eval_shape(lambda key: train.draw(key, 1), key).inputs
+
+
+def _check_shapes(model: Model, hyper: Hyper, task: Task, stored: Any, where: str) -> None:
+    # More than any other dimension, so that (C, B) is not taken for (B, C), nor a feature for B.
+    n_examples = 1 + max(task.n_outputs, *task.input_shape, *stored.shape[1:])
     inputs = jax.eval_shape(
         task.prepare, jax.ShapeDtypeStruct((n_examples, *stored.shape[1:]), stored.dtype)
     )
@@ -237,7 +264,7 @@ def _check_shapes(model: Model, hyper: Hyper, task: Task, stored: Any) -> None:
     except Exception as error:  # a user's model may raise anything
         raise ModelError(
             "the model raises an error",
-            where=f"task {task.name}",
+            where=where,
             found=one_line(error),
             hint=f"it is given inputs of shape {_shape(inputs.shape, n_examples)}, and the"
             f" hyperparameters {', '.join(hyper)}",
@@ -247,7 +274,7 @@ def _check_shapes(model: Model, hyper: Hyper, task: Task, stored: Any) -> None:
         if getattr(found, "shape", None) != expected:
             raise ModelError(
                 "the model's output does not fit the task",
-                where=f"task {task.name}",
+                where=where,
                 expected=f"shape {_shape(expected, n_examples)}",
                 found=f"shape {_shape(found.shape, n_examples)}"
                 if hasattr(found, "shape")

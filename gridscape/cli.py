@@ -137,14 +137,14 @@ def root(
 
 @app.command("list")
 def list_studies(data_dir: DataDir = None, json: Json = False, debug: Debug = False) -> None:
-    """List the named studies, what each reproduces, size and time."""
+    """List the named studies, what each reproduces, size, time, memory."""
     prepare_jax()
     from gridscape import terminal
     from gridscape._catalog import catalog
 
     with _busy("measuring this machine"):
         entries = list(catalog(data_dir))
-    _tell(json, {"studies": entries}, lambda width: [terminal.studies(entries)])
+    _tell(json, {"studies": entries}, lambda width: terminal.studies(entries))
 
 
 @app.command()

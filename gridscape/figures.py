@@ -241,8 +241,7 @@ def _label_cell(box: Axes, place: tuple[int, int], summary: CellSummary, face: A
 
 def _half_width(summary: CellSummary) -> str:
     estimate = summary.estimate
-    half = (estimate.high - estimate.low) / 2
-    return f"± {short(half, summary.metric)}" if estimate.known else ""
+    return f"± {short(estimate.reach, summary.metric)}" if estimate.known else ""
 
 
 def _frames(

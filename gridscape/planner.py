@@ -24,7 +24,14 @@ from jax.interpreters.partial_eval import dce_jaxpr
 from gridscape import kernels
 from gridscape.base import Stream, Task
 from gridscape.cohorts import Cohort, partition
-from gridscape.engine import EVALUATION_CHUNK, batch_order, batches, init_trial, update_trial
+from gridscape.engine import (
+    EVALUATION_CHUNK,
+    TrialState,
+    batch_order,
+    batches,
+    init_trial,
+    update_trial,
+)
 from gridscape.grid import Trial, content_key
 from gridscape.programs import LONGEST_SEGMENT, DeviceData, Machine, Program, Training
 from gridscape.study import Recipe, ResolvedStudy, Study
@@ -119,9 +126,7 @@ class Planner:
             return (cohort,)
         # Work space does not depend on the number of trials: one program tells all sizes.
         program, n_devices = self.program(cohort), len(self.machine.devices)
-        slots = program.slots - math.ceil(excess / (n_devices * _slot_bytes(program)))
-        # A power of two, so that all runs are one program and none is rounded up again.
-        slots = 1 << (max(1, slots).bit_length() - 1)
+        slots = fewer_slots(program.slots, excess / n_devices, _slot_bytes(program))
         return tuple(cohort.cut(min(slots * n_devices, len(cohort.trials))))
 
     def _limit_bytes(self, cohort: Cohort) -> float:
@@ -135,7 +140,7 @@ class Planner:
 
     def program(self, cohort: Cohort) -> Program:
         """The program of a cohort; cohorts of about the same size share it."""
-        slots = self._slots(cohort)
+        slots = needed_slots(cohort, len(self.machine.devices))
         segment = segment_length(cohort.recipe, self.resolved.study)
         key = (content_key(cohort.recipe.static), slots, segment, cohort.pieces)
         if key not in self._programs:
@@ -169,17 +174,6 @@ class Planner:
         """What one trial takes: its state, and the work space of its device."""
         program = self.program(cohort)
         return tree_bytes(program.one_state) + _analysis(program.train).temp_size_in_bytes
-
-    def _slots(self, cohort: Cohort) -> int:
-        """Trials a device: rounded up to a power of two unless that wastes much memory."""
-        slots = -(-len(cohort.trials) // len(self.machine.devices))
-        rounded = 1 << (slots - 1).bit_length()
-        hyper = {name: jnp.float32(0) for name in cohort.recipe.hyper}
-        state = jax.eval_shape(
-            lambda w: init_trial(cohort.recipe, w, hyper), jnp.zeros(2, "uint32")
-        )
-        wasted = (rounded - slots) * len(self.machine.devices) * tree_bytes(state)
-        return rounded if wasted < 64 * 2**20 else slots
 
     def _plan_cohort(self, cohort: Cohort, timed: bool) -> CohortPlan:
         begin = time.perf_counter()
@@ -229,6 +223,23 @@ def _timed(run: Callable[[int], Any], most: int) -> float:
     begin = time.perf_counter()
     run(count)
     return (time.perf_counter() - begin) / count
+
+
+def needed_slots(cohort: Cohort, n_devices: int) -> int:
+    """Trials a device: rounded up to a power of two unless that wastes much memory."""
+    slots = -(-len(cohort.trials) // n_devices)
+    rounded = 1 << (slots - 1).bit_length()
+    wasted = (rounded - slots) * n_devices * tree_bytes(state_shapes(cohort.recipe))
+    return rounded if wasted < 64 * 2**20 else slots
+
+
+def fewer_slots(slots: int, excess_bytes: float, slot_bytes: int) -> int:
+    """Trials a device where so many need ``excess_bytes`` more than there are.
+
+    A power of two, so that all runs are one program and none is rounded up again.
+    """
+    fitting = max(1, slots - math.ceil(excess_bytes / slot_bytes))
+    return 1 << (fitting.bit_length() - 1)
 
 
 def segment_length(recipe: Recipe, study: Study) -> int:
@@ -316,9 +327,8 @@ def _left_bytes(folder: Path) -> int:
 
 def _slot_bytes(program: Program) -> int:
     """What one more trial takes on a device: its state twice, its data order and its traces."""
-    n_traces = 1 + len(program.task.metrics)
-    per_update = program.recipe.batch_size + n_traces
-    return 2 * tree_bytes(program.one_state) + 4 * program.segment * per_update
+    state, traces = tree_bytes(program.one_state), 1 + len(program.task.metrics)
+    return 2 * state + 4 * program.segment * (program.recipe.batch_size + traces)
 
 
 def _analysis(compiled: jax.stages.Compiled) -> Any:
@@ -340,9 +350,13 @@ def tree_bytes(tree: Any) -> int:
 
 def count_parameters(recipe: Recipe) -> int:
     """Numbers that training changes."""
-    hyper = {name: jnp.float32(0) for name in recipe.hyper}
-    state = jax.eval_shape(lambda w: init_trial(recipe, w, hyper), jnp.zeros(2, "uint32"))
-    return int(sum(np.prod(leaf.shape) for leaf in jax.tree.leaves(state.params)))
+    return int(sum(np.prod(x.shape) for x in jax.tree.leaves(state_shapes(recipe).params)))
+
+
+def state_shapes(recipe: Recipe) -> TrialState:
+    """The shapes of the state of one trial: parameters, and what the optimizer keeps."""
+    hyper = dict.fromkeys(recipe.hyper, jax.ShapeDtypeStruct((), jnp.float32))
+    return jax.eval_shape(partial(init_trial, recipe), jax.ShapeDtypeStruct((2,), "uint32"), hyper)
 
 
 def cohort_flops(cohort: Cohort) -> float:
@@ -357,10 +371,13 @@ def update_flops(recipe: Recipe, task: Task) -> float:
     2 m n k each. Only what JAX can see counts; a loop whose length depends on data counts as one
     round of it, and a choice as the dearest of its branches.
     """
-    number = jax.ShapeDtypeStruct((), jnp.float32)
-    hyper = dict.fromkeys(recipe.hyper, number)
-    words = jax.ShapeDtypeStruct((2,), jnp.uint32)
-    state = jax.eval_shape(partial(init_trial, recipe), words, hyper)
+    return jaxpr_flops(traced_update(recipe, task))
+
+
+def traced_update(recipe: Recipe, task: Task) -> Any:
+    """One update as JAX sees it (a Jaxpr), without what its result does not need."""
+    hyper = dict.fromkeys(recipe.hyper, jax.ShapeDtypeStruct((), jnp.float32))
+    words, state = jax.ShapeDtypeStruct((2,), jnp.uint32), state_shapes(recipe)
     train = None if isinstance(task.train, Stream) else task.train
     data = (train, batch_order(recipe, task, 0, 0, 0, 1))
     train, order = jax.tree.map(lambda x: jax.ShapeDtypeStruct(x.shape, x.dtype), data)
@@ -370,7 +387,18 @@ def update_flops(recipe: Recipe, task: Task) -> float:
         key = jax.random.wrap_key_data(words)
         return update_trial(recipe, task, 1, state, batch, key, hyper)
 
-    return product_flops(update, state, train, order, words, hyper)
+    return traced(update, state, train, order, words, hyper)
+
+
+def traced(function: Callable[..., Any], *arguments: Any) -> Any:
+    """A function as JAX sees it (a Jaxpr), without what its result does not need.
+
+    On the plain path: what native kernels compute, JAX does not see.
+    """
+    with kernels.plain():
+        jaxpr = jax.make_jaxpr(function)(*arguments).jaxpr
+    needed, _ = dce_jaxpr(jaxpr, [True] * len(jaxpr.outvars))
+    return needed
 
 
 def product_flops(function: Callable[..., Any], *arguments: Any) -> float:
@@ -380,13 +408,11 @@ def product_flops(function: Callable[..., Any], *arguments: Any) -> float:
     >>> product_flops(lambda a, b: (a @ b).sum(), square, square)
     1024.0
     """
-    with kernels.plain():  # native calls show no products
-        jaxpr = jax.make_jaxpr(function)(*arguments).jaxpr
-    needed, _ = dce_jaxpr(jaxpr, [True] * len(jaxpr.outvars))
-    return _jaxpr_flops(needed)
+    return jaxpr_flops(traced(function, *arguments))
 
 
-def _jaxpr_flops(jaxpr: Any) -> float:
+def jaxpr_flops(jaxpr: Any) -> float:
+    """The same of what JAX has seen of a function."""
     return sum(map(_equation_flops, jaxpr.eqns), 0.0)
 
 
@@ -402,7 +428,7 @@ def _equation_flops(equation: Any) -> float:
         # Zeros between the inputs, as in the gradient of a stride, are no work.
         per_output /= math.prod(params["lhs_dilation"])
         return 2.0 * per_output * equation.outvars[0].aval.size
-    inner = [_jaxpr_flops(jaxpr) for jaxpr in jaxprs_in_params(params)]
+    inner = [jaxpr_flops(jaxpr) for jaxpr in jaxprs_in_params(params)]
     if name == "cond":
         return max(inner)
     return sum(inner) * (params["length"] if name == "scan" else 1)

@@ -40,6 +40,7 @@ from gridscape.grid import Cell, Trial
 _STUDY, _LEDGER, _BLOBS, _CHECKPOINTS = "study.json", "ledger.sqlite", "blobs", "checkpoints"
 _OWN_NAMES = {_BLOBS, _CHECKPOINTS, ".lock", "report.html", "figures"}
 _TRAIN_AGAIN = "run the study again: it trains this trial anew"
+_TRAINED_NOW = "a run that asks for this trial, as this one may, trains it anew"
 _NAME = re.compile(r"\w[\w.,=+-]*")
 
 T = TypeVar("T")
@@ -129,6 +130,19 @@ class Store:
             store = cls(directory, study, ledger, writable=False)
             store._resources = resources.pop_all()
             return store
+
+    @classmethod
+    def check_room(cls, directory: str | os.PathLike[str], study: Mapping[str, Any]) -> None:
+        """Raise the StoreError with which ``create`` would refuse the folder to this study.
+
+        Touches nothing, and does not ask who writes there.
+        """
+        directory, asked = Path(directory), json.loads(_to_json(study))
+        with _store_errors(directory):
+            _refuse_foreign(directory)
+            stored = _stored_study(directory)
+            if stored is not None:
+                merge_studies(stored, asked, directory)
 
     def statuses(self) -> dict[str, Status]:
         """The status of every stored trial by key; a trial whose blob is damaged is left out."""
@@ -316,9 +330,9 @@ class Store:
         for row in rows:
             if row.key in self._damaged:
                 path = self.directory / _BLOBS / row.blob
-                _warn(f"{torn.get(path, f'{path}: is missing')}; {_TRAIN_AGAIN}")
+                _warn(f"{torn.get(path, f'{path}: is missing')}; {_TRAINED_NOW}")
         for path in torn.keys() - {self.directory / _BLOBS / row.blob for row in rows}:
-            _warn(f"{torn[path]}; removed")
+            _warn(f"{torn[path]}; removed: {_TRAINED_NOW}")
             path.unlink()
 
 

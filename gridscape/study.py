@@ -18,6 +18,7 @@ from gridscape import _mistakes, _settings, losses, optimizers
 from gridscape._parts import (
     check_loss,
     check_model,
+    in_layout_of,
     load_loss,
     load_optimizer,
     load_task,
@@ -156,11 +157,14 @@ class Study(BaseModel):
     def override(self, axes: Mapping[str, Iterable[Value]] | None = None, **values: Any) -> Self:
         """The same study with other values; an axis given here replaces or joins its axes.
 
-        Values that are None are left as they are. A new task drops the options of the old one.
+        Values that are None are left as they are. A new task drops the options of the old one;
+        the embedded "digits" come in the layout (rows, flat, image) of the task that they replace.
         Raises UsageError for a value that an axis of the study would hide.
         """
         content = {name: getattr(self, name) for name in type(self).model_fields}
         given = {name: value for name, value in values.items() if value is not None}
+        if "task" in given:
+            given["task"] = in_layout_of(self.task, given["task"])
         if "task" in given and given["task"] != self.task:
             content["task_options"] = {}
         merged = {**self.axes, **(axes or {})}

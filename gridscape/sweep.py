@@ -88,15 +88,18 @@ def plan(
 ) -> Plan:
     """What running the study would take now; trains nothing that is kept.
 
-    Takes the arguments of ``run``. ``timed`` runs a few updates of each program to estimate time.
+    Takes the arguments of ``run``, and refuses the folders that it refuses. ``timed`` runs a few
+    updates of each program to estimate time.
     """
     resolved = prepare(study, **values)
-    folder = results_folder(resolved.study, directory)
+    folder, trials = results_folder(resolved.study, directory), resolved.trials()
     stored: set[str] = set()
+    Store.check_room(folder, resolved.record())
     if (folder / "study.json").exists():
         with Store.read(folder) as store:
+            _require_same_conditions(store, trials)
             stored = _done(store)
-    return Planner(resolved, Machine.local()).plan(resolved.trials(), stored, timed)
+    return Planner(resolved, Machine.local()).plan(trials, stored, timed)
 
 
 def run(
@@ -154,6 +157,23 @@ def _done(store: Store) -> set[str]:
     return {key for key, status in store.statuses().items() if status in ended}
 
 
+def _require_same_conditions(store: Store, trials: Iterable[Trial]) -> None:
+    """Raise StoreError for a stored trial that these trials would be mixed up with.
+
+    Cell and replicate are the same, but the key is not: what the study's record does not hold, the
+    code of a loss or the data of a task that an axis chooses, has changed.
+    """
+    keys = {(trial.cell, trial.replicate): trial.key for trial in trials}
+    for stored in store.trials():
+        if keys.get((stored.cell, stored.replicate), stored.key) != stored.key:
+            raise StoreError(
+                "holds results of this study with other code or other data",
+                where=store.directory,
+                found=f"{stored.cell}, replicate {stored.replicate}",
+                hint=OTHER_FOLDER,
+            )
+
+
 @dataclass
 class Sweep:
     """The work of one ``run``."""
@@ -170,7 +190,7 @@ class Sweep:
     def run(self) -> None:
         """Train and record every trial that is not stored."""
         trials = self.resolved.trials()
-        self._require_same_conditions(trials)
+        _require_same_conditions(self.store, trials)
         done = _done(self.store)
         todo = [trial for trial in trials if trial.key not in done]
         self.listener(
@@ -185,22 +205,6 @@ class Sweep:
             self.store.drop_checkpoint(name)
         if self.resolved.study.keep_parameters == "best":
             self._drop_all_but_the_best()
-
-    def _require_same_conditions(self, trials: Iterable[Trial]) -> None:
-        """Raise StoreError for a stored trial that these trials would be mixed up with.
-
-        Cell and replicate are the same, but the key is not: what the study's record does not
-        hold, the code of a loss or the data of a task that an axis chooses, has changed.
-        """
-        keys = {(trial.cell, trial.replicate): trial.key for trial in trials}
-        for stored in self.store.trials():
-            if keys.get((stored.cell, stored.replicate), stored.key) != stored.key:
-                raise StoreError(
-                    "holds results of this study with other code or other data",
-                    where=self.store.directory,
-                    found=f"{stored.cell}, replicate {stored.replicate}",
-                    hint=OTHER_FOLDER,
-                )
 
     def _drop_all_but_the_best(self) -> None:
         """Parameters stay of the best cell of each row: which one that is shows only at the end."""

@@ -77,6 +77,16 @@ def duration(seconds: float | None) -> str:
     return f"{seconds:.0f} s" if seconds >= 0.95 else f"{seconds:.1f} s"
 
 
+def memory(size_bytes: float) -> str:
+    """An amount of memory as people say it.
+
+    >>> [memory(n) for n in (4e5, 1.8e6, 6.8e7, 1.55e9, 2.4e11)]
+    ['0.4 MB', '1.8 MB', '68 MB', '1.6 GB', '240 GB']
+    """
+    mega = size_bytes / 1e6
+    return f"{number(mega)} MB" if mega < 999.5 else f"{number(mega / 1e3)} GB"
+
+
 def number(value: float | None) -> str:
     """Two digits that count, never an exponent.
 
@@ -104,10 +114,10 @@ def metric_words(metric: str) -> str:
 
 
 def half_width(estimate: Interval, metric: str) -> str:
-    """Half of an interval, "\u00b10.6"; nothing where there is none."""
+    """Half of an interval (its longer side), "\u00b10.6"; nothing where there is none."""
     if not estimate.known:
         return ""
-    return f"\u00b1{metric_text((estimate.high - estimate.low) / 2, metric)}"
+    return f"\u00b1{metric_text(estimate.reach, metric)}"
 
 
 def plural(count: int, word: str) -> str:
@@ -422,10 +432,12 @@ def program_name(trials: Sequence[Trial], axes: Sequence[Axis]) -> str:
 # ---- other records ----------------------------------------------------------------------------
 
 
-def studies(entries: Sequence["Entry"]) -> RenderableType:
+def studies(entries: Sequence["Entry"]) -> Iterator[RenderableType]:
     """The named studies with what each reproduces and takes."""
-    table = new_table("study", "networks", "TFLOP", "time here", "")
-    for column in table.columns[1:4]:
+    table = new_table("study", "networks", "TFLOP", "time", "memory", "")
+    for column in table.columns[:5]:
+        column.no_wrap = True  # names are there to be typed
+    for column in table.columns[1:5]:
         column.justify = "right"
     for entry in entries:
         about = Text(entry.title)
@@ -438,9 +450,11 @@ def studies(entries: Sequence["Entry"]) -> RenderableType:
             f"{entry.n_networks:,}",
             "" if entry.flops is None else number(entry.flops / 1e12),
             "" if entry.seconds is None else duration(entry.seconds),
+            "" if entry.memory_bytes is None else memory(entry.memory_bytes),
             about,
         )
-    return table
+    yield table
+    yield Text("Time and memory: about what it takes here; gridscape plan STUDY measures.", QUIET)
 
 
 def verdicts(found: Sequence[Verdict]) -> RenderableType:

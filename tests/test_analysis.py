@@ -73,6 +73,22 @@ def test_t_interval_against_scipy():
     assert t_interval([*values, math.nan]) == ours
 
 
+def test_intervals_of_fractions_end_where_fractions_do():
+    values = [0.8, 1.0, 0.99]
+    land = fixed({"learning_rate": [0.1]}, [values])
+    land.data["test_loss"][:] = values  # the same numbers, of something that may exceed 1
+    whole = t_interval(values)
+    assert whole.high > 1
+    (shown,) = summarize(land, "test_accuracy")
+    assert shown.estimate == Interval(whole.mean, whole.low, 1.0, 3)
+    assert shown.estimate.reach == whole.mean - whole.low
+    assert summarize(land, "test_loss")[0].estimate == whole
+    low = fixed({"learning_rate": [0.1]}, [[0.2, 0.0, 0.01]])
+    assert summarize(low)[0].estimate.low == 0.0
+    of_no_fraction = fixed({"learning_rate": [0.1]}, [[1.1, 1.0, 1.2]])
+    assert summarize(of_no_fraction)[0].estimate == t_interval([1.1, 1.0, 1.2])
+
+
 def test_one_value_has_no_interval():
     one = t_interval([0.9])
     assert (one.mean, one.n) == (0.9, 1)
@@ -508,6 +524,21 @@ def test_curve_band_over_finished_replicates():
             (expected.mean, expected.low, expected.high)
         )
     assert np.isfinite(band.per_replicate[2]).tolist() == [True] * 3 + [False] * 2
+
+
+def test_a_band_of_fractions_ends_where_fractions_do():
+    land = landscape(ONE_AXIS, lambda c: 0.9, replicates=3)
+    for name in ("test_accuracy", "test_loss"):
+        curve = land.data[f"curve_{name}"]
+        curve.loc[{"learning_rate": 0.1}] = np.reshape([0.8, 1.0, 0.99], (3, 1))
+        assert curve.dims[-2] == "replicate"
+    bands = {
+        n: curve_band(land, Cell.of(learning_rate=0.1), n) for n in ("test_accuracy", "test_loss")
+    }
+    whole = t_interval([0.8, 1.0, 0.99])
+    assert set(bands["test_accuracy"].high) == {1.0}
+    assert bands["test_loss"].high == pytest.approx([whole.high] * len(bands["test_loss"].high))
+    assert bands["test_accuracy"].low == bands["test_loss"].low
 
 
 def test_curve_band_of_one_replicate_and_of_none():

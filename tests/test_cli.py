@@ -463,12 +463,22 @@ def test_plan_tells_what_is_stored_and_what_is_left(call, study):
     )
 
 
-def test_a_folder_of_another_study_is_refused(call, study):
+@pytest.mark.parametrize("command", ["run", "plan"])
+def test_a_folder_of_another_study_is_refused(call, study, command):
     folder, _ = study
-    status, out, err = call("run", "--updates", "21", "--dir", folder)
+    status, out, err = call(command, "--updates", "21", "--dir", folder)
     assert (status, out) == (1, "")
     assert "another study: updates differs (expected 21, found 20)" in err
     assert "--dir" in err
+
+
+@pytest.mark.parametrize("command", ["run", "plan"])
+def test_a_folder_of_something_else_is_refused(call, tmp_path, command):
+    (tmp_path / "thesis.tex").write_text("not yours")
+    status, out, err = call(command, *TINY, "--dir", tmp_path)
+    assert (status, out) == (1, "")
+    assert "holds files but no study.json" in err
+    assert [path.name for path in tmp_path.iterdir()] == ["thesis.tex"]
 
 
 def test_the_list_marks_what_lacks_its_data_and_fetches_nothing(call, monkeypatch):
@@ -485,8 +495,12 @@ def test_the_list_marks_what_lacks_its_data_and_fetches_nothing(call, monkeypatc
     assert told["quickstart"]["seconds"] > 0
     assert told["lstm-width-lr"]["missing_data"] == "mnist"
     assert told["lstm-width-lr"]["flops"] is None
+    assert told["lstm-width-lr"]["memory_bytes"] is None
     names = {"name", "title", "source", "n_networks", "flops", "seconds", "missing_data"}
-    assert told["quickstart"].keys() == names
+    assert told["quickstart"].keys() == names | {"memory_bytes"}
+    # About: half to twice what the compiled programs say.
+    planned = json.loads(call("plan", "quickstart", "--json")[1])["memory_bytes"]
+    assert 0.5 < told["quickstart"]["memory_bytes"] / planned < 2
     status, out, _ = call("list")
     assert "data set mnist is not on this machine" in " ".join(out.split())
     assert widest(out) <= 80

@@ -187,3 +187,29 @@ def test_what_is_no_model_is_told(model, words):
         on_digits(model).resolve()
     (found,) = caught.value.mistakes
     assert words in found
+
+
+def reads_at_most(n_steps):
+    """A factory of models with a weight of its own for each of so many steps."""
+
+    def made(input_shape, n_outputs):
+        def init(key, hyper):
+            return {"w": jnp.zeros((n_steps, input_shape[-1], n_outputs))}
+
+        def apply(params, inputs, key, hyper):
+            return jnp.einsum("btd,tdo->bto", inputs, params["w"][: inputs.shape[1]])
+
+        return Model(init, apply)
+
+    return made
+
+
+def test_test_sequences_that_a_model_cannot_read():
+    options = {"train_length": 5, "longest_test": 8}  # bits; a sum takes one step more
+    settings = {"task": "binary-addition", "task_options": options, "axes": {"l2": [0.0]}}
+    assert tiny(**settings, model=reads_at_most(9)).resolve().trials()
+    with pytest.raises(ModelError) as caught:
+        tiny(**settings, model=reads_at_most(6)).resolve()
+    line = str(caught.value)
+    assert line.startswith("task binary-addition, test sequences: the model raises an error (found")
+    assert "it is given inputs of shape (B, 9, 2), and" in line

@@ -1,6 +1,7 @@
 """Recurrent models against independent float64 references: forward, gradients, Adam updates."""
 
 import operator
+from contextlib import nullcontext
 from functools import cache
 
 import jax
@@ -10,6 +11,7 @@ import optax
 import pytest
 import reference
 
+from gridscape import kernels
 from gridscape._parts import model_factory, model_options
 from gridscape.base import cross_entropy
 from gridscape.engine import init_trial
@@ -37,6 +39,8 @@ FLOAT32_TOLERANCE = 1e-5
 # which a float32 comparison alone cannot.
 FLOAT64_TOLERANCE = 1e-10
 PRECISIONS = {"float32": FLOAT32_TOLERANCE, "float64": FLOAT64_TOLERANCE}
+# The plain path in float32, which native kernels take the place of where they are compiled.
+PATHS = {"float32": False, "float32, plain": True, "float64": False}
 
 HYPER = {**lstm.hyperparameters, **adam().hyperparameters, "learning_rate": 1e-3}
 
@@ -55,10 +59,12 @@ def init(request):
     return request.param
 
 
-@pytest.fixture(params=PRECISIONS)
+@pytest.fixture(params=PATHS)
 def precision(request):
-    with jax.enable_x64(request.param == "float64"):
-        yield np.dtype(request.param), PRECISIONS[request.param]
+    name = request.param.partition(",")[0]
+    path = kernels.plain() if PATHS[request.param] else nullcontext()
+    with jax.enable_x64(name == "float64"), path:
+        yield np.dtype(name), PRECISIONS[name]
 
 
 @pytest.fixture

@@ -3,6 +3,7 @@
 import pytest
 
 import gridscape as gs
+from gridscape._showcase import showcase
 from gridscape.analysis import compare_published
 from gridscape.claims import Outcome, judge, load_claims, published
 from gridscape.grid import same
@@ -94,6 +95,14 @@ def test_a_study_runs_and_its_claims_are_judged(name, tmp_path):
     assert {verdict.outcome for verdict in verdicts} <= set(Outcome)
     for table in map(published, study.published):
         assert compare_published(land, table).cells
+
+
+@pytest.mark.parametrize("name", ["recall", "binary-addition"])
+def test_the_report_shows_sequences_with_their_answers(name, tmp_path):
+    land = gs.run(tiny(Study.load(name)), directory=tmp_path)
+    shown = showcase(tmp_path, land)
+    assert shown.looks
+    assert all("samples" in look.records for look in shown.looks)
 
 
 def tiny(study):

@@ -401,3 +401,20 @@ def test_a_file_named_without_its_suffix_is_told(tmp_path, monkeypatch):
     (tmp_path / "mine.toml").write_text('task = "digits-rows"\n')
     with pytest.raises(UsageError, match=r"unknown study 'mine'.*: mine\.toml"):
         Study.load("mine")
+
+
+IMAGE_STUDIES = {
+    "lstm-width-lr": "digits-rows",
+    "mlp-digits": "digits-flat",
+    "cnn-vs-rnn": "digits-image",
+    "lenet-optimizers": "digits-image",
+    "lenet-optimizers-cifar10": "digits-image",
+}
+
+
+@pytest.mark.parametrize(("name", "task"), IMAGE_STUDIES.items())
+def test_the_embedded_digits_stand_in_for_any_images(name, task):
+    """As the error of a missing data set says: --task digits."""
+    study = Study.load(name).override(task="digits", replicates=1)
+    assert (study.task, study.task_options) == (task, {})
+    assert study.resolve().trials()

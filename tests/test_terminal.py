@@ -503,13 +503,16 @@ def test_a_replay_tells_the_differences():
 
 def test_studies_with_missing_data_say_so():
     entries = [
-        Entry("quickstart", "A title", (), 72, 3.3e12, 30.0, None),
-        Entry("big", "Another", ("A report",), 1000, None, None, "mnist"),
+        Entry("quickstart", "A title", (), 72, 3.3e12, 30.0, 6.8e7, None),
+        Entry(
+            "a-name-of-25-characters-it", "Another", ("A report",), 1000, None, None, None, "mnist"
+        ),
     ]
-    text = printed([terminal.studies(entries)])
+    text = printed(terminal.studies(entries))
     assert widest(text) <= 80
-    assert re.search(r"quickstart\s+72\s+3\.3\s+30 s", text)
-    assert "reproduces: A report" in text
+    assert re.search(r"quickstart\s+72\s+3\.3\s+30 s\s+68 MB\s", text)
+    assert "a-name-of-25-characters-it" in text
+    assert "reproduces: A report" in " ".join(text.split())
     assert "data set mnist is not on this machine" in " ".join(text.split())
 
 

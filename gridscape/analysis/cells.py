@@ -8,10 +8,10 @@ from enum import StrEnum
 import numpy as np
 import xarray as xr
 
-from gridscape.analysis.statistics import Interval, mean, t_interval, t_test
+from gridscape.analysis.statistics import Interval, mean, possible, t_interval, t_test
 from gridscape.base import Status
 from gridscape.grid import Cell
-from gridscape.landscape import Landscape, higher_is_better, is_candidate
+from gridscape.landscape import Landscape, higher_is_better, is_candidate, unit_of
 
 
 class CellState(StrEnum):
@@ -33,6 +33,7 @@ class CellState(StrEnum):
 class CellSummary:
     """One cell over its replicates.
 
+    estimate: mean and t interval over the finished replicates; of a fraction, the part in [0, 1].
     values, statuses, collapsed, keys, first_bad_updates: one entry per replicate, in the
         landscape's order; values are NaN where the replicate did not finish, first_bad_updates None
         where it did not diverge, keys "" and statuses "missing" where it was not trained.
@@ -135,7 +136,7 @@ def _summary(
     return CellSummary(
         cell=cell,
         metric=metric,
-        estimate=t_interval(values),
+        estimate=possible(t_interval(values), unit_of(metric)),
         values=tuple(values.tolist()),
         statuses=tuple(status.tolist()),
         collapsed=tuple(facts["collapsed"].tolist()),

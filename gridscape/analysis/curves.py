@@ -9,7 +9,7 @@ from gridscape.analysis.statistics import LEVEL
 from gridscape.base import Status
 from gridscape.errors import UnknownNameError
 from gridscape.grid import Cell
-from gridscape.landscape import Landscape
+from gridscape.landscape import Landscape, unit_of
 
 
 @dataclass(frozen=True)
@@ -17,8 +17,9 @@ class CurveBand:
     """One curve of a cell over its finished replicates: all tuples run along ``updates``.
 
     updates: updates done, wherever any replicate has a point. mean, low, high, n: over the finished
-    replicates with a value there. per_replicate: (R, len(updates)), NaN where there is no value;
-    diverged replicates are here, up to where they diverged, but not in the band. finished: (R,).
+    replicates with a value there; of a fraction, the part of the interval in [0, 1].
+    per_replicate: (R, len(updates)), NaN where there is no value; diverged replicates are here, up
+    to where they diverged, but not in the band. finished: (R,).
     """
 
     cell: Cell
@@ -48,6 +49,9 @@ def curve_band(land: Landscape, cell: Cell, curve: str = "test_accuracy") -> Cur
     finished = (land.data["status"].sel(place) == Status.FINISHED.value).values
     lines = lines[:, there]
     mean, low, high, n = _band(lines[finished])
+    if unit_of(curve) == "fraction":  # as ``statistics.possible``
+        fraction = (mean >= 0) & (mean <= 1)
+        low, high = (np.where(fraction, np.clip(x, 0, 1), x) for x in (low, high))
     return CurveBand(
         cell=Cell(tuple(place.items())),
         curve=curve,

@@ -2,7 +2,7 @@
 
 import math
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from scipy import stats
@@ -29,6 +29,11 @@ class Interval:
         """Whether there are replicates enough for an interval."""
         return self.low == self.low and self.high == self.high
 
+    @property
+    def reach(self) -> float:
+        """How far the interval goes from the mean, on its longer side; NaN where it is unknown."""
+        return max(self.mean - self.low, self.high - self.mean)
+
     def excludes(self, value: float) -> bool:
         """Whether the interval is known and does not hold ``value``."""
         return self.known and not self.low <= value <= self.high
@@ -46,6 +51,21 @@ def t_interval(values: Iterable[float], level: float = LEVEL) -> Interval:
         return Interval(float(x[0]) if len(x) else math.nan, math.nan, math.nan, len(x), level)
     half = stats.t.ppf((1 + level) / 2, len(x) - 1) * x.std(ddof=1) / math.sqrt(len(x))
     return Interval(float(x.mean()), float(x.mean() - half), float(x.mean() + half), len(x), level)
+
+
+def possible(interval: Interval, unit: str | None) -> Interval:
+    """The part of an interval that can be: of a fraction, what lies in [0, 1].
+
+    It holds the true mean as often as the whole does. The mean may then lie nearer to one end. A
+    mean outside [0, 1] is of something else; its interval stays whole.
+
+    >>> wide = possible(t_interval([0.9, 1.0, 0.4]), "fraction")
+    >>> f"{wide.mean:.3f} in [{wide.low:.3f}, {wide.high:.3f}]"
+    '0.767 in [0.000, 1.000]'
+    """
+    if unit != "fraction" or not interval.known or not 0 <= interval.mean <= 1:
+        return interval
+    return replace(interval, low=max(interval.low, 0.0), high=min(interval.high, 1.0))
 
 
 def t_test(values: Iterable[float], against: float = 0.0) -> float:

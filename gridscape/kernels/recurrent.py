@@ -31,7 +31,7 @@ def layer(cell: str, weights: Weights, inputs: jax.Array, every: bool) -> jax.Ar
 
     ``weights`` in the order of the plain loop of the cell; inputs (T, B, D).
     """
-    # The kernels read batches as they are stored; XLA drops the exchange where a model did the same.
+    # The kernels read batches as they are stored; XLA drops an exchange that a model undoes.
     states = _layer(cell, every, weights, jnp.swapaxes(inputs, 0, 1))
     return jnp.swapaxes(states, 0, 1) if every else states
 

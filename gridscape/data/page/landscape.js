@@ -129,7 +129,7 @@ function spread(cell, metric) {
   const found = cell.values[metric.name];
   if (!found || !known(found.low)) return null;
   return el("span", { class: "spread" },
-    `± ${unitOf(metric.unit).short((found.high - found.low) / 2)}`);
+    `± ${unitOf(metric.unit).short(Math.max(found.mean - found.low, found.high - found.mean))}`);
 }
 
 function spokenCell(cell, metric) {
