@@ -2,12 +2,12 @@
 
 import ctypes
 import os
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from contextvars import ContextVar
 from functools import lru_cache
 from importlib.util import find_spec
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -16,7 +16,14 @@ from gridscape.errors import UsageError
 
 # "off" for the plain path, or an instruction set of ``targets``.
 VARIABLE = "GRIDSCAPE_KERNELS"
-CALLS = ("recurrent_forward", "recurrent_backward", "recurrent_inputs")
+CALLS = (
+    *(f"recurrent_{part}" for part in ("forward", "backward", "inputs")),
+    *(
+        f"{layer}_{part}"
+        for layer in ("dense", "conv")
+        for part in ("forward", "weights", "inputs")
+    ),
+)
 
 _plain: ContextVar[bool] = ContextVar("plain", default=False)
 
@@ -119,3 +126,9 @@ def serve(*arrays: jax.Array) -> bool:
     if _plain.get() or any(a.dtype != jnp.float32 for a in arrays):
         return False
     return jax.default_backend() == "cpu" and available()
+
+
+def call(name: str, shapes: Sequence[tuple[int, ...]]) -> Callable[..., Any]:
+    """One of CALLS, whose results, float32, have these shapes."""
+    results = [jax.ShapeDtypeStruct(shape, jnp.float32) for shape in shapes]
+    return jax.ffi.ffi_call(f"gridscape_{name}", results, vmap_method="expand_dims")

@@ -1,16 +1,19 @@
 """Feed-forward networks as short tuples of named layers, written for one trial.
 
 A network is the tuple of its layers: training runs through it, inspection stops at each layer and
-walks back. Convolution is slices joined into patches (im2col) and a product, pooling a maximum over
-the corners of windows: batched over trials they stay products and maxima, where lax.conv becomes
-a grouped convolution, which is many times slower.
+walks back. On CPUs dense layers and convolutions are native code (``gridscape.kernels``), together
+with an activation or pooling behind them. The plain path does the same anywhere: convolution is
+slices joined into patches (im2col) and a product, pooling a maximum over the corners of windows.
+Batched over trials they stay products and maxima, where lax.conv becomes a grouped convolution,
+which is many times slower.
 """
 
 import math
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from functools import partial
 from itertools import pairwise
-from typing import Literal, NamedTuple
+from types import MappingProxyType
+from typing import Any, Literal, NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -20,10 +23,16 @@ from jaxtyping import Float, Int
 from gridscape._checks import check_known, check_whole
 from gridscape.base import Array, Hyper, Key, Model, Params, hyperparameters
 from gridscape.errors import ModelError
+from gridscape.kernels import feedforward as native
+from gridscape.kernels.library import serve
 from gridscape.models._widths import Layers, widths
 
 # Draws the kernel of a shape (..., fan_out), and the bias (fan_out,): (key, shape, hyper).
 Draw = Callable[[Key, tuple[int, ...], Hyper], tuple[Array, Array]]
+# Maps inputs (B, ...) to outputs (B, ...): (params, inputs, key, hyper); key None evaluates.
+Apply = Callable[[dict[str, Array], Array, Key | None, Hyper], Array]
+# What does several layers at once, by the functions of those behind the first.
+Joined = Mapping[tuple[str, ...], Apply]
 Kind = Literal["dense", "conv", "activation", "pool", "flatten", "dropout"]
 
 # Patches of a convolution that are formed at once: what the second cache of a core holds.
@@ -33,15 +42,17 @@ PATCH_BYTES = 1_000_000
 class Layer(NamedTuple):
     """One layer of a network, as two pure functions.
 
-    ``init(key, hyper)`` returns its parameters, {} where it has none.
-    ``apply(params, inputs, key, hyper)`` maps inputs (B, ...) to outputs (B, ...); key None
-    evaluates. ``name`` is its own in the network; ``kind`` is what inspection goes by.
+    ``init(key, hyper)`` returns its parameters, {} where it has none. ``apply`` maps inputs to
+    outputs. ``name`` is its own in the network; ``kind`` is what inspection goes by.
+    ``joined`` does this layer together with those behind it, known by their ``function``.
     """
 
     name: str
     kind: Kind
     init: Callable[[Key, Hyper], dict[str, Array]]
-    apply: Callable[[dict[str, Array], Array, Key | None, Hyper], Array]
+    apply: Apply
+    function: str = ""
+    joined: Joined = MappingProxyType({})
 
 
 @hyperparameters(init_scale=1.0)
@@ -148,7 +159,7 @@ def feedforward(*layers: Layer) -> Model:
         return {name: of_layer for name, of_layer in params.items() if of_layer}
 
     def apply(params: Params, inputs: Array, key: Key | None, hyper: Hyper) -> Array:
-        *_, outputs = run(layers, params, inputs, key, hyper)
+        *_, outputs = _run(_joined(layers), params, inputs, key, hyper)
         return outputs
 
     apply.layers = layers  # type: ignore[attr-defined]
@@ -164,10 +175,33 @@ def run(
     layers: Sequence[Layer], params: Params, inputs: Array, key: Key | None, hyper: Hyper
 ) -> Iterator[Array]:
     """The outputs of each layer in turn."""
-    for index, layer in enumerate(layers):
+    steps = ((index, layer.name, layer.apply) for index, layer in enumerate(layers))
+    return _run(steps, params, inputs, key, hyper)
+
+
+def _run(
+    steps: Iterable[tuple[int, str, Apply]],
+    params: Params,
+    inputs: Array,
+    key: Key | None,
+    hyper: Hyper,
+) -> Iterator[Array]:
+    for index, name, apply in steps:
         layer_key = None if key is None else jax.random.fold_in(key, index)
-        inputs = layer.apply(params.get(layer.name, {}), inputs, layer_key, hyper)
+        inputs = apply(params.get(name, {}), inputs, layer_key, hyper)
         yield inputs
+
+
+def _joined(layers: Sequence[Layer]) -> Iterator[tuple[int, str, Apply]]:
+    """(index, name, function) of each layer, those that another one does with its own left out."""
+    functions, index = [layer.function for layer in layers], 0
+    while index < len(layers):
+        layer, count, apply = layers[index], 1, layers[index].apply
+        for behind, together in layer.joined.items():
+            if tuple(functions[index + 1 : index + 1 + len(behind)]) == behind:
+                count, apply = 1 + len(behind), together
+        yield index, layer.name, apply
+        index += count
 
 
 # ---- layers ----
@@ -180,11 +214,15 @@ def dense(name: str, shape: tuple[int, int], draw: Draw, *, bias: bool = True) -
         kernel, offset = draw(key, shape, hyper)
         return {"kernel": kernel, "bias": offset} if bias else {"kernel": kernel}
 
-    def apply(params: dict[str, Array], inputs: Array, key: Key | None, hyper: Hyper) -> Array:
-        outputs = inputs @ params["kernel"]
-        return outputs + params["bias"][None] if bias else outputs
+    def apply(activation: str, params: dict[str, Array], inputs: Array, *_: Any) -> Array:
+        kernel, offset = params["kernel"], params.get("bias")
+        if inputs.ndim == 2 and serve(*params.values(), inputs):
+            return native.dense(inputs, kernel, offset, activation)
+        outputs = inputs @ kernel
+        return ACTIVATIONS[activation](outputs if offset is None else outputs + offset[None])
 
-    return Layer(name, "dense", init, apply)
+    joined: Joined = {(function,): partial(apply, function) for function in ("relu", "tanh")}
+    return Layer(name, "dense", init, partial(apply, "linear"), joined=joined)
 
 
 def conv(name: str, shape: tuple[int, int, int, int], draw: Draw) -> Layer:
@@ -194,21 +232,27 @@ def conv(name: str, shape: tuple[int, int, int, int], draw: Draw) -> Layer:
         kernel, bias = draw(key, shape, hyper)
         return {"kernel": kernel, "bias": bias}
 
-    def apply(params: dict[str, Array], inputs: Array, key: Key | None, hyper: Hyper) -> Array:
-        return convolve(inputs, params["kernel"]) + params["bias"][None, None, None]
+    def apply(pooled: bool, params: dict[str, Array], inputs: Array, *_: Any) -> Array:
+        kernel, bias = params["kernel"], params["bias"]
+        if serve(*params.values(), inputs):
+            return native.conv(inputs, kernel, bias, pooled)
+        outputs = convolve(inputs, kernel) + bias[None, None, None]
+        return max_pool(jax.nn.relu(outputs)) if pooled else outputs
 
-    return Layer(name, "conv", init, apply)
+    joined: Joined = {("relu", "pool"): partial(apply, True)}
+    return Layer(name, "conv", init, partial(apply, False), joined=joined)
 
 
 def activate(activation: str, number: int) -> Layer:
     """A function of each number: one of ACTIVATIONS."""
     function = ACTIVATIONS[activation]
-    return _plain(f"{activation}{number}", "activation", lambda x, key, hyper: function(x))
+    layer = _plain(f"{activation}{number}", "activation", lambda x, key, hyper: function(x))
+    return layer._replace(function=activation)
 
 
 def pool(name: str) -> Layer:
     """Max-pooling over windows of 2 x 2: (B, Y, X, C) -> (B, ceil(Y/2), ceil(X/2), C)."""
-    return _plain(name, "pool", lambda x, key, hyper: max_pool(x))
+    return _plain(name, "pool", lambda x, key, hyper: max_pool(x))._replace(function="pool")
 
 
 def flatten() -> Layer:

@@ -7,11 +7,12 @@
 
 namespace gridscape {
 
-#define GRIDSCAPE_DECLARE(target)             \
-  namespace target {                          \
-  extern const RecurrentKernels kRecurrent;   \
-  }                                           \
-  static const Kernels k_##target = {#target, &target::kRecurrent};
+#define GRIDSCAPE_DECLARE(target)                 \
+  namespace target {                              \
+  extern const RecurrentKernels kRecurrent;       \
+  extern const FeedforwardKernels kFeedforward;   \
+  }                                               \
+  static const Kernels k_##target = {#target, &target::kRecurrent, &target::kFeedforward};
 
 #if defined(GRIDSCAPE_X86)
 GRIDSCAPE_DECLARE(avx512)

@@ -41,24 +41,29 @@ struct Tile {
   Vector sum[R][C];
 };
 
-// tile += rows (R x depth) times a panel (depth x C blocks).
+// tile += rows (R x depth) times a panel (depth x C blocks); row[r][k * k_stride] are the rows.
 template <int R, int C>
-GRIDSCAPE_INLINE void accumulate(Tile<R, C>& tile, Rows rows, const float* panel, int64_t depth,
-                                 int lane) {
-  const float* row[R];
-  for (int r = 0; r < R; ++r) row[r] = rows.data + r * rows.row_stride;
-  panel += lane;
+GRIDSCAPE_INLINE void accumulate_from(Tile<R, C>& tile, const float* const* row, int64_t k_stride,
+                                      const float* panel, int64_t depth) {
   for (int64_t k = 0; k < depth; ++k, panel += C * kBlock) {
     Vector b[C];
 #pragma GCC unroll 4
     for (int c = 0; c < C; ++c) b[c] = load(panel + c * kBlock);
 #pragma GCC unroll 8
     for (int r = 0; r < R; ++r) {
-      const Vector a = splat(row[r][k * rows.k_stride]);
+      const Vector a = splat(row[r][k * k_stride]);
 #pragma GCC unroll 4
       for (int c = 0; c < C; ++c) tile.sum[r][c] += a * b[c];
     }
   }
+}
+
+template <int R, int C>
+GRIDSCAPE_INLINE void accumulate(Tile<R, C>& tile, Rows rows, const float* panel, int64_t depth,
+                                 int lane) {
+  const float* row[R];
+  for (int r = 0; r < R; ++r) row[r] = rows.data + r * rows.row_stride;
+  accumulate_from(tile, row, rows.k_stride, panel + lane, depth);
 }
 
 // Calls use(std::integral_constant<int, R>, first_row) for tiles that cover `count` rows.

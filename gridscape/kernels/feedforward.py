@@ -1,0 +1,153 @@
+"""Feed-forward layers by native code: the same functions as in models/feedforward.py."""
+
+import ctypes
+from functools import partial
+from typing import Any, NamedTuple
+
+import jax
+import numpy as np
+
+from gridscape.kernels.library import call, load
+
+ACTIVATIONS = ("linear", "relu", "tanh")  # in the order of feedforward_kernels.h
+
+
+class DenseRoom(NamedTuple):
+    """Numbers of floats, see DenseRoom in feedforward_kernels.h."""
+
+    forward: int
+    weights: int
+    inputs: int
+
+
+class ConvRoom(NamedTuple):
+    """Numbers of floats, see ConvRoom in feedforward_kernels.h."""
+
+    switches: int
+    forward: int
+    weights: int
+    inputs: int
+
+
+# ---- dense ----
+
+
+def dense(
+    x: jax.Array, kernel: jax.Array, bias: jax.Array | None, activation: str = "linear"
+) -> jax.Array:
+    """x (B, I) @ kernel (I, J) + bias (J,), then the activation, one of ACTIVATIONS."""
+    return _dense(activation, x, kernel, bias)
+
+
+@partial(jax.custom_vjp, nondiff_argnums=(0,))
+def _dense(activation: str, x: jax.Array, kernel: jax.Array, bias: jax.Array | None) -> jax.Array:
+    arrays = (x, kernel) if bias is None else (x, kernel, bias)
+    room = _dense_room(len(x), kernel)
+    results = ((len(x), kernel.shape[1]), (room.forward,))
+    y, _ = call("dense_forward", results)(*arrays, **_attributes(activation, bias))
+    return y
+
+
+def _dense_keep(
+    activation: str, x: jax.Array, kernel: jax.Array, bias: jax.Array | None
+) -> tuple[jax.Array, Any]:
+    y = _dense(activation, x, kernel, bias)
+    return y, (x, kernel, bias, y)
+
+
+def _dense_pull(
+    activation: str, saved: Any, dy: jax.Array
+) -> tuple[jax.Array, jax.Array, jax.Array | None]:
+    x, kernel, bias, y = saved
+    room, n_outputs = _dense_room(len(x), kernel), kernel.shape[1]
+    is_linear = activation == "linear"
+    results = (
+        kernel.shape,
+        (0 if bias is None else n_outputs,),
+        (0 if is_linear else len(x), n_outputs),
+        (room.weights,),
+    )
+    of_weights = call("dense_weights", results)
+    dkernel, dbias, dz, _ = of_weights(x, y, dy, **_attributes(activation, bias))
+    # A call of its own: nothing runs it where nobody asks for the gradient by the inputs.
+    of_inputs = call("dense_inputs", (x.shape, (room.inputs,)))
+    dx, _ = of_inputs(kernel, dy if is_linear else dz)
+    return dx, dkernel, None if bias is None else dbias
+
+
+_dense.defvjp(_dense_keep, _dense_pull)
+
+
+def _attributes(activation: str, bias: jax.Array | None) -> dict[str, Any]:
+    number = np.int64(ACTIVATIONS.index(activation))
+    return {"activation": number, "has_bias": np.bool_(bias is not None)}
+
+
+def _dense_room(batch: int, kernel: jax.Array) -> DenseRoom:
+    found = _measured("dense", (batch, *kernel.shape), len(DenseRoom._fields))
+    return DenseRoom(*found)
+
+
+# ---- convolution ----
+
+
+def conv(images: jax.Array, kernel: jax.Array, bias: jax.Array, pooled: bool) -> jax.Array:
+    """Cross-correlation with zeros around the images, stride 1, plus bias: (B, Y, X, F).
+
+    images (B, Y, X, C), kernel (k, l, C, F), bias (F,). ``pooled``: then ReLU, and the maximum of
+    windows of 2 x 2, (B, ceil(Y / 2), ceil(X / 2), F).
+    """
+    return _conv(pooled, images, kernel, bias)
+
+
+@partial(jax.custom_vjp, nondiff_argnums=(0,))
+def _conv(pooled: bool, images: jax.Array, kernel: jax.Array, bias: jax.Array) -> jax.Array:
+    return _conv_forward(pooled, images, kernel, bias, keeps=False)[0]
+
+
+def _conv_keep(
+    pooled: bool, images: jax.Array, kernel: jax.Array, bias: jax.Array
+) -> tuple[jax.Array, Any]:
+    y, switches = _conv_forward(pooled, images, kernel, bias, keeps=True)
+    return y, (images, kernel, switches)
+
+
+def _conv_pull(pooled: bool, saved: Any, dy: jax.Array) -> tuple[jax.Array, jax.Array, jax.Array]:
+    images, kernel, switches = saved
+    room, attributes = _conv_room(images, kernel, pooled), {"pooled": np.bool_(pooled)}
+    of_weights = call("conv_weights", (kernel.shape, kernel.shape[-1:], (room.weights,)))
+    dkernel, dbias, _ = of_weights(images, switches, dy, **attributes)
+    # A call of its own: nothing runs it where nobody asks for the gradient by the inputs.
+    of_inputs = call("conv_inputs", (images.shape, (room.inputs,)))
+    dimages, _ = of_inputs(kernel, switches, dy, **attributes)
+    return dimages, dkernel, dbias
+
+
+_conv.defvjp(_conv_keep, _conv_pull)
+
+
+def _conv_forward(
+    pooled: bool, images: jax.Array, kernel: jax.Array, bias: jax.Array, keeps: bool
+) -> tuple[jax.Array, jax.Array]:
+    room = _conv_room(images, kernel, pooled, keeps)
+    B, Y, X, _ = images.shape
+    size = (-(-Y // 2), -(-X // 2)) if pooled else (Y, X)
+    results = ((B, *size, kernel.shape[-1]), (room.switches,), (room.forward,))
+    attributes = {"pooled": np.bool_(pooled), "keeps": np.bool_(keeps)}
+    y, switches, _ = call("conv_forward", results)(images, kernel, bias, **attributes)
+    return y, switches
+
+
+def _conv_room(images: jax.Array, kernel: jax.Array, pooled: bool, keeps: bool = True) -> ConvRoom:
+    rows, columns, _, n_filters = kernel.shape
+    sizes = (*images.shape, n_filters, rows, columns)
+    return ConvRoom(*_measured("conv", sizes, len(ConvRoom._fields), pooled, keeps))
+
+
+def _measured(layer: str, sizes: tuple[int, ...], count: int, *options: bool) -> Any:
+    library = load().library
+    assert library is not None  # who calls has asked ``serve``
+    found = (ctypes.c_int64 * count)()
+    measure = getattr(library, f"gridscape_{layer}_room")
+    measure((ctypes.c_int64 * len(sizes))(*sizes), *map(ctypes.c_bool, options), found)
+    return found

@@ -1,0 +1,215 @@
+// The calls of feed-forward layers: shapes are checked, then each trial runs the chosen kernels.
+
+#include "calls.h"
+#include "dispatch.h"
+
+namespace gridscape {
+namespace {
+
+const char* const kShapes = "arrays of other shapes than the layer asks for";
+const char* const kRoom = "room of another size";
+
+// ---- dense ----
+
+// x (B, I), kernel (I, J), bias (J) unless without -> y (B, J), room.
+ffi::Error dense_forward(ffi::ThreadPool pool, ffi::RemainingArgs args, ffi::RemainingRets rets,
+                         int64_t activation, bool has_bias) {
+  const FeedforwardKernels& kernels = *chosen().feedforward;
+  Call call(args, rets);
+  auto x = call.arg(0, 2), kernel = call.arg(1, 2), bias = call.arg(has_bias ? 2 : 1, 1);
+  auto y = call.ret(0, 2), room = call.ret(1, 1);
+  if (call.failed()) return call.error();
+  const DenseSizes n = {x.own[0], x.own[1], y.own[1]};
+  const Shape trials = y.lead;
+  call.expect_shape(kernel, {n.inputs, n.outputs}, kShapes);
+  call.expect_shape(y, {n.batch, n.outputs}, kShapes);
+  if (has_bias) call.expect_shape(bias, {n.outputs}, kShapes);
+  call.expect(room.own_size == kernels.dense_room(n).forward, kRoom);
+  for (const auto* each : {&x, &kernel, &room}) call.expect_trials(*each, trials);
+  if (has_bias) call.expect_trials(bias, trials);
+  if (call.failed()) return call.error();
+  for_trials(pool, product(trials), [&](int64_t k) {
+    kernels.dense_forward(n, static_cast<Activation>(activation), x.of(k, trials),
+                          kernel.of(k, trials), has_bias ? bias.of(k, trials) : nullptr,
+                          y.of(k, trials), room.of(k, trials));
+  });
+  return ffi::Error::Success();
+}
+
+// x (B, I), y (B, J), dy (B, J) -> dkernel (I, J), dbias (J) or (0), dz (B, J) or (0, J), room.
+ffi::Error dense_weights(ffi::ThreadPool pool, ffi::RemainingArgs args, ffi::RemainingRets rets,
+                         int64_t activation, bool has_bias) {
+  const FeedforwardKernels& kernels = *chosen().feedforward;
+  Call call(args, rets);
+  const auto kind = static_cast<Activation>(activation);
+  auto x = call.arg(0, 2), y = call.arg(1, 2), dy = call.arg(2, 2);
+  auto dkernel = call.ret(0, 2), dbias = call.ret(1, 1), dz = call.ret(2, 2);
+  auto room = call.ret(3, 1);
+  if (call.failed()) return call.error();
+  const DenseSizes n = {x.own[0], x.own[1], y.own[1]};
+  const Shape trials = dkernel.lead;
+  call.expect_shape(dkernel, {n.inputs, n.outputs}, kShapes);
+  call.expect_shape(dbias, {has_bias ? n.outputs : 0}, kShapes);
+  call.expect_shape(dz, {kind == Activation::kLinear ? 0 : n.batch, n.outputs}, kShapes);
+  for (const auto* each : {&y, &dy}) call.expect_shape(*each, {n.batch, n.outputs}, kShapes);
+  call.expect(room.own_size == kernels.dense_room(n).weights, kRoom);
+  for (const auto* each : {&x, &y, &dy, &dbias, &dz, &room}) call.expect_trials(*each, trials);
+  if (call.failed()) return call.error();
+  for_trials(pool, product(trials), [&](int64_t k) {
+    kernels.dense_weights(n, kind, x.of(k, trials), y.of(k, trials), dy.of(k, trials),
+                          dkernel.of(k, trials), has_bias ? dbias.of(k, trials) : nullptr,
+                          dz.of(k, trials), room.of(k, trials));
+  });
+  return ffi::Error::Success();
+}
+
+// kernel (I, J), dz (B, J) -> dx (B, I), room.
+ffi::Error dense_inputs(ffi::ThreadPool pool, ffi::RemainingArgs args, ffi::RemainingRets rets) {
+  const FeedforwardKernels& kernels = *chosen().feedforward;
+  Call call(args, rets);
+  auto kernel = call.arg(0, 2), dz = call.arg(1, 2), dx = call.ret(0, 2), room = call.ret(1, 1);
+  if (call.failed()) return call.error();
+  const DenseSizes n = {dz.own[0], kernel.own[0], kernel.own[1]};
+  const Shape trials = dx.lead;
+  call.expect_shape(dz, {n.batch, n.outputs}, kShapes);
+  call.expect_shape(dx, {n.batch, n.inputs}, kShapes);
+  call.expect(room.own_size == kernels.dense_room(n).inputs, kRoom);
+  for (const auto* each : {&kernel, &dz, &room}) call.expect_trials(*each, trials);
+  if (call.failed()) return call.error();
+  for_trials(pool, product(trials), [&](int64_t k) {
+    kernels.dense_inputs(n, kernel.of(k, trials), dz.of(k, trials), dx.of(k, trials),
+                         room.of(k, trials));
+  });
+  return ffi::Error::Success();
+}
+
+// ---- convolution ----
+
+
+ConvSizes conv_sizes(const PerTrial& images, int64_t filters, int64_t rows, int64_t columns,
+                     bool pooled) {
+  const Shape& own = images.own;
+  return {own[0], own[1], own[2], own[3], filters, rows, columns, pooled};
+}
+
+void expect_outputs(Call& call, const ConvSizes& n, const PerTrial& y) {
+  const int64_t height = n.pooled ? (n.height + 1) / 2 : n.height;
+  const int64_t width = n.pooled ? (n.width + 1) / 2 : n.width;
+  call.expect_shape(y, {n.batch, height, width, n.filters}, kShapes);
+}
+
+// images (B, Y, X, C), kernel (k, l, C, F), bias (F) -> y (B, Y, X, F), or pooled, switches, room.
+ffi::Error conv_forward(ffi::ThreadPool pool, ffi::RemainingArgs args, ffi::RemainingRets rets,
+                        bool pooled, bool keeps) {
+  const FeedforwardKernels& kernels = *chosen().feedforward;
+  Call call(args, rets);
+  auto images = call.arg(0, 4), kernel = call.arg(1, 4), bias = call.arg(2, 1);
+  auto y = call.ret(0, 4), switches = call.ret(1, 1), room = call.ret(2, 1);
+  if (call.failed()) return call.error();
+  const ConvSizes n =
+      conv_sizes(images, kernel.own[3], kernel.own[0], kernel.own[1], pooled);
+  const ConvRoom need = kernels.conv_room(n, keeps);
+  const Shape trials = y.lead;
+  call.expect_shape(kernel, {n.rows, n.columns, n.channels, n.filters}, kShapes);
+  call.expect_shape(bias, {n.filters}, kShapes);
+  expect_outputs(call, n, y);
+  call.expect(switches.own_size == need.switches && room.own_size == need.forward, kRoom);
+  for (const auto* each : {&images, &kernel, &bias, &switches, &room}) {
+    call.expect_trials(*each, trials);
+  }
+  if (call.failed()) return call.error();
+  for_trials(pool, product(trials), [&](int64_t k) {
+    kernels.conv_forward(n, images.of(k, trials), kernel.of(k, trials), bias.of(k, trials),
+                         y.of(k, trials), need.switches ? switches.of(k, trials) : nullptr,
+                         room.of(k, trials));
+  });
+  return ffi::Error::Success();
+}
+
+// images (B, Y, X, C), switches, dy -> dkernel (k, l, C, F), dbias (F), room.
+ffi::Error conv_weights(ffi::ThreadPool pool, ffi::RemainingArgs args, ffi::RemainingRets rets,
+                        bool pooled) {
+  const FeedforwardKernels& kernels = *chosen().feedforward;
+  Call call(args, rets);
+  auto images = call.arg(0, 4), switches = call.arg(1, 1), dy = call.arg(2, 4);
+  auto dkernel = call.ret(0, 4), dbias = call.ret(1, 1), room = call.ret(2, 1);
+  if (call.failed()) return call.error();
+  const ConvSizes n =
+      conv_sizes(images, dkernel.own[3], dkernel.own[0], dkernel.own[1], pooled);
+  const ConvRoom need = kernels.conv_room(n, true);
+  const Shape trials = dkernel.lead;
+  call.expect_shape(dkernel, {n.rows, n.columns, n.channels, n.filters}, kShapes);
+  call.expect_shape(dbias, {n.filters}, kShapes);
+  expect_outputs(call, n, dy);
+  call.expect(switches.own_size == need.switches && room.own_size == need.weights, kRoom);
+  for (const auto* each : {&images, &switches, &dy, &dbias, &room}) {
+    call.expect_trials(*each, trials);
+  }
+  if (call.failed()) return call.error();
+  for_trials(pool, product(trials), [&](int64_t k) {
+    kernels.conv_weights(n, images.of(k, trials), switches.of(k, trials), dy.of(k, trials),
+                         dkernel.of(k, trials), dbias.of(k, trials), room.of(k, trials));
+  });
+  return ffi::Error::Success();
+}
+
+// kernel (k, l, C, F), switches, dy -> dimages (B, Y, X, C), room.
+ffi::Error conv_inputs(ffi::ThreadPool pool, ffi::RemainingArgs args, ffi::RemainingRets rets,
+                       bool pooled) {
+  const FeedforwardKernels& kernels = *chosen().feedforward;
+  Call call(args, rets);
+  auto kernel = call.arg(0, 4), switches = call.arg(1, 1), dy = call.arg(2, 4);
+  auto dimages = call.ret(0, 4), room = call.ret(1, 1);
+  if (call.failed()) return call.error();
+  const ConvSizes n =
+      conv_sizes(dimages, kernel.own[3], kernel.own[0], kernel.own[1], pooled);
+  const ConvRoom need = kernels.conv_room(n, true);
+  const Shape trials = dimages.lead;
+  call.expect_shape(kernel, {n.rows, n.columns, n.channels, n.filters}, kShapes);
+  expect_outputs(call, n, dy);
+  call.expect(switches.own_size == need.switches && room.own_size == need.inputs, kRoom);
+  for (const auto* each : {&kernel, &switches, &dy, &room}) call.expect_trials(*each, trials);
+  if (call.failed()) return call.error();
+  for_trials(pool, product(trials), [&](int64_t k) {
+    kernels.conv_inputs(n, kernel.of(k, trials), switches.of(k, trials), dy.of(k, trials),
+                        dimages.of(k, trials), room.of(k, trials));
+  });
+  return ffi::Error::Success();
+}
+
+}  // namespace
+}  // namespace gridscape
+
+namespace ffi = xla::ffi;
+
+#define GRIDSCAPE_BIND() \
+  ffi::Ffi::Bind().Ctx<ffi::ThreadPool>().RemainingArgs().RemainingRets()
+
+XLA_FFI_DEFINE_HANDLER_SYMBOL(gridscape_dense_forward, gridscape::dense_forward,
+                              GRIDSCAPE_BIND().Attr<int64_t>("activation").Attr<bool>("has_bias"));
+XLA_FFI_DEFINE_HANDLER_SYMBOL(gridscape_dense_weights, gridscape::dense_weights,
+                              GRIDSCAPE_BIND().Attr<int64_t>("activation").Attr<bool>("has_bias"));
+XLA_FFI_DEFINE_HANDLER_SYMBOL(gridscape_dense_inputs, gridscape::dense_inputs, GRIDSCAPE_BIND());
+XLA_FFI_DEFINE_HANDLER_SYMBOL(gridscape_conv_forward, gridscape::conv_forward,
+                              GRIDSCAPE_BIND().Attr<bool>("pooled").Attr<bool>("keeps"));
+XLA_FFI_DEFINE_HANDLER_SYMBOL(gridscape_conv_weights, gridscape::conv_weights,
+                              GRIDSCAPE_BIND().Attr<bool>("pooled"));
+XLA_FFI_DEFINE_HANDLER_SYMBOL(gridscape_conv_inputs, gridscape::conv_inputs,
+                              GRIDSCAPE_BIND().Attr<bool>("pooled"));
+
+// Into `room`: forward, weights, inputs (see feedforward_kernels.h).
+extern "C" void gridscape_dense_room(const int64_t* sizes, int64_t* room) {
+  const gridscape::DenseSizes n = {sizes[0], sizes[1], sizes[2]};
+  const auto found = gridscape::chosen().feedforward->dense_room(n);
+  const int64_t all[] = {found.forward, found.weights, found.inputs};
+  std::copy(std::begin(all), std::end(all), room);
+}
+
+// Into `room`: switches, forward, weights, inputs. sizes: images, then filters, rows, columns.
+extern "C" void gridscape_conv_room(const int64_t* sizes, bool pooled, bool keeps, int64_t* room) {
+  const gridscape::ConvSizes n = {sizes[0], sizes[1], sizes[2], sizes[3],
+                                  sizes[4], sizes[5], sizes[6], pooled};
+  const auto found = gridscape::chosen().feedforward->conv_room(n, keeps);
+  const int64_t all[] = {found.switches, found.forward, found.weights, found.inputs};
+  std::copy(std::begin(all), std::end(all), room);
+}

@@ -1,0 +1,58 @@
+// Feed-forward layers of one instruction set, as a table: all that its compiled code shows.
+
+#ifndef GRIDSCAPE_FEEDFORWARD_KERNELS_H_
+#define GRIDSCAPE_FEEDFORWARD_KERNELS_H_
+
+#include <cstdint>
+
+namespace gridscape {
+
+enum class Activation : int64_t { kLinear, kRelu, kTanh };
+
+// x (batch, inputs) times a kernel (inputs, outputs).
+struct DenseSizes {
+  int64_t batch, inputs, outputs;
+};
+
+// Images (batch, height, width, channels), a kernel (rows, columns, channels, filters), stride 1,
+// zeros around the images. pooled: ReLU and the maximum of windows of 2 x 2 follow.
+struct ConvSizes {
+  int64_t batch, height, width, channels, filters, rows, columns;
+  bool pooled;
+};
+
+// Floats to work in beside inputs and results: of the forward pass, of the gradients by the weights
+// and by the inputs. They are the same for all instruction sets.
+struct DenseRoom {
+  int64_t forward, weights, inputs;
+};
+
+// switches: what the forward pass of a pooled layer leaves, a byte for each output.
+struct ConvRoom {
+  int64_t switches, forward, weights, inputs;
+};
+
+struct FeedforwardKernels {
+  DenseRoom (*dense_room)(const DenseSizes&);
+  // bias may be null.
+  void (*dense_forward)(const DenseSizes&, Activation, const float* x, const float* kernel,
+                        const float* bias, float* y, float* room);
+  // dz: gradients before the activation; not written where it is linear. dbias may be null.
+  void (*dense_weights)(const DenseSizes&, Activation, const float* x, const float* y,
+                        const float* dy, float* dkernel, float* dbias, float* dz, float* room);
+  void (*dense_inputs)(const DenseSizes&, const float* kernel, const float* dz, float* dx,
+                       float* room);
+
+  ConvRoom (*conv_room)(const ConvSizes&, bool keeps);
+  // switches: null where there is no backward pass.
+  void (*conv_forward)(const ConvSizes&, const float* images, const float* kernel,
+                       const float* bias, float* y, float* switches, float* room);
+  void (*conv_weights)(const ConvSizes&, const float* images, const float* switches,
+                       const float* dy, float* dkernel, float* dbias, float* room);
+  void (*conv_inputs)(const ConvSizes&, const float* kernel, const float* switches,
+                      const float* dy, float* dimages, float* room);
+};
+
+}  // namespace gridscape
+
+#endif  // GRIDSCAPE_FEEDFORWARD_KERNELS_H_
