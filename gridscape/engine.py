@@ -17,6 +17,8 @@ from jax import lax
 from jaxtyping import Float, Int, Integer, UInt32
 
 from gridscape.base import Array, Hyper, Params, Split, Stream, Task
+from gridscape.kernels import optimizers as native
+from gridscape.optimizers import native_rule
 from gridscape.study import Recipe
 
 # Examples that are evaluated at once: large enough to be efficient, small enough to bound memory.
@@ -166,20 +168,32 @@ def update_trial(
 ) -> tuple[TrialState, dict[str, Array]]:
     """One update; a trial in which something is not finite keeps its last finite parameters."""
     numbers, grads = _gradient(recipe, task, pieces, state.params, batch, key, hyper)
+    rule = native_rule(recipe.optimizer)
+    if rule is not None and native.serve(rule, numbers["loss"], state.params, state.opt_state):
+        step = native.step(
+            rule, hyper, numbers["loss"], grads, state.params, state.opt_state, state.update
+        )
+        return TrialState(*step), numbers
+    return _optax_step(recipe, state, numbers["loss"], grads, hyper), numbers
+
+
+def _optax_step(
+    recipe: Recipe, state: TrialState, loss: Array, grads: Params, hyper: Hyper
+) -> TrialState:
+    """The state after an update with these gradients, by the rule as optax has it."""
     transform = recipe.optimizer.make(hyper)
     updates, opt_state = transform.update(grads, state.opt_state, state.params)
     params = optax.apply_updates(state.params, updates)
-    finite = jnp.stack([jnp.isfinite(numbers["loss"]), all_finite(grads), all_finite(params)])
+    finite = jnp.stack([jnp.isfinite(loss), all_finite(grads), all_finite(params)])
     healthy = finite.all()
     done = state.update + 1
-    state = TrialState(
+    return TrialState(
         params=_where(healthy, params, state.params),
         opt_state=_where(healthy, opt_state, state.opt_state),
         update=done,
         bad_update=jnp.where(healthy, 0, done),
         bad_quantity=jnp.where(healthy, 0, jnp.argmin(finite).astype(jnp.int32) + 1),
     )
-    return state, numbers
 
 
 def _gradient(

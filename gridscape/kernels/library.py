@@ -16,7 +16,7 @@ from gridscape.errors import UsageError
 
 # "off" for the plain path, or an instruction set of ``targets``.
 VARIABLE = "GRIDSCAPE_KERNELS"
-CALLS = ("recurrent_forward", "recurrent_backward", "recurrent_inputs")
+CALLS = ("recurrent_forward", "recurrent_backward", "recurrent_inputs", "optimizer_step")
 
 _plain: ContextVar[bool] = ContextVar("plain", default=False)
 

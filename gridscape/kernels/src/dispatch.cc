@@ -10,8 +10,9 @@ namespace gridscape {
 #define GRIDSCAPE_DECLARE(target)             \
   namespace target {                          \
   extern const RecurrentKernels kRecurrent;   \
+  extern const OptimizerKernels kOptimizers;  \
   }                                           \
-  static const Kernels k_##target = {#target, &target::kRecurrent};
+  static const Kernels k_##target = {#target, &target::kRecurrent, &target::kOptimizers};
 
 #if defined(GRIDSCAPE_X86)
 GRIDSCAPE_DECLARE(avx512)

@@ -3,6 +3,7 @@
 #ifndef GRIDSCAPE_DISPATCH_H_
 #define GRIDSCAPE_DISPATCH_H_
 
+#include "optimizers_kernels.h"
 #include "recurrent_kernels.h"
 
 namespace gridscape {
@@ -11,6 +12,7 @@ namespace gridscape {
 struct Kernels {
   const char* name;
   const RecurrentKernels* recurrent;
+  const OptimizerKernels* optimizers;
 };
 
 const Kernels& chosen();
