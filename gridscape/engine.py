@@ -47,6 +47,18 @@ def seed_words(*content: Any) -> UInt32[np.ndarray, "2"]:
     return np.frombuffer(digest[:8], dtype=np.uint32).copy()
 
 
+def numbered_words(*content: Any, begin: int, end: int) -> UInt32[np.ndarray, "U 2"]:
+    """seed_words(*content, u) of every u from begin to end - 1, the content hashed once."""
+    head = hashlib.sha256(repr((*content, 0))[:-2].encode())  # up to where the number stands
+
+    def digest(number: int) -> bytes:
+        one = head.copy()
+        one.update(b"%d)" % number)
+        return one.digest()[:8]
+
+    return np.frombuffer(b"".join(map(digest, range(begin, end))), np.uint32).reshape(-1, 2).copy()
+
+
 def batch_order(
     recipe: Recipe, task: Task, seed: int, replicate: int, begin: int, end: int
 ) -> Integer[np.ndarray, "U _"]:
@@ -55,7 +67,7 @@ def batch_order(
     All cells of a replicate see the same batches.
     """
     if isinstance(task.train, Stream):
-        return np.array([seed_words(seed, replicate, "batch", u) for u in range(begin, end)])
+        return numbered_words(seed, replicate, "batch", begin=begin, end=end)
     order = {"epochs": data_order, "draws": drawn_order}[recipe.sampling]
     return order(seed, replicate, task.train.n_examples, recipe.batch_size, begin, end)
 
