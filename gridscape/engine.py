@@ -17,6 +17,8 @@ from jax import lax
 from jaxtyping import Float, Int, Integer, UInt32
 
 from gridscape.base import Array, Hyper, Params, Split, Stream, Task
+from gridscape.kernels import optimizers as native
+from gridscape.optimizers import native_rule
 from gridscape.study import Recipe
 
 # Examples that are evaluated at once: large enough to be efficient, small enough to bound memory.
@@ -45,6 +47,18 @@ def seed_words(*content: Any) -> UInt32[np.ndarray, "2"]:
     return np.frombuffer(digest[:8], dtype=np.uint32).copy()
 
 
+def numbered_words(*content: Any, begin: int, end: int) -> UInt32[np.ndarray, "U 2"]:
+    """seed_words(*content, u) of every u from begin to end - 1, the content hashed once."""
+    head = hashlib.sha256(repr((*content, 0))[:-2].encode())  # up to where the number stands
+
+    def digest(number: int) -> bytes:
+        one = head.copy()
+        one.update(b"%d)" % number)
+        return one.digest()[:8]
+
+    return np.frombuffer(b"".join(map(digest, range(begin, end))), np.uint32).reshape(-1, 2).copy()
+
+
 def batch_order(
     recipe: Recipe, task: Task, seed: int, replicate: int, begin: int, end: int
 ) -> Integer[np.ndarray, "U _"]:
@@ -53,7 +67,7 @@ def batch_order(
     All cells of a replicate see the same batches.
     """
     if isinstance(task.train, Stream):
-        return np.array([seed_words(seed, replicate, "batch", u) for u in range(begin, end)])
+        return numbered_words(seed, replicate, "batch", begin=begin, end=end)
     order = {"epochs": data_order, "draws": drawn_order}[recipe.sampling]
     return order(seed, replicate, task.train.n_examples, recipe.batch_size, begin, end)
 
@@ -166,20 +180,32 @@ def update_trial(
 ) -> tuple[TrialState, dict[str, Array]]:
     """One update; a trial in which something is not finite keeps its last finite parameters."""
     numbers, grads = _gradient(recipe, task, pieces, state.params, batch, key, hyper)
+    rule = native_rule(recipe.optimizer)
+    if rule is not None and native.serve(rule, numbers["loss"], state.params, state.opt_state):
+        step = native.step(
+            rule, hyper, numbers["loss"], grads, state.params, state.opt_state, state.update
+        )
+        return TrialState(*step), numbers
+    return _optax_step(recipe, state, numbers["loss"], grads, hyper), numbers
+
+
+def _optax_step(
+    recipe: Recipe, state: TrialState, loss: Array, grads: Params, hyper: Hyper
+) -> TrialState:
+    """The state after an update with these gradients, by the rule as optax has it."""
     transform = recipe.optimizer.make(hyper)
     updates, opt_state = transform.update(grads, state.opt_state, state.params)
     params = optax.apply_updates(state.params, updates)
-    finite = jnp.stack([jnp.isfinite(numbers["loss"]), all_finite(grads), all_finite(params)])
+    finite = jnp.stack([jnp.isfinite(loss), all_finite(grads), all_finite(params)])
     healthy = finite.all()
     done = state.update + 1
-    state = TrialState(
+    return TrialState(
         params=_where(healthy, params, state.params),
         opt_state=_where(healthy, opt_state, state.opt_state),
         update=done,
         bad_update=jnp.where(healthy, 0, done),
         bad_quantity=jnp.where(healthy, 0, jnp.argmin(finite).astype(jnp.int32) + 1),
     )
-    return state, numbers
 
 
 def _gradient(

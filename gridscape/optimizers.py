@@ -13,6 +13,7 @@ the first, the name with "-pytorch" that of the second.
 
 import math
 from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
@@ -39,7 +40,7 @@ NAMES = {
 
 def sgd() -> Optimizer:
     """Stochastic gradient descent: params <- params - learning_rate * gradient."""
-    return _optimizer(lambda hyper: optax.sgd(hyper["learning_rate"]), learning_rate=1e-2)
+    return _optimizer("sgd", lambda hyper: optax.sgd(hyper["learning_rate"]), learning_rate=1e-2)
 
 
 def momentum() -> Optimizer:
@@ -59,7 +60,7 @@ def momentum() -> Optimizer:
     >>> round(float(first[0]), 4), round(float(second[0]), 4)
     (-0.1, -0.19)
     """
-    return _optimizer(_descent_with_momentum, learning_rate=1e-2, momentum=0.9)
+    return _optimizer("momentum", _descent_with_momentum, learning_rate=1e-2, momentum=0.9)
 
 
 def nesterov() -> Optimizer:
@@ -70,7 +71,7 @@ def nesterov() -> Optimizer:
     momentum in deep learning, section 2.
     """
     rule = partial(_descent_with_momentum, nesterov=True)
-    return _optimizer(rule, learning_rate=1e-2, momentum=0.9)
+    return _optimizer("nesterov", rule, learning_rate=1e-2, momentum=0.9)
 
 
 def _descent_with_momentum(hyper: Hyper, nesterov: bool = False) -> optax.GradientTransformation:
@@ -94,7 +95,7 @@ def adagrad() -> Optimizer:
             optax.scale(-hyper["learning_rate"]),
         )
 
-    return _optimizer(rule, learning_rate=1e-2, initial_accumulator_value=0.1)
+    return _optimizer("adagrad", rule, learning_rate=1e-2, initial_accumulator_value=0.1)
 
 
 def adagrad_pytorch() -> Optimizer:
@@ -106,7 +107,8 @@ def adagrad_pytorch() -> Optimizer:
             optax.scale(-hyper["learning_rate"]),
         )
 
-    return _optimizer(rule, learning_rate=1e-2, initial_accumulator_value=0.0, eps=1e-10)
+    numbers = {"learning_rate": 1e-2, "initial_accumulator_value": 0.0, "eps": 1e-10}
+    return _optimizer("adagrad-pytorch", rule, **numbers)
 
 
 def _scale_by_root_of_sum(start: Any, eps: Any) -> optax.GradientTransformation:
@@ -130,13 +132,15 @@ def rmsprop() -> Optimizer:
     first steps are small.
     """
     rule = partial(_rmsprop, eps_in_sqrt=True)
-    return _optimizer(rule, learning_rate=1e-3, decay=0.9, eps=1e-10, initial_mean_square=1.0)
+    numbers = {"learning_rate": 1e-3, "decay": 0.9, "eps": 1e-10, "initial_mean_square": 1.0}
+    return _optimizer("rmsprop", rule, **numbers)
 
 
 def rmsprop_pytorch() -> Optimizer:
     """RMSProp as PyTorch has it: decay (its alpha) 0.99, eps 1e-8 outside the root, mean from 0."""
     rule = partial(_rmsprop, eps_in_sqrt=False)
-    return _optimizer(rule, learning_rate=1e-2, decay=0.99, eps=1e-8, initial_mean_square=0.0)
+    numbers = {"learning_rate": 1e-2, "decay": 0.99, "eps": 1e-8, "initial_mean_square": 0.0}
+    return _optimizer("rmsprop-pytorch", rule, **numbers)
 
 
 def _rmsprop(hyper: Hyper, eps_in_sqrt: bool) -> optax.GradientTransformation:
@@ -156,7 +160,7 @@ def adam() -> Optimizer:
     def rule(hyper: Hyper) -> optax.GradientTransformation:
         return optax.adam(hyper["learning_rate"], hyper["b1"], hyper["b2"], hyper["eps"])
 
-    return _optimizer(rule, learning_rate=1e-3, b1=0.9, b2=0.999, eps=1e-8)
+    return _optimizer("adam", rule, learning_rate=1e-3, b1=0.9, b2=0.999, eps=1e-8)
 
 
 def adamw() -> Optimizer:
@@ -173,18 +177,35 @@ def adamw() -> Optimizer:
             optax.scale(-hyper["learning_rate"]),
         )
 
-    return _optimizer(rule, learning_rate=1e-3, b1=0.9, b2=0.999, eps=1e-8, weight_decay=1e-2)
+    numbers = {"learning_rate": 1e-3, "b1": 0.9, "b2": 0.999, "eps": 1e-8, "weight_decay": 1e-2}
+    return _optimizer("adamw", rule, **numbers)
+
+
+def native_rule(optimizer: Optimizer) -> str | None:
+    """The name of a rule of this file, whose step native code can do; None for any other.
+
+    Told by ``make``: an optimizer that is made from one of these with another ``make`` is another.
+    """
+    return optimizer.make.name if isinstance(optimizer.make, _Make) else None
+
+
+@dataclass(frozen=True)
+class _Make:
+    """The rule after the L2 penalty."""
+
+    name: str
+    rule: Callable[[Hyper], optax.GradientTransformation]
+
+    def __call__(self, hyper: Hyper) -> optax.GradientTransformation:
+        penalty = optax.add_decayed_weights(hyper["l2"], mask=_is_weight)
+        return optax.chain(penalty, self.rule(hyper))
 
 
 def _optimizer(
-    rule: Callable[[Hyper], optax.GradientTransformation], **numbers: float
+    name: str, rule: Callable[[Hyper], optax.GradientTransformation], **numbers: float
 ) -> Optimizer:
-    """The rule with these numbers, after the L2 penalty."""
-
-    def make(hyper: Hyper) -> optax.GradientTransformation:
-        return optax.chain(optax.add_decayed_weights(hyper["l2"], mask=_is_weight), rule(hyper))
-
-    return Optimizer(make, {**numbers, "l2": 0.0})
+    """The rule of this name of NAMES with these numbers, after the L2 penalty."""
+    return Optimizer(_Make(name, rule), {**numbers, "l2": 0.0})
 
 
 def _is_weight(params: Params) -> Params:

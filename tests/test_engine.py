@@ -14,6 +14,7 @@ from gridscape.engine import (
     data_order,
     evaluate_trial,
     init_trial,
+    numbered_words,
     seed_words,
     update_trial,
 )
@@ -61,6 +62,14 @@ def test_keys_follow_from_content():
     np.testing.assert_array_equal(a, seed_words(0, 0, "weights", "x"))
     for other in [(1, 0, "weights", "x"), (0, 1, "weights", "x"), (0, 0, "training", "x")]:
         assert not np.array_equal(a, seed_words(*other))
+
+
+def test_numbered_keys_are_those_one_by_one():
+    found = numbered_words(3, 1, "batch", begin=98, end=103)
+    wanted = [seed_words(3, 1, "batch", u) for u in range(98, 103)]
+    np.testing.assert_array_equal(found, wanted)
+    assert (found.shape, found.dtype) == ((5, 2), np.uint32)
+    assert numbered_words(3, 1, "batch", begin=5, end=5).shape == (0, 2)
 
 
 def random_task(n_test, seed=0):

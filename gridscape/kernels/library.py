@@ -23,6 +23,7 @@ CALLS = (
         for layer in ("dense", "conv")
         for part in ("forward", "weights", "inputs")
     ),
+    "optimizer_step",
 )
 
 _plain: ContextVar[bool] = ContextVar("plain", default=False)

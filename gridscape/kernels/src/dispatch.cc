@@ -7,12 +7,14 @@
 
 namespace gridscape {
 
-#define GRIDSCAPE_DECLARE(target)                 \
-  namespace target {                              \
-  extern const RecurrentKernels kRecurrent;       \
-  extern const FeedforwardKernels kFeedforward;   \
-  }                                               \
-  static const Kernels k_##target = {#target, &target::kRecurrent, &target::kFeedforward};
+#define GRIDSCAPE_DECLARE(target)                \
+  namespace target {                             \
+  extern const RecurrentKernels kRecurrent;      \
+  extern const FeedforwardKernels kFeedforward;  \
+  extern const OptimizerKernels kOptimizers;     \
+  }                                              \
+  static const Kernels k_##target = {#target, &target::kRecurrent, &target::kFeedforward, \
+                                     &target::kOptimizers};
 
 #if defined(GRIDSCAPE_X86)
 GRIDSCAPE_DECLARE(avx512)

@@ -4,6 +4,7 @@
 #define GRIDSCAPE_DISPATCH_H_
 
 #include "feedforward_kernels.h"
+#include "optimizers_kernels.h"
 #include "recurrent_kernels.h"
 
 namespace gridscape {
@@ -13,6 +14,7 @@ struct Kernels {
   const char* name;
   const RecurrentKernels* recurrent;
   const FeedforwardKernels* feedforward;
+  const OptimizerKernels* optimizers;
 };
 
 const Kernels& chosen();
