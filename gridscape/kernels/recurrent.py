@@ -1,7 +1,6 @@
 """Recurrent layers by native code: the same functions as the loops of models/_cells.py."""
 
 import ctypes
-from collections.abc import Callable
 from functools import partial
 from typing import Any, NamedTuple
 
@@ -9,7 +8,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from gridscape.kernels.library import load
+from gridscape.kernels.library import call, load
 
 Weights = tuple[jax.Array, ...]
 CELLS = ("rnn", "lstm", "gru", "gru_after")  # in the order of layers.h
@@ -50,14 +49,13 @@ def _keep(cell: str, every: bool, weights: Weights, inputs: jax.Array) -> tuple[
 def _pull(cell: str, every: bool, saved: Any, doutput: jax.Array) -> tuple[Weights, jax.Array]:
     weights, inputs, rows, kept = saved
     room = _room(cell, weights, inputs, every)
-    results = (*weights, _floats(room.dgates), _floats(room.backward))
-    call = _call("recurrent_backward", results)
+    results = (*(w.shape for w in weights), (room.dgates,), (room.backward,))
     attributes = _attributes(cell, weights)
-    *dweights, dgates, _ = call(
+    *dweights, dgates, _ = call("recurrent_backward", results)(
         *weights, inputs, rows, kept, doutput, **attributes, every=np.bool_(every)
     )
     # A call of its own: nothing runs it where nobody asks for the gradient by the inputs.
-    of_inputs = _call("recurrent_inputs", (inputs, _floats(room.inputs)))
+    of_inputs = call("recurrent_inputs", (inputs.shape, (room.inputs,)))
     dinputs, _ = of_inputs(*weights, dgates, **attributes)
     return tuple(dweights), dinputs
 
@@ -71,10 +69,8 @@ def _forward(
     room = _room(cell, weights, inputs, every, keeps)
     B, T, _ = inputs.shape
     H = _hidden(cell, weights)
-    output = jax.ShapeDtypeStruct((B, T, H) if every else (B, H), jnp.float32)
-    results = (output, *map(_floats, (room.rows, room.kept, room.forward)))
-    call = _call("recurrent_forward", results)
-    output, rows, kept, _ = call(
+    shapes = ((B, T, H) if every else (B, H), (room.rows,), (room.kept,), (room.forward,))
+    output, rows, kept, _ = call("recurrent_forward", shapes)(
         *weights,
         inputs,
         **_attributes(cell, weights),
@@ -84,11 +80,6 @@ def _forward(
     return output, rows, kept
 
 
-def _call(name: str, results: tuple[Any, ...]) -> Callable[..., Any]:
-    shapes = [jax.ShapeDtypeStruct(x.shape, jnp.float32) for x in results]
-    return jax.ffi.ffi_call(f"gridscape_{name}", shapes, vmap_method="expand_dims")
-
-
 def _attributes(cell: str, weights: Weights) -> dict[str, Any]:
     return {"cell": np.int64(CELLS.index(cell)), "hidden": np.int64(_hidden(cell, weights))}
 
@@ -96,10 +87,6 @@ def _attributes(cell: str, weights: Weights) -> dict[str, Any]:
 def _hidden(cell: str, weights: Weights) -> int:
     n_blocks = {"rnn": 1, "lstm": 4, "gru": 2, "gru_after": 3}[cell]
     return len(weights[1]) // n_blocks
-
-
-def _floats(count: int) -> jax.ShapeDtypeStruct:
-    return jax.ShapeDtypeStruct((count,), jnp.float32)
 
 
 def _room(cell: str, weights: Weights, inputs: jax.Array, every: bool, keeps: bool = True) -> Room:

@@ -14,6 +14,8 @@ from jaxtyping import Float
 from gridscape._checks import check_known
 from gridscape.base import Array, Hyper, Key, Model, Params, hyperparameters
 from gridscape.errors import ModelError, UsageError
+from gridscape.kernels import feedforward
+from gridscape.kernels.library import serve
 from gridscape.models._cells import CELLS, Cell, Shapes, affine, lstm_states
 from gridscape.models._cells import forget_gate_offset as forget_gate_offset
 from gridscape.models._initial import INITIALIZERS, both_biases, draw
@@ -106,7 +108,7 @@ def recurrent(
             read = [_states(chosen, one, params, states, hyper, every) for one in passes]
             states = jnp.concatenate(read, axis=-1)
         states = jnp.swapaxes(states, 0, 1) if returns == "every" else states
-        return affine(states, params["output_kernel"], params["output_bias"])
+        return _read_out(states, params["output_kernel"], params["output_bias"])
 
     return Model(initial, apply)
 
@@ -258,6 +260,14 @@ def _states(
     inputs = jnp.flip(inputs, 0) if one.from_end else inputs
     states = cell.states(own, inputs, hyper, every)
     return jnp.flip(states, 0) if one.from_end and every else states
+
+
+def _read_out(states: Array, kernel: Array, bias: Array) -> Array:
+    """The linear layer on states (..., H), of the last step or of every one."""
+    if not serve(states, kernel, bias):
+        return affine(states, kernel, bias)
+    outputs = feedforward.dense(states.reshape(-1, states.shape[-1]), kernel, bias)
+    return outputs.reshape(*states.shape[:-1], -1)
 
 
 def lstm_layer(
