@@ -12,6 +12,7 @@
 #include <type_traits>
 
 #if defined(__AVX512F__)
+#include <immintrin.h>
 #define GRIDSCAPE_LANES 16
 #define GRIDSCAPE_TILE_ROWS 6  // 24 of 32 registers hold sums
 #elif defined(__AVX__)
@@ -47,7 +48,20 @@ GRIDSCAPE_INLINE void store(float* to, Vector value) { *reinterpret_cast<Unalign
 
 GRIDSCAPE_INLINE Vector splat(float value) { return value - Vector{}; }
 
-// The first `count` of a vector, the others 0.
+// The first `count` of a vector, the others 0. Narrow layers do little else: AVX-512 has masks for it.
+#if defined(__AVX512F__)
+GRIDSCAPE_INLINE __mmask16 first(int64_t count) {
+  return count >= kLanes ? 0xffff : count <= 0 ? 0 : (1u << count) - 1;
+}
+
+GRIDSCAPE_INLINE Vector load_first(const float* from, int64_t count) {
+  return _mm512_maskz_loadu_ps(first(count), from);
+}
+
+GRIDSCAPE_INLINE void store_first(float* to, Vector value, int64_t count) {
+  _mm512_mask_storeu_ps(to, first(count), value);
+}
+#else
 GRIDSCAPE_INLINE Vector load_first(const float* from, int64_t count) {
   if (count >= kLanes) return load(from);
   float part[kLanes] = {};
@@ -61,6 +75,7 @@ GRIDSCAPE_INLINE void store_first(float* to, Vector value, int64_t count) {
   store(part, value);
   for (int64_t k = 0; k < count; ++k) to[k] = part[k];
 }
+#endif
 
 GRIDSCAPE_INLINE Whole bits_of(Vector value) { return (Whole)value; }
 GRIDSCAPE_INLINE Vector from_bits(Whole bits) { return (Vector)bits; }
