@@ -15,7 +15,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from gridscape import __version__, models
+from gridscape import __version__, kernels
 from gridscape.base import Array, cross_entropy
 from gridscape.models.recurrent import lstm_layer
 from gridscape.planner import free_memory_bytes
@@ -24,6 +24,7 @@ from gridscape.tasks.fetch import search_folders
 
 PACKAGES = ("jax", "jaxlib", "numpy", "optax", "xarray", "pandas", "typer", "rich", "safetensors")
 EXTRAS = {"matplotlib": "report", "plotly": "report", "pyarrow": "parquet", "equinox": "equinox"}
+LAYERS = ("recurrent", "dense", "convolution", "optimizer")
 BAD_JAX = {
     "0.10.2": "returns wrong values for some batched products on CPU (jax issue 39103)",
     "0.11.1": "copies whole buffers at small updates inside loops (jax issue 40101)",
@@ -54,8 +55,8 @@ class Health:
     """What ``examine`` found.
 
     versions: by package, None where it is not installed. memory_bytes: free for programs.
-    flops_per_second: of a large matrix product on all devices. kernels: what computes each model's
-    layers. advice: what to change, in words; empty where all is well.
+    flops_per_second: of a large matrix product on all devices. kernels: what computes each kind
+    of layer, and the optimizer's step. advice: what to change, in words; empty where all is well.
     """
 
     versions: Mapping[str, str | None]
@@ -89,12 +90,18 @@ def examine(data_dir: str | Path | None = None) -> Health:
         n_cores=n_cores(),
         memory_bytes=free_memory_bytes(machine),
         flops_per_second=product_speed(machine),
-        kernels=dict.fromkeys(models.NAMES, "XLA"),
+        kernels=dict.fromkeys(LAYERS, _computed_by()),
         data_folders=tuple(search_folders(data_dir)),
         program_cache=Path(cache) if cache else None,
         checks=checks,
         advice=tuple(_advice(installed, checks)),
     )
+
+
+def _computed_by() -> str:
+    """Native code and its instruction set, or XLA alone."""
+    is_native = jax.default_backend() == "cpu" and kernels.available()
+    return f"native ({kernels.target()})" if is_native else "XLA"
 
 
 def _version(package: str) -> str | None:
@@ -111,6 +118,8 @@ def _advice(installed: Mapping[str, str | None], checks: tuple[SelfCheck, ...]) 
     jax_version = installed["jax"]
     if jax_version in BAD_JAX:
         advice.append(f"jax {jax_version} {BAD_JAX[jax_version]}; install another version")
+    if kernels.trouble() and jax.default_backend() == "cpu":
+        advice.append(f"slower without native kernels: {kernels.trouble()}")
     lacking = dict.fromkeys(extra for name, extra in EXTRAS.items() if installed[name] is None)
     advice += [f"for the extra {extra}: pip install 'gridscape[{extra}]'" for extra in lacking]
     return advice
@@ -162,7 +171,8 @@ def self_check(seed: int = 0) -> tuple[SelfCheck, ...]:
             for n, size in ((32_769, 3), (60_000, 28))
         ),
         _check_cross_entropy(rng),
-        *_check_lstm(rng),
+        *_check_lstm(rng, "LSTM", 16),
+        *_check_lstm(rng, "LSTM of few units", 5),
     )
 
 
@@ -197,12 +207,12 @@ def _check_cross_entropy(rng: np.random.Generator) -> SelfCheck:
     return SelfCheck("softmax cross-entropy", _error(found, expected))
 
 
-def _check_lstm(rng: np.random.Generator) -> tuple[SelfCheck, SelfCheck]:
+def _check_lstm(rng: np.random.Generator, name: str, n_hidden: int) -> tuple[SelfCheck, SelfCheck]:
     """The layer's last state, and its gradient along a random direction of the kernel.
 
     The reference of the gradient is a central difference in float64, good to nine digits.
     """
-    n_steps, n_batch, n_features, n_hidden = 8, 20, 8, 16
+    n_steps, n_batch, n_features = 8, 20, 8
     shape = (n_features + n_hidden, 4 * n_hidden)
     kernel, direction = rng.uniform(-0.4, 0.4, (2, *shape)).astype("f4")
     bias = rng.uniform(-0.5, 0.5, 4 * n_hidden).astype("f4")
@@ -224,8 +234,8 @@ def _check_lstm(rng: np.random.Generator) -> tuple[SelfCheck, SelfCheck]:
     gradient = np.asarray(jax.jit(jax.grad(loss))(kernel), np.float64)
     along = (gradient * direction).sum()
     return (
-        SelfCheck("LSTM", _error(jax.jit(last_state)(kernel), reference(0.0))),
-        SelfCheck("LSTM gradient", float(abs((along - slope) / slope))),
+        SelfCheck(name, _error(jax.jit(last_state)(kernel), reference(0.0))),
+        SelfCheck(f"{name}, gradient", float(abs((along - slope) / slope))),
     )
 
 

@@ -542,14 +542,17 @@ def health(found: "Health") -> Iterator[RenderableType]:
 
 def _facts(found: "Health") -> Mapping[str, str]:
     versions = [f"{name} {version}" for name, version in found.versions.items() if version]
-    kernels = [f"{layer}: {kernel}" for layer, kernel in found.kernels.items()]
+    layers: dict[str, list[str]] = {}
+    for layer, kernel in found.kernels.items():
+        layers.setdefault(kernel, []).append(layer)
+    kernels = [f"{kernel}: {', '.join(of_kernel)}" for kernel, of_kernel in layers.items()]
     return {
         "versions": ", ".join(versions),
         "devices": ", ".join(found.devices),
         "cores": str(found.n_cores),
         "free memory": f"{found.memory_bytes / 1e9:.1f} GB",
         "speed": f"{found.flops_per_second / 1e9:,.0f} GFLOP/s in a large matrix product",
-        "kernels": ", ".join(kernels),
+        "kernels": "; ".join(kernels),
         "data sets": ", ".join(map(str, found.data_folders)),
         "programs": str(found.program_cache or "not kept from run to run"),
     }

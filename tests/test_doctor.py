@@ -9,7 +9,8 @@ import numpy as np
 import pytest
 import reference
 
-from gridscape import doctor
+from gridscape import doctor, kernels
+from gridscape.kernels import library
 from gridscape.programs import Machine
 
 
@@ -28,7 +29,7 @@ def test_the_shape_that_jax_0_10_2_got_wrong_is_among_the_checks(checks):
 
 
 def test_what_training_rests_on_is_checked(checks):
-    for word in ("matrix product", "cross-entropy", "LSTM", "LSTM gradient"):
+    for word in ("matrix product", "cross-entropy", "LSTM", "LSTM, gradient"):
         assert any(word in name for name in checks)
 
 
@@ -52,7 +53,7 @@ def test_a_wrong_gradient_is_found(monkeypatch):
     right = doctor.lstm_layer
     detached = lambda kernel, bias, inputs: right(jax.lax.stop_gradient(kernel), bias, inputs)  # noqa: E731
     monkeypatch.setattr(doctor, "lstm_layer", detached)
-    state, gradient = doctor._check_lstm(np.random.default_rng(0))
+    state, gradient = doctor._check_lstm(np.random.default_rng(0), "LSTM", 16)
     assert state.passed
     assert not gradient.passed
 
@@ -82,7 +83,19 @@ def test_the_doctor_tells_this_machine(tmp_path):
     assert found.n_cores == len(os.sched_getaffinity(0))
     assert 1e7 < found.memory_bytes < 1e14
     assert found.data_folders[0] == tmp_path
-    assert found.kernels.keys() >= {"lstm"}
+    assert found.kernels.keys() == {"recurrent", "dense", "convolution", "optimizer"}
+    native = f"native ({kernels.target()})" if kernels.available() else "XLA"
+    assert set(found.kernels.values()) == {native}
+
+
+def test_missing_kernels_are_told_with_the_reason(monkeypatch):
+    def loaded():
+        return library.Loaded(None, "not compiled when Gridscape was installed")
+
+    monkeypatch.setattr(library, "load", loaded)
+    (advice,) = doctor._advice(dict.fromkeys(doctor.EXTRAS, "1") | {"jax": "0.10.1"}, ())
+    assert advice == "slower without native kernels: not compiled when Gridscape was installed"
+    assert doctor._computed_by() == "XLA"
 
 
 def test_the_speed_of_a_product_is_plausible():
