@@ -62,14 +62,16 @@ def check_dense(sizes, activation, has_bias, seed):
     # Where rounding decides on which side of its kink ReLU is, the kernel's own side counts.
     D = D * (np.asarray(y) > 0 if activation == "relu" else slope(Z))
     found, expected = [y, dx, dkernel], [value(Z), D @ K.T, X.T @ D]
-    terms = [X**2 @ K**2 + (bias**2 if has_bias else 0), D**2 @ K.T**2, X.T**2 @ D**2]
+    # The slope of tanh is 1 - y^2: where it is near 0, rounding y leaves few of its digits.
+    squares = (dy.astype(np.float64) if activation == "tanh" else D) ** 2
+    terms = [X**2 @ K**2 + (bias**2 if has_bias else 0), squares @ K.T**2, X.T**2 @ squares]
     if has_bias:
         found, expected = [*found, dbias], [*expected, D.sum(axis=0)]
-        terms.append((D**2).sum(axis=0))
+        terms.append(squares.sum(axis=0))
     assert_near(found, expected, terms, TANH_TOLERANCE if activation == "tanh" else TOLERANCE)
 
 
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=30, deadline=None, derandomize=True)
 @given(SIZES, st.sampled_from(feedforward.ACTIVATIONS), st.booleans(), st.integers(0, 9))
 def test_dense_equals_float64(sizes, activation, has_bias, seed):
     check_dense(sizes, activation, has_bias, seed)
@@ -131,7 +133,7 @@ def check_conv(image, window, n_filters, pooled, seed):
     assert_near(found, expected, squares, TOLERANCE)
 
 
-@settings(max_examples=15, deadline=None)
+@settings(max_examples=15, deadline=None, derandomize=True)
 @given(
     st.tuples(st.integers(1, 3), st.integers(1, 9), st.integers(1, 9), st.integers(1, 20)),
     st.tuples(st.integers(1, 5), st.integers(1, 5)),
