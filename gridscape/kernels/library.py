@@ -2,11 +2,13 @@
 
 import ctypes
 import os
+import re
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from contextvars import ContextVar
 from functools import lru_cache
 from importlib.util import find_spec
+from pathlib import Path
 from typing import Any, NamedTuple
 
 import jax
@@ -24,6 +26,11 @@ CALLS = (
         for part in ("forward", "weights", "inputs")
     ),
     "optimizer_step",
+)
+
+MISMATCH = (
+    "compiled against version {} of XLA's foreign function interface, and this jaxlib has {}: "
+    "install Gridscape again"
 )
 
 _plain: ContextVar[bool] = ContextVar("plain", default=False)
@@ -47,6 +54,10 @@ def load() -> Loaded:
         return Loaded(None, "not compiled when Gridscape was installed: no C++17 compiler then")
     try:
         library = _opened(spec.origin)
+        compiled, here = _interface_of(library), _interface_of_jax()
+        if compiled[0] != here[0] or compiled > here:
+            versions = [".".join(map(str, version)) for version in (compiled, here)]
+            return Loaded(None, MISMATCH.format(*versions))
         for name in CALLS:
             call = jax.ffi.pycapsule(getattr(library, f"gridscape_{name}"))
             jax.ffi.register_ffi_target(f"gridscape_{name}", call, platform="cpu")
@@ -63,6 +74,26 @@ def _opened(path: str) -> ctypes.CDLL:
     library.gridscape_target.restype = ctypes.c_char_p
     library.gridscape_use.restype = ctypes.c_bool
     return library
+
+
+def _interface_of(library: ctypes.CDLL) -> tuple[int, int]:
+    """The version of XLA's foreign function interface that the library was compiled against."""
+    major, minor = ctypes.c_int32(), ctypes.c_int32()
+    library.gridscape_interface(ctypes.byref(major), ctypes.byref(minor))
+    return major.value, minor.value
+
+
+def _interface_of_jax() -> tuple[int, int]:
+    """The version that this jaxlib has.
+
+    Told by its header: a call of a later version would only be refused when the backend starts, and
+    would keep it from starting at all.
+    """
+    header = Path(jax.ffi.include_dir()) / "xla" / "ffi" / "api" / "c_api.h"
+    text = header.read_text(encoding="utf-8")
+    parts = (re.findall(rf"#define XLA_FFI_API_{x} (\d+)", text)[0] for x in ("MAJOR", "MINOR"))
+    major, minor = map(int, parts)
+    return major, minor
 
 
 def _choose(library: ctypes.CDLL, name: str) -> None:

@@ -5,6 +5,8 @@
 #include <string>
 #include <vector>
 
+#include "xla/ffi/api/c_api.h"
+
 namespace gridscape {
 
 #define GRIDSCAPE_DECLARE(target)                \
@@ -62,6 +64,12 @@ const char* gridscape_targets() {
     return joined;
   }();
   return names.c_str();
+}
+
+// The version of XLA's foreign function interface that this was compiled against.
+void gridscape_interface(int32_t* major, int32_t* minor) {
+  *major = XLA_FFI_API_MAJOR;
+  *minor = XLA_FFI_API_MINOR;
 }
 
 const char* gridscape_target() { return gridscape::chosen().name; }

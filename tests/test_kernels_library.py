@@ -1,0 +1,87 @@
+"""The compiled library is found, refused and switched off as it says; all trains without it."""
+
+import json
+import os
+import subprocess
+import sys
+
+import pytest
+
+from gridscape import kernels
+from gridscape.kernels import library
+
+needs_library = pytest.mark.skipif(
+    not kernels.available(), reason=f"native kernels: {kernels.trouble()}"
+)
+
+
+@pytest.fixture
+def fresh():
+    """The library as if it had not been looked for yet."""
+    library.load.cache_clear()
+    yield
+    library.load.cache_clear()
+    library.load()
+
+
+def told(value, code="print(kernels.target(), '|', kernels.trouble())"):
+    """What a process says in which GRIDSCAPE_KERNELS has this value."""
+    found = subprocess.run(
+        [sys.executable, "-c", f"from gridscape import kernels; {code}"],
+        env={**os.environ, library.VARIABLE: value},
+        capture_output=True,
+        text=True,
+        timeout=120,
+    )
+    return found.stdout.strip() or found.stderr.strip().splitlines()[-1]
+
+
+def test_kernels_can_be_switched_off():
+    assert told("off") == "None | switched off by GRIDSCAPE_KERNELS"
+
+
+@needs_library
+def test_an_instruction_set_can_be_chosen_outside():
+    assert told("baseline") == "baseline |"
+    assert "expected off, " in told("abacus")
+
+
+@needs_library
+def test_a_library_for_a_newer_interface_is_not_registered(fresh, monkeypatch):
+    monkeypatch.setattr(library, "_interface_of_jax", lambda: (0, 1))
+    assert not kernels.available()
+    assert "this jaxlib has 0.1: install Gridscape again" in kernels.trouble()
+    assert kernels.targets() == ()
+
+
+@needs_library
+def test_the_interface_of_this_jaxlib_is_read(fresh):
+    assert library._interface_of_jax() >= library._interface_of(library.load().library) > (0, 0)
+
+
+def test_what_was_not_compiled_is_told(fresh, monkeypatch):
+    monkeypatch.setattr(library, "find_spec", lambda name: None)
+    assert not kernels.available()
+    assert "no C++17 compiler" in kernels.trouble()
+
+
+def test_a_library_that_is_none_is_told(fresh, monkeypatch, tmp_path):
+    broken = tmp_path / "broken.so"
+    broken.write_bytes(b"not a library")
+    spec = type("Spec", (), {"origin": str(broken)})
+    monkeypatch.setattr(library, "find_spec", lambda name: spec)
+    assert "cannot be loaded" in kernels.trouble()
+
+
+def test_a_study_trains_without_them(tmp_path):
+    """The plain path, from the command line."""
+    options = "--updates 3 --replicates 1 --set hidden_size=4 --set learning_rate=0.01 --json"
+    found = subprocess.run(
+        [sys.executable, "-m", "gridscape", "run", *options.split(), "--dir", str(tmp_path)],
+        env={**os.environ, library.VARIABLE: "off"},
+        capture_output=True,
+        text=True,
+        timeout=200,
+    )
+    assert found.returncode == 0, found.stderr
+    assert json.loads(found.stdout)["counts"]["finished"] == 1
