@@ -50,7 +50,8 @@ def _trained(resolved: ResolvedStudy) -> Work:
     training = Training(program, trials)
 
     def run(count: int) -> int:
-        stop = training.update + _updates(count, n_trials)
+        # Whole segments, as a study trains: a stream draws the examples of a whole one at once.
+        stop = training.update + -(-_updates(count, n_trials) // program.segment) * program.segment
         first = training.update
         while training.update < stop:
             training.advance(min(stop, training.update + program.segment))
