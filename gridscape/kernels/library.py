@@ -20,11 +20,8 @@ from gridscape.errors import UsageError
 VARIABLE = "GRIDSCAPE_KERNELS"
 CALLS = (
     *(f"recurrent_{part}" for part in ("forward", "backward", "inputs")),
-    *(
-        f"{layer}_{part}"
-        for layer in ("dense", "conv")
-        for part in ("forward", "weights", "inputs")
-    ),
+    *(f"dense_{part}" for part in ("forward", "weights", "inputs")),
+    *(f"conv_{part}" for part in ("forward", "weights", "inputs")),
     "optimizer_step",
 )
 

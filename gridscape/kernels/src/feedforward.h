@@ -17,6 +17,8 @@ namespace GRIDSCAPE_TARGET {
 constexpr int64_t kPackedAtOnce = 65536;
 // Rows of a long left operand that are multiplied with a panel while both are in the first cache.
 constexpr int64_t kRowsAtOnce = 48;
+// Rows so long, a page of memory, are gathered before their columns are read.
+constexpr int64_t kLongRow = 1024;
 // Pixels over which a gradient by a convolution's weights is summed at once, for the same reason.
 constexpr int64_t kPixelsAtOnce = 64;
 
@@ -169,19 +171,28 @@ inline void pull_activation(const DenseSizes& n, Activation activation, const fl
   }
 }
 
+// Whole rows of kRowsAtOnce without a call.
+GRIDSCAPE_INLINE void copy_row(float* to, const float* from, int64_t count) {
+  if (count < kRowsAtOnce) return (void)std::memcpy(to, from, count * sizeof(float));
+  for (int64_t k = 0; k < kRowsAtOnce; k += kLanes) store(to + k, load(from + k));
+}
+
 // dkernel = columns of x times dz, both taken in pieces that fit the first cache.
 inline void dense_kernel_gradient(const DenseSizes& n, const float* x, const float* dz,
                                   float* dkernel, float* room) {
   const Sums sums = {dkernel, n.outputs};
-  float* left = room;  // (kDepthAtOnce, kRowsAtOnce): columns of x far apart share few cache lines
+  float* left = room;  // (kDepthAtOnce, kRowsAtOnce)
+  const bool gathers = n.inputs >= kLongRow;
   const float* packed = as_panels(room + kDepthAtOnce * kRowsAtOnce, dz, n.batch, n.outputs);
   for (int64_t i = 0; i < n.inputs; i += kRowsAtOnce) {
     const int64_t count = smaller(kRowsAtOnce, n.inputs - i);
     for (int64_t b = 0; b < n.batch; b += kDepthAtOnce) {
       const int64_t depth = smaller(kDepthAtOnce, n.batch - b);
-      for (int64_t k = 0; k < depth; ++k) {
-        std::memcpy(left + k * kRowsAtOnce, x + (b + k) * n.inputs + i, count * sizeof(float));
+      for (int64_t k = 0; gathers && k < depth; ++k) {
+        copy_row(left + k * kRowsAtOnce, x + (b + k) * n.inputs + i, count);
       }
+      const Rows in_place = {x + b * n.inputs + i, 1, n.inputs};
+      const Rows rows = gathers ? Rows{left, 1, kRowsAtOnce} : in_place;
       const float* panel = packed;
       for_panels(blocks_of(n.outputs), [&](auto n_blocks, int64_t first) {
         constexpr int C = n_blocks;
@@ -189,7 +200,7 @@ inline void dense_kernel_gradient(const DenseSizes& n, const float* x, const flo
           for_tiles(count, [&](auto n_rows, int64_t row) {
             Tile<n_rows, C> tile = {};
             if (b > 0) sums.read(tile, i + row, first, lane);
-            accumulate(tile, {left + row, 1, kRowsAtOnce}, panel + b * C * kBlock, depth, lane);
+            accumulate(tile, rows.from(row, 0), panel + b * C * kBlock, depth, lane);
             sums.write(tile, i + row, first, lane);
           });
         }

@@ -85,11 +85,9 @@ ffi::Error dense_inputs(ffi::ThreadPool pool, ffi::RemainingArgs args, ffi::Rema
 
 // ---- convolution ----
 
-
-ConvSizes conv_sizes(const PerTrial& images, int64_t filters, int64_t rows, int64_t columns,
-                     bool pooled) {
-  const Shape& own = images.own;
-  return {own[0], own[1], own[2], own[3], filters, rows, columns, pooled};
+ConvSizes conv_sizes(const PerTrial& images, const PerTrial& kernel, bool pooled) {
+  const Shape &of = images.own, &window = kernel.own;
+  return {of[0], of[1], of[2], of[3], window[3], window[0], window[1], pooled};
 }
 
 void expect_outputs(Call& call, const ConvSizes& n, const PerTrial& y) {
@@ -106,8 +104,7 @@ ffi::Error conv_forward(ffi::ThreadPool pool, ffi::RemainingArgs args, ffi::Rema
   auto images = call.arg(0, 4), kernel = call.arg(1, 4), bias = call.arg(2, 1);
   auto y = call.ret(0, 4), switches = call.ret(1, 1), room = call.ret(2, 1);
   if (call.failed()) return call.error();
-  const ConvSizes n =
-      conv_sizes(images, kernel.own[3], kernel.own[0], kernel.own[1], pooled);
+  const ConvSizes n = conv_sizes(images, kernel, pooled);
   const ConvRoom need = kernels.conv_room(n, keeps);
   const Shape trials = y.lead;
   call.expect_shape(kernel, {n.rows, n.columns, n.channels, n.filters}, kShapes);
@@ -134,8 +131,7 @@ ffi::Error conv_weights(ffi::ThreadPool pool, ffi::RemainingArgs args, ffi::Rema
   auto images = call.arg(0, 4), switches = call.arg(1, 1), dy = call.arg(2, 4);
   auto dkernel = call.ret(0, 4), dbias = call.ret(1, 1), room = call.ret(2, 1);
   if (call.failed()) return call.error();
-  const ConvSizes n =
-      conv_sizes(images, dkernel.own[3], dkernel.own[0], dkernel.own[1], pooled);
+  const ConvSizes n = conv_sizes(images, dkernel, pooled);
   const ConvRoom need = kernels.conv_room(n, true);
   const Shape trials = dkernel.lead;
   call.expect_shape(dkernel, {n.rows, n.columns, n.channels, n.filters}, kShapes);
@@ -161,8 +157,7 @@ ffi::Error conv_inputs(ffi::ThreadPool pool, ffi::RemainingArgs args, ffi::Remai
   auto kernel = call.arg(0, 4), switches = call.arg(1, 1), dy = call.arg(2, 4);
   auto dimages = call.ret(0, 4), room = call.ret(1, 1);
   if (call.failed()) return call.error();
-  const ConvSizes n =
-      conv_sizes(dimages, kernel.own[3], kernel.own[0], kernel.own[1], pooled);
+  const ConvSizes n = conv_sizes(dimages, kernel, pooled);
   const ConvRoom need = kernels.conv_room(n, true);
   const Shape trials = dimages.lead;
   call.expect_shape(kernel, {n.rows, n.columns, n.channels, n.filters}, kShapes);
