@@ -25,11 +25,30 @@ namespace ffi = xla::ffi;
 
 // ---- buffers ----
 
-using Shape = std::vector<int64_t>;
+// Dimensions, kept in place: a call of a few microseconds allocates nothing for them.
+class Shape {
+ public:
+  static constexpr size_t kMost = 12;
 
-inline int64_t size_of(const int64_t* begin, const int64_t* end) {
-  return std::accumulate(begin, end, int64_t{1}, std::multiplies<int64_t>());
-}
+  Shape() = default;
+  Shape(const int64_t* begin, const int64_t* end) : size_(end - begin) {
+    std::copy(begin, end, sizes_);
+  }
+  Shape(std::initializer_list<int64_t> sizes) : Shape(sizes.begin(), sizes.end()) {}
+
+  size_t size() const { return size_; }
+  int64_t operator[](size_t at) const { return sizes_[at]; }
+  bool operator==(const Shape& other) const {
+    return size_ == other.size_ && std::equal(sizes_, sizes_ + size_, other.sizes_);
+  }
+  int64_t product() const {
+    return std::accumulate(sizes_, sizes_ + size_, int64_t{1}, std::multiplies<int64_t>());
+  }
+
+ private:
+  int64_t sizes_[kMost];
+  size_t size_ = 0;
+};
 
 // One array a trial, or one that all trials share: the last `rank` dimensions are a trial's own.
 struct PerTrial {
@@ -37,11 +56,13 @@ struct PerTrial {
   Shape lead, own;
   int64_t own_size;
 
+  PerTrial() : data(nullptr), own_size(0) {}
+
   PerTrial(float* data, ffi::Span<const int64_t> dimensions, size_t rank) : data(data) {
-    const size_t n_lead = dimensions.size() < rank ? 0 : dimensions.size() - rank;
-    lead.assign(dimensions.begin(), dimensions.begin() + n_lead);
-    own.assign(dimensions.begin() + n_lead, dimensions.end());
-    own_size = size_of(own.data(), own.data() + own.size());
+    const int64_t* inner = dimensions.begin() + (dimensions.size() - rank);
+    lead = Shape(dimensions.begin(), inner);
+    own = Shape(inner, dimensions.begin() + dimensions.size());
+    own_size = own.product();
   }
 
   // The array of trial k of those in `trials`, the leading dimensions of the results.
@@ -72,18 +93,18 @@ class Call {
 
   PerTrial arg(size_t index, size_t rank) {
     auto found = args_.get<ffi::AnyBuffer>(index);
-    if (!found.has_value()) return missing("operand", index);
-    return buffer(*found, rank);
+    expect(found.has_value(), "too few operands");
+    return found.has_value() ? buffer(*found, rank) : PerTrial();
   }
 
   PerTrial ret(size_t index, size_t rank) {
     auto found = rets_.get<ffi::AnyBuffer>(index);
-    if (!found.has_value()) return missing("result", index);
-    return buffer(**found, rank);
+    expect(found.has_value(), "too few results");
+    return found.has_value() ? buffer(**found, rank) : PerTrial();
   }
 
   void expect(bool holds, const char* what) {
-    if (!holds && error_.empty()) error_ = what;
+    if (!holds && !error_) error_ = what;
   }
 
   void expect_shape(const PerTrial& found, std::initializer_list<int64_t> own, const char* what) {
@@ -94,25 +115,24 @@ class Call {
     expect(found.fits(trials), "leading dimensions of operands and results do not match");
   }
 
-  bool failed() const { return !error_.empty(); }
-  ffi::Error error() const { return ffi::Error::InvalidArgument("gridscape kernels: " + error_); }
+  bool failed() const { return error_ != nullptr; }
+  ffi::Error error() const {
+    return ffi::Error::InvalidArgument(std::string("gridscape kernels: ") + error_);
+  }
 
  private:
   PerTrial buffer(ffi::AnyBuffer found, size_t rank) {
+    const size_t n = found.dimensions().size();
     expect(found.element_type() == ffi::F32, "an operand or result is not float32");
-    expect(found.dimensions().size() >= rank, "an operand or result has too few dimensions");
+    expect(n >= rank, "an operand or result has too few dimensions");
+    expect(n <= Shape::kMost, "an operand or result has too many dimensions");
+    if (failed()) return PerTrial();
     return PerTrial(static_cast<float*>(found.untyped_data()), found.dimensions(), rank);
-  }
-
-  PerTrial missing(const char* kind, size_t index) {
-    expect(false, kind == std::string("operand") ? "too few operands" : "too few results");
-    (void)index;
-    return PerTrial(nullptr, {}, 0);
   }
 
   ffi::RemainingArgs args_;
   ffi::RemainingRets rets_;
-  std::string error_;
+  const char* error_ = nullptr;
 };
 
 // ---- threads ----
@@ -138,19 +158,18 @@ struct Queue {
 };
 
 // work(k) for every trial; the caller works too, so that it never waits for a thread to begin.
-inline void for_trials(ffi::ThreadPool& pool, int64_t count, std::function<void(int64_t)> work) {
-  if (count == 1) return work(0);
+template <typename Work>
+void for_trials(ffi::ThreadPool& pool, int64_t count, Work&& work) {
+  if (count == 1) return work(int64_t{0});
   auto queue = std::make_shared<Queue>();
   queue->count = count;
-  queue->work = std::move(work);
+  queue->work = work;
   const int64_t helpers = std::min<int64_t>(pool.num_threads(), count) - 1;
   for (int64_t k = 0; k < helpers; ++k) pool.Schedule([queue] { queue->take(); });
   queue->take();
   std::unique_lock<std::mutex> lock(queue->mutex);
   queue->all_done.wait(lock, [&] { return queue->done == count; });
 }
-
-inline int64_t product(const Shape& shape) { return size_of(shape.data(), shape.data() + shape.size()); }
 
 }  // namespace gridscape
 

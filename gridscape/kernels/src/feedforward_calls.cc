@@ -28,7 +28,7 @@ ffi::Error dense_forward(ffi::ThreadPool pool, ffi::RemainingArgs args, ffi::Rem
   for (const auto* each : {&x, &kernel, &room}) call.expect_trials(*each, trials);
   if (has_bias) call.expect_trials(bias, trials);
   if (call.failed()) return call.error();
-  for_trials(pool, product(trials), [&](int64_t k) {
+  for_trials(pool, trials.product(), [&](int64_t k) {
     kernels.dense_forward(n, static_cast<Activation>(activation), x.of(k, trials),
                           kernel.of(k, trials), has_bias ? bias.of(k, trials) : nullptr,
                           y.of(k, trials), room.of(k, trials));
@@ -55,7 +55,7 @@ ffi::Error dense_weights(ffi::ThreadPool pool, ffi::RemainingArgs args, ffi::Rem
   call.expect(room.own_size == kernels.dense_room(n).weights, kRoom);
   for (const auto* each : {&x, &y, &dy, &dbias, &dz, &room}) call.expect_trials(*each, trials);
   if (call.failed()) return call.error();
-  for_trials(pool, product(trials), [&](int64_t k) {
+  for_trials(pool, trials.product(), [&](int64_t k) {
     kernels.dense_weights(n, kind, x.of(k, trials), y.of(k, trials), dy.of(k, trials),
                           dkernel.of(k, trials), has_bias ? dbias.of(k, trials) : nullptr,
                           dz.of(k, trials), room.of(k, trials));
@@ -76,7 +76,7 @@ ffi::Error dense_inputs(ffi::ThreadPool pool, ffi::RemainingArgs args, ffi::Rema
   call.expect(room.own_size == kernels.dense_room(n).inputs, kRoom);
   for (const auto* each : {&kernel, &dz, &room}) call.expect_trials(*each, trials);
   if (call.failed()) return call.error();
-  for_trials(pool, product(trials), [&](int64_t k) {
+  for_trials(pool, trials.product(), [&](int64_t k) {
     kernels.dense_inputs(n, kernel.of(k, trials), dz.of(k, trials), dx.of(k, trials),
                          room.of(k, trials));
   });
@@ -115,7 +115,7 @@ ffi::Error conv_forward(ffi::ThreadPool pool, ffi::RemainingArgs args, ffi::Rema
     call.expect_trials(*each, trials);
   }
   if (call.failed()) return call.error();
-  for_trials(pool, product(trials), [&](int64_t k) {
+  for_trials(pool, trials.product(), [&](int64_t k) {
     kernels.conv_forward(n, images.of(k, trials), kernel.of(k, trials), bias.of(k, trials),
                          y.of(k, trials), need.switches ? switches.of(k, trials) : nullptr,
                          room.of(k, trials));
@@ -142,7 +142,7 @@ ffi::Error conv_weights(ffi::ThreadPool pool, ffi::RemainingArgs args, ffi::Rema
     call.expect_trials(*each, trials);
   }
   if (call.failed()) return call.error();
-  for_trials(pool, product(trials), [&](int64_t k) {
+  for_trials(pool, trials.product(), [&](int64_t k) {
     kernels.conv_weights(n, images.of(k, trials), switches.of(k, trials), dy.of(k, trials),
                          dkernel.of(k, trials), dbias.of(k, trials), room.of(k, trials));
   });
@@ -165,7 +165,7 @@ ffi::Error conv_inputs(ffi::ThreadPool pool, ffi::RemainingArgs args, ffi::Remai
   call.expect(switches.own_size == need.switches && room.own_size == need.inputs, kRoom);
   for (const auto* each : {&kernel, &switches, &dy, &room}) call.expect_trials(*each, trials);
   if (call.failed()) return call.error();
-  for_trials(pool, product(trials), [&](int64_t k) {
+  for_trials(pool, trials.product(), [&](int64_t k) {
     kernels.conv_inputs(n, kernel.of(k, trials), switches.of(k, trials), dy.of(k, trials),
                         dimages.of(k, trials), room.of(k, trials));
   });

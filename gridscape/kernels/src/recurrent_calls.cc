@@ -73,7 +73,7 @@ ffi::Error recurrent_forward(ffi::ThreadPool pool, ffi::RemainingArgs args,
   for (const auto* each : {&inputs, &rows, &kept, &room}) call.expect_trials(*each, trials);
   for (const auto& each : weights) call.expect_trials(each, trials);
   if (call.failed()) return call.error();
-  for_trials(pool, product(trials), [&](int64_t k) {
+  for_trials(pool, trials.product(), [&](int64_t k) {
     kernels.forward(kind, n, pointers(weights, k, trials).data(), inputs.of(k, trials),
                               keeps, output.of(k, trials), rows.of(k, trials), kept.of(k, trials),
                               room.of(k, trials));
@@ -110,7 +110,7 @@ ffi::Error recurrent_backward(ffi::ThreadPool pool, ffi::RemainingArgs args,
   for (const auto& each : weights) call.expect_trials(each, trials);
   for (const auto& each : dweights) call.expect(each.lead == trials, "gradients are shared");
   if (call.failed()) return call.error();
-  for_trials(pool, product(trials), [&](int64_t k) {
+  for_trials(pool, trials.product(), [&](int64_t k) {
     kernels.backward(kind, n, pointers(weights, k, trials).data(), rows.of(k, trials),
                                kept.of(k, trials), doutput.of(k, trials),
                                pointers(dweights, k, trials).data(), dgates.of(k, trials),
@@ -138,7 +138,7 @@ ffi::Error recurrent_inputs(ffi::ThreadPool pool, ffi::RemainingArgs args, ffi::
   for (const auto* each : {&dgates, &room}) call.expect_trials(*each, trials);
   for (const auto& each : weights) call.expect_trials(each, trials);
   if (call.failed()) return call.error();
-  for_trials(pool, product(trials), [&](int64_t k) {
+  for_trials(pool, trials.product(), [&](int64_t k) {
     kernels.inputs(kind, n, pointers(weights, k, trials).data(), dgates.of(k, trials),
                              dinputs.of(k, trials), room.of(k, trials));
   });
