@@ -291,6 +291,7 @@ class Training:
         else:
             self.states = self._unflatten(states)
         self._words = self._key_words("training")
+        self._next_order: Array | None = None
 
     def advance(self, stop: int) -> dict[str, np.ndarray]:
         """Train every trial until ``stop`` updates are done; the traces, each (trials, updates).
@@ -300,12 +301,14 @@ class Training:
         program, begin = self.program, self.update
         if not begin < stop <= begin + program.segment:
             raise ValueError(f"a segment of {stop - begin} updates, at most {program.segment}")
-        train, order = program.data.train, self._order(begin, stop)
+        order = self._next_order if self._next_order is not None else self._order(begin)
         limit = jax.device_put(np.int32(stop), program.machine.shared)
         self.states, traces = program.train(
-            self._counts, self.states, self._words, self._hyper, order, limit, train
+            self._counts, self.states, self._words, self._hyper, order, limit, program.data.train
         )
         self.update = stop
+        # While the devices work: networks that take microseconds would wait for it.
+        self._next_order = self._order(stop) if stop < program.recipe.updates else None
         return {name: np.asarray(x)[self.rows, : stop - begin] for name, x in traces.items()}
 
     def evaluate(self, split: Split, n_examples: int) -> dict[str, np.ndarray]:
@@ -361,16 +364,16 @@ class Training:
         words = [seed_words(seed, t.replicate, purpose, content) for t in self.cohort.trials]
         return self._place(np.array(words))
 
-    def _order(self, begin: int, stop: int) -> Array:
+    def _order(self, begin: int) -> Array:
+        """What tells the batches of a whole segment, of which a call may train the first."""
         program, recipe = self.program, self.program.recipe
+        stop = begin + program.segment
 
         def order(trial: Trial) -> np.ndarray:
             return batch_order(recipe, program.task, program.seed, trial.replicate, begin, stop)
 
         by_replicate = {t.replicate: order(t) for t in self.cohort.trials}
-        rows = np.stack([by_replicate[t.replicate] for t in self.cohort.trials])
-        unused = program.segment - (stop - begin)
-        return self._place(np.pad(rows, ((0, 0), (0, unused), (0, 0))))
+        return self._place(np.stack([by_replicate[t.replicate] for t in self.cohort.trials]))
 
     def _place(self, per_trial: np.ndarray) -> Array:
         """One value per trial, put into its slot; empty slots hold zeros."""
