@@ -78,15 +78,16 @@ class BuildKernels(build_ext):
         return compiled
 
 
-setup(
-    ext_modules=[
-        Extension(
-            "gridscape.kernels._native",
-            sources=[str(path) for path in ext_sources()],
-            depends=[str(path) for path in SOURCES.glob("*.h")],
-            language="c++",
-            optional=True,
-        )
-    ],
-    cmdclass={"build_ext": BuildKernels},
-)
+if __name__ == "__main__":
+    setup(
+        ext_modules=[
+            Extension(
+                "gridscape.kernels._native",
+                sources=[str(path) for path in ext_sources()],
+                depends=[str(path) for path in SOURCES.glob("*.h")],
+                language="c++",
+                optional=True,
+            )
+        ],
+        cmdclass={"build_ext": BuildKernels},
+    )

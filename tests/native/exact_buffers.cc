@@ -1,0 +1,222 @@
+// Runs every kernel on buffers of exactly the size it asks for, which hold NaN where it should write.
+//
+// Built with sanitizers, a step outside a buffer ends the program; a result that is NaN was read
+// before it was written. JAX cannot show either: its buffers share large blocks of memory.
+
+#include <cmath>
+#include <cstdio>
+#include <cstdlib>
+#include <cstring>
+#include <limits>
+#include <sstream>
+#include <string>
+#include <vector>
+
+#include "dispatch.h"
+
+extern "C" const char* gridscape_targets();
+extern "C" bool gridscape_use(const char* name);
+
+using namespace gridscape;
+
+namespace {
+
+using Floats = std::vector<float>;
+
+constexpr float kPoison = std::numeric_limits<float>::quiet_NaN();
+
+// Small numbers, never the same twice in a row.
+Floats numbers(int64_t count) {
+  static uint32_t state = 1;
+  Floats made(count);
+  for (float& x : made) {
+    state = state * 1664525u + 1013904223u;
+    x = static_cast<float>(state >> 8) / (1 << 24) - 0.5f;
+  }
+  return made;
+}
+
+Floats poisoned(int64_t count) { return Floats(count, kPoison); }
+
+void expect_finite(const Floats& found, const char* what, const std::string& where) {
+  for (size_t k = 0; k < found.size(); ++k) {
+    if (!std::isfinite(found[k])) {
+      std::fprintf(stderr, "%s of %s: entry %zu was never written\n", what, where.c_str(), k);
+      std::exit(1);
+    }
+  }
+}
+
+template <typename... Numbers>
+std::string label(const char* name, Numbers... numbers) {
+  std::ostringstream text;
+  text << name;
+  ((text << " " << numbers), ...);
+  return text.str();
+}
+
+// ---- recurrent layers ----
+
+std::vector<int64_t> weight_sizes(CellKind cell, int64_t D, int64_t H) {
+  switch (cell) {
+    case CellKind::kRnn: return {(D + H) * H, H};
+    case CellKind::kLstm: return {(D + H) * 4 * H, 4 * H};
+    case CellKind::kGru: return {(D + H) * 2 * H, 2 * H, (D + H) * H, H};
+    default: return {D * 3 * H, 3 * H, H * 3 * H, H};
+  }
+}
+
+void run_recurrent(CellKind cell, const RecurrentSizes& n) {
+  const RecurrentKernels& kernels = *chosen().recurrent;
+  const auto where = label("cell", static_cast<int>(cell), "T B D H", n.steps, n.batch, n.features,
+                           n.hidden, n.every);
+  std::vector<Floats> weights, dweights;
+  std::vector<const float*> read;
+  std::vector<float*> written;
+  for (int64_t size : weight_sizes(cell, n.features, n.hidden)) {
+    weights.push_back(numbers(size));
+    dweights.push_back(poisoned(size));
+  }
+  for (size_t w = 0; w < weights.size(); ++w) {
+    read.push_back(weights[w].data());
+    written.push_back(dweights[w].data());
+  }
+  const Floats inputs = numbers(n.batch * n.steps * n.features);
+  const int64_t output_size = n.batch * n.hidden * (n.every ? n.steps : 1);
+  Floats outputs[2];
+  for (bool keeps : {false, true}) {
+    const RecurrentRoom need = kernels.room(cell, n, keeps);
+    Floats output = poisoned(output_size), rows = poisoned(need.rows), kept = poisoned(need.kept);
+    Floats room = poisoned(need.forward);
+    kernels.forward(cell, n, read.data(), inputs.data(), keeps, output.data(), rows.data(),
+                    kept.data(), room.data());
+    expect_finite(output, "states", where);
+    outputs[keeps] = output;
+    if (!keeps) continue;
+    const Floats doutput = numbers(output_size);
+    Floats dgates = poisoned(need.dgates), dinputs = poisoned(inputs.size());
+    Floats backward_room = poisoned(need.backward), inputs_room = poisoned(need.inputs);
+    kernels.backward(cell, n, read.data(), rows.data(), kept.data(), doutput.data(),
+                     written.data(), dgates.data(), backward_room.data());
+    kernels.inputs(cell, n, read.data(), dgates.data(), dinputs.data(), inputs_room.data());
+    for (const Floats& gradient : dweights) expect_finite(gradient, "weight gradient", where);
+    expect_finite(dinputs, "input gradient", where);
+  }
+  if (outputs[0] != outputs[1]) {
+    std::fprintf(stderr, "%s: other states where nothing is kept\n", where.c_str());
+    std::exit(1);
+  }
+}
+
+// ---- feed-forward layers ----
+
+void run_dense(const DenseSizes& n, Activation activation) {
+  const FeedforwardKernels& kernels = *chosen().feedforward;
+  const auto where = label("dense", n.batch, n.inputs, n.outputs, static_cast<int>(activation));
+  const DenseRoom need = kernels.dense_room(n);
+  const Floats x = numbers(n.batch * n.inputs), kernel = numbers(n.inputs * n.outputs);
+  const Floats bias = numbers(n.outputs), dy = numbers(n.batch * n.outputs);
+  Floats y = poisoned(dy.size()), dkernel = poisoned(kernel.size()), dbias = poisoned(bias.size());
+  Floats dz = activation == Activation::kLinear ? dy : poisoned(dy.size());
+  Floats dx = poisoned(x.size());
+  Floats forward = poisoned(need.forward), weights = poisoned(need.weights);
+  Floats inputs = poisoned(need.inputs);
+  kernels.dense_forward(n, activation, x.data(), kernel.data(), bias.data(), y.data(),
+                        forward.data());
+  kernels.dense_weights(n, activation, x.data(), y.data(), dy.data(), dkernel.data(), dbias.data(),
+                        dz.data(), weights.data());
+  kernels.dense_inputs(n, kernel.data(), dz.data(), dx.data(), inputs.data());
+  expect_finite(y, "outputs", where);
+  expect_finite(dkernel, "weight gradient", where);
+  expect_finite(dbias, "bias gradient", where);
+  expect_finite(dx, "input gradient", where);
+}
+
+void run_conv(const ConvSizes& n) {
+  const FeedforwardKernels& kernels = *chosen().feedforward;
+  const auto where = label("conv", n.batch, n.height, n.width, n.channels, n.filters, n.rows,
+                           n.columns, n.pooled);
+  const int64_t height = n.pooled ? (n.height + 1) / 2 : n.height;
+  const int64_t width = n.pooled ? (n.width + 1) / 2 : n.width;
+  const Floats images = numbers(n.batch * n.height * n.width * n.channels);
+  const Floats kernel = numbers(n.rows * n.columns * n.channels * n.filters);
+  const Floats bias = numbers(n.filters), dy = numbers(n.batch * height * width * n.filters);
+  for (bool keeps : {false, true}) {
+    const ConvRoom need = kernels.conv_room(n, keeps);
+    Floats y = poisoned(dy.size()), switches = poisoned(need.switches);
+    Floats forward = poisoned(need.forward);
+    kernels.conv_forward(n, images.data(), kernel.data(), bias.data(), y.data(),
+                         keeps ? switches.data() : nullptr, forward.data());
+    expect_finite(y, "outputs", where);
+    if (!keeps) continue;
+    Floats dkernel = poisoned(kernel.size()), dbias = poisoned(bias.size());
+    Floats dimages = poisoned(images.size());
+    Floats weights = poisoned(need.weights), inputs = poisoned(need.inputs);
+    kernels.conv_weights(n, images.data(), switches.data(), dy.data(), dkernel.data(),
+                         dbias.data(), weights.data());
+    kernels.conv_inputs(n, kernel.data(), switches.data(), dy.data(), dimages.data(),
+                        inputs.data());
+    expect_finite(dkernel, "weight gradient", where);
+    expect_finite(dbias, "bias gradient", where);
+    expect_finite(dimages, "input gradient", where);
+  }
+}
+
+// ---- optimizers ----
+
+void run_step(RuleKind rule, int64_t size) {
+  const auto where = label("rule", static_cast<int>(rule), size);
+  Floats params = numbers(size), grads = numbers(size), first = Floats(size, 0.1f);
+  Floats second = Floats(size, 0.1f);
+  const RuleNumbers numbers_of = {0.1f, 0.01f, 0.9f, 0.9f, 0.9f, 0.999f, 1e-8f, 0.01f};
+  const Leaf leaf = {size, true, params.data(), grads.data(), {first.data(), second.data()}};
+  const Finite found = chosen().optimizers->step(rule, numbers_of, {10.0f, 1000.0f}, leaf);
+  if (!found.grads || !found.params) {
+    std::fprintf(stderr, "%s: not finite\n", where.c_str());
+    std::exit(1);
+  }
+  expect_finite(params, "parameters", where);
+}
+
+void run_all() {
+  const RecurrentSizes recurrent[] = {
+      {1, 1, 1, 1, true},    {2, 3, 1, 2, false},   {3, 40, 2, 5, true},   {2, 33, 9, 15, true},
+      {3, 17, 3, 16, false}, {2, 7, 31, 17, true},  {2, 13, 16, 64, true}, {3, 6, 65, 65, false},
+      {1, 130, 5, 33, true}, {2, 19, 70, 130, true}};
+  for (int cell = 0; cell < 4; ++cell) {
+    for (const RecurrentSizes& n : recurrent) run_recurrent(static_cast<CellKind>(cell), n);
+  }
+  const DenseSizes dense[] = {{1, 1, 1},     {3, 5, 10},   {30, 97, 32},  {30, 130, 64},
+                              {7, 33, 17},   {65, 20, 65}, {5, 1030, 48}, {16, 16, 16},
+                              {33, 49, 130}, {64, 70, 300}};
+  for (const DenseSizes& n : dense) {
+    for (int kind = 0; kind < 3; ++kind) run_dense(n, static_cast<Activation>(kind));
+  }
+  for (bool pooled : {false, true}) {
+    for (const ConvSizes& n : {ConvSizes{1, 1, 1, 1, 1, 1, 1, pooled},
+                               ConvSizes{2, 5, 7, 1, 3, 5, 5, pooled},
+                               ConvSizes{3, 8, 8, 3, 32, 3, 3, pooled},
+                               ConvSizes{2, 9, 6, 17, 20, 5, 5, pooled},
+                               ConvSizes{1, 14, 14, 32, 64, 5, 5, pooled},
+                               ConvSizes{2, 4, 5, 2, 70, 2, 4, pooled}}) {
+      run_conv(n);
+    }
+  }
+  for (int rule = 0; rule < 9; ++rule) {
+    for (int64_t size : {1, 15, 16, 17, 63, 64, 65, 1000}) {
+      run_step(static_cast<RuleKind>(rule), size);
+    }
+  }
+}
+
+}  // namespace
+
+int main() {
+  std::istringstream targets(gridscape_targets());
+  for (std::string target; std::getline(targets, target, ',');) {
+    if (!gridscape_use(target.c_str())) return 1;
+    run_all();
+    std::printf("%s: every kernel stays in its buffers\n", target.c_str());
+  }
+  return 0;
+}
