@@ -36,6 +36,7 @@ bench: .venv-bench/installed
 
 clean:
 	rm -rf .venv .venv-* build *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis
+	rm -f gridscape/kernels/_native*.so
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
 # An environment is made once, and installed into again when what it should hold has changed.
@@ -43,10 +44,11 @@ clean:
 $(TEST_ENV)/installed: EXTRAS = dev
 .venv-bench/installed: EXTRAS = bench
 
-.venv/installed $(TEST_ENV)/installed .venv-bench/installed: pyproject.toml constraints.txt
+KERNELS := setup.py $(wildcard gridscape/kernels/src/*)
+.venv/installed $(TEST_ENV)/installed .venv-bench/installed: pyproject.toml constraints.txt $(KERNELS)
 	@'$(PYTHON)' -c '$(SUITABLE)' 2>/dev/null || { echo "No Python 3.11 to 3.13 with venv found:" \
 		"install one, or name it with PYTHON=/path/to/python3.12" >&2; exit 1; }
-	@echo "Installing into $(@D): about a minute, once"
+	@echo "Installing into $(@D), the kernels compiled: two minutes, once"
 	@'$(PYTHON)' -m venv $(@D)
 	@$(@D)/bin/python -m pip --disable-pip-version-check --quiet \
 		install -c constraints.txt -e '.[$(EXTRAS)]'
