@@ -19,7 +19,7 @@ from setuptools.command.build_ext import build_ext
 
 SOURCES = Path("gridscape/kernels/src")
 HEADERS = Path(jaxlib.__file__).parent / "include"  # of XLA's foreign function interface
-FLAGS = ["-std=c++17", "-O3", "-ffp-contract=fast", "-Wno-psabi"]
+FLAGS = ["-std=c++17", "-O3", "-g0", "-ffp-contract=fast", "-Wno-psabi"]
 # For sanitizers: GRIDSCAPE_CXXFLAGS="-fsanitize=address -g".
 EXTRA_FLAGS = shlex.split(os.environ.get("GRIDSCAPE_CXXFLAGS", ""))
 FLAGS += EXTRA_FLAGS
@@ -29,6 +29,11 @@ if platform.machine().lower() in ("x86_64", "amd64"):
     avx512 = [f"-mavx512{part}" for part in ("f", "dq", "bw", "vl")]
     TARGETS["avx2"] = ["-mavx2", "-mfma"]
     TARGETS["avx512"] = [*avx512, "-mfma", "-mprefer-vector-width=512"]
+
+
+def _is_newer(made: Path, sources: list[str]) -> bool:
+    """Whether a file is there that is newer than all it is made of."""
+    return made.exists() and made.stat().st_mtime > max(map(os.path.getmtime, sources))
 
 
 class Unit(NamedTuple):
@@ -48,10 +53,16 @@ def ext_sources() -> list[Path]:
 class BuildKernels(build_ext):
     """Compiles the sources of the kernels several times, each time with other flags."""
 
+    def get_ext_filename(self, fullname: str) -> str:
+        """The library knows nothing of Python: one serves all versions."""
+        return str(Path(*fullname.split(".")).with_suffix(".so"))
+
     def build_extension(self, ext: Extension) -> None:
         """The objects of all targets, and the calls of JAX beside them, as one library."""
         output = Path(self.get_ext_fullpath(ext.name))
         output.parent.mkdir(parents=True, exist_ok=True)
+        if not EXTRA_FLAGS and _is_newer(output, [*ext.depends, *ext.sources, __file__]):
+            return
         linked = ["-pthread", *EXTRA_FLAGS]
         with ThreadPoolExecutor(os.cpu_count()) as threads:
             objects = list(threads.map(self._compile, self._units()))
