@@ -5,6 +5,7 @@ path, and ``gridscape doctor`` says so. No flag asks for the machine that compil
 instruction set runs is chosen when the library is loaded.
 """
 
+import hashlib
 import os
 import platform
 import shlex
@@ -18,6 +19,10 @@ from setuptools import Extension, setup
 from setuptools.command.build_ext import build_ext
 
 SOURCES = Path("gridscape/kernels/src")
+# What the library was made of: code of another version must not call it (kernels/library.py).
+DIGEST = hashlib.sha256(b"".join(p.read_bytes() for p in sorted(SOURCES.iterdir()))).hexdigest()[
+    :16
+]
 HEADERS = Path(jaxlib.__file__).parent / "include"  # of XLA's foreign function interface
 FLAGS = ["-std=c++17", "-O3", "-g0", "-ffp-contract=fast", "-Wno-psabi"]
 # For sanitizers: GRIDSCAPE_CXXFLAGS="-fsanitize=address -g".
@@ -63,6 +68,7 @@ class BuildKernels(build_ext):
         output.parent.mkdir(parents=True, exist_ok=True)
         if not EXTRA_FLAGS and _is_newer(output, [*ext.depends, *ext.sources, __file__]):
             return
+        output.unlink(missing_ok=True)  # what cannot be compiled is missing, not old
         linked = ["-pthread", *EXTRA_FLAGS]
         with ThreadPoolExecutor(os.cpu_count()) as threads:
             objects = list(threads.map(self._compile, self._units()))
@@ -76,7 +82,8 @@ class BuildKernels(build_ext):
                 for name, flags in TARGETS.items():
                     yield Unit(source, name, [("GRIDSCAPE_TARGET", name)], flags)
             else:
-                yield Unit(source, "calls", [("GRIDSCAPE_X86", "1")] * ("avx2" in TARGETS), [])
+                is_x86 = [("GRIDSCAPE_X86", "1")] * ("avx2" in TARGETS)
+                yield Unit(source, "calls", [*is_x86, ("GRIDSCAPE_SOURCES", f'"{DIGEST}"')], [])
 
     def _compile(self, unit: Unit) -> str:
         (compiled,) = self.compiler.compile(

@@ -68,8 +68,8 @@ def needs_of(study: Study, cohort: Cohort, update: Any, n_devices: int) -> Needs
     """What training a cohort at once takes; ``update`` is one of its updates, traced."""
     recipe, task = cohort.recipe, cohort.task
     segment = segment_length(recipe, study)
-    # Of each update of a segment: what tells its batch, and its traces.
-    per_update = batch_order(recipe, task, 0, 0, 0, 1).nbytes + 4 * (1 + len(task.metrics))
+    # Of each update of a segment: what tells its batch, that of the next one, and its traces.
+    per_update = 2 * batch_order(recipe, task, 0, 0, 0, 1).nbytes + 4 * (1 + len(task.metrics))
     return Needs(
         data=_data_bytes(task),
         slots=needed_slots(cohort, n_devices),

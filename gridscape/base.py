@@ -116,6 +116,7 @@ def cross_entropy(outputs: Array, targets: Array) -> Array:
     shifted = outputs - jax.lax.stop_gradient(outputs.max(axis=-1, keepdims=True))
     is_target = jax.nn.one_hot(targets, outputs.shape[-1], dtype=bool)
     of_target = jnp.where(is_target, shifted, 0).sum(axis=-1)
+    of_target = jnp.where(is_target.any(axis=-1), of_target, jnp.nan)  # no such class
     return jnp.log(jnp.exp(shifted).sum(axis=-1)) - of_target
 
 

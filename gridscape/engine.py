@@ -31,7 +31,8 @@ class TrialState(NamedTuple):
     """A trial between two segments.
 
     update: updates done. bad_update: the update (from 1) at which something was not finite, or 0;
-    bad_quantity: what, as an index of BAD_QUANTITIES. The parameters are the last finite ones.
+    bad_quantity: what, as an index of BAD_QUANTITIES. The parameters are the last finite ones; what
+    the optimizer keeps is of no more use then, and may be anything.
     """
 
     params: Params

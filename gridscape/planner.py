@@ -168,7 +168,8 @@ class Planner:
             _compiled_bytes(program.train) - states - tree_bytes(program.data.train),
             _compiled_bytes(program.evaluate) - params - tree_bytes(program.data.test),
         )
-        return self._data_bytes(cohort) + (2 * states + work) * len(self.machine.devices)
+        waiting = program.slots * _order_bytes(program)
+        return self._data_bytes(cohort) + (2 * states + work + waiting) * len(self.machine.devices)
 
     def trial_bytes(self, cohort: Cohort) -> int:
         """What one trial takes: its state, and the work space of its device."""
@@ -326,9 +327,15 @@ def _left_bytes(folder: Path) -> int:
 
 
 def _slot_bytes(program: Program) -> int:
-    """What one more trial takes on a device: its state twice, its data order and its traces."""
+    """What one more trial takes on a device: its state twice, two data orders and its traces."""
     state, traces = tree_bytes(program.one_state), 1 + len(program.task.metrics)
-    return 2 * state + 4 * program.segment * (program.recipe.batch_size + traces)
+    return 2 * state + 4 * program.segment * traces + 2 * _order_bytes(program)
+
+
+def _order_bytes(program: Program) -> int:
+    """What tells the batches of a segment of one trial; the next one waits beside it."""
+    one = batch_order(program.recipe, program.task, program.seed, 0, 0, 1)
+    return int(program.segment * one.nbytes)
 
 
 def _analysis(compiled: jax.stages.Compiled) -> Any:

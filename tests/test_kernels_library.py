@@ -5,10 +5,14 @@ import os
 import subprocess
 import sys
 
+import jax
+import jax.numpy as jnp
 import pytest
 
 from gridscape import kernels
 from gridscape.kernels import library
+from gridscape.models import feedforward
+from gridscape.models._cells import CELLS
 
 needs_library = pytest.mark.skipif(
     not kernels.available(), reason=f"native kernels: {kernels.trouble()}"
@@ -59,10 +63,42 @@ def test_the_interface_of_this_jaxlib_is_read(fresh):
     assert library._interface_of_jax() >= library._interface_of(library.load().library) > (0, 0)
 
 
+@needs_library
+def test_a_library_of_other_sources_is_not_called(fresh, monkeypatch):
+    monkeypatch.setattr(library, "_digest_of_sources", lambda _: "0123456789abcdef")
+    assert "compiled from other sources" in kernels.trouble()
+
+
+@needs_library
+def test_what_was_traced_before_is_traced_again_inside_plain():
+    def traced(layer):
+        return str(jax.make_jaxpr(layer)(jnp.ones((3, 4)), jnp.ones((4, 2))))
+
+    layer = jax.jit(
+        lambda x, kernel: feedforward.dense("d", (4, 2), None).apply({"kernel": kernel}, x)
+    )
+    assert "gridscape_dense" in traced(layer)
+    with kernels.plain():
+        assert "gridscape_dense" not in traced(layer)
+    assert "gridscape_dense" in traced(layer)
+
+
+def test_weights_of_another_shape_and_empty_batches_take_the_plain_path():
+    layer = feedforward.dense("d", (5, 3), None)
+    with pytest.raises(TypeError, match="dot_general"):
+        layer.apply({"kernel": jnp.ones((5, 3))}, jnp.ones((2, 4)))
+    assert layer.apply({"kernel": jnp.ones((5, 3))}, jnp.ones((0, 5))).shape == (0, 3)
+    states = CELLS["rnn"].states
+    params = {"kernel": jnp.ones((3 + 2, 2)), "bias": jnp.ones(2)}
+    with pytest.raises(TypeError, match="dot_general"):
+        states(params, jnp.ones((4, 6, 7)), {}, False)
+    assert not states(params, jnp.ones((0, 6, 3)), {}, False).any()
+
+
 def test_what_was_not_compiled_is_told(fresh, monkeypatch):
     monkeypatch.setattr(library, "find_spec", lambda name: None)
     assert not kernels.available()
-    assert "no C++17 compiler" in kernels.trouble()
+    assert "needs a C++17 compiler" in kernels.trouble()
 
 
 def test_a_library_that_is_none_is_told(fresh, monkeypatch, tmp_path):

@@ -71,6 +71,13 @@ def test_every_name_has_a_reference():
     assert set(NAMES) == {*OF_CLASSES, *OF_BITS}
 
 
+def test_cross_entropy_of_a_class_that_does_not_exist_is_no_number():
+    outputs, labels = classes()
+    labels[2] = 4
+    found = load("cross_entropy")(outputs, labels)
+    np.testing.assert_array_equal(np.isnan(found), np.arange(7) == 2)
+
+
 @pytest.mark.parametrize("name", OF_CLASSES)
 def test_loss_of_classes(name):
     outputs, labels = classes()

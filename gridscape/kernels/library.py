@@ -1,11 +1,11 @@
 """The compiled library: found, loaded, made known to JAX, and switched on and off."""
 
 import ctypes
+import hashlib
 import os
 import re
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from contextvars import ContextVar
 from functools import lru_cache
 from importlib.util import find_spec
 from pathlib import Path
@@ -25,12 +25,14 @@ CALLS = (
     "optimizer_step",
 )
 
+MISSING = "not compiled when Gridscape was installed: for that it needs a C++17 compiler"
 MISMATCH = (
     "compiled against version {} of XLA's foreign function interface, and this jaxlib has {}: "
     "install Gridscape again"
 )
 
-_plain: ContextVar[bool] = ContextVar("plain", default=False)
+# JAX's own kind of context: what was traced outside it is traced again inside.
+_plain = jax.make_user_context(default_value=False)
 
 
 class Loaded(NamedTuple):
@@ -48,9 +50,11 @@ def load() -> Loaded:
         return Loaded(None, f"switched off by {VARIABLE}")
     spec = find_spec("gridscape.kernels._native")
     if spec is None or spec.origin is None:
-        return Loaded(None, "not compiled when Gridscape was installed: no C++17 compiler then")
+        return Loaded(None, MISSING)
     try:
         library = _opened(spec.origin)
+        if library.gridscape_sources().decode() != _digest_of_sources(library):
+            return Loaded(None, "compiled from other sources than these: install Gridscape again")
         compiled, here = _interface_of(library), _interface_of_jax()
         if compiled[0] != here[0] or compiled > here:
             versions = [".".join(map(str, version)) for version in (compiled, here)]
@@ -67,10 +71,17 @@ def load() -> Loaded:
 
 def _opened(path: str) -> ctypes.CDLL:
     library = ctypes.CDLL(path)
-    library.gridscape_targets.restype = ctypes.c_char_p
-    library.gridscape_target.restype = ctypes.c_char_p
+    for name in ("targets", "target", "sources"):
+        getattr(library, f"gridscape_{name}").restype = ctypes.c_char_p
     library.gridscape_use.restype = ctypes.c_bool
     return library
+
+
+def _digest_of_sources(library: ctypes.CDLL) -> str:
+    """As setup.py makes it; of a wheel, which comes without sources, the library's own."""
+    sources = sorted((Path(__file__).parent / "src").glob("*"))
+    digest = hashlib.sha256(b"".join(path.read_bytes() for path in sources)).hexdigest()[:16]
+    return digest if sources else library.gridscape_sources().decode()
 
 
 def _interface_of(library: ctypes.CDLL) -> tuple[int, int]:
@@ -143,16 +154,13 @@ def use(name: str) -> Iterator[None]:
 @contextmanager
 def plain() -> Iterator[None]:
     """What is traced inside takes the plain JAX path."""
-    token = _plain.set(True)
-    try:
+    with _plain(True):
         yield
-    finally:
-        _plain.reset(token)
 
 
 def serve(*arrays: jax.Array) -> bool:
     """Whether what is being traced should call the library with these arrays."""
-    if _plain.get() or any(a.dtype != jnp.float32 for a in arrays):
+    if _plain.value or any(a.dtype != jnp.float32 or not a.size for a in arrays):
         return False
     return jax.default_backend() == "cpu" and available()
 

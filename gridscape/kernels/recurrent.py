@@ -11,11 +11,11 @@ import numpy as np
 from gridscape.kernels.library import call, load
 
 Weights = tuple[jax.Array, ...]
-CELLS = ("rnn", "lstm", "gru", "gru_after")  # in the order of layers.h
+CELLS = ("rnn", "lstm", "gru", "gru_after")  # in the order of recurrent_kernels.h
 
 
 class Room(NamedTuple):
-    """Numbers of floats, see RecurrentRoom in layers.h."""
+    """Numbers of floats, see RecurrentRoom in recurrent_kernels.h."""
 
     rows: int
     kept: int
@@ -23,6 +23,14 @@ class Room(NamedTuple):
     forward: int
     backward: int
     inputs: int
+
+
+def fits(cell: str, weights: Weights, inputs: jax.Array) -> bool:
+    """Whether inputs and weights belong together; where not, the plain path says what is wrong."""
+    if inputs.ndim != 3:
+        return False
+    rows = inputs.shape[-1] + (0 if cell == "gru_after" else _hidden(cell, weights))
+    return len(weights[0]) == rows
 
 
 def layer(cell: str, weights: Weights, inputs: jax.Array, every: bool) -> jax.Array:

@@ -80,7 +80,7 @@ def loop(cell: str, recurrence: Recurrence) -> Callable[[Weights, Array, bool], 
     run.defvjp(forward, backward)
 
     def states(weights: Weights, inputs: Array, every: bool) -> Array:
-        if serve(*weights, inputs):
+        if serve(*weights, inputs) and recurrent.fits(cell, weights, inputs):
             return recurrent.layer(cell, weights, inputs, every)
         return run(weights, inputs, every)
 

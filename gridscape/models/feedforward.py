@@ -216,7 +216,7 @@ def dense(name: str, shape: tuple[int, int], draw: Draw, *, bias: bool = True) -
 
     def apply(activation: str, params: dict[str, Array], inputs: Array, *_: Any) -> Array:
         kernel, offset = params["kernel"], params.get("bias")
-        if inputs.ndim == 2 and serve(*params.values(), inputs):
+        if inputs.shape[1:] == kernel.shape[:1] and serve(*params.values(), inputs):
             return native.dense(inputs, kernel, offset, activation)
         outputs = inputs @ kernel
         return ACTIVATIONS[activation](outputs if offset is None else outputs + offset[None])
@@ -234,7 +234,11 @@ def conv(name: str, shape: tuple[int, int, int, int], draw: Draw) -> Layer:
 
     def apply(pooled: bool, params: dict[str, Array], inputs: Array, *_: Any) -> Array:
         kernel, bias = params["kernel"], params["bias"]
-        if serve(*params.values(), inputs):
+        if (
+            inputs.ndim == 4
+            and inputs.shape[3] == kernel.shape[2]
+            and serve(*params.values(), inputs)
+        ):
             return native.conv(inputs, kernel, bias, pooled)
         outputs = convolve(inputs, kernel) + bias[None, None, None]
         return max_pool(jax.nn.relu(outputs)) if pooled else outputs

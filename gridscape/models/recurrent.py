@@ -264,7 +264,7 @@ def _states(
 
 def _read_out(states: Array, kernel: Array, bias: Array) -> Array:
     """The linear layer on states (..., H), of the last step or of every one."""
-    if not serve(states, kernel, bias):
+    if states.shape[-1] != len(kernel) or not serve(states, kernel, bias):
         return affine(states, kernel, bias)
     outputs = feedforward.dense(states.reshape(-1, states.shape[-1]), kernel, bias)
     return outputs.reshape(*states.shape[:-1], -1)

@@ -72,6 +72,9 @@ void gridscape_interface(int32_t* major, int32_t* minor) {
   *minor = XLA_FFI_API_MINOR;
 }
 
+// A digest of the sources that this was compiled from.
+const char* gridscape_sources() { return GRIDSCAPE_SOURCES; }
+
 const char* gridscape_target() { return gridscape::chosen().name; }
 
 // Whether there is such an instruction set here, which is then used.

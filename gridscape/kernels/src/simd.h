@@ -1,7 +1,7 @@
 // Vectors of floats, and the functions of numbers that layers need.
 //
 // Written with the vector extensions that GCC and Clang share: one source serves every instruction
-// set, and each is compiled with flags of its own (see targets.cc). Nothing here may be compiled
+// set, and each is compiled with flags of its own (see setup.py). Nothing here may be compiled
 // once for several targets, so all of it lies in a namespace named after the target.
 
 #ifndef GRIDSCAPE_SIMD_H_
