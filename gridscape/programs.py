@@ -7,7 +7,6 @@ numbers come from the same compiled code whatever else is in its cohort. The num
 of updates, the hyperparameters and the keys are data: none of them ever compiles anything again.
 """
 
-import os
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cached_property
@@ -20,6 +19,8 @@ from jax import lax
 from jax.sharding import Mesh, NamedSharding
 from jax.sharding import PartitionSpec as P
 
+from gridscape._cores import n_cores as n_cores
+from gridscape._cores import use_all_cores as use_all_cores
 from gridscape.base import Array, Hyper, Split, Stream, Task
 from gridscape.cohorts import Cohort
 from gridscape.engine import (
@@ -36,21 +37,6 @@ from gridscape.study import Recipe
 
 # Updates of one call at most; calls are cut further by evaluation points and by time.
 LONGEST_SEGMENT = 128
-
-
-def n_cores() -> int:
-    """Cores that this process may use."""
-    if hasattr(os, "sched_getaffinity"):  # not on macOS
-        return len(os.sched_getaffinity(0))
-    return os.cpu_count() or 1
-
-
-def use_all_cores() -> None:
-    """Give the CPU backend one device a core; only possible before JAX is first used."""
-    try:
-        jax.config.update("jax_num_cpu_devices", n_cores())
-    except RuntimeError:
-        return  # JAX runs already: the devices that the caller chose are used
 
 
 class DeviceData(NamedTuple):

@@ -15,6 +15,7 @@ from typing import Annotated, Any, Literal, Self
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
 
 from gridscape import _mistakes, _settings, losses, optimizers
+from gridscape._cores import use_all_cores
 from gridscape._parts import (
     check_loss,
     check_model,
@@ -200,6 +201,7 @@ class Study(BaseModel):
         """
         if found := self.unknown_names():
             raise StudyFileError(_where(self.name), found)
+        use_all_cores()  # checking a model may start JAX
         return ResolvedStudy(self, self._tasks(data_dir))
 
     @property

@@ -253,3 +253,15 @@ def test_importing_gridscape_imports_nothing_slow():
         timeout=60,
     )
     assert (done.returncode, done.stdout, done.stderr) == (0, "\n", "")
+
+
+def test_a_study_that_is_resolved_first_still_trains_on_all_cores():
+    """Checking a model starts JAX, whose devices are counted once and for all."""
+    code = (
+        "import jax; from gridscape.study import Study; from gridscape.programs import n_cores;"
+        "Study.load('quickstart').resolve(); print(jax.local_device_count() == n_cores())"
+    )
+    found = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, timeout=120, check=True
+    )
+    assert found.stdout == "True\n"
