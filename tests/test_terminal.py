@@ -551,7 +551,7 @@ def test_the_doctors_words():
     )
     text = printed(terminal.health(found))
     assert widest(text) <= 80
-    for words in ("8.0 GB", "300 GFLOP/s", "lstm: XLA", "WRONG", "! wrong numbers in: bad"):
+    for words in ("8.0 GB", "300 GFLOP/s", "XLA: lstm", "WRONG", "! wrong numbers in: bad"):
         assert words in text
     assert "plotly" not in text
 
