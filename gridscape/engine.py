@@ -18,6 +18,8 @@ from jaxtyping import Float, Int, Integer, UInt32
 
 from gridscape.base import Array, Hyper, Params, Split, Stream, Task
 from gridscape.kernels import optimizers as native
+from gridscape.kernels.batches import take as native_take
+from gridscape.kernels.library import in_use
 from gridscape.optimizers import native_rule
 from gridscape.study import Recipe
 
@@ -160,10 +162,15 @@ def batches(
     once, since random numbers cost far less in large numbers.
     """
     if not isinstance(task.train, Stream):
-        return lambda at: _prepared(task, jax.tree.map(lambda x: x[order[at]], train))
+        take = native_take if in_use() else _take
+        return lambda at: _prepared(task, take(train, order, at))
     draw = task.train.draw
     drawn = jax.vmap(lambda words: draw(jax.random.wrap_key_data(words), batch_size))(order)
     return lambda at: _prepared(task, jax.tree.map(lambda x: x[at], drawn))
+
+
+def _take(tables: Any, order: Int[Array, "U B"], at: Array) -> Any:
+    return jax.tree.map(lambda x: x[order[at]], tables)
 
 
 def _prepared(task: Task, batch: Split) -> Split:

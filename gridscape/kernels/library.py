@@ -23,6 +23,7 @@ CALLS = (
     *(f"dense_{part}" for part in ("forward", "weights", "inputs")),
     *(f"conv_{part}" for part in ("forward", "weights", "inputs")),
     "optimizer_step",
+    "batch_take",
 )
 
 MISSING = "not compiled when Gridscape was installed: for that it needs a C++17 compiler"
@@ -158,11 +159,14 @@ def plain() -> Iterator[None]:
         yield
 
 
+def in_use() -> bool:
+    """Whether what is being traced should call the library."""
+    return not _plain.value and jax.default_backend() == "cpu" and available()
+
+
 def serve(*arrays: jax.Array) -> bool:
     """Whether what is being traced should call the library with these arrays."""
-    if _plain.value or any(a.dtype != jnp.float32 or not a.size for a in arrays):
-        return False
-    return jax.default_backend() == "cpu" and available()
+    return all(a.dtype == jnp.float32 and a.size for a in arrays) and in_use()
 
 
 def call(name: str, shapes: Sequence[tuple[int, ...]]) -> Callable[..., Any]:
