@@ -33,10 +33,14 @@ from gridscape.engine import (
     train_trial,
 )
 from gridscape.grid import Trial, content_key
+from gridscape.kernels.library import calls_layers
 from gridscape.study import Recipe
 
 # Updates of one call at most; calls are cut further by evaluation points and by time.
 LONGEST_SEGMENT = 128
+
+# For what runs once, or around native layers: optimizing more doubles the time to compile only.
+LIGHTLY: dict[str, Any] = {"xla_backend_optimization_level": 1}
 
 
 class DeviceData(NamedTuple):
@@ -129,7 +133,7 @@ class Program:
             empty = _empty(self.slots, self.one_state)
             return overwrite_slots(init_one, empty, counts[0], (words, hyper))
 
-        return self._compile(init_slots, (self._words, self._hyper))
+        return self._compile(init_slots, (self._words, self._hyper), once=True)
 
     @cached_property
     def train(self) -> jax.stages.Compiled:
@@ -215,6 +219,7 @@ class Program:
         spread: tuple[Any, ...],
         shared: tuple[Any, ...] = (),
         donate: tuple[int, ...] = (),
+        once: bool = False,
     ) -> jax.stages.Compiled:
         """``function(counts, *spread, *shared)``, run by every device on its own trials."""
         n_devices = len(self.machine.devices)
@@ -227,7 +232,9 @@ class Program:
             check_vma=False,
         )
         jitted = jax.jit(mapped, donate_argnums=donate)
-        return jitted.lower(counts, *spread, *shared).compile()
+        lowered = jitted.lower(counts, *spread, *shared)
+        light = once or calls_layers(lowered.as_text())
+        return lowered.compile(LIGHTLY if light else {})
 
 
 def overwrite_slots(

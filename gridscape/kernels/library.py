@@ -18,13 +18,12 @@ from gridscape.errors import UsageError
 
 # "off" for the plain path, or an instruction set of ``targets``.
 VARIABLE = "GRIDSCAPE_KERNELS"
-CALLS = (
+OF_LAYERS = (
     *(f"recurrent_{part}" for part in ("forward", "backward", "inputs")),
     *(f"dense_{part}" for part in ("forward", "weights", "inputs")),
     *(f"conv_{part}" for part in ("forward", "weights", "inputs")),
-    "optimizer_step",
-    "batch_take",
 )
+CALLS = (*OF_LAYERS, "optimizer_step", "batch_take")
 
 MISSING = "not compiled when Gridscape was installed: for that it needs a C++17 compiler"
 MISMATCH = (
@@ -167,6 +166,11 @@ def in_use() -> bool:
 def serve(*arrays: jax.Array) -> bool:
     """Whether what is being traced should call the library with these arrays."""
     return all(a.dtype == jnp.float32 and a.size for a in arrays) and in_use()
+
+
+def calls_layers(lowered: str) -> bool:
+    """Whether a program, as JAX lowers it, calls the library for its layers."""
+    return any(f"@gridscape_{name}(" in lowered for name in OF_LAYERS)
 
 
 def call(name: str, shapes: Sequence[tuple[int, ...]]) -> Callable[..., Any]:
