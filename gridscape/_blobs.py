@@ -29,22 +29,35 @@ class Blob(NamedTuple):
     checksum: str
 
 
-def write_blob(path: Path, text: str, arrays: Mapping[str, np.ndarray]) -> str:
-    """Write text and arrays to ``path``, all or nothing; returns the checksum.
+class Content(NamedTuple):
+    """What a file is to hold."""
+
+    text: str
+    arrays: Mapping[str, np.ndarray]
+
+
+def write_blobs(contents: Mapping[Path, Content]) -> list[str]:
+    """Write text and arrays to each path as ``write_all`` does; returns the checksums.
 
     Raises OSError when the file system refuses, StoreError for an array that has no place in a
     file (of objects, of text).
     """
+    packed = {path: _packed(path, content) for path, content in contents.items()}
+    write_all({path: data for path, (data, _) in packed.items()})
+    return [checksum for _, checksum in packed.values()]
+
+
+def _packed(path: Path, content: Content) -> tuple[bytes, str]:
+    """The bytes of a blob and its checksum."""
+    text, arrays = content
     # safetensors reads the memory as it lies, so it must lie in C order. (ascontiguousarray would
     # turn a number into an array of one.)
     dense = {name: np.asarray(array, order="C") for name, array in arrays.items()}
     try:
         checksum = _checksum(text, dense)
-        data = save(dense, metadata={"text": text, "checksum": checksum})
+        return save(dense, metadata={"text": text, "checksum": checksum}), checksum
     except (SafetensorError, TypeError) as error:
         raise StoreError(f"an array cannot be stored: {error}", where=path) from error
-    write_whole(path, data)
-    return checksum
 
 
 def read_blob(path: Path) -> Blob:
@@ -65,20 +78,33 @@ def read_blob(path: Path) -> Blob:
 
 def write_whole(path: Path, data: bytes) -> None:
     """Write a file so that a crash at any moment leaves the old one or the new one."""
-    temporary = temporary_of(path)
+    write_all({path: data})
+
+
+def write_all(contents: Mapping[Path, bytes]) -> None:
+    """Write files, each of which a crash at any moment leaves as it was or as it shall be."""
+    temporaries = {temporary_of(path): path for path in contents}
     try:
-        temporary.write_bytes(data)
-        publish(temporary, path)
+        for temporary, path in temporaries.items():
+            temporary.write_bytes(contents[path])
+        publish(temporaries)
     except OSError:
-        temporary.unlink(missing_ok=True)  # a full disk needs the room
+        for temporary in temporaries:
+            temporary.unlink(missing_ok=True)  # a full disk needs the room
         raise
 
 
-def publish(temporary: Path, path: Path) -> None:
-    """Give a finished file its name: the content is on the disk before, the name after."""
-    _sync(temporary)
-    os.replace(temporary, path)
-    _sync(path.parent)
+def publish(names: Mapping[Path, Path]) -> None:
+    """Give finished files their names: the content is on the disk before, the name after.
+
+    For many it takes far less time each than for one: most of it is waiting for the disk.
+    """
+    for temporary in names:
+        _sync(temporary)
+    for temporary, path in names.items():
+        os.replace(temporary, path)
+    for folder in {path.parent for path in names.values()}:
+        _sync(folder)
 
 
 def temporary_of(path: Path) -> Path:

@@ -74,9 +74,11 @@ class Ledger:
         row = self._connection.execute(f"{_SELECT} WHERE key = ?", (key,)).fetchone()
         return None if row is None else Row(*row)
 
-    def enter(self, row: Row) -> None:
-        """Put in a row, in place of one with the same key: one transaction."""
-        self._connection.execute(_INSERT, row)
+    def enter(self, *rows: Row) -> None:
+        """Put in rows, in place of those with the same keys: one transaction."""
+        with self._connection as connection:
+            connection.execute("BEGIN")
+            connection.executemany(_INSERT, rows)
 
     @property
     def study(self) -> str | None:
@@ -102,7 +104,7 @@ def build_ledger(path: Path) -> None:
         connection.execute("PRAGMA journal_mode = WAL")
     for name in ("-wal", "-shm"):  # of a ledger that was lost: SQLite would play them into this one
         _beside(path, name).unlink(missing_ok=True)
-    publish(temporary, path)
+    publish({temporary: path})
 
 
 def damaged_ledger(path: Path, finding: str) -> DamagedError:

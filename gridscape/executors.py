@@ -202,8 +202,11 @@ class CohortRun:
             **{f"train_{name}": x for name, x in _scores(sample).items()},
             **{name: x for name, x in test.items() if name == "top_answer_share"},
         }
+        # What is the same for all trials is found once: with many of them it would take longest.
         flops = update_flops(self.cohort.recipe, self.cohort.task)
         n_parameters = count_parameters(self.cohort.recipe)
+        memory_bytes = self.planner.trial_bytes(self.cohort)
+        traces = {name: np.hstack(parts) for name, parts in self._traces.items()}
         outcomes = zip(*training.outcome(), strict=True)
         for index, (updates, bad, quantity) in enumerate(outcomes):
             params = training.params(index)
@@ -213,11 +216,11 @@ class CohortRun:
                 status=Status.DIVERGED if bad else Status.FINISHED,
                 updates=int(updates),
                 metrics={name: float(x[index]) for name, x in metrics.items()},
-                curves=self._curves(index) | {name: x[index] for name, x in by_group.items()},
+                curves=self._curves(traces, index) | {n: x[index] for n, x in by_group.items()},
                 seconds=self.seconds * self._share(),
                 n_parameters=n_parameters,
                 flops=flops * int(updates),
-                memory_bytes=self.planner.trial_bytes(self.cohort),
+                memory_bytes=memory_bytes,
                 first_bad_update=int(bad) or None,
                 bad_quantity=BAD_QUANTITIES[quantity] or None,
                 params_digest=digest(params),
@@ -225,17 +228,17 @@ class CohortRun:
             )
             yield Finished(self.cohort.trials[index], result)
 
-    def _curves(self, index: int) -> dict[str, np.ndarray]:
-        traces = {f"train_{k}": np.hstack(v)[index] for k, v in self._traces.items()}
+    def _curves(self, traces: Mapping[str, np.ndarray], index: int) -> dict[str, np.ndarray]:
+        trains = {f"train_{name}": x[index] for name, x in traces.items()}
         tests = {
             f"test_{name}": np.array([x[index] for x in values], np.float32)
             for name, values in self._tests.items()
         }
-        n_updates = len(next(iter(traces.values())))
+        n_updates = len(next(iter(trains.values())))
         return {
             "recorded_at": np.arange(1, n_updates + 1),
             "evaluated_at": np.array(self._evaluated_at),
-            **traces,
+            **trains,
             **tests,
         }
 

@@ -1,7 +1,7 @@
 """What a study will take, measured on the very programs that will run it.
 
 Memory comes from the compiled programs, floating-point operations from their products, time from
-a few timed updates. Cohorts that do not fit are cut into several runs of the same program.
+a few timed updates. Cohorts that are many, or do not fit, are cut into runs of one program.
 """
 
 import itertools
@@ -38,6 +38,9 @@ from gridscape.study import Recipe, ResolvedStudy, Study
 
 # The share of the free memory that a plan may fill; the rest is for Python and the allocator.
 MEMORY_SHARE = 0.7
+# Trials that a device holds at most. Calls of more would train few updates each, while all that is
+# made ready for a call, whole segments of data order and fresh examples, grows with the trials.
+MOST_SLOTS = 64
 # A limit that is none.
 UNLIMITED = 2**62
 # A timing of a program lasts about this long.
@@ -120,14 +123,14 @@ class Planner:
         )
 
     def cut(self, cohort: Cohort) -> tuple[Cohort, ...]:
-        """The cohort in runs that fit into memory, by the compiled program's own numbers."""
-        excess = self.memory_bytes(cohort) - self._limit_bytes(cohort)
-        if excess <= 0:
-            return (cohort,)
-        # Work space does not depend on the number of trials: one program tells all sizes.
+        """The cohort in runs that fit its program, and memory by the program's own numbers."""
         program, n_devices = self.program(cohort), len(self.machine.devices)
-        slots = fewer_slots(program.slots, excess / n_devices, _slot_bytes(program))
-        return tuple(cohort.cut(min(slots * n_devices, len(cohort.trials))))
+        slots = program.slots
+        excess = self.memory_bytes(cohort) - self._limit_bytes(cohort)
+        if excess > 0:
+            # Work space does not depend on the number of trials: one program tells all sizes.
+            slots = fewer_slots(slots, excess / n_devices, _slot_bytes(program))
+        return tuple(cohort.cut(slots * n_devices))
 
     def _limit_bytes(self, cohort: Cohort) -> float:
         """What a program may take; the task's arrays, which it counts, have been taken already."""
@@ -187,11 +190,12 @@ class Planner:
             memory_bytes=memory_bytes,
             flops=cohort_flops(cohort),
             compile_seconds=compile_seconds,
-            seconds=sum(self._probe(run) for run in runs) if timed else None,
+            seconds=self._probe(runs) if timed else None,
         )
 
-    def _probe(self, run: Cohort) -> float:
-        """Seconds that a run will take, from a few timed updates of one trial a device."""
+    def _probe(self, runs: Sequence[Cohort]) -> float:
+        """Seconds that runs of one program will take, from timed updates of one trial a device."""
+        run = runs[0]
         program, study = self.program(run), self.resolved.study
         data = program.data
         n_devices = len(self.machine.devices)
@@ -203,7 +207,7 @@ class Planner:
             -(-data.n_test // EVALUATION_CHUNK),
         )
         chunks = n_evaluated_examples(run.recipe, study, data) / EVALUATION_CHUNK
-        rounds = -(-len(run.trials) // len(few.trials))
+        rounds = sum(-(-len(each.trials) // n_devices) for each in runs)
         updates = run.recipe.updates - run.start
         return float(rounds * (updates * update_seconds + chunks * chunk_seconds))
 
@@ -228,7 +232,7 @@ def _timed(run: Callable[[int], Any], most: int) -> float:
 
 def needed_slots(cohort: Cohort, n_devices: int) -> int:
     """Trials a device: rounded up to a power of two unless that wastes much memory."""
-    slots = -(-len(cohort.trials) // n_devices)
+    slots = min(-(-len(cohort.trials) // n_devices), MOST_SLOTS)
     rounded = 1 << (slots - 1).bit_length()
     wasted = (rounded - slots) * n_devices * tree_bytes(state_shapes(cohort.recipe))
     return rounded if wasted < 64 * 2**20 else slots

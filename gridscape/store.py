@@ -21,7 +21,7 @@ import shutil
 import socket
 import sqlite3
 import warnings
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import ExitStack, closing, contextmanager
 from dataclasses import fields
 from pathlib import Path
@@ -30,7 +30,7 @@ from typing import Any, Self, TypeVar
 
 import numpy as np
 
-from gridscape._blobs import DamagedError, read_blob, write_blob, write_whole
+from gridscape._blobs import Content, DamagedError, read_blob, write_blobs, write_whole
 from gridscape._ledger import Ledger, Row, build_ledger, damaged_ledger
 from gridscape._record import OTHER_FOLDER, merge_studies, parse_study, require_same, study_document
 from gridscape.base import Status, TrialResult
@@ -158,25 +158,41 @@ class Store:
 
         Raises StoreFullError when there is no room: the folder then is as it was before.
         """
-        if result.key != trial.key:
-            raise StoreError("the result is of another trial", expected=trial.key, found=result.key)
+        self.put_all([(trial, result)])
+
+    def put_all(self, ended: Sequence[tuple[Trial, TrialResult]]) -> None:
+        """Store trials as ``put`` does, which takes far less time each than one by one.
+
+        A crash meanwhile may leave some of them stored.
+        """
+        for trial, result in ended:
+            if result.key != trial.key:
+                message = "the result is of another trial"
+                raise StoreError(message, expected=trial.key, found=result.key)
         self._require_writer()
-        record = _to_json(_record(trial, result))
         with _store_errors(self.directory):
-            old = self._ledger.row(trial.key)
-            path = self._file(_BLOBS, trial.key)
-            if old and old.blob == path.name:
-                path = self._file(_BLOBS, f"{trial.key}.2")
+            keys = [trial.key for trial, _ in ended]
+            old = [row.blob for key in keys if (row := self._ledger.row(key))]
+            paths = [self._free_file(key, old) for key in keys]
+            contents = [Content(_to_json(_record(*pair)), _arrays(pair[1])) for pair in ended]
             try:
-                checksum = write_blob(path, record, _arrays(result))
-                size_bytes = path.stat().st_size
-                self._ledger.enter(Row(trial.key, record, path.name, size_bytes, checksum))
+                checksums = write_blobs(dict(zip(paths, contents, strict=True)))
+                found = zip(keys, contents, paths, checksums, strict=True)
+                self._ledger.enter(
+                    *(Row(k, c.text, p.name, p.stat().st_size, s) for k, c, p, s in found)
+                )
             except (OSError, sqlite3.Error):
-                path.unlink(missing_ok=True)  # a full disk needs the room
+                for path in paths:
+                    path.unlink(missing_ok=True)  # a full disk needs the room
                 raise
-            self._damaged.discard(trial.key)
-            if old:
-                (path.parent / old.blob).unlink(missing_ok=True)
+            self._damaged.difference_update(keys)
+            for name in old:
+                (self.directory / _BLOBS / name).unlink(missing_ok=True)
+
+    def _free_file(self, key: str, taken: Collection[str]) -> Path:
+        """Where a trial may be written, beside the blob that it has already."""
+        path = self._file(_BLOBS, key)
+        return self._file(_BLOBS, f"{key}.2") if path.name in taken else path
 
     def get(self, key: str) -> TrialResult:
         """The result of a trial, with curves and, when they were kept, parameters.
@@ -199,7 +215,7 @@ class Store:
         """Store a cohort in flight (plain data and arrays), in place of what had this name."""
         self._require_writer()
         with _store_errors(self.directory):
-            write_blob(self._file(_CHECKPOINTS, name), _to_json(meta), arrays)
+            write_blobs({self._file(_CHECKPOINTS, name): Content(_to_json(meta), arrays)})
 
     def checkpoints(self) -> Iterator[tuple[str, dict[str, Any], dict[str, np.ndarray]]]:
         """Name, plain data and arrays of each; a damaged one is removed with a StoreWarning."""

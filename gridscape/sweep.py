@@ -24,13 +24,15 @@ from gridscape.errors import GridscapeError, OutOfMemoryError, StoreError, Unkno
 from gridscape.executors import Executor, Finished, Local, Progress, Snapshot, unfinished
 from gridscape.grid import Axis, Grid, Trial, Value
 from gridscape.landscape import Landscape
-from gridscape.planner import Plan, Planner
+from gridscape.planner import Plan, Planner, tree_bytes
 from gridscape.programs import Machine, use_all_cores
 from gridscape.store import Store
 from gridscape.study import ResolvedStudy, Study
 
 # Checkpoints are written at most this often, and take at most about 5 % of the time.
 CHECKPOINT_SECONDS = 5.0
+# Trials that end at once are stored together, up to about so many bytes.
+STORED_TOGETHER_BYTES = 16 * 2**20
 
 EXECUTORS = ("local",)
 
@@ -214,8 +216,9 @@ class Sweep:
         grid = Grid(tuple(Axis(name, tuple(values)) for name, values in axes))
         kept = {grid.find(**cell) for cell in land.best_cells()}
         others = [t for t, r in self.store.results() if r.params and t.cell not in kept]
-        for trial in others:
-            self.store.put(trial, replace(self.store.get(trial.key), params=None))
+        without = (Finished(t, replace(self.store.get(t.key), params=None)) for t in others)
+        for ended in _together(without):
+            self._store(ended)
 
     def _run_cohort(self, cohort: Cohort, saved: Mapping[str, "Place"]) -> None:
         """A cohort in as many runs as memory asks for."""
@@ -246,17 +249,23 @@ class Sweep:
 
     def _execute(self, cohort: Cohort, restored: Snapshot | None) -> None:
         clock, names = CheckpointClock(), list[str]()
-        for event in self.executor.run(cohort, restored):
-            if isinstance(event, Finished):
-                self.store.put(event.trial, event.result)
-            self.listener(event)
-            if isinstance(event, Progress):
+        for events in _together(self.executor.run(cohort, restored)):
+            self._store(events)
+            for event in events:
+                self.listener(event)
+            if isinstance(events[-1], Progress):
                 if self.interrupt.asked or clock.is_due():
                     with clock.timing():
                         names = self._save(cohort)
                 self.interrupt.raise_if_asked()
         for name in names:
             self.store.drop_checkpoint(name)
+
+    def _store(self, events: Iterable[Progress | Finished]) -> None:
+        """Store the trials that have ended."""
+        ended = [(e.trial, e.result) for e in events if isinstance(e, Finished)]
+        if ended:
+            self.store.put_all(ended)
 
     def _save(self, cohort: Cohort) -> list[str]:
         """Write a checkpoint; the names of its parts. Without memory for it, training goes on."""
@@ -301,6 +310,23 @@ class Sweep:
                         row = rows.setdefault(array_name, [np.empty(0)] * len(places))
                         row[position] = array[place.row]
         return Snapshot(meta, {name: np.stack(row) for name, row in rows.items()})
+
+
+def _together(events: Iterable[Progress | Finished]) -> Iterator[list[Progress | Finished]]:
+    """Progress by itself, but in lists the trials that end: one by one, storing takes longer."""
+    ended: list[Progress | Finished] = []
+    n_bytes = 0
+    for event in events:
+        if isinstance(event, Progress):
+            yield [event]
+            continue
+        ended.append(event)
+        n_bytes += tree_bytes((event.result.curves, event.result.params))
+        if n_bytes > STORED_TOGETHER_BYTES:
+            yield ended
+            ended, n_bytes = [], 0
+    if ended:
+        yield ended
 
 
 class Place(NamedTuple):

@@ -18,6 +18,7 @@ from test_programs import compilations
 from gridscape.base import Model, Task
 from gridscape.cohorts import partition
 from gridscape.planner import (
+    MOST_SLOTS,
     UNLIMITED,
     _group_bytes,
     evaluation_points,
@@ -246,6 +247,16 @@ def test_without_memory_for_anything_every_device_gets_one_trial(planner, cohort
     runs = replace(planner, limit_bytes=0).cut(cohort)
     assert [trial for run in runs for trial in run.trials] == list(cohort.trials)
     assert {len(run.trials) for run in runs} == {len(planner.machine.devices)}
+
+
+def test_many_trials_are_several_runs_of_one_program_also_where_they_fit():
+    planner = planner_of(linear_study(70))
+    (cohort,) = partition(planner.resolved, planner.resolved.trials())
+    runs = planner.cut(cohort)
+    assert [trial for run in runs for trial in run.trials] == list(cohort.trials)
+    assert max(len(run.trials) for run in runs) <= MOST_SLOTS * len(planner.machine.devices)
+    assert len(runs) == math.ceil(140 / (MOST_SLOTS * len(planner.machine.devices)))
+    assert len({id(planner.program(run)) for run in [cohort, *runs]}) == 1
 
 
 # ---- the plan ----

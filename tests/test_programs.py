@@ -9,6 +9,7 @@ from cohort_tools import assert_same, planner_of, tiny, train
 
 from gridscape.cohorts import partition
 from gridscape.executors import Finished, Local
+from gridscape.planner import Planner
 from gridscape.programs import Machine, Training, named_leaves
 
 
@@ -52,6 +53,14 @@ def test_every_trial_of_a_grid_ends_exactly_once(grid):
             if isinstance(event, Finished)
         ]
         assert sorted(ended) == sorted(trial.key for trial in trials[:size])
+
+
+def test_what_all_trials_share_is_found_once(monkeypatch):
+    planner = planner_of(tiny({"hidden_size": [4]}, replicates=9))
+    calls, plain = [], Planner.trial_bytes
+    monkeypatch.setattr(Planner, "trial_bytes", lambda *args: calls.append(args) or plain(*args))
+    assert len(train(planner, planner.resolved.trials())) == 9
+    assert len(calls) == 1
 
 
 def test_replicates_differ_and_share_their_data_order(grid):

@@ -93,6 +93,28 @@ def test_killed_at_every_line(tmp_path):
         check_moment(copy, dict(facts[:n_facts]), dict(facts[: n_facts + 1]))
 
 
+def test_killed_at_every_line_of_storing_several(tmp_path):
+    """Wherever that is, each of them is as it was or as it shall be."""
+    snapshots = tmp_path / "snapshots"
+    snapshots.mkdir()
+    with Store.create(tmp_path / "run", study()) as store:
+        store.put(a_trial("a1"), a_result("a1", loss=1.0))
+    with (
+        every_moment(tmp_path / "run", snapshots) as (moments, facts),
+        Store.create(tmp_path / "run", study()) as store,
+    ):
+        store.put_all([(a_trial(key), a_result(key, loss=2.0)) for key in ("a1", "a2", "a3")])
+        facts.append("stored")
+    assert len(moments) > 10
+    for n_facts, copy in moments:
+        with Store.create(copy, study()) as store:
+            losses = {trial.key: r.metrics["test_loss"] for trial, r in store.results()}
+        assert losses["a1"] in (1.0, 2.0)
+        assert {losses.get(key, 2.0) for key in ("a2", "a3")} == {2.0}
+        assert not n_facts or losses == dict.fromkeys(("a1", "a2", "a3"), 2.0)
+        assert len(list((copy / "blobs").iterdir())) == len(losses)
+
+
 def check_moment(copy, acknowledged, in_flight):
     """``in_flight`` is what holds when the step that was interrupted counts as done."""
     asked = LARGER if "replicates" in acknowledged else study()
@@ -141,9 +163,10 @@ def test_content_is_on_the_disk_before_the_name_and_the_name_before_the_row(tmp_
     directory = tmp_path / "run"
     record(os, "fsync", lambda fd: f"fsync {Path(os.readlink(f'/proc/self/fd/{fd}')).name}")
     record(os, "replace", lambda old, new: f"rename to {Path(new).name}")
-    record(Ledger, "enter", lambda ledger, row: f"row {row.key}")
+    record(Ledger, "enter", lambda ledger, *rows: f"rows {' '.join(row.key for row in rows)}")
     with Store.create(directory, study()) as store:
         store.put(a_trial("a1"), a_result("a1"))
+        store.put_all([(a_trial(key), a_result(key)) for key in ("a2", "a3")])
         store.save_checkpoint("c", {}, {})
         (durable,) = store._ledger._connection.execute("PRAGMA synchronous").fetchone()
         (mode,) = store._ledger._connection.execute("PRAGMA journal_mode").fetchone()
@@ -157,7 +180,13 @@ def test_content_is_on_the_disk_before_the_name_and_the_name_before_the_row(tmp_
         "fsync a1.safetensors.tmp",
         "rename to a1.safetensors",
         "fsync blobs",
-        "row a1",
+        "rows a1",
+        "fsync a2.safetensors.tmp",
+        "fsync a3.safetensors.tmp",
+        "rename to a2.safetensors",
+        "rename to a3.safetensors",
+        "fsync blobs",
+        "rows a2 a3",
         "fsync c.safetensors.tmp",
         "rename to c.safetensors",
         "fsync checkpoints",
@@ -225,6 +254,27 @@ def test_refused_step_leaves_the_folder_as_it_was(tmp_path, monkeypatch, step, r
         assert os.listdir(tmp_path / "blobs") == ["old.safetensors"]
         store.put(a_trial(key), a_result(key, loss=0.1))
         assert same_result(store.get(key), a_result(key, loss=0.1))
+
+
+@pytest.mark.parametrize("step", [(os, "fsync"), (os, "replace"), (Path, "write_bytes")])
+@pytest.mark.parametrize("when", [1, 2])
+def test_of_several_that_are_refused_none_is_stored(tmp_path, monkeypatch, step, when):
+    plain, calls = getattr(*step), itertools.count(1)
+
+    def refuse(*args):
+        if next(calls) == when:
+            raise OSError(errno.ENOSPC, "No space left on device")
+        return plain(*args)
+
+    with Store.create(tmp_path, study()) as store:
+        store.put(a_trial("old"), a_result("old"))
+        with monkeypatch.context() as patch:
+            patch.setattr(*step, refuse)
+            with pytest.raises(StoreFullError):
+                store.put_all([(a_trial(key), a_result(key, loss=0.1)) for key in ("old", "new")])
+        assert store.statuses() == {"old": Status.FINISHED}
+        assert same_result(store.get("old"), a_result("old"))
+        assert os.listdir(tmp_path / "blobs") == ["old.safetensors"]
 
 
 @pytest.mark.parametrize("step", [(os, "fsync"), (os, "replace"), (Path, "write_bytes")])
