@@ -1,15 +1,18 @@
 """What the command line sets before JAX is first used. Nothing here imports JAX by itself."""
 
 import os
+import threading
 from collections.abc import Callable
 
 BACKEND_COMPILE = "/jax/core/compile/backend_compile_duration"
+# Seconds in which nothing could be done but wait for a program that other threads compile.
+WAITED = "/gridscape/waited_for_program"
 
 
 def prepare_jax() -> Callable[[], float]:
     """Quiet XLA, keep compiled programs from run to run; returns what tells the compile time.
 
-    That is a function that gives the seconds which compiling has taken in this process so far, the
+    That is a function that gives the seconds for which compiling has kept this thread so far, the
     reading of kept programs included.
     """
     # XLA prints pages of harmless lines when it loads a kept program on a CPU.
@@ -27,10 +30,10 @@ def prepare_jax() -> Callable[[], float]:
 def _compile_clock() -> Callable[[], float]:
     from jax import monitoring
 
-    seconds = [0.0]
+    seconds, here = [0.0], threading.get_ident()
 
     def listen(event: str, duration_secs: float, **_: str | int) -> None:
-        if event == BACKEND_COMPILE:
+        if event in (BACKEND_COMPILE, WAITED) and threading.get_ident() == here:
             seconds[0] += duration_secs
 
     monitoring.register_event_duration_secs_listener(listen)

@@ -10,7 +10,8 @@ import os
 import resource
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import dataclass, field
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path, PurePosixPath
 from typing import Any
@@ -22,6 +23,7 @@ from jax.extend.core import jaxprs_in_params
 from jax.interpreters.partial_eval import dce_jaxpr
 
 from gridscape import kernels
+from gridscape._cores import n_cores
 from gridscape.base import Stream, Task
 from gridscape.cohorts import Cohort, partition
 from gridscape.engine import (
@@ -41,6 +43,8 @@ MEMORY_SHARE = 0.7
 # Trials that a device holds at most. Calls of more would train few updates each, while all that is
 # made ready for a call, whole segments of data order and fresh examples, grows with the trials.
 MOST_SLOTS = 64
+# Programs that are compiled while another one trains: each keeps about one core busy.
+PROGRAMS_AHEAD = max(1, n_cores() // 2)
 # A limit that is none.
 UNLIMITED = 2**62
 # A timing of a program lasts about this long.
@@ -102,6 +106,9 @@ class Planner:
     limit_bytes: int | None = None
     _programs: dict[tuple[Any, ...], Program] = field(default_factory=dict)
     _data: dict[str, DeviceData] = field(default_factory=dict)
+    _compilers: ThreadPoolExecutor = field(
+        default_factory=lambda: ThreadPoolExecutor(n_cores(), "gridscape-compile")
+    )
 
     def data(self, task: Task) -> DeviceData:
         """The arrays of a task, put on the devices when first needed."""
@@ -114,12 +121,14 @@ class Planner:
         known = set(stored)
         missing = [trial for trial in trials if trial.key not in known]
         cohorts = partition(self.resolved, missing)
+        plans = tuple(self._plan_cohort(cohort) for cohort in self.ahead(cohorts))
+        # Timed when all is compiled: nothing else may run meanwhile.
         return Plan(
             study=self.resolved.study,
             n_trials=len(trials),
             n_stored=len(trials) - len(missing),
             devices=tuple(str(device) for device in self.machine.devices),
-            cohorts=tuple(self._plan_cohort(cohort, timed) for cohort in cohorts),
+            cohorts=tuple(self._with_seconds(planned) for planned in plans) if timed else plans,
         )
 
     def cut(self, cohort: Cohort) -> tuple[Cohort, ...]:
@@ -155,9 +164,25 @@ class Planner:
                 seed=self.resolved.study.seed,
                 slots=slots,
                 segment=segment,
+                compilers=self._compilers,
                 pieces=cohort.pieces,
             )
+            self._programs[key].begin()
         return self._programs[key]
+
+    def ahead(self, cohorts: Sequence[Cohort]) -> Iterator[Cohort]:
+        """Each cohort in turn, while the programs of those that come next are compiled."""
+        for index, cohort in enumerate(cohorts):
+            for coming in cohorts[index : index + 1 + PROGRAMS_AHEAD]:
+                try:
+                    self.program(coming)
+                except Exception:  # its own turn meets it again, and tells it
+                    break
+            yield cohort
+
+    def close(self) -> None:
+        """Compile no more."""
+        self._compilers.shutdown(wait=False, cancel_futures=True)
 
     def memory_bytes(self, cohort: Cohort) -> int:
         """What a cohort takes on all devices: data, states, and the work space of its programs.
@@ -179,7 +204,7 @@ class Planner:
         program = self.program(cohort)
         return tree_bytes(program.one_state) + _analysis(program.train).temp_size_in_bytes
 
-    def _plan_cohort(self, cohort: Cohort, timed: bool) -> CohortPlan:
+    def _plan_cohort(self, cohort: Cohort) -> CohortPlan:
         begin = time.perf_counter()
         runs = self.cut(cohort)
         memory_bytes = self.memory_bytes(runs[0])
@@ -190,8 +215,11 @@ class Planner:
             memory_bytes=memory_bytes,
             flops=cohort_flops(cohort),
             compile_seconds=compile_seconds,
-            seconds=self._probe(runs) if timed else None,
+            seconds=None,
         )
+
+    def _with_seconds(self, planned: CohortPlan) -> CohortPlan:
+        return replace(planned, seconds=self._probe(planned.runs))
 
     def _probe(self, runs: Sequence[Cohort]) -> float:
         """Seconds that runs of one program will take, from timed updates of one trial a device."""

@@ -7,7 +7,9 @@ numbers come from the same compiled code whatever else is in its cohort. The num
 of updates, the hyperparameters and the keys are data: none of them ever compiles anything again.
 """
 
+import time
 from collections.abc import Callable
+from concurrent.futures import Executor, Future
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any, NamedTuple
@@ -21,6 +23,7 @@ from jax.sharding import PartitionSpec as P
 
 from gridscape._cores import n_cores as n_cores
 from gridscape._cores import use_all_cores as use_all_cores
+from gridscape._startup import WAITED
 from gridscape.base import Array, Hyper, Split, Stream, Task
 from gridscape.cohorts import Cohort
 from gridscape.engine import (
@@ -33,7 +36,7 @@ from gridscape.engine import (
     train_trial,
 )
 from gridscape.grid import Trial, content_key
-from gridscape.kernels.library import calls_layers
+from gridscape.kernels.library import as_here, calls_layers
 from gridscape.study import Recipe
 
 # Updates of one call at most; calls are cut further by evaluation points and by time.
@@ -103,9 +106,9 @@ class Machine:
 class Program:
     """The compiled functions of one static part.
 
-    slots: trials that a device holds. segment: updates of a call at most. pieces: parts that a
-    batch is cut into. A cohort may be smaller than slots x devices: empty slots cost memory, but
-    no time.
+    slots: trials that a device holds. segment: updates of a call at most. compilers: threads in
+    which they are compiled. pieces: parts that a batch is cut into. A cohort may be smaller than
+    slots x devices: empty slots cost memory, but no time.
     """
 
     machine: Machine
@@ -115,16 +118,25 @@ class Program:
     seed: int
     slots: int
     segment: int
+    compilers: Executor
     pieces: int = 1
+
+    def begin(self) -> None:
+        """Have all functions compiled; who needs one that is not ready waits for it."""
+        _ = self._train, self._init, self._evaluate
 
     @property
     def capacity(self) -> int:
         """Trials that the program holds on all devices."""
         return self.slots * len(self.machine.devices)
 
-    @cached_property
+    @property
     def init(self) -> jax.stages.Compiled:
         """(counts, words (K, 2), hyper (K,)) -> states (K, ...)."""
+        return _awaited(self._init)
+
+    @cached_property
+    def _init(self) -> Future[jax.stages.Compiled]:
 
         def init_one(_: TrialState, words: Array, hyper: Hyper) -> TrialState:
             return init_trial(self.recipe, words, hyper)
@@ -135,12 +147,16 @@ class Program:
 
         return self._compile(init_slots, (self._words, self._hyper), once=True)
 
-    @cached_property
+    @property
     def train(self) -> jax.stages.Compiled:
         """(counts, states, words, hyper, order (K, U, _), stop, train) -> states, traces (K, U).
 
         The states are donated: they are updated in place.
         """
+        return _awaited(self._train)
+
+    @cached_property
+    def _train(self) -> Future[jax.stages.Compiled]:
         names = ("loss", *self.task.metrics)
 
         def train_slots(
@@ -170,9 +186,13 @@ class Program:
             donate=(1,),
         )
 
-    @cached_property
+    @property
     def evaluate(self) -> jax.stages.Compiled:
         """(counts, params, hyper, split, n_examples) -> sums by name, each (K,) or (K, groups)."""
+        return _awaited(self._evaluate)
+
+    @cached_property
+    def _evaluate(self) -> Future[jax.stages.Compiled]:
 
         def evaluate_slots(
             counts: Array, params: Any, hyper: Hyper, split: Split, n_examples: Array
@@ -220,7 +240,7 @@ class Program:
         shared: tuple[Any, ...] = (),
         donate: tuple[int, ...] = (),
         once: bool = False,
-    ) -> jax.stages.Compiled:
+    ) -> Future[jax.stages.Compiled]:
         """``function(counts, *spread, *shared)``, run by every device on its own trials."""
         n_devices = len(self.machine.devices)
         counts = jax.ShapeDtypeStruct((n_devices,), jnp.int32, sharding=self.machine.spread)
@@ -232,9 +252,22 @@ class Program:
             check_vma=False,
         )
         jitted = jax.jit(mapped, donate_argnums=donate)
-        lowered = jitted.lower(counts, *spread, *shared)
-        light = once or calls_layers(lowered.as_text())
-        return lowered.compile(LIGHTLY if light else {})
+
+        def compiled() -> jax.stages.Compiled:
+            lowered = jitted.lower(counts, *spread, *shared)
+            light = once or calls_layers(lowered.as_text())
+            return lowered.compile(LIGHTLY if light else {})
+
+        return self.compilers.submit(as_here(compiled))
+
+
+def _awaited(program: Future[jax.stages.Compiled]) -> jax.stages.Compiled:
+    if program.done():
+        return program.result()
+    begin = time.perf_counter()
+    compiled = program.result()
+    jax.monitoring.record_event_duration_secs(WAITED, time.perf_counter() - begin)
+    return compiled
 
 
 def overwrite_slots(

@@ -9,7 +9,7 @@ import time
 import warnings
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -200,8 +200,8 @@ class Sweep:
         )
         saved = self._saved({trial.key for trial in todo})
         progress = {key: place.update for key, place in saved.items()}
-        with self.interrupt:
-            for cohort in partition(self.resolved, todo, progress):
+        with self.interrupt, closing(self.planner):
+            for cohort in self.planner.ahead(partition(self.resolved, todo, progress)):
                 self._run_cohort(cohort, saved)
         for name in [name for name, *_ in self.store.checkpoints()]:
             self.store.drop_checkpoint(name)

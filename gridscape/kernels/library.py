@@ -158,6 +158,17 @@ def plain() -> Iterator[None]:
         yield
 
 
+def as_here(function: Callable[[], Any]) -> Callable[[], Any]:
+    """The function, for another thread: what it traces takes the path that it would take here."""
+    is_plain = _plain.value
+
+    def run() -> Any:
+        with _plain(is_plain):
+            return function()
+
+    return run
+
+
 def in_use() -> bool:
     """Whether what is being traced should call the library."""
     return not _plain.value and jax.default_backend() == "cpu" and available()
