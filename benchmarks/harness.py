@@ -8,6 +8,7 @@ import datetime
 import importlib
 import importlib.util
 import json
+import math
 import multiprocessing as mp
 import os
 import platform
@@ -16,13 +17,16 @@ import statistics
 import sys
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from functools import partial
 from importlib import metadata
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, TypeVar
 
 RESULTS = Path(__file__).parent / "results"
 STARTING_SECONDS = 600
 N_CORES = len(os.sched_getaffinity(0))
+
+T = TypeVar("T")
 
 
 class Work(NamedTuple):
@@ -108,11 +112,42 @@ def is_installed(package: str) -> bool:
     return importlib.util.find_spec(package) is not None
 
 
-def interleave(sides: Mapping[str, Callable[[], float]], n_rounds: int) -> dict[str, list[float]]:
-    """What each side returns in each round; every round begins with another side."""
-    names = list(sides)
-    found: dict[str, list[float]] = {name: [] for name in names}
+def race(
+    sides: Mapping[str, Side],
+    step: int,
+    seconds: float,
+    n_rounds: int,
+    beside: Mapping[str, Callable[[], float]] | None = None,
+) -> tuple[dict[str, list[float]], int]:
+    """Milliseconds a unit of each side in each round, and the units of a turn.
+
+    A turn is what the slowest side does in about ``seconds``, in whole ``step``s. ``beside`` are
+    turns that measure something else in the same rounds.
+    """
+    slowest = max(_warm(side, step) for side in sides.values())
+    count = step * max(1, int(1e3 * seconds / slowest) // step)
+    turns = {name: partial(side.measure, count) for name, side in sides.items()}
+    return interleave(turns | dict(beside or {}), n_rounds), count
+
+
+def _warm(side: Side, count: int) -> float:
+    side.measure(count)
+    return side.measure(4 * count)
+
+
+def interleave(
+    sides: Mapping[str, Callable[[], T]], n_rounds: int, seconds: float = math.inf
+) -> dict[str, list[T]]:
+    """What each side returns in each round; every round begins with another side.
+
+    A further round begins only if, lasting as long as those before, it ends within ``seconds``.
+    """
+    names, begin = list(sides), time.perf_counter()
+    found: dict[str, list[T]] = {name: [] for name in names}
     for number in range(n_rounds):
+        spent = time.perf_counter() - begin
+        if number and spent * (number + 1) / number > seconds:
+            break
         start = number % len(names)
         for name in names[start:] + names[:start]:
             found[name].append(sides[name]())
@@ -188,6 +223,11 @@ def table(head: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
     """A markdown table, all columns but the first to the right."""
     rule = ["---", *["---:"] * (len(head) - 1)]
     return "\n".join(f"| {' | '.join(row)} |" for row in [head, rule, *rows])
+
+
+def whole_numbers(text: str) -> list[int]:
+    """The numbers of an option such as ``--widths 16,32``."""
+    return [int(part) for part in text.split(",")]
 
 
 def write(name: str, facts: Mapping[str, Any], markdown: str, record: Mapping[str, Any]) -> None:

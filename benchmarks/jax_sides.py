@@ -1,5 +1,6 @@
 """Gridscape's own programs, and the same training as one would write it in a JAX notebook."""
 
+import os
 import time
 from collections.abc import Sequence
 from functools import partial
@@ -12,9 +13,10 @@ import optax
 from harness import Work
 from jax import lax
 
-from gridscape.base import Array, Split, as_float, cross_entropy
+from gridscape.base import Array, Split, Stream, as_float, cross_entropy
 from gridscape.cohorts import partition
 from gridscape.engine import data_order
+from gridscape.kernels.library import VARIABLE
 from gridscape.models.recurrent import forget_gate_offset
 from gridscape.planner import Planner, update_flops
 from gridscape.programs import LONGEST_SEGMENT, Machine, Training, use_all_cores
@@ -33,11 +35,24 @@ def cohort(width: int, rates: Sequence[float], replicates: int, data_dir: str | 
     return _trained(study(width, rates, replicates, data_dir))
 
 
-def cohort_of(name: str, cell: dict[str, Any], replicates: int, data_dir: str | None) -> Work:
+def cohort_of(
+    name: str,
+    cell: dict[str, Any],
+    replicates: int,
+    data_dir: str | None,
+    batch_size: int | None = None,
+) -> Work:
     """One cell of a named study, with so many replicates."""
     jax.config.update("jax_enable_compilation_cache", False)
     axes = {axis: [value] for axis, value in cell.items()}
-    return _trained(Study.load(name).override(axes, replicates=replicates).resolve(data_dir))
+    chosen = Study.load(name).override(axes, replicates=replicates, batch_size=batch_size)
+    return _trained(chosen.resolve(data_dir))
+
+
+def plain_cohort_of(*given: Any) -> Work:
+    """The same without native kernels."""
+    os.environ[VARIABLE] = "off"
+    return cohort_of(*given)
 
 
 def _trained(resolved: ResolvedStudy) -> Work:
@@ -48,11 +63,12 @@ def _trained(resolved: ResolvedStudy) -> Work:
     program, n_trials = planner.program(trials), len(trials.trials)
     compile_seconds = _seconds(lambda: (program.init, program.train, program.evaluate))
     training = Training(program, trials)
+    # A stream draws the examples of a whole segment at once: so many are trained, as by a study.
+    step = program.segment if isinstance(trials.task.train, Stream) else 1
 
     def run(count: int) -> int:
-        # Whole segments, as a study trains: a stream draws the examples of a whole one at once.
-        stop = training.update + -(-_updates(count, n_trials) // program.segment) * program.segment
         first = training.update
+        stop = first + -(-_updates(count, n_trials) // step) * step
         while training.update < stop:
             training.advance(min(stop, training.update + program.segment))
         if training.outcome()[1].any():

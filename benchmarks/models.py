@@ -12,13 +12,10 @@ each round. Compiling is told apart; fresh examples are drawn inside the time by
 import argparse
 import statistics
 from collections.abc import Mapping, Sequence
-from functools import partial
 from typing import Any, NamedTuple
 
-from harness import N_CORES, Side, describe, interleave, is_installed, machine, ratio, table, write
-
-GRIDSCAPE = "Gridscape"
-TORCH = {f"PyTorch, {N_CORES} threads": (N_CORES, 1), f"PyTorch, {N_CORES} processes": (1, N_CORES)}
+from harness import Side, describe, machine, race, ratio, table, write
+from sides import GRIDSCAPE, LOOPS, better_loop, torch_loops
 
 
 class Case(NamedTuple):
@@ -75,12 +72,6 @@ class Measured(NamedTuple):
     milliseconds: dict[str, list[float]]
     compile_seconds: float
 
-    @property
-    def best_loop(self) -> str | None:
-        """The faster of PyTorch's two loops."""
-        loops = [side for side in self.milliseconds if side != GRIDSCAPE]
-        return min(loops, key=lambda s: statistics.median(self.milliseconds[s]), default=None)
-
 
 def main() -> None:
     options = _options()
@@ -92,39 +83,22 @@ def main() -> None:
 
 def measure(case: Case, options: argparse.Namespace) -> Measured:
     """All sides of one case, in turns."""
-    sides = start(case, options)
+    ours = (case.study, case.cell, options.networks, options.data_dir)
+    sides = {
+        GRIDSCAPE: Side(GRIDSCAPE, "jax_sides:cohort_of", [ours]),
+        **torch_loops(case.study, case.cell, options.data_dir),
+    }
     try:
-        slowest = max(_warm(side, options.networks) for side in sides.values())
-        each = max(1, int(1e3 * options.seconds / slowest) // options.networks)
-        turns = {
-            name: partial(side.measure, each * options.networks) for name, side in sides.items()
-        }
-        times = interleave(turns, options.rounds)
+        times, _ = race(sides, options.networks, options.seconds, options.rounds)
     finally:
         for side in sides.values():
             side.close()
     return Measured(case, times, sides[GRIDSCAPE].facts["compile_seconds"])
 
 
-def start(case: Case, options: argparse.Namespace) -> dict[str, Side]:
-    """Gridscape, and PyTorch where it is installed."""
-    ours = (case.study, dict(case.cell), options.networks, options.data_dir)
-    sides = {GRIDSCAPE: Side(GRIDSCAPE, "jax_sides:cohort_of", [ours])}
-    if is_installed("torch"):
-        for name, (n_threads, n_processes) in TORCH.items():
-            given = (case.study, dict(case.cell), n_threads, options.data_dir)
-            sides[name] = Side(name, "torch_models:loop", [given] * n_processes)
-    return sides
-
-
-def _warm(side: Side, count: int) -> float:
-    side.measure(count)
-    return side.measure(4 * count)
-
-
 def report(facts: Mapping[str, Any], found: Sequence[Measured], n_rounds: int) -> str:
     """The table in markdown."""
-    head = ["case", GRIDSCAPE, *TORCH, "better loop / ours", "rounds", "goal", "compiling"]
+    head = ["case", GRIDSCAPE, *LOOPS, "better loop / ours", "rounds", "goal", "compiling"]
     parts = [
         "# The models of the named studies beside PyTorch",
         describe(facts),
@@ -139,8 +113,8 @@ def report(facts: Mapping[str, Any], found: Sequence[Measured], n_rounds: int) -
 
 NOTES = """\
 Gridscape's time includes loss and accuracy of every batch and the check that everything is finite.
-PyTorch: its own layers on float32 tensors in memory, batches cut by index or drawn with
-torch.randint, fused Adam where there is one, RMSProp and Adagrad as torch.optim has them; one
+PyTorch: its own layers on float32 tensors in memory, batches cut by index or drawn a
+hundred at once, fused Adam where there is one, RMSProp and Adagrad as torch.optim has them; one
 network after the other."""
 
 
@@ -149,10 +123,11 @@ def _row(m: Measured) -> list[str]:
         times = m.milliseconds.get(side)
         return "not measured" if times is None else f"{statistics.median(times):.3g}"
 
-    row = [m.case.name, milliseconds(GRIDSCAPE), *map(milliseconds, TORCH)]
-    if m.best_loop is None:
+    row = [m.case.name, milliseconds(GRIDSCAPE), *map(milliseconds, LOOPS)]
+    loop = better_loop(m.milliseconds)
+    if loop is None:
         return [*row, "not measured", "", f"{m.case.goal:g}", f"{m.compile_seconds:.1f}"]
-    times = ratio(m.milliseconds[m.best_loop], m.milliseconds[GRIDSCAPE])
+    times = ratio(m.milliseconds[loop], m.milliseconds[GRIDSCAPE])
     met = "" if times.median >= m.case.goal else " (missed)"
     span = f"{times.low:.2f} to {times.high:.2f}"
     goal = f"{m.case.goal:g}{met}"

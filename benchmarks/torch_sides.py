@@ -1,17 +1,21 @@
 """The same training in PyTorch: a loop over networks, as fast as its own layers make it.
 
-nn.LSTM has two bias vectors where Gridscape has one, and PyTorch's own initial weights; neither
-matters to the time. Adam is the fused one, which is the fastest on a CPU.
+nn.LSTM has two bias vectors where Gridscape's default has one, and PyTorch's own initial weights;
+neither matters to the time. Adam is the fused one, which is the fastest on a CPU.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 import torch
 from harness import Work
+from study_data import examples_of, settings_of
 from torch import nn
 from torch.utils.data import DataLoader, TensorDataset
+from torch_models import Reader, tensors, training
 
+from gridscape.grid import Cell
+from gridscape.study import Study
 from gridscape.tasks.images import mnist_rows
 
 BATCH_SIZE = 100
@@ -19,18 +23,27 @@ BATCH_SIZE = 100
 Batches = Iterator[tuple[torch.Tensor, torch.Tensor]]
 
 
-class Classifier(nn.Module):
-    """One LSTM layer over the rows, its last state -> linear."""
+def loop_of(
+    name: str,
+    cell: Mapping[str, Any],
+    batch_size: int | None,
+    n_threads: int,
+    data_dir: str | None,
+) -> Work:
+    """One network of a named study: a unit is one update."""
+    torch.set_num_threads(n_threads)
+    axes = {axis: [value] for axis, value in cell.items()}
+    resolved = Study.load(name).override(axes, batch_size=batch_size).resolve(data_dir)
+    train = tensors(examples_of(resolved.task)["train"])
+    network = training(name, settings_of(resolved, Cell.of(**cell)), train)
 
-    def __init__(self, width: int) -> None:
-        super().__init__()
-        self.lstm = nn.LSTM(28, width, batch_first=True)
-        self.output = nn.Linear(width, 10)
+    def run(count: int) -> int:
+        for _ in range(count):
+            network.update()
+        return count
 
-    def forward(self, inputs: torch.Tensor) -> torch.Tensor:
-        """(B, T, D) -> (B, C)."""
-        _, (h, _) = self.lstm(inputs)
-        return self.output(h[0])
+    run(3)
+    return Work(run, {})
 
 
 def loop(
@@ -60,7 +73,7 @@ def _tensors(data_dir: str | None) -> tuple[torch.Tensor, torch.Tensor]:
 
 
 def _network(width: int, rate: float) -> tuple[nn.Module, torch.optim.Optimizer]:
-    network = Classifier(width)
+    network = Reader("lstm", [width])
     return network, torch.optim.Adam(network.parameters(), rate, fused=True)
 
 

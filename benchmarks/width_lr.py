@@ -20,26 +20,33 @@ from harness import (
     N_CORES,
     Side,
     describe,
-    interleave,
     is_installed,
     machine,
+    race,
     ratio,
     table,
+    whole_numbers,
     write,
+)
+from sides import (
+    GRIDSCAPE,
+    INSTALL_HINT,
+    MANY_LOOPS,
+    N_PRODUCTS,
+    ONE_LOOP,
+    PRODUCT_SIZE,
+    gflops,
+    large_product,
 )
 
 RATES = (1e-5, 1e-4, 1e-3, 1e-2, 1e-1, 1.0)
 REPLICATES, UPDATES = 5, 999  # of the study
 WIDEST_IN_FULL = 128  # above it one replicate is timed, so that a round stays short
-PRODUCT_SIZE, N_PRODUCTS = 2048, 20
 
-GRIDSCAPE, SCAN = "Gridscape", "JAX scan, vmap"
-ONE_LOOP = f"PyTorch, {N_CORES} threads"
-MANY_LOOPS = f"PyTorch, {N_CORES} processes"
+SCAN = "JAX scan, vmap"
 LOADER = "PyTorch, DataLoader"
 TORCH = (ONE_LOOP, MANY_LOOPS, LOADER)
 SIDES = (GRIDSCAPE, *TORCH, SCAN)
-INSTALL_HINT = "not measured: PyTorch is not installed (`pip install torch`)"
 
 
 class Measured(NamedTuple):
@@ -77,22 +84,18 @@ def measure(width: int, options: argparse.Namespace) -> Measured:
     sides = start(width, replicates, options.data_dir)
     cohort = len(RATES) * replicates
     try:
-        trainers = {name: side for name, side in sides.items() if name in SIDES}
-        slowest = max(_warm(side, cohort) for side in trainers.values())
-        count = cohort * max(1, int(1e3 * options.seconds / slowest) // cohort)
-        turns = {name: partial(side.measure, count) for name, side in trainers.items()}
-        turns["product"] = partial(sides["product"].measure, N_PRODUCTS)
-        times = interleave(turns, options.rounds)
+        product = sides.pop("product")
+        beside = {"product": partial(product.measure, N_PRODUCTS)}
+        times, count = race(sides, cohort, options.seconds, options.rounds, beside)
     finally:
-        for side in sides.values():
+        for side in (product, *sides.values()):
             side.close()
-    flops = sides["product"].facts["flops"]
     return Measured(
         width=width,
         replicates=replicates,
         updates=count // cohort,
-        milliseconds={name: times[name] for name in trainers},
-        product_gflops=[flops / t / 1e6 for t in times["product"]],
+        milliseconds={name: times[name] for name in sides},
+        product_gflops=gflops(product, times["product"]),
         update_flops=sides[GRIDSCAPE].facts["update_flops"],
         compile_seconds={name: sides[name].facts["compile_seconds"] for name in (GRIDSCAPE, SCAN)},
     )
@@ -102,7 +105,7 @@ def start(width: int, replicates: int, data_dir: str | None) -> dict[str, Side]:
     """Every side that can be measured here, and the large product."""
     cohort = (width, RATES, replicates, data_dir)
     sides = {
-        "product": Side("product", "jax_sides:products", [(PRODUCT_SIZE,)]),
+        "product": large_product(),
         GRIDSCAPE: Side(GRIDSCAPE, "jax_sides:cohort", [cohort]),
         SCAN: Side(SCAN, "jax_sides:vmapped_scan", [cohort]),
     }
@@ -115,11 +118,6 @@ def start(width: int, replicates: int, data_dir: str | None) -> dict[str, Side]:
         }
         sides |= {name: Side(name, "torch_sides:loop", given) for name, given in loops.items()}
     return sides
-
-
-def _warm(side: Side, count: int) -> float:
-    side.measure(count)
-    return side.measure(count)
 
 
 # ---- what is told -----------------------------------------------------------------------------
@@ -167,7 +165,7 @@ NOTES = f"""\
 
 def _time(m: Measured, side: str) -> str:
     if side not in m.milliseconds:
-        return INSTALL_HINT
+        return f"not measured: {INSTALL_HINT}"
     if side == GRIDSCAPE:
         return f"{m.median(side):.3g}"
     multiple = ratio(m.milliseconds[side], m.milliseconds[GRIDSCAPE]).median
@@ -247,7 +245,7 @@ def record(facts: Mapping[str, Any], found: Sequence[Measured], options: Any) ->
 
 def _options() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
-    parser.add_argument("--widths", type=_whole_numbers, default=[16, 32, 64, 128])
+    parser.add_argument("--widths", type=whole_numbers, default=[16, 32, 64, 128])
     parser.add_argument("--replicates", type=int, default=REPLICATES, help="in Gridscape's cohort")
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument(
@@ -255,10 +253,6 @@ def _options() -> argparse.Namespace:
     )
     parser.add_argument("--data-dir", help="where MNIST is")
     return parser.parse_args()
-
-
-def _whole_numbers(text: str) -> list[int]:
-    return [int(part) for part in text.split(",")]
 
 
 if __name__ == "__main__":
