@@ -1,0 +1,70 @@
+"""What the benchmarks compute from their measurements."""
+
+import importlib
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+BENCHMARKS = Path(__file__).parent.parent / "benchmarks"
+
+
+@pytest.fixture
+def benchmark(monkeypatch: pytest.MonkeyPatch) -> Any:
+    """A benchmark's module by name; they import each other as scripts do."""
+    monkeypatch.setattr(sys, "path", [str(BENCHMARKS), *sys.path])
+    return importlib.import_module
+
+
+def test_rounds_begin_with_another_side_and_stop_in_time(benchmark) -> None:
+    harness, order = benchmark("harness"), []
+    sides = {name: lambda name=name: order.append(name) for name in "abc"}
+    harness.interleave(sides, 2)
+    assert "".join(order) == "abcbca"
+    assert len(harness.interleave(sides, 5, seconds=0)["a"]) == 1
+
+
+def test_networks_are_dealt_through_all_programs(benchmark) -> None:
+    programs = [{"networks": ["a", "b", "c"]}, {"networks": ["d"]}, {"networks": ["e", "f"]}]
+    shares = [benchmark("studies").deal(programs, number, 2) for number in range(2)]
+    names = [[program["networks"] for program in share] for share in shares]
+    assert names == [[["a", "c"], [], ["e"]], [["b"], ["d"], ["f"]]]
+
+
+def test_a_script_is_extrapolated_from_what_it_measured(benchmark) -> None:
+    amounts = [{"networks": 1, "updates": 100, "examples": 50}] * 2
+    tally = {"networks": [1, 0.5], "updates": [10, 2.0], "examples": [25, 1.0]}
+    one = 0.5 + 10 * 2.0 + 2 * 1.0
+    told = [
+        {"start_seconds": 3.0, "programs": [tally, tally]},
+        {"start_seconds": 2.0, "programs": [tally]},
+    ]
+    turn = benchmark("studies").together(told, [[2, 1], [0, 1]], amounts)
+    assert turn.seconds == pytest.approx(3 + 4 * one / 2)
+    assert turn.facts["measured_share"] == pytest.approx(3 * 3.5 / (4 * one))
+
+
+def test_the_table_of_studies_tells_the_goal_by_the_better_loop(benchmark) -> None:
+    studies, sides = benchmark("studies"), benchmark("sides")
+    ours = [studies.Turn(seconds, {"compile_seconds": 4.0}) for seconds in (8.0, 10.0)]
+    slow, fast = ([studies.Turn(s, {"measured_share": 0.5})] * 2 for s in (60.0, 40.0))
+    turns = {
+        sides.GRIDSCAPE: ours,
+        **dict(zip(sides.LOOPS, (slow, fast), strict=True)),
+    }
+    entry = studies.Entry("recall", 5)
+    row = studies._row(studies.Measured(entry, 45, 9, 1_500, turns))
+    assert row[:5] == ["recall", "45", "1500", "9.0", "4.0"]
+    assert row[5:8] == ["60.0", "40.0", "50%"]
+    assert row[8:] == ["**4.50**", "4.00 to 5.00 (2)", "8.33", "5, missed"]
+
+
+@pytest.mark.parametrize(("share", "told"), [(0.8, "80 (80%)"), (0.5, "50 (50%, missed)")])
+def test_the_table_of_layers_tells_the_share_of_the_peak(benchmark, share, told) -> None:
+    recurrent, sides = benchmark("recurrent"), benchmark("sides")
+    names = (sides.GRIDSCAPE, recurrent.PLAIN, *sides.LOOPS)
+    times = {name: [float(k)] for k, name in enumerate(names, 1)}
+    flops = share * 1e8  # in a millisecond
+    row = recurrent._row(recurrent.Measured("lstm", 64, 8, times, [100.0], flops), peak=100.0)
+    assert row[-6:] == ["4", "**3.00**", "3.00 to 3.00", "1.4, met", "2.00", told]
