@@ -113,8 +113,8 @@ def report(facts: Mapping[str, Any], found: Sequence[Measured], n_rounds: int) -
 
 NOTES = """\
 Gridscape's time includes loss and accuracy of every batch and the check that everything is finite.
-PyTorch: its own layers on float32 tensors in memory, batches cut by index or drawn with
-torch.randint, fused Adam where there is one, RMSProp and Adagrad as torch.optim has them; one
+PyTorch: its own layers on float32 tensors in memory, batches cut by index or drawn a
+hundred at once, fused Adam where there is one, RMSProp and Adagrad as torch.optim has them; one
 network after the other."""
 
 

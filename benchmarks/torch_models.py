@@ -12,6 +12,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 EVALUATION_BATCH = 1_000
+DRAWN_AT_ONCE = 100  # batches: random numbers cost far less in large numbers
 
 Examples = tuple[Tensor, ...]  # inputs (N, ...), then what the targets consist of, each (N, ...)
 Settings = Mapping[str, Any]
@@ -78,9 +79,12 @@ def recall(settings: Settings, train: Examples) -> Training:
 
     def batches() -> Iterator[Examples]:
         while True:
-            length = int(torch.randint(shortest, longest + 1, ()))
-            items = torch.randint(n_symbols, (settings["batch_size"], length))
-            yield symbols[items], items[:, position - 1]
+            lengths = torch.randint(shortest, longest + 1, (DRAWN_AT_ONCE,)).tolist()
+            items = torch.randint(n_symbols, (DRAWN_AT_ONCE, settings["batch_size"], longest))
+            for length, inputs, asked in zip(
+                lengths, symbols[items], items[..., position - 1], strict=True
+            ):
+                yield inputs[:, :length], asked
 
     def loss(network: Tagger, batch: Examples) -> Tensor:
         _, (h, _) = network.lstm(batch[0])
@@ -105,8 +109,9 @@ def binary_addition(settings: Settings, train: Examples) -> Training:
 
     def batches() -> Iterator[Examples]:
         while True:
-            first, second = operands(2**length, settings["batch_size"])
-            yield torch.stack([bits(first), bits(second)], dim=-1), bits(first + second)
+            first, second = operands(2**length, DRAWN_AT_ONCE * settings["batch_size"])
+            examples = torch.stack([bits(first), bits(second)], dim=-1), bits(first + second)
+            yield from zip(*(part.split(settings["batch_size"]) for part in examples), strict=True)
 
     def outputs(network: Tagger, inputs: Tensor) -> Tensor:
         return network.output(network.lstm(inputs)[0])[..., 0]
