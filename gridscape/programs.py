@@ -32,7 +32,7 @@ from gridscape.engine import (
     seed_words,
     train_trial,
 )
-from gridscape.grid import Trial, content_key
+from gridscape.grid import content_key
 from gridscape.study import Recipe
 
 # Updates of one call at most; calls are cut further by evaluation points and by time.
@@ -355,11 +355,12 @@ class Training:
         program, recipe = self.program, self.program.recipe
         stop = begin + program.segment
 
-        def order(trial: Trial) -> np.ndarray:
-            return batch_order(recipe, program.task, program.seed, trial.replicate, begin, stop)
+        def order(replicate: int) -> np.ndarray:
+            return batch_order(recipe, program.task, program.seed, replicate, begin, stop)
 
-        by_replicate = {t.replicate: order(t) for t in self.cohort.trials}
-        return self._place(np.stack([by_replicate[t.replicate] for t in self.cohort.trials]))
+        replicates = [trial.replicate for trial in self.cohort.trials]
+        orders = {replicate: order(replicate) for replicate in set(replicates)}
+        return self._place(np.stack([orders[replicate] for replicate in replicates]))
 
     def _place(self, per_trial: np.ndarray) -> Array:
         """One value per trial, put into its slot; empty slots hold zeros."""
