@@ -1,10 +1,12 @@
 """The compiled programs of a cohort: the engine's functions with the trial dimension K added.
 
-Trials are spread over the devices (on a CPU, one device a core), and each device trains its
-trials one after the other, a whole segment each. One trial at a time keeps its weights and
-activations in the cache of its core, which is faster on a CPU than batched products, and its
-numbers come from the same compiled code whatever else is in its cohort. The number of trials and
-of updates, the hyperparameters and the keys are data: none of them ever compiles anything again.
+Trials are spread over the devices (on a CPU, one device a core), and each core trains its trials
+one after the other, a whole segment each. One trial at a time keeps its weights and activations in
+the cache of its core, which is faster on a CPU than batched products, and its numbers come from the
+same compiled code whatever else is in its cohort. A GPU, which one small network would leave idle,
+trains all of its trials at once, and their numbers may differ with their number by rounding. The
+number of updates, the hyperparameters and the keys are data, on a CPU the number of trials too:
+none of them ever compiles anything again.
 """
 
 from collections.abc import Callable
@@ -80,6 +82,11 @@ class Machine:
         """The same array on every device."""
         return NamedSharding(self.mesh, P())
 
+    @property
+    def is_batched(self) -> bool:
+        """Whether a device trains its trials at once, as one batch of networks."""
+        return self.devices[0].platform == "gpu"
+
     def load(self, task: Task) -> DeviceData:
         """The task's arrays, on every device."""
         n_test, n_train = task.test.n_examples, task.train_examples.n_examples
@@ -101,7 +108,7 @@ class Program:
 
     slots: trials that a device holds. segment: updates of a call at most. pieces: parts that a
     batch is cut into. A cohort may be smaller than slots x devices: empty slots cost memory, but
-    no time.
+    no time where trials are trained one after the other.
     """
 
     machine: Machine
@@ -127,7 +134,7 @@ class Program:
 
         def init_slots(counts: Array, words: Array, hyper: Hyper) -> TrialState:
             empty = _empty(self.slots, self.one_state)
-            return overwrite_slots(init_one, empty, counts[0], (words, hyper))
+            return self._of_slots(init_one, empty, counts[0], (words, hyper))
 
         return self._compile(init_slots, (self._words, self._hyper))
 
@@ -154,7 +161,7 @@ class Program:
                 )
 
             traces = {name: jnp.full((self.slots, self.segment), jnp.nan) for name in names}
-            return overwrite_slots(train_one, (states, traces), counts[0], (words, hyper, order))
+            return self._of_slots(train_one, (states, traces), counts[0], (words, hyper, order))
 
         one = batch_order(self.recipe, self.task, self.seed, 0, 0, 1)
         order = self._spread((self.segment, one.shape[1]), one.dtype)
@@ -178,10 +185,14 @@ class Program:
 
             first = jax.tree.map(lambda x: x[0], (params, hyper))
             empty = _empty(self.slots, jax.eval_shape(evaluate_one, None, *first))
-            return overwrite_slots(evaluate_one, empty, counts[0], (params, hyper))
+            return self._of_slots(evaluate_one, empty, counts[0], (params, hyper))
 
         params = jax.tree.map(lambda s: self._spread(s.shape, s.dtype), self.one_state.params)
         return self._compile(evaluate_slots, (params, self._hyper), (self.data.test, self._scalar))
+
+    @property
+    def _of_slots(self) -> Callable[..., Any]:
+        return together if self.machine.is_batched else one_after_the_other
 
     @cached_property
     def one_state(self) -> TrialState:
@@ -230,10 +241,10 @@ class Program:
         return jitted.lower(counts, *spread, *shared).compile()
 
 
-def overwrite_slots(
+def one_after_the_other(
     one_trial: Callable[..., Any], results: Any, count: Array, per_trial: tuple[Any, ...]
 ) -> Any:
-    """results[k] = one_trial(results[k], *per_trial[k]) for k < count, one after the other."""
+    """results[k] = one_trial(results[k], *per_trial[k]) for k < count."""
 
     def body(k: Array, results: Any) -> Any:
         old, arguments = jax.tree.map(
@@ -245,6 +256,17 @@ def overwrite_slots(
         )
 
     return lax.fori_loop(0, count, body, results)
+
+
+def together(
+    one_trial: Callable[..., Any], results: Any, count: Array, per_trial: tuple[Any, ...]
+) -> Any:
+    """The same for all at once: every trial goes on until the last of them is done."""
+    slots = jnp.arange(len(jax.tree.leaves(results)[0]))
+    # Empty slots repeat the first trial, so that nothing waits for what they hold.
+    occupied = jnp.where(slots < count, slots, 0)
+    results, per_trial = jax.tree.map(lambda x: x[occupied], (results, per_trial))
+    return jax.vmap(one_trial)(results, *per_trial)
 
 
 def _empty(slots: int, one: Any) -> Any:
