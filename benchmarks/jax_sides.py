@@ -30,17 +30,17 @@ def study(width: int, rates: Sequence[float], replicates: int, data_dir: str | N
 
 def cohort(width: int, rates: Sequence[float], replicates: int, data_dir: str | None) -> Work:
     """A cohort of the width x learning-rate study."""
-    return _trained(study(width, rates, replicates, data_dir))
+    return trained(study(width, rates, replicates, data_dir))
 
 
 def cohort_of(name: str, cell: dict[str, Any], replicates: int, data_dir: str | None) -> Work:
     """One cell of a named study, with so many replicates."""
     jax.config.update("jax_enable_compilation_cache", False)
     axes = {axis: [value] for axis, value in cell.items()}
-    return _trained(Study.load(name).override(axes, replicates=replicates).resolve(data_dir))
+    return trained(Study.load(name).override(axes, replicates=replicates).resolve(data_dir))
 
 
-def _trained(resolved: ResolvedStudy) -> Work:
+def trained(resolved: ResolvedStudy) -> Work:
     """The one cohort of a study, by the programs that ``gridscape run`` trains it with."""
     use_all_cores()
     planner = Planner(resolved, Machine.local())
