@@ -32,7 +32,7 @@ def study(width: int, rates: Sequence[float], replicates: int, data_dir: str | N
 
 def cohort(width: int, rates: Sequence[float], replicates: int, data_dir: str | None) -> Work:
     """A cohort of the width x learning-rate study."""
-    return _trained(study(width, rates, replicates, data_dir))
+    return trained(study(width, rates, replicates, data_dir))
 
 
 def cohort_of(
@@ -46,7 +46,7 @@ def cohort_of(
     jax.config.update("jax_enable_compilation_cache", False)
     axes = {axis: [value] for axis, value in cell.items()}
     chosen = Study.load(name).override(axes, replicates=replicates, batch_size=batch_size)
-    return _trained(chosen.resolve(data_dir))
+    return trained(chosen.resolve(data_dir))
 
 
 def plain_cohort_of(*given: Any) -> Work:
@@ -55,7 +55,7 @@ def plain_cohort_of(*given: Any) -> Work:
     return cohort_of(*given)
 
 
-def _trained(resolved: ResolvedStudy) -> Work:
+def trained(resolved: ResolvedStudy) -> Work:
     """The one cohort of a study, by the programs that ``gridscape run`` trains it with."""
     use_all_cores()
     planner = Planner(resolved, Machine.local())

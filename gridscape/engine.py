@@ -67,10 +67,12 @@ def batch_order(
 ) -> Integer[np.ndarray, "U _"]:
     """What tells the batches of updates begin..end-1: their examples, or the keys to draw them.
 
-    All cells of a replicate see the same batches.
+    All cells of a replicate see the same batches. Nothing tells those of all examples.
     """
     if isinstance(task.train, Stream):
         return numbered_words(seed, replicate, "batch", begin=begin, end=end)
+    if recipe.batch_size == task.train.n_examples:
+        return np.empty((end - begin, 0), np.int32)
     order = {"epochs": data_order, "draws": drawn_order}[recipe.sampling]
     return order(seed, replicate, task.train.n_examples, recipe.batch_size, begin, end)
 
@@ -158,10 +160,13 @@ def batches(
 ) -> Callable[[Any], Split]:
     """The batch of the update at an index of ``order``, as the model reads it.
 
-    Examples are gathered when they are needed; those of a stream are drawn for all updates at
-    once, since random numbers cost far less in large numbers.
+    Examples are gathered when they are needed, or stay where they are when all of them are; those
+    of a stream are drawn for all updates at once, since random numbers cost far less in large
+    numbers.
     """
     if not isinstance(task.train, Stream):
+        if batch_size == task.train.n_examples:
+            return lambda at: _prepared(task, train)
         take = native_take if in_use() else _take
         return lambda at: _prepared(task, take(train, order, at))
     draw = task.train.draw

@@ -137,7 +137,7 @@ class Planner:
         slots = program.slots
         excess = self.memory_bytes(cohort) - self._limit_bytes(cohort)
         if excess > 0:
-            # Work space does not depend on the number of trials: one program tells all sizes.
+            # What does not grow with the trials, one program tells for all sizes.
             slots = fewer_slots(slots, excess / n_devices, _slot_bytes(program))
         return tuple(cohort.cut(slots * n_devices))
 
@@ -152,7 +152,7 @@ class Planner:
 
     def program(self, cohort: Cohort) -> Program:
         """The program of a cohort; cohorts of about the same size share it."""
-        slots = needed_slots(cohort, len(self.machine.devices))
+        slots = needed_slots(cohort, len(self.machine.devices), self.machine.is_batched)
         segment = segment_length(cohort.recipe, self.resolved.study)
         key = (content_key(cohort.recipe.static), slots, segment, cohort.pieces)
         if key not in self._programs:
@@ -202,7 +202,7 @@ class Planner:
     def trial_bytes(self, cohort: Cohort) -> int:
         """What one trial takes: its state, and the work space of its device."""
         program = self.program(cohort)
-        return tree_bytes(program.one_state) + _analysis(program.train).temp_size_in_bytes
+        return tree_bytes(program.one_state) + _work_bytes(program)
 
     def _plan_cohort(self, cohort: Cohort) -> CohortPlan:
         begin = time.perf_counter()
@@ -258,9 +258,12 @@ def _timed(run: Callable[[int], Any], most: int) -> float:
     return (time.perf_counter() - begin) / count
 
 
-def needed_slots(cohort: Cohort, n_devices: int) -> int:
-    """Trials a device: rounded up to a power of two unless that wastes much memory."""
-    slots = min(-(-len(cohort.trials) // n_devices), MOST_SLOTS)
+def needed_slots(cohort: Cohort, n_devices: int, is_batched: bool = False) -> int:
+    """Trials a device: rounded up to a power of two unless that wastes much memory, or time."""
+    slots = -(-len(cohort.trials) // n_devices)
+    if is_batched:  # an empty slot takes as long as any other
+        return slots
+    slots = min(slots, MOST_SLOTS)
     rounded = 1 << (slots - 1).bit_length()
     wasted = (rounded - slots) * n_devices * tree_bytes(state_shapes(cohort.recipe))
     return rounded if wasted < 64 * 2**20 else slots
@@ -361,7 +364,14 @@ def _left_bytes(folder: Path) -> int:
 def _slot_bytes(program: Program) -> int:
     """What one more trial takes on a device: its state twice, two data orders and its traces."""
     state, traces = tree_bytes(program.one_state), 1 + len(program.task.metrics)
-    return 2 * state + 4 * program.segment * traces + 2 * _order_bytes(program)
+    work = _work_bytes(program) if program.machine.is_batched else 0
+    return 2 * state + 4 * program.segment * traces + 2 * _order_bytes(program) + work
+
+
+def _work_bytes(program: Program) -> int:
+    """Work space of one trial, which trials that a device trains one after the other share."""
+    whole = int(_analysis(program.train).temp_size_in_bytes)
+    return whole // program.slots if program.machine.is_batched else whole
 
 
 def _order_bytes(program: Program) -> int:

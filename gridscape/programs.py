@@ -1,10 +1,12 @@
 """The compiled programs of a cohort: the engine's functions with the trial dimension K added.
 
-Trials are spread over the devices (on a CPU, one device a core), and each device trains its
-trials one after the other, a whole segment each. One trial at a time keeps its weights and
-activations in the cache of its core, which is faster on a CPU than batched products, and its
-numbers come from the same compiled code whatever else is in its cohort. The number of trials and
-of updates, the hyperparameters and the keys are data: none of them ever compiles anything again.
+Trials are spread over the devices (on a CPU, one device a core), and each core trains its trials
+one after the other, a whole segment each. One trial at a time keeps its weights and activations in
+the cache of its core, which is faster on a CPU than batched products, and its numbers come from the
+same compiled code whatever else is in its cohort. A GPU, which one small network would leave idle,
+trains all of its trials at once, and their numbers may differ with their number by rounding. The
+number of updates, the hyperparameters and the keys are data, on a CPU the number of trials too:
+none of them ever compiles anything again.
 """
 
 import time
@@ -35,7 +37,7 @@ from gridscape.engine import (
     seed_words,
     train_trial,
 )
-from gridscape.grid import Trial, content_key
+from gridscape.grid import content_key
 from gridscape.kernels.library import as_here, calls_layers
 from gridscape.study import Recipe
 
@@ -87,6 +89,11 @@ class Machine:
         """The same array on every device."""
         return NamedSharding(self.mesh, P())
 
+    @property
+    def is_batched(self) -> bool:
+        """Whether a device trains its trials at once, as one batch of networks."""
+        return self.devices[0].platform == "gpu"
+
     def load(self, task: Task) -> DeviceData:
         """The task's arrays, on every device."""
         n_test, n_train = task.test.n_examples, task.train_examples.n_examples
@@ -108,7 +115,8 @@ class Program:
 
     slots: trials that a device holds. segment: updates of a call at most. compilers: threads in
     which they are compiled. pieces: parts that a batch is cut into. A cohort may be smaller than
-    slots x devices: empty slots cost memory, but no time.
+    slots x devices: empty slots cost memory, but no time where trials are trained one after the
+    other.
     """
 
     machine: Machine
@@ -143,7 +151,7 @@ class Program:
 
         def init_slots(counts: Array, words: Array, hyper: Hyper) -> TrialState:
             empty = _empty(self.slots, self.one_state)
-            return overwrite_slots(init_one, empty, counts[0], (words, hyper))
+            return self._of_slots(init_one, empty, counts[0], (words, hyper))
 
         return self._compile(init_slots, (self._words, self._hyper), once=True)
 
@@ -174,7 +182,7 @@ class Program:
                 )
 
             traces = {name: jnp.full((self.slots, self.segment), jnp.nan) for name in names}
-            return overwrite_slots(train_one, (states, traces), counts[0], (words, hyper, order))
+            return self._of_slots(train_one, (states, traces), counts[0], (words, hyper, order))
 
         one = batch_order(self.recipe, self.task, self.seed, 0, 0, 1)
         order = self._spread((self.segment, one.shape[1]), one.dtype)
@@ -202,10 +210,14 @@ class Program:
 
             first = jax.tree.map(lambda x: x[0], (params, hyper))
             empty = _empty(self.slots, jax.eval_shape(evaluate_one, None, *first))
-            return overwrite_slots(evaluate_one, empty, counts[0], (params, hyper))
+            return self._of_slots(evaluate_one, empty, counts[0], (params, hyper))
 
         params = jax.tree.map(lambda s: self._spread(s.shape, s.dtype), self.one_state.params)
         return self._compile(evaluate_slots, (params, self._hyper), (self.data.test, self._scalar))
+
+    @property
+    def _of_slots(self) -> Callable[..., Any]:
+        return together if self.machine.is_batched else one_after_the_other
 
     @cached_property
     def one_state(self) -> TrialState:
@@ -270,10 +282,10 @@ def _awaited(program: Future[jax.stages.Compiled]) -> jax.stages.Compiled:
     return compiled
 
 
-def overwrite_slots(
+def one_after_the_other(
     one_trial: Callable[..., Any], results: Any, count: Array, per_trial: tuple[Any, ...]
 ) -> Any:
-    """results[k] = one_trial(results[k], *per_trial[k]) for k < count, one after the other."""
+    """results[k] = one_trial(results[k], *per_trial[k]) for k < count."""
 
     def body(k: Array, results: Any) -> Any:
         old, arguments = jax.tree.map(
@@ -285,6 +297,17 @@ def overwrite_slots(
         )
 
     return lax.fori_loop(0, count, body, results)
+
+
+def together(
+    one_trial: Callable[..., Any], results: Any, count: Array, per_trial: tuple[Any, ...]
+) -> Any:
+    """The same for all at once: every trial goes on until the last of them is done."""
+    slots = jnp.arange(len(jax.tree.leaves(results)[0]))
+    # Empty slots repeat the first trial, so that nothing waits for what they hold.
+    occupied = jnp.where(slots < count, slots, 0)
+    results, per_trial = jax.tree.map(lambda x: x[occupied], (results, per_trial))
+    return jax.vmap(one_trial)(results, *per_trial)
 
 
 def _empty(slots: int, one: Any) -> Any:
@@ -395,11 +418,12 @@ class Training:
         program, recipe = self.program, self.program.recipe
         stop = begin + program.segment
 
-        def order(trial: Trial) -> np.ndarray:
-            return batch_order(recipe, program.task, program.seed, trial.replicate, begin, stop)
+        def order(replicate: int) -> np.ndarray:
+            return batch_order(recipe, program.task, program.seed, replicate, begin, stop)
 
-        by_replicate = {t.replicate: order(t) for t in self.cohort.trials}
-        return self._place(np.stack([by_replicate[t.replicate] for t in self.cohort.trials]))
+        replicates = [trial.replicate for trial in self.cohort.trials]
+        orders = {replicate: order(replicate) for replicate in set(replicates)}
+        return self._place(np.stack([orders[replicate] for replicate in replicates]))
 
     def _place(self, per_trial: np.ndarray) -> Array:
         """One value per trial, put into its slot; empty slots hold zeros."""

@@ -11,6 +11,8 @@ from hypothesis import strategies as st
 from gridscape.base import Model, Split, Status, Task
 from gridscape.engine import (
     EVALUATION_CHUNK,
+    batch_order,
+    batches,
     data_order,
     evaluate_trial,
     init_trial,
@@ -90,6 +92,15 @@ def noisy_linear():
         return inputs @ params
 
     return recipe_of(init, apply)
+
+
+def test_a_batch_of_all_examples_is_all_of_them_where_they_lie():
+    recipe, x = noisy_linear(), np.arange(8 * 6, dtype=np.float32).reshape(8, 6)
+    task = Task.from_arrays((x, np.arange(8) % 3), (x, np.arange(8) % 3))
+    order = batch_order(recipe, task, 0, 0, 0, 4)
+    assert order.shape == (4, 0)
+    batch = batches(task, task.train, jnp.asarray(order), recipe.batch_size)(3)
+    jax.tree.map(np.testing.assert_array_equal, batch, task.train)
 
 
 @pytest.mark.parametrize("n_examples", [1, 499, 500, 501, 1234])

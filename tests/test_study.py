@@ -348,6 +348,9 @@ def test_only_static_axes_make_programs(axes, n_programs):
     cohorts = partition(resolved, resolved.trials())
     assert len(cohorts) == len(resolved.first_cells()) == n_programs
     assert sum(len(cohort.trials) for cohort in cohorts) == len(resolved.trials())
+    assert len({id(resolved.recipe(cell).model) for cell in resolved.study.grid.cells()}) == len(
+        resolved.first_cells()
+    )
     traced = {"learning_rate", "forget_bias", "init_scale", "b1"}
     assert resolved.traced & set(axes) == traced & set(axes)
 

@@ -56,7 +56,7 @@ def loop(cell: str, recurrence: Recurrence) -> Callable[[Weights, Array, bool], 
             carry, kept = recurrence.step(weights, carry, x)
             return carry, (carry[0] if every else None, kept)
 
-        (last, *_), (states, kept) = lax.scan(step, start, inputs)
+        (last, *_), (states, kept) = lax.scan(step, start, inputs, unroll=_unrolled())
         return (states if every else last), (weights, inputs, kept)
 
     def backward(every: bool, saved: Any, dout: Array) -> tuple[Weights, Array]:
@@ -70,7 +70,7 @@ def loop(cell: str, recurrence: Recurrence) -> Callable[[Weights, Array, bool], 
             return recurrence.pull(weights, (dh, *dcarry[1:]), kept)
 
         start = (dlast, *(zeros,) * (recurrence.n_carried - 1))
-        _, dgates = lax.scan(step, start, (dstates, kept), reverse=True)
+        _, dgates = lax.scan(step, start, (dstates, kept), reverse=True, unroll=_unrolled())
         return recurrence.gradient(weights, inputs, kept, dgates)
 
     @partial(jax.custom_vjp, nondiff_argnums=(2,))
@@ -85,6 +85,15 @@ def loop(cell: str, recurrence: Recurrence) -> Callable[[Weights, Array, bool], 
         return run(weights, inputs, every)
 
     return states
+
+
+def _unrolled() -> int:
+    """Steps of a loop through time that are compiled one by one.
+
+    On a GPU as many as images have rows: an update is then one graph of kernels, which starts at
+    once. On a CPU starting a step costs little, and compiling it a lot.
+    """
+    return 32 if jax.default_backend() == "gpu" else 1
 
 
 def affine(x: Array, kernel: Float[Array, "I J"], bias: Float[Array, " J"]) -> Array:
