@@ -16,7 +16,7 @@ from jax.extend.core import Literal, jaxprs_in_params
 
 from gridscape.base import Split, Stream, Task
 from gridscape.cohorts import Cohort
-from gridscape.engine import EVALUATION_CHUNK, batch_order, evaluate_trial
+from gridscape.engine import EVALUATION_CHUNK, evaluate_trial, order_shapes
 from gridscape.planner import (
     fewer_slots,
     needed_slots,
@@ -68,13 +68,15 @@ def needs_of(study: Study, cohort: Cohort, update: Any, n_devices: int) -> Needs
     """What training a cohort at once takes; ``update`` is one of its updates, traced."""
     recipe, task = cohort.recipe, cohort.task
     segment = segment_length(recipe, study)
-    # Of each update of a segment: what tells its batch, that of the next one, and its traces.
-    per_update = 2 * batch_order(recipe, task, 0, 0, 0, 1).nbytes + 4 * (1 + len(task.metrics))
+    order = tree_bytes(order_shapes(recipe, task, segment))
+    traces = 4 * segment * (1 + len(task.metrics))
+    # Drawing works on as much again as it gives.
+    drawing = order if isinstance(task.train, Stream) else 0
     return Needs(
         data=_data_bytes(task),
         slots=needed_slots(cohort, n_devices),
-        slot=2 * tree_bytes(state_shapes(recipe)) + segment * per_update,
-        work=segment * _drawn_bytes(recipe, task) + peak_bytes(update),
+        slot=2 * (tree_bytes(state_shapes(recipe)) + order) + traces,
+        work=drawing + peak_bytes(update),
     )
 
 
@@ -88,15 +90,6 @@ def _padded(task: Task, split: Split) -> Split:
     """The shapes of a split as it lies on a device, in whole chunks of the test set."""
     n_padded = -(-task.test.n_examples // EVALUATION_CHUNK) * EVALUATION_CHUNK
     return jax.tree.map(lambda x: jax.ShapeDtypeStruct((n_padded, *x.shape[1:]), x.dtype), split)
-
-
-def _drawn_bytes(recipe: Recipe, task: Task) -> int:
-    """A batch where they are drawn, which happens for a whole segment at once."""
-    train = task.train
-    if not isinstance(train, Stream):
-        return 0
-    key = jax.eval_shape(jax.random.key, 0)
-    return tree_bytes(jax.eval_shape(lambda key: train.draw(key, recipe.batch_size), key))
 
 
 def evaluation_bytes(recipe: Recipe, task: Task) -> int:

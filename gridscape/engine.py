@@ -6,7 +6,7 @@ data order are derived from content, never from a position in a cohort.
 
 import hashlib
 from collections.abc import Callable
-from functools import lru_cache
+from functools import lru_cache, partial
 from typing import Any, NamedTuple
 
 import jax
@@ -129,7 +129,7 @@ def train_trial(
     state: TrialState,
     words: UInt32[Array, "2"],
     hyper: Hyper,
-    order: Integer[Array, "U _"],
+    order: Any,
     stop: Int[Array, ""],
     train: Split | None,
 ) -> tuple[TrialState, dict[str, Float[Array, " U"]]]:
@@ -138,8 +138,8 @@ def train_trial(
     Also returns the loss and the metrics of each batch, before its update.
     """
     start, key = state.update, jax.random.wrap_key_data(words)
-    names = ("loss", *task.metrics)
-    traces = {name: jnp.full(order.shape[0], jnp.nan) for name in names}
+    names, n_updates = ("loss", *task.metrics), len(jax.tree.leaves(order)[0])
+    traces = {name: jnp.full(n_updates, jnp.nan) for name in names}
     batch_of = batches(task, train, order, recipe.batch_size)
 
     def unfinished(carry: tuple[TrialState, Any]) -> Array:
@@ -155,23 +155,35 @@ def train_trial(
     return lax.while_loop(unfinished, one_update, (state, traces))
 
 
-def batches(
-    task: Task, train: Split | None, order: Integer[Array, "U _"], batch_size: int
-) -> Callable[[Any], Split]:
+def draw_batches(stream: Stream, batch_size: int, words: UInt32[Array, "U 2"]) -> Split:
+    """The fresh examples of a stream's updates, (U, B, ...), drawn with the key of each.
+
+    All at once, since random numbers cost far less in large numbers.
+    """
+    return jax.vmap(lambda one: stream.draw(jax.random.wrap_key_data(one), batch_size))(words)
+
+
+def order_shapes(recipe: Recipe, task: Task, n_updates: int) -> Any:
+    """The shapes of what a trial reads to know its batches: their indices, or their examples."""
+    if isinstance(task.train, Stream):
+        words = jax.ShapeDtypeStruct((n_updates, 2), jnp.uint32)
+        return jax.eval_shape(partial(draw_batches, task.train, recipe.batch_size), words)
+    one = batch_order(recipe, task, 0, 0, 0, 1)
+    return jax.ShapeDtypeStruct((n_updates, one.shape[1]), one.dtype)
+
+
+def batches(task: Task, train: Split | None, order: Any, batch_size: int) -> Callable[[Any], Split]:
     """The batch of the update at an index of ``order``, as the model reads it.
 
-    Examples are gathered when they are needed, or stay where they are when all of them are; those
-    of a stream are drawn for all updates at once, since random numbers cost far less in large
-    numbers.
+    Examples are gathered when they are needed, or stay where they are when all of them are; of a
+    stream, ``order`` is the examples themselves.
     """
-    if not isinstance(task.train, Stream):
-        if batch_size == task.train.n_examples:
-            return lambda at: _prepared(task, train)
-        take = native_take if in_use() else _take
-        return lambda at: _prepared(task, take(train, order, at))
-    draw = task.train.draw
-    drawn = jax.vmap(lambda words: draw(jax.random.wrap_key_data(words), batch_size))(order)
-    return lambda at: _prepared(task, jax.tree.map(lambda x: x[at], drawn))
+    if train is None:
+        return lambda at: _prepared(task, jax.tree.map(lambda x: x[at], order))
+    if batch_size == len(train.targets):
+        return lambda at: _prepared(task, train)
+    take = native_take if in_use() else _take
+    return lambda at: _prepared(task, take(train, order, at))
 
 
 def _take(tables: Any, order: Int[Array, "U B"], at: Array) -> Any:

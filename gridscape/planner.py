@@ -29,9 +29,9 @@ from gridscape.cohorts import Cohort, partition
 from gridscape.engine import (
     EVALUATION_CHUNK,
     TrialState,
-    batch_order,
     batches,
     init_trial,
+    order_shapes,
     update_trial,
 )
 from gridscape.grid import Trial, content_key
@@ -195,6 +195,7 @@ class Planner:
         work = max(
             _compiled_bytes(program.train) - states - tree_bytes(program.data.train),
             _compiled_bytes(program.evaluate) - params - tree_bytes(program.data.test),
+            _compiled_bytes(program.draw) if program.draws else 0,
         )
         waiting = program.slots * _order_bytes(program)
         return self._data_bytes(cohort) + (2 * states + work + waiting) * len(self.machine.devices)
@@ -376,8 +377,7 @@ def _work_bytes(program: Program) -> int:
 
 def _order_bytes(program: Program) -> int:
     """What tells the batches of a segment of one trial; the next one waits beside it."""
-    one = batch_order(program.recipe, program.task, program.seed, 0, 0, 1)
-    return int(program.segment * one.nbytes)
+    return tree_bytes(order_shapes(program.recipe, program.task, program.segment))
 
 
 def _analysis(compiled: jax.stages.Compiled) -> Any:
@@ -427,9 +427,9 @@ def traced_update(recipe: Recipe, task: Task) -> Any:
     """One update as JAX sees it (a Jaxpr), without what its result does not need."""
     hyper = dict.fromkeys(recipe.hyper, jax.ShapeDtypeStruct((), jnp.float32))
     words, state = jax.ShapeDtypeStruct((2,), jnp.uint32), state_shapes(recipe)
-    train = None if isinstance(task.train, Stream) else task.train
-    data = (train, batch_order(recipe, task, 0, 0, 0, 1))
-    train, order = jax.tree.map(lambda x: jax.ShapeDtypeStruct(x.shape, x.dtype), data)
+    examples = None if isinstance(task.train, Stream) else task.train
+    train = jax.tree.map(lambda x: jax.ShapeDtypeStruct(x.shape, x.dtype), examples)
+    order = order_shapes(recipe, task, 1)
 
     def update(state: Any, train: Any, order: Any, words: Any, hyper: Any) -> Any:
         batch = batches(task, train, order, recipe.batch_size)(0)

@@ -32,8 +32,10 @@ from gridscape.engine import (
     EVALUATION_CHUNK,
     TrialState,
     batch_order,
+    draw_batches,
     evaluate_trial,
     init_trial,
+    order_shapes,
     seed_words,
     train_trial,
 )
@@ -132,6 +134,8 @@ class Program:
     def begin(self) -> None:
         """Have all functions compiled; who needs one that is not ready waits for it."""
         _ = self._train, self._init, self._evaluate
+        if self.draws:
+            _ = self._draw
 
     @property
     def capacity(self) -> int:
@@ -156,10 +160,38 @@ class Program:
         return self._compile(init_slots, (self._words, self._hyper), once=True)
 
     @property
-    def train(self) -> jax.stages.Compiled:
-        """(counts, states, words, hyper, order (K, U, _), stop, train) -> states, traces (K, U).
+    def draws(self) -> bool:
+        """Whether training examples are drawn without end."""
+        return isinstance(self.task.train, Stream)
 
-        The states are donated: they are updated in place.
+    @property
+    def draw(self) -> jax.stages.Compiled:
+        """(counts, words (K, U, 2)) -> the examples of a segment's updates, each (K, U, B, ...).
+
+        Apart from ``train``: random numbers take longest to compile, and one task serves many.
+        """
+        return _awaited(self._draw)
+
+    @cached_property
+    def _draw(self) -> Future[jax.stages.Compiled]:
+        stream, batch_size = self.task.train, self.recipe.batch_size
+        assert isinstance(stream, Stream)  # who calls has asked ``draws``
+
+        def draw_one(_: Split, words: Array) -> Split:
+            return draw_batches(stream, batch_size, words)
+
+        def draw_slots(counts: Array, words: Array) -> Split:
+            empty = _empty(self.slots, self._one_order)
+            return self._of_slots(draw_one, empty, counts[0], (words,))
+
+        return self._compile(draw_slots, (self._spread((self.segment, 2), jnp.uint32),), once=True)
+
+    @property
+    def train(self) -> jax.stages.Compiled:
+        """(counts, states, words, hyper, order (K, U, ...), stop, train) -> states, traces (K, U).
+
+        ``order``: the indices of the examples, or what ``draw`` gives. The states are donated: they
+        are updated in place.
         """
         return _awaited(self._train)
 
@@ -172,11 +204,11 @@ class Program:
             states: TrialState,
             words: Array,
             hyper: Hyper,
-            order: Array,
+            order: Any,
             stop: Array,
             train: Split | None,
         ) -> Any:
-            def train_one(old: Any, words: Array, hyper: Hyper, order: Array) -> Any:
+            def train_one(old: Any, words: Array, hyper: Hyper, order: Any) -> Any:
                 return train_trial(
                     self.recipe, self.task, self.pieces, old[0], words, hyper, order, stop, train
                 )
@@ -184,9 +216,9 @@ class Program:
             traces = {name: jnp.full((self.slots, self.segment), jnp.nan) for name in names}
             return self._of_slots(train_one, (states, traces), counts[0], (words, hyper, order))
 
-        one = batch_order(self.recipe, self.task, self.seed, 0, 0, 1)
-        order = self._spread((self.segment, one.shape[1]), one.dtype)
-        states = jax.tree.map(lambda s: self._spread(s.shape, s.dtype), self.one_state)
+        states, order = jax.tree.map(
+            lambda s: self._spread(s.shape, s.dtype), (self.one_state, self._one_order)
+        )
         return self._compile(
             train_slots,
             (states, self._words, self._hyper, order),
@@ -228,6 +260,10 @@ class Program:
             jax.ShapeDtypeStruct((2,), jnp.uint32),
             hyper,
         )
+
+    @property
+    def _one_order(self) -> Any:
+        return order_shapes(self.recipe, self.task, self.segment)
 
     @property
     def _words(self) -> jax.ShapeDtypeStruct:
@@ -340,7 +376,7 @@ class Training:
         else:
             self.states = self._unflatten(states)
         self._words = self._key_words("training")
-        self._next_order: Array | None = None
+        self._next_order: Any = None
 
     def advance(self, stop: int) -> dict[str, np.ndarray]:
         """Train every trial until ``stop`` updates are done; the traces, each (trials, updates).
@@ -413,17 +449,18 @@ class Training:
         words = [seed_words(seed, t.replicate, purpose, content) for t in self.cohort.trials]
         return self._place(np.array(words))
 
-    def _order(self, begin: int) -> Array:
+    def _order(self, begin: int) -> Any:
         """What tells the batches of a whole segment, of which a call may train the first."""
         program, recipe = self.program, self.program.recipe
         stop = begin + program.segment
 
-        def order(replicate: int) -> np.ndarray:
+        def of(replicate: int) -> np.ndarray:
             return batch_order(recipe, program.task, program.seed, replicate, begin, stop)
 
         replicates = [trial.replicate for trial in self.cohort.trials]
-        orders = {replicate: order(replicate) for replicate in set(replicates)}
-        return self._place(np.stack([orders[replicate] for replicate in replicates]))
+        orders = {replicate: of(replicate) for replicate in set(replicates)}
+        order = self._place(np.stack([orders[replicate] for replicate in replicates]))
+        return program.draw(self._counts, order) if program.draws else order
 
     def _place(self, per_trial: np.ndarray) -> Array:
         """One value per trial, put into its slot; empty slots hold zeros."""
