@@ -22,6 +22,26 @@ from gridscape.planner import Planner, update_flops
 from gridscape.programs import LONGEST_SEGMENT, Machine, Training, use_all_cores
 from gridscape.study import ResolvedStudy, Study
 
+COMPILED = "/jax/core/compile/backend_compile_duration"
+COMPILING = (
+    COMPILED,
+    "/jax/core/compile/jaxpr_trace_duration",
+    "/jax/core/compile/jaxpr_to_mlir_module_duration",
+)
+
+
+class CompileClock:
+    """The seconds that JAX traces, lowers and compiles from now on, and how many programs."""
+
+    def __init__(self) -> None:
+        self.seconds, self.n_programs = 0.0, 0
+        jax.monitoring.register_event_duration_secs_listener(self._note)
+
+    def _note(self, event: str, seconds: float, **_: Any) -> None:
+        if event in COMPILING:
+            self.seconds += seconds
+            self.n_programs += event == COMPILED
+
 
 def study(width: int, rates: Sequence[float], replicates: int, data_dir: str | None) -> Any:
     """One width of the study; compile times are true ones, not those of a cache."""
@@ -30,9 +50,15 @@ def study(width: int, rates: Sequence[float], replicates: int, data_dir: str | N
     return Study.load("lstm-width-lr").override(axes, replicates=replicates).resolve(data_dir)
 
 
-def cohort(width: int, rates: Sequence[float], replicates: int, data_dir: str | None) -> Work:
+def cohort(
+    width: int,
+    rates: Sequence[float],
+    replicates: int,
+    data_dir: str | None,
+    may_diverge: bool = False,
+) -> Work:
     """A cohort of the width x learning-rate study."""
-    return trained(study(width, rates, replicates, data_dir))
+    return trained(study(width, rates, replicates, data_dir), may_diverge)
 
 
 def cohort_of(
@@ -55,8 +81,12 @@ def plain_cohort_of(*given: Any) -> Work:
     return cohort_of(*given)
 
 
-def trained(resolved: ResolvedStudy) -> Work:
-    """The one cohort of a study, by the programs that ``gridscape run`` trains it with."""
+def trained(resolved: ResolvedStudy, may_diverge: bool = False) -> Work:
+    """The one cohort of a study, by the programs that ``gridscape run`` trains it with.
+
+    A network that diverged is trained no more, which is no speed: that is an error, unless it is
+    trained with others as one batch, which takes as long with it as without.
+    """
     use_all_cores()
     planner = Planner(resolved, Machine.local())
     (trials,) = partition(resolved, resolved.trials())
@@ -71,7 +101,7 @@ def trained(resolved: ResolvedStudy) -> Work:
         stop = first + -(-_updates(count, n_trials) // step) * step
         while training.update < stop:
             training.advance(min(stop, training.update + program.segment))
-        if training.outcome()[1].any():
+        if training.outcome()[1].any() and not may_diverge:
             raise RuntimeError("a network diverged and was no longer trained: nothing to compare")
         return n_trials * (stop - first)
 

@@ -33,6 +33,7 @@ from gridscape.study import Study
 
 WIDTH, UPDATES = 16, 500
 N_EXAMPLES = WIDTH * WIDTH + WIDTH  # as many as the network has parameters
+RATES_1, RATES_2 = (0.1, 100.0), (0.05, 5.0)  # across the boundary
 COMPARED_RATES = (1e-3, 1e-1)  # at which no network diverges: both sides train all updates
 CHUNKS = (1, 8, 64)  # networks that one vmap trains: the fastest of these is timed
 
@@ -78,21 +79,28 @@ def two_rates() -> gs.Optimizer:
     return gs.Optimizer(make, {"learning_rate_1": 0.1, "learning_rate_2": 0.1})
 
 
-def study(side: int, rates: tuple[float, float]) -> Study:
+def study(side: int, rates_1: tuple[float, float], rates_2: tuple[float, float]) -> Study:
     """``side`` x ``side`` networks that start from the same weights."""
-    values = np.geomspace(*rates, side).tolist()
     return Study(
         name="rates",
         task=teacher_task(),
         model="mlp",
         model_options={"hidden_size": WIDTH, "activation": "tanh", "bias": False},
         optimizer="rates_landscape:two_rates",
-        axes={"learning_rate_1": values, "learning_rate_2": values},
+        axes={
+            "learning_rate_1": _spaced(*rates_1, side),
+            "learning_rate_2": _spaced(*rates_2, side),
+        },
         updates=UPDATES,
         batch_size=N_EXAMPLES,
         replicates=1,
         evaluations=1,
     )
+
+
+def _spaced(low: float, high: float, count: int) -> list[float]:
+    """Even ratios, in four digits, for which ticks have room."""
+    return [float(f"{rate:.4g}") for rate in np.geomspace(low, high, count)]
 
 
 # ---- the sides --------------------------------------------------------------------------------
@@ -101,12 +109,12 @@ def study(side: int, rates: tuple[float, float]) -> Study:
 def cohort() -> Work:
     """64 networks by the programs of ``gridscape.run``."""
     jax.config.update("jax_enable_compilation_cache", False)
-    return trained(study(8, COMPARED_RATES).resolve())
+    return trained(study(8, COMPARED_RATES, COMPARED_RATES).resolve())
 
 
 def notebook() -> Work:
     """vmap over a chunk of networks, a scan over the updates, chunk after chunk."""
-    resolved = study(8, COMPARED_RATES).resolve()
+    resolved = study(8, COMPARED_RATES, COMPARED_RATES).resolve()
     recipe = resolved.recipe(resolved.study.grid.cells()[0])
     chunks = {size: _chunk(recipe.model, resolved.task, size) for size in CHUNKS}
     for train in chunks.values():
@@ -188,15 +196,13 @@ class Whole(NamedTuple):
 
 def whole(options: argparse.Namespace) -> Whole:
     """Run the study of all networks and draw it."""
-    asked = study(options.side, (options.lowest, options.highest))
+    asked = study(options.side, RATES_1, RATES_2)
     with tempfile.TemporaryDirectory() as folder:
         begin = time.perf_counter()
         land = gs.run(asked, directory=folder)
         seconds = time.perf_counter() - begin
     begin = time.perf_counter()
-    picture = figures.heat_map(land.axes, summarize(land, "train_loss"))
-    RESULTS.mkdir(exist_ok=True)
-    picture.savefig(RESULTS / "rates_landscape.png", dpi=150)
+    draw(land)
     return Whole(
         n_trials=land.data["status"].size,
         n_diverged=land.counts()["diverged"],
@@ -204,6 +210,17 @@ def whole(options: argparse.Namespace) -> Whole:
         training_seconds=float(land.data["seconds"].sum()) / N_CORES,
         drawing_seconds=time.perf_counter() - begin,
     )
+
+
+def draw(land: gs.Landscape) -> None:
+    """The loss at the end, as a share of that of answering 0: at most 1, or the scale shows no more
+    than the few networks that are about to diverge.
+    """
+    of_zero = float(np.square(teacher_task().train.targets).mean())
+    land.data["final_error"] = (land.data["train_loss"] / of_zero).clip(max=1)
+    picture = figures.heat_map(land.axes, summarize(land, "final_error"))
+    RESULTS.mkdir(exist_ok=True)
+    picture.savefig(RESULTS / "rates_landscape.png", dpi=150)
 
 
 # ---- what is told -----------------------------------------------------------------------------
@@ -250,9 +267,9 @@ def report(
         "storing and the rest are not included. Gridscape also keeps the last finite state and "
         "watches for numbers that are not.",
         table(["", "networks per second", "time / Gridscape's"], [_row(s, times) for s in times]),
-        f"The whole study, {options.side} x {options.side} rates from {options.lowest:g} to "
-        f"{options.highest:g}, by `gridscape.run`: planning, compiling, training, evaluation, "
-        "storing each network, reading the landscape.",
+        f"The whole study by `gridscape.run`: planning, compiling, training, evaluation, storing "
+        f"each network, reading the landscape. {options.side} rates of each layer, from "
+        f"{RATES_1[0]:g} to {RATES_1[1]:g} and from {RATES_2[0]:g} to {RATES_2[1]:g}.",
         table(["", GRIDSCAPE], rows),
     ]
     return "\n\n".join(parts) + "\n"
@@ -267,8 +284,6 @@ def _row(side: str, times: Mapping[str, Sequence[float]]) -> list[str]:
 def _options() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
     parser.add_argument("--side", type=int, default=256, help="rates of each layer")
-    parser.add_argument("--lowest", type=float, default=1e-2)
-    parser.add_argument("--highest", type=float, default=1e2)
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--seconds", type=float, default=2.0, help="of the slowest side, per round")
     return parser.parse_args()

@@ -19,18 +19,13 @@ from typing import Any, NamedTuple
 import jax
 import numpy as np
 from harness import Side, Work, describe, machine, table, write
+from jax_sides import CompileClock
 
 import gridscape as gs
 from gridscape.executors import Progress
 from gridscape.sweep import Event
 
 SIZES = [1, 3, 10, 30, 100, 300, 1000]
-COMPILED = "/jax/core/compile/backend_compile_duration"
-COMPILING = (
-    COMPILED,
-    "/jax/core/compile/jaxpr_trace_duration",
-    "/jax/core/compile/jaxpr_to_mlir_module_duration",
-)
 
 
 class Case(NamedTuple):
@@ -98,33 +93,18 @@ def whole_run(study: str, settings: Mapping[str, Any]) -> Work:
         plan = gs.plan(study, directory=folder, timed=False, **settings)
         gc.collect()
         resident = _memory_bytes("VmRSS")
-        compiling = _Durations()
+        compiling = CompileClock()
         begin = time.perf_counter()
         gs.run(study, directory=folder, listener=_forget_peak_once(), **settings)
         seconds = time.perf_counter() - begin
-    compile_seconds = sum(compiling.seconds)
     facts = {
-        "seconds": seconds - compile_seconds,
-        "compile_seconds": compile_seconds,
+        "seconds": seconds - compiling.seconds,
+        "compile_seconds": compiling.seconds,
         "programs": compiling.n_programs,
         "planned_bytes": plan.memory_bytes,
         "taken_bytes": _memory_bytes("VmHWM") - resident,
     }
     return Work(lambda count: count, facts)
-
-
-class _Durations:
-    """What JAX says of tracing, lowering and compiling from now on."""
-
-    def __init__(self) -> None:
-        self.seconds: list[float] = []
-        self.n_programs = 0
-        jax.monitoring.register_event_duration_secs_listener(self._note)
-
-    def _note(self, event: str, seconds: float, **_: Any) -> None:
-        if event in COMPILING:
-            self.seconds.append(seconds)
-            self.n_programs += event == COMPILED
 
 
 def _forget_peak_once() -> Any:

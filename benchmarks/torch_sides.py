@@ -53,13 +53,32 @@ def loop(
     torch.set_num_threads(n_threads)
     inputs, targets = _tensors(data_dir)
     batches = _loaded(inputs, targets) if loader else _indexed(inputs, targets)
-    networks = [_network(width, rate) for rate in rates]
+    return _trained([_network(width, rate) for rate in rates], batches)
+
+
+def loop_on(
+    device: str, width: int, rates: Sequence[float], tf32: bool, data_dir: str | None
+) -> Work:
+    """The same with data and networks on a device, a GPU say, where the LSTM is cuDNN's.
+
+    tf32: whether products may round their operands to 10 bits, as tensor cores do.
+    """
+    torch.backends.cuda.matmul.allow_tf32 = torch.backends.cudnn.allow_tf32 = tf32
+    inputs, targets = (tensor.to(device) for tensor in _tensors(data_dir))
+    networks = [_network(width, rate, device) for rate in rates]
+    return _trained(networks, _indexed(inputs, targets))
+
+
+def _trained(networks: Sequence[tuple[Any, Any]], batches: Batches) -> Work:
+    """So many updates, spread over the networks, one after the other."""
 
     def run(count: int) -> int:
         each = max(1, count // len(networks))
         for network, optimizer in networks:
             for _ in range(each):
                 _update(network, optimizer, *next(batches))
+        if torch.cuda.is_available():
+            torch.cuda.synchronize()
         return each * len(networks)
 
     run(len(networks))
@@ -72,8 +91,10 @@ def _tensors(data_dir: str | None) -> tuple[torch.Tensor, torch.Tensor]:
     return torch.tensor(train.inputs).float() / 255, torch.tensor(train.targets).long()
 
 
-def _network(width: int, rate: float) -> tuple[nn.Module, torch.optim.Optimizer]:
-    network = Reader("lstm", [width])
+def _network(
+    width: int, rate: float, device: str = "cpu"
+) -> tuple[nn.Module, torch.optim.Optimizer]:
+    network = Reader("lstm", [width]).to(device)
     return network, torch.optim.Adam(network.parameters(), rate, fused=True)
 
 
@@ -86,7 +107,7 @@ def _update(network: Any, optimizer: Any, inputs: torch.Tensor, targets: torch.T
 def _indexed(inputs: torch.Tensor, targets: torch.Tensor) -> Batches:
     """Batches cut from preloaded tensors, a new permutation each epoch."""
     while True:
-        for chosen in torch.randperm(len(targets)).split(BATCH_SIZE):
+        for chosen in torch.randperm(len(targets), device=targets.device).split(BATCH_SIZE):
             yield inputs[chosen], targets[chosen]
 
 

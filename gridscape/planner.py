@@ -237,6 +237,8 @@ class Planner:
         )
         chunks = n_evaluated_examples(run.recipe, study, data) / EVALUATION_CHUNK
         rounds = sum(-(-len(each.trials) // n_devices) for each in runs)
+        if self.machine.is_batched:  # where the empty slots took as long as others
+            rounds = len(runs)
         updates = run.recipe.updates - run.start
         return float(rounds * (updates * update_seconds + chunks * chunk_seconds))
 

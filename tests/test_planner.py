@@ -20,6 +20,7 @@ from gridscape.cohorts import partition
 from gridscape.planner import (
     MOST_SLOTS,
     UNLIMITED,
+    Planner,
     _group_bytes,
     evaluation_points,
     n_evaluated_examples,
@@ -28,7 +29,7 @@ from gridscape.planner import (
     tree_bytes,
     update_flops,
 )
-from gridscape.programs import LONGEST_SEGMENT
+from gridscape.programs import LONGEST_SEGMENT, Machine
 
 # ---- floating-point operations: 2 m n k for every product that the result needs ----
 
@@ -257,6 +258,19 @@ def test_many_trials_are_several_runs_of_one_program_also_where_they_fit():
     assert max(len(run.trials) for run in runs) <= MOST_SLOTS * len(planner.machine.devices)
     assert len(runs) == math.ceil(140 / (MOST_SLOTS * len(planner.machine.devices)))
     assert len({id(planner.program(run)) for run in [cohort, *runs]}) == 1
+
+
+def test_trials_that_a_device_trains_at_once_have_no_empty_slots_and_share_no_work_space(
+    planner, cohort, monkeypatch
+):
+    monkeypatch.setattr(Machine, "is_batched", True)
+    batched = Planner(planner.resolved, planner.machine)
+    n_devices = len(planner.machine.devices)
+    assert batched.program(cohort).slots == math.ceil(len(cohort.trials) / n_devices)
+    whole = batched.memory_bytes(cohort)
+    runs = replace(batched, limit_bytes=whole // 2).cut(cohort)
+    assert [trial for run in runs for trial in run.trials] == list(cohort.trials)
+    assert all(batched.memory_bytes(run) <= whole // 2 for run in runs)
 
 
 # ---- the plan ----
