@@ -18,7 +18,10 @@ namespace gridscape {
   static const Kernels k_##target = {#target, &target::kRecurrent, &target::kFeedforward, \
                                      &target::kOptimizers};
 
-#if defined(GRIDSCAPE_X86)
+#if defined(GRIDSCAPE_AVX512BF16)  // not every compiler knows it
+GRIDSCAPE_DECLARE(avx512bf16)
+#endif
+#if defined(GRIDSCAPE_AVX512)
 GRIDSCAPE_DECLARE(avx512)
 GRIDSCAPE_DECLARE(avx2)
 #endif
@@ -29,13 +32,16 @@ namespace {
 // Those that this processor can run, the best first.
 std::vector<const Kernels*> available() {
   std::vector<const Kernels*> found;
-#if defined(GRIDSCAPE_X86)
+#if defined(GRIDSCAPE_AVX512)
   __builtin_cpu_init();
   const bool has_fma = __builtin_cpu_supports("fma");
-  if (__builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512dq") &&
-      __builtin_cpu_supports("avx512bw") && __builtin_cpu_supports("avx512vl") && has_fma) {
-    found.push_back(&k_avx512);
-  }
+  const bool has_avx512 =
+      __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512dq") &&
+      __builtin_cpu_supports("avx512bw") && __builtin_cpu_supports("avx512vl") && has_fma;
+#if defined(GRIDSCAPE_AVX512BF16)
+  if (has_avx512 && __builtin_cpu_supports("avx512bf16")) found.push_back(&k_avx512bf16);
+#endif
+  if (has_avx512) found.push_back(&k_avx512);
   if (__builtin_cpu_supports("avx2") && has_fma) found.push_back(&k_avx2);
 #endif
   found.push_back(&k_baseline);

@@ -53,7 +53,7 @@ std::vector<float*> pointers(const std::vector<PerTrial>& arrays, int64_t k, con
 // (*weights, inputs (B, T, D)) -> output (B, T, H) or (B, H), rows, kept, room.
 ffi::Error recurrent_forward(ffi::ThreadPool pool, ffi::RemainingArgs args,
                              ffi::RemainingRets rets, int64_t cell, int64_t hidden, bool every,
-                             bool keeps) {
+                             bool bfloat16, bool keeps) {
   const RecurrentKernels& kernels = *chosen().recurrent;
   Call call(args, rets);
   const auto kind = static_cast<CellKind>(cell);
@@ -62,7 +62,7 @@ ffi::Error recurrent_forward(ffi::ThreadPool pool, ffi::RemainingArgs args,
   auto output = call.ret(0, every ? 3 : 2);
   auto rows = call.ret(1, 1), kept = call.ret(2, 1), room = call.ret(3, 1);
   if (call.failed()) return call.error();
-  const RecurrentSizes n = {inputs.own[1], inputs.own[0], inputs.own[2], hidden, every};
+  const RecurrentSizes n = {inputs.own[1], inputs.own[0], inputs.own[2], hidden, every, bfloat16};
   const RecurrentRoom need = kernels.room(kind, n, keeps);
   const Shape trials = output.lead;
   expect_weights(call, weights, cell, n);
@@ -84,7 +84,8 @@ ffi::Error recurrent_forward(ffi::ThreadPool pool, ffi::RemainingArgs args,
 // (*weights, inputs, rows, kept, doutput) -> *dweights, dgates, room. Of the inputs only the shape is
 // read: their gradient is a call of its own, which is left out where nobody needs it.
 ffi::Error recurrent_backward(ffi::ThreadPool pool, ffi::RemainingArgs args,
-                              ffi::RemainingRets rets, int64_t cell, int64_t hidden, bool every) {
+                              ffi::RemainingRets rets, int64_t cell, int64_t hidden, bool every,
+                              bool bfloat16) {
   const RecurrentKernels& kernels = *chosen().recurrent;
   Call call(args, rets);
   const auto kind = static_cast<CellKind>(cell);
@@ -94,7 +95,7 @@ ffi::Error recurrent_backward(ffi::ThreadPool pool, ffi::RemainingArgs args,
   auto doutput = call.arg(first + 3, every ? 3 : 2);
   auto dgates = call.ret(first, 1), room = call.ret(first + 1, 1);
   if (call.failed()) return call.error();
-  const RecurrentSizes n = {inputs.own[1], inputs.own[0], inputs.own[2], hidden, every};
+  const RecurrentSizes n = {inputs.own[1], inputs.own[0], inputs.own[2], hidden, every, bfloat16};
   const RecurrentRoom need = kernels.room(kind, n, true);
   const Shape trials = dgates.lead;
   expect_weights(call, weights, cell, n);
@@ -121,7 +122,7 @@ ffi::Error recurrent_backward(ffi::ThreadPool pool, ffi::RemainingArgs args,
 
 // (*weights, dgates) -> dinputs (B, T, D), room.
 ffi::Error recurrent_inputs(ffi::ThreadPool pool, ffi::RemainingArgs args, ffi::RemainingRets rets,
-                            int64_t cell, int64_t hidden) {
+                            int64_t cell, int64_t hidden, bool bfloat16) {
   const RecurrentKernels& kernels = *chosen().recurrent;
   Call call(args, rets);
   const auto kind = static_cast<CellKind>(cell);
@@ -129,7 +130,8 @@ ffi::Error recurrent_inputs(ffi::ThreadPool pool, ffi::RemainingArgs args, ffi::
   auto dgates = call.arg(n_weights(cell), 1);
   auto dinputs = call.ret(0, 3), room = call.ret(1, 1);
   if (call.failed()) return call.error();
-  const RecurrentSizes n = {dinputs.own[1], dinputs.own[0], dinputs.own[2], hidden, false};
+  const Shape& of = dinputs.own;
+  const RecurrentSizes n = {of[1], of[0], of[2], hidden, false, bfloat16};
   const RecurrentRoom need = kernels.room(kind, n, true);
   const Shape trials = dinputs.lead;
   expect_weights(call, weights, cell, n);
@@ -158,6 +160,7 @@ XLA_FFI_DEFINE_HANDLER_SYMBOL(gridscape_recurrent_forward, gridscape::recurrent_
                                   .Attr<int64_t>("cell")
                                   .Attr<int64_t>("hidden")
                                   .Attr<bool>("every")
+                                  .Attr<bool>("bfloat16")
                                   .Attr<bool>("keeps"));
 
 XLA_FFI_DEFINE_HANDLER_SYMBOL(gridscape_recurrent_backward, gridscape::recurrent_backward,
@@ -167,7 +170,8 @@ XLA_FFI_DEFINE_HANDLER_SYMBOL(gridscape_recurrent_backward, gridscape::recurrent
                                   .RemainingRets()
                                   .Attr<int64_t>("cell")
                                   .Attr<int64_t>("hidden")
-                                  .Attr<bool>("every"));
+                                  .Attr<bool>("every")
+                                  .Attr<bool>("bfloat16"));
 
 XLA_FFI_DEFINE_HANDLER_SYMBOL(gridscape_recurrent_inputs, gridscape::recurrent_inputs,
                               ffi::Ffi::Bind()
@@ -175,14 +179,16 @@ XLA_FFI_DEFINE_HANDLER_SYMBOL(gridscape_recurrent_inputs, gridscape::recurrent_i
                                   .RemainingArgs()
                                   .RemainingRets()
                                   .Attr<int64_t>("cell")
-                                  .Attr<int64_t>("hidden"));
+                                  .Attr<int64_t>("hidden")
+                                  .Attr<bool>("bfloat16"));
 
 // Into `room`: rows, kept, dgates, forward, backward, inputs (see recurrent_kernels.h).
 extern "C" void gridscape_recurrent_room(int64_t cell, int64_t steps, int64_t batch,
-                                         int64_t features, int64_t hidden, bool every, bool keeps,
-                                         int64_t* room) {
+                                         int64_t features, int64_t hidden, bool every,
+                                         bool bfloat16, bool keeps, int64_t* room) {
   const auto found = gridscape::chosen().recurrent->room(
-      static_cast<gridscape::CellKind>(cell), {steps, batch, features, hidden, every}, keeps);
+      static_cast<gridscape::CellKind>(cell), {steps, batch, features, hidden, every, bfloat16},
+      keeps);
   const int64_t all[] = {found.rows,    found.kept,     found.dgates,
                          found.forward, found.backward, found.inputs};
   std::copy(std::begin(all), std::end(all), room);

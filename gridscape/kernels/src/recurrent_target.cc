@@ -10,25 +10,34 @@ int64_t n_gates(CellKind cell) {
   return cell == CellKind::kRnn ? 1 : cell == CellKind::kGru ? 3 : 4;
 }
 
+// A cell as it runs on rows of such numbers.
+template <typename Number, typename Cell>
+using On = std::conditional_t<Cell::kReadsState && !Number::kExact, HoldingState<Cell>, Cell>;
+
+template <typename Number>
 int64_t n_kept(CellKind cell) {
   switch (cell) {
     case CellKind::kRnn: return RnnCell::kKept;
     case CellKind::kLstm: return LstmCell::kKept;
-    case CellKind::kGru: return kGruKept;
-    default: return GruAfterCell::kKept;
+    case CellKind::kGru: return kGruKept<Number>;
+    default: return On<Number, GruAfterCell>::kKept;
   }
 }
 
-bool is_few(CellKind cell, const Lengths& n) {
-  return cell != CellKind::kGru && has_few_units(n);
+// Calls use(Lengths) for the numbers that products are to have.
+template <typename Use>
+auto with_numbers(const RecurrentSizes& sizes, Use&& use) {
+  return sizes.bfloat16 ? use(Lengths<Bfloat16>(sizes)) : use(Lengths<Float32>(sizes));
 }
 
-RecurrentRoom few_room(CellKind cell, const Lengths& n, bool keeps) {
+bool is_few(CellKind cell, const Few& n) { return cell != CellKind::kGru && has_few_units(n); }
+
+RecurrentRoom few_room(CellKind cell, const Few& n, bool keeps) {
   const int64_t blocks = blocks_of(n.batch), gates = n_gates(cell) * n.hidden;
   const int64_t state = n.hidden * kBlock, all = blocks * n.steps * kBlock;
   RecurrentRoom room;
   room.rows = blocks * few_rows(n, keeps);
-  room.kept = keeps ? all * n.hidden * n_kept(cell) : 0;
+  room.kept = keeps ? all * n.hidden * n_kept<Float32>(cell) : 0;
   room.dgates = all * gates;
   room.forward = n.depth() * gates + 2 * state;
   room.backward = gates * n.hidden + 3 * state;
@@ -36,18 +45,24 @@ RecurrentRoom few_room(CellKind cell, const Lengths& n, bool keeps) {
   return room;
 }
 
-RecurrentRoom room_of(CellKind cell, const RecurrentSizes& sizes, bool keeps) {
-  const Lengths n(sizes);
-  if (is_few(cell, n)) return few_room(cell, n, keeps);
-  const int64_t columns = n_gates(cell) * n.padded(), tapes = cell == CellKind::kGru ? 2 : 1;
+template <typename Number>
+RecurrentRoom units_room(CellKind cell, const Lengths<Number>& n, bool keeps) {
+  const int64_t gates = n_gates(cell), columns = gates * n.padded();
+  const int64_t tapes = cell == CellKind::kGru ? 2 : 1;
+  const int64_t words = gates * n.blocks() * kBlockWords<Number>;  // of a row of gates
   RecurrentRoom room;
   room.rows = tapes * (keeps ? n.steps : 2) * n.batch * n.row();
-  room.kept = keeps ? n.rows() * n.padded() * n_kept(cell) : 0;
-  room.dgates = n.rows() * columns;
-  room.forward = n.depth() * columns + n.state();
-  room.backward = n.row() * columns + 2 * n.state();
-  room.inputs = columns * blocks_of(n.features) * kBlock;
+  room.kept = keeps ? n.rows() * n.padded() * n_kept<Number>(cell) : 0;
+  room.dgates = n.rows() * words;
+  room.forward = words_of<Number>(n.depth()) * columns + bias_room(n, gates) + 2 * n.state();
+  room.backward = 2 * n.state() + n.width() * columns + deep_room<Number>(n.row());
+  room.inputs = words * blocks_of(n.features) * kBlock;
   return room;
+}
+
+RecurrentRoom room_of(CellKind cell, const RecurrentSizes& sizes, bool keeps) {
+  if (!sizes.bfloat16 && is_few(cell, Few(sizes))) return few_room(cell, Few(sizes), keeps);
+  return with_numbers(sizes, [&](auto n) { return units_room(cell, n, keeps); });
 }
 
 // The pointers of a cell's weights, in the order of its parameters.
@@ -57,35 +72,40 @@ FusedWeights<2> gru_gates(const float* const* w) { return {w[0], w[1]}; }
 FusedWeights<1> gru_candidate(const float* const* w) { return {w[2], w[3]}; }
 GruAfterWeights gru_after_weights(const float* const* w) { return {w[0], w[1], w[2], w[3]}; }
 
-template <typename Cell, typename Weights>
-void forward_of(CellKind cell, const Lengths& n, const Weights& weights, const float* inputs,
-                float* output, Tape tape, float* kept, float* room) {
-  const bool few = is_few(cell, n);
-  return few ? few_forward<Cell>(n, weights, inputs, output, tape, kept, room)
-             : forward<Cell>(n, weights, inputs, output, tape, kept, room);
+template <typename Cell, typename Number, typename Weights>
+void forward_of(CellKind cell, const Lengths<Number>& n, const Weights& weights,
+                const float* inputs, float* output, Tape tape, float* kept, float* room) {
+  if constexpr (Number::kExact) {
+    if (is_few(cell, n)) return few_forward<Cell>(n, weights, inputs, output, tape, kept, room);
+  }
+  forward<On<Number, Cell>>(n, weights, inputs, output, tape, kept, room);
 }
 
-template <typename Cell, typename Weights>
-void backward_of(CellKind cell, const Lengths& n, const Weights& weights, const float* rows,
-                 const float* kept, const float* doutput, const Weights& dweights, float* dgates,
-                 float* room) {
-  const bool few = is_few(cell, n);
-  return few ? few_backward<Cell>(n, weights, rows, kept, doutput, dweights, dgates, room)
-             : backward<Cell>(n, weights, rows, kept, doutput, dweights, dgates, room);
+template <typename Cell, typename Number, typename Weights>
+void backward_of(CellKind cell, const Lengths<Number>& n, const Weights& weights,
+                 const float* rows, const float* kept, const float* doutput,
+                 const Weights& dweights, float* dgates, float* room) {
+  if constexpr (Number::kExact) {
+    if (is_few(cell, n)) {
+      return few_backward<Cell>(n, weights, rows, kept, doutput, dweights, dgates, room);
+    }
+  }
+  backward<On<Number, Cell>>(n, weights, rows, kept, doutput, dweights, dgates, room);
 }
 
-template <typename Weights>
-void inputs_of(CellKind cell, const Lengths& n, const Weights& weights, const float* dgates,
-               float* dinputs, float* room) {
-  const bool few = is_few(cell, n);
-  return few ? few_input_gradient(n, weights, dgates, dinputs, room)
-             : input_gradient(n, weights, dgates, dinputs, room, false);
+template <typename Number, typename Weights>
+void inputs_of(CellKind cell, const Lengths<Number>& n, const Weights& weights,
+               const float* dgates, float* dinputs, float* room) {
+  if constexpr (Number::kExact) {
+    if (is_few(cell, n)) return few_input_gradient(n, weights, dgates, dinputs, room);
+  }
+  input_gradient(n, weights, dgates, dinputs, room, false);
 }
 
-void run_forward(CellKind cell, const RecurrentSizes& sizes, const float* const* weights,
-                       const float* inputs, bool keeps, float* output, float* rows, float* kept,
-                       float* room) {
-  const Lengths n(sizes);
+template <typename Number>
+void forward_on(CellKind cell, const Lengths<Number>& n, const float* const* weights,
+                const float* inputs, bool keeps, float* output, float* rows, float* kept,
+                float* room) {
   const Tape tape = {rows, keeps};
   kept = keeps ? kept : nullptr;
   switch (cell) {
@@ -94,7 +114,8 @@ void run_forward(CellKind cell, const RecurrentSizes& sizes, const float* const*
     case CellKind::kLstm:
       return forward_of<LstmCell>(cell, n, lstm_weights(weights), inputs, output, tape, kept, room);
     case CellKind::kGruAfter:
-      return forward_of<GruAfterCell>(cell, n, gru_after_weights(weights), inputs, output, tape, kept, room);
+      return forward_of<GruAfterCell>(cell, n, gru_after_weights(weights), inputs, output, tape,
+                                      kept, room);
     case CellKind::kGru: {
       const Tape second = {rows + (keeps ? n.steps : 2) * n.batch * n.row(), keeps};
       return gru_forward(n, gru_gates(weights), gru_candidate(weights), inputs, output, tape,
@@ -103,31 +124,36 @@ void run_forward(CellKind cell, const RecurrentSizes& sizes, const float* const*
   }
 }
 
-void run_backward(CellKind cell, const RecurrentSizes& sizes, const float* const* weights,
-                        const float* rows, const float* kept, const float* doutput,
-                        float* const* dweights, float* dgates, float* room) {
-  const Lengths n(sizes);
+// Where the gradients by the candidate of a GRU begin.
+template <typename Number>
+int64_t dcandidate_at(const Lengths<Number>& n) {
+  return 2 * n.rows() * n.blocks() * kBlockWords<Number>;
+}
+
+template <typename Number>
+void backward_on(CellKind cell, const Lengths<Number>& n, const float* const* weights,
+                 const float* rows, const float* kept, const float* doutput,
+                 float* const* dweights, float* dgates, float* room) {
   switch (cell) {
     case CellKind::kRnn:
-      return backward_of<RnnCell>(cell, n, rnn_weights(weights), rows, kept, doutput, rnn_weights(dweights),
-                               dgates, room);
+      return backward_of<RnnCell>(cell, n, rnn_weights(weights), rows, kept, doutput,
+                                  rnn_weights(dweights), dgates, room);
     case CellKind::kLstm:
       return backward_of<LstmCell>(cell, n, lstm_weights(weights), rows, kept, doutput,
-                                lstm_weights(dweights), dgates, room);
+                                   lstm_weights(dweights), dgates, room);
     case CellKind::kGruAfter:
       return backward_of<GruAfterCell>(cell, n, gru_after_weights(weights), rows, kept, doutput,
-                                    gru_after_weights(dweights), dgates, room);
+                                       gru_after_weights(dweights), dgates, room);
     case CellKind::kGru:
       return gru_backward(n, gru_gates(weights), gru_candidate(weights), rows,
                           rows + n.rows() * n.row(), kept, doutput, gru_gates(dweights),
-                          gru_candidate(dweights), dgates, dgates + 2 * n.rows() * n.padded(),
-                          room);
+                          gru_candidate(dweights), dgates, dgates + dcandidate_at(n), room);
   }
 }
 
-void run_inputs(CellKind cell, const RecurrentSizes& sizes, const float* const* weights,
-                      const float* dgates, float* dinputs, float* room) {
-  const Lengths n(sizes);
+template <typename Number>
+void inputs_on(CellKind cell, const Lengths<Number>& n, const float* const* weights,
+               const float* dgates, float* dinputs, float* room) {
   switch (cell) {
     case CellKind::kRnn:
       return inputs_of(cell, n, rnn_weights(weights), dgates, dinputs, room);
@@ -137,9 +163,30 @@ void run_inputs(CellKind cell, const RecurrentSizes& sizes, const float* const* 
       return inputs_of(cell, n, gru_after_weights(weights), dgates, dinputs, room);
     case CellKind::kGru:
       input_gradient(n, gru_gates(weights), dgates, dinputs, room, false);
-      return input_gradient(n, gru_candidate(weights), dgates + 2 * n.rows() * n.padded(), dinputs,
-                            room, true);
+      return input_gradient(n, gru_candidate(weights), dgates + dcandidate_at(n), dinputs, room,
+                            true);
   }
+}
+
+void run_forward(CellKind cell, const RecurrentSizes& sizes, const float* const* weights,
+                 const float* inputs, bool keeps, float* output, float* rows, float* kept,
+                 float* room) {
+  with_numbers(sizes, [&](auto n) {
+    forward_on(cell, n, weights, inputs, keeps, output, rows, kept, room);
+  });
+}
+
+void run_backward(CellKind cell, const RecurrentSizes& sizes, const float* const* weights,
+                  const float* rows, const float* kept, const float* doutput,
+                  float* const* dweights, float* dgates, float* room) {
+  with_numbers(sizes, [&](auto n) {
+    backward_on(cell, n, weights, rows, kept, doutput, dweights, dgates, room);
+  });
+}
+
+void run_inputs(CellKind cell, const RecurrentSizes& sizes, const float* const* weights,
+                const float* dgates, float* dinputs, float* room) {
+  with_numbers(sizes, [&](auto n) { inputs_on(cell, n, weights, dgates, dinputs, room); });
 }
 
 }  // namespace
