@@ -59,11 +59,13 @@ def ext_sources() -> list[Path]:
 
 def units_of(targets: dict[str, list[str]]) -> Iterator[Unit]:
     """All sources, for these instruction sets."""
-    there = [(f"GRIDSCAPE_{name.upper()}", "1") for name in targets]
+    macros = {"avx512": "GRIDSCAPE_X86", "avx512bf16": "GRIDSCAPE_AVX512BF16"}
+    there = [(macro, "1") for name, macro in macros.items() if name in targets]
     for source in ext_sources():
         if source.stem.endswith("_target"):
             for name, flags in targets.items():
-                yield Unit(source, name, [("GRIDSCAPE_TARGET", name)], flags)
+                if name != "avx512bf16" or "bfloat16" in source.stem:
+                    yield Unit(source, name, [("GRIDSCAPE_TARGET", name)], flags)
         else:
             yield Unit(source, "calls", [*there, ("GRIDSCAPE_SOURCES", f'"{DIGEST}"')], [])
 

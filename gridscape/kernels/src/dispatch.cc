@@ -9,21 +9,28 @@
 
 namespace gridscape {
 
-#define GRIDSCAPE_DECLARE(target)                \
-  namespace target {                             \
-  extern const RecurrentKernels kRecurrent;      \
-  extern const FeedforwardKernels kFeedforward;  \
-  extern const OptimizerKernels kOptimizers;     \
-  }                                              \
-  static const Kernels k_##target = {#target, &target::kRecurrent, &target::kFeedforward, \
-                                     &target::kOptimizers};
+#define GRIDSCAPE_DECLARE(target)                     \
+  namespace target {                                  \
+  extern const RecurrentKernels kRecurrent;           \
+  extern const RecurrentKernels kRecurrentBfloat16;   \
+  extern const FeedforwardKernels kFeedforward;       \
+  extern const OptimizerKernels kOptimizers;          \
+  }                                                   \
+  static const Kernels k_##target = {#target, &target::kRecurrent, &target::kRecurrentBfloat16, \
+                                     &target::kFeedforward, &target::kOptimizers};
 
-#if defined(GRIDSCAPE_AVX512BF16)  // not every compiler knows it
-GRIDSCAPE_DECLARE(avx512bf16)
-#endif
-#if defined(GRIDSCAPE_AVX512)
+#if defined(GRIDSCAPE_X86)
 GRIDSCAPE_DECLARE(avx512)
 GRIDSCAPE_DECLARE(avx2)
+#endif
+#if defined(GRIDSCAPE_AVX512BF16)
+// Instructions for products of bfloat16, and nothing else, beyond those of AVX-512.
+namespace avx512bf16 {
+extern const RecurrentKernels kRecurrentBfloat16;
+}
+static const Kernels k_avx512bf16 = {"avx512bf16", &avx512::kRecurrent,
+                                     &avx512bf16::kRecurrentBfloat16, &avx512::kFeedforward,
+                                     &avx512::kOptimizers};
 #endif
 GRIDSCAPE_DECLARE(baseline)
 
@@ -32,7 +39,7 @@ namespace {
 // Those that this processor can run, the best first.
 std::vector<const Kernels*> available() {
   std::vector<const Kernels*> found;
-#if defined(GRIDSCAPE_AVX512)
+#if defined(GRIDSCAPE_X86)
   __builtin_cpu_init();
   const bool has_fma = __builtin_cpu_supports("fma");
   const bool has_avx512 =

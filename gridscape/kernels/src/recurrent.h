@@ -409,12 +409,11 @@ inline void backward(const Lengths<Number>& n, const Weights& weights, const flo
   weight_gradient(n, rows, dgates, dweights, packed);
 }
 
-// dinputs (B, T, D) (+)= the gradients by the gates, through the weights of the inputs.
-template <typename Number, typename Weights>
-inline void input_gradient(const Lengths<Number>& n, const Weights& weights, const float* dgates,
-                           float* dinputs, float* scratch, bool add) {
-  const int64_t gate_blocks = n.blocks() * Weights::kGates, D = n.features;
-  pack_weights_transposed(scratch, n, weights, 0, D);
+// dinputs (B, T, D) (+)= the gradients by the gates, so many blocks, through transposed weights.
+template <typename Number>
+inline void to_inputs(float* dinputs, const Lengths<Number>& n, const float* dgates,
+                      int64_t gate_blocks, const float* transposed, bool add) {
+  const int64_t D = n.features;
   auto write = [&](auto& tile, int64_t row, int64_t first, int lane) {
     for (int r = 0; r < tile.kRows; ++r) {
       for (int c = 0; c < tile.kBlocks; ++c) {
@@ -427,8 +426,15 @@ inline void input_gradient(const Lengths<Number>& n, const Weights& weights, con
       }
     }
   };
-  multiply_packed<Number>(dgates, n.rows(), 0, n.rows(), gate_blocks, scratch, blocks_of(D),
+  multiply_packed<Number>(dgates, n.rows(), 0, n.rows(), gate_blocks, transposed, blocks_of(D),
                           write);
+}
+
+template <typename Number, typename Weights>
+inline void input_gradient(const Lengths<Number>& n, const Weights& weights, const float* dgates,
+                           float* dinputs, float* scratch, bool add) {
+  pack_weights_transposed(scratch, n, weights, 0, n.features);
+  to_inputs(dinputs, n, dgates, n.blocks() * Weights::kGates, scratch, add);
 }
 
 // ---- GRU, reset before the candidate's product ----

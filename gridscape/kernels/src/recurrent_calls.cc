@@ -8,6 +8,11 @@
 namespace gridscape {
 namespace {
 
+// Those whose products have operands of float32, or of bfloat16.
+const RecurrentKernels& kernels_of(bool bfloat16) {
+  return bfloat16 ? *chosen().recurrent_bfloat16 : *chosen().recurrent;
+}
+
 size_t n_weights(int64_t cell) {
   const auto kind = static_cast<CellKind>(cell);
   return kind == CellKind::kGru || kind == CellKind::kGruAfter ? 4 : 2;
@@ -54,7 +59,7 @@ std::vector<float*> pointers(const std::vector<PerTrial>& arrays, int64_t k, con
 ffi::Error recurrent_forward(ffi::ThreadPool pool, ffi::RemainingArgs args,
                              ffi::RemainingRets rets, int64_t cell, int64_t hidden, bool every,
                              bool bfloat16, bool keeps) {
-  const RecurrentKernels& kernels = *chosen().recurrent;
+  const RecurrentKernels& kernels = kernels_of(bfloat16);
   Call call(args, rets);
   const auto kind = static_cast<CellKind>(cell);
   auto weights = weights_of(call, cell, false);
@@ -62,7 +67,7 @@ ffi::Error recurrent_forward(ffi::ThreadPool pool, ffi::RemainingArgs args,
   auto output = call.ret(0, every ? 3 : 2);
   auto rows = call.ret(1, 1), kept = call.ret(2, 1), room = call.ret(3, 1);
   if (call.failed()) return call.error();
-  const RecurrentSizes n = {inputs.own[1], inputs.own[0], inputs.own[2], hidden, every, bfloat16};
+  const RecurrentSizes n = {inputs.own[1], inputs.own[0], inputs.own[2], hidden, every};
   const RecurrentRoom need = kernels.room(kind, n, keeps);
   const Shape trials = output.lead;
   expect_weights(call, weights, cell, n);
@@ -86,7 +91,7 @@ ffi::Error recurrent_forward(ffi::ThreadPool pool, ffi::RemainingArgs args,
 ffi::Error recurrent_backward(ffi::ThreadPool pool, ffi::RemainingArgs args,
                               ffi::RemainingRets rets, int64_t cell, int64_t hidden, bool every,
                               bool bfloat16) {
-  const RecurrentKernels& kernels = *chosen().recurrent;
+  const RecurrentKernels& kernels = kernels_of(bfloat16);
   Call call(args, rets);
   const auto kind = static_cast<CellKind>(cell);
   const size_t first = n_weights(cell);
@@ -95,7 +100,7 @@ ffi::Error recurrent_backward(ffi::ThreadPool pool, ffi::RemainingArgs args,
   auto doutput = call.arg(first + 3, every ? 3 : 2);
   auto dgates = call.ret(first, 1), room = call.ret(first + 1, 1);
   if (call.failed()) return call.error();
-  const RecurrentSizes n = {inputs.own[1], inputs.own[0], inputs.own[2], hidden, every, bfloat16};
+  const RecurrentSizes n = {inputs.own[1], inputs.own[0], inputs.own[2], hidden, every};
   const RecurrentRoom need = kernels.room(kind, n, true);
   const Shape trials = dgates.lead;
   expect_weights(call, weights, cell, n);
@@ -123,7 +128,7 @@ ffi::Error recurrent_backward(ffi::ThreadPool pool, ffi::RemainingArgs args,
 // (*weights, dgates) -> dinputs (B, T, D), room.
 ffi::Error recurrent_inputs(ffi::ThreadPool pool, ffi::RemainingArgs args, ffi::RemainingRets rets,
                             int64_t cell, int64_t hidden, bool bfloat16) {
-  const RecurrentKernels& kernels = *chosen().recurrent;
+  const RecurrentKernels& kernels = kernels_of(bfloat16);
   Call call(args, rets);
   const auto kind = static_cast<CellKind>(cell);
   auto weights = weights_of(call, cell, false);
@@ -131,7 +136,7 @@ ffi::Error recurrent_inputs(ffi::ThreadPool pool, ffi::RemainingArgs args, ffi::
   auto dinputs = call.ret(0, 3), room = call.ret(1, 1);
   if (call.failed()) return call.error();
   const Shape& of = dinputs.own;
-  const RecurrentSizes n = {of[1], of[0], of[2], hidden, false, bfloat16};
+  const RecurrentSizes n = {of[1], of[0], of[2], hidden, false};
   const RecurrentRoom need = kernels.room(kind, n, true);
   const Shape trials = dinputs.lead;
   expect_weights(call, weights, cell, n);
@@ -186,9 +191,8 @@ XLA_FFI_DEFINE_HANDLER_SYMBOL(gridscape_recurrent_inputs, gridscape::recurrent_i
 extern "C" void gridscape_recurrent_room(int64_t cell, int64_t steps, int64_t batch,
                                          int64_t features, int64_t hidden, bool every,
                                          bool bfloat16, bool keeps, int64_t* room) {
-  const auto found = gridscape::chosen().recurrent->room(
-      static_cast<gridscape::CellKind>(cell), {steps, batch, features, hidden, every, bfloat16},
-      keeps);
+  const auto found = gridscape::kernels_of(bfloat16).room(
+      static_cast<gridscape::CellKind>(cell), {steps, batch, features, hidden, every}, keeps);
   const int64_t all[] = {found.rows,    found.kept,     found.dgates,
                          found.forward, found.backward, found.inputs};
   std::copy(std::begin(all), std::end(all), room);

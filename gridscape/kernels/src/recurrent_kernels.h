@@ -10,10 +10,10 @@ namespace gridscape {
 enum class CellKind : int64_t { kRnn, kLstm, kGru, kGruAfter };
 
 // Inputs are (batch, steps, features); every: all states (batch, steps, hidden) are returned, not
-// only the last (batch, hidden). bfloat16: the operands of products are rounded to it.
+// only the last (batch, hidden).
 struct RecurrentSizes {
   int64_t steps, batch, features, hidden;
-  bool every, bfloat16;
+  bool every;
 };
 
 // Floats that a recurrent layer needs beside its inputs and results.
