@@ -29,20 +29,27 @@ def compiled(source, to, *options):
     return str(to)
 
 
+def knows(flags):
+    """Whether the compiler has heard of the instruction set."""
+    command = [COMPILER, *flags, "-E", "-x", "c++", os.devnull]
+    return subprocess.run(command, capture_output=True, timeout=60).returncode == 0
+
+
+def options_of(unit):
+    return (*(f"-D{name}={value}" for name, value in unit.macros), *unit.flags)
+
+
 @pytest.mark.timeout(600)
 @pytest.mark.skipif(COMPILER is None, reason="no C++ compiler")
 def test_every_kernel_stays_in_its_buffers_and_reads_nothing_unwritten(tmp_path):
-    targets = runpy.run_path(str(ROOT / "setup.py"), run_name="targets")["TARGETS"]
-    x86 = ["-DGRIDSCAPE_X86=1"] * ("avx2" in targets)
+    setup = runpy.run_path(str(ROOT / "setup.py"), run_name="units")
+    known = {name: flags for name, flags in setup["TARGETS"].items() if knows(flags)}
+    units = [unit for unit in setup["units_of"](known) if not unit.source.stem.endswith("_calls")]
+    program = next(unit for unit in units if unit.place == "calls")
+    units.append(program._replace(source=ROOT / "tests" / "native" / "exact_buffers.cc"))
     objects = [
-        compiled(source, tmp_path / f"{source.stem}-{name}.o", f"-DGRIDSCAPE_TARGET={name}", *flags)
-        for source in sorted(SOURCES.glob("*_target.cc"))
-        for name, flags in targets.items()
-    ]
-    x86.append('-DGRIDSCAPE_SOURCES="none"')
-    objects += [
-        compiled(source, tmp_path / f"{source.stem}.o", *x86)
-        for source in (SOURCES / "dispatch.cc", ROOT / "tests" / "native" / "exact_buffers.cc")
+        compiled(unit.source, tmp_path / f"{unit.source.stem}-{unit.place}.o", *options_of(unit))
+        for unit in units
     ]
     program = tmp_path / "exact_buffers"
     subprocess.run([COMPILER, *SANITIZE, *objects, "-o", str(program)], check=True, timeout=60)

@@ -118,5 +118,6 @@ def _room(kind: Kind, weights: Weights, inputs: jax.Array, keeps: bool = True) -
     B, T, D = inputs.shape
     sizes = (CELLS.index(kind.cell), T, B, D, _hidden(kind.cell, weights))
     found = (ctypes.c_int64 * len(Room._fields))()
-    library.gridscape_recurrent_room(*map(ctypes.c_int64, sizes), *map(ctypes.c_bool, kind[1:]), keeps, found)
+    options = map(ctypes.c_bool, (kind.every, kind.bfloat16, keeps))
+    library.gridscape_recurrent_room(*map(ctypes.c_int64, sizes), *options, found)
     return Room(*found)

@@ -49,9 +49,7 @@ def loop(cell: str, recurrence: Recurrence) -> Callable[[Weights, Array, bool], 
     The native kernel of the cell runs where there is one for the device.
     """
 
-    def forward(
-        weights: Weights, inputs: Array, every: bool, precision: str
-    ) -> tuple[Array, Any]:
+    def forward(weights: Weights, inputs: Array, every: bool, precision: str) -> tuple[Array, Any]:
         shape = (inputs.shape[1], len(weights[1]) // recurrence.n_blocks)
         start = (jnp.zeros(shape, inputs.dtype),) * recurrence.n_carried
 
@@ -63,9 +61,7 @@ def loop(cell: str, recurrence: Recurrence) -> Callable[[Weights, Array, bool], 
             (last, *_), (states, kept) = lax.scan(step, start, inputs)
         return (states if every else last), (weights, inputs, kept)
 
-    def backward(
-        every: bool, precision: str, saved: Any, dout: Array
-    ) -> tuple[Weights, Array]:
+    def backward(every: bool, precision: str, saved: Any, dout: Array) -> tuple[Weights, Array]:
         weights, inputs, kept = saved
         zeros = jnp.zeros_like(dout[0] if every else dout)
         dlast, dstates = (zeros, dout) if every else (dout, None)
