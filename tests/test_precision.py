@@ -14,7 +14,7 @@ from gridscape import kernels
 from gridscape._precision import current, gradient_rounded, product, products_in, rounded
 from gridscape.errors import StudyFileError
 from gridscape.inspection import activation_statistics
-from gridscape.models.feedforward import convolve, lenet5, mlp
+from gridscape.models.feedforward import convolve, layers_of, lenet5, mlp, run
 from gridscape.models.recurrent import lstm
 from gridscape.study import Study
 
@@ -113,7 +113,7 @@ def test_a_network_of_dense_layers(path):
 
 @BY_PATH
 def test_convolutions(path):
-    """A layer of LeNet5: what pooling hands back is rounded, then goes to weights and images."""
+    """The gradient that comes back is rounded, then goes to kernel, bias and images."""
     conv, *_ = lenet5((6, 5, 3), 2, channels1=17).apply.layers
     images, kernel, bias, weights = normal((2, 6, 5, 3), (5, 5, 3, 17), (17,), (2, 6, 5, 17))
 
@@ -129,6 +129,26 @@ def test_convolutions(path):
         expected = jax.grad(lambda a: by_float64(*a).sum())(tuple(map(jnp.asarray, arrays)))
         expected = [np.asarray(x) for x in expected]
     assert_close(found, expected)
+
+
+@BY_PATH
+def test_a_network_equals_its_layers_one_by_one(path):
+    """Also where a kernel joins a layer with the activation and pooling behind it."""
+    model = lenet5((6, 7, 2), 3, channels1=5, channels2=17, hidden_size=20, kernel_size=3)
+    hyper = {"init_sd": 0.1, "init_bias": 0.1, "keep": 0.5}
+    params = model.init(jax.random.key(0), hyper)
+    x = jnp.asarray(*normal((4, 6, 7, 2)))
+
+    def whole(params):
+        return model.apply(params, x, None, hyper)
+
+    def one_by_one(params):
+        *_, outputs = run(layers_of(model), params, x, None, hyper)
+        return outputs
+
+    (y, (found,)), (z, (expected,)) = (gradients(f, path, params) for f in (whole, one_by_one))
+    np.testing.assert_array_equal(y, z)
+    assert_close(jax.tree.leaves(found), jax.tree.leaves(expected))
 
 
 @BY_PATH

@@ -4,8 +4,8 @@
 // zeros beyond the last column; a packed matrix is its panels one after the other. A tile, kTileRows
 // rows of one panel's columns, stays in registers while k runs.
 //
-// All operands are words of 32 bits: a float, or a pair of bfloat16 that follow each other in k. Depths
-// and strides count words.
+// All operands are words of 32 bits: a float, or a pair of bfloat16 that follow each other in k.
+// Depths and strides count words.
 
 #ifndef GRIDSCAPE_PRODUCT_H_
 #define GRIDSCAPE_PRODUCT_H_
@@ -27,8 +27,8 @@ GRIDSCAPE_INLINE int64_t smaller(int64_t a, int64_t b) { return a < b ? a : b; }
 
 // What a word of an operand holds, and whether that is float32 as it is. Sums always are.
 //
-// write: a vector of numbers, or its first, into a row, from its number `at` on. spread: a word of a left operand, for
-// all columns. add: sums plus the products of the numbers of two words.
+// write: a vector of numbers, or the first of them, into a row from its number `at` on. spread: a
+// word of a left operand, for all columns. add: sums plus products of the numbers of two words.
 struct Float32 {
   static constexpr int64_t kPerWord = 1;
   static constexpr bool kExact = true;

@@ -25,7 +25,9 @@ struct Lengths : RecurrentSizes {
   int64_t depth() const { return features + 1 + hidden; }
   // Numbers of a row [x, 1, h], and its words.
   int64_t width() const { return features + 1 + padded(); }
-  int64_t row() const { return words_of<Number>(Number::kExact ? width() : blocks_of(width()) * kBlock); }
+  int64_t row() const {
+    return words_of<Number>(Number::kExact ? width() : blocks_of(width()) * kBlock);
+  }
   int64_t rows() const { return steps * batch; }
   int64_t state() const { return batch * padded(); }
   // Of the output, (B, T, H) or (B, H), from one example to the next.
@@ -132,8 +134,7 @@ struct FusedWeights {
   static constexpr int kGates = G;
   const float *kernel, *bias;
 
-  GRIDSCAPE_INLINE const float* row(const RecurrentSizes& n, int64_t k,
-                                     int64_t gate) const {
+  GRIDSCAPE_INLINE const float* row(const RecurrentSizes& n, int64_t k, int64_t gate) const {
     const int64_t width = G * n.hidden, first = gate * n.hidden;
     if (k == n.features) return bias + first;
     return kernel + (k < n.features ? k : k - 1) * width + first;
@@ -144,8 +145,7 @@ struct GruAfterWeights {
   static constexpr int kGates = 4;
   const float *kernel_x, *bias_x, *kernel_h, *bias_h;
 
-  GRIDSCAPE_INLINE const float* row(const RecurrentSizes& n, int64_t k,
-                                     int64_t gate) const {
+  GRIDSCAPE_INLINE const float* row(const RecurrentSizes& n, int64_t k, int64_t gate) const {
     const int64_t H = n.hidden, of_x = k - n.features, of_h = of_x - 1;
     if (gate == 3) {
       return of_x < 0 ? nullptr : of_x == 0 ? bias_h : kernel_h + (3 * of_h + 2) * H;
@@ -242,12 +242,13 @@ struct Tape {
     return rows + (keeps ? t : t % 2) * n.batch * n.row();
   }
 
-  // The states before the first step are zero. So is what follows the last unit of any row of pairs:
-  // the last of all may share its word.
+  // Zeros for the states before the first step. Where a word is a pair, the last unit of every row
+  // may share its own with what follows, which must be finite: all rows are cleared.
   template <typename Number>
   void clear(const Lengths<Number>& n) const {
-    if (!Number::kExact) std::memset(rows, 0, (keeps ? n.steps : 2) * n.batch * n.row() * sizeof(float));
-    for (int64_t b = 0; Number::kExact && b < n.batch; ++b) {
+    const int64_t n_rows = (keeps ? n.steps : 2) * n.batch;
+    if (!Number::kExact) return (void)std::memset(rows, 0, n_rows * n.row() * sizeof(float));
+    for (int64_t b = 0; b < n.batch; ++b) {
       std::memset(rows + b * n.row() + n.features + 1, 0, n.padded() * sizeof(float));
     }
   }
@@ -280,7 +281,7 @@ GRIDSCAPE_INLINE States states_after(const Lengths<Number>& n, const Tape& tape,
 
 // ---- forward ----
 
-// kept: [block][T * B][kKept][kBlock], or null. scratch: packed weights and bias, then what is carried.
+// kept: [block][T * B][kKept][kBlock], or null. scratch: packed weights, bias, what is carried.
 template <typename Cell, typename Number, typename Weights>
 inline void forward(const Lengths<Number>& n, const Weights& weights, const float* inputs,
                     float* output, Tape tape, float* kept, float* scratch) {
@@ -369,7 +370,7 @@ inline void weight_gradient(const Lengths<Number>& n, const float* rows, const f
   unpack_weights(sums, n, dweights);
 }
 
-// dgates: packed, T * B rows. scratch: dh, what is carried, then transposed weights or a gradient's.
+// dgates: packed, T * B rows. scratch: dh, what is carried, then weights or their gradient.
 template <typename Cell, typename Number, typename Weights>
 inline void backward(const Lengths<Number>& n, const Weights& weights, const float* rows,
                      const float* kept, const float* doutput, const Weights& dweights,
@@ -510,7 +511,7 @@ inline void gru_forward(const Lengths<Number>& n, const FusedWeights<2>& gates,
   }
 }
 
-// scratch: dh, then packed weights or a gradient's.
+// dgates and dcandidate: packed, T * B rows each. scratch: dh, then weights or their gradient.
 template <typename Number>
 inline void gru_backward(const Lengths<Number>& n, const FusedWeights<2>& gates,
                          const FusedWeights<1>& candidate, const float* rows,

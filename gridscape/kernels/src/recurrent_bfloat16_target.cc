@@ -1,4 +1,5 @@
-// Recurrent layers whose products are bfloat16, for one instruction set: compiled once for each, GRIDSCAPE_TARGET is its name.
+// Recurrent layers whose products have operands of bfloat16, for one instruction set: compiled once
+// for each, GRIDSCAPE_TARGET is its name.
 
 #include "recurrent_table.h"
 

@@ -27,7 +27,9 @@ int64_t n_kept(CellKind cell) {
   }
 }
 
-inline bool is_few(CellKind cell, const Few& n) { return cell != CellKind::kGru && has_few_units(n); }
+inline bool is_few(CellKind cell, const Few& n) {
+  return cell != CellKind::kGru && has_few_units(n);
+}
 
 inline RecurrentRoom few_room(CellKind cell, const Few& n, bool keeps) {
   const int64_t blocks = blocks_of(n.batch), gates = n_gates(cell) * n.hidden;

@@ -91,8 +91,8 @@ constexpr uint32_t kUpper = 0xffff0000;
 // The nearest bfloat16, ties to even, in the upper half of a word; NaN stays NaN.
 GRIDSCAPE_INLINE Words nearest(Vector x) {
   const Words bits = (Words)x;
-  const Words rounded = bits + 0x7fff + ((bits >> 16) & 1);
-  return (x == x ? rounded : bits | 0x400000) & kUpper;
+  const Words carried = bits + 0x7fff + ((bits >> 16) & 1);
+  return (x == x ? carried : bits | 0x400000) & kUpper;
 }
 
 // Two numbers that follow each other in k share a word, the first in its lower half.
