@@ -17,6 +17,7 @@ from typing import NamedTuple
 import jaxlib
 from setuptools import Extension, setup
 from setuptools.command.build_ext import build_ext
+from setuptools.errors import CompileError
 
 SOURCES = Path("gridscape/kernels/src")
 # What the library was made of: code of another version must not call it (kernels/library.py).
@@ -34,6 +35,7 @@ if platform.machine().lower() in ("x86_64", "amd64"):
     avx512 = [f"-mavx512{part}" for part in ("f", "dq", "bw", "vl")]
     TARGETS["avx2"] = ["-mavx2", "-mfma"]
     TARGETS["avx512"] = [*avx512, "-mfma", "-mprefer-vector-width=512"]
+    TARGETS["avx512bf16"] = [*TARGETS["avx512"], "-mavx512bf16"]
 
 
 def _is_newer(made: Path, sources: list[str]) -> bool:
@@ -55,6 +57,19 @@ def ext_sources() -> list[Path]:
     return sorted(SOURCES.glob("*.cc"))
 
 
+def units_of(targets: dict[str, list[str]]) -> Iterator[Unit]:
+    """All sources, for these instruction sets."""
+    macros = {"avx512": "GRIDSCAPE_X86", "avx512bf16": "GRIDSCAPE_AVX512BF16"}
+    there = [(macro, "1") for name, macro in macros.items() if name in targets]
+    for source in ext_sources():
+        if source.stem.endswith("_target"):
+            for name, flags in targets.items():
+                if name != "avx512bf16" or "bfloat16" in source.stem:
+                    yield Unit(source, name, [("GRIDSCAPE_TARGET", name)], flags)
+        else:
+            yield Unit(source, "calls", [*there, ("GRIDSCAPE_SOURCES", f'"{DIGEST}"')], [])
+
+
 class BuildKernels(build_ext):
     """Compiles the sources of the kernels several times, each time with other flags."""
 
@@ -70,20 +85,23 @@ class BuildKernels(build_ext):
             return
         output.unlink(missing_ok=True)  # what cannot be compiled is missing, not old
         linked = ["-pthread", *EXTRA_FLAGS]
+        known = {name: flags for name, flags in TARGETS.items() if self._knows(flags)}
         with ThreadPoolExecutor(os.cpu_count()) as threads:
-            objects = list(threads.map(self._compile, self._units()))
+            objects = list(threads.map(self._compile, units_of(known)))
         self.compiler.link_shared_object(
             objects, str(output), extra_postargs=linked, target_lang="c++"
         )
 
-    def _units(self) -> Iterator[Unit]:
-        for source in ext_sources():
-            if source.stem.endswith("_target"):
-                for name, flags in TARGETS.items():
-                    yield Unit(source, name, [("GRIDSCAPE_TARGET", name)], flags)
-            else:
-                is_x86 = [("GRIDSCAPE_X86", "1")] * ("avx2" in TARGETS)
-                yield Unit(source, "calls", [*is_x86, ("GRIDSCAPE_SOURCES", f'"{DIGEST}"')], [])
+    def _knows(self, flags: list[str]) -> bool:
+        """Whether the compiler does: a new instruction set is no reason to have no kernels."""
+        empty = Path(self.build_temp) / "empty.cc"
+        empty.parent.mkdir(parents=True, exist_ok=True)
+        empty.touch()
+        try:
+            self.compiler.compile([str(empty)], output_dir=str(empty.parent), extra_postargs=flags)
+        except CompileError:
+            return False
+        return True
 
     def _compile(self, unit: Unit) -> str:
         (compiled,) = self.compiler.compile(

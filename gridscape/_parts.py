@@ -6,6 +6,7 @@ Traced numbers and options are declared by these parts, so it is here that unkno
 import importlib
 import inspect
 from collections.abc import Callable, Iterable, Mapping
+from functools import wraps
 from operator import attrgetter
 from pathlib import Path
 from typing import Any
@@ -14,6 +15,7 @@ import jax
 import jax.numpy as jnp
 
 from gridscape import losses, models, optimizers, tasks
+from gridscape._precision import products_in
 from gridscape._settings import STUDY_AXES, check_values
 from gridscape.base import Hyper, Model, Optimizer, Split, Stream, Task, code_identity
 from gridscape.errors import (
@@ -24,6 +26,7 @@ from gridscape.errors import (
     one_line,
 )
 from gridscape.grid import same, show
+from gridscape.models.feedforward import layers_of
 
 Factory = Callable[..., Any]
 Loss = Callable[[Any, Any], Any]
@@ -207,6 +210,25 @@ def make_model(factory: Factory, task: Task, options: Mapping[str, Any]) -> Mode
         found=type(made).__name__,
         hint=EQUINOX_HINT,
     )
+
+
+def in_precision(model: Model, precision: str) -> Model:
+    """The model with the products of its layers in a precision, those of inspection too."""
+    if precision == "float32":
+        return model
+
+    def within(function: Callable[..., Any]) -> Callable[..., Any]:
+        @wraps(function)
+        def apply(*arguments: Any) -> Any:
+            with products_in(precision):
+                return function(*arguments)
+
+        return apply
+
+    apply = within(model.apply)
+    layers = tuple(x._replace(apply=within(x.apply)) for x in layers_of(model))
+    apply.layers = layers  # type: ignore[attr-defined]
+    return model._replace(apply=apply)
 
 
 def named_identity(kind: str, name: str, known: Mapping[str, str]) -> str:

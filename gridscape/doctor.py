@@ -56,7 +56,8 @@ class Health:
 
     versions: by package, None where it is not installed. memory_bytes: free for programs.
     flops_per_second: of a large matrix product on all devices. kernels: what computes each kind
-    of layer, and the optimizer's step. advice: what to change, in words; empty where all is well.
+    of layer, and the optimizer's step. bfloat16: what multiplies in recurrent layers of this
+    precision. advice: what to change, in words; empty where all is well.
     """
 
     versions: Mapping[str, str | None]
@@ -65,6 +66,7 @@ class Health:
     memory_bytes: int
     flops_per_second: float
     kernels: Mapping[str, str]
+    bfloat16: str
     data_folders: tuple[Path, ...]
     program_cache: Path | None
     checks: tuple[SelfCheck, ...]
@@ -91,6 +93,7 @@ def examine(data_dir: str | Path | None = None) -> Health:
         memory_bytes=free_memory_bytes(machine),
         flops_per_second=product_speed(machine),
         kernels=dict.fromkeys(LAYERS, _computed_by()),
+        bfloat16=_bfloat16_by(),
         data_folders=tuple(search_folders(data_dir)),
         program_cache=Path(cache) if cache else None,
         checks=checks,
@@ -102,6 +105,14 @@ def _computed_by() -> str:
     """Native code and its instruction set, or XLA alone."""
     is_native = jax.default_backend() == "cpu" and kernels.available()
     return f"native ({kernels.target()})" if is_native else "XLA"
+
+
+def _bfloat16_by() -> str:
+    """Instructions of its own, which are faster, or those of float32."""
+    if jax.default_backend() != "cpu":
+        return "XLA"
+    has_own = kernels.target() == "avx512bf16"
+    return "AVX512_BF16" if has_own else "float32 instructions, slower"
 
 
 def _version(package: str) -> str | None:

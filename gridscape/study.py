@@ -20,6 +20,7 @@ from gridscape._parts import (
     check_loss,
     check_model,
     in_layout_of,
+    in_precision,
     load_loss,
     load_optimizer,
     load_task,
@@ -94,7 +95,7 @@ class Study(BaseModel):
     sampling: Literal["epochs", "draws"] = "epochs"
     replicates: int = Field(default=3, ge=1, le=10_000)
     seed: int = Field(default=0, ge=0)
-    precision: Literal["float32"] = "float32"
+    precision: Literal["float32", "bfloat16"] = "float32"
     evaluations: int = Field(default=8, ge=1)
     evaluation_examples: int = Field(default=2_000, ge=1)
     keep_parameters: Annotated[
@@ -351,7 +352,7 @@ class ResolvedStudy:
         return Recipe(
             static={**weights, **settings, **identities, "task": of_task},
             weights=weights,
-            model=make_model(self.factory, task, options),
+            model=in_precision(make_model(self.factory, task, options), study.precision),
             optimizer=optimizer,
             batch_size=settings["batch_size"],
             updates=settings["updates"],

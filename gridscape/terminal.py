@@ -553,6 +553,7 @@ def _facts(found: "Health") -> Mapping[str, str]:
         "free memory": f"{found.memory_bytes / 1e9:.1f} GB",
         "speed": f"{found.flops_per_second / 1e9:,.0f} GFLOP/s in a large matrix product",
         "kernels": "; ".join(kernels),
+        "bfloat16": f"products by {found.bfloat16}",
         "data sets": ", ".join(map(str, found.data_folders)),
         "programs": str(found.program_cache or "not kept from run to run"),
     }

@@ -7,11 +7,39 @@ its parameters and inputs by back-propagation through time.
 
 import re
 
+import ml_dtypes
 import numpy as np
 
 
 def sigmoid(x):
     return 1 / (1 + np.exp(-x))
+
+
+def nearest_bfloat16(x):
+    """Each number as the nearest bfloat16 has it, ties to even."""
+    return np.asarray(np.asarray(x).astype(ml_dtypes.bfloat16), np.float64)
+
+
+class RoundedOperands(np.ndarray):
+    """An array whose products round both operands to bfloat16.
+
+    So does a sum, which is the gradient of a bias: it adds up what the kernel's product is given.
+    """
+
+    __array_priority__ = 1.0  # what is joined with others stays of this kind
+
+    def __matmul__(self, other):
+        return (nearest_bfloat16(self) @ nearest_bfloat16(other)).view(RoundedOperands)
+
+    def __rmatmul__(self, other):
+        return (nearest_bfloat16(other) @ nearest_bfloat16(self)).view(RoundedOperands)
+
+    def sum(self, axis):
+        return nearest_bfloat16(self).sum(axis=axis)
+
+
+# What arrays are in a precision of products.
+PRECISIONS = {"float32": np.ndarray, "bfloat16": RoundedOperands}
 
 
 # ---- recurrent layers ----

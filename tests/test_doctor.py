@@ -86,6 +86,8 @@ def test_the_doctor_tells_this_machine(tmp_path):
     assert found.kernels.keys() == {"recurrent", "dense", "convolution", "optimizer"}
     native = f"native ({kernels.target()})" if kernels.available() else "XLA"
     assert set(found.kernels.values()) == {native}
+    has_own = "avx512bf16" in kernels.targets()
+    assert found.bfloat16 == ("AVX512_BF16" if has_own else "float32 instructions, slower")
 
 
 def test_missing_kernels_are_told_with_the_reason(monkeypatch):

@@ -11,6 +11,7 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from gridscape import kernels
+from gridscape._precision import products_in
 from gridscape.errors import UsageError
 from gridscape.models._cells import CELLS
 
@@ -22,6 +23,10 @@ pytestmark = pytest.mark.skipif(
 # grow like the root of their number, and passes through up to 40 steps. Told in the Euclidean norm
 # of an array, as in test_recurrent.
 TOLERANCE = 2e-5
+# An operand that float32 takes to the other side of the middle between two bfloat16 is rounded the
+# other way, by 2^-8 of it. That befalls an operand in a thousand or less, and passes through a few
+# steps. Without any rounding the difference is ten times as large, which a test makes sure of.
+TOLERANCES = {"float32": TOLERANCE, "bfloat16": 5e-4}
 HYPER = {"forget_bias": 1.0}
 
 sizes = st.fixed_dictionaries(
@@ -56,27 +61,30 @@ def problem(cell, T, B, D, H, seed=0):
     return params, inputs, rng.normal(size=(T, B, H)).astype(np.float32)
 
 
-def gradients(cell, every):
+def gradients(cell, every, precision="float32"):
     """(params, inputs, dstates) -> states, (by params, by inputs); compiled once for all."""
+
+    def layer(params, inputs):
+        with products_in(precision):
+            return CELLS[cell].states(params, inputs, HYPER, every)
 
     @jax.jit
     def run(params, inputs, dstates):
-        states, pull = jax.vjp(
-            lambda params, inputs: CELLS[cell].states(params, inputs, HYPER, every), params, inputs
-        )
+        states, pull = jax.vjp(layer, params, inputs)
         return states, pull(dstates if every else dstates[-1])
 
     return run
 
 
-def expected(cell, params, inputs, dstates, every):
+def expected(cell, params, inputs, dstates, every, precision="float32"):
     """The same by the reference, whose arrays are (B, T, ...)."""
     forward, backward = reference.RECURRENT_LAYERS[cell]
     told = {"forget_bias": 1.0} if cell == "lstm" else {}
-    params = {name: np.asarray(value, np.float64) for name, value in params.items()}
-    swapped = np.swapaxes(np.asarray(inputs, np.float64), 0, 1)
-    states, steps = forward(params, swapped, **told)
-    dstates = np.swapaxes(np.asarray(dstates, np.float64), 0, 1)
+    arrays = jax.tree.map(lambda x: np.asarray(x, np.float64), (params, inputs, dstates))
+    kind = reference.PRECISIONS[precision]
+    params, inputs, dstates = jax.tree.map(lambda x: x.view(kind), arrays)
+    states, steps = forward(params, np.swapaxes(inputs, 0, 1), **told)
+    dstates = np.swapaxes(dstates, 0, 1)
     if not every:
         dstates = dstates * (np.arange(dstates.shape[1]) == dstates.shape[1] - 1)[None, :, None]
     grads, dinputs = backward(params, steps, dstates)
@@ -84,33 +92,57 @@ def expected(cell, params, inputs, dstates, every):
     return states if every else states[-1], (grads, np.swapaxes(dinputs, 0, 1))
 
 
-def assert_close(found, wanted):
+def assert_close(found, wanted, tolerance=TOLERANCE):
     for path, value in jax.tree_util.tree_leaves_with_path(wanted):
         mine = found
         for key in path:
             mine = mine[key.idx if hasattr(key, "idx") else key.key]
+        value = np.asarray(value)
         error = np.linalg.norm(np.asarray(mine, np.float64) - value)
         size = np.linalg.norm(value)
-        assert error <= TOLERANCE * size + 1e-12, f"{path}: {error:.1e} of {size:.1e}"
+        assert error <= tolerance * size + 1e-12, f"{path}: {error:.1e} of {size:.1e}"
 
 
-def check(cell, every, T, B, D, H):
+def check(cell, every, precision, T, B, D, H):
     arguments = problem(cell, T, B, D, H)
-    wanted = expected(cell, *arguments, every)
-    run = gradients(cell, every)
+    wanted = expected(cell, *arguments, every, precision)
+    run = gradients(cell, every, precision)
     for name in kernels.targets():
         with kernels.use(name):
             assert kernels.target() == name
-            assert_close(run(*arguments), wanted)
+            assert_close(run(*arguments), wanted, TOLERANCES[precision])
 
 
 LAYERS = list(itertools.product(CELLS, ("last", "every")))
 
 
+@pytest.mark.parametrize("precision", TOLERANCES)
 @pytest.mark.parametrize(("cell", "returns"), LAYERS)
 @pytest.mark.parametrize("corner", CORNERS, ids=lambda c: "-".join(map(str, c.values())))
-def test_forward_and_gradients_around_the_sizes_of_blocks(cell, returns, corner):
-    check(cell, returns == "every", **corner)
+def test_forward_and_gradients_around_the_sizes_of_blocks(cell, returns, corner, precision):
+    check(cell, returns == "every", precision, **corner)
+
+
+@pytest.mark.parametrize("cell", CELLS)
+def test_a_gradient_over_many_rows_in_bfloat16(cell):
+    """More rows than are paired at once, and an odd number of them."""
+    check(cell, True, "bfloat16", T=3, B=101, D=5, H=33)
+
+
+@pytest.mark.parametrize("cell", CELLS)
+def test_the_plain_path_in_bfloat16(cell):
+    arguments = problem(cell, 4, 7, 31, 17)
+    wanted = expected(cell, *arguments, True, "bfloat16")
+    with kernels.plain():
+        assert_close(gradients(cell, True, "bfloat16")(*arguments), wanted, TOLERANCES["bfloat16"])
+
+
+@pytest.mark.parametrize("cell", CELLS)
+def test_the_tolerance_of_bfloat16_tells_it_from_float32(cell):
+    arguments = problem(cell, 4, 7, 31, 17)
+    wanted = expected(cell, *arguments, True, "bfloat16")
+    with pytest.raises(AssertionError, match=r"[0-9]e-0[0-3] of"):
+        assert_close(gradients(cell, True)(*arguments), wanted, 2 * TOLERANCES["bfloat16"])
 
 
 @pytest.mark.parametrize(("cell", "returns"), LAYERS)
@@ -118,7 +150,7 @@ def test_forward_and_gradients_around_the_sizes_of_blocks(cell, returns, corner)
 @example(shape={"T": 40, "B": 130, "D": 28, "H": 300})
 @given(shape=sizes)
 def test_forward_and_gradients_of_any_size(cell, returns, shape):
-    check(cell, returns == "every", **shape)
+    check(cell, returns == "every", "float32", **shape)
 
 
 def test_the_kernels_are_what_runs():
@@ -129,22 +161,25 @@ def test_the_kernels_are_what_runs():
         assert "gridscape" not in gradients("lstm", every=False).lower(*arguments).as_text()
 
 
+@pytest.mark.parametrize("precision", TOLERANCES)
 @pytest.mark.parametrize("cell", CELLS)
-def test_without_a_gradient_nothing_is_kept_and_the_numbers_are_the_same(cell):
+def test_without_a_gradient_nothing_is_kept_and_the_numbers_are_the_same(cell, precision):
     params, inputs, _ = problem(cell, 7, 33, 5, 9)
 
     def states(params):
-        return CELLS[cell].states(params, inputs, HYPER, True)
+        with products_in(precision):
+            return CELLS[cell].states(params, inputs, HYPER, True)
 
     np.testing.assert_array_equal(jax.jit(states)(params), jax.vjp(states, params)[0])
 
 
 @pytest.mark.parametrize("cell", CELLS)
 @pytest.mark.parametrize("hidden", [5, 20])
-def test_many_trials_at_once_are_each_alone_bit_for_bit(cell, hidden):
+@pytest.mark.parametrize("precision", TOLERANCES)
+def test_many_trials_at_once_are_each_alone_bit_for_bit(cell, hidden, precision):
     """Two of the weights, shared inputs; then two of the inputs too."""
     both = [problem(cell, 4, 33, 3, hidden, seed) for seed in (0, 1)]
-    run = gradients(cell, every=True)
+    run = gradients(cell, True, precision)
     together = jax.tree.map(lambda *x: jnp.stack(x), *(params for params, *_ in both))
     _, inputs, dstates = both[0]
     shared = jax.vmap(run, in_axes=(0, None, None))(together, inputs, dstates)
@@ -166,13 +201,15 @@ def assert_equal(found, wanted):
 @pytest.mark.parametrize("cell", CELLS)
 @pytest.mark.parametrize("hidden", [5, 20])
 @pytest.mark.parametrize("bad", [np.nan, np.inf])
-def test_what_is_not_finite_is_not_hidden(cell, hidden, bad):
+@pytest.mark.parametrize("precision", TOLERANCES)
+def test_what_is_not_finite_is_not_hidden(cell, hidden, bad, precision):
     """A bad input spoils its own example alone, and the gradient of every weight it meets."""
     params, inputs, dstates = problem(cell, 3, 20, 4, hidden)
     inputs[0, 7, 2] = bad
     for name in kernels.targets():
         with kernels.use(name):
-            states, (dparams, _) = gradients(cell, every=True)(params, inputs, dstates)
+            run = gradients(cell, True, precision)
+            states, (dparams, _) = run(params, inputs, dstates)
         others = np.arange(20) != 7
         assert np.isfinite(np.asarray(states)[:, others]).all()
         if np.isnan(bad):

@@ -33,34 +33,45 @@ def fits(cell: str, weights: Weights, inputs: jax.Array) -> bool:
     return len(weights[0]) == rows
 
 
-def layer(cell: str, weights: Weights, inputs: jax.Array, every: bool) -> jax.Array:
+def layer(
+    cell: str, weights: Weights, inputs: jax.Array, every: bool, bfloat16: bool = False
+) -> jax.Array:
     """The states of a layer that starts from zeros, (T, B, H), or the last unless ``every``.
 
-    ``weights`` in the order of the plain loop of the cell; inputs (T, B, D).
+    ``weights`` in the order of the plain loop of the cell; inputs (T, B, D). ``bfloat16``: the
+    operands of products are rounded to it.
     """
     # The kernels read batches as they are stored; XLA drops an exchange that a model undoes.
-    states = _layer(cell, every, weights, jnp.swapaxes(inputs, 0, 1))
+    states = _layer(Kind(cell, every, bfloat16), weights, jnp.swapaxes(inputs, 0, 1))
     return jnp.swapaxes(states, 0, 1) if every else states
 
 
-@partial(jax.custom_vjp, nondiff_argnums=(0, 1))
-def _layer(cell: str, every: bool, weights: Weights, inputs: jax.Array) -> jax.Array:
+class Kind(NamedTuple):
+    """What a layer computes, whatever its sizes."""
+
+    cell: str
+    every: bool
+    bfloat16: bool
+
+
+@partial(jax.custom_vjp, nondiff_argnums=(0,))
+def _layer(kind: Kind, weights: Weights, inputs: jax.Array) -> jax.Array:
     """Inputs (B, T, D) -> states (B, T, H), or the last (B, H)."""
-    return _forward(cell, every, weights, inputs, keeps=False)[0]
+    return _forward(kind, weights, inputs, keeps=False)[0]
 
 
-def _keep(cell: str, every: bool, weights: Weights, inputs: jax.Array) -> tuple[jax.Array, Any]:
-    output, rows, kept = _forward(cell, every, weights, inputs, keeps=True)
+def _keep(kind: Kind, weights: Weights, inputs: jax.Array) -> tuple[jax.Array, Any]:
+    output, rows, kept = _forward(kind, weights, inputs, keeps=True)
     return output, (weights, inputs, rows, kept)
 
 
-def _pull(cell: str, every: bool, saved: Any, doutput: jax.Array) -> tuple[Weights, jax.Array]:
+def _pull(kind: Kind, saved: Any, doutput: jax.Array) -> tuple[Weights, jax.Array]:
     weights, inputs, rows, kept = saved
-    room = _room(cell, weights, inputs, every)
+    room = _room(kind, weights, inputs)
     results = (*(w.shape for w in weights), (room.dgates,), (room.backward,))
-    attributes = _attributes(cell, weights)
+    attributes = _attributes(kind, weights)
     *dweights, dgates, _ = call("recurrent_backward", results)(
-        *weights, inputs, rows, kept, doutput, **attributes, every=np.bool_(every)
+        *weights, inputs, rows, kept, doutput, **attributes, every=np.bool_(kind.every)
     )
     # A call of its own: nothing runs it where nobody asks for the gradient by the inputs.
     of_inputs = call("recurrent_inputs", (inputs.shape, (room.inputs,)))
@@ -72,24 +83,28 @@ _layer.defvjp(_keep, _pull)
 
 
 def _forward(
-    cell: str, every: bool, weights: Weights, inputs: jax.Array, keeps: bool
+    kind: Kind, weights: Weights, inputs: jax.Array, keeps: bool
 ) -> tuple[jax.Array, jax.Array, jax.Array]:
-    room = _room(cell, weights, inputs, every, keeps)
+    room = _room(kind, weights, inputs, keeps)
     B, T, _ = inputs.shape
-    H = _hidden(cell, weights)
-    shapes = ((B, T, H) if every else (B, H), (room.rows,), (room.kept,), (room.forward,))
+    H = _hidden(kind.cell, weights)
+    shapes = ((B, T, H) if kind.every else (B, H), (room.rows,), (room.kept,), (room.forward,))
     output, rows, kept, _ = call("recurrent_forward", shapes)(
         *weights,
         inputs,
-        **_attributes(cell, weights),
-        every=np.bool_(every),
+        **_attributes(kind, weights),
+        every=np.bool_(kind.every),
         keeps=np.bool_(keeps),
     )
     return output, rows, kept
 
 
-def _attributes(cell: str, weights: Weights) -> dict[str, Any]:
-    return {"cell": np.int64(CELLS.index(cell)), "hidden": np.int64(_hidden(cell, weights))}
+def _attributes(kind: Kind, weights: Weights) -> dict[str, Any]:
+    return {
+        "cell": np.int64(CELLS.index(kind.cell)),
+        "hidden": np.int64(_hidden(kind.cell, weights)),
+        "bfloat16": np.bool_(kind.bfloat16),
+    }
 
 
 def _hidden(cell: str, weights: Weights) -> int:
@@ -97,11 +112,12 @@ def _hidden(cell: str, weights: Weights) -> int:
     return len(weights[1]) // n_blocks
 
 
-def _room(cell: str, weights: Weights, inputs: jax.Array, every: bool, keeps: bool = True) -> Room:
+def _room(kind: Kind, weights: Weights, inputs: jax.Array, keeps: bool = True) -> Room:
     library = load().library
     assert library is not None  # who calls has asked ``serve``
     B, T, D = inputs.shape
-    sizes = (CELLS.index(cell), T, B, D, _hidden(cell, weights))
+    sizes = (CELLS.index(kind.cell), T, B, D, _hidden(kind.cell, weights))
     found = (ctypes.c_int64 * len(Room._fields))()
-    library.gridscape_recurrent_room(*map(ctypes.c_int64, sizes), every, keeps, found)
+    options = map(ctypes.c_bool, (kind.every, kind.bfloat16, keeps))
+    library.gridscape_recurrent_room(*map(ctypes.c_int64, sizes), *options, found)
     return Room(*found)

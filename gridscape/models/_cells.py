@@ -15,6 +15,7 @@ import jax.numpy as jnp
 from jax import lax
 from jaxtyping import Float
 
+from gridscape._precision import current, gradient_rounded, product, products_in, rounded
 from gridscape.base import Array, Hyper, Params
 from gridscape.kernels import recurrent
 from gridscape.kernels.library import serve
@@ -48,7 +49,7 @@ def loop(cell: str, recurrence: Recurrence) -> Callable[[Weights, Array, bool], 
     The native kernel of the cell runs where there is one for the device.
     """
 
-    def forward(weights: Weights, inputs: Array, every: bool) -> tuple[Array, Any]:
+    def forward(weights: Weights, inputs: Array, every: bool, precision: str) -> tuple[Array, Any]:
         shape = (inputs.shape[1], len(weights[1]) // recurrence.n_blocks)
         start = (jnp.zeros(shape, inputs.dtype),) * recurrence.n_carried
 
@@ -56,10 +57,11 @@ def loop(cell: str, recurrence: Recurrence) -> Callable[[Weights, Array, bool], 
             carry, kept = recurrence.step(weights, carry, x)
             return carry, (carry[0] if every else None, kept)
 
-        (last, *_), (states, kept) = lax.scan(step, start, inputs, unroll=_unrolled())
+        with products_in(precision):
+            (last, *_), (states, kept) = lax.scan(step, start, inputs, unroll=_unrolled())
         return (states if every else last), (weights, inputs, kept)
 
-    def backward(every: bool, saved: Any, dout: Array) -> tuple[Weights, Array]:
+    def backward(every: bool, precision: str, saved: Any, dout: Array) -> tuple[Weights, Array]:
         weights, inputs, kept = saved
         zeros = jnp.zeros_like(dout[0] if every else dout)
         dlast, dstates = (zeros, dout) if every else (dout, None)
@@ -70,19 +72,20 @@ def loop(cell: str, recurrence: Recurrence) -> Callable[[Weights, Array, bool], 
             return recurrence.pull(weights, (dh, *dcarry[1:]), kept)
 
         start = (dlast, *(zeros,) * (recurrence.n_carried - 1))
-        _, dgates = lax.scan(step, start, (dstates, kept), reverse=True, unroll=_unrolled())
-        return recurrence.gradient(weights, inputs, kept, dgates)
+        with products_in(precision):
+            _, dgates = lax.scan(step, start, (dstates, kept), reverse=True, unroll=_unrolled())
+            return recurrence.gradient(weights, inputs, kept, dgates)
 
-    @partial(jax.custom_vjp, nondiff_argnums=(2,))
-    def run(weights: Weights, inputs: Array, every: bool) -> Array:
-        return forward(weights, inputs, every)[0]
+    @partial(jax.custom_vjp, nondiff_argnums=(2, 3))
+    def run(weights: Weights, inputs: Array, every: bool, precision: str) -> Array:
+        return forward(weights, inputs, every, precision)[0]
 
     run.defvjp(forward, backward)
 
     def states(weights: Weights, inputs: Array, every: bool) -> Array:
         if serve(*weights, inputs) and recurrent.fits(cell, weights, inputs):
-            return recurrent.layer(cell, weights, inputs, every)
-        return run(weights, inputs, every)
+            return recurrent.layer(cell, weights, inputs, every, current() == "bfloat16")
+        return run(weights, inputs, every, current())
 
     return states
 
@@ -98,8 +101,8 @@ def _unrolled() -> int:
 
 def affine(x: Array, kernel: Float[Array, "I J"], bias: Float[Array, " J"]) -> Array:
     """x @ kernel + bias, over any leading dimensions of x (..., I)."""
-    product = x @ kernel
-    return product + jnp.broadcast_to(bias, product.shape)
+    outputs = product(x, kernel)
+    return gradient_rounded(outputs + jnp.broadcast_to(bias, outputs.shape))
 
 
 def _bias(params: Params, name: str = "bias") -> Array:
@@ -111,7 +114,7 @@ def _affine_gradient(
     operand: Float[Array, "T B I"], dout: Float[Array, "T B J"]
 ) -> tuple[Float[Array, "I J"], Float[Array, " J"]]:
     """Of kernel and bias, in one product over time x batch."""
-    operand, dout = (a.reshape(-1, a.shape[-1]) for a in (operand, dout))
+    operand, dout = (rounded(a.reshape(-1, a.shape[-1])) for a in (operand, dout))
     return operand.T @ dout, dout.sum(axis=0)
 
 
@@ -119,13 +122,13 @@ def _fused_gradient(
     weights: Weights, inputs: Array, kept: Any, dgates: Array
 ) -> tuple[Weights, Array]:
     """Where one kernel meets [x, h], which is the first that is kept."""
-    dinputs = dgates @ weights[0][: inputs.shape[-1]].T
+    dinputs = product(dgates, weights[0][: inputs.shape[-1]].T)
     return _affine_gradient(kept[0], dgates), dinputs
 
 
 def _to_state(dgates: Array, kernel: Array, h: Array) -> Array:
     """The gradient by the state, whose rows are the last of a kernel for [x, h]."""
-    return dgates @ kernel[-h.shape[-1] :].T
+    return product(dgates, kernel[-h.shape[-1] :].T)
 
 
 def _sigmoid(x: Array) -> Array:
@@ -268,7 +271,7 @@ def _gru_gradient(
 ) -> tuple[Weights, Array]:
     dgates, dcandidate = _cut(dgates)
     gate_kernel, candidate_kernel = (weights[at][: inputs.shape[-1]] for at in (0, 2))
-    dinputs = dgates @ gate_kernel.T + dcandidate @ candidate_kernel.T
+    dinputs = product(dgates, gate_kernel.T) + product(dcandidate, candidate_kernel.T)
     xh, xrh, *_ = kept
     dweights = (*_affine_gradient(xh, dgates), *_affine_gradient(xrh, dcandidate))
     return dweights, dinputs
@@ -316,7 +319,7 @@ def gru_after_states(params: Params, inputs: Array, hyper: Hyper, every: bool) -
 def _gru_after_step(weights: Weights, carry: Carry, x: Array) -> tuple[Carry, Any]:
     (h,), (kernel_x, bias_x, kernel_h, bias_h) = carry, weights
     x_gates, x_candidate = _cut(affine(x, kernel_x, bias_x))
-    h_gates, h_candidate = _cut(h @ kernel_h)
+    h_gates, h_candidate = _cut(product(h, kernel_h))
     r, u = jnp.split(_sigmoid(x_gates + h_gates), 2, axis=-1)
     n = h_candidate + bias_h[None]
     c = jnp.tanh(x_candidate + r * n)
@@ -328,7 +331,7 @@ def _gru_after_pull(weights: Weights, dcarry: Carry, kept: Any) -> tuple[Carry, 
     (dh,), (_, r, dc_by_r, dh_by_u, dh_by_c, u) = dcarry, kept
     dcandidate = dh * dh_by_c
     dgates = jnp.concatenate([dcandidate * dc_by_r, dh * dh_by_u, dcandidate], axis=-1)
-    return (dh * u + _through_reset(dgates, r) @ weights[2].T,), dgates
+    return (dh * u + product(_through_reset(dgates, r), weights[2].T),), dgates
 
 
 def _gru_after_gradient(
@@ -337,7 +340,7 @@ def _gru_after_gradient(
     h, r, *_ = kept
     of_kernel, of_bias = _affine_gradient(h, _through_reset(dgates, r))
     of_state = of_kernel, _cut(of_bias)[1]
-    return (*_affine_gradient(inputs, dgates), *of_state), dgates @ weights[0].T
+    return (*_affine_gradient(inputs, dgates), *of_state), product(dgates, weights[0].T)
 
 
 def _through_reset(dgates: Array, r: Array) -> Array:

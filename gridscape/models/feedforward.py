@@ -21,6 +21,7 @@ from jax import lax
 from jaxtyping import Float, Int
 
 from gridscape._checks import check_known, check_whole
+from gridscape._precision import current, gradient_rounded, rounded
 from gridscape.base import Array, Hyper, Key, Model, Params, hyperparameters
 from gridscape.errors import ModelError
 from gridscape.kernels import feedforward as native
@@ -215,11 +216,15 @@ def dense(name: str, shape: tuple[int, int], draw: Draw, *, bias: bool = True) -
         return {"kernel": kernel, "bias": offset} if bias else {"kernel": kernel}
 
     def apply(activation: str, params: dict[str, Array], inputs: Array, *_: Any) -> Array:
-        kernel, offset = params["kernel"], params.get("bias")
+        inputs, kernel, offset = rounded(inputs), rounded(params["kernel"]), params.get("bias")
         if inputs.shape[1:] == kernel.shape[:1] and serve(*params.values(), inputs):
-            return native.dense(inputs, kernel, offset, activation)
-        outputs = inputs @ kernel
-        return ACTIVATIONS[activation](outputs if offset is None else outputs + offset[None])
+            if current() == "float32":
+                return native.dense(inputs, kernel, offset, activation)
+            outputs = native.dense(inputs, kernel, offset)
+        else:
+            outputs = inputs @ kernel
+            outputs = outputs if offset is None else outputs + offset[None]
+        return ACTIVATIONS[activation](gradient_rounded(outputs))
 
     joined: Joined = {(function,): partial(apply, function) for function in ("relu", "tanh")}
     return Layer(name, "dense", init, partial(apply, "linear"), joined=joined)
@@ -233,14 +238,14 @@ def conv(name: str, shape: tuple[int, int, int, int], draw: Draw) -> Layer:
         return {"kernel": kernel, "bias": bias}
 
     def apply(pooled: bool, params: dict[str, Array], inputs: Array, *_: Any) -> Array:
-        kernel, bias = params["kernel"], params["bias"]
+        inputs, kernel, bias = rounded(inputs), rounded(params["kernel"]), params["bias"]
         if (
             inputs.ndim == 4
             and inputs.shape[3] == kernel.shape[2]
             and serve(*params.values(), inputs)
         ):
-            return native.conv(inputs, kernel, bias, pooled)
-        outputs = convolve(inputs, kernel) + bias[None, None, None]
+            return gradient_rounded(native.conv(inputs, kernel, bias, pooled))
+        outputs = gradient_rounded(convolve(inputs, kernel) + bias[None, None, None])
         return max_pool(jax.nn.relu(outputs)) if pooled else outputs
 
     joined: Joined = {("relu", "pool"): partial(apply, True)}

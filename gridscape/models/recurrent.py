@@ -12,6 +12,7 @@ import jax.numpy as jnp
 from jaxtyping import Float
 
 from gridscape._checks import check_known
+from gridscape._precision import gradient_rounded, rounded
 from gridscape.base import Array, Hyper, Key, Model, Params, hyperparameters
 from gridscape.errors import ModelError, UsageError
 from gridscape.kernels import feedforward
@@ -266,7 +267,8 @@ def _read_out(states: Array, kernel: Array, bias: Array) -> Array:
     """The linear layer on states (..., H), of the last step or of every one."""
     if states.shape[-1] != len(kernel) or not serve(states, kernel, bias):
         return affine(states, kernel, bias)
-    outputs = feedforward.dense(states.reshape(-1, states.shape[-1]), kernel, bias)
+    rows = rounded(states.reshape(-1, states.shape[-1]))
+    outputs = gradient_rounded(feedforward.dense(rows, rounded(kernel), bias))
     return outputs.reshape(*states.shape[:-1], -1)
 
 

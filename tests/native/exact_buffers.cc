@@ -72,10 +72,10 @@ std::vector<int64_t> weight_sizes(CellKind cell, int64_t D, int64_t H) {
   }
 }
 
-void run_recurrent(CellKind cell, const RecurrentSizes& n) {
-  const RecurrentKernels& kernels = *chosen().recurrent;
+void run_recurrent(const RecurrentKernels& kernels, CellKind cell, const RecurrentSizes& n) {
+  const bool is_bfloat16 = &kernels == chosen().recurrent_bfloat16;
   const auto where = label("cell", static_cast<int>(cell), "T B D H", n.steps, n.batch, n.features,
-                           n.hidden, n.every);
+                           n.hidden, n.every, is_bfloat16 ? "bfloat16" : "float32");
   std::vector<Floats> weights, dweights;
   std::vector<const float*> read;
   std::vector<float*> written;
@@ -190,7 +190,10 @@ void run_all() {
       {3, 17, 3, 16, false}, {2, 7, 31, 17, true},  {2, 13, 16, 64, true}, {3, 6, 65, 65, false},
       {1, 130, 5, 33, true}, {2, 19, 70, 130, true}};
   for (int cell = 0; cell < 4; ++cell) {
-    for (const RecurrentSizes& n : recurrent) run_recurrent(static_cast<CellKind>(cell), n);
+    for (const RecurrentSizes& n : recurrent) {
+      run_recurrent(*chosen().recurrent, static_cast<CellKind>(cell), n);
+      run_recurrent(*chosen().recurrent_bfloat16, static_cast<CellKind>(cell), n);
+    }
   }
   const DenseSizes dense[] = {{1, 1, 1},     {3, 5, 10},   {30, 97, 32},  {30, 130, 64},
                               {7, 33, 17},   {65, 20, 65}, {5, 1030, 48}, {16, 16, 16},

@@ -9,18 +9,28 @@
 
 namespace gridscape {
 
-#define GRIDSCAPE_DECLARE(target)                \
-  namespace target {                             \
-  extern const RecurrentKernels kRecurrent;      \
-  extern const FeedforwardKernels kFeedforward;  \
-  extern const OptimizerKernels kOptimizers;     \
-  }                                              \
-  static const Kernels k_##target = {#target, &target::kRecurrent, &target::kFeedforward, \
-                                     &target::kOptimizers};
+#define GRIDSCAPE_DECLARE(target)                     \
+  namespace target {                                  \
+  extern const RecurrentKernels kRecurrent;           \
+  extern const RecurrentKernels kRecurrentBfloat16;   \
+  extern const FeedforwardKernels kFeedforward;       \
+  extern const OptimizerKernels kOptimizers;          \
+  }                                                   \
+  static const Kernels k_##target = {#target, &target::kRecurrent, &target::kRecurrentBfloat16, \
+                                     &target::kFeedforward, &target::kOptimizers};
 
 #if defined(GRIDSCAPE_X86)
 GRIDSCAPE_DECLARE(avx512)
 GRIDSCAPE_DECLARE(avx2)
+#endif
+#if defined(GRIDSCAPE_AVX512BF16)
+// Instructions for products of bfloat16, and nothing else, beyond those of AVX-512.
+namespace avx512bf16 {
+extern const RecurrentKernels kRecurrentBfloat16;
+}
+static const Kernels k_avx512bf16 = {"avx512bf16", &avx512::kRecurrent,
+                                     &avx512bf16::kRecurrentBfloat16, &avx512::kFeedforward,
+                                     &avx512::kOptimizers};
 #endif
 GRIDSCAPE_DECLARE(baseline)
 
@@ -32,10 +42,13 @@ std::vector<const Kernels*> available() {
 #if defined(GRIDSCAPE_X86)
   __builtin_cpu_init();
   const bool has_fma = __builtin_cpu_supports("fma");
-  if (__builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512dq") &&
-      __builtin_cpu_supports("avx512bw") && __builtin_cpu_supports("avx512vl") && has_fma) {
-    found.push_back(&k_avx512);
-  }
+  const bool has_avx512 =
+      __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512dq") &&
+      __builtin_cpu_supports("avx512bw") && __builtin_cpu_supports("avx512vl") && has_fma;
+#if defined(GRIDSCAPE_AVX512BF16)
+  if (has_avx512 && __builtin_cpu_supports("avx512bf16")) found.push_back(&k_avx512bf16);
+#endif
+  if (has_avx512) found.push_back(&k_avx512);
   if (__builtin_cpu_supports("avx2") && has_fma) found.push_back(&k_avx2);
 #endif
   found.push_back(&k_baseline);

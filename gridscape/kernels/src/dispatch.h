@@ -13,6 +13,7 @@ namespace gridscape {
 struct Kernels {
   const char* name;
   const RecurrentKernels* recurrent;
+  const RecurrentKernels* recurrent_bfloat16;
   const FeedforwardKernels* feedforward;
   const OptimizerKernels* optimizers;
 };

@@ -12,14 +12,16 @@
 namespace gridscape {
 namespace GRIDSCAPE_TARGET {
 
+using Few = Lengths<Float32>;
+
 // Whether lanes of examples leave less empty than lanes of units.
-GRIDSCAPE_INLINE bool has_few_units(const Lengths& n) {
+GRIDSCAPE_INLINE bool has_few_units(const Few& n) {
   return n.hidden < kBlock && blocks_of(n.batch) * n.hidden < n.batch;
 }
 
 // Floats of the rows [x, 1, h] of a block of examples, of one step and of all that are kept.
-GRIDSCAPE_INLINE int64_t few_row(const Lengths& n) { return n.depth() * kBlock; }
-GRIDSCAPE_INLINE int64_t few_rows(const Lengths& n, bool keeps) {
+GRIDSCAPE_INLINE int64_t few_row(const Few& n) { return n.depth() * kBlock; }
+GRIDSCAPE_INLINE int64_t few_rows(const Few& n, bool keeps) {
   return (keeps ? n.steps : 2) * few_row(n);
 }
 
@@ -35,7 +37,7 @@ GRIDSCAPE_INLINE void for_groups(int64_t count, Use&& use) {
 
 // The weights for groups of units: [group][k][unit][gate].
 template <typename Weights>
-inline void pack_few(float* to, const Lengths& n, const Weights& weights) {
+inline void pack_few(float* to, const Few& n, const Weights& weights) {
   constexpr int G = Weights::kGates;
   for_groups<kUnitsAtOnce<G>>(n.hidden, [&](auto units, int64_t first) {
     for (int64_t k = 0; k < n.depth(); ++k) {
@@ -50,7 +52,7 @@ inline void pack_few(float* to, const Lengths& n, const Weights& weights) {
 
 // Their transpose, for groups of `count` rows: [group][unit][gate][row].
 template <typename Weights>
-inline void pack_few_transposed(float* to, const Lengths& n, const Weights& weights, int64_t first,
+inline void pack_few_transposed(float* to, const Few& n, const Weights& weights, int64_t first,
                                 int64_t count) {
   constexpr int G = Weights::kGates;
   for_groups<8>(count, [&](auto rows, int64_t begin) {
@@ -79,7 +81,7 @@ GRIDSCAPE_INLINE void from_lanes(float* to, const float* from, int64_t stride, i
   }
 }
 
-inline void write_few_inputs(float* row, const Lengths& n, int64_t t, const float* inputs,
+inline void write_few_inputs(float* row, const Few& n, int64_t t, const float* inputs,
                              int64_t examples) {
   to_lanes(row, inputs + t * n.features, n.steps * n.features, n.features, examples);
   for (int64_t lane = 0; lane < kBlock; ++lane) row[n.features * kBlock + lane] = 1;
@@ -87,7 +89,7 @@ inline void write_few_inputs(float* row, const Lengths& n, int64_t t, const floa
 
 // kept: [block of examples][t][unit][kKept][kBlock], or null. scratch: packed weights, carried.
 template <typename Cell, typename Weights>
-inline void few_forward(const Lengths& n, const Weights& weights, const float* inputs,
+inline void few_forward(const Few& n, const Weights& weights, const float* inputs,
                         float* output, Tape tape, float* kept, float* scratch) {
   constexpr int G = Cell::kGates, Q = Cell::kKept;
   float *packed = scratch, *carried = scratch + n.depth() * n.hidden * G;
@@ -170,7 +172,7 @@ GRIDSCAPE_INLINE float sum_lanes(const float* from) {
 
 // The gradient by the weights: sums over examples and steps.
 template <typename Weights>
-inline void few_weight_gradient(const Lengths& n, const float* rows, const float* dgates,
+inline void few_weight_gradient(const Few& n, const float* rows, const float* dgates,
                                 const Weights& dweights) {
   constexpr int G = Weights::kGates;
   const int64_t steps = blocks_of(n.batch) * n.steps, gates = n.hidden * G;
@@ -206,7 +208,7 @@ inline void few_weight_gradient(const Lengths& n, const float* rows, const float
 
 // dgates: [block of examples][t][unit][gate][kBlock]. scratch: transposed weights, dh, carried.
 template <typename Cell, typename Weights>
-inline void few_backward(const Lengths& n, const Weights& weights, const float* rows,
+inline void few_backward(const Few& n, const Weights& weights, const float* rows,
                          const float* kept, const float* doutput, const Weights& dweights,
                          float* dgates, float* scratch) {
   constexpr int G = Cell::kGates, Q = Cell::kKept;
@@ -245,7 +247,7 @@ inline void few_backward(const Lengths& n, const Weights& weights, const float* 
 
 // scratch: transposed weights, then the gradient of one step.
 template <typename Weights>
-inline void few_input_gradient(const Lengths& n, const Weights& weights, const float* dgates,
+inline void few_input_gradient(const Few& n, const Weights& weights, const float* dgates,
                                float* dinputs, float* scratch) {
   const int64_t gates = n.hidden * Weights::kGates, D = n.features;
   float *packed = scratch, *dx = scratch + gates * D;

@@ -3,6 +3,9 @@
 // Columns come in blocks of kBlock. A panel holds up to four blocks, row by row: [k][block][kBlock],
 // zeros beyond the last column; a packed matrix is its panels one after the other. A tile, kTileRows
 // rows of one panel's columns, stays in registers while k runs.
+//
+// All operands are words of 32 bits: a float, or a pair of bfloat16 that follow each other in k.
+// Depths and strides count words.
 
 #ifndef GRIDSCAPE_PRODUCT_H_
 #define GRIDSCAPE_PRODUCT_H_
@@ -21,6 +24,52 @@ GRIDSCAPE_INLINE constexpr int64_t blocks_of(int64_t columns) {
 }
 
 GRIDSCAPE_INLINE int64_t smaller(int64_t a, int64_t b) { return a < b ? a : b; }
+
+// What a word of an operand holds, and whether that is float32 as it is. Sums always are.
+//
+// write: a vector of numbers, or the first of them, into a row from its number `at` on. spread: a
+// word of a left operand, for all columns. add: sums plus products of the numbers of two words.
+struct Float32 {
+  static constexpr int64_t kPerWord = 1;
+  static constexpr bool kExact = true;
+
+  GRIDSCAPE_INLINE static void write(float* row, int64_t at, Vector x) { store(row + at, x); }
+  GRIDSCAPE_INLINE static void write_first(float* row, int64_t at, Vector x, int64_t count) {
+    store_first(row + at, x, count);
+  }
+  GRIDSCAPE_INLINE static Vector spread(const float* word) { return splat(*word); }
+  GRIDSCAPE_INLINE static Vector add(Vector sum, Vector a, Vector b) { return sum + a * b; }
+};
+
+struct Bfloat16 {
+  static constexpr int64_t kPerWord = 2;
+  static constexpr bool kExact = false;
+
+  GRIDSCAPE_INLINE static void write(float* row, int64_t at, Vector x) {
+    store_halves(reinterpret_cast<Half*>(row) + at, rounded(x));
+  }
+  GRIDSCAPE_INLINE static void write_first(float* row, int64_t at, Vector x, int64_t count) {
+    store_halves_first(reinterpret_cast<Half*>(row) + at, rounded(x), count);
+  }
+  // As a whole number: a pair is no float, and arithmetic could change its bits.
+  GRIDSCAPE_INLINE static Vector spread(const float* word) {
+    uint32_t bits;
+    std::memcpy(&bits, word, sizeof(bits));
+    return (Vector)(bits + Words{});
+  }
+  GRIDSCAPE_INLINE static Vector add(Vector sum, Vector a, Vector b) {
+    return add_pairs(sum, a, b);
+  }
+};
+
+// Words of so many numbers, and of a block.
+template <typename Number>
+GRIDSCAPE_INLINE constexpr int64_t words_of(int64_t count) {
+  return (count + Number::kPerWord - 1) / Number::kPerWord;
+}
+
+template <typename Number>
+constexpr int64_t kBlockWords = kBlock / Number::kPerWord;
 
 // The left operand: element (row, k) lies at data[row * row_stride + k * k_stride].
 struct Rows {
@@ -42,7 +91,7 @@ struct Tile {
 };
 
 // tile += rows (R x depth) times a panel (depth x C blocks); row[r][k * k_stride] are the rows.
-template <int R, int C>
+template <typename Number = Float32, int R, int C>
 GRIDSCAPE_INLINE void accumulate_from(Tile<R, C>& tile, const float* const* row, int64_t k_stride,
                                       const float* panel, int64_t depth) {
   for (int64_t k = 0; k < depth; ++k, panel += C * kBlock) {
@@ -51,19 +100,19 @@ GRIDSCAPE_INLINE void accumulate_from(Tile<R, C>& tile, const float* const* row,
     for (int c = 0; c < C; ++c) b[c] = load(panel + c * kBlock);
 #pragma GCC unroll 8
     for (int r = 0; r < R; ++r) {
-      const Vector a = splat(row[r][k * k_stride]);
+      const Vector a = Number::spread(row[r] + k * k_stride);
 #pragma GCC unroll 4
-      for (int c = 0; c < C; ++c) tile.sum[r][c] += a * b[c];
+      for (int c = 0; c < C; ++c) tile.sum[r][c] = Number::add(tile.sum[r][c], a, b[c]);
     }
   }
 }
 
-template <int R, int C>
+template <typename Number = Float32, int R, int C>
 GRIDSCAPE_INLINE void accumulate(Tile<R, C>& tile, Rows rows, const float* panel, int64_t depth,
                                  int lane) {
   const float* row[R];
   for (int r = 0; r < R; ++r) row[r] = rows.data + r * rows.row_stride;
-  accumulate_from(tile, row, rows.k_stride, panel + lane, depth);
+  accumulate_from<Number>(tile, row, rows.k_stride, panel + lane, depth);
 }
 
 // Calls use(std::integral_constant<int, R>, first_row) for tiles that cover `count` rows.
@@ -101,19 +150,24 @@ GRIDSCAPE_INLINE void for_panels(int64_t blocks, Use&& use) {
 
 // Packs a matrix: get(k, block) returns {where its first float lies, how many there are}.
 struct Part {
-  const float* data;
-  int64_t count;
+  const float* data = nullptr;
+  int64_t count = 0;
 };
 
-template <typename Get>
+template <typename Number = Float32, typename Get>
 GRIDSCAPE_INLINE void pack(float* to, int64_t depth, int64_t blocks, Get&& get) {
   for_panels(blocks, [&](auto n_blocks, int64_t first) {
     constexpr int C = n_blocks;
-    for (int64_t k = 0; k < depth; ++k) {
+    for (int64_t k = 0; k < depth; k += Number::kPerWord) {
       for (int c = 0; c < C; ++c, to += kBlock) {
         const Part part = get(k, first + c);
+        const Part next = !Number::kExact && k + 1 < depth ? get(k + 1, first + c) : Part{};
         for (int64_t u = 0; u < kBlock; u += kLanes) {
-          store(to + u, load_first(part.data + u, part.count - u));
+          Vector word = load_first(part.data + u, part.count - u);
+          if constexpr (!Number::kExact) {
+            word = pairs(word, load_first(next.data + u, next.count - u));
+          }
+          store(to + u, word);
         }
       }
     }
@@ -121,26 +175,30 @@ GRIDSCAPE_INLINE void pack(float* to, int64_t depth, int64_t blocks, Get&& get) 
 }
 
 // Packs the transpose of a matrix: get(column, k_block) returns part of a row that becomes a column.
-template <typename Get>
+template <typename Number = Float32, typename Get>
 GRIDSCAPE_INLINE void pack_transposed(float* to, int64_t k_blocks, int64_t columns, Get&& get) {
-  const int64_t depth = k_blocks * kBlock;
+  constexpr int64_t depth = kBlockWords<Number>;
   for_panels(blocks_of(columns), [&](auto n_blocks, int64_t first) {
     constexpr int64_t width = n_blocks * kBlock;
     for (int64_t c = 0; c < width; ++c) {
       const int64_t column = first * kBlock + c;
       for (int64_t block = 0; block < k_blocks; ++block) {
-        const Part part = column < columns ? get(column, block) : Part{nullptr, 0};
-        float* at = to + block * kBlock * width + c;
-        for (int64_t u = 0; u < kBlock; ++u) at[u * width] = u < part.count ? part.data[u] : 0;
+        const Part part = column < columns ? get(column, block) : Part{};
+        alignas(64) float words[kBlock];
+        for (int64_t u = 0; u < kBlock; u += kLanes) {
+          Number::write(words, u, load_first(part.data + u, part.count - u));
+        }
+        float* at = to + block * depth * width + c;
+        for (int64_t u = 0; u < depth; ++u) at[u * width] = words[u];
       }
     }
-    to += depth * width;
+    to += k_blocks * depth * width;
   });
 }
 
 // Calls use(tile, first_row, first_block, lane) with each tile of
 // rows (count x depth) times a packed matrix (depth x blocks).
-template <typename Use>
+template <typename Number = Float32, typename Use>
 GRIDSCAPE_INLINE void multiply(Rows rows, int64_t count, const float* packed, int64_t depth,
                                int64_t packed_depth, int64_t blocks, Use&& use) {
   for_panels(blocks, [&](auto n_blocks, int64_t first) {
@@ -148,7 +206,7 @@ GRIDSCAPE_INLINE void multiply(Rows rows, int64_t count, const float* packed, in
     for (int lane = 0; lane < kBlock; lane += kLanes) {
       for_tiles(count, [&](auto n_rows, int64_t row) {
         Tile<n_rows, C> tile = {};
-        accumulate(tile, rows.from(row, 0), packed, depth, lane);
+        accumulate<Number>(tile, rows.from(row, 0), packed, depth, lane);
         use(tile, row, first, lane);
       });
     }
@@ -158,7 +216,7 @@ GRIDSCAPE_INLINE void multiply(Rows rows, int64_t count, const float* packed, in
 
 // The same where the left operand is packed too: rows first_row ... of `packed_rows`, whose columns
 // are the inner dimension, so many blocks.
-template <typename Use>
+template <typename Number = Float32, typename Use>
 GRIDSCAPE_INLINE void multiply_packed(const float* left, int64_t packed_rows, int64_t first_row,
                                       int64_t count, int64_t inner_blocks, const float* packed,
                                       int64_t blocks, Use&& use) {
@@ -169,30 +227,65 @@ GRIDSCAPE_INLINE void multiply_packed(const float* left, int64_t packed_rows, in
         Tile<n_rows, C> tile = {};
         const float *from = left, *with = packed;
         for (int64_t inner = 0; inner < inner_blocks; inner += kPanelBlocks) {
-          const int64_t width = smaller(kPanelBlocks, inner_blocks - inner) * kBlock;
+          const int64_t some = smaller(kPanelBlocks, inner_blocks - inner);
+          const int64_t width = some * kBlockWords<Number>;
           const Rows rows = {from + (first_row + row) * width, width, 1};
-          accumulate(tile, rows, with, width, lane);
+          accumulate<Number>(tile, rows, with, width, lane);
           from += packed_rows * width;
           with += width * C * kBlock;
         }
         use(tile, row, first, lane);
       });
     }
-    packed += inner_blocks * kBlock * C * kBlock;
+    packed += inner_blocks * kBlockWords<Number> * C * kBlock;
   });
 }
 
-// sums (packed, count rows) = columns of `rows` (count x depth) times a packed matrix
+// Numbers that follow each other in a column share a word: to (words x columns) from rows of numbers.
+inline void pair_rows(float* to, const float* from, int64_t stride, int64_t count,
+                      int64_t columns) {
+  for (int64_t k = 0; k < count; k += 2, from += 2 * stride) {
+    const Half* first = reinterpret_cast<const Half*>(from);
+    const Half* second = k + 1 < count ? first + 2 * stride : nullptr;
+    for (int64_t c = 0; c < columns; c += kLanes, to += kLanes) {
+      const Halves lower = load_halves(first + c);
+      const Halves upper = second ? load_halves(second + c) : Halves{};
+      store(to, (Vector)(__builtin_convertvector(lower, Words) |
+                         __builtin_convertvector(upper, Words) << 16));
+    }
+  }
+}
+
+// Room in which `multiply_deep` pairs numbers of rows of so many words.
+template <typename Number>
+GRIDSCAPE_INLINE constexpr int64_t deep_room(int64_t row) {
+  return Number::kExact ? 0 : kDepthAtOnce * (2 * row + kPanelBlocks * kBlock);
+}
+
+// sums (packed, count rows) = columns of rows (depth x row words) times a packed matrix
 // (depth x blocks), for a depth much larger than both.
-inline void multiply_deep(float* sums, Rows rows, int64_t count, const float* packed, int64_t depth,
-                          int64_t blocks) {
-  for (int64_t k = 0; k < depth; k += kDepthAtOnce) {
-    const int64_t some = smaller(kDepthAtOnce, depth - k);
+template <typename Number = Float32>
+inline void multiply_deep(float* sums, const float* rows, int64_t row_words, int64_t count,
+                          const float* packed, int64_t depth, int64_t blocks,
+                          [[maybe_unused]] float* room) {
+  constexpr int64_t at_once = kDepthAtOnce * Number::kPerWord;
+  for (int64_t k = 0; k < depth; k += at_once) {
+    const int64_t some = smaller(at_once, depth - k);
+    const float *from = packed, *left = rows + k * row_words;
+    if constexpr (!Number::kExact) {
+      pair_rows(room, left, row_words, some, 2 * row_words);
+      left = room;
+    }
     float* to = sums;
-    const float* from = packed;
     for_panels(blocks, [&](auto n_blocks, int64_t) {
       constexpr int C = n_blocks;
-      constexpr int64_t width = C * kBlock;
+      constexpr int64_t width = C * kBlock, words = C * kBlockWords<Number>;
+      const float* panel = from + k * words;
+      if constexpr (!Number::kExact) {
+        float* paired = room + kDepthAtOnce * 2 * row_words;
+        pair_rows(paired, panel, words, some, width);
+        panel = paired;
+      }
       for (int lane = 0; lane < kBlock; lane += kLanes) {
         for_tiles(count, [&](auto n_rows, int64_t row) {
           constexpr int R = n_rows;
@@ -203,14 +296,15 @@ inline void multiply_deep(float* sums, Rows rows, int64_t count, const float* pa
               for (int c = 0; c < C; ++c) tile.sum[r][c] = load(at + r * width + c * kBlock);
             }
           }
-          accumulate(tile, rows.from(row, k), from + k * width, some, lane);
+          const Rows columns = {left + row, 1, Number::kPerWord * row_words};
+          accumulate<Number>(tile, columns, panel, words_of<Number>(some), lane);
           for (int r = 0; r < R; ++r) {
             for (int c = 0; c < C; ++c) store(at + r * width + c * kBlock, tile.sum[r][c]);
           }
         });
       }
       to += count * width;
-      from += depth * width;
+      from += depth * words;
     });
   }
 }
@@ -226,11 +320,12 @@ GRIDSCAPE_INLINE void for_packed(const float* packed, int64_t count, int64_t blo
   });
 }
 
-// Where the block of a row of a packed matrix lies.
+// Where the block of a row of a packed matrix lies; of a left operand, whose columns are its k.
+template <typename Number = Float32>
 GRIDSCAPE_INLINE int64_t packed_at(int64_t depth, int64_t blocks, int64_t row, int64_t block) {
   const int64_t first = block / kPanelBlocks * kPanelBlocks;
   const int64_t width = smaller(kPanelBlocks, blocks - first);
-  return (first * depth + row * width + block - first) * kBlock;
+  return (first * depth + row * width + block - first) * kBlockWords<Number>;
 }
 
 }  // namespace GRIDSCAPE_TARGET

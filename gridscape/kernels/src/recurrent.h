@@ -4,6 +4,8 @@
 // hidden units and, in a block, by gate: the gates of a unit meet in registers, where the cell's
 // functions are applied. The backward pass goes the same way and leaves the gradients by the gates
 // packed; the gradient by the weights is one product over time and batch.
+//
+// The operands of products are float32 or bfloat16; all else is float32.
 
 #ifndef GRIDSCAPE_RECURRENT_H_
 #define GRIDSCAPE_RECURRENT_H_
@@ -14,13 +16,18 @@
 namespace gridscape {
 namespace GRIDSCAPE_TARGET {
 
-// Sizes that follow from those of a layer.
+// Sizes that follow from those of a layer, for operands of such numbers.
+template <typename Number>
 struct Lengths : RecurrentSizes {
   explicit Lengths(const RecurrentSizes& sizes) : RecurrentSizes(sizes) {}
   int64_t blocks() const { return blocks_of(hidden); }
   int64_t padded() const { return blocks() * kBlock; }
   int64_t depth() const { return features + 1 + hidden; }
-  int64_t row() const { return features + 1 + padded(); }
+  // Numbers of a row [x, 1, h], and its words.
+  int64_t width() const { return features + 1 + padded(); }
+  int64_t row() const {
+    return words_of<Number>(Number::kExact ? width() : blocks_of(width()) * kBlock);
+  }
   int64_t rows() const { return steps * batch; }
   int64_t state() const { return batch * padded(); }
   // Of the output, (B, T, H) or (B, H), from one example to the next.
@@ -33,9 +40,10 @@ struct Lengths : RecurrentSizes {
 //
 // step: gates -> the new state; `kept` is what pull needs. pull: the gradient by the new state ->
 // that by the gates, and the part of that by the old state that does not go through the gates.
+// kReadsState: whether they are handed the state before the step; kCarries: something else instead.
 struct RnnCell {
   static constexpr int kGates = 1, kKept = 1;
-  static constexpr bool kCarries = false;
+  static constexpr bool kCarries = false, kReadsState = false;
 
   GRIDSCAPE_INLINE static Vector step(const Vector* gates, Vector, Vector&, Vector* kept) {
     return kept[0] = tanh(gates[0]);
@@ -50,7 +58,7 @@ struct RnnCell {
 
 struct LstmCell {
   static constexpr int kGates = 4, kKept = 6;
-  static constexpr bool kCarries = true;
+  static constexpr bool kCarries = true, kReadsState = false;
 
   GRIDSCAPE_INLINE static Vector step(const Vector* gates, Vector, Vector& c, Vector* kept) {
     const Vector i = sigmoid(gates[0]), j = tanh(gates[1]);
@@ -78,7 +86,7 @@ struct LstmCell {
 // The reset gate after the candidate's product with the state: gates r, u, n of x, n of h.
 struct GruAfterCell {
   static constexpr int kGates = 4, kKept = 4;
-  static constexpr bool kCarries = false;
+  static constexpr bool kCarries = false, kReadsState = true;
 
   GRIDSCAPE_INLINE static Vector step(const Vector* gates, Vector h, Vector&, Vector* kept) {
     const Vector r = sigmoid(gates[0]), u = sigmoid(gates[1]);
@@ -99,6 +107,25 @@ struct GruAfterCell {
   }
 };
 
+// A cell that reads its state, where rows hold it rounded: the state is carried and kept instead.
+template <typename Cell>
+struct HoldingState {
+  static constexpr int kGates = Cell::kGates, kKept = Cell::kKept + 1;
+  static constexpr bool kCarries = true, kReadsState = false;
+
+  GRIDSCAPE_INLINE static Vector step(const Vector* gates, Vector, Vector& h, Vector* kept) {
+    Vector nothing = {};
+    kept[Cell::kKept] = h;
+    return h = Cell::step(gates, h, nothing, kept);
+  }
+
+  GRIDSCAPE_INLINE static Vector pull(const Vector* kept, Vector, Vector dh, Vector&,
+                                      Vector* dgates) {
+    Vector nothing = {};
+    return Cell::pull(kept, kept[Cell::kKept], dh, nothing, dgates);
+  }
+};
+
 // ---- weights by block ----
 
 // Weights (depth, gates x H) whose rows are those of x, the bias, and those of h.
@@ -107,7 +134,7 @@ struct FusedWeights {
   static constexpr int kGates = G;
   const float *kernel, *bias;
 
-  GRIDSCAPE_INLINE const float* row(const Lengths& n, int64_t k, int64_t gate) const {
+  GRIDSCAPE_INLINE const float* row(const RecurrentSizes& n, int64_t k, int64_t gate) const {
     const int64_t width = G * n.hidden, first = gate * n.hidden;
     if (k == n.features) return bias + first;
     return kernel + (k < n.features ? k : k - 1) * width + first;
@@ -118,7 +145,7 @@ struct GruAfterWeights {
   static constexpr int kGates = 4;
   const float *kernel_x, *bias_x, *kernel_h, *bias_h;
 
-  GRIDSCAPE_INLINE const float* row(const Lengths& n, int64_t k, int64_t gate) const {
+  GRIDSCAPE_INLINE const float* row(const RecurrentSizes& n, int64_t k, int64_t gate) const {
     const int64_t H = n.hidden, of_x = k - n.features, of_h = of_x - 1;
     if (gate == 3) {
       return of_x < 0 ? nullptr : of_x == 0 ? bias_h : kernel_h + (3 * of_h + 2) * H;
@@ -129,32 +156,57 @@ struct GruAfterWeights {
   }
 };
 
-template <typename Weights>
-GRIDSCAPE_INLINE Part weights_part(const Lengths& n, const Weights& weights, int64_t k,
+template <typename Number, typename Weights>
+GRIDSCAPE_INLINE Part weights_part(const Lengths<Number>& n, const Weights& weights, int64_t k,
                                    int64_t block) {
   const int64_t of_units = block / Weights::kGates;
   const float* row = weights.row(n, k, block % Weights::kGates);
   return {row + of_units * kBlock, row == nullptr ? 0 : n.units(of_units)};
 }
 
-template <typename Weights>
-inline void pack_weights(float* to, const Lengths& n, const Weights& weights) {
-  pack(to, n.depth(), n.blocks() * Weights::kGates,
-       [&](int64_t k, int64_t block) { return weights_part(n, weights, k, block); });
+template <typename Number, typename Weights>
+inline void pack_weights(float* to, const Lengths<Number>& n, const Weights& weights) {
+  pack<Number>(to, n.depth(), n.blocks() * Weights::kGates, [&](int64_t k, int64_t block) {
+    const bool is_apart = !Number::kExact && k == n.features;
+    return is_apart ? Part{} : weights_part(n, weights, k, block);
+  });
+}
+
+// The bias stays float32: where weights do not, it is left out of them and added to their sums.
+template <typename Number, typename Weights>
+inline void pack_bias(float* to, const Lengths<Number>& n, const Weights& weights) {
+  if (Number::kExact) return;
+  pack(to, 1, n.blocks() * Weights::kGates, [&](int64_t, int64_t block) {
+    return weights_part(n, weights, n.features, block);
+  });
+}
+
+template <typename Number>
+GRIDSCAPE_INLINE int64_t bias_room(const Lengths<Number>& n, int64_t gates) {
+  return Number::kExact ? 0 : n.padded() * gates;
+}
+
+template <typename Number, int R, int C>
+GRIDSCAPE_INLINE void add_bias(Tile<R, C>& tile, const float* bias, int64_t first, int lane) {
+  if (Number::kExact) return;
+  for (int c = 0; c < C; ++c) {
+    const Vector b = load(bias + (first + c) * kBlock + lane);
+    for (int r = 0; r < R; ++r) tile.sum[r][c] += b;
+  }
 }
 
 // The transpose of `count` of their rows.
-template <typename Weights>
-inline void pack_weights_transposed(float* to, const Lengths& n, const Weights& weights,
+template <typename Number, typename Weights>
+inline void pack_weights_transposed(float* to, const Lengths<Number>& n, const Weights& weights,
                                     int64_t first, int64_t count) {
-  pack_transposed(to, n.blocks() * Weights::kGates, count, [&](int64_t row, int64_t block) {
+  pack_transposed<Number>(to, n.blocks() * Weights::kGates, count, [&](int64_t row, int64_t block) {
     return weights_part(n, weights, first + row, block);
   });
 }
 
 // From packed sums (depth x blocks) to the places of the weights; `weights` is where they go.
-template <typename Weights>
-inline void unpack_weights(const float* sums, const Lengths& n, const Weights& weights) {
+template <typename Number, typename Weights>
+inline void unpack_weights(const float* sums, const Lengths<Number>& n, const Weights& weights) {
   for_packed(sums, n.depth(), n.blocks() * Weights::kGates,
              [&](int64_t k, int64_t block, const float* from) {
                const Part part = weights_part(n, weights, k, block);
@@ -168,18 +220,39 @@ inline void unpack_weights(const float* sums, const Lengths& n, const Weights& w
 // ---- rows [x, 1, h] ----
 
 // Of step t of the inputs (B, T, D).
-inline void write_inputs(float* rows, const Lengths& n, int64_t t, const float* inputs) {
+template <typename Number>
+inline void write_inputs(float* rows, const Lengths<Number>& n, int64_t t, const float* inputs) {
+  const int64_t D = n.features;
   for (int64_t b = 0; b < n.batch; ++b, rows += n.row()) {
-    std::memcpy(rows, inputs + (b * n.steps + t) * n.features, n.features * sizeof(float));
-    rows[n.features] = 1;
+    const float* from = inputs + (b * n.steps + t) * D;
+    for (int64_t k = 0; k < D; k += kLanes) {
+      Number::write_first(rows, k, load_first(from + k, D - k), D - k);
+    }
+    Number::write_first(rows, D, splat(1), 1);
   }
 }
 
-inline void clear_states(float* rows, const Lengths& n) {
-  for (int64_t b = 0; b < n.batch; ++b) {
-    std::memset(rows + b * n.row() + n.features + 1, 0, n.padded() * sizeof(float));
+// The rows of a step: all are kept where there is a backward pass, else two take turns.
+struct Tape {
+  float* rows;
+  bool keeps;
+
+  template <typename Number>
+  float* at(const Lengths<Number>& n, int64_t t) const {
+    return rows + (keeps ? t : t % 2) * n.batch * n.row();
   }
-}
+
+  // Zeros for the states before the first step. Where a word is a pair, the last unit of every row
+  // may share its own with what follows, which must be finite: all rows are cleared.
+  template <typename Number>
+  void clear(const Lengths<Number>& n) const {
+    const int64_t n_rows = (keeps ? n.steps : 2) * n.batch;
+    if (!Number::kExact) return (void)std::memset(rows, 0, n_rows * n.row() * sizeof(float));
+    for (int64_t b = 0; b < n.batch; ++b) {
+      std::memset(rows + b * n.row() + n.features + 1, 0, n.padded() * sizeof(float));
+    }
+  }
+};
 
 // Where the states of a step go: into the next rows, and to the caller.
 struct States {
@@ -187,23 +260,20 @@ struct States {
   float* output;  // of the first example, or null
   int64_t stride;  // from there to the next example
 
-  GRIDSCAPE_INLINE void write(const Lengths& n, int64_t b, int64_t unit, Vector h) const {
-    if (next) store(next + b * n.row() + n.features + 1 + unit, h);
-    if (output && unit < n.hidden) store_first(output + b * stride + unit, h, n.hidden - unit);
+  template <typename Number>
+  GRIDSCAPE_INLINE void write(const Lengths<Number>& n, int64_t b, int64_t unit, Vector h) const {
+    const int64_t left = n.hidden - unit;
+    if (next) {
+      const int64_t count = Number::kExact ? kLanes : left;
+      Number::write_first(next + b * n.row(), n.features + 1 + unit, h, count);
+    }
+    if (output && left > 0) store_first(output + b * stride + unit, h, left);
   }
 };
 
-// The rows of a step: all are kept where there is a backward pass, else two take turns.
-struct Tape {
-  float* rows;
-  bool keeps;
-
-  float* at(const Lengths& n, int64_t t) const {
-    return rows + (keeps ? t : t % 2) * n.batch * n.row();
-  }
-};
-
-GRIDSCAPE_INLINE States states_after(const Lengths& n, const Tape& tape, int64_t t, float* output) {
+template <typename Number>
+GRIDSCAPE_INLINE States states_after(const Lengths<Number>& n, const Tape& tape, int64_t t,
+                                     float* output) {
   const bool is_last = t + 1 == n.steps;
   float* to = n.every ? output + t * n.hidden : is_last ? output : nullptr;
   return {is_last ? nullptr : tape.at(n, t + 1), to, n.output_stride()};
@@ -211,27 +281,32 @@ GRIDSCAPE_INLINE States states_after(const Lengths& n, const Tape& tape, int64_t
 
 // ---- forward ----
 
-// kept: [block][T * B][kKept][kBlock], or null. scratch: packed weights, then what is carried.
-template <typename Cell, typename Weights>
-inline void forward(const Lengths& n, const Weights& weights, const float* inputs, float* output,
-                    Tape tape, float* kept, float* scratch) {
+// kept: [block][T * B][kKept][kBlock], or null. scratch: packed weights, bias, what is carried.
+template <typename Cell, typename Number, typename Weights>
+inline void forward(const Lengths<Number>& n, const Weights& weights, const float* inputs,
+                    float* output, Tape tape, float* kept, float* scratch) {
   constexpr int G = Cell::kGates, Q = Cell::kKept;
-  const int64_t blocks = n.blocks() * G;
-  float *packed = scratch, *carried = scratch + n.depth() * blocks * kBlock;
+  const int64_t blocks = n.blocks() * G, packed_depth = words_of<Number>(n.depth());
+  float *packed = scratch, *bias = packed + packed_depth * blocks * kBlock;
+  float* carried = bias + bias_room(n, G);
   pack_weights(packed, n, weights);
+  pack_bias(bias, n, weights);
   if (Cell::kCarries) std::memset(carried, 0, n.state() * sizeof(float));
-  clear_states(tape.at(n, 0), n);
+  tape.clear(n);
   for (int64_t t = 0; t < n.steps; ++t) {
     float* rows = tape.at(n, t);
     write_inputs(rows, n, t, inputs);
     const States states = states_after(n, tape, t, output);
-    const int64_t depth = t == 0 ? n.features + 1 : n.depth();  // the first state is zero
+    // The first state is zero.
+    const int64_t depth = words_of<Number>(t == 0 ? n.features + 1 : n.depth());
     auto apply = [&](auto& tile, int64_t row, int64_t first, int lane) {
+      add_bias<Number>(tile, bias, first, lane);
       for (int r = 0; r < tile.kRows; ++r) {
         const int64_t b = row + r;
         for (int j = 0; j < tile.kBlocks / G; ++j) {
           const int64_t block = first / G + j, unit = block * kBlock + lane;
-          const Vector h = load(rows + b * n.row() + n.features + 1 + unit);
+          const float* state = rows + b * n.row() + n.features + 1 + unit;
+          const Vector h = Cell::kReadsState ? load(state) : Vector{};
           float* at = carried + (block * n.batch + b) * kBlock + lane;
           Vector c = Cell::kCarries ? load(at) : Vector{}, used[Q];
           states.write(n, b, unit, Cell::step(tile.sum[r] + j * G, h, c, used));
@@ -243,19 +318,22 @@ inline void forward(const Lengths& n, const Weights& weights, const float* input
         }
       }
     };
-    multiply({rows, n.row(), 1}, n.batch, packed, depth, n.depth(), blocks, apply);
+    multiply<Number>({rows, n.row(), 1}, n.batch, packed, depth, packed_depth, blocks, apply);
   }
 }
 
 // ---- backward ----
 
 // Where the gradient by the states of step t of the first example comes from; null: there is none.
-GRIDSCAPE_INLINE const float* received(const Lengths& n, int64_t t, const float* doutput) {
+template <typename Number>
+GRIDSCAPE_INLINE const float* received(const Lengths<Number>& n, int64_t t,
+                                       const float* doutput) {
   return n.every ? doutput + t * n.hidden : t + 1 == n.steps ? doutput : nullptr;
 }
 
 // dh (B, padded) += what reaches the states of step t from outside.
-inline void receive(float* dh, const Lengths& n, int64_t t, const float* doutput) {
+template <typename Number>
+inline void receive(float* dh, const Lengths<Number>& n, int64_t t, const float* doutput) {
   const float* from = received(n, t, doutput);
   if (from == nullptr) return;
   for (int64_t b = 0; b < n.batch; ++b, from += n.output_stride()) {
@@ -267,7 +345,8 @@ inline void receive(float* dh, const Lengths& n, int64_t t, const float* doutput
 }
 
 // dh += the gradients by the gates of step t, through the weights of the state.
-inline void to_states(float* dh, const Lengths& n, int64_t t, const float* dgates,
+template <typename Number>
+inline void to_states(float* dh, const Lengths<Number>& n, int64_t t, const float* dgates,
                       int64_t gate_blocks, const float* transposed) {
   auto add = [&](auto& tile, int64_t row, int64_t first, int lane) {
     for (int r = 0; r < tile.kRows; ++r) {
@@ -277,25 +356,28 @@ inline void to_states(float* dh, const Lengths& n, int64_t t, const float* dgate
       }
     }
   };
-  multiply_packed(dgates, n.rows(), t * n.batch, n.batch, gate_blocks, transposed, n.blocks(), add);
+  multiply_packed<Number>(dgates, n.rows(), t * n.batch, n.batch, gate_blocks, transposed,
+                          n.blocks(), add);
 }
 
-template <typename Weights>
-inline void weight_gradient(const Lengths& n, const float* rows, const float* dgates,
-                            const Weights& dweights, float* sums) {
+// scratch: sums of weights, then room of the product.
+template <typename Number, typename Weights>
+inline void weight_gradient(const Lengths<Number>& n, const float* rows, const float* dgates,
+                            const Weights& dweights, float* scratch) {
   const int64_t blocks = n.blocks() * Weights::kGates;
-  multiply_deep(sums, {rows, 1, n.row()}, n.depth(), dgates, n.rows(), blocks);
+  float *sums = scratch, *room = scratch + n.depth() * blocks * kBlock;
+  multiply_deep<Number>(sums, rows, n.row(), n.depth(), dgates, n.rows(), blocks, room);
   unpack_weights(sums, n, dweights);
 }
 
-// dgates: packed, T * B rows. scratch: transposed or sums of weights, then dh, then what is carried.
-template <typename Cell, typename Weights>
-inline void backward(const Lengths& n, const Weights& weights, const float* rows, const float* kept,
-                     const float* doutput, const Weights& dweights, float* dgates, float* scratch) {
+// dgates: packed, T * B rows. scratch: dh, what is carried, then weights or their gradient.
+template <typename Cell, typename Number, typename Weights>
+inline void backward(const Lengths<Number>& n, const Weights& weights, const float* rows,
+                     const float* kept, const float* doutput, const Weights& dweights,
+                     float* dgates, float* scratch) {
   constexpr int G = Cell::kGates, Q = Cell::kKept;
   const int64_t gate_blocks = n.blocks() * G;
-  const int64_t size = n.row() * gate_blocks * kBlock;
-  float *packed = scratch, *dh = scratch + size, *dcarried = dh + n.state();
+  float *dh = scratch, *dcarried = dh + n.state(), *packed = dcarried + n.state();
   pack_weights_transposed(packed, n, weights, n.features + 1, n.hidden);
   std::memset(dh, 0, n.state() * sizeof(float));
   if (Cell::kCarries) std::memset(dcarried, 0, n.state() * sizeof(float));
@@ -303,21 +385,23 @@ inline void backward(const Lengths& n, const Weights& weights, const float* rows
     receive(dh, n, t, doutput);
     const float* states = rows + t * n.batch * n.row() + n.features + 1;
     for (int64_t block = 0; block < n.blocks(); ++block) {
-      const int64_t first = packed_at(n.rows(), gate_blocks, t * n.batch, block * G);
-      const int64_t second = packed_at(n.rows(), gate_blocks, t * n.batch + 1, block * G);
+      auto at_row = [&](int64_t row) {
+        return packed_at<Number>(n.rows(), gate_blocks, row, block * G);
+      };
+      const int64_t first = at_row(t * n.batch), stride = at_row(t * n.batch + 1) - first;
       for (int64_t b = 0; b < n.batch; ++b) {
         const float* from = kept + ((block * n.steps + t) * n.batch + b) * Q * kBlock;
-        float* to = dgates + first + b * (second - first);
+        float* to = dgates + first + b * stride;
         for (int lane = 0; lane < kBlock; lane += kLanes) {
           const int64_t unit = block * kBlock + lane;
           float* dstate = dh + b * n.padded() + unit;
           float* at = dcarried + (block * n.batch + b) * kBlock + lane;
           Vector used[Q], dgate[G], dc = Cell::kCarries ? load(at) : Vector{};
           for (int q = 0; q < Q; ++q) used[q] = load(from + q * kBlock + lane);
-          const Vector h = load(states + b * n.row() + unit);
+          const Vector h = Cell::kReadsState ? load(states + b * n.row() + unit) : Vector{};
           store(dstate, Cell::pull(used, h, load(dstate), dc, dgate));
           if (Cell::kCarries) store(at, dc);
-          for (int g = 0; g < G; ++g) store(to + g * kBlock + lane, dgate[g]);
+          for (int g = 0; g < G; ++g) Number::write(to, g * kBlock + lane, dgate[g]);
         }
       }
     }
@@ -326,12 +410,11 @@ inline void backward(const Lengths& n, const Weights& weights, const float* rows
   weight_gradient(n, rows, dgates, dweights, packed);
 }
 
-// dinputs (B, T, D) (+)= the gradients by the gates, through the weights of the inputs.
-template <typename Weights>
-inline void input_gradient(const Lengths& n, const Weights& weights, const float* dgates,
-                           float* dinputs, float* scratch, bool add) {
-  const int64_t gate_blocks = n.blocks() * Weights::kGates, D = n.features;
-  pack_weights_transposed(scratch, n, weights, 0, D);
+// dinputs (B, T, D) (+)= the gradients by the gates, so many blocks, through transposed weights.
+template <typename Number>
+inline void to_inputs(float* dinputs, const Lengths<Number>& n, const float* dgates,
+                      int64_t gate_blocks, const float* transposed, bool add) {
+  const int64_t D = n.features;
   auto write = [&](auto& tile, int64_t row, int64_t first, int lane) {
     for (int r = 0; r < tile.kRows; ++r) {
       for (int c = 0; c < tile.kBlocks; ++c) {
@@ -344,40 +427,62 @@ inline void input_gradient(const Lengths& n, const Weights& weights, const float
       }
     }
   };
-  multiply_packed(dgates, n.rows(), 0, n.rows(), gate_blocks, scratch, blocks_of(D), write);
+  multiply_packed<Number>(dgates, n.rows(), 0, n.rows(), gate_blocks, transposed, blocks_of(D),
+                          write);
+}
+
+template <typename Number, typename Weights>
+inline void input_gradient(const Lengths<Number>& n, const Weights& weights, const float* dgates,
+                           float* dinputs, float* scratch, bool add) {
+  pack_weights_transposed(scratch, n, weights, 0, n.features);
+  to_inputs(dinputs, n, dgates, n.blocks() * Weights::kGates, scratch, add);
 }
 
 // ---- GRU, reset before the candidate's product ----
 
-constexpr int kGruKept = 3;  // r, u, candidate
+// r, u, candidate, and the state before where rows hold it rounded.
+template <typename Number>
+constexpr int kGruKept = Number::kExact ? 3 : 4;
 
 // gate_rows are [x, 1, h], candidate_rows [x, 1, r h].
-inline void gru_forward(const Lengths& n, const FusedWeights<2>& gates,
+// scratch: packed weights and biases, update gates, then the states where rows hold them rounded.
+template <typename Number>
+inline void gru_forward(const Lengths<Number>& n, const FusedWeights<2>& gates,
                         const FusedWeights<1>& candidate, const float* inputs, float* output,
                         Tape gate_tape, Tape candidate_tape, float* kept, float* scratch) {
-  const int64_t blocks = n.blocks(), size = n.depth() * blocks * kBlock;
-  float *packed_gates = scratch, *packed = scratch + 2 * size, *update = packed + size;
+  const int64_t blocks = n.blocks(), packed_depth = words_of<Number>(n.depth());
+  const int64_t size = packed_depth * blocks * kBlock, bias_size = bias_room(n, 1);
+  float *packed_gates = scratch, *packed = scratch + 2 * size, *gate_bias = packed + size;
+  float *bias = gate_bias + 2 * bias_size, *update = bias + bias_size;
+  float* held = update + n.state();
   pack_weights(packed_gates, n, gates);
   pack_weights(packed, n, candidate);
-  clear_states(gate_tape.at(n, 0), n);
-  clear_states(candidate_tape.at(n, 0), n);
+  pack_bias(gate_bias, n, gates);
+  pack_bias(bias, n, candidate);
+  gate_tape.clear(n);
+  candidate_tape.clear(n);
+  if (!Number::kExact) std::memset(held, 0, n.state() * sizeof(float));
   for (int64_t t = 0; t < n.steps; ++t) {
     float *rows = gate_tape.at(n, t), *reset_rows = candidate_tape.at(n, t);
     write_inputs(rows, n, t, inputs);
     write_inputs(reset_rows, n, t, inputs);
     const States states = states_after(n, gate_tape, t, output);
-    const int64_t depth = t == 0 ? n.features + 1 : n.depth();
+    const int64_t depth = words_of<Number>(t == 0 ? n.features + 1 : n.depth());
+    const float* before = Number::kExact ? rows + n.features + 1 : held;
+    const int64_t stride = Number::kExact ? n.row() : n.padded();
     auto keep = [&](int64_t block, int64_t b, int lane, int which, Vector value) {
-      const int64_t at = ((block * n.steps + t) * n.batch + b) * kGruKept + which;
+      const int64_t at = ((block * n.steps + t) * n.batch + b) * kGruKept<Number> + which;
       if (kept) store(kept + at * kBlock + lane, value);
     };
     auto reset = [&](auto& tile, int64_t row, int64_t first, int lane) {
+      add_bias<Number>(tile, gate_bias, first, lane);
       for (int r = 0; r < tile.kRows; ++r) {
         for (int j = 0; j < tile.kBlocks / 2; ++j) {
           const int64_t b = row + r, block = first / 2 + j, unit = block * kBlock + lane;
           const Vector gate = sigmoid(tile.sum[r][2 * j]), u = sigmoid(tile.sum[r][2 * j + 1]);
-          const int64_t at = b * n.row() + n.features + 1 + unit;
-          store(reset_rows + at, gate * load(rows + at));
+          const Vector h = load(before + b * stride + unit);
+          Number::write_first(reset_rows + b * n.row(), n.features + 1 + unit, gate * h,
+                              Number::kExact ? kLanes : n.hidden - unit);
           store(update + b * n.padded() + unit, u);
           keep(block, b, lane, 0, gate);
           keep(block, b, lane, 1, u);
@@ -385,55 +490,66 @@ inline void gru_forward(const Lengths& n, const FusedWeights<2>& gates,
       }
     };
     auto renew = [&](auto& tile, int64_t row, int64_t first, int lane) {
+      add_bias<Number>(tile, bias, first, lane);
       for (int r = 0; r < tile.kRows; ++r) {
         for (int j = 0; j < tile.kBlocks; ++j) {
           const int64_t b = row + r, block = first + j, unit = block * kBlock + lane;
           const Vector c = tanh(tile.sum[r][j]), u = load(update + b * n.padded() + unit);
-          const Vector h = load(rows + b * n.row() + n.features + 1 + unit);
+          const Vector h = load(before + b * stride + unit), next = u * h + (splat(1) - u) * c;
           keep(block, b, lane, 2, c);
-          states.write(n, b, unit, u * h + (splat(1) - u) * c);
+          states.write(n, b, unit, next);
+          if constexpr (!Number::kExact) {
+            keep(block, b, lane, 3, h);
+            store(held + b * n.padded() + unit, next);
+          }
         }
       }
     };
-    multiply({rows, n.row(), 1}, n.batch, packed_gates, depth, n.depth(), 2 * blocks, reset);
-    multiply({reset_rows, n.row(), 1}, n.batch, packed, depth, n.depth(), blocks, renew);
+    multiply<Number>({rows, n.row(), 1}, n.batch, packed_gates, depth, packed_depth, 2 * blocks,
+                     reset);
+    multiply<Number>({reset_rows, n.row(), 1}, n.batch, packed, depth, packed_depth, blocks, renew);
   }
 }
 
-// dgates and dcandidate: packed, T * B rows each.
-inline void gru_backward(const Lengths& n, const FusedWeights<2>& gates,
+// dgates and dcandidate: packed, T * B rows each. scratch: dh, then weights or their gradient.
+template <typename Number>
+inline void gru_backward(const Lengths<Number>& n, const FusedWeights<2>& gates,
                          const FusedWeights<1>& candidate, const float* rows,
                          const float* reset_rows, const float* kept, const float* doutput,
                          const FusedWeights<2>& dgate_weights,
                          const FusedWeights<1>& dcandidate_weights, float* dgates,
                          float* dcandidate, float* scratch) {
-  const int64_t blocks = n.blocks(), size = n.row() * blocks * kBlock;
-  float *packed_gates = scratch, *packed = scratch + 2 * size, *dh = packed + size;
+  const int64_t blocks = n.blocks();
+  float *dh = scratch, *packed = dh + n.state();
+  float* packed_gates = packed + blocks * kBlockWords<Number> * n.padded();
   pack_weights_transposed(packed_gates, n, gates, n.features + 1, n.hidden);
   pack_weights_transposed(packed, n, candidate, n.features + 1, n.hidden);
   std::memset(dh, 0, n.state() * sizeof(float));
   const Vector one = splat(1);
   for (int64_t t = n.steps - 1; t >= 0; --t) {
     receive(dh, n, t, doutput);
-    const float* states = rows + t * n.batch * n.row() + n.features + 1;
     auto kept_at = [&](int64_t block, int64_t b, int lane) {
-      return kept + ((block * n.steps + t) * n.batch + b) * kGruKept * kBlock + lane;
+      return kept + ((block * n.steps + t) * n.batch + b) * kGruKept<Number> * kBlock + lane;
     };
-    auto dgate_at = [&](int64_t block, int64_t b, int lane) {
-      return dgates + packed_at(n.rows(), 2 * blocks, t * n.batch + b, 2 * block) + lane;
+    auto state_before = [&](int64_t block, int64_t b, int lane) {
+      if constexpr (!Number::kExact) return load(kept_at(block, b, lane) + 3 * kBlock);
+      const float* row = rows + (t * n.batch + b) * n.row();
+      return load(row + n.features + 1 + block * kBlock + lane);
+    };
+    auto dgate_at = [&](int64_t block, int64_t b) {
+      return dgates + packed_at<Number>(n.rows(), 2 * blocks, t * n.batch + b, 2 * block);
     };
     for (int64_t block = 0; block < blocks; ++block) {
       for (int64_t b = 0; b < n.batch; ++b) {
-        float* to = dcandidate + packed_at(n.rows(), blocks, t * n.batch + b, block);
+        float* to = dcandidate + packed_at<Number>(n.rows(), blocks, t * n.batch + b, block);
         for (int lane = 0; lane < kBlock; lane += kLanes) {
-          const int64_t unit = block * kBlock + lane;
           const float* from = kept_at(block, b, lane);
           const Vector u = load(from + kBlock), c = load(from + 2 * kBlock);
-          const Vector h = load(states + b * n.row() + unit);
-          float* dstate = dh + b * n.padded() + unit;
+          const Vector h = state_before(block, b, lane);
+          float* dstate = dh + b * n.padded() + block * kBlock + lane;
           const Vector d = load(dstate);
-          store(to + lane, d * (one - u) * (one - c * c));
-          store(dgate_at(block, b, lane) + kBlock, d * (h - c) * (u * (one - u)));
+          Number::write(to, lane, d * (one - u) * (one - c * c));
+          Number::write(dgate_at(block, b), kBlock + lane, d * (h - c) * (u * (one - u)));
           store(dstate, d * u);
         }
       }
@@ -441,21 +557,21 @@ inline void gru_backward(const Lengths& n, const FusedWeights<2>& gates,
     auto through_reset = [&](auto& tile, int64_t row, int64_t first, int lane) {
       for (int r = 0; r < tile.kRows; ++r) {
         for (int j = 0; j < tile.kBlocks; ++j) {
-          const int64_t b = row + r, block = first + j, unit = block * kBlock + lane;
+          const int64_t b = row + r, block = first + j;
           const Vector gate = load(kept_at(block, b, lane)), d = tile.sum[r][j];
-          const Vector h = load(states + b * n.row() + unit);
-          float* dstate = dh + b * n.padded() + unit;
-          store(dgate_at(block, b, lane), d * h * (gate * (one - gate)));
+          const Vector h = state_before(block, b, lane);
+          float* dstate = dh + b * n.padded() + block * kBlock + lane;
+          Number::write(dgate_at(block, b), lane, d * h * (gate * (one - gate)));
           store(dstate, load(dstate) + d * gate);
         }
       }
     };
-    multiply_packed(dcandidate, n.rows(), t * n.batch, n.batch, blocks, packed, blocks,
-                    through_reset);
+    multiply_packed<Number>(dcandidate, n.rows(), t * n.batch, n.batch, blocks, packed, blocks,
+                            through_reset);
     if (t > 0) to_states(dh, n, t, dgates, 2 * blocks, packed_gates);
   }
-  weight_gradient(n, rows, dgates, dgate_weights, packed_gates);
-  weight_gradient(n, reset_rows, dcandidate, dcandidate_weights, packed_gates);
+  weight_gradient(n, rows, dgates, dgate_weights, packed);
+  weight_gradient(n, reset_rows, dcandidate, dcandidate_weights, packed);
 }
 
 }  // namespace GRIDSCAPE_TARGET

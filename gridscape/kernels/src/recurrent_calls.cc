@@ -8,6 +8,11 @@
 namespace gridscape {
 namespace {
 
+// Those whose products have operands of float32, or of bfloat16.
+const RecurrentKernels& kernels_of(bool bfloat16) {
+  return bfloat16 ? *chosen().recurrent_bfloat16 : *chosen().recurrent;
+}
+
 size_t n_weights(int64_t cell) {
   const auto kind = static_cast<CellKind>(cell);
   return kind == CellKind::kGru || kind == CellKind::kGruAfter ? 4 : 2;
@@ -53,8 +58,8 @@ std::vector<float*> pointers(const std::vector<PerTrial>& arrays, int64_t k, con
 // (*weights, inputs (B, T, D)) -> output (B, T, H) or (B, H), rows, kept, room.
 ffi::Error recurrent_forward(ffi::ThreadPool pool, ffi::RemainingArgs args,
                              ffi::RemainingRets rets, int64_t cell, int64_t hidden, bool every,
-                             bool keeps) {
-  const RecurrentKernels& kernels = *chosen().recurrent;
+                             bool bfloat16, bool keeps) {
+  const RecurrentKernels& kernels = kernels_of(bfloat16);
   Call call(args, rets);
   const auto kind = static_cast<CellKind>(cell);
   auto weights = weights_of(call, cell, false);
@@ -84,8 +89,9 @@ ffi::Error recurrent_forward(ffi::ThreadPool pool, ffi::RemainingArgs args,
 // (*weights, inputs, rows, kept, doutput) -> *dweights, dgates, room. Of the inputs only the shape is
 // read: their gradient is a call of its own, which is left out where nobody needs it.
 ffi::Error recurrent_backward(ffi::ThreadPool pool, ffi::RemainingArgs args,
-                              ffi::RemainingRets rets, int64_t cell, int64_t hidden, bool every) {
-  const RecurrentKernels& kernels = *chosen().recurrent;
+                              ffi::RemainingRets rets, int64_t cell, int64_t hidden, bool every,
+                              bool bfloat16) {
+  const RecurrentKernels& kernels = kernels_of(bfloat16);
   Call call(args, rets);
   const auto kind = static_cast<CellKind>(cell);
   const size_t first = n_weights(cell);
@@ -121,15 +127,16 @@ ffi::Error recurrent_backward(ffi::ThreadPool pool, ffi::RemainingArgs args,
 
 // (*weights, dgates) -> dinputs (B, T, D), room.
 ffi::Error recurrent_inputs(ffi::ThreadPool pool, ffi::RemainingArgs args, ffi::RemainingRets rets,
-                            int64_t cell, int64_t hidden) {
-  const RecurrentKernels& kernels = *chosen().recurrent;
+                            int64_t cell, int64_t hidden, bool bfloat16) {
+  const RecurrentKernels& kernels = kernels_of(bfloat16);
   Call call(args, rets);
   const auto kind = static_cast<CellKind>(cell);
   auto weights = weights_of(call, cell, false);
   auto dgates = call.arg(n_weights(cell), 1);
   auto dinputs = call.ret(0, 3), room = call.ret(1, 1);
   if (call.failed()) return call.error();
-  const RecurrentSizes n = {dinputs.own[1], dinputs.own[0], dinputs.own[2], hidden, false};
+  const Shape& of = dinputs.own;
+  const RecurrentSizes n = {of[1], of[0], of[2], hidden, false};
   const RecurrentRoom need = kernels.room(kind, n, true);
   const Shape trials = dinputs.lead;
   expect_weights(call, weights, cell, n);
@@ -158,6 +165,7 @@ XLA_FFI_DEFINE_HANDLER_SYMBOL(gridscape_recurrent_forward, gridscape::recurrent_
                                   .Attr<int64_t>("cell")
                                   .Attr<int64_t>("hidden")
                                   .Attr<bool>("every")
+                                  .Attr<bool>("bfloat16")
                                   .Attr<bool>("keeps"));
 
 XLA_FFI_DEFINE_HANDLER_SYMBOL(gridscape_recurrent_backward, gridscape::recurrent_backward,
@@ -167,7 +175,8 @@ XLA_FFI_DEFINE_HANDLER_SYMBOL(gridscape_recurrent_backward, gridscape::recurrent
                                   .RemainingRets()
                                   .Attr<int64_t>("cell")
                                   .Attr<int64_t>("hidden")
-                                  .Attr<bool>("every"));
+                                  .Attr<bool>("every")
+                                  .Attr<bool>("bfloat16"));
 
 XLA_FFI_DEFINE_HANDLER_SYMBOL(gridscape_recurrent_inputs, gridscape::recurrent_inputs,
                               ffi::Ffi::Bind()
@@ -175,13 +184,14 @@ XLA_FFI_DEFINE_HANDLER_SYMBOL(gridscape_recurrent_inputs, gridscape::recurrent_i
                                   .RemainingArgs()
                                   .RemainingRets()
                                   .Attr<int64_t>("cell")
-                                  .Attr<int64_t>("hidden"));
+                                  .Attr<int64_t>("hidden")
+                                  .Attr<bool>("bfloat16"));
 
 // Into `room`: rows, kept, dgates, forward, backward, inputs (see recurrent_kernels.h).
 extern "C" void gridscape_recurrent_room(int64_t cell, int64_t steps, int64_t batch,
-                                         int64_t features, int64_t hidden, bool every, bool keeps,
-                                         int64_t* room) {
-  const auto found = gridscape::chosen().recurrent->room(
+                                         int64_t features, int64_t hidden, bool every,
+                                         bool bfloat16, bool keeps, int64_t* room) {
+  const auto found = gridscape::kernels_of(bfloat16).room(
       static_cast<gridscape::CellKind>(cell), {steps, batch, features, hidden, every}, keeps);
   const int64_t all[] = {found.rows,    found.kept,     found.dgates,
                          found.forward, found.backward, found.inputs};

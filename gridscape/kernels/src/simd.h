@@ -38,6 +38,7 @@ constexpr int kTileRows = GRIDSCAPE_TILE_ROWS;
 
 typedef float Vector __attribute__((vector_size(kLanes * 4)));
 typedef int32_t Whole __attribute__((vector_size(kLanes * 4)));
+typedef uint32_t Words __attribute__((vector_size(kLanes * 4)));
 typedef float Unaligned __attribute__((vector_size(kLanes * 4), aligned(4), may_alias));
 
 GRIDSCAPE_INLINE Vector load(const float* from) {
@@ -79,6 +80,64 @@ GRIDSCAPE_INLINE void store_first(float* to, Vector value, int64_t count) {
 
 GRIDSCAPE_INLINE Whole bits_of(Vector value) { return (Whole)value; }
 GRIDSCAPE_INLINE Vector from_bits(Whole bits) { return (Vector)bits; }
+
+// ---- bfloat16: the upper half of a float ----
+
+typedef uint16_t Half __attribute__((may_alias));
+typedef uint16_t Halves __attribute__((vector_size(kLanes * 2)));
+
+constexpr uint32_t kUpper = 0xffff0000;
+
+// The nearest bfloat16, ties to even, in the upper half of a word; NaN stays NaN.
+GRIDSCAPE_INLINE Words nearest(Vector x) {
+  const Words bits = (Words)x;
+  const Words carried = bits + 0x7fff + ((bits >> 16) & 1);
+  return (x == x ? carried : bits | 0x400000) & kUpper;
+}
+
+// Two numbers that follow each other in k share a word, the first in its lower half.
+GRIDSCAPE_INLINE Vector pairs(Vector first, Vector second) {
+  return (Vector)(nearest(first) >> 16 | nearest(second));
+}
+
+GRIDSCAPE_INLINE Halves load_halves(const Half* from) {
+  Halves found;
+  std::memcpy(&found, from, sizeof(found));
+  return found;
+}
+
+GRIDSCAPE_INLINE Halves rounded(Vector x) {
+#if defined(__AVX512BF16__)
+  return (Halves)_mm512_cvtneps_pbh(x);
+#else
+  return __builtin_convertvector(nearest(x) >> 16, Halves);
+#endif
+}
+
+GRIDSCAPE_INLINE void store_halves(Half* to, Halves value) {
+  std::memcpy(to, &value, sizeof(value));
+}
+
+GRIDSCAPE_INLINE void store_halves_first(Half* to, Halves value, int64_t count) {
+#if defined(__AVX512F__)
+  _mm256_mask_storeu_epi16(to, first(count), (__m256i)value);
+#else
+  if (count >= kLanes) return store_halves(to, value);
+  for (int64_t k = 0; k < count; ++k) to[k] = value[k];
+#endif
+}
+
+// sum + the products of pairs of bfloat16.
+GRIDSCAPE_INLINE Vector add_pairs(Vector sum, Vector a, Vector b) {
+#if defined(__AVX512BF16__)
+  return _mm512_dpbf16_ps(sum, (__m512bh)a, (__m512bh)b);
+#else
+  sum += (Vector)((Words)a << 16) * (Vector)((Words)b << 16);
+  return sum + (Vector)((Words)a & kUpper) * (Vector)((Words)b & kUpper);
+#endif
+}
+
+// ---- functions ----
 
 // exp(y) - 1 for y in [-40, 0] or NaN, to 2 units in the last place.
 //

@@ -1,0 +1,184 @@
+// The table of recurrent layers on operands of such numbers: what recurrent_target.cc and
+// recurrent_bfloat16_target.cc compile.
+
+#ifndef GRIDSCAPE_RECURRENT_TABLE_H_
+#define GRIDSCAPE_RECURRENT_TABLE_H_
+
+#include "few_units.h"
+
+namespace gridscape {
+namespace GRIDSCAPE_TARGET {
+
+inline int64_t n_gates(CellKind cell) {
+  return cell == CellKind::kRnn ? 1 : cell == CellKind::kGru ? 3 : 4;
+}
+
+// A cell as it runs on rows of such numbers.
+template <typename Number, typename Cell>
+using On = std::conditional_t<Cell::kReadsState && !Number::kExact, HoldingState<Cell>, Cell>;
+
+template <typename Number>
+int64_t n_kept(CellKind cell) {
+  switch (cell) {
+    case CellKind::kRnn: return RnnCell::kKept;
+    case CellKind::kLstm: return LstmCell::kKept;
+    case CellKind::kGru: return kGruKept<Number>;
+    default: return On<Number, GruAfterCell>::kKept;
+  }
+}
+
+inline bool is_few(CellKind cell, const Few& n) {
+  return cell != CellKind::kGru && has_few_units(n);
+}
+
+inline RecurrentRoom few_room(CellKind cell, const Few& n, bool keeps) {
+  const int64_t blocks = blocks_of(n.batch), gates = n_gates(cell) * n.hidden;
+  const int64_t state = n.hidden * kBlock, all = blocks * n.steps * kBlock;
+  RecurrentRoom room;
+  room.rows = blocks * few_rows(n, keeps);
+  room.kept = keeps ? all * n.hidden * n_kept<Float32>(cell) : 0;
+  room.dgates = all * gates;
+  room.forward = n.depth() * gates + 2 * state;
+  room.backward = gates * n.hidden + 3 * state;
+  room.inputs = n.features * (gates + kBlock);
+  return room;
+}
+
+template <typename Number>
+RecurrentRoom units_room(CellKind cell, const Lengths<Number>& n, bool keeps) {
+  const int64_t gates = n_gates(cell), columns = gates * n.padded();
+  const int64_t tapes = cell == CellKind::kGru ? 2 : 1;
+  const int64_t words = gates * n.blocks() * kBlockWords<Number>;  // of a row of gates
+  RecurrentRoom room;
+  room.rows = tapes * (keeps ? n.steps : 2) * n.batch * n.row();
+  room.kept = keeps ? n.rows() * n.padded() * n_kept<Number>(cell) : 0;
+  room.dgates = n.rows() * words;
+  room.forward = words_of<Number>(n.depth()) * columns + bias_room(n, gates) + 2 * n.state();
+  room.backward = 2 * n.state() + n.width() * columns + deep_room<Number>(n.row());
+  room.inputs = words * blocks_of(n.features) * kBlock;
+  return room;
+}
+
+template <typename Number>
+RecurrentRoom room_on(CellKind cell, const RecurrentSizes& sizes, bool keeps) {
+  const Lengths<Number> n(sizes);
+  if constexpr (Number::kExact) {
+    if (is_few(cell, n)) return few_room(cell, n, keeps);
+  }
+  return units_room(cell, n, keeps);
+}
+
+// The pointers of a cell's weights, in the order of its parameters.
+inline FusedWeights<1> rnn_weights(const float* const* w) { return {w[0], w[1]}; }
+inline FusedWeights<4> lstm_weights(const float* const* w) { return {w[0], w[1]}; }
+inline FusedWeights<2> gru_gates(const float* const* w) { return {w[0], w[1]}; }
+inline FusedWeights<1> gru_candidate(const float* const* w) { return {w[2], w[3]}; }
+inline GruAfterWeights gru_after_weights(const float* const* w) { return {w[0], w[1], w[2], w[3]}; }
+
+template <typename Cell, typename Number, typename Weights>
+void forward_of(CellKind cell, const Lengths<Number>& n, const Weights& weights,
+                const float* inputs, float* output, Tape tape, float* kept, float* room) {
+  if constexpr (Number::kExact) {
+    if (is_few(cell, n)) return few_forward<Cell>(n, weights, inputs, output, tape, kept, room);
+  }
+  forward<On<Number, Cell>>(n, weights, inputs, output, tape, kept, room);
+}
+
+template <typename Cell, typename Number, typename Weights>
+void backward_of(CellKind cell, const Lengths<Number>& n, const Weights& weights,
+                 const float* rows, const float* kept, const float* doutput,
+                 const Weights& dweights, float* dgates, float* room) {
+  if constexpr (Number::kExact) {
+    if (is_few(cell, n)) {
+      return few_backward<Cell>(n, weights, rows, kept, doutput, dweights, dgates, room);
+    }
+  }
+  backward<On<Number, Cell>>(n, weights, rows, kept, doutput, dweights, dgates, room);
+}
+
+template <typename Number, typename Weights>
+void inputs_of(CellKind cell, const Lengths<Number>& n, const Weights& weights,
+               const float* dgates, float* dinputs, float* room) {
+  if constexpr (Number::kExact) {
+    if (is_few(cell, n)) return few_input_gradient(n, weights, dgates, dinputs, room);
+  }
+  input_gradient(n, weights, dgates, dinputs, room, false);
+}
+
+template <typename Number>
+void forward_on(CellKind cell, const RecurrentSizes& sizes, const float* const* weights,
+                const float* inputs, bool keeps, float* output, float* rows, float* kept,
+                float* room) {
+  const Lengths<Number> n(sizes);
+  const Tape tape = {rows, keeps};
+  kept = keeps ? kept : nullptr;
+  switch (cell) {
+    case CellKind::kRnn:
+      return forward_of<RnnCell>(cell, n, rnn_weights(weights), inputs, output, tape, kept, room);
+    case CellKind::kLstm:
+      return forward_of<LstmCell>(cell, n, lstm_weights(weights), inputs, output, tape, kept, room);
+    case CellKind::kGruAfter:
+      return forward_of<GruAfterCell>(cell, n, gru_after_weights(weights), inputs, output, tape,
+                                      kept, room);
+    case CellKind::kGru: {
+      const Tape second = {rows + (keeps ? n.steps : 2) * n.batch * n.row(), keeps};
+      return gru_forward(n, gru_gates(weights), gru_candidate(weights), inputs, output, tape,
+                         second, kept, room);
+    }
+  }
+}
+
+// Where the gradients by the candidate of a GRU begin.
+template <typename Number>
+int64_t dcandidate_at(const Lengths<Number>& n) {
+  return 2 * n.rows() * n.blocks() * kBlockWords<Number>;
+}
+
+template <typename Number>
+void backward_on(CellKind cell, const RecurrentSizes& sizes, const float* const* weights,
+                 const float* rows, const float* kept, const float* doutput,
+                 float* const* dweights, float* dgates, float* room) {
+  const Lengths<Number> n(sizes);
+  switch (cell) {
+    case CellKind::kRnn:
+      return backward_of<RnnCell>(cell, n, rnn_weights(weights), rows, kept, doutput,
+                                  rnn_weights(dweights), dgates, room);
+    case CellKind::kLstm:
+      return backward_of<LstmCell>(cell, n, lstm_weights(weights), rows, kept, doutput,
+                                   lstm_weights(dweights), dgates, room);
+    case CellKind::kGruAfter:
+      return backward_of<GruAfterCell>(cell, n, gru_after_weights(weights), rows, kept, doutput,
+                                       gru_after_weights(dweights), dgates, room);
+    case CellKind::kGru:
+      return gru_backward(n, gru_gates(weights), gru_candidate(weights), rows,
+                          rows + n.rows() * n.row(), kept, doutput, gru_gates(dweights),
+                          gru_candidate(dweights), dgates, dgates + dcandidate_at(n), room);
+  }
+}
+
+template <typename Number>
+void inputs_on(CellKind cell, const RecurrentSizes& sizes, const float* const* weights,
+               const float* dgates, float* dinputs, float* room) {
+  const Lengths<Number> n(sizes);
+  switch (cell) {
+    case CellKind::kRnn:
+      return inputs_of(cell, n, rnn_weights(weights), dgates, dinputs, room);
+    case CellKind::kLstm:
+      return inputs_of(cell, n, lstm_weights(weights), dgates, dinputs, room);
+    case CellKind::kGruAfter:
+      return inputs_of(cell, n, gru_after_weights(weights), dgates, dinputs, room);
+    case CellKind::kGru:
+      input_gradient(n, gru_gates(weights), dgates, dinputs, room, false);
+      return input_gradient(n, gru_candidate(weights), dgates + dcandidate_at(n), dinputs, room,
+                            true);
+  }
+}
+
+template <typename Number>
+constexpr RecurrentKernels kTable = {room_on<Number>, forward_on<Number>, backward_on<Number>,
+                                     inputs_on<Number>};
+
+}  // namespace GRIDSCAPE_TARGET
+}  // namespace gridscape
+
+#endif  // GRIDSCAPE_RECURRENT_TABLE_H_
