@@ -1,13 +1,15 @@
 """Cohorts: alone equals together, no trial is lost, nothing compiles twice."""
 
 import contextlib
+import re
 
 import jax
 import numpy as np
 import pytest
 from cohort_tools import assert_same, planner_of, tiny, train
 
-from gridscape import programs
+from gridscape import kernels, programs
+from gridscape import planner as planner_module
 from gridscape.base import Status
 from gridscape.cohorts import partition
 from gridscape.engine import batch_order
@@ -132,6 +134,67 @@ def compilations():
         yield events
     finally:
         jax.monitoring.unregister_event_duration_listener(listen)
+
+
+def test_programs_that_come_next_are_compiled_while_one_trains(monkeypatch):
+    monkeypatch.setattr(planner_module, "PROGRAMS_AHEAD", 1)
+    planner = planner_of(tiny({"hidden_size": [3, 4, 5]}))
+    cohorts = partition(planner.resolved, planner.resolved.trials())
+    made = []
+    program = Planner.program
+    monkeypatch.setattr(
+        Planner, "program", lambda self, cohort: made.append(cohort) or program(self, cohort)
+    )
+    turns = planner.ahead(cohorts)
+    assert next(turns) is cohorts[0]
+    assert made == cohorts[:2]
+    assert next(turns) is cohorts[1]
+    assert made[-1] is cohorts[2]
+    assert list(turns) == [cohorts[2]]
+
+
+def test_what_is_wrong_with_a_coming_program_waits_for_its_turn(monkeypatch):
+    planner = planner_of(tiny({"hidden_size": [3, 4]}))
+    cohorts = partition(planner.resolved, planner.resolved.trials())
+    program = Planner.program
+
+    def only_the_first(self, cohort):
+        if cohort is cohorts[1]:
+            raise RuntimeError("no room for its data")
+        return program(self, cohort)
+
+    monkeypatch.setattr(Planner, "program", only_the_first)
+    assert list(planner.ahead(cohorts)) == cohorts
+
+
+def instructions(compiled):
+    """What a program does, without where it was written."""
+    lines = compiled.as_text().splitlines()
+    return [re.sub(r", metadata=\{.*?\}", "", line) for line in lines if " = " in line]
+
+
+def test_one_program_trains_tasks_that_differ_in_what_they_draw():
+    axes = {"position": [1, 3]}
+    planner = planner_of(
+        tiny(axes, task="recall", model="lstm", model_options={"returns": "every"})
+    )
+    first, third = (
+        planner.program(cohort) for cohort in partition(planner.resolved, planner.resolved.trials())
+    )
+    assert instructions(first.train) == instructions(third.train)
+    assert instructions(first.draw) != instructions(third.draw)
+
+
+@pytest.mark.skipif(not kernels.available(), reason=f"native kernels: {kernels.trouble()}")
+def test_programs_are_traced_in_threads_as_where_they_are_asked_for():
+    def trained():
+        planner = planner_of(tiny({"hidden_size": [4]}, task="digits-flat", model="mlp"))
+        (cohort,) = partition(planner.resolved, planner.resolved.trials())
+        return planner.program(cohort).train.as_text()
+
+    assert "gridscape_dense_forward" in trained()
+    with kernels.plain():
+        assert "gridscape_dense" not in trained()
 
 
 def test_three_compilations_a_program_and_none_for_a_new_learning_rate():
