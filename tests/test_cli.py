@@ -527,7 +527,8 @@ def test_doctor(call):
     assert told["versions"]["jax"] == jax.__version__
     assert all(check["error"] <= check["tolerance"] for check in told["checks"])
     names = {"versions", "devices", "n_cores", "memory_bytes", "flops_per_second", "kernels"}
-    assert told.keys() == names | {"data_folders", "program_cache", "checks", "advice"}
+    names |= {"bfloat16", "data_folders", "program_cache", "checks", "advice"}
+    assert told.keys() == names
 
 
 def test_doctor_fails_where_a_number_is_wrong(call, monkeypatch):
