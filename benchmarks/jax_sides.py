@@ -1,6 +1,7 @@
 """Gridscape's own programs, and the same training as one would write it in a JAX notebook."""
 
 import os
+import threading
 import time
 from collections.abc import Sequence
 from functools import partial
@@ -13,6 +14,7 @@ import optax
 from harness import Work
 from jax import lax
 
+from gridscape._startup import BACKEND_COMPILE, WAITED
 from gridscape.base import Array, Split, Stream, as_float, cross_entropy
 from gridscape.cohorts import partition
 from gridscape.engine import data_order
@@ -22,25 +24,25 @@ from gridscape.planner import Planner, update_flops
 from gridscape.programs import LONGEST_SEGMENT, Machine, Training, use_all_cores
 from gridscape.study import ResolvedStudy, Study
 
-COMPILED = "/jax/core/compile/backend_compile_duration"
 COMPILING = (
-    COMPILED,
+    BACKEND_COMPILE,
+    WAITED,
     "/jax/core/compile/jaxpr_trace_duration",
     "/jax/core/compile/jaxpr_to_mlir_module_duration",
 )
 
 
 class CompileClock:
-    """The seconds that JAX traces, lowers and compiles from now on, and how many programs."""
+    """The seconds for which compiling keeps this thread from now on, and how many programs."""
 
     def __init__(self) -> None:
-        self.seconds, self.n_programs = 0.0, 0
+        self.seconds, self.n_programs, self._thread = 0.0, 0, threading.get_ident()
         jax.monitoring.register_event_duration_secs_listener(self._note)
 
     def _note(self, event: str, seconds: float, **_: Any) -> None:
-        if event in COMPILING:
+        self.n_programs += event == BACKEND_COMPILE
+        if event in COMPILING and threading.get_ident() == self._thread:
             self.seconds += seconds
-            self.n_programs += event == COMPILED
 
 
 def study(width: int, rates: Sequence[float], replicates: int, data_dir: str | None) -> Any:
@@ -91,8 +93,11 @@ def trained(resolved: ResolvedStudy, may_diverge: bool = False) -> Work:
     planner = Planner(resolved, Machine.local())
     (trials,) = partition(resolved, resolved.trials())
     program, n_trials = planner.program(trials), len(trials.trials)
-    compile_seconds = _seconds(lambda: (program.init, program.train, program.evaluate))
+    clock = CompileClock()
+    program.begin()
     training = Training(program, trials)
+    _ = program.train, program.evaluate
+    compile_seconds = clock.seconds
     # A stream draws the examples of a whole segment at once: so many are trained, as by a study.
     step = program.segment if isinstance(trials.task.train, Stream) else 1
 

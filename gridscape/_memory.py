@@ -67,7 +67,7 @@ class Needs(NamedTuple):
 def needs_of(study: Study, cohort: Cohort, update: Any, n_devices: int) -> Needs:
     """What training a cohort at once takes; ``update`` is one of its updates, traced."""
     recipe, task = cohort.recipe, cohort.task
-    segment = segment_length(recipe, study)
+    segment = segment_length(recipe, task, study)
     order = tree_bytes(order_shapes(recipe, task, segment))
     traces = 4 * segment * (1 + len(task.metrics))
     # Drawing works on as much again as it gives.

@@ -180,7 +180,7 @@ def batches(task: Task, train: Split | None, order: Any, batch_size: int) -> Cal
     """
     if train is None:
         return lambda at: _prepared(task, jax.tree.map(lambda x: x[at], order))
-    if batch_size == len(train.targets):
+    if batch_size == train.n_examples:
         return lambda at: _prepared(task, train)
     take = native_take if in_use() else _take
     return lambda at: _prepared(task, take(train, order, at))

@@ -146,6 +146,7 @@ class CohortRun:
         """Train to the end."""
         study, recipe = self.planner.resolved.study, self.cohort.recipe
         program = self.planner.program(self.cohort)
+        program.begin()
         points = evaluation_points(recipe, study)
         training = self._training = Training(program, self.cohort, self._restore(restored))
         pace = Pace(program.segment)

@@ -43,8 +43,10 @@ MEMORY_SHARE = 0.7
 # Trials that a device holds at most. Calls of more would train few updates each, while all that is
 # made ready for a call, whole segments of data order and fresh examples, grows with the trials.
 MOST_SLOTS = 64
-# Programs that are compiled while another one trains: each keeps about one core busy.
-PROGRAMS_AHEAD = max(1, n_cores() // 2)
+# Programs that are compiled while another one trains. A few are enough, and each takes memory.
+PROGRAMS_AHEAD = min(max(1, n_cores() // 2), 4)
+# Fresh examples that a trial has at hand at once: more updates in a call would not be faster.
+DRAWN_BYTES = 2 * 2**20
 # A limit that is none.
 UNLIMITED = 2**62
 # A timing of a program lasts about this long.
@@ -141,6 +143,12 @@ class Planner:
             slots = fewer_slots(slots, excess / n_devices, _slot_bytes(program))
         return tuple(cohort.cut(slots * n_devices))
 
+    def fill(self, cohort: Cohort) -> tuple[Cohort, ...]:
+        """The cohort in runs that fill its program, whatever they take in memory."""
+        n_devices = len(self.machine.devices)
+        slots = needed_slots(cohort, n_devices, self.machine.is_batched)
+        return tuple(cohort.cut(slots * n_devices))
+
     def _limit_bytes(self, cohort: Cohort) -> float:
         """What a program may take; the task's arrays, which it counts, have been taken already."""
         if self.limit_bytes is not None:
@@ -153,7 +161,7 @@ class Planner:
     def program(self, cohort: Cohort) -> Program:
         """The program of a cohort; cohorts of about the same size share it."""
         slots = needed_slots(cohort, len(self.machine.devices), self.machine.is_batched)
-        segment = segment_length(cohort.recipe, self.resolved.study)
+        segment = segment_length(cohort.recipe, cohort.task, self.resolved.study)
         key = (content_key(cohort.recipe.static), slots, segment, cohort.pieces)
         if key not in self._programs:
             self._programs[key] = Program(
@@ -167,7 +175,6 @@ class Planner:
                 compilers=self._compilers,
                 pieces=cohort.pieces,
             )
-            self._programs[key].begin()
         return self._programs[key]
 
     def ahead(self, cohorts: Sequence[Cohort]) -> Iterator[Cohort]:
@@ -175,7 +182,7 @@ class Planner:
         for index, cohort in enumerate(cohorts):
             for coming in cohorts[index : index + 1 + PROGRAMS_AHEAD]:
                 try:
-                    self.program(coming)
+                    self.program(coming).begin()
                 except Exception:  # its own turn meets it again, and tells it
                     break
             yield cohort
@@ -281,10 +288,13 @@ def fewer_slots(slots: int, excess_bytes: float, slot_bytes: int) -> int:
     return 1 << (fitting.bit_length() - 1)
 
 
-def segment_length(recipe: Recipe, study: Study) -> int:
+def segment_length(recipe: Recipe, task: Task, study: Study) -> int:
     """Updates of a call at most: up to the next evaluation point."""
     points = [0, *evaluation_points(recipe, study)]
-    return min(LONGEST_SEGMENT, max(b - a for a, b in itertools.pairwise(points)))
+    longest = min(LONGEST_SEGMENT, max(b - a for a, b in itertools.pairwise(points)))
+    if not isinstance(task.train, Stream):
+        return longest
+    return min(longest, max(1, DRAWN_BYTES // tree_bytes(order_shapes(recipe, task, 1))))
 
 
 def evaluation_points(recipe: Recipe, study: Study) -> list[int]:

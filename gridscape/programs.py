@@ -11,7 +11,7 @@ none of them ever compiles anything again.
 
 import time
 from collections.abc import Callable
-from concurrent.futures import Executor, Future
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any, NamedTuple
@@ -46,7 +46,8 @@ from gridscape.study import Recipe
 # Updates of one call at most; calls are cut further by evaluation points and by time.
 LONGEST_SEGMENT = 128
 
-# For what runs once, or around native layers: optimizing more doubles the time to compile only.
+# For what random numbers and native layers take all the time of: optimizing more would about double
+# the time to compile, and nothing would run faster.
 LIGHTLY: dict[str, Any] = {"xla_backend_optimization_level": 1}
 
 
@@ -128,7 +129,7 @@ class Program:
     seed: int
     slots: int
     segment: int
-    compilers: Executor
+    compilers: ThreadPoolExecutor
     pieces: int = 1
 
     def begin(self) -> None:
@@ -157,7 +158,7 @@ class Program:
             empty = _empty(self.slots, self.one_state)
             return self._of_slots(init_one, empty, counts[0], (words, hyper))
 
-        return self._compile(init_slots, (self._words, self._hyper), once=True)
+        return self._compile(init_slots, (self._words, self._hyper), light=True)
 
     @property
     def draws(self) -> bool:
@@ -184,7 +185,7 @@ class Program:
             empty = _empty(self.slots, self._one_order)
             return self._of_slots(draw_one, empty, counts[0], (words,))
 
-        return self._compile(draw_slots, (self._spread((self.segment, 2), jnp.uint32),), once=True)
+        return self._compile(draw_slots, (self._spread((self.segment, 2), jnp.uint32),), light=True)
 
     @property
     def train(self) -> jax.stages.Compiled:
@@ -287,7 +288,7 @@ class Program:
         spread: tuple[Any, ...],
         shared: tuple[Any, ...] = (),
         donate: tuple[int, ...] = (),
-        once: bool = False,
+        light: bool = False,
     ) -> Future[jax.stages.Compiled]:
         """``function(counts, *spread, *shared)``, run by every device on its own trials."""
         n_devices = len(self.machine.devices)
@@ -303,8 +304,8 @@ class Program:
 
         def compiled() -> jax.stages.Compiled:
             lowered = jitted.lower(counts, *spread, *shared)
-            light = once or calls_layers(lowered.as_text())
-            return lowered.compile(LIGHTLY if light else {})
+            lightly = light or calls_layers(lowered.as_text())
+            return lowered.compile(LIGHTLY if lightly else {})
 
         return self.compilers.submit(as_here(compiled))
 
@@ -342,8 +343,12 @@ def together(
     slots = jnp.arange(len(jax.tree.leaves(results)[0]))
     # Empty slots repeat the first trial, so that nothing waits for what they hold.
     occupied = jnp.where(slots < count, slots, 0)
-    results, per_trial = jax.tree.map(lambda x: x[occupied], (results, per_trial))
-    return jax.vmap(one_trial)(results, *per_trial)
+    starts, per_trial = jax.tree.map(lambda x: x[occupied], (results, per_trial))
+
+    def run() -> Any:
+        return jax.vmap(one_trial)(starts, *per_trial)
+
+    return lax.cond(count > 0, run, lambda: results)
 
 
 def _empty(slots: int, one: Any) -> Any:
@@ -356,9 +361,14 @@ class Training:
     def __init__(
         self, program: Program, cohort: Cohort, states: dict[str, np.ndarray] | None = None
     ) -> None:
-        """From the beginning, or from the ``states`` of a snapshot of the same trials."""
+        """From the beginning, or from the ``states`` of a snapshot of the same trials.
+
+        Raises ValueError for more trials than the program holds.
+        """
         self.program, self.cohort, self.update = program, cohort, cohort.start
         machine, n_trials = program.machine, len(cohort.trials)
+        if n_trials > program.capacity:
+            raise ValueError(f"{n_trials} trials in a program of {program.capacity}")
         n_devices = len(machine.devices)
         index = np.arange(n_trials)
         # Round robin, so that neighbors in the grid, which often stop early together, spread.

@@ -163,8 +163,9 @@ class Store:
     def put_all(self, ended: Sequence[tuple[Trial, TrialResult]]) -> None:
         """Store trials as ``put`` does, which takes far less time each than one by one.
 
-        A crash meanwhile may leave some of them stored.
+        Of several results of one trial the last stays. A crash meanwhile may leave some stored.
         """
+        ended = list({trial.key: (trial, result) for trial, result in ended}.values())
         for trial, result in ended:
             if result.key != trial.key:
                 message = "the result is of another trial"

@@ -101,7 +101,8 @@ def plan(
         with Store.read(folder) as store:
             _require_same_conditions(store, trials)
             stored = _done(store)
-    return Planner(resolved, Machine.local()).plan(trials, stored, timed)
+    with closing(Planner(resolved, Machine.local())) as planner:
+        return planner.plan(trials, stored, timed)
 
 
 def run(
@@ -142,8 +143,8 @@ def run(
         precision=precision,
     )
     folder = results_folder(resolved.study, directory)
-    with Store.create(folder, resolved.record()) as store:
-        planner = Planner(resolved, Machine.local())
+    planner = Planner(resolved, Machine.local())
+    with Store.create(folder, resolved.record()) as store, closing(planner):
         Sweep(store, resolved, planner, Local(planner), listener).run()
     return Landscape.read(folder)
 
@@ -200,7 +201,7 @@ class Sweep:
         )
         saved = self._saved({trial.key for trial in todo})
         progress = {key: place.update for key, place in saved.items()}
-        with self.interrupt, closing(self.planner):
+        with self.interrupt:
             for cohort in self.planner.ahead(partition(self.resolved, todo, progress)):
                 self._run_cohort(cohort, saved)
         for name in [name for name, *_ in self.store.checkpoints()]:
@@ -245,7 +246,7 @@ class Sweep:
         except GridscapeError:
             raise
         except Exception:  # a program that cannot be compiled: the executor meets it again, and
-            return (cohort,)  # records it as the outcome of the trials
+            return self.planner.fill(cohort)  # records it as the outcome of the trials
 
     def _execute(self, cohort: Cohort, restored: Snapshot | None) -> None:
         clock, names = CheckpointClock(), list[str]()
@@ -318,6 +319,9 @@ def _together(events: Iterable[Progress | Finished]) -> Iterator[list[Progress |
     n_bytes = 0
     for event in events:
         if isinstance(event, Progress):
+            if ended:
+                yield ended
+                ended, n_bytes = [], 0
             yield [event]
             continue
         ended.append(event)

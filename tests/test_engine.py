@@ -1,5 +1,7 @@
 """One trial: data order, keys, evaluation, accumulated batches, divergence."""
 
+import dataclasses
+
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -101,6 +103,20 @@ def test_a_batch_of_all_examples_is_all_of_them_where_they_lie():
     assert order.shape == (4, 0)
     batch = batches(task, task.train, jnp.asarray(order), recipe.batch_size)(3)
     jax.tree.map(np.testing.assert_array_equal, batch, task.train)
+
+
+@pytest.mark.parametrize("batch_size", [2, 8])
+def test_batches_of_targets_with_several_parts(batch_size):
+    task, x = random_task(8), np.arange(8.0)
+    train = Split(x[:, None], (np.arange(8), -np.arange(8)))
+    whole = dataclasses.replace(task, train=train)
+    recipe = dataclasses.replace(noisy_linear(), batch_size=batch_size)
+    order = batch_order(recipe, whole, 0, 0, 0, 3)
+    batch = batches(whole, jax.tree.map(jnp.asarray, train), jnp.asarray(order), batch_size)(1)
+    rows = order[1] if batch_size < 8 else np.arange(8)
+    jax.tree.map(
+        np.testing.assert_array_equal, batch.targets, jax.tree.map(lambda t: t[rows], train.targets)
+    )
 
 
 @pytest.mark.parametrize("n_examples", [1, 499, 500, 501, 1234])

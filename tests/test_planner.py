@@ -176,7 +176,8 @@ def test_evaluation_points_are_even_and_end_with_the_last_update(recipe, updates
     gaps = np.diff([0, *points])
     assert gaps.min() >= 1
     assert gaps.max() - gaps.min() <= 1
-    assert segment_length(cut, study) == min(gaps.max(), LONGEST_SEGMENT)
+    task = tiny().resolve().task
+    assert segment_length(cut, task, study) == min(gaps.max(), LONGEST_SEGMENT)
 
 
 def test_examples_evaluated_in_the_course_of_a_trial(recipe):

@@ -148,9 +148,11 @@ def test_programs_that_come_next_are_compiled_while_one_trains(monkeypatch):
     turns = planner.ahead(cohorts)
     assert next(turns) is cohorts[0]
     assert made == cohorts[:2]
+    assert ["_train" in vars(program(planner, cohort)) for cohort in cohorts] == [True, True, False]
     assert next(turns) is cohorts[1]
     assert made[-1] is cohorts[2]
     assert list(turns) == [cohorts[2]]
+    planner.close()
 
 
 def test_what_is_wrong_with_a_coming_program_waits_for_its_turn(monkeypatch):
@@ -165,6 +167,34 @@ def test_what_is_wrong_with_a_coming_program_waits_for_its_turn(monkeypatch):
 
     monkeypatch.setattr(Planner, "program", only_the_first)
     assert list(planner.ahead(cohorts)) == cohorts
+    planner.close()
+
+
+def test_only_what_is_asked_for_is_compiled():
+    planner = planner_of(tiny({"hidden_size": [3]}))
+    (cohort,) = partition(planner.resolved, planner.resolved.trials())
+    program = planner.program(cohort)
+    assert program.init
+    assert [name for name in ("_init", "_train", "_evaluate") if name in vars(program)] == ["_init"]
+
+
+def test_more_trials_than_a_program_holds_are_refused():
+    planner = planner_of(tiny({"hidden_size": [3]}, replicates=9))
+    (cohort,) = partition(planner.resolved, planner.resolved.trials())
+    program = planner.program(cohort.part(0, 1))
+    with pytest.raises(ValueError, match=f"9 trials in a program of {program.capacity}"):
+        Training(program, cohort)
+
+
+def test_a_device_without_trials_does_nothing(monkeypatch):
+    monkeypatch.setattr(Machine, "is_batched", True)
+    planner = planner_of(tiny({"hidden_size": [3]}, replicates=1))
+    (cohort,) = partition(planner.resolved, planner.resolved.trials())
+    assert len(planner.machine.devices) > 1
+    training = Training(planner.program(cohort), cohort)
+    training.advance(2)
+    n_empty = training.program.capacity - 1
+    assert np.asarray(training.states.update).tolist() == [2] + [0] * n_empty
 
 
 def instructions(compiled):

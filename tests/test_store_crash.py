@@ -93,6 +93,14 @@ def test_killed_at_every_line(tmp_path):
         check_moment(copy, dict(facts[:n_facts]), dict(facts[: n_facts + 1]))
 
 
+def test_of_two_results_of_a_trial_the_last_stays(tmp_path):
+    pairs = [(a_trial(key), a_result(key, loss=loss)) for key, loss in (("a", 1.0), ("b", 2.0))]
+    with Store.create(tmp_path / "run", study()) as store:
+        store.put_all([*pairs, (a_trial("a"), a_result("a", loss=3.0))])
+        found = [store.get(key).metrics["test_loss"] for key in ("a", "b")]
+    assert found == [3.0, 2.0]
+
+
 def test_killed_at_every_line_of_storing_several(tmp_path):
     """Wherever that is, each of them is as it was or as it shall be."""
     snapshots = tmp_path / "snapshots"

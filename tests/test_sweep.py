@@ -15,7 +15,7 @@ import numpy as np
 import pytest
 from cohort_tools import assert_same, planner_of, tiny
 
-from gridscape import sweep
+from gridscape import planner, sweep
 from gridscape._interrupt import Interrupt
 from gridscape.base import Status, cross_entropy
 from gridscape.cohorts import partition
@@ -203,6 +203,24 @@ def raising_model():
     return init, apply
 
 
+def test_trials_beyond_what_a_program_holds_fail_for_the_same_reason(tmp_path, monkeypatch):
+    monkeypatch.setattr(planner, "MOST_SLOTS", 1)
+    axes = {"learning_rate": [0.01, 0.02, 0.03]}
+    run(tiny(axes, task="digits-flat", model=raising_model()), directory=tmp_path)
+    reasons = {result.reason for result in stored(tmp_path).values()}
+    assert reasons == {"RuntimeError: no such layer"}
+
+
+def test_trials_that_end_are_stored_before_the_next_progress_and_in_lots(monkeypatch):
+    small = types.SimpleNamespace(curves={}, params=None)
+    ended = [Finished(trial=None, result=small) for _ in range(4)]
+    between = Progress(None, 1, np.zeros(1), False, np.ones(1, bool), 0.0)
+    lots = list(sweep._together([ended[0], ended[1], between, ended[2], ended[3]]))
+    assert lots == [ended[:2], [between], ended[2:]]
+    monkeypatch.setattr(sweep, "STORED_TOGETHER_BYTES", -1)
+    assert list(sweep._together(ended)) == [[event] for event in ended]
+
+
 def test_a_failing_program_fails_its_trials_and_no_others(tmp_path):
     study = tiny(
         {"batch_size": [10, 12], "learning_rate": [0.01]},
@@ -343,7 +361,7 @@ KILLED_SCRIPT = """
 import sys
 import jax
 from cohort_tools import tiny
-from gridscape import sweep
+from gridscape import planner, sweep
 from gridscape._interrupt import Interrupt
 jax.config.update("jax_compilation_cache_dir", sys.argv[2])
 jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.0)

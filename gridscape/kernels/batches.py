@@ -14,4 +14,4 @@ def take(tables: Any, order: jax.Array, at: jax.Array) -> Any:
     arrays, structure = jax.tree.flatten(tables)
     shapes = [jax.ShapeDtypeStruct((order.shape[1], *x.shape[1:]), x.dtype) for x in arrays]
     call = jax.ffi.ffi_call("gridscape_batch_take", shapes, vmap_method="sequential")
-    return jax.tree.unflatten(structure, call(at.astype(jnp.int32), order, *arrays))
+    return jax.tree.unflatten(structure, call(jnp.asarray(at, jnp.int32), order, *arrays))

@@ -160,6 +160,7 @@ def plain() -> Iterator[None]:
 
 def as_here(function: Callable[[], Any]) -> Callable[[], Any]:
     """The function, for another thread: what it traces takes the path that it would take here."""
+    load()  # now, so that several threads never do it at once
     is_plain = _plain.value
 
     def run() -> Any:
