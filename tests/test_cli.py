@@ -677,13 +677,13 @@ def test_the_live_table_in_a_terminal(study, tmp_path, kept_programs):
 
 
 LONG = ["run", "--set", "hidden_size=4", "--set", "learning_rate=0.01,0.1", "--replicates", "1"]
-LONG += ["--updates", "20000", "--batch-size", "20"]
+LONG += ["--updates", "60000", "--batch-size", "20"]
 
 
 def assert_whole(folder, cache):
     """Both networks are there, and what was interrupted equals what is trained in one go."""
     with Store.read(folder / "runs" / "quickstart") as store:
-        assert [r.updates for _, r in store.results()] == [20_000, 20_000]
+        assert [r.updates for _, r in store.results()] == [60_000, 60_000]
         assert list(store.checkpoints()) == []
     done = subprocess.run(
         [sys.executable, "-m", "gridscape", "replay", "--cell", "learning_rate=0.1"],
@@ -700,7 +700,7 @@ def assert_whole(folder, cache):
 
 def test_ctrl_c_keeps_what_is_done_and_running_again_goes_on(tmp_path, kept_programs):
     screen = Terminal(LONG, kept_programs, tmp_path)
-    screen.read_until(r"update [1-9],?\d\d\d of 20,000")
+    screen.read_until(r"update [1-9]\d?,\d\d\d of 60,000")
     screen.type(b"\x03")
     assert screen.finish() == 130
     assert "Traceback" not in screen.plain
@@ -709,7 +709,7 @@ def test_ctrl_c_keeps_what_is_done_and_running_again_goes_on(tmp_path, kept_prog
     assert message.endswith(f"to go on: gridscape {' '.join(LONG)}")
     reached = [int(n.replace(",", "")) for n in re.findall(r"update ([\d,]+) of", screen.plain)]
     again = Terminal(LONG, kept_programs, tmp_path)
-    first = again.read_until(r"update ([\d,]+) of 20,000")
+    first = again.read_until(r"update ([\d,]+) of 60,000")
     assert int(first.group(1).replace(",", "")) > max(reached)
     assert again.finish() == 0
     assert "Trained 2 networks" in again.plain
@@ -718,7 +718,7 @@ def test_ctrl_c_keeps_what_is_done_and_running_again_goes_on(tmp_path, kept_prog
 
 def test_kill_9_loses_nothing_that_was_stored(tmp_path, kept_programs):
     screen = Terminal(LONG, kept_programs, tmp_path)
-    screen.read_until(r"update [1-9],?\d\d\d of 20,000")
+    screen.read_until(r"update [1-9]\d?,\d\d\d of 60,000")
     screen.process.kill()
     assert screen.finish() == -signal.SIGKILL
     again = Terminal(LONG, kept_programs, tmp_path)
