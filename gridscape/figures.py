@@ -81,6 +81,7 @@ with needs_matplotlib():
     )
 
 BLANK = (0.957, 0.945, 0.922, 1.0)
+FEW_CELLS = 40  # along an axis: so many can be told apart by a gap
 BLANK_WORDS = {CellState.DIVERGED: "div.", CellState.FAILED: "failed"}
 HATCHES = {CellState.COLLAPSED: "..", CellState.DIVERGED: "////", CellState.FAILED: "xxx"}
 ERRORS = (80, 70, 50, 40, 30, 20, 15, 10, 7, 5, 4, 3, 2, 1.5, 1, 0.5, 0.2, 0.1, 0.05, 0.02, 0.01)
@@ -184,7 +185,7 @@ def _map_panel(
         cells = [s for s in summaries if s.state is state]
         places = [_place(columns, rows, s.cell) for s in cells]
         faces = [_face(s, scale, colormap) for s in cells]
-        _map_cells(box, places, faces, state)
+        _map_cells(box, places, faces, state, _gap(columns, rows))
         if labeled:
             for summary, place, face in zip(cells, places, faces, strict=True):
                 _label_cell(box, place, summary, face)
@@ -209,12 +210,24 @@ def _face(summary: CellSummary, scale: Normalize, colormap: Colormap) -> Any:
     return colormap(scale(factor_of(summary.metric) * mean)) if math.isfinite(mean) else BLANK
 
 
+def _gap(columns: Axis, rows: Axis | None) -> float:
+    """Between cells, as a share of one; none where a gap would be thinner than a pixel."""
+    most = max(len(columns.values), len(rows.values) if rows else 1)
+    return 0.04 if most <= FEW_CELLS else 0.0
+
+
 def _map_cells(
-    box: Axes, places: Sequence[tuple[int, int]], faces: Sequence[Any], state: CellState
+    box: Axes,
+    places: Sequence[tuple[int, int]],
+    faces: Sequence[Any],
+    state: CellState,
+    gap: float,
 ) -> None:
     """The cells of one state, as one collection."""
-    squares = [Rectangle((x - 0.48, y - 0.48), 0.96, 0.96) for x, y in places]
-    drawn = PatchCollection(squares, facecolors=faces, linewidth=0)
+    side = 1 - gap
+    squares = [Rectangle((x - side / 2, y - side / 2), side, side) for x, y in places]
+    # Without gaps, smoothed edges would let the ground shine through between neighbors.
+    drawn = PatchCollection(squares, facecolors=faces, linewidth=0, antialiased=gap > 0)
     if state is CellState.MISSING:
         drawn.set(facecolor="none", edgecolor=MUTED, linestyle="--", linewidth=0.6)
     elif state in HATCHES:
