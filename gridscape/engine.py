@@ -26,6 +26,9 @@ from gridscape.study import Recipe
 # Examples that are evaluated at once: large enough to be efficient, small enough to bound memory.
 EVALUATION_CHUNK = 500
 
+# Keys of so many updates are made at once.
+WORDS_BLOCK = 256
+
 BAD_QUANTITIES = ("", "loss", "gradient", "parameters")
 
 
@@ -51,7 +54,16 @@ def seed_words(*content: Any) -> UInt32[np.ndarray, "2"]:
 
 
 def numbered_words(*content: Any, begin: int, end: int) -> UInt32[np.ndarray, "U 2"]:
-    """seed_words(*content, u) of every u from begin to end - 1, the content hashed once."""
+    """seed_words(*content, u) of every u from begin to end - 1."""
+    blocks = range(begin // WORDS_BLOCK, max(begin, end - 1) // WORDS_BLOCK + 1)
+    words = np.concatenate([_words_block(content, block) for block in blocks])
+    first = blocks.start * WORDS_BLOCK
+    return words[begin - first : end - first]
+
+
+@lru_cache(maxsize=1024)
+def _words_block(content: tuple[Any, ...], block: int) -> UInt32[np.ndarray, "U 2"]:
+    """Words of WORDS_BLOCK numbers, kept: all cohorts of a study ask for the same ones."""
     head = hashlib.sha256(repr((*content, 0))[:-2].encode())  # up to where the number stands
 
     def digest(number: int) -> bytes:
@@ -59,7 +71,8 @@ def numbered_words(*content: Any, begin: int, end: int) -> UInt32[np.ndarray, "U
         one.update(b"%d)" % number)
         return one.digest()[:8]
 
-    return np.frombuffer(b"".join(map(digest, range(begin, end))), np.uint32).reshape(-1, 2).copy()
+    numbers = range(block * WORDS_BLOCK, (block + 1) * WORDS_BLOCK)
+    return np.frombuffer(b"".join(map(digest, numbers)), np.uint32).reshape(-1, 2)
 
 
 def batch_order(

@@ -10,7 +10,6 @@ import os
 import resource
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path, PurePosixPath
@@ -23,6 +22,7 @@ from jax.extend.core import jaxprs_in_params
 from jax.interpreters.partial_eval import dce_jaxpr
 
 from gridscape import kernels
+from gridscape._compilers import Compilers
 from gridscape._cores import n_cores
 from gridscape.base import Stream, Task
 from gridscape.cohorts import Cohort, partition
@@ -108,9 +108,7 @@ class Planner:
     limit_bytes: int | None = None
     _programs: dict[tuple[Any, ...], Program] = field(default_factory=dict)
     _data: dict[str, DeviceData] = field(default_factory=dict)
-    _compilers: ThreadPoolExecutor = field(
-        default_factory=lambda: ThreadPoolExecutor(n_cores(), "gridscape-compile")
-    )
+    _compilers: Compilers = field(default_factory=Compilers)
 
     def data(self, task: Task) -> DeviceData:
         """The arrays of a task, put on the devices when first needed."""
@@ -189,7 +187,7 @@ class Planner:
 
     def close(self) -> None:
         """Compile no more."""
-        self._compilers.shutdown(wait=False, cancel_futures=True)
+        self._compilers.close()
 
     def memory_bytes(self, cohort: Cohort) -> int:
         """What a cohort takes on all devices: data, states, and the work space of its programs.

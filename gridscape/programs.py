@@ -11,7 +11,7 @@ none of them ever compiles anything again.
 
 import time
 from collections.abc import Callable
-from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import Future
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any, NamedTuple
@@ -23,6 +23,7 @@ from jax import lax
 from jax.sharding import Mesh, NamedSharding
 from jax.sharding import PartitionSpec as P
 
+from gridscape._compilers import Compilers
 from gridscape._cores import n_cores as n_cores
 from gridscape._cores import use_all_cores as use_all_cores
 from gridscape._startup import WAITED
@@ -40,15 +41,10 @@ from gridscape.engine import (
     train_trial,
 )
 from gridscape.grid import content_key
-from gridscape.kernels.library import as_here, calls_layers
 from gridscape.study import Recipe
 
 # Updates of one call at most; calls are cut further by evaluation points and by time.
 LONGEST_SEGMENT = 128
-
-# For what random numbers and native layers take all the time of: optimizing more would about double
-# the time to compile, and nothing would run faster.
-LIGHTLY: dict[str, Any] = {"xla_backend_optimization_level": 1}
 
 
 class DeviceData(NamedTuple):
@@ -116,8 +112,8 @@ class Machine:
 class Program:
     """The compiled functions of one static part.
 
-    slots: trials that a device holds. segment: updates of a call at most. compilers: threads in
-    which they are compiled. pieces: parts that a batch is cut into. A cohort may be smaller than
+    slots: trials that a device holds. segment: updates of a call at most. compilers: by
+    whom they are compiled. pieces: parts that a batch is cut into. A cohort may be smaller than
     slots x devices: empty slots cost memory, but no time where trials are trained one after the
     other.
     """
@@ -129,7 +125,7 @@ class Program:
     seed: int
     slots: int
     segment: int
-    compilers: ThreadPoolExecutor
+    compilers: Compilers
     pieces: int = 1
 
     def begin(self) -> None:
@@ -301,13 +297,7 @@ class Program:
             check_vma=False,
         )
         jitted = jax.jit(mapped, donate_argnums=donate)
-
-        def compiled() -> jax.stages.Compiled:
-            lowered = jitted.lower(counts, *spread, *shared)
-            lightly = light or calls_layers(lowered.as_text())
-            return lowered.compile(LIGHTLY if lightly else {})
-
-        return self.compilers.submit(as_here(compiled))
+        return self.compilers.submit(jitted, (counts, *spread, *shared), light)
 
 
 def _awaited(program: Future[jax.stages.Compiled]) -> jax.stages.Compiled:
@@ -421,7 +411,8 @@ class Training:
         groups = self.program.task.groups
         if groups is None:
             return np.empty(0)
-        of = np.asarray(groups.of(split.targets))[:n_examples]
+        targets = jax.tree.map(np.asarray, split.targets)  # a few numbers: no work for the devices
+        of = np.asarray(groups.of(targets))[:n_examples]
         sizes = np.bincount(of, minlength=len(groups.values)).astype(np.float32)
         return np.where(sizes == 0, np.nan, sizes)
 

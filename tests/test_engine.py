@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 
 from gridscape.base import Model, Split, Status, Task
 from gridscape.engine import (
+    WORDS_BLOCK,
     EVALUATION_CHUNK,
     batch_order,
     batches,
@@ -73,7 +74,15 @@ def test_numbered_keys_are_those_one_by_one():
     wanted = [seed_words(3, 1, "batch", u) for u in range(98, 103)]
     np.testing.assert_array_equal(found, wanted)
     assert (found.shape, found.dtype) == ((5, 2), np.uint32)
-    assert numbered_words(3, 1, "batch", begin=5, end=5).shape == (0, 2)
+    for begin in (0, 5, WORDS_BLOCK):
+        assert numbered_words(3, 1, "batch", begin=begin, end=begin).shape == (0, 2)
+
+
+def test_keys_of_updates_are_the_same_across_the_blocks_that_they_are_made_in():
+    begin, end = WORDS_BLOCK - 2, 2 * WORDS_BLOCK + 1
+    found = numbered_words(3, 1, "batch", begin=begin, end=end)
+    wanted = [seed_words(3, 1, "batch", update) for update in range(begin, end)]
+    np.testing.assert_array_equal(found, np.array(wanted))
 
 
 def random_task(n_test, seed=0):

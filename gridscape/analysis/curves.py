@@ -3,9 +3,8 @@
 from dataclasses import dataclass
 
 import numpy as np
-from scipy import stats
 
-from gridscape.analysis.statistics import LEVEL
+from gridscape.analysis.statistics import LEVEL, t_quantile
 from gridscape.base import Status
 from gridscape.errors import UnknownNameError
 from gridscape.grid import Cell
@@ -73,7 +72,7 @@ def _band(lines: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.nda
     squares = np.where(np.isfinite(lines), (lines - mean) ** 2, 0.0).sum(axis=0)
     enough = np.maximum(n, 2)
     error = np.sqrt(squares / (enough - 1) / enough)
-    half = np.where(n >= 2, stats.t.ppf((1 + LEVEL) / 2, enough - 1) * error, np.nan)
+    half = np.where(n >= 2, t_quantile(LEVEL, enough - 1) * error, np.nan)
     return mean, mean - half, mean + half, n
 
 

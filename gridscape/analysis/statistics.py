@@ -3,9 +3,10 @@
 import math
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
+from typing import Any
 
 import numpy as np
-from scipy import stats
+from scipy import special
 
 LEVEL = 0.95  # of every interval; 1 - LEVEL is the significance level of every test
 
@@ -49,7 +50,7 @@ def t_interval(values: Iterable[float], level: float = LEVEL) -> Interval:
     x = finite(values)
     if len(x) < 2:
         return Interval(float(x[0]) if len(x) else math.nan, math.nan, math.nan, len(x), level)
-    half = stats.t.ppf((1 + level) / 2, len(x) - 1) * x.std(ddof=1) / math.sqrt(len(x))
+    half = t_quantile(level, len(x) - 1) * x.std(ddof=1) / math.sqrt(len(x))
     return Interval(float(x.mean()), float(x.mean() - half), float(x.mean() + half), len(x), level)
 
 
@@ -68,6 +69,22 @@ def possible(interval: Interval, unit: str | None) -> Interval:
     return replace(interval, low=max(interval.low, 0.0), high=min(interval.high, 1.0))
 
 
+def t_quantile(level: float, df: Any) -> Any:
+    """What Student's t of ``df`` degrees of freedom stays within, on both sides, by ``level``.
+
+    By scipy.special, which is there at once; scipy.stats takes half a second to import.
+
+    >>> f"{t_quantile(0.95, 2):.3f}"
+    '4.303'
+    """
+    return special.stdtrit(df, (1 + level) / 2)
+
+
+def t_p_value(t: float, df: int) -> float:
+    """How often Student's t is farther from 0, on both sides, than ``t``."""
+    return float(2 * special.stdtr(df, -abs(t)))
+
+
 def t_test(values: Iterable[float], against: float = 0.0) -> float:
     """Two-sided p value of "the mean is ``against``", Student t; NaN for fewer than two values.
 
@@ -79,7 +96,7 @@ def t_test(values: Iterable[float], against: float = 0.0) -> float:
     distance, error = abs(x.mean() - against), x.std(ddof=1) / math.sqrt(len(x))
     if error == 0:
         return 1.0 if distance == 0 else 0.0
-    return float(2 * stats.t.sf(distance / error, len(x) - 1))
+    return t_p_value(distance / error, len(x) - 1)
 
 
 def holm(p_values: Sequence[float]) -> tuple[float, ...]:
@@ -104,7 +121,7 @@ def prediction_interval(values: Iterable[float], level: float = LEVEL) -> tuple[
     x = finite(values)
     if len(x) < 2:
         return math.nan, math.nan
-    half = stats.t.ppf((1 + level) / 2, len(x) - 1) * x.std(ddof=1) * math.sqrt(1 + 1 / len(x))
+    half = t_quantile(level, len(x) - 1) * x.std(ddof=1) * math.sqrt(1 + 1 / len(x))
     return float(x.mean() - half), float(x.mean() + half)
 
 

@@ -5,7 +5,6 @@ import math
 from collections.abc import Iterable, Sequence
 
 import numpy as np
-from scipy import stats
 
 from gridscape.analysis import (
     LEVEL,
@@ -201,7 +200,7 @@ def _slope_of_steps(
     scatter = float(slopes.var(ddof=1)) / n
     steps = step**2 / 12 / float(((np.asarray(places) - np.mean(places)) ** 2).sum())
     error, slope = math.sqrt(scatter + steps), float(slopes.mean())
-    half = float(stats.t.ppf((1 + LEVEL) / 2, n - 1)) * error
-    p = float(2 * stats.t.sf(abs(slope) / error, n - 1))
+    half = float(t_quantile(LEVEL, n - 1)) * error
+    p = t_p_value(slope / error, n - 1)
     interval = Interval(slope, slope - half, slope + half, n)
     return Check(name, unit, asks, interval, p if slope < 0 else 1.0, p if slope > 0 else 1.0)
