@@ -12,8 +12,8 @@ from hypothesis import strategies as st
 
 from gridscape.base import Model, Split, Status, Task
 from gridscape.engine import (
-    WORDS_BLOCK,
     EVALUATION_CHUNK,
+    WORDS_BLOCK,
     batch_order,
     batches,
     data_order,

@@ -13,6 +13,7 @@ from gridscape.analysis import (
     Interval,
     mean,
 )
+from gridscape.analysis.statistics import t_p_value, t_quantile
 from gridscape.claims.checks import Check, above, below, certain, listed
 from gridscape.claims.evidence import (
     Evidence,
