@@ -91,28 +91,33 @@ struct Tile {
 };
 
 // tile += rows (R x depth) times a panel (depth x C blocks); row[r][k * k_stride] are the rows.
-template <typename Number = Float32, int R, int C>
+// Block kZero of the panel is zeros and left out; -1: none is.
+template <typename Number = Float32, int kZero = -1, int R, int C>
 GRIDSCAPE_INLINE void accumulate_from(Tile<R, C>& tile, const float* const* row, int64_t k_stride,
                                       const float* panel, int64_t depth) {
   for (int64_t k = 0; k < depth; ++k, panel += C * kBlock) {
     Vector b[C];
 #pragma GCC unroll 4
-    for (int c = 0; c < C; ++c) b[c] = load(panel + c * kBlock);
+    for (int c = 0; c < C; ++c) {
+      if (c != kZero) b[c] = load(panel + c * kBlock);
+    }
 #pragma GCC unroll 8
     for (int r = 0; r < R; ++r) {
       const Vector a = Number::spread(row[r] + k * k_stride);
 #pragma GCC unroll 4
-      for (int c = 0; c < C; ++c) tile.sum[r][c] = Number::add(tile.sum[r][c], a, b[c]);
+      for (int c = 0; c < C; ++c) {
+        if (c != kZero) tile.sum[r][c] = Number::add(tile.sum[r][c], a, b[c]);
+      }
     }
   }
 }
 
-template <typename Number = Float32, int R, int C>
+template <typename Number = Float32, int kZero = -1, int R, int C>
 GRIDSCAPE_INLINE void accumulate(Tile<R, C>& tile, Rows rows, const float* panel, int64_t depth,
                                  int lane) {
   const float* row[R];
   for (int r = 0; r < R; ++r) row[r] = rows.data + r * rows.row_stride;
-  accumulate_from<Number>(tile, row, rows.k_stride, panel + lane, depth);
+  accumulate_from<Number, kZero>(tile, row, rows.k_stride, panel + lane, depth);
 }
 
 // Calls use(std::integral_constant<int, R>, first_row) for tiles that cover `count` rows.
@@ -137,6 +142,17 @@ GRIDSCAPE_INLINE void with_blocks(int64_t blocks, Use&& use) {
     case 2: return use(std::integral_constant<int, 2>{});
     case 3: return use(std::integral_constant<int, 3>{});
     default: return use(std::integral_constant<int, 4>{});
+  }
+}
+
+// Calls use(std::integral_constant<int, Z>) with the block of a panel that is zeros, the third or the
+// fourth, or -1.
+template <typename Use>
+GRIDSCAPE_INLINE void with_zero(int zero, Use&& use) {
+  switch (zero) {
+    case 2: return use(std::integral_constant<int, 2>{});
+    case 3: return use(std::integral_constant<int, 3>{});
+    default: return use(std::integral_constant<int, -1>{});
   }
 }
 
@@ -196,17 +212,27 @@ GRIDSCAPE_INLINE void pack_transposed(float* to, int64_t k_blocks, int64_t colum
   });
 }
 
+// How a tile is summed up, where nothing is known of the panel.
+template <typename Number>
+struct AddAll {
+  template <int R, int C>
+  GRIDSCAPE_INLINE void operator()(Tile<R, C>& tile, Rows rows, const float* panel, int64_t depth,
+                                   int lane) const {
+    accumulate<Number>(tile, rows, panel, depth, lane);
+  }
+};
+
 // Calls use(tile, first_row, first_block, lane) with each tile of
-// rows (count x depth) times a packed matrix (depth x blocks).
-template <typename Number = Float32, typename Use>
+// rows (count x depth) times a packed matrix (depth x blocks), summed up by `add`.
+template <typename Number = Float32, typename Use, typename Add = AddAll<Number>>
 GRIDSCAPE_INLINE void multiply(Rows rows, int64_t count, const float* packed, int64_t depth,
-                               int64_t packed_depth, int64_t blocks, Use&& use) {
+                               int64_t packed_depth, int64_t blocks, Use&& use, Add&& add = {}) {
   for_panels(blocks, [&](auto n_blocks, int64_t first) {
     constexpr int C = n_blocks;
     for (int lane = 0; lane < kBlock; lane += kLanes) {
       for_tiles(count, [&](auto n_rows, int64_t row) {
         Tile<n_rows, C> tile = {};
-        accumulate<Number>(tile, rows.from(row, 0), packed, depth, lane);
+        add(tile, rows.from(row, 0), packed, depth, lane);
         use(tile, row, first, lane);
       });
     }
@@ -215,11 +241,12 @@ GRIDSCAPE_INLINE void multiply(Rows rows, int64_t count, const float* packed, in
 }
 
 // The same where the left operand is packed too: rows first_row ... of `packed_rows`, whose columns
-// are the inner dimension, so many blocks.
+// are the inner dimension, so many blocks; block `zero` of each of its panels, unless -1, meets zeros.
 template <typename Number = Float32, typename Use>
 GRIDSCAPE_INLINE void multiply_packed(const float* left, int64_t packed_rows, int64_t first_row,
                                       int64_t count, int64_t inner_blocks, const float* packed,
-                                      int64_t blocks, Use&& use) {
+                                      int64_t blocks, int zero, Use&& use) {
+  constexpr int64_t of_block = kBlockWords<Number>;
   for_panels(blocks, [&](auto n_blocks, int64_t first) {
     constexpr int C = n_blocks;
     for (int lane = 0; lane < kBlock; lane += kLanes) {
@@ -228,9 +255,14 @@ GRIDSCAPE_INLINE void multiply_packed(const float* left, int64_t packed_rows, in
         const float *from = left, *with = packed;
         for (int64_t inner = 0; inner < inner_blocks; inner += kPanelBlocks) {
           const int64_t some = smaller(kPanelBlocks, inner_blocks - inner);
-          const int64_t width = some * kBlockWords<Number>;
+          const int64_t width = some * of_block;
           const Rows rows = {from + (first_row + row) * width, width, 1};
-          accumulate<Number>(tile, rows, with, width, lane);
+          const int64_t end = zero < 0 ? width : zero * of_block, next = end + of_block;
+          accumulate<Number>(tile, rows, with, end, lane);
+          if (zero >= 0 && next < width) {
+            accumulate<Number>(tile, rows.from(0, next), with + next * C * kBlock, width - next,
+                               lane);
+          }
           from += packed_rows * width;
           with += width * C * kBlock;
         }
@@ -263,11 +295,12 @@ GRIDSCAPE_INLINE constexpr int64_t deep_room(int64_t row) {
 }
 
 // sums (packed, count rows) = columns of rows (depth x row words) times a packed matrix
-// (depth x blocks), for a depth much larger than both.
-template <typename Number = Float32>
+// (depth x blocks), for a depth much larger than both. zero(first, end): which block of each panel
+// has sums that nobody needs in the rows [first, end), or -1.
+template <typename Number = Float32, typename Zero>
 inline void multiply_deep(float* sums, const float* rows, int64_t row_words, int64_t count,
                           const float* packed, int64_t depth, int64_t blocks,
-                          [[maybe_unused]] float* room) {
+                          [[maybe_unused]] float* room, Zero&& zero) {
   constexpr int64_t at_once = kDepthAtOnce * Number::kPerWord;
   for (int64_t k = 0; k < depth; k += at_once) {
     const int64_t some = smaller(at_once, depth - k);
@@ -297,7 +330,9 @@ inline void multiply_deep(float* sums, const float* rows, int64_t row_words, int
             }
           }
           const Rows columns = {left + row, 1, Number::kPerWord * row_words};
-          accumulate<Number>(tile, columns, panel, words_of<Number>(some), lane);
+          with_zero(zero(row, row + R), [&](auto left_out) {
+            accumulate<Number, left_out>(tile, columns, panel, words_of<Number>(some), lane);
+          });
           for (int r = 0; r < R; ++r) {
             for (int c = 0; c < C; ++c) store(at + r * width + c * kBlock, tile.sum[r][c]);
           }

@@ -139,6 +139,10 @@ struct FusedWeights {
     if (k == n.features) return bias + first;
     return kernel + (k < n.features ? k : k - 1) * width + first;
   }
+
+  GRIDSCAPE_INLINE static constexpr int zero_gate(const RecurrentSizes&, int64_t, int64_t) {
+    return -1;
+  }
 };
 
 struct GruAfterWeights {
@@ -153,6 +157,11 @@ struct GruAfterWeights {
     if (of_x == 0) return bias_x + gate * H;
     if (of_x < 0) return kernel_x + (3 * k + gate) * H;
     return gate == 2 ? nullptr : kernel_h + (3 * of_h + gate) * H;
+  }
+
+  // The gate that has no weights in the rows [first, end), or -1: a quarter of all products.
+  GRIDSCAPE_INLINE static int zero_gate(const RecurrentSizes& n, int64_t first, int64_t end) {
+    return end <= n.features ? 3 : first > n.features ? 2 : -1;
   }
 };
 
@@ -194,6 +203,28 @@ GRIDSCAPE_INLINE void add_bias(Tile<R, C>& tile, const float* bias, int64_t firs
     for (int r = 0; r < R; ++r) tile.sum[r][c] += b;
   }
 }
+
+// How a tile of gates is summed up: all rows at once, or without the zeros of each kind of row.
+template <typename Number, typename Weights>
+struct AddRows {
+  const Lengths<Number>& n;
+
+  template <int R, int C>
+  GRIDSCAPE_INLINE void operator()(Tile<R, C>& tile, Rows rows, const float* panel, int64_t depth,
+                                   int lane) const {
+    if constexpr (C == 4 && std::is_same_v<Weights, GruAfterWeights>) {
+      // Of inputs, of the bias and what shares its word, of states.
+      const int64_t inputs = n.features / Number::kPerWord;
+      const int64_t states = words_of<Number>(n.features + 1);
+      auto from = [&](int64_t k) { return panel + k * C * kBlock; };
+      accumulate<Number, 3>(tile, rows, panel, inputs, lane);
+      accumulate<Number>(tile, rows.from(0, inputs), from(inputs), states - inputs, lane);
+      accumulate<Number, 2>(tile, rows.from(0, states), from(states), depth - states, lane);
+    } else {
+      accumulate<Number>(tile, rows, panel, depth, lane);
+    }
+  }
+};
 
 // The transpose of `count` of their rows.
 template <typename Number, typename Weights>
@@ -318,7 +349,8 @@ inline void forward(const Lengths<Number>& n, const Weights& weights, const floa
         }
       }
     };
-    multiply<Number>({rows, n.row(), 1}, n.batch, packed, depth, packed_depth, blocks, apply);
+    multiply<Number>({rows, n.row(), 1}, n.batch, packed, depth, packed_depth, blocks, apply,
+                     AddRows<Number, Weights>{n});
   }
 }
 
@@ -345,9 +377,9 @@ inline void receive(float* dh, const Lengths<Number>& n, int64_t t, const float*
 }
 
 // dh += the gradients by the gates of step t, through the weights of the state.
-template <typename Number>
+template <typename Weights, typename Number>
 inline void to_states(float* dh, const Lengths<Number>& n, int64_t t, const float* dgates,
-                      int64_t gate_blocks, const float* transposed) {
+                      const float* transposed) {
   auto add = [&](auto& tile, int64_t row, int64_t first, int lane) {
     for (int r = 0; r < tile.kRows; ++r) {
       for (int c = 0; c < tile.kBlocks; ++c) {
@@ -356,8 +388,9 @@ inline void to_states(float* dh, const Lengths<Number>& n, int64_t t, const floa
       }
     }
   };
-  multiply_packed<Number>(dgates, n.rows(), t * n.batch, n.batch, gate_blocks, transposed,
-                          n.blocks(), add);
+  multiply_packed<Number>(dgates, n.rows(), t * n.batch, n.batch, n.blocks() * Weights::kGates,
+                          transposed, n.blocks(),
+                          Weights::zero_gate(n, n.features + 1, n.depth()), add);
 }
 
 // scratch: sums of weights, then room of the product.
@@ -366,7 +399,10 @@ inline void weight_gradient(const Lengths<Number>& n, const float* rows, const f
                             const Weights& dweights, float* scratch) {
   const int64_t blocks = n.blocks() * Weights::kGates;
   float *sums = scratch, *room = scratch + n.depth() * blocks * kBlock;
-  multiply_deep<Number>(sums, rows, n.row(), n.depth(), dgates, n.rows(), blocks, room);
+  multiply_deep<Number>(sums, rows, n.row(), n.depth(), dgates, n.rows(), blocks, room,
+                        [&](int64_t first, int64_t end) {
+                          return Weights::zero_gate(n, first, end);
+                        });
   unpack_weights(sums, n, dweights);
 }
 
@@ -405,15 +441,15 @@ inline void backward(const Lengths<Number>& n, const Weights& weights, const flo
         }
       }
     }
-    if (t > 0) to_states(dh, n, t, dgates, gate_blocks, packed);
+    if (t > 0) to_states<Weights>(dh, n, t, dgates, packed);
   }
   weight_gradient(n, rows, dgates, dweights, packed);
 }
 
-// dinputs (B, T, D) (+)= the gradients by the gates, so many blocks, through transposed weights.
-template <typename Number>
+// dinputs (B, T, D) (+)= the gradients by the gates, through transposed weights.
+template <typename Weights, typename Number>
 inline void to_inputs(float* dinputs, const Lengths<Number>& n, const float* dgates,
-                      int64_t gate_blocks, const float* transposed, bool add) {
+                      const float* transposed, bool add) {
   const int64_t D = n.features;
   auto write = [&](auto& tile, int64_t row, int64_t first, int lane) {
     for (int r = 0; r < tile.kRows; ++r) {
@@ -427,15 +463,15 @@ inline void to_inputs(float* dinputs, const Lengths<Number>& n, const float* dga
       }
     }
   };
-  multiply_packed<Number>(dgates, n.rows(), 0, n.rows(), gate_blocks, transposed, blocks_of(D),
-                          write);
+  multiply_packed<Number>(dgates, n.rows(), 0, n.rows(), n.blocks() * Weights::kGates, transposed,
+                          blocks_of(D), Weights::zero_gate(n, 0, D), write);
 }
 
 template <typename Number, typename Weights>
 inline void input_gradient(const Lengths<Number>& n, const Weights& weights, const float* dgates,
                            float* dinputs, float* scratch, bool add) {
   pack_weights_transposed(scratch, n, weights, 0, n.features);
-  to_inputs(dinputs, n, dgates, n.blocks() * Weights::kGates, scratch, add);
+  to_inputs<Weights>(dinputs, n, dgates, scratch, add);
 }
 
 // ---- GRU, reset before the candidate's product ----
@@ -566,9 +602,9 @@ inline void gru_backward(const Lengths<Number>& n, const FusedWeights<2>& gates,
         }
       }
     };
-    multiply_packed<Number>(dcandidate, n.rows(), t * n.batch, n.batch, blocks, packed, blocks,
+    multiply_packed<Number>(dcandidate, n.rows(), t * n.batch, n.batch, blocks, packed, blocks, -1,
                             through_reset);
-    if (t > 0) to_states(dh, n, t, dgates, 2 * blocks, packed_gates);
+    if (t > 0) to_states<FusedWeights<2>>(dh, n, t, dgates, packed_gates);
   }
   weight_gradient(n, rows, dgates, dgate_weights, packed);
   weight_gradient(n, reset_rows, dcandidate, dcandidate_weights, packed);
