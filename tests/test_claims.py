@@ -375,6 +375,7 @@ def land_values(found, cell):
     return land.data["test_accuracy"].sel(**cell).values
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("id", ["a", "b", "c", "d", "h"])
 def test_no_rule_finds_what_is_not_there(id):
     """On a flat landscape a statement of growth, spread or a zone is hardly ever found to hold."""

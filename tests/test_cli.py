@@ -481,6 +481,7 @@ def test_a_folder_of_something_else_is_refused(call, tmp_path, command):
     assert [path.name for path in tmp_path.iterdir()] == ["thesis.tex"]
 
 
+@pytest.mark.slow
 def test_the_list_marks_what_lacks_its_data_and_fetches_nothing(call, monkeypatch):
     def fetched(*_, **__):
         raise AssertionError("something was fetched")

@@ -117,6 +117,7 @@ def test_steps_follow_the_reference_at_any_shapes(name, target):
     check()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("target", kernels.targets())
 def test_steps_follow_the_reference_at_every_size(target):
     with kernels.use(target):

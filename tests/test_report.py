@@ -309,6 +309,7 @@ def test_the_page_says_how_curves_were_shortened() -> None:
     assert "mean of 5 recorded points" in content_of(per_update(400))["curve_rule"]
 
 
+@pytest.mark.slow
 def test_a_large_study_still_fits() -> None:
     axes = {
         "hidden_size": [8 * i for i in range(1, 26)],

@@ -274,6 +274,7 @@ def test_out_of_memory_halves_the_run_and_loses_no_trial(tmp_path, undisturbed):
     assert_equal_tables(stored(tmp_path), undisturbed)
 
 
+@pytest.mark.slow
 def test_a_trial_that_does_not_fit_alone_gets_its_batch_in_pieces(tmp_path, undisturbed):
     executor, _ = swept(tiny(), tmp_path, fits=1, pieces=5)
     assert max(pieces for _, pieces in executor.asked) == 5
@@ -284,6 +285,7 @@ def test_a_trial_that_does_not_fit_alone_gets_its_batch_in_pieces(tmp_path, undi
             assert value == pytest.approx(undisturbed[name].metrics[metric], abs=0.02)
 
 
+@pytest.mark.slow
 def test_out_of_memory_is_the_outcome_of_a_trial_that_never_fits(tmp_path):
     _, events = swept(tiny(), tmp_path, fits=0)
     assert {r.status for r in stored(tmp_path).values()} == {Status.OUT_OF_MEMORY}
@@ -372,6 +374,7 @@ print("done", flush=True)
 """
 
 
+@pytest.mark.slow
 def test_killed_thirty_times_every_trial_exactly_once(tmp_path, undisturbed):
     """kill -9 at random moments, until the study is done; then begin the next folder."""
     rng = random.Random(0)
