@@ -56,10 +56,10 @@ STUDIES = (
     Entry("quickstart", 1.3),
     Entry("lstm-width-lr", 1.3, {"hidden_size": (16, 32, 64, 128, 256)}, replicates=1),
     Entry("recall", 30),
-    Entry("binary-addition", 30, replicates=3),
+    Entry("binary-addition", 30),
     Entry("cell-types", 1.3),
     Entry("mlp-digits", 8),
-    Entry("lenet-optimizers", 1.3, replicates=1, updates=400),
+    Entry("lenet-optimizers", 1.3, replicates=2, updates=400),
 )
 
 
