@@ -1,6 +1,7 @@
 """Functions compiled in threads, while other programs run; those that are the same, only once."""
 
 import hashlib
+import re
 import threading
 from collections.abc import Callable, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -8,8 +9,6 @@ from functools import partial
 from typing import Any
 
 import jax
-import jax.numpy as jnp
-import numpy as np
 
 from gridscape._cores import n_cores
 from gridscape.kernels.library import as_here, calls_layers
@@ -18,70 +17,93 @@ from gridscape.kernels.library import as_here, calls_layers
 # the time to compile, and nothing would run faster.
 LIGHTLY: dict[str, Any] = {"xla_backend_optimization_level": 1}
 
+Program = jax.stages.Compiled
+
 
 class Compilers:
-    """One thread a core.
+    """One thread a core, for the programs of one machine.
 
     The cohorts of a study often differ in their data only, or in a part that one of their functions
-    does not read: what JAX traces to the same program is then compiled once, and shared.
+    does not read: what JAX lowers to the same text is then compiled once, and shared. That text is
+    all that XLA gets, as the key of JAX's own cache is made of it; what JAX writes when it has only
+    traced leaves out constants of inner functions, and more.
     """
 
     def __init__(self) -> None:
         self._threads = ThreadPoolExecutor(n_cores(), "gridscape-compile")
         self._lock = threading.Lock()
-        self._shared: dict[Any, Future[jax.stages.Compiled]] = {}
+        self._shared: dict[Any, Future[Program]] = {}
 
     def submit(
-        self, function: Callable[..., Any], shapes: Sequence[Any], light: bool = False
-    ) -> Future[jax.stages.Compiled]:
-        """A jitted function, compiled for arguments of these shapes.
+        self,
+        function: Callable[..., Any],
+        shapes: Sequence[Any],
+        donate: tuple[int, ...] = (),
+        light: bool = False,
+    ) -> Future[Program]:
+        """A function, compiled for arguments of these shapes.
 
-        light: optimized as little as LIGHTLY says; what calls native layers always is.
+        donate: arguments whose memory the results may take. light: optimized as little as LIGHTLY
+        says; what calls native layers always is.
         """
-        return self._threads.submit(as_here(partial(self._compiled, function, shapes, light)))
+        # An argument that is not used stays one: which are left out, the text does not tell.
+        jitted = jax.jit(function, donate_argnums=donate, keep_unused=True)
+        wanted: Future[Program] = Future()
+        work = self._threads.submit(as_here(partial(self._compile, jitted, shapes, light, wanted)))
+        work.add_done_callback(partial(_pass_on_trouble, wanted))
+        return wanted
 
     def close(self) -> None:
         """Compile no more."""
         self._threads.shutdown(wait=False, cancel_futures=True)
 
-    def _compiled(self, function: Any, shapes: Sequence[Any], light: bool) -> jax.stages.Compiled:
-        traced = function.trace(*shapes)
-        text = str(traced.jaxpr)
+    def _compile(
+        self, jitted: Any, shapes: Sequence[Any], light: bool, wanted: Future[Program]
+    ) -> None:
+        lowered = jitted.lower(*shapes)
+        text = lowered.as_text()
         options = LIGHTLY if light or calls_layers(text) else {}
-        if not _tells_all(text):
-            return _compile(traced, options)
-        parts = (traced.in_tree, traced.out_tree, traced.donate_argnums, bool(options))
-        key = (_digest(text, traced.jaxpr.consts), *parts)
+        if not _tells_all(text, len(jax.tree.leaves(shapes))):
+            wanted.set_result(lowered.compile(options))
+            return
+        # The text does not name the parts of what goes in and out.
+        digest = hashlib.sha256(text.encode()).digest()
+        key = (digest, lowered.in_tree, lowered.out_tree, bool(options))
+        self._share(key, partial(lowered.compile, options), wanted)
+
+    def _share(self, key: Any, compile: Callable[[], Program], wanted: Future[Program]) -> None:
         with self._lock:
-            is_first = key not in self._shared
-            shared = self._shared.setdefault(key, Future())
-        if is_first:
-            try:
-                shared.set_result(_compile(traced, options))
-            except BaseException as error:
-                shared.set_exception(error)
-        return shared.result()
+            known = self._shared.setdefault(key, wanted)
+        if known is not wanted:  # compiled, or being compiled: this thread need not wait for it
+            known.add_done_callback(partial(_pass_on, wanted))
+            return
+        try:
+            compiled = compile()
+        except BaseException:
+            with self._lock:  # memory may be there when it is asked for again
+                del self._shared[key]
+            raise
+        wanted.set_result(compiled)
 
 
-def _compile(traced: Any, options: dict[str, Any]) -> jax.stages.Compiled:
-    compiled: jax.stages.Compiled = traced.lower().compile(options)
-    return compiled
+def _pass_on(to: Future[Program], of: Future[Program]) -> None:
+    _pass_on_trouble(to, of)
+    if not to.done():
+        to.set_result(of.result())
 
 
-def _tells_all(text: str) -> bool:
-    """Whether traced programs of this text, and of equal constants, are the same.
+def _pass_on_trouble(to: Future[Program], of: Future[Any]) -> None:
+    if of.cancelled():
+        to.cancel()
+    elif (error := of.exception()) is not None:
+        to.set_exception(error)
 
-    Not where Python objects are part of them, of which JAX writes the address as 0xXX; nor where
-    constants stand inside, of which it writes but the first numbers.
+
+def _tells_all(text: str, n_arguments: int) -> bool:
+    """Whether programs of this text are the same.
+
+    Not where they call back Python functions, nor where constants have become arguments.
     """
-    return "0x" not in text and not jax.config.values["jax_use_simplified_jaxpr_constants"]
-
-
-def _digest(text: str, constants: Sequence[Any]) -> str:
-    digest = hashlib.sha256(text.encode())
-    for constant in constants:
-        digest.update(f"{constant.dtype}{constant.shape}".encode())
-        if jnp.issubdtype(constant.dtype, jax.dtypes.prng_key):
-            constant = jax.random.key_data(constant)
-        digest.update(np.ascontiguousarray(constant).tobytes())
-    return digest.hexdigest()
+    found = re.search(r"func\.func public @main\((.*)\) ->", text)
+    arguments = re.findall(r"%arg\d+:", found[1]) if found else []
+    return "callback" not in text and len(arguments) == n_arguments

@@ -55,16 +55,17 @@ def seed_words(*content: Any) -> UInt32[np.ndarray, "2"]:
 
 def numbered_words(*content: Any, begin: int, end: int) -> UInt32[np.ndarray, "U 2"]:
     """seed_words(*content, u) of every u from begin to end - 1."""
+    head = repr((*content, 0))[:-2]  # up to where the number stands
     blocks = range(begin // WORDS_BLOCK, max(begin, end - 1) // WORDS_BLOCK + 1)
-    words = np.concatenate([_words_block(content, block) for block in blocks])
+    words = np.concatenate([_words_block(head, block) for block in blocks])
     first = blocks.start * WORDS_BLOCK
     return words[begin - first : end - first]
 
 
-@lru_cache(maxsize=1024)
-def _words_block(content: tuple[Any, ...], block: int) -> UInt32[np.ndarray, "U 2"]:
+@lru_cache(maxsize=4096)
+def _words_block(text: str, block: int) -> UInt32[np.ndarray, "U 2"]:
     """Words of WORDS_BLOCK numbers, kept: all cohorts of a study ask for the same ones."""
-    head = hashlib.sha256(repr((*content, 0))[:-2].encode())  # up to where the number stands
+    head = hashlib.sha256(text.encode())
 
     def digest(number: int) -> bytes:
         one = head.copy()

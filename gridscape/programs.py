@@ -296,8 +296,7 @@ class Program:
             out_specs=P("devices"),
             check_vma=False,
         )
-        jitted = jax.jit(mapped, donate_argnums=donate)
-        return self.compilers.submit(jitted, (counts, *spread, *shared), light)
+        return self.compilers.submit(mapped, (counts, *spread, *shared), donate, light)
 
 
 def _awaited(program: Future[jax.stages.Compiled]) -> jax.stages.Compiled:
@@ -377,6 +376,7 @@ class Training:
             self.states = self._unflatten(states)
         self._words = self._key_words("training")
         self._next_order: Any = None
+        self._kinds: dict[int, np.ndarray] = {}  # the group of each example, once a split
 
     def advance(self, stop: int) -> dict[str, np.ndarray]:
         """Train every trial until ``stop`` updates are done; the traces, each (trials, updates).
@@ -411,8 +411,10 @@ class Training:
         groups = self.program.task.groups
         if groups is None:
             return np.empty(0)
-        targets = jax.tree.map(np.asarray, split.targets)  # a few numbers: no work for the devices
-        of = np.asarray(groups.of(targets))[:n_examples]
+        if id(split) not in self._kinds:
+            # By JAX, as in the programs: NumPy would round some numbers otherwise.
+            self._kinds[id(split)] = np.asarray(groups.of(split.targets))
+        of = self._kinds[id(split)][:n_examples]
         sizes = np.bincount(of, minlength=len(groups.values)).astype(np.float32)
         return np.where(sizes == 0, np.nan, sizes)
 

@@ -1,12 +1,17 @@
 """What is traced to the same program is compiled once; what is not, is not."""
 
+import threading
+import time
+from typing import NamedTuple
+
 import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
 from cohort_tools import assert_same, planner_of, tiny, train
 
-from gridscape._compilers import Compilers
+from gridscape import _compilers
+from gridscape._compilers import Compilers, _tells_all
 from gridscape.cohorts import partition
 
 
@@ -20,8 +25,8 @@ def compilers():
 ONE = (jax.ShapeDtypeStruct((), jnp.float32),)
 
 
-def compiled(compilers, function, shapes=ONE):
-    return compilers.submit(jax.jit(function), shapes).result(60)
+def compiled(compilers, function, shapes=ONE, **options):
+    return compilers.submit(function, shapes, **options).result(60)
 
 
 def programs_of(study):
@@ -36,7 +41,7 @@ def recall(axes, **values):
 
 def test_tasks_that_differ_in_their_data_share_all_but_what_draws_it():
     first, second = programs_of(recall({"position": [1, 2], "hidden_size": [4]}))
-    assert first.draw is not second.draw
+    assert first.draw.as_text() != second.draw.as_text()
     assert first.train is second.train
     assert first.evaluate is second.evaluate
     assert first.init is second.init
@@ -68,16 +73,65 @@ def test_numbers_inside_tell_programs_apart(compilers):
     assert first is not second
 
 
-@pytest.mark.parametrize("kind", [jnp.asarray, np.asarray, lambda x: jax.random.key(x[0])])
-def test_constants_tell_programs_apart(compilers, kind):
+CONSTANTS = {
+    "number of JAX": lambda seed: jnp.float32(seed),
+    "array of JAX": lambda seed: jnp.arange(5000.0) + seed,
+    "array of NumPy": lambda seed: np.arange(5000, dtype=np.float32) + np.float32(seed),
+}
+WRAPPED = {
+    "plainly": lambda function: function,
+    "by an inner jit": jax.jit,
+    "in a loop": lambda f: lambda x: jax.lax.fori_loop(0, 1, lambda _, y: jax.jit(f)(y), x),
+}
+
+
+@pytest.mark.parametrize("constant", CONSTANTS.values(), ids=CONSTANTS)
+@pytest.mark.parametrize("wrap", WRAPPED.values(), ids=WRAPPED)
+def test_constants_tell_programs_apart(compilers, constant, wrap):
     def of(seed):
-        constant = kind(np.arange(5000, dtype=np.uint32) + seed)
-        if jnp.issubdtype(constant.dtype, jax.dtypes.prng_key):
-            return compiled(compilers, lambda x: x + jax.random.uniform(constant))
-        return compiled(compilers, lambda x: x + jnp.asarray(constant).sum())
+        value = constant(seed)
+        return compiled(compilers, wrap(lambda x: x + jnp.sum(value * jnp.float32(1))))
 
     assert of(1) is of(1)
     assert of(1) is not of(2)
+    assert of(2)(0.0) == pytest.approx(np.sum(constant(2)))
+
+
+def test_keys_tell_programs_apart(compilers):
+    def of(seed):
+        key = jax.random.key(seed)
+        return compiled(compilers, lambda x: x + jax.random.uniform(key))
+
+    assert of(1) is of(1)
+    assert of(1) is not of(2)
+
+
+def test_ways_to_draw_tell_programs_apart(compilers):
+    def of(is_partitionable):
+        def draw(x):
+            with jax.threefry_partitionable(is_partitionable):
+                return x + jax.random.uniform(jax.random.key(0), (7,))
+
+        return compiled(compilers, draw)
+
+    np.testing.assert_array_equal(of(True)(0.0), of(True)(0.0))
+    assert of(True) is not of(False)
+
+
+def test_which_argument_is_used_tells_programs_apart(compilers):
+    first = compiled(compilers, lambda a, b: a, 2 * ONE)
+    second = compiled(compilers, lambda a, b: b, 2 * ONE)
+    assert (first(1.0, 2.0), second(1.0, 2.0)) == (1, 2)
+
+
+def test_options_tell_programs_apart(compilers):
+    plain = compiled(compilers, lambda x: x * 3)
+    assert compiled(compilers, lambda x: x * 3, light=True) is not plain
+    donating = compiled(compilers, lambda x: x * 3, donate=(0,))
+    assert donating is not plain
+    number = jnp.float32(2)
+    donating(number)
+    assert number.is_deleted()
 
 
 def test_names_of_what_comes_out_tell_programs_apart(compilers):
@@ -93,21 +147,101 @@ def test_names_of_what_goes_in_tell_programs_apart(compilers):
         assert found({name: 3.0}) == 3
 
 
+class Adding(NamedTuple):
+    """What is written the same whatever it adds."""
+
+    number: float
+
+    def __call__(self, x):
+        return np.float32(x + self.number)
+
+    def __repr__(self):
+        return "Adding"
+
+
 def test_programs_that_call_python_are_their_own(compilers):
     def of(number):
-        return compiled(
-            compilers, lambda x: jax.pure_callback(lambda y: np.float32(number), ONE[0], x)
-        )
+        return compiled(compilers, lambda x: jax.pure_callback(Adding(number), ONE[0], x))
 
     first, second = of(1), of(2)
     assert (first(0.0), second(0.0)) == (1, 2)
 
 
-def test_what_cannot_be_compiled_is_told_to_everyone(compilers):
-    def broken(x):
-        return jax.ffi.ffi_call("gridscape_no_such_call", ONE[0])(x)
+def test_constants_that_become_arguments_are_not_shared():
+    """As JAX has it with jax_use_simplified_jaxpr_constants, which cannot be set in a process."""
+    text = "func.func public @main(%arg0: tensor<f32>, %arg1: tensor<9xf32>) -> (tensor<f32>) {"
+    assert _tells_all(text, 2)
+    assert not _tells_all(text, 1)
 
-    for _ in range(2):
+
+def broken(x):
+    return jax.ffi.ffi_call("gridscape_no_such_call", ONE[0])(x)
+
+
+def test_what_cannot_be_compiled_is_told_to_everyone_who_waits(compilers):
+    wanted = [compilers.submit(broken, ONE) for _ in range(3)]
+    for one in wanted:
         with pytest.raises(Exception, match="gridscape_no_such_call"):
-            compiled(compilers, broken)
+            one.result(60)
     assert compiled(compilers, lambda x: x + 1)(1.0) == 2
+
+
+@pytest.fixture
+def held(monkeypatch):
+    """Compiling begins when the event is set; ``held.begun`` counts how often it has begun."""
+    event, plain = threading.Event(), jax.stages.Lowered.compile
+    event.begun = 0
+
+    def compile(*args, **options):
+        event.begun += 1
+        assert event.wait(60)
+        return plain(*args, **options)
+
+    monkeypatch.setattr(jax.stages.Lowered, "compile", compile)
+    return event
+
+
+def test_no_thread_waits_for_a_program_that_another_one_compiles(compilers, held, monkeypatch):
+    monkeypatch.setattr(_compilers, "n_cores", lambda: 2)
+    two = Compilers()
+    waiting = [two.submit(lambda x: x * 2, ONE) for _ in range(3)]
+    traced = threading.Event()
+
+    def other(x):
+        traced.set()
+        return x
+
+    last = two.submit(other, ONE)
+    assert traced.wait(60)
+    held.set()
+    assert len({one.result(60) for one in waiting}) == 1
+    assert last.result(60)(5.0) == 5
+    assert held.begun == 2
+
+
+def test_what_failed_once_is_tried_again(compilers, monkeypatch):
+    plain, tries = jax.stages.Lowered.compile, []
+
+    def compile(*args, **options):
+        tries.append(args)
+        if len(tries) == 1:
+            raise MemoryError("this once")
+        return plain(*args, **options)
+
+    monkeypatch.setattr(jax.stages.Lowered, "compile", compile)
+    with pytest.raises(MemoryError, match="this once"):
+        compiled(compilers, lambda x: x - 1)
+    assert compiled(compilers, lambda x: x - 1)(3.0) == 2
+
+
+def test_what_was_not_begun_when_all_ends_is_cancelled(held, monkeypatch):
+    monkeypatch.setattr(_compilers, "n_cores", lambda: 1)
+    compilers = Compilers()
+    first = compilers.submit(lambda x: x, ONE)
+    while not held.begun:
+        time.sleep(0.01)
+    second = compilers.submit(lambda x: x + 1, ONE)
+    compilers.close()
+    held.set()
+    assert first.result(60)(1.0) == 1
+    assert second.cancelled()

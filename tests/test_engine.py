@@ -78,6 +78,12 @@ def test_numbered_keys_are_those_one_by_one():
         assert numbered_words(3, 1, "batch", begin=begin, end=begin).shape == (0, 2)
 
 
+def test_keys_do_not_depend_on_what_was_asked_for_before():
+    for replicate in (True, 1, np.int64(1)):
+        (found,) = numbered_words(3, replicate, "batch", begin=7, end=8)
+        np.testing.assert_array_equal(found, seed_words(3, replicate, "batch", 7))
+
+
 def test_keys_of_updates_are_the_same_across_the_blocks_that_they_are_made_in():
     begin, end = WORDS_BLOCK - 2, 2 * WORDS_BLOCK + 1
     found = numbered_words(3, 1, "batch", begin=begin, end=end)

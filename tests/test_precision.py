@@ -15,6 +15,7 @@ from gridscape._precision import current, gradient_rounded, product, products_in
 from gridscape.errors import StudyFileError
 from gridscape.inspection import activation_statistics
 from gridscape.models.feedforward import convolve, layers_of, lenet5, mlp, run
+from gridscape.models.recurrent import _read_out as read_out
 from gridscape.models.recurrent import lstm
 from gridscape.study import Study
 
@@ -109,6 +110,24 @@ def test_a_network_of_dense_layers(path):
     dz = R((np.ones((9, 3)) @ R(k2).T) * (z > 0))
     expected = (dz @ R(k1).T, R(x).T @ dz, dz.sum(0), a.T @ np.ones((9, 3)), np.full(3, 9.0))
     assert_close((y, *found), (a @ R(k2) + b2, *expected))
+
+
+@BY_PATH
+@pytest.mark.parametrize("n_outputs", [1, 2])
+def test_what_reads_a_layer_out(path, n_outputs):
+    """One output, which XLA sums up on either path, is rounded as several are."""
+    shapes = ((9, 4, 20), (20, n_outputs), (n_outputs,), (9, 4, n_outputs))
+    states, kernel, bias, weights = normal(*shapes)
+
+    def layer(states, kernel, bias):
+        return read_out(*map(jnp.asarray, (states, kernel, bias))) * weights
+
+    y, found = gradients(layer, path, states, kernel, bias)
+    R = nearest_bfloat16
+    S, D = R(states).reshape(36, 20), R(weights).reshape(36, n_outputs)
+    outputs = (S @ R(kernel) + bias).reshape(9, 4, n_outputs)
+    expected = ((D @ R(kernel).T).reshape(9, 4, 20), S.T @ D, D.sum(0))
+    assert_close((y, *found), (outputs * weights, *expected))
 
 
 @BY_PATH

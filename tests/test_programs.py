@@ -1,19 +1,22 @@
 """Cohorts: alone equals together, no trial is lost, nothing compiles twice."""
 
 import contextlib
-import re
+from dataclasses import replace
 
 import jax
+import jax.numpy as jnp
 import numpy as np
 import pytest
 from cohort_tools import assert_same, planner_of, tiny, train
 
 from gridscape import kernels, programs
 from gridscape import planner as planner_module
-from gridscape.base import Status
+from gridscape._compilers import LIGHTLY
+from gridscape.base import Groups, Status, Task
 from gridscape.cohorts import partition
 from gridscape.engine import batch_order
 from gridscape.executors import Finished, Local
+from gridscape.kernels.library import calls_layers
 from gridscape.planner import Planner
 from gridscape.programs import Machine, Training, named_leaves
 
@@ -197,22 +200,32 @@ def test_a_device_without_trials_does_nothing(monkeypatch):
     assert np.asarray(training.states.update).tolist() == [2] + [0] * n_empty
 
 
-def instructions(compiled):
-    """What a program does, without where it was written."""
-    lines = compiled.as_text().splitlines()
-    return [re.sub(r", metadata=\{.*?\}", "", line) for line in lines if " = " in line]
+def kinds(of, n):
+    """A task of n classes, whose examples are told apart by a function of their class."""
+    labels = np.arange(n)
+    inputs = np.random.default_rng(0).normal(size=(n, 3))
+    task = Task.from_arrays((inputs, labels), (inputs, labels))
+    return replace(task, groups=Groups("kind", tuple(range(3 * n)), of))
 
 
-def test_one_program_trains_tasks_that_differ_in_what_they_draw():
-    axes = {"position": [1, 3]}
-    planner = planner_of(
-        tiny(axes, task="recall", model="lstm", model_options={"returns": "every"})
+@pytest.mark.parametrize(
+    "of",
+    # Only JAX has .at; and NumPy would compute the product in float64, which has other whole parts.
+    [lambda t: t.at[0].set(1) // 10, lambda t: (t * 2.3).astype(jnp.int32)],
+    ids=["JAX only", "rounding"],
+)
+def test_kinds_of_examples_are_counted_as_the_programs_find_them(of):
+    task = kinds(of, 100)
+    planner = planner_of(tiny({"learning_rate": [0.1]}, task=task, model="mlp", replicates=1))
+    (result,) = train(planner, planner.resolved.trials()).values()
+    assert result.status is Status.FINISHED, result.reason
+    sizes = np.bincount(jax.jit(of)(jnp.arange(100)), minlength=300)
+    losses = result.curves["test_loss_by_kind"]
+    np.testing.assert_array_equal(np.isfinite(losses), sizes > 0)
+    # Sums of float32 numbers in another order.
+    assert losses[sizes > 0] @ sizes[sizes > 0] / 100 == pytest.approx(
+        result.metrics["test_loss"], rel=1e-5
     )
-    first, third = (
-        planner.program(cohort) for cohort in partition(planner.resolved, planner.resolved.trials())
-    )
-    assert instructions(first.train) == instructions(third.train)
-    assert instructions(first.draw) != instructions(third.draw)
 
 
 @pytest.mark.skipif(not kernels.available(), reason=f"native kernels: {kernels.trouble()}")
@@ -276,3 +289,20 @@ def test_snapshot_holds_the_whole_state():
     for one, other in ((training.advance(4), again.advance(4)),):
         for name in one:
             np.testing.assert_array_equal(one[name], other[name])
+
+
+@pytest.mark.skipif(not kernels.available(), reason=f"native kernels: {kernels.trouble()}")
+def test_programs_around_native_layers_are_optimized_lightly(monkeypatch):
+    chosen, plain = [], jax.stages.Lowered.compile
+
+    def compile(lowered, options):
+        chosen.append((calls_layers(lowered.as_text()), options))
+        return plain(lowered, options)
+
+    monkeypatch.setattr(jax.stages.Lowered, "compile", compile)
+    for path in (contextlib.nullcontext, kernels.plain):
+        with path():
+            planner = planner_of(tiny({"hidden_size": [4]}, task="digits-flat", model="mlp"))
+            (cohort,) = partition(planner.resolved, planner.resolved.trials())
+            assert planner.program(cohort).train
+    assert chosen == [(True, LIGHTLY), (False, {})]

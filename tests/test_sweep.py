@@ -274,7 +274,6 @@ def test_out_of_memory_halves_the_run_and_loses_no_trial(tmp_path, undisturbed):
     assert_equal_tables(stored(tmp_path), undisturbed)
 
 
-@pytest.mark.slow
 def test_a_trial_that_does_not_fit_alone_gets_its_batch_in_pieces(tmp_path, undisturbed):
     executor, _ = swept(tiny(), tmp_path, fits=1, pieces=5)
     assert max(pieces for _, pieces in executor.asked) == 5

@@ -180,9 +180,9 @@ def serve(*arrays: jax.Array) -> bool:
     return all(a.dtype == jnp.float32 and a.size for a in arrays) and in_use()
 
 
-def calls_layers(traced: str) -> bool:
-    """Whether a program, as JAX writes what it traced, calls the library for its layers."""
-    return any(f"gridscape_{name}" in traced for name in OF_LAYERS)
+def calls_layers(lowered: str) -> bool:
+    """Whether a program, as JAX lowers it, calls the library for its layers."""
+    return any(f"@gridscape_{name}(" in lowered for name in OF_LAYERS)
 
 
 def call(name: str, shapes: Sequence[tuple[int, ...]]) -> Callable[..., Any]:
