@@ -17,7 +17,7 @@ from gridscape.kernels.library import as_here, calls_layers
 # the time to compile, and nothing would run faster.
 LIGHTLY: dict[str, Any] = {"xla_backend_optimization_level": 1}
 
-Program = jax.stages.Compiled
+Compiled = jax.stages.Compiled
 
 
 class Compilers:
@@ -32,7 +32,7 @@ class Compilers:
     def __init__(self) -> None:
         self._threads = ThreadPoolExecutor(n_cores(), "gridscape-compile")
         self._lock = threading.Lock()
-        self._shared: dict[Any, Future[Program]] = {}
+        self._shared: dict[Any, Future[Compiled]] = {}
 
     def submit(
         self,
@@ -40,7 +40,7 @@ class Compilers:
         shapes: Sequence[Any],
         donate: tuple[int, ...] = (),
         light: bool = False,
-    ) -> Future[Program]:
+    ) -> Future[Compiled]:
         """A function, compiled for arguments of these shapes.
 
         donate: arguments whose memory the results may take. light: optimized as little as LIGHTLY
@@ -48,7 +48,7 @@ class Compilers:
         """
         # An argument that is not used stays one: which are left out, the text does not tell.
         jitted = jax.jit(function, donate_argnums=donate, keep_unused=True)
-        wanted: Future[Program] = Future()
+        wanted: Future[Compiled] = Future()
         work = self._threads.submit(as_here(partial(self._compile, jitted, shapes, light, wanted)))
         work.add_done_callback(partial(_pass_on_trouble, wanted))
         return wanted
@@ -58,7 +58,7 @@ class Compilers:
         self._threads.shutdown(wait=False, cancel_futures=True)
 
     def _compile(
-        self, jitted: Any, shapes: Sequence[Any], light: bool, wanted: Future[Program]
+        self, jitted: Any, shapes: Sequence[Any], light: bool, wanted: Future[Compiled]
     ) -> None:
         lowered = jitted.lower(*shapes)
         text = lowered.as_text()
@@ -71,7 +71,7 @@ class Compilers:
         key = (digest, lowered.in_tree, lowered.out_tree, bool(options))
         self._share(key, partial(lowered.compile, options), wanted)
 
-    def _share(self, key: Any, compile: Callable[[], Program], wanted: Future[Program]) -> None:
+    def _share(self, key: Any, compile: Callable[[], Compiled], wanted: Future[Compiled]) -> None:
         with self._lock:
             known = self._shared.setdefault(key, wanted)
         if known is not wanted:  # compiled, or being compiled: this thread need not wait for it
@@ -86,13 +86,13 @@ class Compilers:
         wanted.set_result(compiled)
 
 
-def _pass_on(to: Future[Program], of: Future[Program]) -> None:
+def _pass_on(to: Future[Compiled], of: Future[Compiled]) -> None:
     _pass_on_trouble(to, of)
     if not to.done():
         to.set_result(of.result())
 
 
-def _pass_on_trouble(to: Future[Program], of: Future[Any]) -> None:
+def _pass_on_trouble(to: Future[Compiled], of: Future[Any]) -> None:
     if of.cancelled():
         to.cancel()
     elif (error := of.exception()) is not None:

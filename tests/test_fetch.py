@@ -26,6 +26,8 @@ from gridscape.errors import (
 )
 from gridscape.tasks import fetch
 
+pytestmark = pytest.mark.slow
+
 CONTENTS = {"first.bin": bytes(range(256)) * 400, "second.bin": b"labels"}
 
 

@@ -21,7 +21,10 @@ NATIVE = ROOT / "tests" / "native"
 FLAGS = ["-std=c++17", "-ffp-contract=fast", "-Wno-psabi", "-Wall", "-Wextra", "-Werror"]
 FLAGS += ["-g1", "-O1", "-pthread"]
 
-pytestmark = pytest.mark.skipif(COMPILER is None, reason="no C++ compiler")
+pytestmark = [
+    pytest.mark.slow,
+    pytest.mark.skipif(COMPILER is None, reason="no C++ compiler"),
+]
 
 
 def built(folder, program, targets, *sanitize):

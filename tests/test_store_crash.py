@@ -26,6 +26,8 @@ from gridscape.base import Status
 from gridscape.errors import StoreError, StoreFullError, StoreLockedError
 from gridscape.store import Store
 
+pytestmark = pytest.mark.slow
+
 PATIENCE_SECONDS = 30
 KEYS = [f"k{i}" for i in range(6)]
 LARGER = study(axes={"hidden_size": [16, 64], "learning_rate": [0.1]}, replicates=3)

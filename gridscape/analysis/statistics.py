@@ -81,7 +81,11 @@ def t_quantile(level: float, df: Any) -> Any:
 
 
 def t_p_value(t: float, df: int) -> float:
-    """How often Student's t is farther from 0, on both sides, than ``t``."""
+    """How often Student's t of ``df`` degrees of freedom is at least as far from 0 as ``t``.
+
+    >>> f"{t_p_value(4.303, 2):.3f}"
+    '0.050'
+    """
     return float(2 * special.stdtr(df, -abs(t)))
 
 

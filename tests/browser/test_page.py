@@ -12,6 +12,8 @@ from typing import Any
 import pytest
 from pages import HOSTILE, LANDSCAPES, Visit
 
+pytestmark = pytest.mark.slow
+
 Open = Callable[..., Visit]
 
 TRACES = "[...document.querySelectorAll('#cell .chart')].flatMap((chart) => chart.data)"

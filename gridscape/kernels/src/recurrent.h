@@ -131,7 +131,7 @@ struct HoldingState {
 // Weights (depth, gates x H) whose rows are those of x, the bias, and those of h.
 template <int G>
 struct FusedWeights {
-  static constexpr int kGates = G;
+  static constexpr int kGates = G, kZeroOfInputs = -1, kZeroOfStates = -1;
   const float *kernel, *bias;
 
   GRIDSCAPE_INLINE const float* row(const RecurrentSizes& n, int64_t k, int64_t gate) const {
@@ -139,14 +139,11 @@ struct FusedWeights {
     if (k == n.features) return bias + first;
     return kernel + (k < n.features ? k : k - 1) * width + first;
   }
-
-  GRIDSCAPE_INLINE static constexpr int zero_gate(const RecurrentSizes&, int64_t, int64_t) {
-    return -1;
-  }
 };
 
+// The gate n of x has no weights of states, n of h none of inputs: a quarter of all products.
 struct GruAfterWeights {
-  static constexpr int kGates = 4;
+  static constexpr int kGates = 4, kZeroOfInputs = 3, kZeroOfStates = 2;
   const float *kernel_x, *bias_x, *kernel_h, *bias_h;
 
   GRIDSCAPE_INLINE const float* row(const RecurrentSizes& n, int64_t k, int64_t gate) const {
@@ -158,12 +155,14 @@ struct GruAfterWeights {
     if (of_x < 0) return kernel_x + (3 * k + gate) * H;
     return gate == 2 ? nullptr : kernel_h + (3 * of_h + gate) * H;
   }
-
-  // The gate that has no weights in the rows [first, end), or -1: a quarter of all products.
-  GRIDSCAPE_INLINE static int zero_gate(const RecurrentSizes& n, int64_t first, int64_t end) {
-    return end <= n.features ? 3 : first > n.features ? 2 : -1;
-  }
 };
+
+// The gate that has no weights in the rows [first, end) of [x, 1, h], or -1.
+template <typename Weights>
+GRIDSCAPE_INLINE int zero_gate(const RecurrentSizes& n, int64_t first, int64_t end) {
+  if (end <= n.features) return Weights::kZeroOfInputs;
+  return first > n.features ? Weights::kZeroOfStates : -1;
+}
 
 template <typename Number, typename Weights>
 GRIDSCAPE_INLINE Part weights_part(const Lengths<Number>& n, const Weights& weights, int64_t k,
@@ -212,14 +211,15 @@ struct AddRows {
   template <int R, int C>
   GRIDSCAPE_INLINE void operator()(Tile<R, C>& tile, Rows rows, const float* panel, int64_t depth,
                                    int lane) const {
-    if constexpr (C == 4 && std::is_same_v<Weights, GruAfterWeights>) {
+    if constexpr (Weights::kZeroOfStates >= 0) {
       // Of inputs, of the bias and what shares its word, of states.
       const int64_t inputs = n.features / Number::kPerWord;
       const int64_t states = words_of<Number>(n.features + 1);
       auto from = [&](int64_t k) { return panel + k * C * kBlock; };
-      accumulate<Number, 3>(tile, rows, panel, inputs, lane);
+      accumulate<Number, Weights::kZeroOfInputs>(tile, rows, panel, inputs, lane);
       accumulate<Number>(tile, rows.from(0, inputs), from(inputs), states - inputs, lane);
-      accumulate<Number, 2>(tile, rows.from(0, states), from(states), depth - states, lane);
+      accumulate<Number, Weights::kZeroOfStates>(tile, rows.from(0, states), from(states),
+                                                 depth - states, lane);
     } else {
       accumulate<Number>(tile, rows, panel, depth, lane);
     }
@@ -389,8 +389,7 @@ inline void to_states(float* dh, const Lengths<Number>& n, int64_t t, const floa
     }
   };
   multiply_packed<Number>(dgates, n.rows(), t * n.batch, n.batch, n.blocks() * Weights::kGates,
-                          transposed, n.blocks(),
-                          Weights::zero_gate(n, n.features + 1, n.depth()), add);
+                          transposed, n.blocks(), Weights::kZeroOfStates, add);
 }
 
 // scratch: sums of weights, then room of the product.
@@ -401,7 +400,7 @@ inline void weight_gradient(const Lengths<Number>& n, const float* rows, const f
   float *sums = scratch, *room = scratch + n.depth() * blocks * kBlock;
   multiply_deep<Number>(sums, rows, n.row(), n.depth(), dgates, n.rows(), blocks, room,
                         [&](int64_t first, int64_t end) {
-                          return Weights::zero_gate(n, first, end);
+                          return zero_gate<Weights>(n, first, end);
                         });
   unpack_weights(sums, n, dweights);
 }
@@ -464,7 +463,7 @@ inline void to_inputs(float* dinputs, const Lengths<Number>& n, const float* dga
     }
   };
   multiply_packed<Number>(dgates, n.rows(), 0, n.rows(), n.blocks() * Weights::kGates, transposed,
-                          blocks_of(D), Weights::zero_gate(n, 0, D), write);
+                          blocks_of(D), Weights::kZeroOfInputs, write);
 }
 
 template <typename Number, typename Weights>
