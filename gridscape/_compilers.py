@@ -11,7 +11,8 @@ from typing import Any
 import jax
 
 from gridscape._cores import n_cores
-from gridscape.kernels.library import as_here, calls_layers
+from gridscape._remember import is_hashable
+from gridscape.kernels.library import as_here, calls_layers, in_use
 
 # For what random numbers and native layers take all the time of: optimizing more would about double
 # the time to compile, and nothing would run faster.
@@ -24,14 +25,16 @@ class Compilers:
     """One thread a core, for the programs of one machine.
 
     The cohorts of a study often differ in their data only, or in a part that one of their functions
-    does not read: what JAX lowers to the same text is then compiled once, and shared. That text is
-    all that XLA gets, as the key of JAX's own cache is made of it; what JAX writes when it has only
-    traced leaves out constants of inner functions, and more.
+    does not read. What is known to be the same function is traced and compiled once, and shared;
+    of the others, what JAX lowers to the same text is compiled once. That text is all that XLA
+    gets, as the key of JAX's own cache is made of it; what JAX writes when it has only traced
+    leaves out constants of inner functions, and more.
     """
 
     def __init__(self) -> None:
         self._threads = ThreadPoolExecutor(n_cores(), "gridscape-compile")
         self._lock = threading.Lock()
+        self._asked: dict[Any, Future[Compiled]] = {}
         self._shared: dict[Any, Future[Compiled]] = {}
 
     def submit(
@@ -40,12 +43,31 @@ class Compilers:
         shapes: Sequence[Any],
         donate: tuple[int, ...] = (),
         light: bool = False,
+        same: Any = None,
     ) -> Future[Compiled]:
-        """A function, compiled for arguments of these shapes.
+        """A function, compiled for arguments of these shapes (ShapeDtypeStruct).
 
         donate: arguments whose memory the results may take. light: optimized as little as LIGHTLY
-        says; what calls native layers always is.
+        says; what calls native layers always is. same: functions for which this is equal are one
+        function; told apart by what they are lowered to where it is None, or cannot be hashed.
         """
+        leaves, tree = jax.tree.flatten(shapes)
+        key = (same, tuple(leaves), tree, donate, light, in_use())
+        if same is None or not is_hashable(key):
+            return self._begin(function, shapes, donate, light)
+        with self._lock:
+            known = self._asked.get(key)
+            if known is None or _failed(known):  # memory may be there when it is asked for again
+                known = self._asked[key] = self._begin(function, shapes, donate, light)
+            return known
+
+    def _begin(
+        self,
+        function: Callable[..., Any],
+        shapes: Sequence[Any],
+        donate: tuple[int, ...],
+        light: bool,
+    ) -> Future[Compiled]:
         # An argument that is not used stays one: which are left out, the text does not tell.
         jitted = jax.jit(function, donate_argnums=donate, keep_unused=True)
         wanted: Future[Compiled] = Future()
@@ -84,6 +106,10 @@ class Compilers:
                 del self._shared[key]
             raise
         wanted.set_result(compiled)
+
+
+def _failed(program: Future[Compiled]) -> bool:
+    return program.done() and (program.cancelled() or program.exception() is not None)
 
 
 def _pass_on(to: Future[Compiled], of: Future[Compiled]) -> None:

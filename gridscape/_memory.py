@@ -16,12 +16,11 @@ from jax.extend.core import Literal, jaxprs_in_params
 
 from gridscape.base import Split, Stream, Task
 from gridscape.cohorts import Cohort
-from gridscape.engine import EVALUATION_CHUNK, evaluate_trial, order_shapes
+from gridscape.engine import EVALUATION_CHUNK, Functions, evaluate_trial, order_shapes, state_shapes
 from gridscape.planner import (
     fewer_slots,
     needed_slots,
     segment_length,
-    state_shapes,
     traced,
     tree_bytes,
 )
@@ -96,7 +95,7 @@ def evaluation_bytes(recipe: Recipe, task: Task) -> int:
     """Work space of an evaluation: one chunk of examples of one trial."""
     number, count = (jax.ShapeDtypeStruct((), kind) for kind in (jnp.float32, jnp.int32))
     params, hyper = state_shapes(recipe).params, dict.fromkeys(recipe.hyper, number)
-    evaluate = partial(evaluate_trial, recipe, task)
+    evaluate = partial(evaluate_trial, Functions.of(recipe, task))
     return peak_bytes(traced(evaluate, params, hyper, _padded(task, task.test), count))
 
 

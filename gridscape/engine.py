@@ -16,7 +16,8 @@ import optax
 from jax import lax
 from jaxtyping import Float, Int, Integer, UInt32
 
-from gridscape.base import Array, Hyper, Params, Split, Stream, Task
+from gridscape._remember import remembered
+from gridscape.base import Array, Groups, Hyper, Key, Params, Split, Stream, Task
 from gridscape.kernels import optimizers as native
 from gridscape.kernels.batches import take as native_take
 from gridscape.kernels.library import in_use
@@ -30,6 +31,39 @@ EVALUATION_CHUNK = 500
 WORDS_BLOCK = 256
 
 BAD_QUANTITIES = ("", "loss", "gradient", "parameters")
+
+
+Rule = Callable[[Hyper], optax.GradientTransformation]
+PerExample = Callable[[Array, Any], Array]
+
+
+class Functions(NamedTuple):
+    """Of a recipe and its task all that training and evaluating a trial calls.
+
+    What is traced follows from them and from the shapes of the arguments: trials that have the same
+    functions have the same programs.
+    """
+
+    apply: Callable[..., Array]
+    rule: Rule
+    loss: PerExample
+    metrics: tuple[tuple[str, PerExample], ...]
+    prepare: Callable[[Array], Array]
+    answer: PerExample | None
+    groups: Groups | None
+
+    @classmethod
+    def of(cls, recipe: Recipe, task: Task) -> "Functions":
+        """Those of a recipe that is trained on a task."""
+        return cls(
+            apply=recipe.model.apply,
+            rule=recipe.optimizer.make,
+            loss=recipe.loss,
+            metrics=tuple(task.metrics.items()),
+            prepare=task.prepare,
+            answer=task.answer,
+            groups=task.groups,
+        )
 
 
 class TrialState(NamedTuple):
@@ -128,17 +162,30 @@ def _random(*content: Any) -> np.random.Generator:
     return np.random.Generator(np.random.Philox(key=int(words[0]) << 32 | int(words[1])))
 
 
-def init_trial(recipe: Recipe, words: UInt32[Array, "2"], hyper: Hyper) -> TrialState:
-    """A trial before its first update."""
-    params = recipe.model.init(jax.random.wrap_key_data(words), hyper)
-    opt_state = recipe.optimizer.make(hyper).init(params)
+def init_trial(
+    init: Callable[..., Params], rule: Rule, words: UInt32[Array, "2"], hyper: Hyper
+) -> TrialState:
+    """A trial before its first update: ``init`` of its model, ``rule`` of its optimizer."""
+    params = init(jax.random.wrap_key_data(words), hyper)
+    opt_state = rule(hyper).init(params)
     zero = jnp.zeros((), jnp.int32)
     return TrialState(params, opt_state, zero, zero, zero)
 
 
+def state_shapes(recipe: Recipe) -> TrialState:
+    """The shapes of the state of one trial: parameters, and what the optimizer keeps."""
+    hyper = dict.fromkeys(recipe.hyper, jax.ShapeDtypeStruct((), jnp.float32))
+    return _state_shapes(recipe.model.init, recipe.optimizer.make, hyper)
+
+
+@remembered
+def _state_shapes(init: Callable[..., Params], rule: Rule, hyper: Hyper) -> TrialState:
+    words = jax.ShapeDtypeStruct((2,), jnp.uint32)
+    return jax.eval_shape(partial(init_trial, init, rule), words, hyper)
+
+
 def train_trial(
-    recipe: Recipe,
-    task: Task,
+    functions: Functions,
     pieces: int,
     state: TrialState,
     words: UInt32[Array, "2"],
@@ -152,9 +199,9 @@ def train_trial(
     Also returns the loss and the metrics of each batch, before its update.
     """
     start, key = state.update, jax.random.wrap_key_data(words)
-    names, n_updates = ("loss", *task.metrics), len(jax.tree.leaves(order)[0])
+    names, n_updates = trace_names(functions), len(jax.tree.leaves(order)[0])
     traces = {name: jnp.full(n_updates, jnp.nan) for name in names}
-    batch_of = batches(task, train, order, recipe.batch_size)
+    batch_of = batches(functions.prepare, train, order)
 
     def unfinished(carry: tuple[TrialState, Any]) -> Array:
         return (carry[0].update < stop) & (carry[0].bad_update == 0)
@@ -163,76 +210,84 @@ def train_trial(
         state, traces = carry
         at = state.update - start
         step_key = jax.random.fold_in(key, state.update)
-        state, numbers = update_trial(recipe, task, pieces, state, batch_of(at), step_key, hyper)
+        state, numbers = update_trial(functions, pieces, state, batch_of(at), step_key, hyper)
         return state, {name: traces[name].at[at].set(numbers[name]) for name in names}
 
     return lax.while_loop(unfinished, one_update, (state, traces))
 
 
-def draw_batches(stream: Stream, batch_size: int, words: UInt32[Array, "U 2"]) -> Split:
+def trace_names(functions: Functions) -> tuple[str, ...]:
+    """What is recorded of each batch."""
+    return ("loss", *dict(functions.metrics))
+
+
+def draw_batches(
+    draw: Callable[[Key, int], Split], batch_size: int, words: UInt32[Array, "U 2"]
+) -> Split:
     """The fresh examples of a stream's updates, (U, B, ...), drawn with the key of each.
 
     All at once, since random numbers cost far less in large numbers.
     """
-    return jax.vmap(lambda one: stream.draw(jax.random.wrap_key_data(one), batch_size))(words)
+    return jax.vmap(lambda one: draw(jax.random.wrap_key_data(one), batch_size))(words)
 
 
 def order_shapes(recipe: Recipe, task: Task, n_updates: int) -> Any:
     """The shapes of what a trial reads to know its batches: their indices, or their examples."""
     if isinstance(task.train, Stream):
-        words = jax.ShapeDtypeStruct((n_updates, 2), jnp.uint32)
-        return jax.eval_shape(partial(draw_batches, task.train, recipe.batch_size), words)
+        return _drawn_shapes(task.train.draw, recipe.batch_size, n_updates)
     one = batch_order(recipe, task, 0, 0, 0, 1)
     return jax.ShapeDtypeStruct((n_updates, one.shape[1]), one.dtype)
 
 
-def batches(task: Task, train: Split | None, order: Any, batch_size: int) -> Callable[[Any], Split]:
+@remembered
+def _drawn_shapes(draw: Callable[[Key, int], Split], batch_size: int, n_updates: int) -> Split:
+    words = jax.ShapeDtypeStruct((n_updates, 2), jnp.uint32)
+    return jax.eval_shape(partial(draw_batches, draw, batch_size), words)
+
+
+def batches(
+    prepare: Callable[[Array], Array], train: Split | None, order: Any
+) -> Callable[[Any], Split]:
     """The batch of the update at an index of ``order``, as the model reads it.
 
-    Examples are gathered when they are needed, or stay where they are when all of them are; of a
-    stream, ``order`` is the examples themselves.
+    Examples are gathered when they are needed, or stay where they are where nothing tells which; of
+    a stream, ``order`` is the examples themselves.
     """
     if train is None:
-        return lambda at: _prepared(task, jax.tree.map(lambda x: x[at], order))
-    if batch_size == train.n_examples:
-        return lambda at: _prepared(task, train)
+        return lambda at: _prepared(prepare, jax.tree.map(lambda x: x[at], order))
+    if not order.shape[1]:
+        return lambda at: _prepared(prepare, train)
     take = native_take if in_use() else _take
-    return lambda at: _prepared(task, take(train, order, at))
+    return lambda at: _prepared(prepare, take(train, order, at))
 
 
 def _take(tables: Any, order: Int[Array, "U B"], at: Array) -> Any:
     return jax.tree.map(lambda x: x[order[at]], tables)
 
 
-def _prepared(task: Task, batch: Split) -> Split:
-    return Split(task.prepare(batch.inputs), batch.targets)
+def _prepared(prepare: Callable[[Array], Array], batch: Split) -> Split:
+    return Split(prepare(batch.inputs), batch.targets)
 
 
 def update_trial(
-    recipe: Recipe,
-    task: Task,
-    pieces: int,
-    state: TrialState,
-    batch: Split,
-    key: Array,
-    hyper: Hyper,
+    functions: Functions, pieces: int, state: TrialState, batch: Split, key: Array, hyper: Hyper
 ) -> tuple[TrialState, dict[str, Array]]:
     """One update; a trial in which something is not finite keeps its last finite parameters."""
-    numbers, grads = _gradient(recipe, task, pieces, state.params, batch, key, hyper)
-    rule = native_rule(recipe.optimizer)
+    numbers, grads = _gradient(functions, pieces, state.params, batch, key, hyper)
+    rule = native_rule(functions.rule)
     if rule is not None and native.serve(rule, numbers["loss"], state.params, state.opt_state):
         step = native.step(
             rule, hyper, numbers["loss"], grads, state.params, state.opt_state, state.update
         )
         return TrialState(*step), numbers
-    return _optax_step(recipe, state, numbers["loss"], grads, hyper), numbers
+    return _optax_step(functions.rule, state, numbers["loss"], grads, hyper), numbers
 
 
 def _optax_step(
-    recipe: Recipe, state: TrialState, loss: Array, grads: Params, hyper: Hyper
+    rule: Rule, state: TrialState, loss: Array, grads: Params, hyper: Hyper
 ) -> TrialState:
     """The state after an update with these gradients, by the rule as optax has it."""
-    transform = recipe.optimizer.make(hyper)
+    transform = rule(hyper)
     updates, opt_state = transform.update(grads, state.opt_state, state.params)
     params = optax.apply_updates(state.params, updates)
     finite = jnp.stack([jnp.isfinite(loss), all_finite(grads), all_finite(params)])
@@ -248,14 +303,14 @@ def _optax_step(
 
 
 def _gradient(
-    recipe: Recipe, task: Task, pieces: int, params: Params, batch: Split, key: Array, hyper: Hyper
+    functions: Functions, pieces: int, params: Params, batch: Split, key: Array, hyper: Hyper
 ) -> tuple[dict[str, Array], Params]:
     """Mean loss and metrics of the batch, and the gradient of the loss, in ``pieces`` parts."""
 
     def loss(params: Params, batch: Split, key: Array) -> tuple[Array, dict[str, Array]]:
-        outputs = recipe.model.apply(params, batch.inputs, key, hyper)
-        mean_loss = recipe.loss(outputs, batch.targets).mean()
-        means = {name: f(outputs, batch.targets).mean() for name, f in task.metrics.items()}
+        outputs = functions.apply(params, batch.inputs, key, hyper)
+        mean_loss = functions.loss(outputs, batch.targets).mean()
+        means = {name: f(outputs, batch.targets).mean() for name, f in functions.metrics}
         return mean_loss, {"loss": mean_loss, **means}
 
     differentiate = jax.grad(loss, has_aux=True)
@@ -275,7 +330,7 @@ def _gradient(
 
 
 def evaluate_trial(
-    recipe: Recipe, task: Task, params: Params, hyper: Hyper, split: Split, n_examples: Array
+    functions: Functions, params: Params, hyper: Hyper, split: Split, n_examples: Array
 ) -> dict[str, Array]:
     """Loss and metrics, summed over the first ``n_examples`` of a split, evaluated in chunks.
 
@@ -287,8 +342,8 @@ def evaluate_trial(
     def chunk(begin: Array) -> dict[str, Array]:
         cut = jax.tree.map(lambda x: lax.dynamic_slice_in_dim(x, begin, EVALUATION_CHUNK), split)
         counted = (begin + jnp.arange(EVALUATION_CHUNK) < n_examples).astype(jnp.float32)
-        outputs = recipe.model.apply(params, task.prepare(cut.inputs), None, hyper)
-        return _sums(recipe, task, outputs, cut.targets, counted)
+        outputs = functions.apply(params, functions.prepare(cut.inputs), None, hyper)
+        return _sums(functions, outputs, cut.targets, counted)
 
     def add(index: Array, total: dict[str, Array]) -> dict[str, Array]:
         return jax.tree.map(jnp.add, total, chunk(index * EVALUATION_CHUNK))
@@ -301,19 +356,20 @@ def evaluate_trial(
 
 
 def _sums(
-    recipe: Recipe, task: Task, outputs: Array, targets: Any, counted: Float[Array, " B"]
+    functions: Functions, outputs: Array, targets: Any, counted: Float[Array, " B"]
 ) -> dict[str, Array]:
     """What a chunk adds: loss and metrics, in all and by group, and how often each answer."""
-    each = {name: f(outputs, targets) for name, f in task.metrics.items()}
-    each["loss"] = recipe.loss(outputs, targets)
+    each = {name: f(outputs, targets) for name, f in functions.metrics}
+    each["loss"] = functions.loss(outputs, targets)
     # Padding may have a loss that is not finite: it is left out, not multiplied by 0.
     each = {name: jnp.where(counted > 0, values, 0) for name, values in each.items()}
     sums = {name: values.sum() for name, values in each.items()}
-    if task.groups is not None:
-        member = jax.nn.one_hot(task.groups.of(targets), len(task.groups.values))
-        sums |= {f"{name}_by_{task.groups.name}": v @ member for name, v in each.items()}
-    if task.answer is not None:
-        sums["answers"] = counted @ jax.nn.one_hot(task.answer(outputs, targets), task.n_outputs)
+    if functions.groups is not None:
+        member = jax.nn.one_hot(functions.groups.of(targets), len(functions.groups.values))
+        sums |= {f"{name}_by_{functions.groups.name}": v @ member for name, v in each.items()}
+    if functions.answer is not None:
+        answers = functions.answer(outputs, targets)
+        sums["answers"] = counted @ jax.nn.one_hot(answers, outputs.shape[-1])
     return sums
 
 

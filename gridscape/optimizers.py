@@ -181,12 +181,12 @@ def adamw() -> Optimizer:
     return _optimizer("adamw", rule, **numbers)
 
 
-def native_rule(optimizer: Optimizer) -> str | None:
-    """The name of a rule of this file, whose step native code can do; None for any other.
+def native_rule(make: Callable[[Hyper], optax.GradientTransformation]) -> str | None:
+    """The name of the rule of this file that ``make`` makes, whose step native code can do.
 
-    Told by ``make``: an optimizer that is made from one of these with another ``make`` is another.
+    None for any other: an optimizer that has another ``make`` is another.
     """
-    return optimizer.make.name if isinstance(optimizer.make, _Make) else None
+    return make.name if isinstance(make, _Make) else None
 
 
 @dataclass(frozen=True)

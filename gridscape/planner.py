@@ -11,7 +11,6 @@ import resource
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
-from functools import partial
 from pathlib import Path, PurePosixPath
 from typing import Any
 
@@ -24,14 +23,15 @@ from jax.interpreters.partial_eval import dce_jaxpr
 from gridscape import kernels
 from gridscape._compilers import Compilers
 from gridscape._cores import n_cores
+from gridscape._remember import remembered
 from gridscape.base import Stream, Task
 from gridscape.cohorts import Cohort, partition
 from gridscape.engine import (
     EVALUATION_CHUNK,
-    TrialState,
+    Functions,
     batches,
-    init_trial,
     order_shapes,
+    state_shapes,
     update_trial,
 )
 from gridscape.grid import Trial, content_key
@@ -108,12 +108,14 @@ class Planner:
     limit_bytes: int | None = None
     _programs: dict[tuple[Any, ...], Program] = field(default_factory=dict)
     _data: dict[str, DeviceData] = field(default_factory=dict)
+    _fitted_bytes: int = 0  # beside the data that is there, a program that was seen to fit
     _compilers: Compilers = field(default_factory=Compilers)
 
     def data(self, task: Task) -> DeviceData:
         """The arrays of a task, put on the devices when first needed."""
         if task.fingerprint not in self._data:
             self._data[task.fingerprint] = self.machine.load(task)
+            self._fitted_bytes = 0
         return self._data[task.fingerprint]
 
     def plan(self, trials: Sequence[Trial], stored: Iterable[str] = (), timed: bool = True) -> Plan:
@@ -135,7 +137,7 @@ class Planner:
         """The cohort in runs that fit its program, and memory by the program's own numbers."""
         program, n_devices = self.program(cohort), len(self.machine.devices)
         slots = program.slots
-        excess = self.memory_bytes(cohort) - self._limit_bytes(cohort)
+        excess = self._excess_bytes(cohort)
         if excess > 0:
             # What does not grow with the trials, one program tells for all sizes.
             slots = fewer_slots(slots, excess / n_devices, _slot_bytes(program))
@@ -147,11 +149,21 @@ class Planner:
         slots = needed_slots(cohort, n_devices, self.machine.is_batched)
         return tuple(cohort.cut(slots * n_devices))
 
-    def _limit_bytes(self, cohort: Cohort) -> float:
-        """What a program may take; the task's arrays, which it counts, have been taken already."""
+    def _excess_bytes(self, cohort: Cohort) -> float:
+        """What a program takes more than it may, or nothing where no more than that has fit before.
+
+        Asking the system again for each of many small programs would take longer than they do.
+        """
+        taken = self.memory_bytes(cohort)
         if self.limit_bytes is not None:
-            return self.limit_bytes
-        return free_memory_bytes(self.machine) * MEMORY_SHARE + self._data_bytes(cohort)
+            return taken - self.limit_bytes
+        taken -= self._data_bytes(cohort)  # which is there already
+        if taken <= self._fitted_bytes:
+            return 0
+        excess = taken - free_memory_bytes(self.machine) * MEMORY_SHARE
+        if excess <= 0:
+            self._fitted_bytes = taken
+        return excess
 
     def _data_bytes(self, cohort: Cohort) -> int:
         return tree_bytes(self.data(cohort.task)[:3]) * len(self.machine.devices)
@@ -412,12 +424,6 @@ def count_parameters(recipe: Recipe) -> int:
     return int(sum(np.prod(x.shape) for x in jax.tree.leaves(state_shapes(recipe).params)))
 
 
-def state_shapes(recipe: Recipe) -> TrialState:
-    """The shapes of the state of one trial: parameters, and what the optimizer keeps."""
-    hyper = dict.fromkeys(recipe.hyper, jax.ShapeDtypeStruct((), jnp.float32))
-    return jax.eval_shape(partial(init_trial, recipe), jax.ShapeDtypeStruct((2,), "uint32"), hyper)
-
-
 def cohort_flops(cohort: Cohort) -> float:
     """Floating-point operations of the products of all the updates that a cohort has to do."""
     updates = (cohort.recipe.updates - cohort.start) * len(cohort.trials)
@@ -440,13 +446,16 @@ def traced_update(recipe: Recipe, task: Task) -> Any:
     examples = None if isinstance(task.train, Stream) else task.train
     train = jax.tree.map(lambda x: jax.ShapeDtypeStruct(x.shape, x.dtype), examples)
     order = order_shapes(recipe, task, 1)
+    return _traced_update(Functions.of(recipe, task), state, train, order, words, hyper)
 
+
+@remembered
+def _traced_update(functions: Functions, *arguments: Any) -> Any:
     def update(state: Any, train: Any, order: Any, words: Any, hyper: Any) -> Any:
-        batch = batches(task, train, order, recipe.batch_size)(0)
-        key = jax.random.wrap_key_data(words)
-        return update_trial(recipe, task, 1, state, batch, key, hyper)
+        batch = batches(functions.prepare, train, order)(0)
+        return update_trial(functions, 1, state, batch, jax.random.wrap_key_data(words), hyper)
 
-    return traced(update, state, train, order, words, hyper)
+    return traced(update, *arguments)
 
 
 def traced(function: Callable[..., Any], *arguments: Any) -> Any:

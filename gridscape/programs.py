@@ -13,7 +13,7 @@ import time
 from collections.abc import Callable
 from concurrent.futures import Future
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cached_property, partial
 from typing import Any, NamedTuple
 
 import jax
@@ -31,6 +31,8 @@ from gridscape.base import Array, Hyper, Split, Stream, Task
 from gridscape.cohorts import Cohort
 from gridscape.engine import (
     EVALUATION_CHUNK,
+    Functions,
+    Rule,
     TrialState,
     batch_order,
     draw_batches,
@@ -38,6 +40,8 @@ from gridscape.engine import (
     init_trial,
     order_shapes,
     seed_words,
+    state_shapes,
+    trace_names,
     train_trial,
 )
 from gridscape.grid import content_key
@@ -146,15 +150,8 @@ class Program:
 
     @cached_property
     def _init(self) -> Future[jax.stages.Compiled]:
-
-        def init_one(_: TrialState, words: Array, hyper: Hyper) -> TrialState:
-            return init_trial(self.recipe, words, hyper)
-
-        def init_slots(counts: Array, words: Array, hyper: Hyper) -> TrialState:
-            empty = _empty(self.slots, self.one_state)
-            return self._of_slots(init_one, empty, counts[0], (words, hyper))
-
-        return self._compile(init_slots, (self._words, self._hyper), light=True)
+        parts = (self._slots, self.recipe.model.init, self.recipe.optimizer.make)
+        return self._compile(init_slots, parts, (self._words, self._hyper), light=True)
 
     @property
     def draws(self) -> bool:
@@ -171,17 +168,10 @@ class Program:
 
     @cached_property
     def _draw(self) -> Future[jax.stages.Compiled]:
-        stream, batch_size = self.task.train, self.recipe.batch_size
-        assert isinstance(stream, Stream)  # who calls has asked ``draws``
-
-        def draw_one(_: Split, words: Array) -> Split:
-            return draw_batches(stream, batch_size, words)
-
-        def draw_slots(counts: Array, words: Array) -> Split:
-            empty = _empty(self.slots, self._one_order)
-            return self._of_slots(draw_one, empty, counts[0], (words,))
-
-        return self._compile(draw_slots, (self._spread((self.segment, 2), jnp.uint32),), light=True)
+        assert isinstance(self.task.train, Stream)  # who calls has asked ``draws``
+        parts = (self._slots, self.task.train.draw, self.recipe.batch_size)
+        words = self._spread((self.segment, 2), jnp.uint32)
+        return self._compile(draw_slots, parts, (words,), light=True)
 
     @property
     def train(self) -> jax.stages.Compiled:
@@ -194,30 +184,12 @@ class Program:
 
     @cached_property
     def _train(self) -> Future[jax.stages.Compiled]:
-        names = ("loss", *self.task.metrics)
-
-        def train_slots(
-            counts: Array,
-            states: TrialState,
-            words: Array,
-            hyper: Hyper,
-            order: Any,
-            stop: Array,
-            train: Split | None,
-        ) -> Any:
-            def train_one(old: Any, words: Array, hyper: Hyper, order: Any) -> Any:
-                return train_trial(
-                    self.recipe, self.task, self.pieces, old[0], words, hyper, order, stop, train
-                )
-
-            traces = {name: jnp.full((self.slots, self.segment), jnp.nan) for name in names}
-            return self._of_slots(train_one, (states, traces), counts[0], (words, hyper, order))
-
         states, order = jax.tree.map(
             lambda s: self._spread(s.shape, s.dtype), (self.one_state, self._one_order)
         )
         return self._compile(
             train_slots,
+            (self._slots, self._functions, self.pieces),
             (states, self._words, self._hyper, order),
             (self._scalar, self.data.train),
             donate=(1,),
@@ -230,33 +202,26 @@ class Program:
 
     @cached_property
     def _evaluate(self) -> Future[jax.stages.Compiled]:
-
-        def evaluate_slots(
-            counts: Array, params: Any, hyper: Hyper, split: Split, n_examples: Array
-        ) -> dict[str, Array]:
-            def evaluate_one(_: Any, params: Any, hyper: Hyper) -> dict[str, Array]:
-                return evaluate_trial(self.recipe, self.task, params, hyper, split, n_examples)
-
-            first = jax.tree.map(lambda x: x[0], (params, hyper))
-            empty = _empty(self.slots, jax.eval_shape(evaluate_one, None, *first))
-            return self._of_slots(evaluate_one, empty, counts[0], (params, hyper))
-
         params = jax.tree.map(lambda s: self._spread(s.shape, s.dtype), self.one_state.params)
-        return self._compile(evaluate_slots, (params, self._hyper), (self.data.test, self._scalar))
+        return self._compile(
+            evaluate_slots,
+            (self._slots, self._functions),
+            (params, self._hyper),
+            (self.data.test, self._scalar),
+        )
 
     @property
-    def _of_slots(self) -> Callable[..., Any]:
-        return together if self.machine.is_batched else one_after_the_other
+    def _functions(self) -> Functions:
+        return Functions.of(self.recipe, self.task)
+
+    @property
+    def _slots(self) -> "Slots":
+        return Slots(self.slots, together if self.machine.is_batched else one_after_the_other)
 
     @cached_property
     def one_state(self) -> TrialState:
         """The shapes of the state of one trial."""
-        hyper = {name: jax.ShapeDtypeStruct((), jnp.float32) for name in self.recipe.hyper}
-        return jax.eval_shape(
-            lambda words, hyper: init_trial(self.recipe, words, hyper),
-            jax.ShapeDtypeStruct((2,), jnp.uint32),
-            hyper,
-        )
+        return state_shapes(self.recipe)
 
     @property
     def _one_order(self) -> Any:
@@ -281,22 +246,27 @@ class Program:
     def _compile(
         self,
         function: Callable[..., Any],
+        parts: tuple[Any, ...],
         spread: tuple[Any, ...],
         shared: tuple[Any, ...] = (),
         donate: tuple[int, ...] = (),
         light: bool = False,
     ) -> Future[jax.stages.Compiled]:
-        """``function(counts, *spread, *shared)``, run by every device on its own trials."""
+        """``function(*parts, counts, *spread, *shared)``, run by each device on its own trials.
+
+        A function of this file: what it reads is among its parts and arguments.
+        """
         n_devices = len(self.machine.devices)
         counts = jax.ShapeDtypeStruct((n_devices,), jnp.int32, sharding=self.machine.spread)
         mapped = jax.shard_map(
-            function,
+            partial(function, *parts),
             mesh=self.machine.mesh,
             in_specs=(P("devices"),) * (1 + len(spread)) + (P(),) * len(shared),
             out_specs=P("devices"),
             check_vma=False,
         )
-        return self.compilers.submit(mapped, (counts, *spread, *shared), donate, light)
+        arguments = jax.tree.map(_shape, (counts, *spread, *shared))
+        return self.compilers.submit(mapped, arguments, donate, light, same=(function, parts))
 
 
 def _awaited(program: Future[jax.stages.Compiled]) -> jax.stages.Compiled:
@@ -306,6 +276,86 @@ def _awaited(program: Future[jax.stages.Compiled]) -> jax.stages.Compiled:
     compiled = program.result()
     jax.monitoring.record_event_duration_secs(WAITED, time.perf_counter() - begin)
     return compiled
+
+
+def _shape(array: Any) -> jax.ShapeDtypeStruct:
+    return jax.ShapeDtypeStruct(array.shape, array.dtype, sharding=array.sharding)
+
+
+# ---- what a device does with its trials ----
+
+
+class Slots(NamedTuple):
+    """The trials of a device: how many it holds, and how it goes through them."""
+
+    n: int
+    go_through: Callable[..., Any]
+
+    def map(self, one_trial: Callable[..., Any], counts: Array, per_trial: tuple[Any, ...]) -> Any:
+        """one_trial(*per_trial[k]) of every trial, and zeros in empty slots."""
+        of_one = jax.tree.map(lambda x: jax.ShapeDtypeStruct(x.shape[1:], x.dtype), per_trial)
+        results = jax.eval_shape(one_trial, *of_one)
+        empty = jax.tree.map(lambda s: jnp.zeros((self.n, *s.shape), s.dtype), results)
+        return self.update(lambda _, *one: one_trial(*one), empty, counts, per_trial)
+
+    def update(
+        self, one_trial: Callable[..., Any], old: Any, counts: Array, per_trial: tuple[Any, ...]
+    ) -> Any:
+        """one_trial(old[k], *per_trial[k]) of every trial; empty slots stay as they are."""
+        return self.go_through(one_trial, old, counts[0], per_trial)
+
+
+def init_slots(
+    slots: Slots, init: Callable[..., Any], rule: Rule, counts: Array, words: Array, hyper: Hyper
+) -> TrialState:
+    """See Program.init."""
+    return slots.map(partial(init_trial, init, rule), counts, (words, hyper))
+
+
+def draw_slots(
+    slots: Slots, draw: Callable[..., Split], batch_size: int, counts: Array, words: Array
+) -> Split:
+    """See Program.draw."""
+    return slots.map(partial(draw_batches, draw, batch_size), counts, (words,))
+
+
+def train_slots(
+    slots: Slots,
+    functions: Functions,
+    pieces: int,
+    counts: Array,
+    states: TrialState,
+    words: Array,
+    hyper: Hyper,
+    order: Any,
+    stop: Array,
+    train: Split | None,
+) -> tuple[TrialState, dict[str, Array]]:
+    """See Program.train."""
+
+    def train_one(old: Any, words: Array, hyper: Hyper, order: Any) -> Any:
+        return train_trial(functions, pieces, old[0], words, hyper, order, stop, train)
+
+    segment = jax.tree.leaves(order)[0].shape[1]
+    traces = {name: jnp.full((slots.n, segment), jnp.nan) for name in trace_names(functions)}
+    return slots.update(train_one, (states, traces), counts, (words, hyper, order))
+
+
+def evaluate_slots(
+    slots: Slots,
+    functions: Functions,
+    counts: Array,
+    params: Any,
+    hyper: Hyper,
+    split: Split,
+    n_examples: Array,
+) -> dict[str, Array]:
+    """See Program.evaluate."""
+
+    def evaluate_one(params: Any, hyper: Hyper) -> dict[str, Array]:
+        return evaluate_trial(functions, params, hyper, split, n_examples)
+
+    return slots.map(evaluate_one, counts, (params, hyper))
 
 
 def one_after_the_other(
@@ -338,10 +388,6 @@ def together(
         return jax.vmap(one_trial)(starts, *per_trial)
 
     return lax.cond(count > 0, run, lambda: results)
-
-
-def _empty(slots: int, one: Any) -> Any:
-    return jax.tree.map(lambda s: jnp.zeros((slots, *s.shape), s.dtype), one)
 
 
 class Training:

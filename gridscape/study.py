@@ -8,7 +8,7 @@ import itertools
 import tomllib
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, replace
-from functools import cached_property, partial
+from functools import cache, cached_property, partial
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self
 
@@ -340,7 +340,7 @@ class ResolvedStudy:
         others = {*settings, *of_task}
         chosen = {name: value for name, value in cell.items() if name not in others}
         options = {**self.default_options, **study.model_options, **chosen}
-        optimizer = load_optimizer(str(settings["optimizer"]))
+        optimizer = self._optimizer(str(settings["optimizer"]))
         defaults = {**getattr(self.factory, "hyperparameters", {}), **optimizer.hyperparameters}
         numbers = {**defaults, **study.hyperparameters}
         weights = {"model": self.identity, "options": options}
@@ -352,7 +352,7 @@ class ResolvedStudy:
         return Recipe(
             static={**weights, **settings, **identities, "task": of_task},
             weights=weights,
-            model=in_precision(make_model(self.factory, task, options), study.precision),
+            model=self._model(task, options),
             optimizer=optimizer,
             batch_size=settings["batch_size"],
             updates=settings["updates"],
@@ -360,6 +360,23 @@ class ResolvedStudy:
             loss=load_loss(settings["loss"], task),
             sampling=settings["sampling"],
         )
+
+    def _model(self, task: Task, options: Mapping[str, Any]) -> Model:
+        """The model of these options: made once, so that tasks of the same shape share programs."""
+        key = content_key({"of": [task.input_shape, task.n_outputs], "options": options})
+        if key not in self._models:
+            made = make_model(self.factory, task, options)
+            self._models[key] = in_precision(made, self.study.precision)
+        return self._models[key]
+
+    @cached_property
+    def _models(self) -> dict[str, Model]:
+        return {}
+
+    @cached_property
+    def _optimizer(self) -> Callable[[str], Optimizer]:
+        """The optimizer of a name: made once, for the same reason."""
+        return cache(load_optimizer)
 
     def trials(self) -> list[Trial]:
         """Every cell with every replicate; the key is a hash of all that determines the result."""

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 from cohort_tools import assert_same, planner_of, tiny, train
 
-from gridscape import _compilers
+from gridscape import _compilers, kernels
 from gridscape._compilers import Compilers, _tells_all
 from gridscape.cohorts import partition
 
@@ -60,6 +60,53 @@ def test_a_shared_program_gives_each_trial_its_own_numbers():
     alone = planner_of(recall({"position": [2], "hidden_size": [4]}))
     for key, result in train(alone, alone.resolved.trials()).items():
         assert_same(result, results[key])
+
+
+STUDIES = {
+    "recall": recall({"position": [1, 2], "shortest": [2, 3], "hidden_size": [2, 3]}),
+    "binary addition": tiny(
+        {
+            "loss": ["mse", "bce"],
+            "operands": ["report", "uniform"],
+            "train_length": [3, 5],
+            "hidden_size": [2],
+        },
+        task="binary-addition",
+        model_options={"returns": "every"},
+    ),
+    "images": tiny(
+        {
+            "optimizer": ["sgd", "adam"],
+            "activation": ["tanh", "relu_scaled"],
+            "loss": ["cross_entropy", "squared_error"],
+            "batch_size": [10, 20],
+        },
+        task="digits",
+        model="mlp",
+    ),
+    "bfloat16": recall({"position": [1, 2]}, precision="bfloat16"),
+}
+
+
+@pytest.mark.parametrize("study", STUDIES.values(), ids=STUDIES)
+def test_what_is_known_to_be_the_same_function_is_lowered_to_the_same_text(study, monkeypatch):
+    texts, begin = {}, Compilers.submit
+
+    def submit(self, function, shapes, donate=(), light=False, same=None):
+        text = jax.jit(function, donate_argnums=donate, keep_unused=True).lower(*shapes).as_text()
+        program = begin(self, function, shapes, donate, light, same)
+        assert texts.setdefault(id(program), (program, text))[1] == text
+        submitted.append(text)
+        return program
+
+    submitted = []
+    monkeypatch.setattr(Compilers, "submit", submit)
+    monkeypatch.setattr(Compilers, "_compile", lambda self, *args: args[-1].set_result(None))
+    planner = planner_of(study)
+    for cohort in partition(planner.resolved, planner.resolved.trials()):
+        planner.program(cohort).begin()
+    planner.close()
+    assert len(texts) < len(submitted)
 
 
 def test_equal_functions_are_one_program(compilers):
@@ -172,6 +219,50 @@ def test_constants_that_become_arguments_are_not_shared():
     text = "func.func public @main(%arg0: tensor<f32>, %arg1: tensor<9xf32>) -> (tensor<f32>) {"
     assert _tells_all(text, 2)
     assert not _tells_all(text, 1)
+
+
+def test_the_same_function_is_traced_once(compilers):
+    traced = []
+
+    def function(x):
+        traced.append(x)
+        return x + 1
+
+    first = compilers.submit(function, ONE, same="it")
+    assert compilers.submit(function, ONE, same="it") is first
+    first.result(60)
+    assert len(traced) == 1
+
+
+def test_shapes_and_options_and_path_tell_the_same_function_apart(compilers):
+    def submit(shapes=ONE, **options):
+        return compilers.submit(lambda x: x + 1, shapes, same="it", **options)
+
+    programs = [submit(), submit((jax.ShapeDtypeStruct((2,), jnp.float32),))]
+    programs += [submit(donate=(0,)), submit(light=True)]
+    with kernels.plain():
+        programs.append(submit())
+    assert len(set(map(id, programs))) == (5 if kernels.available() else 4)
+
+
+@pytest.mark.parametrize("same", [None, ["it"]], ids=["nothing said", "not hashable"])
+def test_functions_that_cannot_be_told_apart_are_all_traced(compilers, same):
+    first, second = (compilers.submit(lambda x, n=n: x * n, ONE, same=same) for n in (2, 3))
+    assert (first.result(60)(1.0), second.result(60)(1.0)) == (2, 3)
+
+
+def test_the_same_function_is_tried_again_where_it_failed(compilers):
+    answers = iter([MemoryError("this once"), 7.0])
+
+    def function(x):
+        answer = next(answers)
+        if isinstance(answer, Exception):
+            raise answer
+        return x + answer
+
+    with pytest.raises(MemoryError, match="this once"):
+        compilers.submit(function, ONE, same="it").result(60)
+    assert compilers.submit(function, ONE, same="it").result(60)(1.0) == 8
 
 
 def broken(x):

@@ -14,6 +14,7 @@ from gridscape.base import Model, Split, Status, Task
 from gridscape.engine import (
     EVALUATION_CHUNK,
     WORDS_BLOCK,
+    Functions,
     batch_order,
     batches,
     data_order,
@@ -116,7 +117,7 @@ def test_a_batch_of_all_examples_is_all_of_them_where_they_lie():
     task = Task.from_arrays((x, np.arange(8) % 3), (x, np.arange(8) % 3))
     order = batch_order(recipe, task, 0, 0, 0, 4)
     assert order.shape == (4, 0)
-    batch = batches(task, task.train, jnp.asarray(order), recipe.batch_size)(3)
+    batch = batches(task.prepare, task.train, jnp.asarray(order))(3)
     jax.tree.map(np.testing.assert_array_equal, batch, task.train)
 
 
@@ -127,7 +128,7 @@ def test_batches_of_targets_with_several_parts(batch_size):
     whole = dataclasses.replace(task, train=train)
     recipe = dataclasses.replace(noisy_linear(), batch_size=batch_size)
     order = batch_order(recipe, whole, 0, 0, 0, 3)
-    batch = batches(whole, jax.tree.map(jnp.asarray, train), jnp.asarray(order), batch_size)(1)
+    batch = batches(whole.prepare, jax.tree.map(jnp.asarray, train), jnp.asarray(order))(1)
     rows = order[1] if batch_size < 8 else np.arange(8)
     jax.tree.map(
         np.testing.assert_array_equal, batch.targets, jax.tree.map(lambda t: t[rows], train.targets)
@@ -141,7 +142,7 @@ def test_evaluation_in_chunks_counts_each_example_once(n_examples):
     padded = -(-1234 // EVALUATION_CHUNK) * EVALUATION_CHUNK
     rows = np.minimum(np.arange(padded), 1233)
     split = Split(jnp.asarray(task.test.inputs[rows]), jnp.asarray(task.test.targets[rows]))
-    sums = evaluate_trial(recipe, task, params, {}, split, jnp.int32(n_examples))
+    sums = evaluate_trial(Functions.of(recipe, task), params, {}, split, jnp.int32(n_examples))
     found = {name: np.asarray(x) / n_examples for name, x in sums.items()}
     logits = task.test.inputs[:n_examples].astype(np.float64) @ np.asarray(params, np.float64)
     labels = task.test.targets[:n_examples]
@@ -158,10 +159,13 @@ def test_evaluation_in_chunks_counts_each_example_once(n_examples):
 def test_a_batch_in_pieces_gives_the_same_update(pieces):
     task, recipe = random_task(8), noisy_linear()
     hyper = recipe.hyper
-    state = init_trial(recipe, jnp.array([1, 2], jnp.uint32), hyper)
+    state = init_trial(
+        recipe.model.init, recipe.optimizer.make, jnp.array([1, 2], jnp.uint32), hyper
+    )
     batch = Split(jnp.asarray(task.train.inputs), jnp.asarray(task.train.targets))
-    whole, numbers = update_trial(recipe, task, 1, state, batch, jax.random.key(0), hyper)
-    cut, cut_numbers = update_trial(recipe, task, pieces, state, batch, jax.random.key(0), hyper)
+    functions = Functions.of(recipe, task)
+    whole, numbers = update_trial(functions, 1, state, batch, jax.random.key(0), hyper)
+    cut, cut_numbers = update_trial(functions, pieces, state, batch, jax.random.key(0), hyper)
     for name in numbers:  # the order of a float32 sum of eight terms differs
         np.testing.assert_allclose(cut_numbers[name], numbers[name], rtol=1e-5)
     np.testing.assert_allclose(cut.params, whole.params, rtol=1e-4, atol=1e-6)

@@ -64,7 +64,7 @@ def test_the_engine_takes_its_batches_natively_and_plainly_alike():
     train = jax.tree.map(jnp.asarray, task.train)
 
     def batch(order: jax.Array, at: jax.Array) -> Split:
-        return batches(task, train, order, 5)(at)
+        return batches(task.prepare, train, order)(at)
 
     native = jax.jit(batch).lower(order, jnp.int32(2))
     assert "gridscape_batch_take" in native.as_text()

@@ -9,12 +9,11 @@ from hypothesis import strategies as st
 from reference_optimizers import REFERENCES
 
 from gridscape import kernels
-from gridscape.base import Model
 from gridscape.engine import BAD_QUANTITIES, TrialState, _optax_step
 from gridscape.kernels import optimizers as native
 from gridscape.optimizers import NAMES, adam, native_rule, sgd
 from gridscape.programs import named_leaves
-from gridscape.study import Recipe, load_optimizer
+from gridscape.study import load_optimizer
 
 pytestmark = pytest.mark.skipif(
     not kernels.available(), reason=f"no native kernels here: {kernels.trouble()}"
@@ -66,9 +65,7 @@ def native_step(name, state, grads, hyper, loss=1.0):
 
 
 def plain_step(name, state, grads, hyper, loss=1.0):
-    optimizer = load_optimizer(name)
-    recipe = Recipe({}, {}, Model(None, None), optimizer, 8, 10, dict(optimizer.hyperparameters))
-    return _optax_step(recipe, state, jnp.float32(loss), grads, hyper)
+    return _optax_step(load_optimizer(name).make, state, jnp.float32(loss), grads, hyper)
 
 
 STEPS = {"native": native_step, "plain": plain_step}
@@ -296,10 +293,10 @@ def test_a_loop_of_updates_holds_nothing_beside_the_state_and_the_gradient():
 
 def test_every_rule_is_native_and_made_from_another_none():
     for name in NAMES:
-        assert native_rule(load_optimizer(name)) == name
+        assert native_rule(load_optimizer(name).make) == name
     assert set(native.RULES) == set(NAMES)
     changed = adam()._replace(make=lambda hyper: sgd().make(hyper))
-    assert native_rule(changed) is None
+    assert native_rule(changed.make) is None
 
 
 def test_other_numbers_and_other_states_take_the_plain_path():

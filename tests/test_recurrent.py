@@ -19,7 +19,6 @@ from gridscape.errors import ModelError, UnknownNameError, UsageError
 from gridscape.models._cells import CELLS
 from gridscape.models.recurrent import gru, lstm, lstm_layer, recurrent, rnn
 from gridscape.optimizers import adam
-from gridscape.study import Recipe
 
 # How a model is asked for each cell; every test of cells runs with all of them.
 OPTIONS = {
@@ -302,8 +301,8 @@ def test_init_scale_multiplies_the_kernels_of_the_layers_only(cell, init):
 
 
 def test_another_replicate_starts_elsewhere():
-    recipe = Recipe({}, {}, lstm((8, 8), 10, hidden_size=4), adam(), 4, 20, HYPER)
-    start = compiled(lambda words: init_trial(recipe, words, HYPER))
+    model = lstm((8, 8), 10, hidden_size=4)
+    start = compiled(lambda words: init_trial(model.init, adam().make, words, HYPER))
     first, second = (start(jnp.array([0, k], jnp.uint32)) for k in (1, 2))
     assert not np.array_equal(first.params["kernel"], second.params["kernel"])
 

@@ -342,15 +342,24 @@ PROGRAMS = [
 ]
 
 
+def test_tasks_of_one_shape_have_the_same_model_and_others_have_not():
+    axes = {"operands": ["report", "uniform"], "train_length": [3, 5]}
+    values = {"task": "binary-addition", "model_options": {"returns": "every"}}
+    resolved = tiny(axes, **values).resolve()
+    models = [resolved.recipe(cell).model for cell in resolved.study.grid.cells()]
+    assert models[0] is models[2] is not models[1] is models[3]
+
+
 @pytest.mark.parametrize(("axes", "n_programs"), PROGRAMS)
 def test_only_static_axes_make_programs(axes, n_programs):
     resolved = tiny(axes).resolve()
     cohorts = partition(resolved, resolved.trials())
     assert len(cohorts) == len(resolved.first_cells()) == n_programs
     assert sum(len(cohort.trials) for cohort in cohorts) == len(resolved.trials())
-    assert len({id(resolved.recipe(cell).model) for cell in resolved.study.grid.cells()}) == len(
-        resolved.first_cells()
-    )
+    recipes = [resolved.recipe(cell) for cell in resolved.study.grid.cells()]
+    assert len({id(recipe.static) for recipe in recipes}) == n_programs
+    assert len({id(recipe.model) for recipe in recipes}) == len(axes.get("hidden_size", [4]))
+    assert len({id(r.optimizer) for r in recipes}) == len(axes.get("optimizer", ["adam"]))
     traced = {"learning_rate", "forget_bias", "init_scale", "b1"}
     assert resolved.traced & set(axes) == traced & set(axes)
 

@@ -6,6 +6,7 @@ Training batches are drawn on the device, the test set is fixed. Both are made b
 
 import itertools
 from collections.abc import Callable
+from functools import cache
 from typing import Any, NamedTuple
 
 import jax
@@ -93,15 +94,29 @@ def recall(
         input_shape=(longest, alphabet),
         n_outputs=alphabet,
         fingerprint=fingerprint("recall", settings, test, sample),
-        prepare=lambda symbols: jax.nn.one_hot(symbols, alphabet),
+        prepare=_one_hot(alphabet),
         loss=_at_last_step(cross_entropy),
         metrics={"accuracy": _at_last_step(accuracy)},
         per_step=True,
         answer=_at_last_step(top_class),
-        groups=Groups("length", tuple(lengths), lambda targets: targets.length - shortest),
+        groups=Groups("length", tuple(lengths), _lengths_from(shortest)),
     )
 
 
+# Functions that are made once: tasks that have the same ones share programs.
+
+
+@cache
+def _one_hot(alphabet: int) -> Callable[[Array], Array]:
+    return lambda symbols: jax.nn.one_hot(symbols, alphabet)
+
+
+@cache
+def _lengths_from(shortest: int) -> Callable[[Any], Array]:
+    return lambda targets: targets.length - shortest
+
+
+@cache
 def _at_last_step(function: Callable[[Array, Array], Array]) -> Callable[[Array, Asked], Array]:
     """A function of (B, C) and (B,), applied to the outputs (B, T, C) after the last items."""
 
@@ -170,7 +185,7 @@ def binary_addition(
         metrics={"accuracy": exact_match, "bit_accuracy": bit_accuracy},
         per_step=True,
         answer=None,
-        groups=Groups("length", tuple(lengths), lambda targets: targets.length - 1),
+        groups=Groups("length", tuple(lengths), _lengths_from(1)),
     )
 
 
