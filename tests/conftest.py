@@ -24,3 +24,8 @@ jax.config.update("jax_numpy_rank_promotion", "raise")
 jax.local_devices()  # from here on, the number of devices is fixed
 
 install_import_hook("gridscape", "shapes.check_shapes")
+
+
+def pytest_collection_modifyitems(items):
+    """What takes longest first: begun last, it would keep one worker while the others idle."""
+    items.sort(key=lambda item: item.get_closest_marker("slow") is None)

@@ -1,6 +1,6 @@
 """The kernels under sanitizers: on buffers of exact size, and in many calls at once.
 
-Optimized less than what is installed: what they do to memory is the same.
+Not optimized, which compiles in half the time: what they do to memory is the same.
 """
 
 import os
@@ -19,7 +19,7 @@ SOURCES = ROOT / "gridscape" / "kernels" / "src"
 COMPILER = shutil.which("g++") or shutil.which("clang++")
 NATIVE = ROOT / "tests" / "native"
 FLAGS = ["-std=c++17", "-ffp-contract=fast", "-Wno-psabi", "-Wall", "-Wextra", "-Werror"]
-FLAGS += ["-g1", "-O1", "-pthread"]
+FLAGS += ["-g1", "-O0", "-pthread"]
 
 pytestmark = [
     pytest.mark.slow,
