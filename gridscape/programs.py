@@ -1,4 +1,4 @@
-"""The compiled programs of a cohort: the engine's functions with the trial dimension K added.
+"""The compiled programs of a cohort, and its training with them, segment by segment.
 
 Trials are spread over the devices (on a CPU, one device a core), and each core trains its trials
 one after the other, a whole segment each. One trial at a time keeps its weights and activations in
@@ -19,30 +19,24 @@ from typing import Any, NamedTuple
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jax import lax
 from jax.sharding import Mesh, NamedSharding
 from jax.sharding import PartitionSpec as P
 
 from gridscape._compilers import Compilers
 from gridscape._cores import n_cores as n_cores
 from gridscape._cores import use_all_cores as use_all_cores
+from gridscape._slots import Slots, draw_slots, evaluate_slots, init_slots, train_slots
 from gridscape._startup import WAITED
-from gridscape.base import Array, Hyper, Split, Stream, Task
+from gridscape.base import Array, Split, Stream, Task
 from gridscape.cohorts import Cohort
 from gridscape.engine import (
     EVALUATION_CHUNK,
     Functions,
-    Rule,
     TrialState,
     batch_order,
-    draw_batches,
-    evaluate_trial,
-    init_trial,
     order_shapes,
     seed_words,
     state_shapes,
-    trace_names,
-    train_trial,
 )
 from gridscape.grid import content_key
 from gridscape.study import Recipe
@@ -215,8 +209,8 @@ class Program:
         return Functions.of(self.recipe, self.task)
 
     @property
-    def _slots(self) -> "Slots":
-        return Slots(self.slots, together if self.machine.is_batched else one_after_the_other)
+    def _slots(self) -> Slots:
+        return Slots(self.slots, self.machine.is_batched)
 
     @cached_property
     def one_state(self) -> TrialState:
@@ -254,7 +248,7 @@ class Program:
     ) -> Future[jax.stages.Compiled]:
         """``function(*parts, counts, *spread, *shared)``, run by each device on its own trials.
 
-        A function of this file: what it reads is among its parts and arguments.
+        One of _slots.py: the same parts and shapes make the same program.
         """
         n_devices = len(self.machine.devices)
         counts = jax.ShapeDtypeStruct((n_devices,), jnp.int32, sharding=self.machine.spread)
@@ -280,114 +274,6 @@ def _awaited(program: Future[jax.stages.Compiled]) -> jax.stages.Compiled:
 
 def _shape(array: Any) -> jax.ShapeDtypeStruct:
     return jax.ShapeDtypeStruct(array.shape, array.dtype, sharding=array.sharding)
-
-
-# ---- what a device does with its trials ----
-
-
-class Slots(NamedTuple):
-    """The trials of a device: how many it holds, and how it goes through them."""
-
-    n: int
-    go_through: Callable[..., Any]
-
-    def map(self, one_trial: Callable[..., Any], counts: Array, per_trial: tuple[Any, ...]) -> Any:
-        """one_trial(*per_trial[k]) of every trial, and zeros in empty slots."""
-        of_one = jax.tree.map(lambda x: jax.ShapeDtypeStruct(x.shape[1:], x.dtype), per_trial)
-        results = jax.eval_shape(one_trial, *of_one)
-        empty = jax.tree.map(lambda s: jnp.zeros((self.n, *s.shape), s.dtype), results)
-        return self.update(lambda _, *one: one_trial(*one), empty, counts, per_trial)
-
-    def update(
-        self, one_trial: Callable[..., Any], old: Any, counts: Array, per_trial: tuple[Any, ...]
-    ) -> Any:
-        """one_trial(old[k], *per_trial[k]) of every trial; empty slots stay as they are."""
-        return self.go_through(one_trial, old, counts[0], per_trial)
-
-
-def init_slots(
-    slots: Slots, init: Callable[..., Any], rule: Rule, counts: Array, words: Array, hyper: Hyper
-) -> TrialState:
-    """See Program.init."""
-    return slots.map(partial(init_trial, init, rule), counts, (words, hyper))
-
-
-def draw_slots(
-    slots: Slots, draw: Callable[..., Split], batch_size: int, counts: Array, words: Array
-) -> Split:
-    """See Program.draw."""
-    return slots.map(partial(draw_batches, draw, batch_size), counts, (words,))
-
-
-def train_slots(
-    slots: Slots,
-    functions: Functions,
-    pieces: int,
-    counts: Array,
-    states: TrialState,
-    words: Array,
-    hyper: Hyper,
-    order: Any,
-    stop: Array,
-    train: Split | None,
-) -> tuple[TrialState, dict[str, Array]]:
-    """See Program.train."""
-
-    def train_one(old: Any, words: Array, hyper: Hyper, order: Any) -> Any:
-        return train_trial(functions, pieces, old[0], words, hyper, order, stop, train)
-
-    segment = jax.tree.leaves(order)[0].shape[1]
-    traces = {name: jnp.full((slots.n, segment), jnp.nan) for name in trace_names(functions)}
-    return slots.update(train_one, (states, traces), counts, (words, hyper, order))
-
-
-def evaluate_slots(
-    slots: Slots,
-    functions: Functions,
-    counts: Array,
-    params: Any,
-    hyper: Hyper,
-    split: Split,
-    n_examples: Array,
-) -> dict[str, Array]:
-    """See Program.evaluate."""
-
-    def evaluate_one(params: Any, hyper: Hyper) -> dict[str, Array]:
-        return evaluate_trial(functions, params, hyper, split, n_examples)
-
-    return slots.map(evaluate_one, counts, (params, hyper))
-
-
-def one_after_the_other(
-    one_trial: Callable[..., Any], results: Any, count: Array, per_trial: tuple[Any, ...]
-) -> Any:
-    """results[k] = one_trial(results[k], *per_trial[k]) for k < count."""
-
-    def body(k: Array, results: Any) -> Any:
-        old, arguments = jax.tree.map(
-            lambda x: lax.dynamic_index_in_dim(x, k, keepdims=False), (results, per_trial)
-        )
-        new = one_trial(old, *arguments)
-        return jax.tree.map(
-            lambda slots, one: lax.dynamic_update_index_in_dim(slots, one, k, 0), results, new
-        )
-
-    return lax.fori_loop(0, count, body, results)
-
-
-def together(
-    one_trial: Callable[..., Any], results: Any, count: Array, per_trial: tuple[Any, ...]
-) -> Any:
-    """The same for all at once: every trial goes on until the last of them is done."""
-    slots = jnp.arange(len(jax.tree.leaves(results)[0]))
-    # Empty slots repeat the first trial, so that nothing waits for what they hold.
-    occupied = jnp.where(slots < count, slots, 0)
-    starts, per_trial = jax.tree.map(lambda x: x[occupied], (results, per_trial))
-
-    def run() -> Any:
-        return jax.vmap(one_trial)(starts, *per_trial)
-
-    return lax.cond(count > 0, run, lambda: results)
 
 
 class Training:
