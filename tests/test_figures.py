@@ -31,6 +31,8 @@ from gridscape.errors import GridscapeError
 from gridscape.grid import Cell
 from gridscape.landscape import Landscape
 
+pytestmark = pytest.mark.slow
+
 HOSTILE = r"$\frac{1}{$ <b>_^& %" + "x" * 80
 
 

@@ -18,6 +18,8 @@ from gridscape._networks import MOST_GROUPS, sample_lines, spread_groups
 from gridscape.grid import Cell
 from gridscape.inspection import Example, Mistakes, Sample
 
+pytestmark = pytest.mark.slow
+
 CELL = Cell.of(hidden_size=64, model="my:net/a")
 
 
