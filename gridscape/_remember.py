@@ -1,4 +1,8 @@
-"""What JAX finds out about functions, kept: the cohorts of a study often have the same ones."""
+"""What JAX finds out about functions, kept: the cohorts of a study often have the same ones.
+
+It is forgotten when another study is resolved. By then a user's object may have changed, which its
+methods do not show; and nothing that their functions hold on to stays longer.
+"""
 
 from collections.abc import Callable
 from functools import lru_cache, wraps
@@ -11,6 +15,8 @@ F = TypeVar("F", bound=Callable[..., Any])
 # A study has some ten programs; what is kept of one is small.
 MOST_KEPT = 256
 
+_KEPT: list[Any] = []
+
 
 def is_hashable(value: Any) -> bool:
     """Whether it can be a key; a user's callable object that may change often cannot."""
@@ -19,6 +25,12 @@ def is_hashable(value: Any) -> bool:
     except TypeError:
         return False
     return True
+
+
+def forget() -> None:
+    """Forget all that was remembered."""
+    for kept in _KEPT:
+        kept.cache_clear()
 
 
 def remembered(function: F) -> F:
@@ -36,6 +48,8 @@ def remembered(function: F) -> F:
     @lru_cache(maxsize=MOST_KEPT)
     def of_leaves(tree: Any, *leaves: Any) -> Any:
         return function(*jax.tree.unflatten(tree, leaves))
+
+    _KEPT.append(of_leaves)
 
     @wraps(function)
     def call(*arguments: Any) -> Any:

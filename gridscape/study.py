@@ -32,6 +32,7 @@ from gridscape._parts import (
     task_options,
     unknown_names,
 )
+from gridscape._remember import forget
 from gridscape._settings import STUDY_AXES
 from gridscape.base import Model, Optimizer, Stream, Task, cross_entropy
 from gridscape.errors import ModelError, StudyFileError, UnknownNameError, UsageError
@@ -254,6 +255,7 @@ class ResolvedStudy:
     tasks: Mapping[tuple[Value, ...], Task]
 
     def __post_init__(self) -> None:
+        forget()
         errors = [error for cell in self.first_cells() for error in self._errors(cell)]
         found = list(dict.fromkeys(map(str, errors)))
         if len(found) == 1 and isinstance(errors[0], ModelError):

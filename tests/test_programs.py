@@ -306,3 +306,33 @@ def test_programs_around_native_layers_are_optimized_lightly(monkeypatch):
             (cohort,) = partition(planner.resolved, planner.resolved.trials())
             assert planner.program(cohort).train
     assert chosen == [(True, LIGHTLY), (False, {})]
+
+
+class Changing:
+    """A network whose width is changed by assignment; its methods stay equal."""
+
+    width = 4
+
+    def init(self, key, hyper):
+        first, second = jax.random.split(key)
+        return {
+            "first": jax.random.normal(first, (64, self.width)),
+            "second": jax.random.normal(second, (self.width, 10)),
+        }
+
+    def apply(self, params, inputs, key, hyper):
+        return jnp.tanh(inputs @ params["first"]) @ params["second"]
+
+
+def test_an_object_that_was_changed_is_another_model():
+    network = Changing()
+    model = (network.init, network.apply)
+    study = tiny({"learning_rate": [0.1]}, task="digits-flat", model=model, optimizer="momentum")
+    sizes = []
+    for network.width in (4, 6):
+        planner = planner_of(study)
+        results = train(planner, planner.resolved.trials()).values()
+        assert {result.status for result in results} == {Status.FINISHED}
+        sizes.append({(result.n_parameters, result.flops) for result in results})
+    assert [n_parameters for ((n_parameters, _),) in sizes] == [4 * 74, 6 * 74]
+    assert sizes[0] != sizes[1]
