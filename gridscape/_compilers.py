@@ -11,7 +11,7 @@ from typing import Any
 import jax
 
 from gridscape._cores import n_cores
-from gridscape._remember import is_hashable
+from gridscape._remember import key_of
 from gridscape.kernels.library import as_here, calls_layers, in_use
 
 # For what random numbers and native layers take all the time of: optimizing more would about double
@@ -48,13 +48,12 @@ class Compilers:
         """A function, compiled for arguments of these shapes (ShapeDtypeStruct).
 
         donate: arguments whose memory the results may take. light: optimized as little as LIGHTLY
-        says; what calls native layers always is. same: functions for which this is equal are one
-        function; told apart by what they are lowered to where it is None, or cannot be hashed.
+        says; what calls native layers always is. same: functions with the same parts here
+        (key_of) are one function; where it is None, what they are lowered to tells them apart.
         """
-        leaves, tree = jax.tree.flatten(shapes)
-        key = (same, tuple(leaves), tree, donate, light, in_use())
-        if same is None or not is_hashable(key):
+        if same is None:
             return self._begin(function, shapes, donate, light)
+        key = key_of((same, shapes, donate, light, in_use()))
         with self._lock:
             known = self._asked.get(key)
             if known is None or _failed(known):  # memory may be there when it is asked for again

@@ -1,11 +1,12 @@
 """What JAX finds out about functions, kept: the cohorts of a study often have the same ones.
 
-It is forgotten when another study is resolved. By then a user's object may have changed, which its
-methods do not show; and nothing that their functions hold on to stays longer.
+It is forgotten when a study has ended or another one is resolved. By then a user's object may have
+changed, which its methods do not show; and nothing that their functions hold on to stays longer.
 """
 
+from collections import OrderedDict
 from collections.abc import Callable
-from functools import lru_cache, wraps
+from functools import wraps
 from typing import Any, TypeVar
 
 import jax
@@ -14,27 +15,51 @@ F = TypeVar("F", bound=Callable[..., Any])
 
 # A study has some ten programs; what is kept of one is small.
 MOST_KEPT = 256
+PLAIN = bool | int | float | str | None | jax.ShapeDtypeStruct
 
-_KEPT: list[Any] = []
+_KEPT: list[OrderedDict[Any, Any]] = []
 
 
-def is_hashable(value: Any) -> bool:
-    """Whether it can be a key; a user's callable object that may change often cannot."""
-    try:
-        hash(value)
-    except TypeError:
-        return False
-    return True
+class Itself:
+    """An object as a key: the same as itself only, whatever its class calls equal."""
+
+    def __init__(self, of: Any) -> None:
+        self.of = of
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, Itself) and self.of is other.of
+
+    def __hash__(self) -> int:
+        return id(self.of)
+
+
+def key_of(value: Any) -> Any:
+    """A key that is equal only where nothing can tell two values apart.
+
+    Plain values by type and value, tuples, lists and dictionaries by their parts, and all else,
+    functions above all, by identity: classes whose objects call themselves equal may well compute
+    something else.
+
+    >>> key_of((1, len)) == key_of((1, len)), key_of(1) == key_of(True)
+    (True, False)
+    """
+    if isinstance(value, PLAIN):
+        return type(value), value
+    if isinstance(value, tuple | list) and not callable(value):
+        return type(value), *map(key_of, value)
+    if isinstance(value, dict):
+        return dict, *((key_of(name), key_of(part)) for name, part in value.items())
+    return Itself(value)
 
 
 def forget() -> None:
     """Forget all that was remembered."""
     for kept in _KEPT:
-        kept.cache_clear()
+        kept.clear()
 
 
 def remembered(function: F) -> F:
-    """The function, its latest results kept, for arguments that are pytrees of what is hashable.
+    """The function, its latest results kept.
 
     >>> @remembered
     ... def traced(shapes):
@@ -44,18 +69,17 @@ def remembered(function: F) -> F:
     traced
     (2, 2)
     """
-
-    @lru_cache(maxsize=MOST_KEPT)
-    def of_leaves(tree: Any, *leaves: Any) -> Any:
-        return function(*jax.tree.unflatten(tree, leaves))
-
-    _KEPT.append(of_leaves)
+    kept: OrderedDict[Any, Any] = OrderedDict()
+    _KEPT.append(kept)
 
     @wraps(function)
     def call(*arguments: Any) -> Any:
-        leaves, tree = jax.tree.flatten(arguments)
-        if not is_hashable((tree, *leaves)):
-            return function(*arguments)
-        return of_leaves(tree, *leaves)
+        key = key_of(arguments)
+        result = kept.get(key)
+        if result is None:
+            result = kept[key] = function(*arguments)
+            if len(kept) > MOST_KEPT:
+                kept.popitem(last=False)
+        return result
 
     return call  # type: ignore[return-value]

@@ -1,7 +1,7 @@
 """What a device does with its trials: the engine's functions with the trial dimension K added.
 
-All that they read is among their arguments, of which the first are their parts: functions, or what
-can be told apart as they can. Programs of the same parts and shapes are therefore the same.
+All that they read is among their arguments, of which the first are their parts: functions and
+plain values. Programs of the same parts and shapes are therefore the same.
 """
 
 from collections.abc import Callable

@@ -23,7 +23,7 @@ from jax.interpreters.partial_eval import dce_jaxpr
 from gridscape import kernels
 from gridscape._compilers import Compilers
 from gridscape._cores import n_cores
-from gridscape._remember import remembered
+from gridscape._remember import forget, remembered
 from gridscape.base import Stream, Task
 from gridscape.cohorts import Cohort, partition
 from gridscape.engine import (
@@ -198,8 +198,9 @@ class Planner:
             yield cohort
 
     def close(self) -> None:
-        """Compile no more."""
+        """Compile no more, and keep nothing of what was found out."""
         self._compilers.close()
+        forget()
 
     def memory_bytes(self, cohort: Cohort) -> int:
         """What a cohort takes on all devices: data, states, and the work space of its programs.
@@ -436,26 +437,34 @@ def update_flops(recipe: Recipe, task: Task) -> float:
     2 m n k each. Only what JAX can see counts; a loop whose length depends on data counts as one
     round of it, and a choice as the dearest of its branches.
     """
-    return jaxpr_flops(traced_update(recipe, task))
+    return _update_flops(Functions.of(recipe, task), *_update_shapes(recipe, task))
+
+
+@remembered
+def _update_flops(functions: Functions, *shapes: Any) -> float:
+    return jaxpr_flops(_traced_update(functions, *shapes))
 
 
 def traced_update(recipe: Recipe, task: Task) -> Any:
     """One update as JAX sees it (a Jaxpr), without what its result does not need."""
+    return _traced_update(Functions.of(recipe, task), *_update_shapes(recipe, task))
+
+
+def _update_shapes(recipe: Recipe, task: Task) -> tuple[Any, ...]:
+    """Of the arguments of an update: state, training examples, order, words and hyper."""
     hyper = dict.fromkeys(recipe.hyper, jax.ShapeDtypeStruct((), jnp.float32))
     words, state = jax.ShapeDtypeStruct((2,), jnp.uint32), state_shapes(recipe)
     examples = None if isinstance(task.train, Stream) else task.train
     train = jax.tree.map(lambda x: jax.ShapeDtypeStruct(x.shape, x.dtype), examples)
-    order = order_shapes(recipe, task, 1)
-    return _traced_update(Functions.of(recipe, task), state, train, order, words, hyper)
+    return state, train, order_shapes(recipe, task, 1), words, hyper
 
 
-@remembered
-def _traced_update(functions: Functions, *arguments: Any) -> Any:
+def _traced_update(functions: Functions, *shapes: Any) -> Any:
     def update(state: Any, train: Any, order: Any, words: Any, hyper: Any) -> Any:
         batch = batches(functions.prepare, train, order)(0)
         return update_trial(functions, 1, state, batch, jax.random.wrap_key_data(words), hyper)
 
-    return traced(update, *arguments)
+    return traced(update, *shapes)
 
 
 def traced(function: Callable[..., Any], *arguments: Any) -> Any:

@@ -273,7 +273,9 @@ def _awaited(program: Future[jax.stages.Compiled]) -> jax.stages.Compiled:
 
 
 def _shape(array: Any) -> jax.ShapeDtypeStruct:
-    return jax.ShapeDtypeStruct(array.shape, array.dtype, sharding=array.sharding)
+    return jax.ShapeDtypeStruct(
+        array.shape, array.dtype, sharding=array.sharding, weak_type=array.weak_type
+    )
 
 
 class Training:

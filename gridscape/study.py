@@ -365,14 +365,14 @@ class ResolvedStudy:
 
     def _model(self, task: Task, options: Mapping[str, Any]) -> Model:
         """The model of these options: made once, so that tasks of the same shape share programs."""
-        key = content_key({"of": [task.input_shape, task.n_outputs], "options": options})
+        key = (tuple(task.input_shape), task.n_outputs, content_key(options))
         if key not in self._models:
             made = make_model(self.factory, task, options)
             self._models[key] = in_precision(made, self.study.precision)
         return self._models[key]
 
     @cached_property
-    def _models(self) -> dict[str, Model]:
+    def _models(self) -> dict[tuple[Any, ...], Model]:
         return {}
 
     @cached_property

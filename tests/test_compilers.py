@@ -245,9 +245,74 @@ def test_shapes_and_options_and_path_tell_the_same_function_apart(compilers):
     assert len(set(map(id, programs))) == (5 if kernels.available() else 4)
 
 
-@pytest.mark.parametrize("same", [None, ["it"]], ids=["nothing said", "not hashable"])
+class Doubled(NamedTuple):
+    """Equal to a Negated with the same number, as all tuples are."""
+
+    scale: float
+
+    def __call__(self, outputs, targets):
+        return 2 * self.scale * (outputs**2).sum(axis=-1)
+
+
+class Negated(NamedTuple):
+    scale: float
+
+    def __call__(self, outputs, targets):
+        return -self.scale * (outputs**2).sum(axis=-1)
+
+
+class Shifted:
+    """All are equal, or so they say; or they can be neither compared nor hashed."""
+
+    def __init__(self, by, trouble=None):
+        self.by, self.trouble = by, trouble
+
+    def __eq__(self, other):
+        if self.trouble == "eq":
+            raise ValueError("cannot be compared")
+        return True
+
+    def __hash__(self):
+        if self.trouble == "hash":
+            raise ValueError("cannot be hashed")
+        return 1
+
+    def __call__(self, outputs, targets):
+        return self.by + (outputs**2).sum(axis=-1)
+
+
+doubled, negated = Doubled(1.0), Negated(1.0)
+shifted_1, shifted_2 = Shifted(1), Shifted(2)
+no_eq_1, no_eq_2 = Shifted(1, "eq"), Shifted(2, "eq")
+no_hash_1, no_hash_2 = Shifted(1, "hash"), Shifted(2, "hash")
+
+
+@pytest.mark.parametrize(
+    "names",
+    [
+        ("doubled", "negated"),
+        ("shifted_1", "shifted_2"),
+        ("no_eq_1", "no_eq_2"),
+        ("no_hash_1", "no_hash_2"),
+    ],
+)
+def test_functions_that_call_themselves_equal_are_told_apart(names):
+    losses = [f"test_compilers:{name}" for name in names]
+    whole = planner_of(tiny({"loss": losses}, model="mlp", task="digits", replicates=1))
+    results = train(whole, whole.resolved.trials())
+    assert len({result.metrics["test_loss"] for result in results.values()}) == 2
+    alone = planner_of(tiny({"loss": losses[1:]}, model="mlp", task="digits", replicates=1))
+    for key, result in train(alone, alone.resolved.trials()).items():
+        assert_same(result, results[key])
+
+
+@pytest.mark.parametrize("same", [None, Shifted(1), Shifted(1, "eq"), Shifted(1, "hash")])
 def test_functions_that_cannot_be_told_apart_are_all_traced(compilers, same):
-    first, second = (compilers.submit(lambda x, n=n: x * n, ONE, same=same) for n in (2, 3))
+    sames = [same, same and Shifted(same.by, same.trouble)]
+    first, second = (
+        compilers.submit(lambda x, n=n: x * n, ONE, same=s)
+        for n, s in zip((2, 3), sames, strict=True)
+    )
     assert (first.result(60)(1.0), second.result(60)(1.0)) == (2, 3)
 
 

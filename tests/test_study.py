@@ -430,3 +430,10 @@ def test_the_embedded_digits_stand_in_for_any_images(name, task):
     study = Study.load(name).override(task="digits", replicates=1)
     assert (study.task, study.task_options) == (task, {})
     assert study.resolve().trials()
+
+
+def test_sizes_of_a_task_may_be_numbers_of_numpy():
+    x, y = np.zeros((20, 4), np.float32), np.arange(20) % 3
+    task = Task.from_arrays((x, y), (x, y), n_outputs=y.max() + 1)
+    resolved = tiny({"learning_rate": [0.1]}, task=task, model="mlp").resolve()
+    assert resolved.task.n_outputs == 3
