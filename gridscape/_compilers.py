@@ -49,7 +49,8 @@ class Compilers:
 
         donate: arguments whose memory the results may take. light: optimized as little as LIGHTLY
         says; what calls native layers always is. same: functions with the same parts here
-        (key_of) are one function; where it is None, what they are lowered to tells them apart.
+        (key_of) are one function; where it is None, what they are lowered to tells them apart. Who
+        waits for the same function is told the same trouble; who asks later has it tried again.
         """
         if same is None:
             return self._begin(function, shapes, donate, light)

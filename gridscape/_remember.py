@@ -1,7 +1,7 @@
 """What JAX finds out about functions, kept: the cohorts of a study often have the same ones.
 
-It is forgotten when a study has ended or another one is resolved. By then a user's object may have
-changed, which its methods do not show; and nothing that their functions hold on to stays longer.
+It is forgotten when a study is resolved, and when its planner is made and closed. By then a user's
+object may have changed, which its methods do not show; and what functions hold on to may go.
 """
 
 from collections import OrderedDict

@@ -1,7 +1,7 @@
 """What a device does with its trials: the engine's functions with the trial dimension K added.
 
-All that they read is among their arguments, of which the first are their parts: functions and
-plain values. Programs of the same parts and shapes are therefore the same.
+All in which programs differ is among their arguments, of which the first are their parts: functions
+and plain values. Programs of the same parts and shapes are therefore the same.
 """
 
 from collections.abc import Callable
@@ -32,7 +32,7 @@ class Slots(NamedTuple):
     is_batched: bool
 
     def map(self, one_trial: Callable[..., Any], counts: Array, per_trial: tuple[Any, ...]) -> Any:
-        """one_trial(*per_trial[k]) of every trial, and zeros in empty slots."""
+        """one_trial(*per_trial[k]) of every trial; what empty slots hold is of no use."""
         of_one = jax.tree.map(lambda x: jax.ShapeDtypeStruct(x.shape[1:], x.dtype), per_trial)
         results = jax.eval_shape(one_trial, *of_one)
         empty = jax.tree.map(lambda s: jnp.zeros((self.n, *s.shape), s.dtype), results)
@@ -41,7 +41,7 @@ class Slots(NamedTuple):
     def update(
         self, one_trial: Callable[..., Any], old: Any, counts: Array, per_trial: tuple[Any, ...]
     ) -> Any:
-        """one_trial(old[k], *per_trial[k]) of every trial; empty slots stay as they are."""
+        """one_trial(old[k], *per_trial[k]) of every trial; counts (1,): those of this device."""
         go_through = together if self.is_batched else one_after_the_other
         return go_through(one_trial, old, counts[0], per_trial)
 

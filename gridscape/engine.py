@@ -38,7 +38,7 @@ PerExample = Callable[[Array, Any], Array]
 
 
 class Functions(NamedTuple):
-    """Of a recipe and its task all that training and evaluating a trial calls.
+    """All that training and evaluating a trial calls, of its recipe and task.
 
     What is traced follows from them and from the shapes of the arguments: trials that have the same
     functions have the same programs.
@@ -218,7 +218,7 @@ def train_trial(
 
 def trace_names(functions: Functions) -> tuple[str, ...]:
     """What is recorded of each batch."""
-    return ("loss", *dict(functions.metrics))
+    return ("loss", *(name for name, _ in functions.metrics))
 
 
 def draw_batches(

@@ -108,14 +108,15 @@ class Planner:
     limit_bytes: int | None = None
     _programs: dict[tuple[Any, ...], Program] = field(default_factory=dict)
     _data: dict[str, DeviceData] = field(default_factory=dict)
-    _fitted_bytes: int = 0  # beside the data that is there, a program that was seen to fit
     _compilers: Compilers = field(default_factory=Compilers)
+
+    def __post_init__(self) -> None:
+        forget()
 
     def data(self, task: Task) -> DeviceData:
         """The arrays of a task, put on the devices when first needed."""
         if task.fingerprint not in self._data:
             self._data[task.fingerprint] = self.machine.load(task)
-            self._fitted_bytes = 0
         return self._data[task.fingerprint]
 
     def plan(self, trials: Sequence[Trial], stored: Iterable[str] = (), timed: bool = True) -> Plan:
@@ -137,7 +138,7 @@ class Planner:
         """The cohort in runs that fit its program, and memory by the program's own numbers."""
         program, n_devices = self.program(cohort), len(self.machine.devices)
         slots = program.slots
-        excess = self._excess_bytes(cohort)
+        excess = self.memory_bytes(cohort) - self._limit_bytes(cohort)
         if excess > 0:
             # What does not grow with the trials, one program tells for all sizes.
             slots = fewer_slots(slots, excess / n_devices, _slot_bytes(program))
@@ -149,21 +150,11 @@ class Planner:
         slots = needed_slots(cohort, n_devices, self.machine.is_batched)
         return tuple(cohort.cut(slots * n_devices))
 
-    def _excess_bytes(self, cohort: Cohort) -> float:
-        """What a program takes more than it may, or nothing where no more than that has fit before.
-
-        Asking the system again for each of many small programs would take longer than they do.
-        """
-        taken = self.memory_bytes(cohort)
+    def _limit_bytes(self, cohort: Cohort) -> float:
+        """What a program may take; the task's arrays, which it counts, have been taken already."""
         if self.limit_bytes is not None:
-            return taken - self.limit_bytes
-        taken -= self._data_bytes(cohort)  # which is there already
-        if taken <= self._fitted_bytes:
-            return 0
-        excess = taken - free_memory_bytes(self.machine) * MEMORY_SHARE
-        if excess <= 0:
-            self._fitted_bytes = taken
-        return excess
+            return self.limit_bytes
+        return free_memory_bytes(self.machine) * MEMORY_SHARE + self._data_bytes(cohort)
 
     def _data_bytes(self, cohort: Cohort) -> int:
         return tree_bytes(self.data(cohort.task)[:3]) * len(self.machine.devices)

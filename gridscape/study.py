@@ -286,7 +286,7 @@ class ResolvedStudy:
     def traced(self) -> frozenset[str]:
         """The names of the hyperparameters that are only numbers to the program."""
         used = self.study.axes.get("optimizer", [self.study.optimizer])
-        names = {name for o in used for name in load_optimizer(str(o)).hyperparameters}
+        names = {name for o in used for name in self._optimizer(str(o)).hyperparameters}
         return frozenset(names | set(getattr(self.factory, "hyperparameters", {})))
 
     @cached_property

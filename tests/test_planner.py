@@ -15,7 +15,6 @@ from hypothesis import strategies as st
 from jax import lax
 from test_programs import compilations
 
-from gridscape import planner as planner_module
 from gridscape.base import Model, Task
 from gridscape.cohorts import partition
 from gridscape.planner import (
@@ -24,7 +23,6 @@ from gridscape.planner import (
     Planner,
     _group_bytes,
     evaluation_points,
-    free_memory_bytes,
     n_evaluated_examples,
     product_flops,
     segment_length,
@@ -232,18 +230,6 @@ def test_memory_is_what_xla_says_and_the_copies_that_it_does_not_see(planner, co
     taken = planner.memory_bytes(cohort) / n_devices
     copies = 2 * program.slots * tree_bytes(program.one_state) + tree_bytes(program.data[:3])
     assert max(of_xla) <= taken <= max(of_xla) + copies
-
-
-def test_the_system_is_asked_again_only_for_what_takes_more_or_beside_more(monkeypatch):
-    axes = {"position": [1, 2], "hidden_size": [4, 2, 8]}
-    planner = planner_of(tiny(axes, task="recall", model_options={"returns": "every"}))
-    asked, free = [], free_memory_bytes(planner.machine)
-    monkeypatch.setattr(planner_module, "free_memory_bytes", lambda _: asked.append(1) or free)
-    for cohort in partition(planner.resolved, planner.resolved.trials()):
-        planner.cut(cohort)
-        asked.append(cohort.trials[0].cell["hidden_size"])
-    # The second task takes memory of its own.
-    assert asked == [1, 4, 2, 1, 8, 1, 4, 2, 1, 8]
 
 
 @pytest.mark.parametrize("share", [1.0, 0.9, 0.5, 0.2, 0.0])
