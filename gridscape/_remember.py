@@ -15,7 +15,8 @@ F = TypeVar("F", bound=Callable[..., Any])
 
 # A study has some ten programs; what is kept of one is small.
 MOST_KEPT = 256
-PLAIN = bool | int | float | str | None | jax.ShapeDtypeStruct
+# Not float: 0.0 and -0.0 are equal.
+PLAIN = bool | int | str | None | jax.ShapeDtypeStruct
 
 _KEPT: list[OrderedDict[Any, Any]] = []
 
@@ -40,8 +41,8 @@ def key_of(value: Any) -> Any:
     functions above all, by identity: classes whose objects call themselves equal may well compute
     something else.
 
-    >>> key_of((1, len)) == key_of((1, len)), key_of(1) == key_of(True)
-    (True, False)
+    >>> key_of((1, len)) == key_of((1, len)), key_of(1) == key_of(True), key_of(0.0) == key_of(-0.0)
+    (True, False, False)
     """
     if isinstance(value, PLAIN):
         return type(value), value
