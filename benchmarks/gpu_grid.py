@@ -1,7 +1,7 @@
 """The published grid of widths and learning rates on one GPU, beside a loop of PyTorch.
 
     python benchmarks/gpu_grid.py                       needs a GPU, MNIST, and PyTorch for its rows
-    python benchmarks/gpu_grid.py --algorithm BF16_BF16_F32
+    python benchmarks/gpu_grid.py --precision bfloat16
     python benchmarks/gpu_grid.py --without-gpu --widths 16,32 --updates 20      tests this script
 
 All 54 cells: widths 16 to 4096, learning rates 1e-5 to 1, 999 updates of 100 images. Gridscape
@@ -65,42 +65,44 @@ def main() -> None:
     options = _options()
     # Processes that take turns on one GPU: none may take all of its memory.
     os.environ["XLA_PYTHON_CLIENT_PREALLOCATE"] = "false"
-    if not options.without_gpu:
-        os.environ["JAX_DEFAULT_MATMUL_PRECISION"] = options.algorithm
     device = jax.devices()[0]
     if device.platform != "gpu" and not options.without_gpu:
         sys.exit("JAX finds no GPU here; --without-gpu tests the script on the CPU")
     facts = {**machine(), "device": device.device_kind, "is_gpu": device.platform == "gpu"}
     found = [measure(width, options, facts["is_gpu"]) for width in options.widths]
     whole = dict(
-        _facts_of("gpu_grid:whole_grid", (options.widths, options.updates, options.data_dir))
+        _facts_of(
+            "gpu_grid:whole_grid",
+            (options.widths, options.updates, options.data_dir, options.precision),
+        )
     )
     record = {
         "machine": facts,
         "unit": "milliseconds per update and network, one number per round",
-        "algorithm": options.algorithm,
+        "precision": options.precision,
         "updates": options.updates,
         "widths": [m._asdict() for m in found],
         "whole": whole,
     }
-    write("gpu_grid", facts, report(facts, found, whole, options), record)
+    on = facts["device"] if facts["is_gpu"] else facts["cpu"]
+    write("gpu_grid", {**facts, "cpu": on}, report(facts, found, whole, options), record)
 
 
 def measure(width: int, options: argparse.Namespace, is_gpu: bool) -> Measured:
     """Both sides at one width, and the large product, in turns."""
     size = PRODUCT_SIZE if is_gpu else PRODUCT_SIZE // 8
-    ours = (width, RATES, 1, options.data_dir, True)
+    ours = (width, RATES, options.replicates, options.data_dir, True, options.precision)
     sides = {
-        "product": Side("product", "jax_sides:products", [(size,)]),
+        "product": Side("product", "jax_sides:products", [(size, options.precision)]),
         GRIDSCAPE: Side(GRIDSCAPE, "jax_sides:cohort", [ours]),
     }
     if is_installed("torch"):
-        tf32 = options.algorithm != "F32_F32_F32"
+        tf32 = options.precision != "float32"
         given = ("cuda" if is_gpu else "cpu", width, RATES, tf32, options.data_dir)
         sides[TORCH] = Side(TORCH, "torch_sides:loop_on", [given])
     counts = {
         "product": N_PRODUCTS,
-        GRIDSCAPE: len(RATES) * options.updates,
+        GRIDSCAPE: len(RATES) * options.replicates * options.updates,
         TORCH: len(RATES) * min(SAMPLE, options.updates),
     }
     try:
@@ -128,7 +130,7 @@ def _facts_of(factory: str, arguments: tuple[Any, ...]) -> Mapping[str, float]:
     return side.facts
 
 
-def whole_grid(widths: Sequence[int], updates: int, data_dir: str | None) -> Work:
+def whole_grid(widths: Sequence[int], updates: int, data_dir: str | None, precision: str) -> Work:
     """The study with one replicate, into an empty folder."""
     jax.config.update("jax_enable_compilation_cache", False)
     compiling = CompileClock()
@@ -139,6 +141,7 @@ def whole_grid(widths: Sequence[int], updates: int, data_dir: str | None) -> Wor
             set={"hidden_size": widths},
             replicates=1,
             updates=updates,
+            precision=precision,
             data_dir=data_dir,
             directory=folder,
         )
@@ -165,7 +168,7 @@ def report(
         f"LSTM on MNIST rows, batch 100, Adam, {options.updates} updates, {len(RATES)} learning "
         f"rates: milliseconds per update and network, median of {options.rounds} interleaved "
         f"rounds. Peak: {peak / 1e12:.3g} TFLOP/s, of a large product in the same precision "
-        f"({options.algorithm if facts['is_gpu'] else 'float32'}). {TORCH}: one network after the "
+        f"({options.precision if facts['is_gpu'] else 'float32'}). {TORCH}: one network after the "
         f"other, {min(SAMPLE, options.updates)} updates of each.",
         table(head, [_row(m) for m in found]),
         table(["all cells", "seconds"], _totals(found, whole, options.updates)),
@@ -228,11 +231,12 @@ def _options() -> argparse.Namespace:
     parser.add_argument("--updates", type=int, default=999)
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument(
-        "--algorithm",
-        choices=["TF32_TF32_F32", "BF16_BF16_F32", "F32_F32_F32"],
-        default="TF32_TF32_F32",
-        help="of products on the GPU: what operands are rounded to, and where sums are formed",
+        "--precision",
+        choices=["float32", "tf32", "bfloat16"],
+        default="tf32",
+        help="what the operands of products are rounded to (PyTorch: tf32 unless float32)",
     )
+    parser.add_argument("--replicates", type=int, default=1, help="trained together by Gridscape")
     parser.add_argument("--without-gpu", action="store_true", help="test this script on the CPU")
     parser.add_argument("--data-dir", help="where MNIST is")
     return parser.parse_args()

@@ -14,6 +14,7 @@ import optax
 from harness import Work
 from jax import lax
 
+from gridscape._precision import arithmetic, products_in
 from gridscape._startup import BACKEND_COMPILE, WAITED
 from gridscape.base import Array, Split, Stream, as_float, cross_entropy
 from gridscape.cohorts import partition
@@ -45,11 +46,18 @@ class CompileClock:
             self.seconds += seconds
 
 
-def study(width: int, rates: Sequence[float], replicates: int, data_dir: str | None) -> Any:
+def study(
+    width: int,
+    rates: Sequence[float],
+    replicates: int,
+    data_dir: str | None,
+    precision: str = "float32",
+) -> Any:
     """One width of the study; compile times are true ones, not those of a cache."""
     jax.config.update("jax_enable_compilation_cache", False)
     axes: dict[str, list[Any]] = {"hidden_size": [width], "learning_rate": list(rates)}
-    return Study.load("lstm-width-lr").override(axes, replicates=replicates).resolve(data_dir)
+    chosen = Study.load("lstm-width-lr").override(axes, replicates=replicates, precision=precision)
+    return chosen.resolve(data_dir)
 
 
 def cohort(
@@ -58,9 +66,10 @@ def cohort(
     replicates: int,
     data_dir: str | None,
     may_diverge: bool = False,
+    precision: str = "float32",
 ) -> Work:
     """A cohort of the width x learning-rate study."""
-    return trained(study(width, rates, replicates, data_dir), may_diverge)
+    return trained(study(width, rates, replicates, data_dir, precision), may_diverge)
 
 
 def cohort_of(
@@ -194,12 +203,16 @@ def scan_layer(kernel: Array, bias: Array, inputs: Array) -> Array:
     return h
 
 
-def products(n: int) -> Work:
-    """Products of two (n, n) float32 matrices, on every device at once: what the cores can do."""
+def products(n: int, precision: str = "float32") -> Work:
+    """Products of two (n, n) float32 matrices, on every device at once: what the cores can do.
+
+    On a GPU operands are rounded to ``precision`` by the product itself.
+    """
     use_all_cores()
     square = np.random.default_rng(0).random((n, n), np.float32)
     operands = [jax.device_put(square, device) for device in jax.local_devices()]
-    product = jax.jit(jnp.matmul)
+    with products_in(precision):
+        product = jax.jit(partial(jnp.matmul, precision=arithmetic()))
     jax.block_until_ready([product(x, x) for x in operands])
 
     def run(count: int) -> int:

@@ -11,6 +11,7 @@ from typing import Any
 import jax
 
 from gridscape._cores import n_cores
+from gridscape._precision import float32_products
 from gridscape._remember import key_of
 from gridscape.kernels.library import as_here, calls_layers, in_use
 
@@ -82,7 +83,8 @@ class Compilers:
     def _compile(
         self, jitted: Any, shapes: Sequence[Any], light: bool, wanted: Future[Compiled]
     ) -> None:
-        lowered = jitted.lower(*shapes)
+        with float32_products():
+            lowered = jitted.lower(*shapes)
         text = lowered.as_text()
         options = LIGHTLY if light or calls_layers(text) else {}
         if not _tells_all(text, len(jax.tree.leaves(shapes))):

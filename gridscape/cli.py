@@ -102,7 +102,8 @@ ExecutorName = Annotated[
     str, typer.Option("--executor", metavar="NAME", help="What trains: local.")
 ]
 Precision = Annotated[
-    str | None, typer.Option("--precision", metavar="NAME", help="Products: float32, bfloat16.")
+    str | None,
+    typer.Option("--precision", metavar="NAME", help="Of products: float32, tf32, bfloat16."),
 ]
 Json = Annotated[bool, typer.Option("--json", help="Print one JSON document instead of tables.")]
 # Read by ``main``, which handles all errors.

@@ -16,6 +16,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from gridscape import __version__, kernels
+from gridscape._precision import float32_products
 from gridscape.base import Array, cross_entropy
 from gridscape.models.recurrent import lstm_layer
 from gridscape.planner import free_memory_bytes
@@ -29,6 +30,7 @@ BAD_JAX = {
     "0.10.2": "returns wrong values for some batched products on CPU (jax issue 39103)",
     "0.11.1": "copies whole buffers at small updates inside loops (jax issue 40101)",
 }
+PRODUCT_ON_CPU, PRODUCT_ON_GPU = 1024, 8192  # rows of the large product that is timed
 # float32 has a relative precision of 6e-8; sums of a few hundred terms lose a digit or two.
 TOLERANCE = 1e-5
 
@@ -139,11 +141,15 @@ def _advice(installed: Mapping[str, str | None], checks: tuple[SelfCheck, ...]) 
 # ---- speed ------------------------------------------------------------------------------------
 
 
-def product_speed(machine: Machine, seconds: float = 0.2, n: int = 1024) -> float:
-    """Floating-point operations per second of an (n, n) product on every device at once.
+@float32_products()
+def product_speed(machine: Machine, seconds: float = 0.2, n: int | None = None) -> float:
+    """Floating-point operations per second of an (n, n) float32 product on every device at once.
+
+    n: by default as many as keep a device busy.
 
     The best of as many as fit into ``seconds``, since other programs only ever slow one down.
     """
+    n = n or (PRODUCT_ON_CPU if machine.devices[0].platform == "cpu" else PRODUCT_ON_GPU)
     square = jnp.ones((n, n), jnp.float32)
     operands = [jax.device_put(square, device) for device in machine.devices]
     product = jax.jit(jnp.matmul)
@@ -163,6 +169,7 @@ def product_speed(machine: Machine, seconds: float = 0.2, n: int = 1024) -> floa
 # ---- numbers ----------------------------------------------------------------------------------
 
 
+@float32_products()
 def self_check(seed: int = 0) -> tuple[SelfCheck, ...]:
     """The compiled programs that training rests on, each against NumPy in float64."""
     rng = np.random.default_rng(seed)

@@ -15,6 +15,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from gridscape._precision import float32_products
 from gridscape.base import Array, Hyper, Params, Split, Task
 from gridscape.errors import UnknownNameError, UsageError
 from gridscape.losses import Bits
@@ -444,6 +445,7 @@ def deconvnet(
     indices = np.argsort(-peaks, axis=0, kind="stable")[:n_images].T[chosen]
 
     @jax.jit
+    @float32_products()
     def projected(inputs: Array, channels: Array) -> Array:
         return project(layers, params, task.prepare(inputs), channels, hyper)
 
@@ -543,6 +545,7 @@ def samples(
     inputs, targets = jax.tree.map(lambda x: x[rows], task.test)
 
     @jax.jit
+    @float32_products()
     def answered(inputs: Array, targets: Any) -> Array:
         outputs = recipe.model.apply(params, task.prepare(inputs), None, recipe.hyper)
         return outputs[..., 0] > 0 if task.answer is None else task.answer(outputs, targets)
@@ -599,6 +602,6 @@ def _layers(recipe: Recipe) -> tuple[Layer, ...]:
 
 def _looked_at(look: Callable[[Split], Any], task: Task) -> Iterator[Any]:
     """``look`` at each chunk of the test set, compiled."""
-    compiled = jax.jit(look)
+    compiled = jax.jit(float32_products()(look))
     for begin in range(0, task.test.n_examples, CHUNK):
         yield compiled(jax.tree.map(lambda x, b=begin: x[b : b + CHUNK], task.test))

@@ -87,6 +87,11 @@ class Machine:
         return NamedSharding(self.mesh, P())
 
     @property
+    def shares_memory(self) -> bool:
+        """Whether NumPy reads the devices' arrays where they lie."""
+        return self.devices[0].platform == "cpu"
+
+    @property
     def is_batched(self) -> bool:
         """Whether a device trains its trials at once, as one batch of networks."""
         return self.devices[0].platform == "gpu"
@@ -372,7 +377,10 @@ class Training:
 
         def read(array: Array) -> np.ndarray:
             shards = {s.index[0].start or 0: s.data for s in array.addressable_shards}
-            return np.array(np.asarray(shards[device * self.program.slots])[slot])
+            slots = shards[device * self.program.slots]
+            if self.program.machine.shares_memory:
+                return np.array(np.asarray(slots)[slot])
+            return np.asarray(slots[slot])  # cut there: all slots would have to be brought here
 
         return {name: read(leaf) for name, leaf in named_leaves(tree).items()}
 

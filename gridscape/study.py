@@ -32,6 +32,7 @@ from gridscape._parts import (
     task_options,
     unknown_names,
 )
+from gridscape._precision import Precision
 from gridscape._remember import forget
 from gridscape._settings import STUDY_AXES
 from gridscape.base import Model, Optimizer, Stream, Task, cross_entropy
@@ -96,7 +97,7 @@ class Study(BaseModel):
     sampling: Literal["epochs", "draws"] = "epochs"
     replicates: int = Field(default=3, ge=1, le=10_000)
     seed: int = Field(default=0, ge=0)
-    precision: Literal["float32", "bfloat16"] = "float32"
+    precision: Precision = "float32"
     evaluations: int = Field(default=8, ge=1)
     evaluation_examples: int = Field(default=2_000, ge=1)
     keep_parameters: Annotated[

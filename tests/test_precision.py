@@ -11,7 +11,16 @@ from reference import nearest_bfloat16
 
 import gridscape as gs
 from gridscape import kernels
-from gridscape._precision import current, gradient_rounded, product, products_in, rounded
+from gridscape._compilers import Compilers
+from gridscape._parts import in_precision
+from gridscape._precision import (
+    current,
+    float32_products,
+    gradient_rounded,
+    product,
+    products_in,
+    rounded,
+)
 from gridscape.errors import StudyFileError
 from gridscape.inspection import activation_statistics
 from gridscape.models.feedforward import convolve, layers_of, lenet5, mlp, run
@@ -57,6 +66,14 @@ def test_operands_are_rounded_to_the_nearest_bfloat16_ties_to_even():
     with products_in("bfloat16"):
         found = jax.jit(lambda x: rounded(x) + 0)(x)
     np.testing.assert_array_equal(found, x.astype(ml_dtypes.bfloat16).astype(np.float32))
+
+
+def test_tf32_keeps_ten_bits_ties_to_even():
+    x = np.array([1 + 1 / 1024, 1 + 1 / 2048, 1 + 3 / 2048, 1 + 1.01 / 2048, np.inf], np.float32)
+    with products_in("tf32"):
+        found = jax.jit(lambda x: rounded(x) + 0)(x)
+    expected = [1 + 1 / 1024, 1, 1 + 2 / 1024, 1 + 1 / 1024, np.inf]
+    np.testing.assert_array_equal(found, np.array(expected, np.float32))
 
 
 def test_outside_and_in_float32_nothing_is_rounded():
@@ -191,6 +208,39 @@ def test_every_model_rounds(path):
         assert 1e-4 < difference < 0.1, name
 
 
+# ---- other devices ----
+
+
+def products_of(lowered):
+    """The precision or algorithm of every product in a program, as StableHLO writes it."""
+    lines = [x for x in lowered.as_text().splitlines() if "dot_general" in x]
+    return {next((w for w in ("HIGHEST", "tf32", "bf16") if w in x), "DEFAULT") for x in lines}
+
+
+def lowered_for_gpu(precision, monkeypatch):
+    """An update of an LSTM with a loss that multiplies, by groups, as a GPU would compile it."""
+    model = in_precision(lstm((4, 5), 3, hidden_size=20), precision)
+    hyper = {"init_scale": 1.0, "forget_bias": 1.0}
+    params, (x,) = model.init(jax.random.key(0), hyper), normal((6, 4, 5))
+
+    def loss(params, x, own):
+        return (model.apply(params, x, None, hyper) @ own).sum()
+
+    monkeypatch.setattr(jax, "default_backend", lambda: "gpu")
+    with float32_products():
+        traced = jax.jit(jax.grad(loss)).trace(params, x, jnp.ones((3, 3)))
+        return traced.lower(lowering_platforms=("cuda",))
+
+
+@pytest.mark.parametrize(
+    ("precision", "found"),
+    [("float32", {"HIGHEST"}), ("tf32", {"HIGHEST", "tf32"}), ("bfloat16", {"HIGHEST", "bf16"})],
+)
+def test_on_a_gpu_no_product_is_left_to_the_default(precision, found, monkeypatch):
+    """Which is TF32. A product of the user's own, in the loss here, stays one of float32."""
+    assert products_of(lowered_for_gpu(precision, monkeypatch)) == found
+
+
 # ---- studies ----
 
 SMALL = {
@@ -211,8 +261,30 @@ def test_the_precision_is_a_part_of_the_key():
     assert not set(keys()) & set(keys(precision="bfloat16"))
 
 
+def test_a_program_compiled_for_a_gpu_has_float32_products_unless_jax_was_told_otherwise(
+    monkeypatch,
+):
+    lowered = []
+    monkeypatch.setattr(jax, "default_backend", lambda: "gpu")
+    monkeypatch.setattr(jax.stages.Lowered, "compile", lambda self, *_: lowered.append(self))
+    shape = jax.ShapeDtypeStruct((4, 4), jnp.float32)
+
+    def compile():
+        compilers = Compilers()
+        compilers.submit(lambda x: x @ x, (shape,)).result(timeout=60)
+        compilers.close()
+        return products_of(lowered.pop())
+
+    assert compile() == {"HIGHEST"}
+    jax.config.update("jax_default_matmul_precision", "default")
+    try:
+        assert compile() == {"DEFAULT"}
+    finally:
+        jax.config.update("jax_default_matmul_precision", None)
+
+
 def test_an_unknown_precision():
-    with pytest.raises(StudyFileError, match=r"precision: .*'float32' or 'bfloat16'"):
+    with pytest.raises(StudyFileError, match=r"precision: .*'float32', 'tf32' or 'bfloat16'"):
         Study(**SMALL, precision="float16")
 
 

@@ -291,6 +291,19 @@ def test_snapshot_holds_the_whole_state():
             np.testing.assert_array_equal(one[name], other[name])
 
 
+def test_a_trial_is_cut_out_on_a_device_with_memory_of_its_own(monkeypatch):
+    planner = planner_of(tiny({"hidden_size": [4], "learning_rate": [0.01, 0.1]}))
+    (cohort,) = partition(planner.resolved, planner.resolved.trials())
+    training = Training(planner.program(cohort), cohort)
+    shared = [training.snapshot(index) for index in range(len(cohort.trials))]
+    monkeypatch.setattr(Machine, "shares_memory", False)
+    for index, expected in enumerate(shared):
+        found = training.snapshot(index)
+        assert found.keys() == expected.keys()
+        for name, array in found.items():
+            np.testing.assert_array_equal(array, expected[name])
+
+
 @pytest.mark.skipif(not kernels.available(), reason=f"native kernels: {kernels.trouble()}")
 def test_programs_around_native_layers_are_optimized_lightly(monkeypatch):
     chosen, plain = [], jax.stages.Lowered.compile

@@ -12,6 +12,7 @@ from gridscape.kernels.library import call, load
 
 Weights = tuple[jax.Array, ...]
 CELLS = ("rnn", "lstm", "gru", "gru_after")  # in the order of recurrent_kernels.h
+PRECISIONS = ("float32", "bfloat16")  # of products; see _precision.py
 
 
 class Room(NamedTuple):

@@ -15,7 +15,14 @@ import jax.numpy as jnp
 from jax import lax
 from jaxtyping import Float
 
-from gridscape._precision import current, gradient_rounded, product, products_in, rounded
+from gridscape._precision import (
+    current,
+    gradient_rounded,
+    product,
+    product_of_rounded,
+    products_in,
+    rounded,
+)
 from gridscape.base import Array, Hyper, Params
 from gridscape.kernels import recurrent
 from gridscape.kernels.library import serve
@@ -83,7 +90,8 @@ def loop(cell: str, recurrence: Recurrence) -> Callable[[Weights, Array, bool], 
     run.defvjp(forward, backward)
 
     def states(weights: Weights, inputs: Array, every: bool) -> Array:
-        if serve(*weights, inputs) and recurrent.fits(cell, weights, inputs):
+        is_native = current() in recurrent.PRECISIONS and serve(*weights, inputs)
+        if is_native and recurrent.fits(cell, weights, inputs):
             return recurrent.layer(cell, weights, inputs, every, current() == "bfloat16")
         return run(weights, inputs, every, current())
 
@@ -115,7 +123,7 @@ def _affine_gradient(
 ) -> tuple[Float[Array, "I J"], Float[Array, " J"]]:
     """Of kernel and bias, in one product over time x batch."""
     operand, dout = (rounded(a.reshape(-1, a.shape[-1])) for a in (operand, dout))
-    return operand.T @ dout, dout.sum(axis=0)
+    return product_of_rounded(operand.T, dout), dout.sum(axis=0)
 
 
 def _fused_gradient(

@@ -21,7 +21,7 @@ from jax import lax
 from jaxtyping import Float, Int
 
 from gridscape._checks import check_known, check_whole
-from gridscape._precision import current, gradient_rounded, rounded
+from gridscape._precision import current, gradient_rounded, product_of_rounded, rounded
 from gridscape.base import Array, Hyper, Key, Model, Params, hyperparameters
 from gridscape.errors import ModelError
 from gridscape.kernels import feedforward as native
@@ -222,7 +222,7 @@ def dense(name: str, shape: tuple[int, int], draw: Draw, *, bias: bool = True) -
                 return native.dense(inputs, kernel, offset, activation)
             outputs = native.dense(inputs, kernel, offset)
         else:
-            outputs = inputs @ kernel
+            outputs = product_of_rounded(inputs, kernel)
             outputs = outputs if offset is None else outputs + offset[None]
         return ACTIVATIONS[activation](gradient_rounded(outputs))
 
@@ -368,7 +368,8 @@ def convolve(
 
     @partial(jax.checkpoint, prevent_cse=False)  # a loop needs no guard against merging
     def product(piece: Array) -> Array:
-        return patches(piece, window) @ kernel.reshape(-1, kernel.shape[-1])
+        rows = kernel.reshape(-1, kernel.shape[-1])
+        return product_of_rounded(patches(piece, window), rows)
 
     n_pieces = _n_pieces(len(images), images.nbytes // len(images) * math.prod(window))
     outputs = lax.map(product, images.reshape(n_pieces, -1, *images.shape[1:]))
