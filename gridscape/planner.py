@@ -209,6 +209,10 @@ class Planner:
         waiting = program.slots * _order_bytes(program)
         return self._data_bytes(cohort) + (2 * states + work + waiting) * len(self.machine.devices)
 
+    def state_bytes(self, cohort: Cohort) -> int:
+        """The states of all its trials, which a checkpoint holds."""
+        return len(cohort.trials) * tree_bytes(state_shapes(cohort.recipe))
+
     def trial_bytes(self, cohort: Cohort) -> int:
         """What one trial takes: its state, and the work space of its device."""
         program = self.program(cohort)

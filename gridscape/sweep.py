@@ -31,6 +31,8 @@ from gridscape.study import ResolvedStudy, Study
 
 # Checkpoints are written at most this often, and take at most about 5 % of the time.
 CHECKPOINT_SECONDS = 5.0
+# From a GPU to a disk, measured: checksums and copies included.
+CHECKPOINT_BYTES_PER_SECOND = 250e6
 # Trials that end at once are stored together, up to about so many bytes.
 STORED_TOGETHER_BYTES = 16 * 2**20
 
@@ -249,7 +251,7 @@ class Sweep:
             return self.planner.fill(cohort)  # records it as the outcome of the trials
 
     def _execute(self, cohort: Cohort, restored: Snapshot | None) -> None:
-        clock, names = CheckpointClock(), list[str]()
+        clock, names = CheckpointClock(self.planner.state_bytes(cohort)), list[str]()
         for events in _together(self.executor.run(cohort, restored)):
             self._store(events)
             for event in events:
@@ -352,11 +354,14 @@ def _smaller(cohort: Cohort) -> tuple[Cohort, ...]:
 
 
 class CheckpointClock:
-    """When the next checkpoint is due: after CHECKPOINT_SECONDS, or 20 times what one takes."""
+    """When the next checkpoint is due: after CHECKPOINT_SECONDS, or 20 times what one takes.
 
-    def __init__(self) -> None:
+    What the first one takes is guessed from its bytes; the others take what the last one took.
+    """
+
+    def __init__(self, n_bytes: int = 0) -> None:
         self._last = time.perf_counter()
-        self._cost = 0.0
+        self._cost = n_bytes / CHECKPOINT_BYTES_PER_SECOND
 
     def is_due(self) -> bool:
         """Whether enough time has passed."""

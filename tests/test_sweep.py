@@ -121,6 +121,20 @@ def test_interrupted_and_resumed_equals_undisturbed(tmp_path, undisturbed, after
         assert not list(store.checkpoints())
 
 
+def test_a_large_first_checkpoint_waits_for_twenty_times_what_it_may_take(monkeypatch):
+    now = [0.0]
+    monkeypatch.setattr(sweep.time, "perf_counter", lambda: now[0])
+    large, small = sweep.CheckpointClock(int(5e9)), sweep.CheckpointClock(1000)
+    now[0] = 390.0  # 20 times 20 seconds have not passed
+    assert (small.is_due(), large.is_due()) == (True, False)
+    now[0] = 401.0
+    assert large.is_due()
+    with large.timing():
+        now[0] = 402.0
+    now[0] = 423.0  # it took one second
+    assert large.is_due()
+
+
 def test_the_first_ctrl_c_asks_and_the_second_interrupts():
     told, before = [], signal.getsignal(signal.SIGINT)
     interrupt = Interrupt(lambda: told.append(1))
