@@ -7,6 +7,7 @@ not fit into memory; 130 interrupted.
 
 import difflib
 import os
+import re
 import shlex
 import sys
 import time
@@ -355,7 +356,11 @@ def export(
     if format not in SUFFIXES:
         raise UnknownNameError("format", format, SUFFIXES)
     land = _read(_results_folder(folder))
-    print(land.export(output or Path(f"{land.study['name']}{SUFFIXES[format]}"), format))
+    from gridscape._settings import NAME
+
+    name = land.study.get("name")
+    stem = name if isinstance(name, str) and re.fullmatch(NAME, name) else "landscape"
+    print(land.export(output or Path(f"{stem}{SUFFIXES[format]}"), format))
 
 
 @app.command()

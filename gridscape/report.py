@@ -17,7 +17,7 @@ from string import Template
 from typing import Any
 
 from gridscape import __version__
-from gridscape._blobs import write_whole
+from gridscape._blobs import require_within, write_whole
 from gridscape._document import NOTHING_SHOWN, document, to_json
 from gridscape._findings import Findings, gather
 from gridscape._showcase import Showcase, showcase
@@ -45,6 +45,7 @@ def write(directory: str | Path, data_dir: str | Path | None = None) -> Path:
     found = gather(land, Path(directory))
     shown = showcase(directory, land, data_dir)
     text = _page_of(found, directory, shown)
+    require_within(Path(directory), Path(directory) / "figures")
     figures.save_all(Path(directory) / "figures", found, shown.chance)
     for look in shown.looks:
         galleries.save_look(look, directory)
