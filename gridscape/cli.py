@@ -356,11 +356,14 @@ def export(
     if format not in SUFFIXES:
         raise UnknownNameError("format", format, SUFFIXES)
     land = _read(_results_folder(folder))
+    from gridscape._output import is_standard_output
     from gridscape._settings import NAME
 
     name = land.study.get("name")
     stem = name if isinstance(name, str) and re.fullmatch(NAME, name) else "landscape"
-    print(land.export(output or Path(f"{stem}{SUFFIXES[format]}"), format))
+    path = land.export(Path(f"{stem}{SUFFIXES[format]}") if output is None else output, format)
+    if not is_standard_output(path):
+        print(path)
 
 
 @app.command()
