@@ -6,6 +6,8 @@ every array, so that a file says by itself whether it is what was written.
 
 import hashlib
 import os
+import secrets
+import stat
 from collections.abc import Mapping
 from pathlib import Path
 from typing import NamedTuple
@@ -63,6 +65,7 @@ def _packed(path: Path, content: Content) -> tuple[bytes, str]:
 def read_blob(path: Path) -> Blob:
     """The text and arrays of ``path``; raises DamagedError unless they are what was written."""
     try:
+        file_status(path)
         with safe_open(path, framework="numpy") as file:
             metadata = file.metadata() or {}
             arrays = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
@@ -83,10 +86,12 @@ def write_whole(path: Path, data: bytes) -> None:
 
 def write_all(contents: Mapping[Path, bytes]) -> None:
     """Write files, each of which a crash at any moment leaves as it was or as it shall be."""
-    temporaries = {temporary_of(path): path for path in contents}
+    temporaries: dict[Path, Path] = {}
     try:
-        for temporary, path in temporaries.items():
-            temporary.write_bytes(contents[path])
+        for path, data in contents.items():
+            temporary = temporary_of(path)
+            temporaries[temporary] = path
+            temporary.write_bytes(data)
         publish(temporaries)
     except OSError:
         for temporary in temporaries:
@@ -108,8 +113,31 @@ def publish(names: Mapping[Path, Path]) -> None:
 
 
 def temporary_of(path: Path) -> Path:
-    """Where a file is written before it gets its name; one writer, so one name is enough."""
-    return path.with_name(path.name + ".tmp")
+    """A new, empty file beside a file, to be written before it gets its name.
+
+    Its name is drawn, and a file or link that has it already is refused: nothing that lies in a
+    folder can lead the writing elsewhere, and two writers do not meet.
+    """
+    begin = os.fsdecode(os.fsencode(path.name)[:200])  # of at most 255 bytes
+    temporary = path.with_name(f"{begin}.{secrets.token_hex(4)}.tmp")
+    os.close(os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o666))
+    return temporary
+
+
+def file_status(path: Path) -> os.stat_result:
+    """The status of a regular file, not that of what a link leads to; raises DamagedError."""
+    found = path.lstat()
+    if not stat.S_ISREG(found.st_mode):
+        raise DamagedError("is a link or no regular file", where=path)
+    return found
+
+
+def require_within(folder: Path, path: Path) -> None:
+    """Raise StoreError where a link leads a path out of its folder."""
+    real = os.path.realpath(path)
+    if not Path(real).is_relative_to(os.path.realpath(folder)):
+        hint = "remove the link: nothing is read or written outside of a results folder"
+        raise StoreError("leads out of this folder", where=path, found=real, hint=hint)
 
 
 def _sync(path: Path) -> None:

@@ -9,6 +9,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+from gridscape._blobs import temporary_of
 from gridscape.errors import GridscapeError
 from gridscape.grid import Axis, Value, show
 from gridscape.landscape import unit_of
@@ -77,10 +78,13 @@ def save(figure: Figure, folder: Path, name: str) -> list[Path]:
         _lay_out(figure)
         for kind, metadata in (("png", {"Software": None}), ("svg", {"Date": None})):
             path = folder / f"{stem}.{kind}"
-            part = path.with_name(path.name + ".part")
-            with styled():
-                figure.savefig(part, format=kind, metadata=metadata)
-            part.replace(path)
+            part = temporary_of(path)
+            try:
+                with styled():
+                    figure.savefig(part, format=kind, metadata=metadata)
+                part.replace(path)
+            finally:
+                part.unlink(missing_ok=True)
             paths.append(path)
     except OSError as error:
         raise GridscapeError(

@@ -27,8 +27,9 @@ from gridscape.analysis import (
     t_interval,
 )
 from gridscape.analysis.cells import candidates, score
-from gridscape.claims import Verdict, judge, load_claims, published
-from gridscape.errors import UsageError
+from gridscape.claims import Verdict, judge, published
+from gridscape.claims.files import claims_of
+from gridscape.errors import UntrustedError, UsageError
 from gridscape.grid import Axis, Cell, Value
 from gridscape.landscape import Landscape, sought_axis, unit_of
 
@@ -101,10 +102,11 @@ class Findings:
         return self.summaries[self.metric]
 
 
-def gather(land: Landscape, folder: Path | None = None) -> Findings:
+def gather(land: Landscape, folder: Path | None = None, *, trust: bool = False) -> Findings:
     """Runs the analysis once, with the published tables and the claims that the study names.
 
     folder: where the results lie, for claims that compare them with those of another study.
+    trust: read a file of claims that the study names, whoever made it.
     What cannot be compared (a landscape of other axes, a file of claims that is gone) becomes a
     note: the rest of the report is still worth having. A study of which nothing has ended yet
     gives empty findings.
@@ -119,7 +121,9 @@ def gather(land: Landscape, folder: Path | None = None) -> Findings:
     tables = _each(land.study.get("published") or (), published, notes)
     claims = land.study.get("claims")
     verdicts = _each(
-        [claims] if claims else (), lambda c: judge(land, load_claims(c), folder=folder), notes
+        [claims] if claims else (),
+        lambda _: judge(land, claims_of(land.study, trust=trust), folder=folder),
+        notes,
     )
     return Findings(
         land=land,
@@ -254,7 +258,7 @@ def _each(items: Iterable[A], function: Callable[[A], B], notes: list[str]) -> l
     for item in items:
         try:
             done.append(function(item))
-        except UsageError as error:
+        except (UsageError, UntrustedError) as error:
             notes.append(f"{getattr(item, 'name', item)} is left out: {error}")
     return done
 

@@ -3,10 +3,11 @@
 Write-ahead logging lets others read while one process writes, and a row is in or not in.
 """
 
+import re
 import sqlite3
 from contextlib import closing
 from pathlib import Path
-from typing import NamedTuple, Self
+from typing import Any, NamedTuple, Self
 
 from gridscape._blobs import DamagedError, publish, temporary_of
 
@@ -23,10 +24,16 @@ CREATE TABLE trials (
 _COLUMNS = "key, record, blob, size_bytes, checksum"
 _INSERT = f"INSERT OR REPLACE INTO trials ({_COLUMNS}) VALUES (?, ?, ?, ?, ?)"
 _SELECT = f"SELECT {_COLUMNS} FROM trials"
+# Files of the folder of blobs: a path of any other form could lead out of it.
+NAME = r"\w[\w.,=+-]*"
+_BLOB = re.compile(rf"{NAME}\.safetensors")
 
 
 class Row(NamedTuple):
-    """What the ledger tells of a trial."""
+    """What the ledger tells of a trial.
+
+    blob: the name of a file in the folder of blobs; "" where the ledger has anything else.
+    """
 
     key: str
     record: str
@@ -67,12 +74,12 @@ class Ledger:
 
     def rows(self) -> list[Row]:
         """All trials, in the order of their keys."""
-        return [Row(*row) for row in self._connection.execute(f"{_SELECT} ORDER BY key")]
+        return [_row(found) for found in self._connection.execute(f"{_SELECT} ORDER BY key")]
 
     def row(self, key: str) -> Row | None:
         """One trial, or None."""
-        row = self._connection.execute(f"{_SELECT} WHERE key = ?", (key,)).fetchone()
-        return None if row is None else Row(*row)
+        found = self._connection.execute(f"{_SELECT} WHERE key = ?", (key,)).fetchone()
+        return None if found is None else _row(found)
 
     def enter(self, *rows: Row) -> None:
         """Put in rows, in place of those with the same keys: one transaction."""
@@ -98,7 +105,7 @@ class Ledger:
 def build_ledger(path: Path) -> None:
     """A new ledger without rows, complete or not there."""
     temporary = temporary_of(path)
-    with closing(_connect(temporary, "mode=rwc")) as connection:
+    with closing(_connect(temporary, "mode=rw")) as connection:
         connection.executescript(_SCHEMA)
         # The switch to the log comes last: all is then in the one file that gets the name.
         connection.execute("PRAGMA journal_mode = WAL")
@@ -117,6 +124,11 @@ def damaged_ledger(path: Path, finding: str) -> DamagedError:
     )
 
 
+def _row(found: tuple[Any, ...]) -> Row:
+    row = Row(*found)
+    return row if _BLOB.fullmatch(str(row.blob)) else row._replace(blob="")
+
+
 def _open(path: Path, mode: str) -> sqlite3.Connection:
     # SQLite takes an empty file for a new database, and deletes the log beside it.
     with path.open("rb") as file:
@@ -124,6 +136,8 @@ def _open(path: Path, mode: str) -> sqlite3.Connection:
             raise damaged_ledger(path, "file is not a database")
     connection = _connect(path, mode)
     try:
+        # What views and triggers of a ledger that came from elsewhere may call.
+        connection.execute("PRAGMA trusted_schema = OFF")
         # A row that enter() returned from survives a power cut, not only a crash.
         connection.execute("PRAGMA synchronous = FULL")
         connection.execute("SELECT name FROM meta LIMIT 1")

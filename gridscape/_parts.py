@@ -33,6 +33,10 @@ Loss = Callable[[Any, Any], Any]
 A_FACTORY = (
     "a name, an import string, (init, apply) or a factory (input_shape, n_outputs, **options)"
 )
+A_MODEL_BY_NAME = (
+    "(init, apply), a factory (input_shape, n_outputs, **options) or one annotated -> "
+    "gridscape.Model"
+)
 EQUINOX_HINT = "an Equinox module is brought by gridscape.from_equinox(build)"
 
 
@@ -42,7 +46,7 @@ def load_object(kind: str, name: str, known: Mapping[str, str], where: object = 
     if not (colon and module_name and attribute):
         raise UnknownNameError(kind, name, known, where=where)
     try:
-        return attrgetter(attribute)(importlib.import_module(module_name))
+        found = attrgetter(attribute)(importlib.import_module(module_name))
     except Exception as error:  # a user's module may raise anything
         missing = isinstance(error, ModuleNotFoundError)
         raise UsageError(
@@ -51,6 +55,61 @@ def load_object(kind: str, name: str, known: Mapping[str, str], where: object = 
             found=one_line(error),
             hint="is its folder on PYTHONPATH?" if missing else None,
         ) from error
+    if name not in known and not DECLARED[kind](found):
+        raise UsageError(
+            f"not {'an' if kind[0] in 'aeiou' else 'a'} {kind}",
+            where=where,
+            expected=DECLARATIONS[kind],
+            found=f"{name!r}, {type(found).__name__}",
+        )
+    return found
+
+
+# ---- what an import string may name: looked at before anything is called ----
+
+
+def _makes(found: Any, kind: type) -> bool:
+    """Whether a function or class says of itself that it makes a Task, a Model, an Optimizer."""
+    if isinstance(found, type):
+        return issubclass(found, kind)
+    try:
+        made = inspect.signature(found, eval_str=True).return_annotation
+    except Exception:  # no function, or annotations that name what is not there
+        return False
+    return isinstance(made, type) and issubclass(made, kind)
+
+
+def _takes(found: Any) -> tuple[str, ...]:
+    """The names of what a function takes; none where it cannot be told."""
+    try:
+        return tuple(inspect.signature(found).parameters)
+    except (TypeError, ValueError):
+        return ()
+
+
+def _is_pair(found: Any) -> bool:
+    return isinstance(found, tuple) and 2 <= len(found) <= 3 and all(map(callable, found[:2]))
+
+
+# A study names an object of any module. It is called only if it declares what it is, which no
+# function does by chance: "os:system" is no task, whatever its options.
+DECLARED: Mapping[str, Callable[[Any], bool]] = {
+    "task": lambda found: isinstance(found, Task) or _makes(found, Task),
+    "optimizer": lambda found: isinstance(found, Optimizer) or _makes(found, Optimizer),
+    "model": lambda found: (
+        _is_pair(found)
+        or _takes(found)[:2] == ("input_shape", "n_outputs")
+        or _makes(found, Model)
+        or isinstance(getattr(found, "hyperparameters", None), Mapping)
+    ),
+    "loss": lambda found: _takes(found)[1:2] in (("targets",), ("labels",)),
+}
+DECLARATIONS = {
+    "task": "a Task, or a function annotated -> gridscape.Task",
+    "optimizer": "an Optimizer, or a function annotated -> gridscape.Optimizer",
+    "model": A_MODEL_BY_NAME,
+    "loss": "a function (outputs, targets)",
+}
 
 
 # ---- tasks ----
@@ -165,7 +224,7 @@ def model_factory(model: Any) -> Factory:
     """
     if isinstance(model, str):
         return model_factory(load_object("model", model, models.NAMES, where="model"))
-    if isinstance(model, tuple) and 2 <= len(model) <= 3 and all(map(callable, model[:2])):
+    if _is_pair(model):
         pair = Model(*model)
 
         def fixed(input_shape: tuple[int, ...], n_outputs: int) -> Model:
@@ -202,7 +261,7 @@ def make_model(factory: Factory, task: Task, options: Mapping[str, Any]) -> Mode
         raise ModelError(
             "the model cannot be made", where=f"task {task.name}", found=one_line(error)
         ) from error
-    if isinstance(made, tuple) and 2 <= len(made) <= 3 and all(map(callable, made[:2])):
+    if _is_pair(made):
         return Model(*made)
     raise ModelError(
         "the factory makes no model",

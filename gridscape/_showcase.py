@@ -3,9 +3,10 @@
 Nothing is fetched and nothing is trained for it; what cannot be shown leaves a note.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 from gridscape._networks import Look, fitting, look
 from gridscape.base import Status, TrialResult
@@ -43,14 +44,23 @@ class _Kept:
 
 
 def showcase(
-    directory: str | Path, land: Landscape, data_dir: str | Path | None = None
+    directory: str | Path,
+    land: Landscape,
+    data_dir: str | Path | None = None,
+    *,
+    trust: bool = False,
 ) -> Showcase:
-    """Look at the networks of a results folder, as far as the task is at hand."""
+    """Look at the networks of a results folder, as far as the task is at hand.
+
+    Where the study names code that is not trusted, a note says so and nothing of it is imported.
+    """
+    if not brings_back(land.study):
+        return Showcase()
     kept = _kept(directory, land)
     if not kept.trials and not land.study.get("groups"):
         return Showcase()
     try:
-        resolved = _resolved(land, data_dir)
+        resolved = _resolved(land, data_dir, trust)
         looks = tuple(_looks(resolved, kept))
     except GridscapeError as error:
         return Showcase(notes=(f"networks are not shown: {error}",) if kept.trials else ())
@@ -58,8 +68,13 @@ def showcase(
     return Showcase(looks, (more,) if kept.n_more else (), _chance(resolved))
 
 
-def _resolved(land: Landscape, data_dir: str | Path | None) -> ResolvedStudy:
-    study = Study.from_record(land.study)
+def brings_back(study: Mapping[str, Any]) -> bool:
+    """Whether a report loads the parts of a study: for its networks, or the level of guessing."""
+    return study.get("keep_parameters", "none") != "none" or bool(study.get("groups"))
+
+
+def _resolved(land: Landscape, data_dir: str | Path | None, trust: bool) -> ResolvedStudy:
+    study = Study.from_record(land.study, trust=trust)
     if missing := _missing_data(str(study.task), data_dir):
         raise GridscapeError("the data set is not on this machine", where=missing)
     use_all_cores()

@@ -7,6 +7,7 @@ not fit into memory; 130 interrupted.
 
 import difflib
 import os
+import re
 import shlex
 import sys
 import time
@@ -23,7 +24,7 @@ from typer.core import TyperGroup
 
 from gridscape import __version__
 from gridscape._startup import prepare_jax
-from gridscape.errors import GridscapeError, UnknownNameError, UsageError
+from gridscape.errors import GridscapeError, UnknownNameError, UntrustedError, UsageError
 
 if TYPE_CHECKING:
     from rich.console import RenderableType
@@ -106,6 +107,12 @@ Precision = Annotated[
     typer.Option("--precision", metavar="NAME", help="Of products: float32, tf32, bfloat16."),
 ]
 Json = Annotated[bool, typer.Option("--json", help="Print one JSON document instead of tables.")]
+Trust = Annotated[
+    bool,
+    typer.Option(
+        "--trust", help="Run code and read files that the folder's study names, whoever made it."
+    ),
+]
 # Read by ``main``, which handles all errors.
 Debug = Annotated[bool, typer.Option("--debug", help="Show the trace of an error.")]
 CellName = Annotated[
@@ -249,15 +256,23 @@ def show(folder: Folder = None, json: Json = False, debug: Debug = False) -> Non
 
 
 @app.command()
-def report(folder: Folder = None, data_dir: DataDir = None, debug: Debug = False) -> None:
+def report(
+    folder: Folder = None, data_dir: DataDir = None, trust: Trust = False, debug: Debug = False
+) -> None:
     """Write the report (one HTML file) and its figures."""
     directory = _results_folder(folder)
     prepare_jax()
-    print(_write_report(directory, data_dir))
+    try:
+        _tell_code(directory, trust, only_for_networks=True)
+    except UntrustedError as error:
+        _complain(f"networks are not shown: {error}")
+    print(_write_report(directory, data_dir, trust))
 
 
 @app.command()
-def claims(folder: Folder = None, json: Json = False, debug: Debug = False) -> None:
+def claims(
+    folder: Folder = None, trust: Trust = False, json: Json = False, debug: Debug = False
+) -> None:
     """Judge the published statements of a study by its results."""
     directory = _results_folder(folder)
     from gridscape import terminal
@@ -265,7 +280,7 @@ def claims(folder: Folder = None, json: Json = False, debug: Debug = False) -> N
     from gridscape.store import Store
 
     with _busy("judging the claims"):
-        found = verdicts(directory)
+        found = verdicts(directory, trust=trust)
     with Store.read(directory) as store:
         content = {"study": store.study["name"], "directory": directory, "claims": found}
     _tell(json, content, lambda width: [terminal.verdicts(found)])
@@ -277,16 +292,20 @@ def replay(
     folder: Folder = None,
     replicate: ReplicateNumber = 0,
     data_dir: DataDir = None,
+    trust: Trust = False,
     json: Json = False,
     debug: Debug = False,
 ) -> None:
     """Train one stored network again, alone, and compare."""
     values, directory = _cell(cell), _results_folder(folder)
     prepare_jax()
+    _tell_code(directory, trust)
     from gridscape import _plain, replays, terminal
 
     with _busy("training it again"):
-        found = replays.replay(directory, values, replicate=replicate, data_dir=data_dir)
+        found = replays.replay(
+            directory, values, replicate=replicate, data_dir=data_dir, trust=trust
+        )
     _tell(json, _plain.replay(found), lambda width: terminal.replay(found))
     if not found.identical:
         raise typer.Exit(ERROR)
@@ -319,6 +338,7 @@ def inspect(
         typer.Option("--layer", metavar="NAME", help="The layer of activations and deconv."),
     ] = None,
     data_dir: DataDir = None,
+    trust: Trust = False,
     json: Json = False,
     debug: Debug = False,
 ) -> None:
@@ -329,9 +349,12 @@ def inspect(
 
     kinds = tuple(dict.fromkeys(what or ()))
     _networks.check_kinds(kinds, layer)
+    _tell_code(directory, trust)
     with _busy("bringing the network back"):
         chosen = values or _networks.best_cell(_read(directory))
-        network = replays.trained(directory, chosen, replicate=replicate, data_dir=data_dir)
+        network = replays.trained(
+            directory, chosen, replicate=replicate, data_dir=data_dir, trust=trust
+        )
     with _busy("looking into the network"):
         found = _networks.look(network, kinds, layer)
         files = _draw(found, directory)
@@ -356,7 +379,14 @@ def export(
     if format not in SUFFIXES:
         raise UnknownNameError("format", format, SUFFIXES)
     land = _read(_results_folder(folder))
-    print(land.export(output or Path(f"{land.study['name']}{SUFFIXES[format]}"), format))
+    from gridscape._output import is_standard_output
+    from gridscape._settings import NAME
+
+    name = land.study.get("name")
+    stem = name if isinstance(name, str) and re.fullmatch(NAME, name) else "landscape"
+    path = land.export(Path(f"{stem}{SUFFIXES[format]}") if output is None else output, format)
+    if not is_standard_output(path):
+        print(path)
 
 
 @app.command()
@@ -462,11 +492,27 @@ def _read(directory: Path) -> "Landscape":
     return Landscape.read(directory)
 
 
-def _write_report(directory: Path, data_dir: Path | None) -> Path:
+def _tell_code(directory: Path, trust: bool, only_for_networks: bool = False) -> None:
+    """Say what code the study of a folder names, before any of it is imported.
+
+    only_for_networks: not where the folder has none that a report would bring back. Raises
+    UntrustedError where the code is not this user's, and not trusted.
+    """
+    from gridscape import _showcase, _trust
+    from gridscape.store import Store
+
+    with Store.read(directory) as store:
+        if only_for_networks and not _showcase.brings_back(store.study):
+            return
+        for reach in _trust.check(store.study, trust=trust, where=directory):
+            _complain(f"uses {reach.words}")
+
+
+def _write_report(directory: Path, data_dir: Path | None, trust: bool = False) -> Path:
     from gridscape import report
 
     with _busy("writing the report"):
-        return report.write(directory, data_dir)
+        return report.write(directory, data_dir, trust=trust)
 
 
 def _draw(found: "Look", directory: Path) -> list[Path]:

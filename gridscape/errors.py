@@ -10,6 +10,7 @@
     |-- ModelError                    a model does not fit its task       (exit status 1)
     |-- StoreError                    a results folder cannot be used     (exit status 1)
     |   |-- StoreLockedError          another process writes it
+    |   |-- UntrustedError            it names code or files of somebody else's
     |   `-- StoreFullError            the disk (or quota) is full
     `-- OutOfMemoryError              a program does not fit              (exit status 1)
 
@@ -112,6 +113,10 @@ class StoreError(GridscapeError):
 
 class StoreLockedError(StoreError):
     """Another process is writing the same results folder."""
+
+
+class UntrustedError(StoreError):
+    """The study of a results folder names code or files that nobody here vouched for."""
 
 
 class StoreFullError(StoreError):

@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 
 from gridscape import _mosaics as mosaics
+from gridscape._blobs import require_within
 from gridscape._drawing import (
     BAD,
     INK,
@@ -310,10 +311,12 @@ def draw(look: Look, kind: str) -> Figure:
 def save_look(look: Look, directory: str | Path) -> list[Path]:
     """Draws all that a network was asked, into figures/inspect/<cell>/ of a results folder.
 
-    Returns the paths, PNG and SVG of each. Raises GridscapeError where a file cannot be written.
+    Returns the paths, PNG and SVG of each. Raises GridscapeError where a file cannot be written,
+    StoreError where a link leads out of the folder.
     """
     trial = look.network.trial
     folder = Path(directory) / "figures" / "inspect" / folder_name(trial.cell)
+    require_within(Path(directory), folder)
     suffix = f"_replicate_{trial.replicate}" if trial.replicate else ""
     return [p for kind in look.records for p in save(draw(look, kind), folder, kind + suffix)]
 

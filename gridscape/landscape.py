@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 import xarray as xr
 
+from gridscape._output import write_to
 from gridscape.base import Status, TrialResult
 from gridscape.errors import GridscapeError, UnknownNameError, UsageError
 from gridscape.grid import Axis, Cell, Grid, Trial, show
@@ -175,6 +176,8 @@ class Landscape:
     def export(self, path: str | Path, format: str = "csv") -> Path:
         """Writes the landscape and returns the path; an existing file is replaced as a whole.
 
+        Links are followed. A device or a pipe, and what lies under /dev or /proc, is opened and
+        written as it is.
         "csv" and "parquet": one row per trial with its axes, replicate, status, key, metrics and
         costs (no curves). "netcdf": everything; ``xarray.open_dataset`` reads it back.
         Raises UsageError for another format, GridscapeError where the file cannot be written or
@@ -188,12 +191,8 @@ class Landscape:
         if format not in writers:
             raise UnknownNameError("format", format, FORMATS)
         path = Path(path)
-        if not path.parent.is_dir():
-            raise GridscapeError("no such folder", where=path.parent, hint="make it first")
-        part = path.with_name(path.name + ".part")
         try:
-            writers[format](part)
-            part.replace(path)
+            write_to(path, writers[format])
         except ImportError as error:
             hint = 'pip install "gridscape[parquet]"' if format == "parquet" else None
             raise GridscapeError(
@@ -203,8 +202,6 @@ class Landscape:
             raise GridscapeError(
                 "cannot write this file", where=path, found=error.strerror or str(error)
             ) from error
-        finally:
-            part.unlink(missing_ok=True)
         return path
 
     def table(self) -> Any:

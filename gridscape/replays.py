@@ -55,16 +55,19 @@ def replay(
     replicate: int = 0,
     data_dir: str | Path | None = None,
     study: Study | None = None,
+    trust: bool = False,
 ) -> Replay:
     """Train one stored trial again, alone, and compare.
 
     The study is the one in the folder; one whose task or model was a Python object is handed in
-    as ``study``. Raises UsageError for a cell that is not in the grid, StoreError for a trial
-    that is not stored or was trained under other conditions (its key differs).
+    as ``study``. trust: run code that the folder names, whoever made it. Raises UntrustedError
+    where it names code of somebody else's, UsageError for a cell that is not in the grid,
+    StoreError for a trial that is not stored or was trained under other conditions (its key
+    differs).
     """
     use_all_cores()
     with Store.read(directory) as store:
-        resolved = (study or Study.from_record(store.study)).resolve(data_dir)
+        resolved = (study or _study_of(store, trust)).resolve(data_dir)
         trial = _find_trial(resolved, cell, replicate, store)
         stored = store.get(trial.key)
     planner = Planner(resolved, Machine.local())
@@ -97,6 +100,7 @@ def trained(
     replicate: int = 0,
     data_dir: str | Path | None = None,
     study: Study | None = None,
+    trust: bool = False,
 ) -> Trained:
     """The parameters of a stored trial, which is trained again, alone, where they were not kept.
 
@@ -106,7 +110,7 @@ def trained(
     use_all_cores()
     with Store.read(directory) as store:
         # Not a part of any key: whatever the study kept, what is trained here is wanted.
-        kept = (study or Study.from_record(store.study)).override(keep_parameters="all")
+        kept = (study or _study_of(store, trust)).override(keep_parameters="all")
         resolved = kept.resolve(data_dir)
         trial = _find_trial(resolved, cell, replicate, store)
         return recovered(Planner(resolved, Machine.local()), trial, store.get(trial.key))
@@ -131,6 +135,10 @@ def recovered(planner: Planner, trial: Trial, stored: TrialResult) -> Trained:
         trained_again=again is not None,
         identical=again is None or again.params_digest == stored.params_digest,
     )
+
+
+def _study_of(store: Store, trust: bool) -> Study:
+    return Study.from_record(store.study, trust=trust, where=store.directory)
 
 
 def _alone(planner: Planner, cohort: Cohort) -> TrialResult:

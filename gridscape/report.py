@@ -17,7 +17,7 @@ from string import Template
 from typing import Any
 
 from gridscape import __version__
-from gridscape._blobs import write_whole
+from gridscape._blobs import require_within, write_whole
 from gridscape._document import NOTHING_SHOWN, document, to_json
 from gridscape._findings import Findings, gather
 from gridscape._showcase import Showcase, showcase
@@ -31,20 +31,25 @@ SCRIPTS = (
 PACKAGES = ("jax", "numpy", "optax", "plotly", "matplotlib")
 
 
-def write(directory: str | Path, data_dir: str | Path | None = None) -> Path:
+def write(
+    directory: str | Path, data_dir: str | Path | None = None, *, trust: bool = False
+) -> Path:
     """Reads a results folder, writes ``report.html`` and ``figures/`` into it; returns the page.
 
     The study may be finished, running or crashed. An older report is replaced as a whole. Networks
     whose parameters were kept are looked at where their task is at hand: data_dir is looked in
-    first, and nothing is fetched. Raises StoreError where the folder cannot be used,
-    GridscapeError where the report cannot be written or the extra ``report`` is not installed.
+    first, and nothing is fetched. Code that the study names runs for them only where this user
+    trained this study, or with ``trust``; without, the page says so. Raises StoreError where the
+    folder cannot be used, GridscapeError where the report cannot be written or the extra
+    ``report`` is not installed.
     """
     from gridscape import figures, galleries  # need the extra
 
     land = Landscape.read(directory)
-    found = gather(land, Path(directory))
-    shown = showcase(directory, land, data_dir)
+    found = gather(land, Path(directory), trust=trust)
+    shown = showcase(directory, land, data_dir, trust=trust)
     text = _page_of(found, directory, shown)
+    require_within(Path(directory), Path(directory) / "figures")
     figures.save_all(Path(directory) / "figures", found, shown.chance)
     for look in shown.looks:
         galleries.save_look(look, directory)

@@ -30,18 +30,27 @@ from typing import Any, Self, TypeVar
 
 import numpy as np
 
-from gridscape._blobs import Content, DamagedError, read_blob, write_blobs, write_whole
-from gridscape._ledger import Ledger, Row, build_ledger, damaged_ledger
+from gridscape._blobs import (
+    Content,
+    DamagedError,
+    file_status,
+    read_blob,
+    require_within,
+    write_blobs,
+    write_whole,
+)
+from gridscape._ledger import NAME, Ledger, Row, build_ledger, damaged_ledger
 from gridscape._record import OTHER_FOLDER, merge_studies, parse_study, require_same, study_document
 from gridscape.base import Status, TrialResult
 from gridscape.errors import StoreError, StoreFullError, StoreLockedError
 from gridscape.grid import Cell, Trial
 
 _STUDY, _LEDGER, _BLOBS, _CHECKPOINTS = "study.json", "ledger.sqlite", "blobs", "checkpoints"
-_OWN_NAMES = {_BLOBS, _CHECKPOINTS, ".lock", "report.html", "figures"}
+_REPORT = "report.html"
+_OWN_NAMES = {_BLOBS, _CHECKPOINTS, ".lock", _REPORT, "figures"}
 _TRAIN_AGAIN = "run the study again: it trains this trial anew"
 _TRAINED_NOW = "a run that asks for this trial, as this one may, trains it anew"
-_NAME = re.compile(r"\w[\w.,=+-]*")
+_NAME = re.compile(NAME)
 
 T = TypeVar("T")
 
@@ -54,7 +63,8 @@ class Store:
     """The results of one study in a folder; a context manager, used by one thread.
 
     ``study`` is the study as stored (plain data): "name", "axes" (axis -> values), "replicates"
-    and whatever else determines or describes it.
+    and whatever else determines or describes it. ``before`` is what the folder held of it when it
+    was opened for writing, None where it was new.
 
     >>> import tempfile
     >>> study = {"name": "tiny", "axes": {"hidden_size": [16]}, "replicates": 1}
@@ -80,6 +90,7 @@ class Store:
         writable: bool,
     ) -> None:
         self.directory, self.study = directory, study
+        self.before: dict[str, Any] | None = None
         self._ledger, self._writable = ledger, writable
         self._resources = ExitStack()
         self._damaged: set[str] = (
@@ -99,12 +110,14 @@ class Store:
         with _store_errors(directory), ExitStack() as resources:
             _refuse_foreign(directory)
             directory.mkdir(parents=True, exist_ok=True)
+            _refuse_links(directory)
             resources.enter_context(_locked(directory))
             stored = _stored_study(directory)
             merged = asked if stored is None else merge_studies(stored, asked, directory)
             _prepare(directory)
             ledger = resources.enter_context(closing(Ledger.write(directory / _LEDGER)))
             store = cls(directory, merged, ledger, writable=True)
+            store.before = stored
             store._write_study()
             store._recover()
             store._resources = resources.pop_all()
@@ -119,6 +132,7 @@ class Store:
         """
         directory = Path(directory)
         with _store_errors(directory), ExitStack() as resources:
+            _refuse_links(directory)
             study, path = _stored_study(directory), directory / _LEDGER
             if study is None:
                 hint = "run a study first, or name its folder"
@@ -173,7 +187,7 @@ class Store:
         self._require_writer()
         with _store_errors(self.directory):
             keys = [trial.key for trial, _ in ended]
-            old = [row.blob for key in keys if (row := self._ledger.row(key))]
+            old = [row.blob for key in keys if (row := self._ledger.row(key)) and row.blob]
             paths = [self._free_file(key, old) for key in keys]
             contents = [Content(_to_json(_record(*pair)), _arrays(pair[1])) for pair in ended]
             try:
@@ -290,9 +304,9 @@ class Store:
 
     def _status(self, row: Row) -> tuple[str, Status]:
         """Cheap enough for a page that asks every second: of the blob it takes the size only."""
-        path = self.directory / _BLOBS / row.blob
+        path = self._blob_of(row)
         try:
-            size_bytes = path.stat().st_size
+            size_bytes = file_status(path).st_size
         except FileNotFoundError as error:
             raise DamagedError("is missing", where=path) from error
         if size_bytes != row.size_bytes:
@@ -303,12 +317,18 @@ class Store:
         return row.key, Status(json.loads(row.record)["result"]["status"])
 
     def _trial(self, row: Row) -> tuple[Trial, TrialResult]:
-        path = self.directory / _BLOBS / row.blob
+        path = self._blob_of(row)
         blob = read_blob(path)
         if (blob.text, blob.checksum) != (row.record, row.checksum):
             raise DamagedError(f"is not the file that {_LEDGER} tells of", where=path)
         record = json.loads(row.record)
         return _trial_of(record["trial"]), _result_of(record["result"], blob.arrays)
+
+    def _blob_of(self, row: Row) -> Path:
+        if not row.blob:
+            where = self.directory / _LEDGER
+            raise DamagedError("names no file of this folder", where=where, found=row.key)
+        return self.directory / _BLOBS / row.blob
 
     def _write_study(self) -> None:
         """Bring study.json and its copy up to date."""
@@ -326,7 +346,9 @@ class Store:
         rows, torn, whole = set(self._ledger.rows()), {}, set()
         named = {row.blob for row in rows}
         paths = (self.directory / _BLOBS).glob("*.safetensors")
-        for path in sorted(paths, key=lambda path: (path.name not in named, -path.stat().st_mtime)):
+        for path in sorted(
+            paths, key=lambda path: (path.name not in named, -path.lstat().st_mtime)
+        ):
             try:
                 row = _row_of(path)
             except DamagedError as error:
@@ -346,7 +368,7 @@ class Store:
         rows = self._ledger.rows()
         for row in rows:
             if row.key in self._damaged:
-                path = self.directory / _BLOBS / row.blob
+                path = self.directory / _BLOBS / (row.blob or f"{row.key}.safetensors")
                 _warn(f"{torn.get(path, f'{path}: is missing')}; {_TRAINED_NOW}")
         for path in torn.keys() - {self.directory / _BLOBS / row.blob for row in rows}:
             _warn(f"{torn[path]}; removed: {_TRAINED_NOW}")
@@ -359,6 +381,7 @@ class Store:
 def _refuse_foreign(directory: Path) -> None:
     """Raise StoreError, before anything is touched, for a folder of something else."""
     study, blobs = directory / _STUDY, directory / _BLOBS
+    _refuse_links(directory)
     if not directory.exists() or (directory / _LEDGER).exists():
         return
     if study.exists():
@@ -377,14 +400,35 @@ def _refuse_foreign(directory: Path) -> None:
         )
 
 
+def _refuse_links(directory: Path) -> None:
+    """Raise StoreError where what is read and written here is, or leads to, something else.
+
+    A journal is none of ours (the ledger has a log), and SQLite deletes the file that one names.
+    """
+    for name in (_STUDY, _LEDGER, f"{_LEDGER}-wal", f"{_LEDGER}-shm", ".lock"):
+        try:
+            file_status(directory / name)
+        except (FileNotFoundError, NotADirectoryError):
+            continue
+        except DamagedError as error:
+            error.hint = f"remove it, or {OTHER_FOLDER}"
+            raise
+    for name in (_BLOBS, _CHECKPOINTS):
+        require_within(directory, directory / name)
+    if os.path.lexists(directory / f"{_LEDGER}-journal"):
+        hint = f"remove it, or {OTHER_FOLDER}"
+        raise StoreError("is not of Gridscape", where=directory / f"{_LEDGER}-journal", hint=hint)
+
+
 def _is_own(name: str) -> bool:
     """Whether a study's folder may hold a file of this name, also right after a crash."""
-    return name in _OWN_NAMES or name.startswith((_STUDY, _LEDGER))
+    return name in _OWN_NAMES or name.startswith((_STUDY, _LEDGER, f"{_REPORT}."))
 
 
 def _prepare(directory: Path) -> None:
     """Make what is missing of a folder, and remove what a crash left half written."""
-    for pattern in (f"{_STUDY}.tmp", f"{_LEDGER}.tmp*", f"{_BLOBS}/*.tmp", f"{_CHECKPOINTS}/*.tmp"):
+    halves = (f"{_STUDY}.*tmp", f"{_LEDGER}.*tmp*", f"{_BLOBS}/*.tmp", f"{_CHECKPOINTS}/*.tmp")
+    for pattern in halves:
         for path in directory.glob(pattern):
             path.unlink()
     (directory / _BLOBS).mkdir(exist_ok=True)
@@ -399,7 +443,8 @@ def _prepare(directory: Path) -> None:
 @contextmanager
 def _locked(directory: Path) -> Iterator[None]:
     """Hold the folder's lock; raises StoreLockedError when another process has it."""
-    descriptor = os.open(directory / ".lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
+    flags = os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW
+    descriptor = os.open(directory / ".lock", flags, 0o644)
     try:
         try:
             fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -411,8 +456,9 @@ def _locked(directory: Path) -> Iterator[None]:
                 found=holder or "a process that has just begun",
                 hint=f"wait for it or stop it, or {OTHER_FOLDER}",
             ) from None
-        os.ftruncate(descriptor, 0)
-        os.pwrite(descriptor, f"process {os.getpid()} on {socket.gethostname()}".encode(), 0)
+        if os.fstat(descriptor).st_nlink == 1:  # else it is a file elsewhere too
+            os.ftruncate(descriptor, 0)
+            os.pwrite(descriptor, f"process {os.getpid()} on {socket.gethostname()}".encode(), 0)
         yield
     finally:
         os.close(descriptor)

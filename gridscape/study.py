@@ -14,7 +14,7 @@ from typing import Annotated, Any, Literal, Self
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
 
-from gridscape import _mistakes, _settings, losses, optimizers
+from gridscape import _mistakes, _settings, _trust, losses, optimizers
 from gridscape._cores import use_all_cores
 from gridscape._parts import (
     check_loss,
@@ -144,10 +144,14 @@ class Study(BaseModel):
         return study
 
     @classmethod
-    def from_record(cls, record: Mapping[str, Any]) -> Self:
+    def from_record(
+        cls, record: Mapping[str, Any], *, trust: bool = False, where: object = None
+    ) -> Self:
         """The study that a results folder tells of; its task and model must go by name.
 
-        Raises UsageError where they were Python objects, which a folder cannot hold.
+        Raises UsageError where they were Python objects, which a folder cannot hold. Raises
+        UntrustedError, before anything is imported, where names are not Gridscape's own: unless
+        this user trained this very study with the same code, or ``trust`` is given.
         """
         if objects := record.get("objects"):
             raise UsageError(
@@ -156,6 +160,7 @@ class Study(BaseModel):
                 found=", ".join(str(record[name]) for name in objects),
                 hint="hand the study in as well",
             )
+        _trust.check(record, trust=trust, where=where)
         return cls(**{name: record[name] for name in cls.model_fields if name in record})
 
     def override(self, axes: Mapping[str, Iterable[Value]] | None = None, **values: Any) -> Self:

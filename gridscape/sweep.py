@@ -16,6 +16,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from gridscape import _trust
 from gridscape._interrupt import Interrupt
 from gridscape._record import OTHER_FOLDER
 from gridscape.base import Status, Task
@@ -146,7 +147,9 @@ def run(
     )
     folder = results_folder(resolved.study, directory)
     planner = Planner(resolved, Machine.local())
-    with Store.create(folder, resolved.record()) as store, closing(planner):
+    record = resolved.record()
+    with Store.create(folder, record) as store, closing(planner):
+        _trust.remember(store.study, record, store.before)
         Sweep(store, resolved, planner, Local(planner), listener).run()
     return Landscape.read(folder)
 

@@ -5,6 +5,7 @@ import itertools
 import multiprocessing
 import os
 import random
+import re
 import shutil
 import signal
 import sqlite3
@@ -171,7 +172,12 @@ def test_content_is_on_the_disk_before_the_name_and_the_name_before_the_row(tmp_
         monkeypatch.setattr(owner, name, recorded)
 
     directory = tmp_path / "run"
-    record(os, "fsync", lambda fd: f"fsync {Path(os.readlink(f'/proc/self/fd/{fd}')).name}")
+    drawn = re.compile(r"\.[0-9a-f]{8}(?=\.tmp$)")
+    record(
+        os,
+        "fsync",
+        lambda fd: f"fsync {drawn.sub('', Path(os.readlink(f'/proc/self/fd/{fd}')).name)}",
+    )
     record(os, "replace", lambda old, new: f"rename to {Path(new).name}")
     record(Ledger, "enter", lambda ledger, *rows: f"rows {' '.join(row.key for row in rows)}")
     with Store.create(directory, study()) as store:

@@ -6,6 +6,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from gridscape import _trust
 from gridscape.claims.records import Claim
 from gridscape.claims.rules import RULES
 from gridscape.errors import StudyFileError, UnknownNameError
@@ -21,10 +22,10 @@ def load_claims(name: str | Path) -> tuple[Claim, ...]:
     """
     path = Path(name)
     if path.suffix != ".toml":
-        path = DATA / "claims" / f"{name}.toml"
-        if not path.is_file():
-            known = [file.stem for file in path.parent.glob("*.toml")]
+        known = {file.stem: file for file in (DATA / "claims").glob("*.toml")}
+        if str(name) not in known:
             raise UnknownNameError("claims", str(name), known)
+        path = known[str(name)]
     try:
         document = tomllib.loads(path.read_text(encoding="utf-8"))
     except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
@@ -33,6 +34,17 @@ def load_claims(name: str | Path) -> tuple[Claim, ...]:
         raise StudyFileError(path.name, mistakes)
     axes = tuple(Axis(axis, tuple(values)) for axis, values in document["axes"].items())
     return tuple(_claim(entry, axes) for entry in document["claim"])
+
+
+def claims_of(
+    study: Mapping[str, Any], *, trust: bool = False, where: object = None
+) -> tuple[Claim, ...]:
+    """The claims that the study of a results folder names.
+
+    Raises as ``load_claims``, and UntrustedError where they are a file that somebody else named.
+    """
+    _trust.require(study, _trust.claims_reach(study), trust=trust, where=where)
+    return load_claims(study["claims"])
 
 
 _FIELDS = {"id", "statement", "source", "rule", "parameters", "words"}

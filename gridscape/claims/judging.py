@@ -7,7 +7,7 @@ from pathlib import Path
 from gridscape.analysis import along
 from gridscape.claims.checks import decide, listed
 from gridscape.claims.evidence import Evidence
-from gridscape.claims.files import load_claims
+from gridscape.claims.files import claims_of
 from gridscape.claims.records import Claim, Exclusion, Outcome, Verdict
 from gridscape.claims.rules import RULES
 from gridscape.errors import GridscapeError
@@ -29,17 +29,20 @@ def judge(
     return tuple(_verdict(land, claim, place) for claim in claims)
 
 
-def verdicts(directory: str | Path) -> tuple[Verdict, ...]:
+def verdicts(directory: str | Path, *, trust: bool = False) -> tuple[Verdict, ...]:
     """What a results folder says of the claims that its study names.
 
-    Raises GridscapeError for a study without claims, StoreError where the folder cannot be used.
+    trust: read a file of claims that the folder names, whoever made it. Raises UntrustedError
+    where that would be needed, GridscapeError for a study without claims, StoreError where the
+    folder cannot be used.
     """
     land = Landscape.read(directory)
     if not land.study.get("claims"):
         with_claims = [name for name in names() if Study.load(name).claims]
         hint = f"studies with claims: {', '.join(with_claims)}"
         raise GridscapeError("this study has no published claims", where=directory, hint=hint)
-    return judge(land, load_claims(land.study["claims"]), folder=directory)
+    found = claims_of(land.study, trust=trust, where=directory)
+    return judge(land, found, folder=directory)
 
 
 def _verdict(land: Landscape, claim: Claim, folder: Path | None) -> Verdict:
