@@ -143,8 +143,8 @@ class Task:
 
     ``train`` holds the examples, or draws fresh ones without end.
     ``prepare`` maps stored inputs (B, ...) to what the model reads, (B, *input_shape), float32.
-    ``loss(outputs, targets)`` and every entry of ``metrics`` give one number per example, (B,);
-        a study may choose another loss.
+    ``loss(outputs, targets)`` and every entry of ``metrics`` give one number per example, (B,),
+        not its mean; a study may choose another loss. Shapes are checked before anything trains.
     ``per_step``: the model answers at every step, (B, T, n_outputs), instead of once, (B,
         n_outputs). Test sequences may then be longer than those of the training.
     ``answer(outputs, targets)`` gives the class of each example, (B,), by which a network that

@@ -17,8 +17,7 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationEr
 from gridscape import _mistakes, _settings, losses, optimizers
 from gridscape._cores import use_all_cores
 from gridscape._parts import (
-    check_loss,
-    check_model,
+    check_fit,
     in_layout_of,
     in_precision,
     load_loss,
@@ -308,8 +307,7 @@ class ResolvedStudy:
                     expected=f"at most {train.n_examples}",
                     found=recipe.batch_size,
                 )
-            check_model(recipe.model, recipe.hyper, task)
-            check_loss(recipe.loss, recipe.model, recipe.hyper, task)
+            check_fit(recipe.model, recipe.hyper, recipe.loss, task)
         except (UsageError, ModelError) as error:
             return [error]
         return []
