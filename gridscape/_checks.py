@@ -19,3 +19,9 @@ def check_whole(low: int = 1, high: float = math.inf, **options: Any) -> None:
     for name, value in options.items():
         if isinstance(value, bool) or not isinstance(value, int) or not low <= value <= high:
             raise UsageError("out of range", where=name, expected=expected, found=repr(value))
+
+
+def short(value: Any) -> str:
+    """A value as it is written, cut where it is long."""
+    text = " ".join(repr(value).split())
+    return text if len(text) <= 60 else f"{text[:57]}..."

@@ -16,6 +16,7 @@ import jax.numpy as jnp
 
 from gridscape import losses, models, optimizers, tasks
 from gridscape._abstract import batch_of, dimensions, given, lettered, told
+from gridscape._names import may_be_axis
 from gridscape._precision import products_in
 from gridscape._remember import remembered
 from gridscape._settings import STUDY_AXES, check_values
@@ -465,7 +466,7 @@ def _model_mistakes(study: Mapping[str, Any]) -> list[str]:
     traced = numbers.union(*(rule.hyperparameters for rule in rules.values()))
     of_task, of_others = _options_of_task(study), {*traced, *options, *STUDY_AXES}
     return [
-        *_unknown("axis", "axes", axes, of_task | of_others),
+        *_unknown("axis", "axes", filter(may_be_axis, axes), of_task | of_others),
         *(
             f"axes.{name}: read by the task and not by it alone"
             for name in of_task & of_others & set(axes)

@@ -24,6 +24,7 @@ import optax
 
 from gridscape._identity import code_identity as code_identity
 from gridscape._identity import fingerprint as fingerprint
+from gridscape._names import check_task_names
 from gridscape.errors import DataCorruptError
 
 Array = jax.Array
@@ -168,6 +169,9 @@ class Task:
     per_step: bool = False
     answer: Callable[[Array, Any], Array] | None = top_class
     groups: Groups | None = None
+
+    def __post_init__(self) -> None:
+        check_task_names(self.metrics, self.groups and self.groups.name, f"task {self.name}")
 
     @property
     def train_examples(self) -> Split:
