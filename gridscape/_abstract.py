@@ -5,6 +5,8 @@ from typing import Any
 
 import jax
 
+from gridscape.errors import UsageError, one_line
+
 
 def batch_of(n_examples: int, arrays: Any) -> Any:
     """The shapes of so many examples, of a pytree of arrays (N, ...)."""
@@ -32,6 +34,30 @@ def given(function: Callable[..., Any], *arguments: Any) -> Any:
 
     shape = jax.eval_shape(call, *arguments)
     return others[0] if others else shape
+
+
+def prepared(prepare: Callable[[Any], Any], inputs: Any, where: str) -> Any:
+    """The shape of stored inputs (N, ...) as a model reads them, (B, *input_shape).
+
+    Raises UsageError where ``prepare`` raises or gives anything else.
+    """
+    n_examples = 1 + max(dimensions(inputs), default=0)
+    what, expected = "prepare does not fit the inputs", "an array (B, *input_shape)"
+    try:
+        found = given(prepare, batch_of(n_examples, inputs))
+    except Exception as error:  # a user's function may raise anything
+        raise UsageError(what, where=where, expected=expected, found=one_line(error)) from error
+    if isinstance(found, str) or found.shape[:1] != (n_examples,):
+        raise UsageError(what, where=where, expected=expected, found=told(found, n_examples))
+    if len(found.shape) == 1:
+        raise UsageError(
+            "inputs without features",
+            where=where,
+            expected="(B, features) or more dimensions",
+            found="(B)",
+            hint="inputs[:, None] makes one feature of each number",
+        )
+    return found
 
 
 def dimensions(*shapes: Any) -> list[int]:

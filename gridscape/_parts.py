@@ -15,7 +15,8 @@ import jax
 import jax.numpy as jnp
 
 from gridscape import losses, models, optimizers, tasks
-from gridscape._abstract import batch_of, dimensions, given, lettered, told
+from gridscape._abstract import batch_of, dimensions, given, lettered, prepared, told
+from gridscape._checks import short
 from gridscape._names import may_be_axis
 from gridscape._precision import products_in
 from gridscape._remember import remembered
@@ -32,6 +33,7 @@ from gridscape.grid import same, show
 from gridscape.models.feedforward import layers_of
 
 Factory = Callable[..., Any]
+DRAWN = 7  # examples of a batch that is drawn to see its shapes
 Loss = Callable[[Any, Any], Any]
 A_FACTORY = (
     "a name, an import string, (init, apply) or a factory (input_shape, n_outputs, **options)"
@@ -240,17 +242,24 @@ def check_fit(model: Model, hyper: Hyper, loss: Loss, task: Task) -> None:
 
 def _training_examples(task: Task) -> Split:
     """Examples as they are trained on, or their shapes where they are drawn."""
-    train = task.train
+    train, where = task.train, f"task {task.name}, train.draw"
     if not isinstance(train, Stream):
         return train
     key = jax.eval_shape(lambda: jax.random.key(0))
-    return jax.eval_shape(lambda key: train.draw(key, 1), key)
+    try:
+        drawn = jax.eval_shape(lambda key: train.draw(key, DRAWN), key)
+    except Exception as error:  # a user's function may raise anything
+        raise UsageError("no batch is drawn", where=where, found=one_line(error)) from error
+    if not isinstance(drawn, Split) or any(x.shape[:1] != (DRAWN,) for x in jax.tree.leaves(drawn)):
+        expected = "a Split of (B, ...)"
+        raise UsageError("no batch is drawn", where=where, expected=expected, found=short(drawn))
+    return drawn
 
 
 def _check_on(
     examples: Split, where: str, model: Model, hyper: Hyper, loss: Loss, task: Task
 ) -> None:
-    inputs = jax.eval_shape(task.prepare, batch_of(1, examples.inputs))
+    inputs = prepared(task.prepare, examples.inputs, where)
     # More than any other dimension, so that (C, B) is not taken for (B, C), nor a feature for B.
     n_examples = 1 + max(task.n_outputs, *task.input_shape, *dimensions(examples, inputs))
     batch = batch_of(n_examples, Split(inputs, examples.targets))
