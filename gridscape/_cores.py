@@ -1,6 +1,8 @@
 """The cores of this machine, one JAX device each."""
 
 import os
+import warnings
+from functools import cache
 
 import jax
 
@@ -13,8 +15,25 @@ def n_cores() -> int:
 
 
 def use_all_cores() -> None:
-    """Give the CPU backend one device a core; only possible before JAX is first used."""
+    """Give the CPU backend one device a core; only possible before JAX is first used.
+
+    Where JAX runs already and nobody chose its devices, a warning tells of the cores without one.
+    """
     try:
         jax.config.update("jax_num_cpu_devices", n_cores())
     except RuntimeError:
-        return  # JAX runs already: the devices that the caller chose are used
+        _tell_idle_cores()
+
+
+@cache
+def _tell_idle_cores() -> None:
+    chosen = jax.config.values["jax_num_cpu_devices"] != -1
+    chosen = chosen or "host_platform_device_count" in os.environ.get("XLA_FLAGS", "")
+    n_devices = jax.local_device_count()
+    if not chosen and jax.default_backend() == "cpu" and n_devices < n_cores():
+        warnings.warn(
+            f"JAX was used before Gridscape could set it up: networks train on {n_devices} of"
+            f" {n_cores()} cores; to use all, begin with"
+            f" jax.config.update('jax_num_cpu_devices', {n_cores()})",
+            stacklevel=3,
+        )

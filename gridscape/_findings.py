@@ -218,7 +218,9 @@ def _coarse(land: Landscape) -> tuple[Landscape, int]:
 
 def curve_names(land: Landscape) -> list[str]:
     """The curves that a landscape has: loss and accuracy first."""
-    found = [str(name).removeprefix("curve_") for name in land.data if "curve_" in str(name)]
+    found = [
+        str(name).removeprefix("curve_") for name in land.data if str(name).startswith("curve_")
+    ]
     return [*(n for n in CURVES if n in found), *(n for n in found if n not in CURVES)]
 
 

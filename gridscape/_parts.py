@@ -5,17 +5,21 @@ Traced numbers and options are declared by these parts, so it is here that unkno
 
 import importlib
 import inspect
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from functools import wraps
 from operator import attrgetter
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
 
 from gridscape import losses, models, optimizers, tasks
+from gridscape._abstract import batch_of, dimensions, given, lettered, prepared, told
+from gridscape._checks import short
+from gridscape._names import may_be_axis
 from gridscape._precision import products_in
+from gridscape._remember import remembered
 from gridscape._settings import STUDY_AXES, check_values
 from gridscape.base import Hyper, Model, Optimizer, Split, Stream, Task, code_identity
 from gridscape.errors import (
@@ -29,6 +33,7 @@ from gridscape.grid import same, show
 from gridscape.models.feedforward import layers_of
 
 Factory = Callable[..., Any]
+DRAWN = 7  # examples of a batch that is drawn to see its shapes
 Loss = Callable[[Any, Any], Any]
 A_FACTORY = (
     "a name, an import string, (init, apply) or a factory (input_shape, n_outputs, **options)"
@@ -183,36 +188,6 @@ def load_loss(name: str | None, task: Task, where: object = "loss") -> Loss:
     return found
 
 
-def check_loss(loss: Loss, model: Model, hyper: Hyper, task: Task) -> None:
-    """Raise UsageError unless a loss gives one number per example of the task, by shapes alone."""
-    n_examples = task.n_outputs + 1  # not 1, which a mean that keeps its dimension has as well
-    first = jax.tree.map(lambda x: jnp.asarray(x[:1]), task.train_examples)
-    batch = jax.tree.map(lambda x: jax.ShapeDtypeStruct((n_examples, *x.shape[1:]), x.dtype), first)
-    key = jax.eval_shape(lambda: jax.random.key(0))
-
-    def losses_of(key: Any, hyper: Hyper, batch: Split) -> Any:
-        outputs = model.apply(model.init(key, hyper), task.prepare(batch.inputs), None, hyper)
-        return loss(outputs, batch.targets)
-
-    numbers = {name: jax.ShapeDtypeStruct((), jnp.float32) for name in hyper}
-    try:
-        found = jax.eval_shape(losses_of, key, numbers, batch)
-    except Exception as error:  # a user's loss may raise anything
-        raise UsageError(
-            "the loss does not fit the task", where=f"task {task.name}", found=one_line(error)
-        ) from error
-    shape = getattr(found, "shape", None)
-    if shape != (n_examples,) or not jnp.issubdtype(found.dtype, jnp.floating):
-        raise UsageError(
-            "the loss does not fit the task",
-            where=f"task {task.name}",
-            expected="one float per example, (B,)",
-            found=f"{found.dtype} of shape {_shape(shape, n_examples)}"
-            if shape is not None
-            else type(found).__name__,
-        )
-
-
 # ---- models ----
 
 
@@ -308,32 +283,53 @@ def model_identity(model: Any) -> str:
     return " ".join(code_identity(part) for part in parts)
 
 
-def check_model(model: Model, hyper: Hyper, task: Task) -> None:
-    """Raise ModelError unless the model's outputs have the shape that the task needs.
+# ---- whether the parts fit the task ----
 
-    That is (B, C), or (B, T, C) of a task per step, found by shapes alone.
+
+def check_fit(model: Model, hyper: Hyper, loss: Loss, task: Task) -> None:
+    """Raise unless model, loss, metrics, answer and groups fit the task, found by shapes alone.
+
+    ModelError where the outputs are not (B, C), or (B, T, C) of a task per step; UsageError where
+    another function does not give one number per example, (B,): a mean over the examples would run
+    over the padding of the evaluation as well.
     """
-    train, test = _training_inputs(task), task.test.inputs
-    _check_shapes(model, hyper, task, train, f"task {task.name}")
-    if test.shape[1:] != train.shape[1:]:  # longer sequences, which not every model can read
-        _check_shapes(model, hyper, task, test, f"task {task.name}, test sequences")
+    train, test = _training_examples(task), task.test
+    _check_on(train, f"task {task.name}", model, hyper, loss, task)
+    if dimensions(train) != dimensions(test):  # longer sequences, which not every part can read
+        _check_on(test, f"task {task.name}, test sequences", model, hyper, loss, task)
 
 
-def _training_inputs(task: Task) -> Any:
-    """Inputs as they are trained on, or their shapes where they are drawn."""
-    train = task.train
+def _training_examples(task: Task) -> Split:
+    """Examples as they are trained on, or their shapes where they are drawn."""
+    train, where = task.train, f"task {task.name}, train.draw"
     if not isinstance(train, Stream):
-        return train.inputs
+        return train
     key = jax.eval_shape(lambda: jax.random.key(0))
-    return jax.eval_shape(lambda key: train.draw(key, 1), key).inputs
+    try:
+        drawn = jax.eval_shape(lambda key: train.draw(key, DRAWN), key)
+    except Exception as error:  # a user's function may raise anything
+        raise UsageError("no batch is drawn", where=where, found=one_line(error)) from error
+    if not isinstance(drawn, Split) or any(x.shape[:1] != (DRAWN,) for x in jax.tree.leaves(drawn)):
+        expected = "a Split of (B, ...)"
+        raise UsageError("no batch is drawn", where=where, expected=expected, found=short(drawn))
+    return drawn
 
 
-def _check_shapes(model: Model, hyper: Hyper, task: Task, stored: Any, where: str) -> None:
+def _check_on(
+    examples: Split, where: str, model: Model, hyper: Hyper, loss: Loss, task: Task
+) -> None:
+    inputs = prepared(task.prepare, examples.inputs, where)
     # More than any other dimension, so that (C, B) is not taken for (B, C), nor a feature for B.
-    n_examples = 1 + max(task.n_outputs, *task.input_shape, *stored.shape[1:])
-    inputs = jax.eval_shape(
-        task.prepare, jax.ShapeDtypeStruct((n_examples, *stored.shape[1:]), stored.dtype)
-    )
+    n_examples = 1 + max(task.n_outputs, *task.input_shape, *dimensions(examples, inputs))
+    batch = batch_of(n_examples, Split(inputs, examples.targets))
+    outputs = _outputs(model, hyper, task, batch.inputs, where)
+    for asked in _per_example(loss, task, outputs, batch.targets):
+        _check_per_example(asked, n_examples, where)
+
+
+def _outputs(model: Model, hyper: Hyper, task: Task, inputs: Any, where: str) -> Any:
+    """The shape of a model's outputs; raises ModelError where it is not what the task needs."""
+    n_examples = inputs.shape[0]
     expected = (n_examples, *inputs.shape[1 : 1 + task.per_step], task.n_outputs)
     numbers = {name: jax.ShapeDtypeStruct((), jnp.float32) for name in hyper}
     key = jax.eval_shape(lambda: jax.random.key(0))
@@ -347,7 +343,7 @@ def _check_shapes(model: Model, hyper: Hyper, task: Task, stored: Any, where: st
             "the model raises an error",
             where=where,
             found=one_line(error),
-            hint=f"it is given inputs of shape {_shape(inputs.shape, n_examples)}, and the"
+            hint=f"it is given inputs of shape {lettered(inputs.shape, n_examples)}, and the"
             f" hyperparameters {', '.join(hyper)}",
         ) from error
     _check_parameters(params)
@@ -356,12 +352,13 @@ def _check_shapes(model: Model, hyper: Hyper, task: Task, stored: Any, where: st
             raise ModelError(
                 "the model's output does not fit the task",
                 where=where,
-                expected=f"shape {_shape(expected, n_examples)}",
-                found=f"shape {_shape(found.shape, n_examples)}"
+                expected=f"shape {lettered(expected, n_examples)}",
+                found=f"shape {lettered(found.shape, n_examples)}"
                 if hasattr(found, "shape")
                 else type(found).__name__,
                 hint="the task needs an output at every step" if task.per_step else None,
             )
+    return outputs[-1]
 
 
 def _check_parameters(params: Any) -> None:
@@ -380,9 +377,66 @@ def _check_parameters(params: Any) -> None:
             )
 
 
-def _shape(shape: tuple[int, ...], n_examples: int) -> str:
-    letters = ["B" if n == n_examples else str(n) for n in shape]
-    return f"({', '.join(letters)})"
+# The types of a number per example, by the word for it.
+KINDS = {
+    "float": (jnp.floating,),
+    "number": (jnp.floating, jnp.integer, jnp.bool_),
+    "whole number": (jnp.integer,),
+}
+
+
+class PerExample(NamedTuple):
+    """A function that is to give one number per example: a key of KINDS."""
+
+    name: str
+    function: Callable[..., Any]
+    arguments: tuple[Any, ...]
+    number: str
+
+
+def _per_example(loss: Loss, task: Task, outputs: Any, targets: Any) -> Iterator[PerExample]:
+    both = (outputs, targets)
+    yield PerExample("the loss", loss, both, "float")
+    for name, metric in task.metrics.items():
+        yield PerExample(f"the metric {name!r}", metric, both, "number")
+    if task.answer is not None:
+        yield PerExample("the task's answer", task.answer, both, "whole number")
+    if task.groups is not None:
+        kind = f"the kind of example {task.groups.name!r}"
+        yield PerExample(kind, task.groups.of, (targets,), "whole number")
+
+
+def _check_per_example(asked: PerExample, n_examples: int, where: str) -> None:
+    what, expected = f"{asked.name} does not fit the task", f"one {asked.number} per example, (B,)"
+    try:
+        found = _given(asked.function, asked.arguments)
+    except Exception as error:  # a user's function may raise anything
+        raise UsageError(what, where=where, expected=expected, found=one_line(error)) from error
+    shape, kinds = getattr(found, "shape", None), KINDS[asked.number]
+    if shape != (n_examples,) or not any(jnp.issubdtype(found.dtype, kind) for kind in kinds):
+        raise UsageError(
+            what,
+            where=where,
+            expected=expected,
+            found=told(found, n_examples),
+            hint=_hint(shape, n_examples),
+        )
+
+
+@remembered
+def _given(function: Callable[..., Any], arguments: tuple[Any, ...]) -> Any:
+    return given(function, *arguments)
+
+
+def _hint(shape: tuple[int, ...] | None, n_examples: int) -> str | None:
+    """What to do about a shape that is not (B,)."""
+    if shape is None or shape == (n_examples,):
+        return None
+    if shape[:1] == (n_examples,):
+        return "take the mean over all dimensions but the first"
+    if n_examples not in shape:
+        return "leave out the mean over the examples: Gridscape takes it"
+    return "the examples come first"
 
 
 def _parameters(factory: Any, key: str, expected: str) -> list[inspect.Parameter]:
@@ -480,7 +534,7 @@ def _model_mistakes(study: Mapping[str, Any]) -> list[str]:
     traced = numbers.union(*(rule.hyperparameters for rule in rules.values()))
     of_task, of_others = _options_of_task(study), {*traced, *options, *STUDY_AXES}
     return [
-        *_unknown("axis", "axes", axes, of_task | of_others),
+        *_unknown("axis", "axes", filter(may_be_axis, axes), of_task | of_others),
         *(
             f"axes.{name}: read by the task and not by it alone"
             for name in of_task & of_others & set(axes)

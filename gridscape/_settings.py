@@ -11,7 +11,8 @@ from typing import Any
 
 import numpy as np
 
-from gridscape import optimizers
+from gridscape import _names, optimizers
+from gridscape._checks import short
 from gridscape.base import Task
 from gridscape.errors import UsageError
 from gridscape.grid import Axis, Value
@@ -40,12 +41,6 @@ class MistakesError(ValueError):
 def mistake(what: str, key: str, expected: str, found: Any) -> str:
     """One mistake in one line."""
     return str(UsageError(what, where=key, expected=expected, found=short(found)))
-
-
-def short(value: Any) -> str:
-    """A value as it is written, cut where it is long."""
-    text = " ".join(repr(value).split())
-    return text if len(text) <= 60 else f"{text[:57]}..."
 
 
 def plain(value: Any) -> Any:
@@ -101,6 +96,7 @@ def axes(given: Any) -> dict[str, list[Value]]:
 
 
 def _axis(name: str, values: Any) -> list[Value]:
+    _names.check_axis(name)
     key = f"axes.{name}"
     if isinstance(values, str | Mapping) or not isinstance(values, Iterable):
         raise UsageError("wrong type", where=key, expected="a list of values", found=short(values))
@@ -153,6 +149,8 @@ def _check_value(name: str, value: Any) -> None:
         raise UsageError("wrong type", expected=expected, found=short(value))
     elif isinstance(value, float) and not math.isfinite(value):
         raise UsageError("out of range", expected="a finite number", found=short(value))
+    elif isinstance(value, str) and not value.isprintable():
+        raise UsageError("out of range", expected="printable text", found=short(value))
 
 
 def kept_cells(given: Any) -> Any:

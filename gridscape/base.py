@@ -15,16 +15,20 @@ number, so that a new value never compiles anything again.
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
-from typing import Any, NamedTuple, Self, TypeVar
+from typing import Any, NamedTuple, Self, TypeVar, get_args
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 import optax
 
+from gridscape._abstract import prepared
+from gridscape._arrays import check_splits, classified
+from gridscape._checks import check_numbers, check_whole
 from gridscape._identity import code_identity as code_identity
 from gridscape._identity import fingerprint as fingerprint
-from gridscape.errors import DataCorruptError
+from gridscape._names import check_task_names
+from gridscape.errors import DataCorruptError, UsageError
 
 Array = jax.Array
 Key = jax.Array
@@ -143,14 +147,17 @@ class Task:
 
     ``train`` holds the examples, or draws fresh ones without end.
     ``prepare`` maps stored inputs (B, ...) to what the model reads, (B, *input_shape), float32.
-    ``loss(outputs, targets)`` and every entry of ``metrics`` give one number per example, (B,);
-        a study may choose another loss.
+    ``loss(outputs, targets)`` and every entry of ``metrics`` give one number per example, (B,),
+        not its mean; a study may choose another loss. Shapes are checked before anything trains.
     ``per_step``: the model answers at every step, (B, T, n_outputs), instead of once, (B,
         n_outputs). Test sequences may then be longer than those of the training.
     ``answer(outputs, targets)`` gives the class of each example, (B,), by which a network that
         answers one class is found; None where there are no classes.
     ``groups`` tells the test metrics apart by a kind of example.
     ``fingerprint`` is a hash of all that determines the task; it is part of every trial's key.
+
+    The inputs and targets of all splits, and of a stream's sample, have the same types and shapes,
+    but for N. Raises UsageError or DataCorruptError for what cannot be a task.
     """
 
     name: str
@@ -168,6 +175,19 @@ class Task:
     per_step: bool = False
     answer: Callable[[Array, Any], Array] | None = top_class
     groups: Groups | None = None
+
+    def __post_init__(self) -> None:
+        where = f"task {self.name}"
+        _check_types(self, where)
+        object.__setattr__(self, "n_outputs", _whole(self.n_outputs))
+        check_task_names(self.metrics, self.groups and self.groups.name, where)
+        splits = {"train": self.train_examples, "test": self.test, "validation": self.validation}
+        check_splits(where, {name: split for name, split in splits.items() if split is not None})
+        shape = prepared(self.prepare, self.train_examples.inputs, where).shape[1:]
+        if isinstance(self.train, Split) and shape != tuple(self.input_shape):
+            raise UsageError(
+                "prepare gives another shape", where=where, expected=self.input_shape, found=shape
+            )
 
     @property
     def train_examples(self) -> Split:
@@ -189,80 +209,78 @@ class Task:
 
         uint8 inputs are read as fractions of 255; others are converted to float32. Raises
         DataCorruptError where lengths differ, a split is empty, labels are no whole numbers in
-        [0, n_outputs) or an input is not a finite number.
+        [0, n_outputs), an input is masked or not a finite number, or splits are of different kinds;
+        UsageError where an input is no more than one number, (N,): inputs[:, None] has a feature.
 
         >>> task = Task.from_arrays(([[0.0], [1.0]], [0, 1]), ([[0.5]], [1]))
         >>> task.input_shape, task.n_outputs
         ((1,), 2)
         """
         given = {"train": train, "test": test, "validation": validation}
-        splits = {k: _checked_split(k, v) for k, v in given.items() if v is not None}
+        if validation is None:
+            del given["validation"]
+        splits = {name: Split(*classified(name, pair)) for name, pair in given.items()}
         top = max(int(split.targets.max()) for split in splits.values()) + 1
-        n_outputs = top if n_outputs is None else n_outputs
-        shapes = {k: split.inputs.shape[1:] for k, split in splits.items()}
-        if len(set(shapes.values())) > 1:
-            raise DataCorruptError(
-                "splits have inputs of different shapes", where=name, found=shapes
-            )
+        n_outputs = top if n_outputs is None else _whole(n_outputs)
         if top > n_outputs:
             raise DataCorruptError(
                 "label out of range", where=name, expected=f"0 to {n_outputs - 1}", found=top - 1
             )
-        probe = jax.eval_shape(prepare, jnp.asarray(splits["train"].inputs[:1]))
+        shape = prepared(prepare, splits["train"].inputs, name).shape[1:]
         return cls(
             name=name,
             train=splits["train"],
             test=splits["test"],
             validation=splits.get("validation"),
-            input_shape=probe.shape[1:],
+            input_shape=shape,
             n_outputs=n_outputs,
             fingerprint=fingerprint(name, n_outputs, code_identity(prepare), *splits.values()),
             prepare=prepare,
         )
 
 
-def _checked_split(name: str, pair: Any) -> Split:
-    if not isinstance(pair, tuple | list) or len(pair) != 2:
-        raise DataCorruptError(
-            "not a pair", where=name, expected="(inputs, labels)", found=type(pair).__name__
-        )
-    inputs, targets = (_array(name, part) for part in pair)
-    if inputs.shape[:1] != targets.shape[:1] or not inputs.size:
-        raise DataCorruptError(
-            "inputs and labels differ in number, or there are none",
-            where=name,
-            found=f"inputs of shape {inputs.shape} and labels of shape {targets.shape}",
-        )
-    if inputs.dtype != np.uint8:
-        with np.errstate(over="ignore"):  # what is too large becomes infinite
-            inputs = inputs.astype(np.float32)
-        if not np.isfinite(inputs).all():
-            raise DataCorruptError("inputs are not all finite", where=name)
-    if targets.ndim != 1 or not (np.isfinite(targets) & (targets == np.floor(targets))).all():
-        raise DataCorruptError(
-            "labels must be whole numbers, one per example",
-            where=name,
-            found=f"{targets.dtype} of shape {targets.shape}",
-        )
-    low, high = targets.min(), targets.max()
-    if low < 0 or high >= 2**31:
-        raise DataCorruptError(
-            "label out of range", where=name, expected="from 0", found=low if low < 0 else high
-        )
-    return Split(inputs, targets.astype(np.int32))
+def _whole(n_outputs: Any) -> int:
+    """A number of outputs, from 1; NumPy's becomes Python's."""
+    found = n_outputs.item() if isinstance(n_outputs, np.integer) else n_outputs
+    check_whole(n_outputs=found)
+    return int(found)
 
 
-def _array(name: str, values: Any) -> np.ndarray:
-    """An array of numbers; ragged lists and texts are none."""
-    try:
-        array = np.asarray(values)
-    except ValueError:
-        array = np.empty(0, object)
-    if array.dtype.kind not in "buif":
-        raise DataCorruptError(
-            "not an array of numbers", where=name, found=f"{type(values).__name__}, {array.dtype}"
-        )
-    return array
+def _check_types(task: Task, where: str) -> None:
+    """Raise UsageError for a part of a task that is of another type than it must be."""
+    train, groups, metrics = task.train, task.groups, task.metrics
+    parts: list[tuple[str, Any, Any]] = [
+        ("train", train, Split | Stream),
+        ("test", task.test, Split),
+        ("validation", task.validation, Split | None),
+        ("input_shape", task.input_shape, tuple | list),
+        ("prepare", task.prepare, Callable),
+        ("loss", task.loss, Callable),
+        ("metrics", metrics, Mapping),
+        ("answer", task.answer, Callable | None),
+        ("groups", groups, Groups | None),
+    ]
+    if isinstance(train, Stream):
+        parts += [("train.draw", train.draw, Callable), ("train.sample", train.sample, Split)]
+    if isinstance(groups, Groups):
+        parts += [
+            ("groups.of", groups.of, Callable),
+            ("groups.values", groups.values, tuple | list),
+        ]
+    if isinstance(metrics, Mapping):
+        parts += [(f"metric {name!r}", metric, Callable) for name, metric in metrics.items()]
+    for name, part, kind in parts:
+        if not isinstance(part, kind):
+            kinds = [one.__name__ for one in get_args(kind) or (kind,)]
+            raise UsageError(
+                "wrong type",
+                where=f"{where}, {name}",
+                expected=" or ".join(kinds).replace("NoneType", "None"),
+                found=type(part).__name__,
+            )
+    check_numbers(f"{where}, input_shape", task.input_shape, low=1)
+    if groups is not None:
+        check_numbers(f"{where}, groups.values", groups.values, once=True)
 
 
 class Status(StrEnum):

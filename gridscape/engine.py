@@ -16,6 +16,7 @@ import optax
 from jax import lax
 from jaxtyping import Float, Int, Integer, UInt32
 
+from gridscape._names import by_kind
 from gridscape._remember import remembered
 from gridscape.base import Array, Groups, Hyper, Key, Params, Split, Stream, Task
 from gridscape.kernels import optimizers as native
@@ -366,7 +367,7 @@ def _sums(
     sums = {name: values.sum() for name, values in each.items()}
     if functions.groups is not None:
         member = jax.nn.one_hot(functions.groups.of(targets), len(functions.groups.values))
-        sums |= {f"{name}_by_{functions.groups.name}": v @ member for name, v in each.items()}
+        sums |= {by_kind(name, functions.groups.name): v @ member for name, v in each.items()}
     if functions.answer is not None:
         answers = functions.answer(outputs, targets)
         sums["answers"] = counted @ jax.nn.one_hot(answers, outputs.shape[-1])

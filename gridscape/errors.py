@@ -128,6 +128,7 @@ class OutOfMemoryError(GridscapeError):
 
 
 def one_line(error: Exception) -> str:
-    """The type of any error and the first line of its text."""
+    """The type of any error and the first line of its text, of what can be printed."""
     lines = str(error).strip().splitlines() or [""]
-    return f"{type(error).__name__}: {lines[0][:200]}".removesuffix(": ")
+    text = "".join(c if c.isprintable() else "?" for c in lines[0][:200])
+    return f"{type(error).__name__}: {text}".removesuffix(": ")

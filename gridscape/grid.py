@@ -76,7 +76,7 @@ class Cell(Mapping[str, Value]):
     items_: tuple[tuple[str, Value], ...]
 
     @classmethod
-    def of(cls, **values: Value) -> "Cell":
+    def of(cls, /, **values: Value) -> "Cell":
         """The cell with these values."""
         return cls(tuple(values.items()))
 
@@ -129,7 +129,7 @@ class Grid:
         points = itertools.product(*(axis.values for axis in self.axes))
         return [Cell(tuple(zip(names, point, strict=True))) for point in points]
 
-    def find(self, **values: Value) -> Cell:
+    def find(self, /, **values: Value) -> Cell:
         """The cell with these values; raises UsageError unless exactly one has them."""
         for name, value in values.items():
             if not any(same(value, v) for v in self.axis(name).values):

@@ -1,7 +1,7 @@
 """The results of a study as a labelled N-d array: stored trials become an ``xarray.Dataset``."""
 
 import html
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
@@ -10,9 +10,23 @@ from typing import Any
 import numpy as np
 import xarray as xr
 
+from gridscape._names import (
+    AXIS_AS_WELL,
+    CLOCKS,
+    COLLAPSED,
+    CURVES,
+    FACTS,
+    METRICS,
+    REPLICATE,
+    RESERVED,
+    TEXTS,
+    check_name,
+    curve_variable,
+    is_by,
+)
 from gridscape._output import write_to
 from gridscape.base import Status, TrialResult
-from gridscape.errors import GridscapeError, UnknownNameError, UsageError
+from gridscape.errors import GridscapeError, StoreError, UnknownNameError, UsageError, one_line
 from gridscape.grid import Axis, Cell, Grid, Trial, show
 from gridscape.store import Store
 
@@ -26,12 +40,7 @@ UNITS = {
     "update": "updates",
     "evaluated_at": "updates",
 }
-FACTS = ("seconds", "flops", "n_parameters", "memory_bytes", "updates", "first_bad_update")
-TEXTS = ("status", "key", "reason")
 FORMATS = ("csv", "parquet", "netcdf")
-# What every classification task has: the variables of a study of which nothing has ended yet.
-METRICS = ("test_accuracy", "test_loss", "train_accuracy", "train_loss", "top_answer_share")
-CURVES = ("train_loss", "train_accuracy", "test_loss", "test_accuracy")
 
 
 @dataclass(frozen=True, repr=False)
@@ -75,9 +84,11 @@ class Landscape:
         inside = [(places.of(trial), trial, result) for trial, result in results]
         found = [(at, trial, result) for at, trial, result in inside if at is not None]
         kinds = _kinds(study)
-        finals, curves = _finals(places, found), _curves(places, found)
+        finals, curves = _finals(places, found), _curves(places, found, next(iter(kinds), None))
         by_kind = _by_kind(places, found, kinds, study)
-        data = xr.Dataset(finals | curves | by_kind, coords=_coordinates(places, found) | kinds)
+        variables, others = finals | curves | by_kind, CLOCKS.keys() | kinds.keys()
+        _refuse_taken(axes, RESERVED.difference(AXIS_AS_WELL).union(variables, others))
+        data = xr.Dataset(variables, coords=_coordinates(places, found) | kinds)
         data.attrs = {name: str(study.get(name) or "") for name in ("name", "title", "task")}
         for name, variable in data.variables.items():
             if unit := unit_of(str(name)):
@@ -118,8 +129,9 @@ class Landscape:
 
         Raises UnknownNameError for a name that the landscape does not have.
         """
-        if metric not in (*self.metrics, *FACTS):
-            raise UnknownNameError("metric", metric, (*self.metrics, *FACTS))
+        known = (*self.metrics, *(name for name in FACTS if name in self.data.data_vars))
+        if metric not in known:
+            raise UnknownNameError("metric", metric, known)
         ordered = self.data[metric].transpose(*self.data["status"].dims)
         finished: xr.DataArray = ordered.where(self.data["status"] == Status.FINISHED.value)
         return finished
@@ -186,7 +198,7 @@ class Landscape:
         writers: dict[str, Callable[[Path], object]] = {
             "csv": lambda part: self.table().to_csv(part, index=False),
             "parquet": lambda part: self.table().to_parquet(part, index=False, engine="pyarrow"),
-            "netcdf": lambda part: self.data.to_netcdf(part, engine="h5netcdf"),
+            "netcdf": self._to_netcdf,
         }
         if format not in writers:
             raise UnknownNameError("format", format, FORMATS)
@@ -198,16 +210,28 @@ class Landscape:
             raise GridscapeError(
                 f"a package for {format} is missing", found=str(error), hint=hint
             ) from error
+        except (ValueError, TypeError) as error:  # a name or a text that the format does not have
+            raise GridscapeError(
+                f"{format} cannot hold this landscape",
+                where=path,
+                found=one_line(error),
+                hint=None if format == "csv" else "csv can",
+            ) from error
         except OSError as error:
             raise GridscapeError(
                 "cannot write this file", where=path, found=error.strerror or str(error)
             ) from error
         return path
 
+    def _to_netcdf(self, path: Path) -> None:
+        for name in self.data.variables:
+            check_name(name, "a variable of netCDF", str(self.data.attrs["name"]))
+        self.data.to_netcdf(path, engine="h5netcdf")
+
     def table(self) -> Any:
         """A pandas DataFrame with one row per trial: axes, replicate, status, key, all numbers."""
         per_trial = self.data.drop_dims(set(self.data.dims) - set(self.data["status"].dims))
-        names = ["status", "collapsed", "key", *self.metrics, *FACTS, "reason"]
+        names = ["status", COLLAPSED, "key", *self.metrics, *FACTS, "reason"]
         names = [name for name in names if name in per_trial.data_vars]
         return per_trial[names].to_dataframe(dim_order=list(self.data["status"].dims)).reset_index()
 
@@ -264,12 +288,24 @@ def row_axes(land: Landscape, axis: str, per: str | Sequence[str] | None) -> tup
     return names
 
 
+def _refuse_taken(axes: Iterable[Axis], taken: Collection[str]) -> None:
+    """Raise StoreError for an axis, of a folder of long ago, that hides another name of ours."""
+    for axis in axes:
+        if axis.name in taken:
+            raise StoreError(
+                "these results cannot be shown: every landscape has something of this name",
+                where=f"axis {axis.name}",
+                hint="rename the axis, an option or number of the model or the task, and train anew"
+                " with another --dir",
+            )
+
+
 class _Places:
     """Where in the arrays a trial goes."""
 
     def __init__(self, axes: tuple[Axis, ...], replicates: int) -> None:
         self.axes, self.replicates = axes, replicates
-        self.dims = (*(axis.name for axis in axes), "replicate")
+        self.dims = (*(axis.name for axis in axes), REPLICATE)
         self.shape = (*(len(axis.values) for axis in axes), replicates)
         self._index = [{value: i for i, value in enumerate(axis.values)} for axis in axes]
 
@@ -292,7 +328,7 @@ _Found = list[tuple[tuple[int, ...], Trial, TrialResult]]
 def _finals(places: _Places, found: _Found) -> dict[str, Any]:
     """Every variable with one value per trial."""
     metrics = dict.fromkeys(name for _, _, result in found for name in result.metrics) or METRICS
-    facts = [name for name in FACTS if name not in places.dims]  # "updates" may be an axis
+    facts = [name for name in FACTS if name not in {*places.dims} & {*AXIS_AS_WELL}]
     numbers = {name: places.empty(np.nan) for name in (*metrics, *facts)}
     texts = {name: places.empty("", object) for name in TEXTS}
     texts["status"][...] = Status.MISSING.value
@@ -306,7 +342,7 @@ def _finals(places: _Places, found: _Found) -> dict[str, Any]:
             numbers[name][at] = np.nan if value is None else value
     share = numbers.get("top_answer_share", places.empty(np.nan))
     collapsed = (texts["status"] == Status.FINISHED.value) & (share == 1.0)
-    arrays: dict[str, np.ndarray] = {**numbers, "collapsed": collapsed}
+    arrays: dict[str, np.ndarray] = {**numbers, COLLAPSED: collapsed}
     arrays |= {name: text.astype(str) for name, text in texts.items()}
     return {name: (places.dims, array) for name, array in arrays.items()}
 
@@ -328,7 +364,7 @@ def _by_kind(
     """Every variable with one value per trial and kind of example."""
     variables = {}
     for kind, values in kinds.items():
-        for name in dict.fromkeys(n for _, _, r in found for n in r.curves if _is_by(n)):
+        for name in dict.fromkeys(n for _, _, r in found for n in r.curves if is_by(n, kind)):
             array = places.empty(np.nan, extra=(len(values),))
             for at, trial, result in found:
                 if name in result.curves:
@@ -345,13 +381,6 @@ def _own(study: Mapping[str, Any], cell: Cell, kinds: np.ndarray) -> Any:
     return slice(None)
 
 
-def _is_by(curve: str) -> bool:
-    return "_by_" in curve
-
-
-_STORED = {"update": "recorded_at", "evaluated_at": "evaluated_at"}
-
-
 def _clock(curve: str) -> str:
     """The coordinate along which a curve runs."""
     return "update" if curve.startswith("train_") else "evaluated_at"
@@ -359,32 +388,32 @@ def _clock(curve: str) -> str:
 
 def _points(found: _Found, clock: str) -> np.ndarray:
     """All the updates at which some trial has a point, ascending."""
-    name = _STORED[clock]
+    name = CLOCKS[clock]
     stored = [result.curves[name] for _, _, result in found if name in result.curves]
     different = {points.tobytes(): points for points in stored}.values()  # most are equal
     return np.unique(np.concatenate([np.empty(0), *different])).astype(np.int64)
 
 
-def _curves(places: _Places, found: _Found) -> dict[str, Any]:
+def _curves(places: _Places, found: _Found, kind: str | None) -> dict[str, Any]:
     """Every variable with one value per trial and update: trials may have different points."""
     stored = dict.fromkeys(name for _, _, result in found for name in result.curves)
-    names = [n for n in stored if n not in _STORED.values() and not _is_by(n)] or CURVES
+    names = [n for n in stored if n not in CLOCKS.values() and not is_by(n, kind)] or CURVES
     variables = {}
     for name in names:
         points = _points(found, _clock(name))
         array = places.empty(np.nan, extra=(len(points),))
         for at, _, result in found:
             if name in result.curves:
-                own = np.searchsorted(points, result.curves[_STORED[_clock(name)]])
+                own = np.searchsorted(points, result.curves[CLOCKS[_clock(name)]])
                 array[at][own] = result.curves[name]
-        variables[f"curve_{name}"] = ((*places.dims, _clock(name)), array)
+        variables[curve_variable(name)] = ((*places.dims, _clock(name)), array)
     return variables
 
 
 def _coordinates(places: _Places, found: _Found) -> dict[str, Any]:
     coordinates: dict[str, Any] = {axis.name: _coordinate(axis) for axis in places.axes}
-    coordinates["replicate"] = np.arange(places.replicates)
-    return coordinates | {clock: _points(found, clock) for clock in _STORED}
+    coordinates[REPLICATE] = np.arange(places.replicates)
+    return coordinates | {clock: _points(found, clock) for clock in CLOCKS}
 
 
 def _coordinate(axis: Axis) -> np.ndarray:

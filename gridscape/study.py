@@ -6,7 +6,7 @@ declares; ``resolve`` loads its task and says what each cell trains.
 
 import itertools
 import tomllib
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from functools import cache, cached_property, partial
 from pathlib import Path
@@ -16,9 +16,9 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationEr
 
 from gridscape import _mistakes, _settings, _trust, losses, optimizers
 from gridscape._cores import use_all_cores
+from gridscape._names import of_task
 from gridscape._parts import (
-    check_loss,
-    check_model,
+    check_fit,
     in_layout_of,
     in_precision,
     load_loss,
@@ -57,6 +57,8 @@ class Study(BaseModel):
     "all", "best" (of the best cell of each row: of all values of the other axes), or a list of
     cells, each a table that names some axes. It does not determine a result, and so is no part of
     a key: what is stored already stays as it is.
+
+    An axis may not have the name of something that every landscape has, such as "status".
 
     Every value in the axes is kept to 12 digits: more than float32 can tell apart, and few enough
     that a number has one key however it was computed. Raises StudyFileError with every mistake at
@@ -262,7 +264,8 @@ class ResolvedStudy:
 
     def __post_init__(self) -> None:
         forget()
-        errors = [error for cell in self.first_cells() for error in self._errors(cell)]
+        cells = self.first_cells()
+        errors = [*self._taken_names(), *(e for cell in cells for e in self._errors(cell))]
         found = list(dict.fromkeys(map(str, errors)))
         if len(found) == 1 and isinstance(errors[0], ModelError):
             raise errors[0]
@@ -301,6 +304,18 @@ class ResolvedStudy:
         defaults = {name: p.default for name, p in model_options(self.factory).items()}
         return {name: v for name, v in defaults.items() if isinstance(v, bool | int | float | str)}
 
+    def _taken_names(self) -> Iterator[UsageError]:
+        """Axes whose names the tasks' metrics or kinds of examples have in the landscape."""
+        for task in self.tasks.values():
+            for name in set(of_task(task.metrics, task.groups and task.groups.name)):
+                if name in self.study.axes:
+                    yield UsageError(
+                        f"no name for an axis: task {task.name} has a metric, or a kind of example,"
+                        " of this name",
+                        where=f"axes.{name}",
+                        hint="rename one of them",
+                    )
+
     def _errors(self, cell: Cell) -> list[UsageError | ModelError]:
         """What keeps a cell from being trained, found by the shapes of its parts."""
         try:
@@ -314,8 +329,7 @@ class ResolvedStudy:
                     expected=f"at most {train.n_examples}",
                     found=recipe.batch_size,
                 )
-            check_model(recipe.model, recipe.hyper, task)
-            check_loss(recipe.loss, recipe.model, recipe.hyper, task)
+            check_fit(recipe.model, recipe.hyper, recipe.loss, task)
         except (UsageError, ModelError) as error:
             return [error]
         return []

@@ -161,6 +161,8 @@ MISTAKES = [
     ("run --set =4", 2, "--set: not an axis (expected AXIS=V1,V2"),
     ("run --set hidden_size=4 --set hidden_size=8", 2, "--set: the same axis twice"),
     ("run --set hidden_size=4,4", 2, "lists each value once"),
+    ("run --set status=1", 2, "axes.status: no name for an axis: every landscape has something of"),
+    ("plan --set a/b=1", 2, "axes: no name for an axis (expected printable text without '/'"),
     ("run --set hidden_size=0", 2, "hidden_size: out of range"),
     ("run --set hidden_size=big", 2, "hidden_size: out of range"),
     ("run --set learning_rate=0", 2, "learning_rate: out of range"),

@@ -125,7 +125,7 @@ def test_a_batch_of_all_examples_is_all_of_them_where_they_lie():
 def test_batches_of_targets_with_several_parts(batch_size):
     task, x = random_task(8), np.arange(8.0)
     train = Split(x[:, None], (np.arange(8), -np.arange(8)))
-    whole = dataclasses.replace(task, train=train)
+    whole = dataclasses.replace(task, train=train, test=train, input_shape=(1,))
     recipe = dataclasses.replace(noisy_linear(), batch_size=batch_size)
     order = batch_order(recipe, whole, 0, 0, 0, 3)
     batch = batches(whole.prepare, jax.tree.map(jnp.asarray, train), jnp.asarray(order))(1)

@@ -292,6 +292,7 @@ def test_no_more_than_a_chunk_is_looked_at_at_once(small_chunks):
         return x
 
     task, params = replace(random_task(), prepare=prepare), start(LENET)
+    seen.clear()  # a task looks at the shapes when it is made
     activation_statistics(recipe_of(LENET), task, params)
     mistakes(recipe_of(LENET), task, params)
     deconvnet(recipe_of(LENET), task, params, n_images=2)

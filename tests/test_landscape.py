@@ -9,10 +9,11 @@ import pytest
 import xarray as xr
 from synthetic import RATES, STUDY_AXES, WIDTHS, landscape
 
+from gridscape._names import FACTS
 from gridscape.base import Status, TrialResult
 from gridscape.errors import GridscapeError, StoreError, UnknownNameError, UsageError
 from gridscape.grid import Cell, Trial
-from gridscape.landscape import FACTS, Landscape, higher_is_better, unit_of
+from gridscape.landscape import Landscape, higher_is_better, unit_of
 from gridscape.store import Store
 
 

@@ -1,6 +1,8 @@
 """Models as users bring them: of all kinds, and those that do not fit their task."""
 
+from dataclasses import replace
 from functools import partial
+from pathlib import Path
 
 import jax
 import jax.numpy as jnp
@@ -8,9 +10,10 @@ import numpy as np
 import pytest
 from cohort_tools import tiny
 
-from gridscape._parts import check_loss, load_task
-from gridscape.base import Model, cross_entropy, hyperparameters
+from gridscape._parts import check_fit, load_task
+from gridscape.base import Groups, Model, accuracy, cross_entropy, hyperparameters
 from gridscape.errors import ModelError, StudyFileError, UsageError
+from gridscape.sweep import plan, run
 
 # ---- models of all kinds ----
 
@@ -72,30 +75,145 @@ def test_options_of_a_factory_are_static_axes_and_its_numbers_traced_ones():
     assert resolved.recipe(resolved.study.grid.cells()[0]).hyper["slope"] == 2.0
 
 
-# ---- losses that do not fit ----
+# ---- losses, metrics, answers and groups that do not fit ----
+
+DIGITS = load_task("digits-flat", {}, None)
+LEAVE_OUT = "; leave out the mean over the examples: Gridscape takes it"
+KEEP_FIRST = "; take the mean over all dimensions but the first"
+
+
+def mean(outputs, targets):
+    return cross_entropy(outputs, targets).mean()
+
+
+def raising_function(outputs, targets):
+    raise ValueError("no such thing\nand more")
+
+
+NO_NUMBERS = {
+    "mean": (mean, f"found float32 of shape ()){LEAVE_OUT}"),
+    "mean that keeps its dimension": (
+        lambda outputs, targets: cross_entropy(outputs, targets).mean(keepdims=True),
+        f"found float32 of shape (1)){LEAVE_OUT}",
+    ),
+    "mean by class": (
+        lambda outputs, targets: outputs.mean(axis=0),
+        f"found float32 of shape (10)){LEAVE_OUT}",
+    ),
+    "column": (
+        lambda outputs, targets: cross_entropy(outputs, targets)[:, None],
+        f"found float32 of shape (B, 1)){KEEP_FIRST}",
+    ),
+    "by class": (lambda outputs, targets: outputs, f"found float32 of shape (B, 10)){KEEP_FIRST}"),
+    "transposed": (
+        lambda outputs, targets: outputs.T,
+        "found float32 of shape (10, B)); the examples come first",
+    ),
+    "one less": (lambda outputs, targets: cross_entropy(outputs, targets)[1:], "found float32 of"),
+    "complex": (
+        lambda outputs, targets: cross_entropy(outputs, targets) * 1j,
+        "found complex64 of shape (B))",
+    ),
+    "tuple": (lambda outputs, targets: (cross_entropy(outputs, targets),), "found tuple)"),
+    "nothing": (lambda outputs, targets: None, "found NoneType)"),
+    "number": (lambda outputs, targets: 0.5, "found float)"),
+    "NumPy": (lambda outputs, targets: np.ones(len(outputs)), "found ndarray)"),
+    "NumPy of what is traced": (
+        lambda outputs, targets: np.asarray(outputs)[:, 0],
+        "found TracerArrayConversionError: ",
+    ),
+    "raises": (raising_function, "found ValueError: no such thing)"),
+    "other arguments": (lambda outputs: outputs, "found TypeError: "),
+}
+
+
+def line_of(task, loss=cross_entropy):
+    with pytest.raises(UsageError) as caught:
+        check_fit(PAIR, {}, loss, task)
+    assert "\n" not in str(caught.value)
+    return str(caught.value)
+
+
+@pytest.mark.parametrize(("function", "found"), NO_NUMBERS.values(), ids=NO_NUMBERS)
+def test_what_gives_no_number_per_example_is_told_before_anything_trains(function, found):
+    named = {
+        "the loss": (line_of(DIGITS, function), "float"),
+        "the metric 'mine'": (
+            line_of(replace(DIGITS, metrics={"accuracy": accuracy, "mine": function})),
+            "number",
+        ),
+        "the task's answer": (line_of(replace(DIGITS, answer=function)), "whole number"),
+    }
+    for name, (line, word) in named.items():
+        assert line.startswith(
+            f"task digits-flat: {name} does not fit the task (expected one {word} per example,"
+            f" (B,), {found}"
+        )
+
+
+def test_numbers_of_a_kind_that_does_not_fit():
+    def signs(outputs, targets):
+        return outputs.argmax(-1) - targets
+
+    assert line_of(DIGITS, signs).endswith("found int32 of shape (B))")
+    line = line_of(replace(DIGITS, answer=lambda outputs, targets: outputs.max(-1)))
+    assert line.endswith("found float32 of shape (B))")
+    for kind in (signs, lambda outputs, targets: outputs.argmax(-1) == targets):
+        check_fit(PAIR, {}, cross_entropy, replace(DIGITS, metrics={"mine": kind}))
 
 
 @pytest.mark.parametrize(
-    ("loss", "found"),
+    ("of", "found"),
     [
-        (lambda outputs, targets: cross_entropy(outputs, targets).mean(), "float32 of shape ()"),
-        (
-            lambda outputs, targets: cross_entropy(outputs, targets).mean(keepdims=True),
-            "float32 of shape (1)",
-        ),
-        (lambda outputs, targets: outputs, "float32 of shape (B, 10)"),
-        (lambda outputs, targets: outputs.argmax(-1) - targets, "int32 of shape (B)"),
-        (lambda outputs, targets: None, "NoneType"),
+        (lambda labels: labels % 2, None),
+        (lambda labels: labels.max(), f"found int32 of shape ()){LEAVE_OUT}"),
+        (lambda labels: labels / 2, "found float32 of shape (B))"),
+        (lambda labels: labels[:, None], f"found int32 of shape (B, 1)){KEEP_FIRST}"),
+        (lambda labels: labels.length, "has no attribute length)"),
     ],
 )
-def test_a_loss_that_does_not_fit_the_task(loss, found):
-    task = load_task("digits-flat", {}, None)
-    with pytest.raises(UsageError) as caught:
-        check_loss(loss, PAIR, {}, task)
-    assert str(caught.value) == (
-        "task digits-flat: the loss does not fit the task (expected one float per example, (B,),"
-        f" found {found})"
+def test_kinds_of_examples_that_do_not_fit(of, found):
+    task = replace(DIGITS, groups=Groups("parity", (0, 1), of))
+    if found is None:
+        check_fit(PAIR, {}, cross_entropy, task)
+        return
+    line = line_of(task)
+    assert line.startswith("task digits-flat: the kind of example 'parity' does not fit the task")
+    assert line.endswith(found)
+
+
+def test_a_mean_over_as_many_steps_as_there_are_outputs_is_no_number_per_example():
+    """(T,) and (B,) are told apart whatever the lengths of the task are."""
+    task = load_task("recall", {"longest": 10, "alphabet": 9}, None)
+    by_step = replace(task, metrics={"mine": lambda outputs, asked: outputs.mean(axis=(0, 2))})
+    settings = {"axes": {"hidden_size": [2]}, "model_options": {"returns": "every"}}
+    assert tiny(**settings, task=task).resolve().trials()
+    with pytest.raises(StudyFileError, match=r"found float32 of shape \(10\)\); leave out the m"):
+        tiny(**settings, task=by_step).resolve()
+
+
+def test_a_metric_that_only_the_longer_test_sequences_break():
+    task = load_task("binary-addition", {"train_length": 3, "longest_test": 8}, None)
+
+    def of_four_steps(outputs, targets):
+        return (outputs[..., 0] * jnp.ones((1, 4))).mean(axis=1)
+
+    study = tiny(
+        {"hidden_size": [2]},
+        task=replace(task, metrics={"mine": of_four_steps}),
+        model_options={"returns": "every"},
     )
+    with pytest.raises(StudyFileError, match="addition, test sequences: the metric 'mine' does"):
+        study.resolve()
+
+
+def test_a_study_with_a_mean_as_its_metric_is_refused_by_all_that_would_train():
+    study = on_digits(PAIR).override(task=replace(DIGITS, metrics={"mean": mean}))
+    line = "the metric 'mean' does not fit the task .* leave out the mean over the examples"
+    for verb in (run, plan):
+        with pytest.raises(StudyFileError, match=line):
+            verb(study, directory="nowhere")
+    assert not Path("nowhere").exists()
 
 
 # ---- models that do not fit ----

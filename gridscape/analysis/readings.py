@@ -8,10 +8,11 @@ from collections.abc import Iterable, Mapping
 import numpy as np
 import xarray as xr
 
+from gridscape._names import COLLAPSED, FACTS, TEXTS
 from gridscape.analysis.curves import interpolate
 from gridscape.errors import UnknownNameError
 from gridscape.grid import Value
-from gridscape.landscape import FACTS, TEXTS, Landscape
+from gridscape.landscape import Landscape
 
 UPDATE = "update"
 
@@ -36,7 +37,7 @@ def _with_axis(land: Landscape, name: str, values: list[Value]) -> Landscape:
         known = [*(axis.name for axis in land.axes), UPDATE, *_kinds(land)]
         raise UnknownNameError("axis", name, known)
     metrics = _at_updates(land, values) if name == UPDATE else _of_kind(land, name, values)
-    kept = [n for n in ("collapsed", *TEXTS, *FACTS) if n in land.data.data_vars]
+    kept = [n for n in (COLLAPSED, *TEXTS, *FACTS) if n in land.data.data_vars]
     whole = land.data[kept].expand_dims({name: values}, axis=-2)
     dims = whole["status"].dims
     data = whole.assign({metric: array.transpose(*dims) for metric, array in metrics.items()})
@@ -60,7 +61,11 @@ def _of_kind(land: Landscape, name: str, values: list[Value]) -> dict[str, xr.Da
 
 
 def _at_updates(land: Landscape, values: list[Value]) -> dict[str, xr.DataArray]:
-    curves = {str(n).removeprefix("curve_"): a for n, a in land.data.items() if "curve_" in str(n)}
+    curves = {
+        str(n).removeprefix("curve_"): a
+        for n, a in land.data.items()
+        if str(n).startswith("curve_")
+    }
     return {metric: _read(array, values) for metric, array in curves.items()}
 
 
