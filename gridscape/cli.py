@@ -23,7 +23,13 @@ from typer.core import TyperGroup
 
 from gridscape import __version__
 from gridscape._startup import prepare_jax
-from gridscape.errors import GridscapeError, UnknownNameError, UsageError
+from gridscape.errors import (
+    GridscapeError,
+    UnknownNameError,
+    UsageError,
+    is_out_of_memory,
+    out_of_memory,
+)
 
 if TYPE_CHECKING:
     from rich.console import RenderableType
@@ -251,7 +257,7 @@ def show(folder: Folder = None, json: Json = False, debug: Debug = False) -> Non
 def report(folder: Folder = None, data_dir: DataDir = None, debug: Debug = False) -> None:
     """Write the report (one HTML file) and its figures."""
     directory = _results_folder(folder)
-    prepare_jax()
+    prepare_jax(computes=False)
     print(_write_report(directory, data_dir))
 
 
@@ -581,6 +587,8 @@ def _told(error: Exception) -> tuple[str, int]:
         return str(error), error.exit_status
     if isinstance(error, typer.TyperException):
         return _usage(error), error.exit_code
+    if is_out_of_memory(error):
+        return str(out_of_memory(error)), ERROR
     what = " ".join(f"{type(error).__name__}: {error}".split())
     return f"unexpected {what}; --debug shows the trace", ERROR
 

@@ -134,8 +134,9 @@ def recovered(planner: Planner, trial: Trial, stored: TrialResult) -> Trained:
 
 
 def _alone(planner: Planner, cohort: Cohort) -> TrialResult:
-    """The result of a cohort of one trial, trained now."""
-    (result,) = [e.result for e in Local(planner).run(cohort) if isinstance(e, Finished)]
+    """The result of a cohort of one trial, trained now, in pieces where it does not fit."""
+    (run,) = planner.runs(cohort)
+    (result,) = [e.result for e in Local(planner).run(run) if isinstance(e, Finished)]
     return result
 
 
