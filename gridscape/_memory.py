@@ -22,6 +22,7 @@ from gridscape.planner import (
     needed_slots,
     segment_length,
     traced,
+    traced_update,
     tree_bytes,
 )
 from gridscape.study import Recipe, Study
@@ -77,6 +78,18 @@ def needs_of(study: Study, cohort: Cohort, update: Any, n_devices: int) -> Needs
         slot=2 * (tree_bytes(state_shapes(recipe)) + order) + traces,
         work=drawing + peak_bytes(update),
     )
+
+
+def least_bytes(study: Study, cohort: Cohort, n_devices: int) -> int:
+    """About what the smallest run of a cohort takes: one trial a device, its batches whole.
+
+    0 where it cannot be told, as of a model that raises.
+    """
+    try:
+        update = traced_update(cohort.recipe, cohort.task)
+    except Exception:  # the outcome of its trials, which the executor tells
+        return 0
+    return needs_of(study, cohort, update, n_devices)._replace(slots=1).total * n_devices
 
 
 def _data_bytes(task: Task) -> int:

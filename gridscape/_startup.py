@@ -4,17 +4,22 @@ import os
 import threading
 from collections.abc import Callable
 
+from gridscape._cores import require_addresses
+
 BACKEND_COMPILE = "/jax/core/compile/backend_compile_duration"
 # Seconds in which nothing could be done but wait for a program that other threads compile.
 WAITED = "/gridscape/waited_for_program"
 
 
-def prepare_jax() -> Callable[[], float]:
+def prepare_jax(computes: bool = True) -> Callable[[], float]:
     """Quiet XLA, keep compiled programs from run to run; returns what tells the compile time.
 
     That is a function that gives the seconds for which compiling has kept this thread so far, the
-    reading of kept programs included.
+    reading of kept programs included. Raises OutOfMemoryError, where JAX is to compute, for a limit
+    on the address space under which it would abort.
     """
+    if computes:
+        require_addresses()
     # XLA prints pages of harmless lines when it loads a kept program on a CPU.
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
     import jax

@@ -24,7 +24,14 @@ from typer.core import TyperGroup
 
 from gridscape import __version__
 from gridscape._startup import prepare_jax
-from gridscape.errors import GridscapeError, UnknownNameError, UntrustedError, UsageError
+from gridscape.errors import (
+    GridscapeError,
+    UnknownNameError,
+    UntrustedError,
+    UsageError,
+    is_out_of_memory,
+    out_of_memory,
+)
 
 if TYPE_CHECKING:
     from rich.console import RenderableType
@@ -261,7 +268,7 @@ def report(
 ) -> None:
     """Write the report (one HTML file) and its figures."""
     directory = _results_folder(folder)
-    prepare_jax()
+    prepare_jax(computes=False)
     try:
         _tell_code(directory, trust, only_for_networks=True)
     except UntrustedError as error:
@@ -628,6 +635,8 @@ def _told(error: Exception) -> tuple[str, int]:
         return str(error), error.exit_status
     if isinstance(error, typer.TyperException):
         return _usage(error), error.exit_code
+    if is_out_of_memory(error):
+        return str(out_of_memory(error)), ERROR
     what = " ".join(f"{type(error).__name__}: {error}".split())
     return f"unexpected {what}; --debug shows the trace", ERROR
 

@@ -1,6 +1,6 @@
 """Which trials share a program: those with equal static part and equal progress."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from itertools import pairwise
 
@@ -38,6 +38,13 @@ class Cohort:
         count = -(-len(self.trials) // largest)
         bounds = [len(self.trials) * k // count for k in range(count + 1)]
         return [self.part(a, b) for a, b in pairwise(bounds)]
+
+
+def joined(parts: Sequence[Cohort]) -> Cohort:
+    """Parts of one cohort as one again."""
+    trials = tuple(trial for part in parts for trial in part.trials)
+    hypers = tuple(hyper for part in parts for hyper in part.hypers)
+    return replace(parts[0], trials=trials, hypers=hypers)
 
 
 def partition(

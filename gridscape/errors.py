@@ -19,7 +19,8 @@ and what to do next. ``str(error)`` is one line: that is what the command line p
 """
 
 import difflib
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from typing import Any
 
 
@@ -125,6 +126,34 @@ class StoreFullError(StoreError):
 
 class OutOfMemoryError(GridscapeError):
     """A program does not fit into memory."""
+
+
+def is_out_of_memory(error: BaseException) -> bool:
+    """Whether memory could not be had, as Python, NumPy or JAX tells it."""
+    # By name: this module must not need JAX.
+    of_jax = "JaxRuntimeError" in {kind.__name__ for kind in type(error).__mro__}
+    text = str(error)
+    refused = of_jax and ("RESOURCE_EXHAUSTED" in text or "out of memory" in text.lower())
+    # A library for which there is no address space.
+    unmapped = isinstance(error, ImportError) and "failed to map segment" in text
+    return isinstance(error, MemoryError | OutOfMemoryError) or refused or unmapped
+
+
+@contextmanager
+def memory_errors(where: object) -> Iterator[None]:
+    """Tell memory that cannot be had, in whatever is done meanwhile, as an OutOfMemoryError."""
+    try:
+        yield
+    except Exception as error:
+        if isinstance(error, OutOfMemoryError) or not is_out_of_memory(error):
+            raise
+        raise out_of_memory(error, where) from error
+
+
+def out_of_memory(error: Exception, where: object = None) -> OutOfMemoryError:
+    """The error of our own that tells of memory which could not be had."""
+    hint = "give it more memory, or choose smaller networks or batches"
+    return OutOfMemoryError("out of memory", where=where, found=one_line(error)[:150], hint=hint)
 
 
 def one_line(error: Exception) -> str:

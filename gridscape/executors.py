@@ -11,13 +11,12 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
-import jax
 import numpy as np
 
 from gridscape.base import Status, TrialResult
 from gridscape.cohorts import Cohort
 from gridscape.engine import BAD_QUANTITIES
-from gridscape.errors import OutOfMemoryError, one_line
+from gridscape.errors import OutOfMemoryError, is_out_of_memory, one_line
 from gridscape.grid import Trial
 from gridscape.planner import (
     Planner,
@@ -108,7 +107,7 @@ class Local:
         try:
             yield from run.events(restored)
         except Exception as error:  # a user's model may raise anything: its trials fail, no others
-            if not _is_out_of_memory(error):
+            if not is_out_of_memory(error):
                 yield from run.failed(error)
                 return
             reason = one_line(error)
@@ -119,15 +118,6 @@ class Local:
         # Raised here, not inside ``except``: the traceback would keep the arrays alive.
         del run
         raise OutOfMemoryError("out of memory", found=reason)
-
-
-def _is_out_of_memory(error: Exception) -> bool:
-    if isinstance(error, MemoryError):
-        return True
-    text = str(error)
-    return isinstance(error, jax.errors.JaxRuntimeError) and (
-        "RESOURCE_EXHAUSTED" in text or "out of memory" in text.lower()
-    )
 
 
 @dataclass

@@ -7,9 +7,11 @@ a few timed updates. Cohorts that are many, or do not fit, are cut into runs of 
 import itertools
 import math
 import os
+import re
 import resource
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from pathlib import Path, PurePosixPath
 from typing import Any
@@ -34,6 +36,7 @@ from gridscape.engine import (
     state_shapes,
     update_trial,
 )
+from gridscape.errors import GridscapeError, OutOfMemoryError
 from gridscape.grid import Trial, content_key
 from gridscape.programs import LONGEST_SEGMENT, DeviceData, Machine, Program, Training
 from gridscape.study import Recipe, ResolvedStudy, Study
@@ -47,19 +50,22 @@ MOST_SLOTS = 64
 PROGRAMS_AHEAD = min(max(1, n_cores() // 2), 4)
 # Fresh examples that a trial has at hand at once: more updates in a call would not be faster.
 DRAWN_BYTES = 2 * 2**20
+_MEMINFO = re.compile(r"^(\w+): +(\d+) kB$", re.MULTILINE)
 # A limit that is none.
 UNLIMITED = 2**62
-# A timing of a program lasts about this long.
+# A timing of a program lasts about this long, and fills at most about so much with its networks.
 PROBE_SECONDS = 0.5
+PROBE_BYTES = 2**28
 
 
 @dataclass(frozen=True)
 class CohortPlan:
     """What one cohort takes.
 
-    runs: the parts it is cut into, so that each fits. memory_bytes: of the largest run, on all
-    devices. flops: floating-point operations of the products of all its trials. seconds: None
-    where nothing was timed.
+    runs: the parts it is cut into, so that each fits; none where not even one trial does.
+    memory_bytes: of the largest run, on all devices; where none fits, of the smallest that there
+    could be. flops: floating-point operations of the products of all its trials. seconds: None
+    where nothing was timed, as where it is not sure to fit.
     """
 
     cohort: Cohort
@@ -134,15 +140,55 @@ class Planner:
             cohorts=tuple(self._with_seconds(planned) for planned in plans) if timed else plans,
         )
 
+    def runs(self, cohort: Cohort) -> tuple[Cohort, ...]:
+        """``cut``, or ``fill`` for a program that cannot be compiled: who trains it meets that."""
+        try:
+            return self.cut(cohort)
+        except GridscapeError:
+            raise
+        except Exception:  # the outcome of its trials, which the executor tells
+            return self.fill(cohort)
+
     def cut(self, cohort: Cohort) -> tuple[Cohort, ...]:
-        """The cohort in runs that fit its program, and memory by the program's own numbers."""
+        """The cohort in runs that fit its program, and memory by the program's own numbers.
+
+        Batches are in pieces where one trial a device is too much. Raises OutOfMemoryError where
+        it is too much even with single examples.
+        """
         program, n_devices = self.program(cohort), len(self.machine.devices)
-        slots = program.slots
-        excess = self.memory_bytes(cohort) - self._limit_bytes(cohort)
-        if excess > 0:
-            # What does not grow with the trials, one program tells for all sizes.
-            slots = fewer_slots(slots, excess / n_devices, _slot_bytes(program))
-        return tuple(cohort.cut(slots * n_devices))
+        limit = self._limit_bytes(cohort)
+        excess = self.memory_bytes(cohort) - limit
+        if excess <= 0:
+            return tuple(cohort.cut(program.slots * n_devices))
+        # What does not grow with the trials, one program tells for all sizes.
+        slots = fewer_slots(program.slots, excess / n_devices, _slot_bytes(program))
+        runs = cohort.cut(slots * n_devices)
+        if slots > 1:
+            return tuple(runs)
+        pieces = self._pieces(runs[0], limit)
+        return tuple(replace(run, pieces=pieces) for run in runs)
+
+    def _pieces(self, run: Cohort, limit: float) -> int:
+        """The fewest pieces of the batch with which one trial a device fits."""
+        if self.memory_bytes(run) <= limit:
+            return run.pieces
+        counts = [run.pieces, *piece_counts(run)]
+        least = self.memory_bytes(replace(run, pieces=counts[-1]))
+        self._require_room(run, least)
+        # Where it is tight, ever smaller pieces take ever longer and bring little.
+        enough = max(limit, 1.1 * least)
+        fitting = (n for n in counts if self.memory_bytes(replace(run, pieces=n)) <= enough)
+        return next(fitting)
+
+    def _require_room(self, run: Cohort, least: int) -> None:
+        """Raise OutOfMemoryError where the least that a run may take is more than there is."""
+        most = self._limit_bytes(run, share=1.0)
+        if least > most:
+            raise OutOfMemoryError(
+                "out of memory",
+                expected=f"at most {most / 1e9:.3g} GB",
+                found=f"{least / 1e9:.3g} GB for one network a device, batches in single examples",
+            )
 
     def fill(self, cohort: Cohort) -> tuple[Cohort, ...]:
         """The cohort in runs that fill its program, whatever they take in memory."""
@@ -150,11 +196,16 @@ class Planner:
         slots = needed_slots(cohort, n_devices, self.machine.is_batched)
         return tuple(cohort.cut(slots * n_devices))
 
-    def _limit_bytes(self, cohort: Cohort) -> float:
-        """What a program may take; the task's arrays, which it counts, have been taken already."""
+    def room_bytes(self, share: float = MEMORY_SHARE) -> float:
+        """What may be taken now, beside what has been taken already."""
         if self.limit_bytes is not None:
             return self.limit_bytes
-        return free_memory_bytes(self.machine) * MEMORY_SHARE + self._data_bytes(cohort)
+        return free_memory_bytes(self.machine) * share
+
+    def _limit_bytes(self, cohort: Cohort, share: float = MEMORY_SHARE) -> float:
+        """What a program may take; the task's arrays, which it counts, have been taken already."""
+        taken = self._data_bytes(cohort) if self.limit_bytes is None else 0
+        return self.room_bytes(share) + taken
 
     def _data_bytes(self, cohort: Cohort) -> int:
         return tree_bytes(self.data(cohort.task)[:3]) * len(self.machine.devices)
@@ -220,8 +271,11 @@ class Planner:
 
     def _plan_cohort(self, cohort: Cohort) -> CohortPlan:
         begin = time.perf_counter()
-        runs = self.cut(cohort)
-        memory_bytes = self.memory_bytes(runs[0])
+        runs: tuple[Cohort, ...] = ()
+        smallest = replace(cohort.part(0, 1), pieces=cohort.recipe.batch_size)
+        with suppress(OutOfMemoryError):
+            runs = self.cut(cohort)
+        memory_bytes = self.memory_bytes(runs[0] if runs else smallest)
         compile_seconds = time.perf_counter() - begin
         return CohortPlan(
             cohort=cohort,
@@ -233,15 +287,19 @@ class Planner:
         )
 
     def _with_seconds(self, planned: CohortPlan) -> CohortPlan:
+        if not planned.runs or planned.memory_bytes > self._limit_bytes(planned.cohort):
+            return planned
         return replace(planned, seconds=self._probe(planned.runs))
 
     def _probe(self, runs: Sequence[Cohort]) -> float:
         """Seconds that runs of one program will take, from timed updates of one trial a device."""
-        run = runs[0]
-        program, study = self.program(run), self.resolved.study
-        data = program.data
+        run, study = runs[0], self.resolved.study
         n_devices = len(self.machine.devices)
         few = run.part(0, min(n_devices, len(run.trials)))
+        program = self.program(run)
+        if program.capacity * tree_bytes(program.one_state) > PROBE_BYTES:
+            program = self.program(few)  # another one to compile, but a plan is to be light
+        data = program.data
         training = Training(program, few)
         update_seconds = _timed(lambda n: training.advance(training.update + n), program.segment)
         chunk_seconds = _timed(
@@ -294,6 +352,22 @@ def fewer_slots(slots: int, excess_bytes: float, slot_bytes: int) -> int:
     return 1 << (fitting.bit_length() - 1)
 
 
+def piece_counts(cohort: Cohort) -> list[int]:
+    """In how many more pieces its batches can be, each count at least twice the one before.
+
+    The last is the batch size: single examples.
+
+    >>> from types import SimpleNamespace
+    >>> piece_counts(SimpleNamespace(pieces=2, recipe=SimpleNamespace(batch_size=100)))
+    [4, 10, 20, 50, 100]
+    """
+    batch_size, counts = cohort.recipe.batch_size, [cohort.pieces]
+    for count in range(cohort.pieces + 1, batch_size + 1):
+        if batch_size % count == 0 and (count >= 2 * counts[-1] or count == batch_size):
+            counts.append(count)
+    return counts[1:]
+
+
 def segment_length(recipe: Recipe, task: Task, study: Study) -> int:
     """Updates of a call at most: up to the next evaluation point."""
     points = [0, *evaluation_points(recipe, study)]
@@ -325,14 +399,16 @@ def free_memory_bytes(machine: Machine) -> int:
     return min(_available_bytes(), _process_bytes(), _group_bytes())
 
 
-def _available_bytes() -> int:
+def _available_bytes(path: Path = Path("/proc/meminfo")) -> int:
     """What the system can give without swapping; all that the machine has where it does not say."""
     try:
-        lines = Path("/proc/meminfo").read_text().splitlines()
+        text = path.read_text()
     except OSError:  # not Linux
-        return os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
-    found = next(line for line in lines if line.startswith("MemAvailable:"))
-    return int(found.split()[1]) * 1024
+        text = ""
+    found = {name: int(kib) * 1024 for name, kib in _MEMINFO.findall(text)}
+    whole = os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
+    # Old and emulated kernels do not say what is available.
+    return found.get("MemAvailable", found.get("MemFree", whole) + found.get("Cached", 0))
 
 
 def _process_bytes() -> int:
@@ -454,6 +530,7 @@ def _update_shapes(recipe: Recipe, task: Task) -> tuple[Any, ...]:
     return state, train, order_shapes(recipe, task, 1), words, hyper
 
 
+@remembered
 def _traced_update(functions: Functions, *shapes: Any) -> Any:
     def update(state: Any, train: Any, order: Any, words: Any, hyper: Any) -> Any:
         batch = batches(functions.prepare, train, order)(0)

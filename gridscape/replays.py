@@ -142,8 +142,9 @@ def _study_of(store: Store, trust: bool) -> Study:
 
 
 def _alone(planner: Planner, cohort: Cohort) -> TrialResult:
-    """The result of a cohort of one trial, trained now."""
-    (result,) = [e.result for e in Local(planner).run(cohort) if isinstance(e, Finished)]
+    """The result of a cohort of one trial, trained now, in pieces where it does not fit."""
+    (run,) = planner.runs(cohort)
+    (result,) = [e.result for e in Local(planner).run(run) if isinstance(e, Finished)]
     return result
 
 

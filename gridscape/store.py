@@ -4,6 +4,7 @@
     ledger.sqlite                     one row per trial (WAL), and a copy of study.json
     blobs/<key>.safetensors           the curves of a trial, and its parameters when they are kept
     checkpoints/<name>.safetensors    cohorts in flight
+    training.json                     what is in training, while it is (see _deaths.py)
     .lock                             held by the writer, released by the kernel when it dies
 
 A trial is stored blob first, row last, so a row never tells of a blob that is not whole. A blob
@@ -36,6 +37,7 @@ from gridscape._blobs import (
     file_status,
     read_blob,
     require_within,
+    temporary_of,
     write_blobs,
     write_whole,
 )
@@ -46,7 +48,7 @@ from gridscape.errors import StoreError, StoreFullError, StoreLockedError
 from gridscape.grid import Cell, Trial
 
 _STUDY, _LEDGER, _BLOBS, _CHECKPOINTS = "study.json", "ledger.sqlite", "blobs", "checkpoints"
-_REPORT = "report.html"
+_REPORT, _TRAINING = "report.html", "training.json"
 _OWN_NAMES = {_BLOBS, _CHECKPOINTS, ".lock", _REPORT, "figures"}
 _TRAIN_AGAIN = "run the study again: it trains this trial anew"
 _TRAINED_NOW = "a run that asks for this trial, as this one may, trains it anew"
@@ -251,6 +253,31 @@ class Store:
         with _store_errors(self.directory):
             self._file(_CHECKPOINTS, name).unlink(missing_ok=True)
 
+    def note(self, content: Mapping[str, Any] | None) -> None:
+        """Keep plain data for who writes here next, in place of the old; None removes it.
+
+        It survives the death of this process, but is not waited for on its way to the disk: when
+        the machine goes down, there is nobody to blame.
+        """
+        self._require_writer()
+        path = self.directory / _TRAINING
+        with _store_errors(self.directory):
+            if content is None:
+                path.unlink(missing_ok=True)
+                return
+            temporary = temporary_of(path)
+            with temporary.open("x") as file:  # a new file, whatever lies under its name
+                file.write(_to_json(content))
+            os.replace(temporary, path)
+
+    def noted(self) -> dict[str, Any]:
+        """What ``note`` kept; nothing where it cannot be read."""
+        try:
+            content = json.loads((self.directory / _TRAINING).read_text())
+        except (OSError, ValueError):
+            return {}
+        return content if isinstance(content, dict) else {}
+
     def close(self) -> None:
         """Release the ledger and the lock; again does nothing."""
         self._resources.close()
@@ -405,7 +432,7 @@ def _refuse_links(directory: Path) -> None:
 
     A journal is none of ours (the ledger has a log), and SQLite deletes the file that one names.
     """
-    for name in (_STUDY, _LEDGER, f"{_LEDGER}-wal", f"{_LEDGER}-shm", ".lock"):
+    for name in (_STUDY, _TRAINING, _LEDGER, f"{_LEDGER}-wal", f"{_LEDGER}-shm", ".lock"):
         try:
             file_status(directory / name)
         except (FileNotFoundError, NotADirectoryError):
@@ -422,13 +449,13 @@ def _refuse_links(directory: Path) -> None:
 
 def _is_own(name: str) -> bool:
     """Whether a study's folder may hold a file of this name, also right after a crash."""
-    return name in _OWN_NAMES or name.startswith((_STUDY, _LEDGER, f"{_REPORT}."))
+    return name in _OWN_NAMES or name.startswith((_STUDY, _LEDGER, _TRAINING, f"{_REPORT}."))
 
 
 def _prepare(directory: Path) -> None:
     """Make what is missing of a folder, and remove what a crash left half written."""
-    halves = (f"{_STUDY}.*tmp", f"{_LEDGER}.*tmp*", f"{_BLOBS}/*.tmp", f"{_CHECKPOINTS}/*.tmp")
-    for pattern in halves:
+    names = (f"{_STUDY}.*tmp", f"{_TRAINING}.*tmp", f"{_LEDGER}.*tmp*")
+    for pattern in (*names, f"{_BLOBS}/*.tmp", f"{_CHECKPOINTS}/*.tmp"):
         for path in directory.glob(pattern):
             path.unlink()
     (directory / _BLOBS).mkdir(exist_ok=True)

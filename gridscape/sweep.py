@@ -8,24 +8,27 @@ import gc
 import time
 import warnings
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import closing, contextmanager
 from dataclasses import dataclass, replace
+from itertools import chain, groupby
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
 
 from gridscape import _trust
+from gridscape._deaths import ALONE, MOST_DEATHS, Deaths
 from gridscape._interrupt import Interrupt
+from gridscape._memory import least_bytes
 from gridscape._record import OTHER_FOLDER
 from gridscape.base import Status, Task
-from gridscape.cohorts import Cohort, partition
-from gridscape.errors import GridscapeError, OutOfMemoryError, StoreError, UnknownNameError
+from gridscape.cohorts import Cohort, joined, partition
+from gridscape.errors import OutOfMemoryError, StoreError, UnknownNameError, memory_errors
 from gridscape.executors import Executor, Finished, Local, Progress, Snapshot, unfinished
 from gridscape.grid import Axis, Grid, Trial, Value
 from gridscape.landscape import Landscape
-from gridscape.planner import Plan, Planner, tree_bytes
+from gridscape.planner import Plan, Planner, piece_counts, tree_bytes
 from gridscape.programs import Machine, use_all_cores
 from gridscape.store import Store
 from gridscape.study import ResolvedStudy, Study
@@ -34,6 +37,8 @@ from gridscape.study import ResolvedStudy, Study
 CHECKPOINT_SECONDS = 5.0
 # From a GPU to a disk, measured: checksums and copies included.
 CHECKPOINT_BYTES_PER_SECOND = 250e6
+# What takes more than this share of the free memory is trained last, by rising memory.
+HEAVY_SHARE = 0.1
 # Trials that end at once are stored together, up to about so many bytes.
 STORED_TOGETHER_BYTES = 16 * 2**20
 
@@ -42,7 +47,7 @@ EXECUTORS = ("local",)
 
 @dataclass(frozen=True)
 class Started:
-    """The work is known: ``todo`` are the trials that will be trained, in the study's order."""
+    """The work is known: ``todo`` are the trials that will be trained, cohort by cohort."""
 
     resolved: ResolvedStudy
     directory: Path
@@ -94,7 +99,7 @@ def plan(
     """What running the study would take now; trains nothing that is kept.
 
     Takes the arguments of ``run``, and refuses the folders that it refuses. ``timed`` runs a few
-    updates of each program to estimate time.
+    updates of each program to estimate time. Raises OutOfMemoryError where not even that fits.
     """
     resolved = prepare(study, **values)
     folder, trials = results_folder(resolved.study, directory), resolved.trials()
@@ -104,7 +109,8 @@ def plan(
         with Store.read(folder) as store:
             _require_same_conditions(store, trials)
             stored = _done(store)
-    with closing(Planner(resolved, Machine.local())) as planner:
+    where = resolved.study.name
+    with memory_errors(where), closing(Planner(resolved, Machine.local())) as planner:
         return planner.plan(trials, stored, timed)
 
 
@@ -193,6 +199,7 @@ class Sweep:
     listener: Listener
 
     def __post_init__(self) -> None:
+        self.deaths = Deaths(self.store)
         self.interrupt = Interrupt(lambda: self.listener(Stopping()))
 
     def run(self) -> None:
@@ -200,14 +207,17 @@ class Sweep:
         trials = self.resolved.trials()
         _require_same_conditions(self.store, trials)
         done = _done(self.store)
-        todo = [trial for trial in trials if trial.key not in done]
-        self.listener(
-            Started(self.resolved, self.store.directory, tuple(todo), len(trials) - len(todo))
-        )
-        saved = self._saved({trial.key for trial in todo})
+        missing = [trial for trial in trials if trial.key not in done]
+        saved = self._saved({trial.key for trial in missing})
         progress = {key: place.update for key, place in saved.items()}
+        self.deaths = Deaths.told_by(self.store, done)
+        cohorts, n_heavy = self._in_order(partition(self.resolved, missing, progress))
+        todo = tuple(trial for cohort in cohorts for trial in cohort.trials)
+        self.listener(Started(self.resolved, self.store.directory, todo, len(trials) - len(todo)))
         with self.interrupt:
-            for cohort in self.planner.ahead(partition(self.resolved, todo, progress)):
+            # After a death nothing is compiled ahead: the next one is to tell whose it was.
+            n_ahead = 0 if self.deaths.found else len(cohorts) - n_heavy
+            for cohort in chain(self.planner.ahead(cohorts[:n_ahead]), cohorts[n_ahead:]):
                 self._run_cohort(cohort, saved)
         for name in [name for name, *_ in self.store.checkpoints()]:
             self.store.drop_checkpoint(name)
@@ -226,14 +236,57 @@ class Sweep:
         for ended in _together(without):
             self._store(ended)
 
+    def _in_order(self, cohorts: Sequence[Cohort]) -> tuple[list[Cohort], int]:
+        """The cohorts as they shall be trained, and how many at the end take much memory.
+
+        First come all that take little, as the study has them; then the others by rising memory,
+        so that a death costs only what does not fit; last those with which a process has died.
+        """
+        cohorts = [part for cohort in cohorts for part in self._by_deaths(cohort)]
+        n_bytes = {cohort.name: self._least_bytes(cohort) for cohort in cohorts}
+
+        def weight(cohort: Cohort) -> tuple[int, int]:
+            heavy = self._is_heavy(n_bytes[cohort.name])
+            return self.deaths.of(cohort), n_bytes[cohort.name] if heavy else 0
+
+        cohorts.sort(key=weight)  # of equal weights, in the order that they have
+        self._tell_deaths([cohort for cohort in cohorts if self.deaths.of(cohort)])
+        return cohorts, sum(weight(cohort) > (0, 0) for cohort in cohorts)
+
+    def _by_deaths(self, cohort: Cohort) -> list[Cohort]:
+        """The cohort in parts with which the process died equally often."""
+        parts = cohort.cut(1)
+        parts.sort(key=self.deaths.of)
+        groups = [list(group) for _, group in groupby(parts, self.deaths.of)]
+        return [joined(group) for group in groups]
+
+    def _least_bytes(self, cohort: Cohort) -> int:
+        n_devices = len(self.planner.machine.devices)
+        return least_bytes(self.resolved.study, cohort, n_devices)
+
+    def _is_heavy(self, n_bytes: int) -> bool:
+        return n_bytes > HEAVY_SHARE * self.planner.room_bytes(share=1.0)
+
+    def _tell_deaths(self, cohorts: Sequence[Cohort]) -> None:
+        if cohorts:
+            trial, n_trials = cohorts[0].trials[0], sum(len(c.trials) for c in cohorts)
+            what = f"{trial.cell}, replicate {trial.replicate}"
+            others = f" and {n_trials - 1} more" if n_trials > 1 else ""
+            message = f"the process died while training {what}{others}: now trained last"
+            warnings.warn(message, stacklevel=2)
+
     def _run_cohort(self, cohort: Cohort, saved: Mapping[str, "Place"]) -> None:
         """A cohort in as many runs as memory asks for."""
+        if self.deaths.of(cohort) >= MOST_DEATHS:
+            self._record_deaths(cohort)
+            return
         queue = deque(self._fitting(cohort))
         while queue:
             self.interrupt.raise_if_asked()
             part, trouble = queue.popleft(), ""
             try:
-                self._execute(part, self._restored(part, saved))
+                with self.deaths.training(part, queue):
+                    self._execute(part, self._restored(part, saved))
             except OutOfMemoryError as error:
                 trouble = str(error)
             if trouble:
@@ -242,16 +295,38 @@ class Sweep:
                 self.listener(Cut(part, smaller))
                 queue.extendleft(reversed(smaller))
                 if not smaller:
-                    self._give_up(part, trouble)
+                    self._give_up(part, Status.OUT_OF_MEMORY, trouble)
+            else:
+                self.deaths.ease(queue)
 
-    def _fitting(self, cohort: Cohort) -> tuple[Cohort, ...]:
-        """The runs that the planner cuts a cohort into."""
+    def _fitting(self, cohort: Cohort) -> list[Cohort]:
+        """The runs that the planner cuts a cohort into; smaller ones after a death.
+
+        None where it tells that no trial fits, which is the outcome then.
+        """
+        n_deaths = self.deaths.of(cohort)
         try:
-            return self.planner.cut(cohort)
-        except GridscapeError:
-            raise
-        except Exception:  # a program that cannot be compiled: the executor meets it again, and
-            return self.planner.fill(cohort)  # records it as the outcome of the trials
+            with self.deaths.training(None, [cohort]):  # compiling takes memory too
+                runs = list(self.planner.runs(cohort))
+        except OutOfMemoryError as error:
+            self._give_up(cohort, Status.OUT_OF_MEMORY, str(error))
+            return []
+        if n_deaths:
+            most = len(self.planner.machine.devices) if n_deaths < ALONE else 1
+            runs = [part for run in runs for part in run.cut(most)]
+            runs.sort(key=self.deaths.hit)
+        if n_deaths >= ALONE and self._is_heavy(self._least_bytes(cohort)):
+            # Elsewhere not: in pieces, the numbers are others by rounding.
+            runs = [in_small_pieces(run) for run in runs]
+        return runs
+
+    def _record_deaths(self, cohort: Cohort) -> None:
+        """End trials with which the process died too often; the next run tries them once more."""
+        heavy = self._is_heavy(self._least_bytes(cohort))
+        how = "one by one, batches in pieces" if heavy else "one by one"
+        reason = f"the process died {MOST_DEATHS} times while training its cohort, at last {how}"
+        self._give_up(cohort, Status.OUT_OF_MEMORY if heavy else Status.FAILED, reason)
+        self.deaths.one_less(cohort)
 
     def _execute(self, cohort: Cohort, restored: Snapshot | None) -> None:
         clock, names = CheckpointClock(self.planner.state_bytes(cohort)), list[str]()
@@ -272,6 +347,8 @@ class Sweep:
         ended = [(e.trial, e.result) for e in events if isinstance(e, Finished)]
         if ended:
             self.store.put_all(ended)
+        for trial, _ in ended:
+            self.deaths.forget(trial.key)
 
     def _save(self, cohort: Cohort) -> list[str]:
         """Write a checkpoint; the names of its parts. Without memory for it, training goes on."""
@@ -284,12 +361,12 @@ class Sweep:
             warnings.warn(f"no checkpoint for lack of memory: {error}", stacklevel=2)
         return names
 
-    def _give_up(self, cohort: Cohort, trouble: str) -> None:
-        """A trial that does not fit alone, its batch in single examples: that is its outcome."""
-        for trial in cohort.trials:
-            result = unfinished(trial, Status.OUT_OF_MEMORY, trouble)
-            self.store.put(trial, result)
-            self.listener(Finished(trial, result))
+    def _give_up(self, cohort: Cohort, status: Status, reason: str) -> None:
+        """Trials that do not fit even alone, or take the process with them: that is the outcome."""
+        ended = [Finished(trial, unfinished(trial, status, reason)) for trial in cohort.trials]
+        self._store(ended)
+        for event in ended:
+            self.listener(event)
 
     def _saved(self, wanted: set[str]) -> dict[str, "Place"]:
         """Where the furthest snapshot of each trial is, for those that have one."""
@@ -350,10 +427,13 @@ def _smaller(cohort: Cohort) -> tuple[Cohort, ...]:
     """What to try instead of a cohort that did not fit: halves, then batches in more pieces."""
     if len(cohort.trials) > 1:
         return tuple(cohort.cut(-(-len(cohort.trials) // 2)))
-    batch_size = cohort.recipe.batch_size
-    larger = [p for p in range(cohort.pieces + 1, batch_size + 1) if batch_size % p == 0]
-    wanted = [p for p in larger if p >= 2 * cohort.pieces] or larger
-    return (replace(cohort, pieces=wanted[0]),) if wanted else ()
+    return tuple(replace(cohort, pieces=pieces) for pieces in piece_counts(cohort)[:1])
+
+
+def in_small_pieces(cohort: Cohort) -> Cohort:
+    """The cohort with batches in some 16 pieces: what grows with the batch is small then."""
+    counts = [cohort.pieces, *piece_counts(cohort)]
+    return replace(cohort, pieces=counts[:5][-1])
 
 
 class CheckpointClock:

@@ -1,6 +1,7 @@
 """The planner: products counted by formula, memory by XLA's own numbers, cuts that fit."""
 
 import math
+import os
 from dataclasses import replace
 from itertools import pairwise
 from types import SimpleNamespace
@@ -15,21 +16,26 @@ from hypothesis import strategies as st
 from jax import lax
 from test_programs import compilations
 
+from gridscape import planner as planning
 from gridscape.base import Model, Task
 from gridscape.cohorts import partition
+from gridscape.errors import OutOfMemoryError
 from gridscape.planner import (
     MOST_SLOTS,
     UNLIMITED,
     Planner,
+    _available_bytes,
     _group_bytes,
     evaluation_points,
     n_evaluated_examples,
+    piece_counts,
     product_flops,
     segment_length,
     tree_bytes,
     update_flops,
 )
-from gridscape.programs import LONGEST_SEGMENT, Machine
+from gridscape.programs import LONGEST_SEGMENT, Machine, Training
+from gridscape.sweep import plan
 
 # ---- floating-point operations: 2 m n k for every product that the result needs ----
 
@@ -245,10 +251,94 @@ def test_a_cut_fits_loses_no_trial_and_keeps_one_program(planner, cohort, share)
     assert len(runs) == 1 or planner.memory_bytes(larger) > limit, "cut more than it had to be"
 
 
-def test_without_memory_for_anything_every_device_gets_one_trial(planner, cohort):
-    runs = replace(planner, limit_bytes=0).cut(cohort)
+def wide_batches():
+    """Batches that take more than networks and evaluation: 64 pixels -> 300 -> 10."""
+    axes = {"learning_rate": [0.1, 0.2]}
+    model = perceptron(64, 300, 10)
+    return tiny(axes, task="digits-flat", model=model, batch_size=1200)
+
+
+@pytest.fixture(scope="module")
+def wide():
+    planner = planner_of(wide_batches())
+    (cohort,) = partition(planner.resolved, planner.resolved.trials())
+    one = cohort.part(0, len(planner.machine.devices))
+    sizes = {n: planner.memory_bytes(replace(one, pieces=n)) for n in (1, *piece_counts(one))}
+    return planner, cohort, sizes
+
+
+@pytest.mark.parametrize("pieces", [2, 4, 8])
+def test_a_trial_that_does_not_fit_has_its_batch_in_the_fewest_pieces_that_do(wide, pieces):
+    planner, cohort, sizes = wide
+    runs = replace(planner, limit_bytes=sizes[pieces]).cut(cohort)
     assert [trial for run in runs for trial in run.trials] == list(cohort.trials)
-    assert {len(run.trials) for run in runs} == {len(planner.machine.devices)}
+    assert {run.pieces for run in runs} == {pieces}
+    assert all(planner.memory_bytes(run) <= sizes[pieces] for run in runs)
+
+
+def test_where_it_is_tight_it_is_not_cut_for_the_last_tenth(wide):
+    planner, cohort, sizes = wide
+    (least, *_) = sorted(sizes.values())
+    (run, *_) = replace(planner, limit_bytes=least).cut(cohort)
+    assert planner.memory_bytes(run) <= 1.1 * least
+    assert 1 < run.pieces < 1200
+
+
+def test_what_does_not_fit_in_single_examples_is_refused_by_the_numbers(wide):
+    planner, cohort, sizes = wide
+    short = replace(planner, limit_bytes=sizes[1200] - 1)
+    with pytest.raises(OutOfMemoryError, match=r"expected at most .* GB, found .* GB"):
+        short.cut(cohort)
+    with pytest.raises(OutOfMemoryError):
+        short.runs(cohort)
+    (planned,) = short.plan(planner.resolved.trials()).cohorts
+    assert (planned.runs, planned.memory_bytes, planned.seconds) == ((), sizes[1200], None)
+
+
+def test_a_plan_takes_little_of_what_it_plans(monkeypatch, planner, cohort):
+    """Where the networks of a run are large, those that are timed are one a device."""
+    monkeypatch.setattr(planning, "PROBE_BYTES", 0)
+    begun = []
+
+    class Noted(Training):
+        def __init__(self, program, cohort, *rest):
+            begun.append(program.slots)
+            super().__init__(program, cohort, *rest)
+
+    monkeypatch.setattr(planning, "Training", Noted)
+    plan = planner.plan(cohort.trials)
+    assert begun == [1]
+    assert plan.seconds > 0
+
+
+def test_memory_that_a_plan_cannot_have_is_told(monkeypatch):
+    def refuse(self, task):
+        raise MemoryError("Unable to allocate 5 TiB")
+
+    monkeypatch.setattr(Machine, "load", refuse)
+    with pytest.raises(OutOfMemoryError, match=r"tiny: out of memory .*5 TiB.*; give it more"):
+        plan(tiny())
+
+
+MEMINFO = {
+    "new": ("MemTotal: 9 kB\nMemFree: 2 kB\nMemAvailable: 6 kB\nCached: 1 kB\n", 6),
+    "old": ("MemTotal: 9 kB\nMemFree: 2 kB\nBuffers: 1 kB\nCached: 3 kB\n", 5),
+    "nothing left": ("MemAvailable: 0 kB\nMemFree: 2 kB\n", 0),
+}
+
+
+@pytest.mark.parametrize(("text", "n_kib"), MEMINFO.values(), ids=MEMINFO)
+def test_what_the_system_can_give(tmp_path, text, n_kib):
+    (tmp_path / "meminfo").write_text(text.replace(": ", ":        "))
+    assert _available_bytes(tmp_path / "meminfo") == n_kib * 1024
+
+
+@pytest.mark.parametrize("text", ["", "MemTotal:\n", "Total: 0\nMemAvailable: many\n", None])
+def test_where_the_system_does_not_tell_it_is_all_that_there_is(tmp_path, text):
+    if text is not None:
+        (tmp_path / "meminfo").write_text(text)
+    whole = os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
+    assert _available_bytes(tmp_path / "meminfo") == whole
 
 
 def test_many_trials_are_several_runs_of_one_program_also_where_they_fit():
