@@ -14,16 +14,22 @@ import optax
 from harness import Work
 from jax import lax
 
-from gridscape._precision import arithmetic, products_in
-from gridscape._startup import BACKEND_COMPILE, WAITED
-from gridscape.base import Array, Split, Stream, as_float, cross_entropy
-from gridscape.cohorts import partition
-from gridscape.engine import data_order
+from gridscape.base.data import Split, Stream, as_float
+from gridscape.base.metrics import cross_entropy
+from gridscape.base.types import Array
+from gridscape.engine.cohorts import partition
+from gridscape.engine.compilers import BACKEND_COMPILE, WAITED
+from gridscape.engine.flops import update_flops
+from gridscape.engine.machine import Machine
+from gridscape.engine.order import data_order
+from gridscape.engine.programs import LONGEST_SEGMENT
+from gridscape.engine.training import Training
+from gridscape.execution.planner import Planner
+from gridscape.kernels.cores import use_all_cores
 from gridscape.kernels.library import VARIABLE
-from gridscape.models.recurrent import forget_gate_offset
-from gridscape.planner import Planner, update_flops
-from gridscape.programs import LONGEST_SEGMENT, Machine, Training, use_all_cores
-from gridscape.study import ResolvedStudy, Study
+from gridscape.models._cells import forget_gate_offset
+from gridscape.models.precision import arithmetic, products_in
+from gridscape.study.study import ResolvedStudy, Study
 
 COMPILING = (
     BACKEND_COMPILE,

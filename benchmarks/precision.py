@@ -19,8 +19,8 @@ import numpy as np
 from harness import Ratio, describe, interleave, machine, ratio, table, write
 
 from gridscape import kernels
-from gridscape._precision import products_in
 from gridscape.models._cells import CELLS
+from gridscape.models.precision import products_in
 
 T, B, D = 28, 100, 28
 PRECISIONS = ("float32", "bfloat16")

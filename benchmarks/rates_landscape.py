@@ -26,10 +26,14 @@ from jax import lax
 from jax_sides import trained
 
 import gridscape as gs
-from gridscape import figures
-from gridscape.analysis import summarize
-from gridscape.base import Array, Hyper, Model, Params, Split, Task, fingerprint
-from gridscape.study import Study
+from gridscape.analysis.cells import summarize
+from gridscape.base.data import Split
+from gridscape.base.parts import Model
+from gridscape.base.task import Task
+from gridscape.base.types import Array, Hyper, Params
+from gridscape.identity.code import fingerprint
+from gridscape.report import figures
+from gridscape.study.study import Study
 
 WIDTH, UPDATES = 16, 500
 N_EXAMPLES = WIDTH * WIDTH + WIDTH  # as many as the network has parameters

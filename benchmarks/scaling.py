@@ -22,7 +22,7 @@ from harness import Side, Work, describe, machine, table, write
 from jax_sides import CompileClock
 
 import gridscape as gs
-from gridscape.executors import Progress
+from gridscape.execution.executors import Progress
 from gridscape.sweep import Event
 
 SIZES = [1, 3, 10, 30, 100, 300, 1000]

@@ -30,10 +30,10 @@ from harness import describe, interleave, is_installed, machine, ratio, table, w
 from sides import GRIDSCAPE, INSTALL_HINT, LOOPS, better_loop
 from study_data import examples_of, settings_of
 
-from gridscape.base import Task
-from gridscape.cohorts import Cohort, partition
-from gridscape.planner import evaluation_points
-from gridscape.study import ResolvedStudy, Study
+from gridscape.base.task import Task
+from gridscape.engine.cohorts import Cohort, partition
+from gridscape.execution.schedule import evaluation_points
+from gridscape.study.study import ResolvedStudy, Study
 
 TORCH_STUDY = Path(__file__).parent / "torch_study.py"
 

@@ -5,9 +5,10 @@ from typing import Any
 import jax
 import numpy as np
 
-from gridscape.base import Split, Stream, Task
-from gridscape.grid import Cell
-from gridscape.study import ResolvedStudy
+from gridscape.base.data import Split, Stream
+from gridscape.base.task import Task
+from gridscape.grid.axes import Cell
+from gridscape.study.study import ResolvedStudy
 
 
 def settings_of(resolved: ResolvedStudy, cell: Cell) -> dict[str, Any]:

@@ -14,8 +14,8 @@ from torch import nn
 from torch.utils.data import DataLoader, TensorDataset
 from torch_models import Reader, tensors, training
 
-from gridscape.grid import Cell
-from gridscape.study import Study
+from gridscape.grid.axes import Cell
+from gridscape.study.study import Study
 from gridscape.tasks.images import mnist_rows
 
 BATCH_SIZE = 100

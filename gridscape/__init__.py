@@ -12,39 +12,50 @@ the modules behind commands: ``gs.report.write(folder)``, ``gs.claims.verdicts(f
 import importlib
 from typing import TYPE_CHECKING, Any
 
+from gridscape._version import __version__ as __version__
+
 if TYPE_CHECKING:
-    from gridscape.base import Model, Optimizer, Split, Status, Task, hyperparameters
+    from gridscape.base.data import Split
+    from gridscape.base.parts import Model, Optimizer, hyperparameters
+    from gridscape.base.task import Task
     from gridscape.errors import GridscapeError
-    from gridscape.grid import Axis, Cell
+    from gridscape.execution.replay import replay
+    from gridscape.grid.axes import Axis, Cell
+    from gridscape.grid.trials import Status
     from gridscape.landscape import Landscape
-    from gridscape.models.guests import from_equinox
-    from gridscape.replays import replay
-    from gridscape.study import Study
+    from gridscape.models.equinox import from_equinox
+    from gridscape.study.study import Study
     from gridscape.sweep import plan, run
     from gridscape.tasks.images import image_folder
 
-__version__ = "0.1.0"
 
 _HOME = {
-    "Axis": "grid",
-    "Cell": "grid",
+    "Axis": "grid.axes",
+    "Cell": "grid.axes",
     "GridscapeError": "errors",
     "Landscape": "landscape",
-    "Model": "base",
-    "Optimizer": "base",
-    "Split": "base",
-    "Status": "base",
-    "Study": "study",
-    "Task": "base",
-    "from_equinox": "models.guests",
-    "hyperparameters": "base",
+    "Model": "base.parts",
+    "Optimizer": "base.parts",
+    "Split": "base.data",
+    "Status": "grid.trials",
+    "Study": "study.study",
+    "Task": "base.task",
+    "from_equinox": "models.equinox",
+    "hyperparameters": "base.parts",
     "image_folder": "tasks.images",
     "plan": "sweep",
-    "replay": "replays",
+    "replay": "execution.replay",
     "run": "sweep",
 }
 
-_MODULES = ("analysis", "claims", "doctor", "figures", "inspection", "report")
+_MODULES = {
+    "analysis": "analysis",
+    "claims": "claims",
+    "doctor": "cli.doctor",
+    "figures": "report.figures",
+    "inspection": "inspection",
+    "report": "report",
+}
 
 __all__ = [
     "Axis",
@@ -68,7 +79,7 @@ __all__ = [
 
 def __getattr__(name: str) -> Any:
     if name in _MODULES:
-        return importlib.import_module(f"gridscape.{name}")
+        return importlib.import_module(f"gridscape.{_MODULES[name]}")
     if name not in _HOME:
         raise AttributeError(f"module 'gridscape' has no attribute {name!r}")
     return getattr(importlib.import_module(f"gridscape.{_HOME[name]}"), name)

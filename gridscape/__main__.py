@@ -1,6 +1,6 @@
 """``python -m gridscape``: the command line."""
 
-from gridscape.cli import main
+from gridscape.cli.commands import main
 
 if __name__ == "__main__":
     main()

@@ -10,7 +10,9 @@ from typing import Any
 import numpy as np
 import xarray as xr
 
-from gridscape._names import (
+from gridscape.errors import GridscapeError, StoreError, UnknownNameError, UsageError, one_line
+from gridscape.grid.axes import Axis, Cell, Grid, show
+from gridscape.grid.names import (
     AXIS_AS_WELL,
     CLOCKS,
     COLLAPSED,
@@ -24,11 +26,9 @@ from gridscape._names import (
     curve_variable,
     is_by,
 )
-from gridscape._output import write_to
-from gridscape.base import Status, TrialResult
-from gridscape.errors import GridscapeError, StoreError, UnknownNameError, UsageError, one_line
-from gridscape.grid import Axis, Cell, Grid, Trial, show
-from gridscape.store import Store
+from gridscape.grid.trials import Status, Trial, TrialResult
+from gridscape.store.output import write_to
+from gridscape.store.store import Store
 
 UNITS = {
     "seconds": "s",

@@ -22,7 +22,8 @@ import jax.numpy as jnp
 import numpy as np
 import optax
 
-from gridscape.base import Hyper, Optimizer, Params
+from gridscape.base.parts import Optimizer
+from gridscape.base.types import Hyper, Params
 from gridscape.errors import UsageError
 
 NAMES = {

@@ -17,21 +17,25 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from gridscape import _trust
-from gridscape._deaths import ALONE, MOST_DEATHS, Deaths
-from gridscape._interrupt import Interrupt
-from gridscape._memory import least_bytes
-from gridscape._record import OTHER_FOLDER
-from gridscape.base import Status, Task
-from gridscape.cohorts import Cohort, joined, partition
+from gridscape.base.task import Task
+from gridscape.engine.cohorts import Cohort, joined, partition
+from gridscape.engine.machine import Machine
+from gridscape.engine.sizes import tree_bytes
 from gridscape.errors import OutOfMemoryError, StoreError, UnknownNameError, memory_errors
-from gridscape.executors import Executor, Finished, Local, Progress, Snapshot, unfinished
-from gridscape.grid import Axis, Grid, Trial, Value
+from gridscape.execution.deaths import ALONE, MOST_DEATHS, Deaths
+from gridscape.execution.estimate import least_bytes
+from gridscape.execution.executors import Executor, Finished, Progress, Snapshot
+from gridscape.execution.interrupt import Interrupt
+from gridscape.execution.local import Local, unfinished
+from gridscape.execution.planner import Plan, Planner, piece_counts
+from gridscape.grid.axes import Axis, Grid, Value
+from gridscape.grid.trials import Status, Trial
+from gridscape.kernels.cores import use_all_cores
 from gridscape.landscape import Landscape
-from gridscape.planner import Plan, Planner, piece_counts, tree_bytes
-from gridscape.programs import Machine, use_all_cores
-from gridscape.store import Store
-from gridscape.study import ResolvedStudy, Study
+from gridscape.store.record import OTHER_FOLDER
+from gridscape.store.store import Store
+from gridscape.study import reach
+from gridscape.study.study import ResolvedStudy, Study
 
 # Checkpoints are written at most this often, and take at most about 5 % of the time.
 CHECKPOINT_SECONDS = 5.0
@@ -155,7 +159,7 @@ def run(
     planner = Planner(resolved, Machine.local())
     record = resolved.record()
     with Store.create(folder, record) as store, closing(planner):
-        _trust.remember(store.study, record, store.before)
+        reach.remember(store.study, record, store.before)
         Sweep(store, resolved, planner, Local(planner), listener).run()
     return Landscape.read(folder)
 

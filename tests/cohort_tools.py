@@ -2,11 +2,12 @@
 
 import numpy as np
 
-from gridscape.cohorts import partition
-from gridscape.executors import Finished, Local
-from gridscape.planner import Planner
-from gridscape.programs import Machine
-from gridscape.study import Study
+from gridscape.engine.cohorts import partition
+from gridscape.engine.machine import Machine
+from gridscape.execution.executors import Finished
+from gridscape.execution.local import Local
+from gridscape.execution.planner import Planner
+from gridscape.study.study import Study
 
 
 def tiny(axes=None, **values):

@@ -5,10 +5,12 @@ from typing import Any
 
 import numpy as np
 
-from gridscape._networks import Look
-from gridscape.base import Task
-from gridscape.grid import Cell, Trial
-from gridscape.inspection import (
+from gridscape.base.task import Task
+from gridscape.execution.replay import Trained
+from gridscape.grid.axes import Cell
+from gridscape.grid.trials import Trial
+from gridscape.inspection.kinds import Look
+from gridscape.inspection.records import (
     Confusion,
     Deconvnet,
     Example,
@@ -21,8 +23,7 @@ from gridscape.inspection import (
 )
 from gridscape.models.feedforward import mlp
 from gridscape.optimizers import adam
-from gridscape.replays import Trained
-from gridscape.study import Recipe
+from gridscape.study.study import Recipe
 
 CLASSES = 4
 SIDE = 6

@@ -8,8 +8,8 @@ from typing import Any
 
 import numpy as np
 
-from gridscape.base import Status, TrialResult
-from gridscape.grid import Axis, Cell, Grid, Trial, Value, content_key
+from gridscape.grid.axes import Axis, Cell, Grid, Value
+from gridscape.grid.trials import Status, Trial, TrialResult, content_key
 from gridscape.landscape import Landscape
 
 WIDTHS = (16, 32, 64, 128)

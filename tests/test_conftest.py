@@ -5,7 +5,7 @@ import jax.numpy as jnp
 import pytest
 from jaxtyping import TypeCheckError
 
-from gridscape.engine import data_order
+from gridscape.engine.order import data_order
 from gridscape.models.recurrent import lstm_layer
 
 

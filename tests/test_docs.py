@@ -16,8 +16,8 @@ import pytest
 import typer
 
 import gridscape
-from gridscape.cli import app
-from gridscape.study import Study
+from gridscape.cli.commands import app
+from gridscape.study.study import Study
 
 ROOT = Path(__file__).parent.parent
 README = (ROOT / "README.md").read_text(encoding="utf-8")

@@ -9,12 +9,12 @@ import pytest
 import xarray as xr
 from synthetic import RATES, STUDY_AXES, WIDTHS, landscape
 
-from gridscape._names import FACTS
-from gridscape.base import Status, TrialResult
 from gridscape.errors import GridscapeError, StoreError, UnknownNameError, UsageError
-from gridscape.grid import Cell, Trial
+from gridscape.grid.axes import Cell
+from gridscape.grid.names import FACTS
+from gridscape.grid.trials import Status, Trial, TrialResult
 from gridscape.landscape import Landscape, higher_is_better, unit_of
-from gridscape.store import Store
+from gridscape.store.store import Store
 
 
 def result(key="k", status=Status.FINISHED, curves=None, **metrics):

@@ -1,10 +1,11 @@
-"""Imports go downwards only, from the defining module, and outside only to declared packages."""
+"""Rooms in order: imports go downwards, name the defining module, and leave private files alone."""
 
 import ast
 import re
 import sys
 import tomllib
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
+from graphlib import CycleError, TopologicalSorter
 from importlib.metadata import packages_distributions
 from pathlib import Path
 
@@ -12,31 +13,31 @@ import pytest
 
 ROOT = Path(__file__).parent.parent
 
-# Bottom first. A module imports only from rows above its own in this list; the names of one row do
-# not know each other. A folder is one name: its files may import one another. A module that begins
-# with an underscore is part of those that import it, and needs no place.
-LAYERS = (
-    ("errors",),
-    ("base", "grid"),
-    ("kernels", "losses"),
+# Bottom first: a room imports only from rooms above its own in this list; those of one row do not
+# know each other. A room is a folder, or a file of the hall. Inside a room imports have no cycle.
+ROOMS = (
+    ("errors", "_version"),
+    ("identity",),
+    ("grid",),
+    ("base",),
+    ("kernels",),
     ("tasks", "models", "optimizers"),
-    ("study",),
-    ("cohorts",),
+    ("store",),
+    ("study", "landscape"),
     ("engine",),
-    ("programs", "store"),
-    ("planner",),
-    ("executors", "landscape", "inspection"),
-    ("sweep", "replays"),
-    ("analysis",),
+    ("execution", "analysis"),
     ("claims",),
-    ("figures", "galleries"),
+    ("inspection",),
+    ("sweep",),
     ("report",),
-    ("live", "doctor"),
-    ("terminal",),
     ("cli",),
     ("__main__",),
 )
-RANK = {name: rank for rank, row in enumerate(LAYERS) for name in row}
+RANK = {name: rank for rank, row in enumerate(ROOMS) for name in row}
+MOST_ENTRIES = 22  # in the hall: what a newcomer sees at once
+
+# The rules of claims register themselves when this package is imported.
+REGISTRIES = {"gridscape.claims.rules.RULES"}
 
 
 def sources(package: Path) -> dict[str, str]:
@@ -67,26 +68,14 @@ def imported(source: str) -> Iterator[tuple[int, str]]:
 
 
 def violations(modules: Mapping[str, str]) -> list[str]:
-    """One line for each import that the layers forbid; the lazy package itself may name all."""
+    """One line for each import that is not allowed; the lazy package itself may name all."""
     return [
         f"{module}, line {line}: {trouble}"
-        for module in modules
-        if module != "gridscape" and not is_private(module)
-        for line, name in reached(module, modules)
+        for module, source in modules.items()
+        if module != "gridscape"
+        for line, name in imported(source)
         if (trouble := judge(module, name, modules))
     ]
-
-
-def reached(module: str, modules: Mapping[str, str]) -> Iterator[tuple[int, str]]:
-    """What a module imports itself, and what the private modules do that it imports."""
-    seen = {module}
-    waiting = list(imported(modules[module]))
-    for line, name in waiting:
-        yield line, name
-        part = defining(name, modules)
-        if part and is_private(part) and part not in seen:
-            seen.add(part)
-            waiting.extend((line, further) for _, further in imported(modules[part]))
 
 
 def judge(module: str, name: str, modules: Mapping[str, str]) -> str | None:
@@ -94,17 +83,42 @@ def judge(module: str, name: str, modules: Mapping[str, str]) -> str | None:
     if name.startswith("."):
         return f"relative import of {name}"
     target = defining(name, modules)
-    if target is None or name == "gridscape.__version__" or is_private(target):
+    if target is None:
         return None
     if target == "gridscape":
         return f"{name} is not imported from its defining module"
-    importer, layer = place(module), place(target)
-    unknown = [n for n in (importer, layer) if n not in RANK]
+    own, other = room(module), room(target)
+    unknown = [n for n in (own, other) if n not in RANK]
     if unknown:
-        return f"{unknown[0]} has no place in LAYERS"
-    if importer != layer and RANK[layer] >= RANK[importer]:
+        return f"{unknown[0]} has no place in ROOMS"
+    if own != other and RANK[other] >= RANK[own]:
         return f"{target} is not below {module}"
+    if own != other and is_private(target):
+        return f"{target} is private to its room"
+    if name != target and name not in REGISTRIES and not is_front(module, target):
+        return not_defined(name, target, modules[target])
     return None
+
+
+def not_defined(name: str, target: str, source: str) -> str | None:
+    wanted = name.removeprefix(f"{target}.")
+    return None if wanted in defined(source) else f"{wanted} is not defined in {target}"
+
+
+def is_front(module: str, target: str) -> bool:
+    """Whether a module is the package of another, which shows its names to users."""
+    return target.startswith(f"{module}.")
+
+
+def defined(source: str) -> set[str]:
+    """The names that a module makes itself, at its top."""
+    names = set[str]()
+    for statement in ast.parse(source).body:
+        if isinstance(statement, ast.FunctionDef | ast.ClassDef):
+            names.add(statement.name)
+        elif isinstance(statement, ast.Assign | ast.AnnAssign):
+            names |= {n.id for n in ast.walk(statement) if isinstance(n, ast.Name)}
+    return names
 
 
 def defining(name: str, modules: Mapping[str, str]) -> str | None:
@@ -113,19 +127,82 @@ def defining(name: str, modules: Mapping[str, str]) -> str | None:
     return max(found, key=len, default=None)
 
 
-def place(module: str) -> str:
-    """The name under which a module stands in LAYERS."""
+def room(module: str) -> str:
+    """The room of a module: the folder, or the file, that stands in the hall."""
     return module.split(".")[1]
 
 
 def is_private(module: str) -> bool:
-    return re.match(r"gridscape\._(?!_)", module) is not None
+    """Whether only its room may import a module: a file of the hall is everybody's."""
+    return module.count(".") > 1 and module.rpartition(".")[2].startswith("_")
 
 
-def test_imports_go_downwards() -> None:
-    modules = sources(ROOT / "gridscape")
-    assert {"gridscape.base", "gridscape.sweep", "gridscape.tasks.images"} <= set(modules)
+def cycle(modules: Mapping[str, str]) -> list[str]:
+    """Modules that import one another when they are loaded, if any do."""
+    below = {
+        module: {defining(name, modules) for name in at_top(source)} - {None, module}
+        for module, source in modules.items()
+        if module != "gridscape"
+    }
+    try:
+        list(TopologicalSorter(below).static_order())
+    except CycleError as error:
+        return list(error.args[1])
+    return []
+
+
+def at_top(source: str) -> Iterable[str]:
+    """Dotted names of what a module imports when it is loaded."""
+    for node in ast.parse(source).body:
+        if isinstance(node, ast.ImportFrom):
+            yield from (f"{node.module}.{alias.name}" for alias in node.names)
+        elif isinstance(node, ast.Import):
+            yield from (alias.name for alias in node.names)
+
+
+@pytest.fixture(scope="module")
+def modules() -> dict[str, str]:
+    found = sources(ROOT / "gridscape")
+    assert {"gridscape.base", "gridscape.sweep", "gridscape.tasks.images"} <= set(found)
+    return found
+
+
+def test_imports_go_downwards_and_name_the_defining_module(modules: dict[str, str]) -> None:
     assert violations(modules) == []
+
+
+def test_no_cycle(modules: dict[str, str]) -> None:
+    assert cycle(modules) == []
+
+
+def test_a_planted_cycle_is_found() -> None:
+    a, b = "from gridscape.study.b import x", "from gridscape.study import a"
+    assert cycle({"gridscape": "", "gridscape.study.a": a, "gridscape.study.b": b})
+
+
+def test_the_hall_can_be_seen_at_once() -> None:
+    entries = [p for p in (ROOT / "gridscape").iterdir() if p.name != "__pycache__"]
+    assert 10 < len(entries) <= MOST_ENTRIES, sorted(p.name for p in entries)
+
+
+def test_every_room_has_its_place(modules: dict[str, str]) -> None:
+    assert {room(module) for module in modules if module != "gridscape"} == set(RANK)
+
+
+def planted(line: str) -> list[str]:
+    """Violations of one line in a module of the tasks."""
+    rooms = {f"gridscape.{name}": "" for name in RANK} | {"gridscape.strange": ""}
+    modules = {
+        "gridscape": "",
+        **rooms,
+        "gridscape.base": "from gridscape.errors import DataError\nclass Task: ...",
+        "gridscape.store._ledger": "class Ledger: ...",
+        "gridscape.kernels._table": "ROWS = 1",
+        "gridscape.tasks._idx": "def read(): ...",
+        "gridscape.tasks.fetch": "def load(): ...",
+        "gridscape.tasks.images": line,
+    }
+    return violations(modules)
 
 
 @pytest.mark.parametrize(
@@ -137,38 +214,34 @@ def test_imports_go_downwards() -> None:
         "def f():\n    from gridscape.store import Store",
         "from typing import TYPE_CHECKING\nif TYPE_CHECKING:\n    import gridscape.claims",
         "HOME = {'run': 'gridscape.sweep:run'}",
-        "from gridscape.optimizers import adam",  # a sibling
-        "from gridscape.strange import x",  # a module without a place
+        "from gridscape.optimizers import adam",  # of the same row
+        "from gridscape.strange import x",  # a room without a place
         "import gridscape",  # by way of the lazy package
         "from gridscape import Study",
         "from ..base import Task",
-        "from gridscape._upward import x",  # by way of a private module
+        "from gridscape.base import DataError",  # which is defined elsewhere
+        "from gridscape.kernels import _table",  # private to a room below
+        "from gridscape.kernels._table import ROWS",
     ],
 )
 def test_a_planted_import_is_found(line: str) -> None:
-    known = [n for row in LAYERS for n in row if n != "tasks"] + ["tasks.images", "strange"]
-    modules = {"gridscape": ""} | {f"gridscape.{name}": "" for name in known}
-    modules["gridscape._upward"] = "from gridscape._upward import y\nfrom gridscape.cli import main"
-    assert len(violations(modules | {"gridscape.tasks.images": line})) == 1
+    assert len(planted(line)) == 1
 
 
 @pytest.mark.parametrize(
     "line",
     [
         "from gridscape.base import Task",
-        "from gridscape import __version__, errors",
-        "from gridscape.tasks import fetch",  # of the same family
-        "from gridscape._downward import x",
+        "from gridscape import errors",
+        "from gridscape.tasks import fetch",  # of the same room
+        "from gridscape.tasks._idx import read",
         "NAMES = {'digits': 'gridscape.tasks.fetch:load'}",
         "import numpy as np",
         '"""Words about gridscape.sweep: no import."""',
     ],
 )
 def test_a_downward_import_is_allowed(line: str) -> None:
-    known = ["errors", "base", "sweep", "tasks", "tasks.fetch"]
-    modules = {"gridscape": ""} | {f"gridscape.{name}": "" for name in known}
-    modules["gridscape._downward"] = "from gridscape.errors import DataError"
-    assert violations(modules | {"gridscape.tasks.images": line}) == []
+    assert planted(line) == []
 
 
 def test_packages_are_declared() -> None:

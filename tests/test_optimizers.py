@@ -9,7 +9,7 @@ from reference_optimizers import REFERENCES
 
 from gridscape.errors import UsageError
 from gridscape.optimizers import LIMITS, NAMES, check_number
-from gridscape.study import load_optimizer
+from gridscape.study.parts import load_optimizer
 
 # Numbers beside the starting values of each name.
 SETTINGS = [

@@ -14,7 +14,7 @@ import xarray as xr
 
 import gridscape as gs
 from gridscape.errors import StoreError, StudyFileError, UsageError
-from gridscape.executors import Finished
+from gridscape.execution.executors import Finished
 
 ROOT = Path(__file__).parent.parent
 
@@ -258,7 +258,8 @@ def test_importing_gridscape_imports_nothing_slow():
 def test_a_study_that_is_resolved_first_still_trains_on_all_cores():
     """Checking a model starts JAX, whose devices are counted once and for all."""
     code = (
-        "import jax; from gridscape.study import Study; from gridscape.programs import n_cores;"
+        "import jax; from gridscape.study.study import Study;"
+        "from gridscape.kernels.cores import n_cores;"
         "Study.load('quickstart').resolve(); print(jax.local_device_count() == n_cores())"
     )
     found = subprocess.run(

@@ -15,18 +15,21 @@ import numpy as np
 import pytest
 from cohort_tools import assert_same, planner_of, tiny
 
-from gridscape import planner, sweep
-from gridscape._interrupt import Interrupt
-from gridscape.base import Status, cross_entropy
-from gridscape.cohorts import partition
+from gridscape import sweep
+from gridscape.base.metrics import cross_entropy
+from gridscape.engine.cohorts import partition
+from gridscape.engine.machine import Machine
 from gridscape.errors import OutOfMemoryError, StoreError, UsageError
-from gridscape.executors import Finished, Local, Progress, Snapshot
-from gridscape.losses import squared_error
-from gridscape.planner import Planner
-from gridscape.programs import Machine
-from gridscape.replays import replay
-from gridscape.store import Store
+from gridscape.execution import planner
+from gridscape.execution.executors import Finished, Progress, Snapshot
+from gridscape.execution.interrupt import Interrupt
+from gridscape.execution.local import Local
+from gridscape.execution.planner import Planner
+from gridscape.execution.replay import replay
+from gridscape.grid.trials import Status
+from gridscape.store.store import Store
 from gridscape.sweep import Cut, Started, Sweep, run
+from gridscape.tasks.losses import squared_error
 
 
 def stored(directory):

@@ -12,9 +12,10 @@ import numpy as np
 import pytest
 from cohort_tools import tiny
 
-from gridscape._parts import load_task
-from gridscape.base import Groups, Split, Stream, Task
+from gridscape.base.data import Groups, Split, Stream
+from gridscape.base.task import Task
 from gridscape.errors import DataCorruptError, GridscapeError, UsageError
+from gridscape.study.parts import load_task
 
 X, Y = np.ones((4, 3), np.float32), np.array([0, 1, 0, 1])
 BYTES = np.ones((4, 3), np.uint8)

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from gridscape.analysis.cells import CellSummary, candidates, paired, rows_of, score, summarize
 from gridscape.analysis.statistics import LEVEL, holm
-from gridscape.grid import Axis, Cell, Value
+from gridscape.grid.axes import Axis, Cell, Value
 from gridscape.landscape import Landscape, row_axes
 
 

@@ -6,9 +6,9 @@ from dataclasses import dataclass
 
 from gridscape.analysis.cells import CellSummary, rows_of, summarize
 from gridscape.analysis.statistics import Interval, t_interval
-from gridscape.base import Status
 from gridscape.errors import UsageError
-from gridscape.grid import Axis, Cell
+from gridscape.grid.axes import Axis, Cell
+from gridscape.grid.trials import Status
 from gridscape.landscape import Landscape, higher_is_better, row_axes
 
 

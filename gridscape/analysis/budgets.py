@@ -7,12 +7,8 @@ import numpy as np
 
 from gridscape.analysis.curves import CurveBand, curve_band, interpolate
 from gridscape.analysis.published import PublishedTable, finder
-from gridscape.analysis.statistics import (
-    LEVEL,
-    Interval,
-    mean,
-)
-from gridscape.grid import Cell
+from gridscape.analysis.statistics import LEVEL, Interval, mean
+from gridscape.grid.axes import Cell
 from gridscape.landscape import Landscape
 
 

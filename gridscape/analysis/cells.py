@@ -9,8 +9,8 @@ import numpy as np
 import xarray as xr
 
 from gridscape.analysis.statistics import Interval, mean, possible, t_interval, t_test
-from gridscape.base import Status
-from gridscape.grid import Cell
+from gridscape.grid.axes import Cell
+from gridscape.grid.trials import Status
 from gridscape.landscape import Landscape, higher_is_better, is_candidate, unit_of
 
 
@@ -214,3 +214,9 @@ def candidates(
     summaries = list(summaries)
     fit = [s for s in summaries if s.is_candidate and math.isfinite(s.estimate.mean)]
     return fit, tuple(s.cell for s in summaries if s not in fit)
+
+
+def top_cell(cells: Sequence[CellSummary]) -> CellSummary | None:
+    """The candidate with the best mean, None where there is none."""
+    fit, _ = candidates(cells)
+    return max(fit, key=score, default=None)

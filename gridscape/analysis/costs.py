@@ -6,21 +6,11 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from gridscape.analysis.cells import (
-    COSTS,
-    CellSummary,
-    candidates,
-    paired,
-    score,
-    summarize,
-)
-from gridscape.analysis.statistics import (
-    Interval,
-    t_interval,
-)
+from gridscape.analysis.cells import COSTS, CellSummary, candidates, paired, score, summarize
+from gridscape.analysis.statistics import Interval, t_interval
 from gridscape.errors import UnknownNameError
-from gridscape.grid import Cell
-from gridscape.landscape import Landscape, higher_is_better
+from gridscape.grid.axes import Cell
+from gridscape.landscape import Landscape, higher_is_better, unit_of
 
 
 @dataclass(frozen=True)
@@ -147,3 +137,11 @@ def _equivalent_note(cell: CellSummary, within: CellSummary, by_interval: bool) 
     if cell.cell != within.cell:
         return f"by the means alone {within.cell} would do; more replicates may settle it"
     return ""
+
+
+MARGIN = 0.005  # "within 0.5 points of the best"
+
+
+def smallest_network(land: Landscape, metric: str) -> SmallestEquivalent | None:
+    """The smallest network within ``MARGIN`` of the best; None for a metric that is no fraction."""
+    return smallest_equivalent(land, MARGIN, metric) if unit_of(metric) == "fraction" else None

@@ -5,9 +5,9 @@ from dataclasses import dataclass
 import numpy as np
 
 from gridscape.analysis.statistics import LEVEL, t_quantile
-from gridscape.base import Status
 from gridscape.errors import UnknownNameError
-from gridscape.grid import Cell
+from gridscape.grid.axes import Cell
+from gridscape.grid.trials import Status
 from gridscape.landscape import Landscape, unit_of
 
 

@@ -11,7 +11,7 @@ from gridscape.analysis.cells import CellSummary, summarize
 from gridscape.analysis.readings import along
 from gridscape.analysis.statistics import Interval, finite, mean, prediction_interval, t_interval
 from gridscape.errors import UsageError
-from gridscape.grid import Cell, Value, same
+from gridscape.grid.axes import Cell, Value, same
 from gridscape.landscape import Landscape
 
 

@@ -8,10 +8,10 @@ from collections.abc import Iterable, Mapping
 import numpy as np
 import xarray as xr
 
-from gridscape._names import COLLAPSED, FACTS, TEXTS
 from gridscape.analysis.curves import interpolate
 from gridscape.errors import UnknownNameError
-from gridscape.grid import Value
+from gridscape.grid.axes import Value
+from gridscape.grid.names import COLLAPSED, FACTS, TEXTS
 from gridscape.landscape import Landscape
 
 UPDATE = "update"

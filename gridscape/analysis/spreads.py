@@ -6,7 +6,7 @@ import numpy as np
 
 from gridscape.analysis.cells import CellSummary, candidates, ended_values, rows_of, summarize
 from gridscape.analysis.statistics import Interval, t_interval
-from gridscape.grid import Cell
+from gridscape.grid.axes import Cell
 from gridscape.landscape import Landscape, row_axes
 
 

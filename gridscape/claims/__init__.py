@@ -12,7 +12,7 @@ from gridscape.claims.evidence import Evidence, Region
 from gridscape.claims.files import load_claims
 from gridscape.claims.judging import judge, verdicts
 from gridscape.claims.records import Claim, Estimate, Exclusion, Outcome, Verdict
-from gridscape.claims.rules import RULES, Finding, rule
+from gridscape.claims.rules.registry import RULES, Finding, rule
 from gridscape.claims.tables import published
 
 __all__ = [

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from gridscape.analysis import LEVEL, Interval, holm, t_interval, t_test
+from gridscape.analysis.statistics import LEVEL, Interval, holm, t_interval, t_test
 from gridscape.claims.records import Estimate, Outcome
 
 

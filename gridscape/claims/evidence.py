@@ -9,16 +9,11 @@ from typing import Any
 
 import numpy as np
 
-from gridscape.analysis import (
-    CellState,
-    CellSummary,
-    ended_values,
-    summarize,
-    t_interval,
-)
+from gridscape.analysis.cells import CellState, CellSummary, ended_values, summarize
+from gridscape.analysis.statistics import t_interval
 from gridscape.claims.records import Exclusion
 from gridscape.errors import StoreError, UsageError
-from gridscape.grid import Axis, Cell, Grid, Value, same, show
+from gridscape.grid.axes import Axis, Cell, Grid, Value, same, show
 from gridscape.landscape import Landscape, unit_of
 
 Region = Mapping[str, Any]  # axis -> a value, a list of values, or {from = ..., to = ...}

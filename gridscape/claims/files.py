@@ -1,4 +1,4 @@
-"""Claims and published tables as data: the files of ``gridscape/data``."""
+"""Claims and published tables as data: the files of ``statements``."""
 
 import inspect
 import tomllib
@@ -6,13 +6,13 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from gridscape import _trust
 from gridscape.claims.records import Claim
-from gridscape.claims.rules import RULES
+from gridscape.claims.rules.registry import RULES
 from gridscape.errors import StudyFileError, UnknownNameError
-from gridscape.grid import Axis
+from gridscape.grid.axes import Axis
+from gridscape.study import reach
 
-DATA = Path(__file__).parent.parent / "data"
+STATEMENTS = Path(__file__).parent / "statements"
 
 
 def load_claims(name: str | Path) -> tuple[Claim, ...]:
@@ -22,7 +22,7 @@ def load_claims(name: str | Path) -> tuple[Claim, ...]:
     """
     path = Path(name)
     if path.suffix != ".toml":
-        known = {file.stem: file for file in (DATA / "claims").glob("*.toml")}
+        known = {file.stem: file for file in (STATEMENTS).glob("*.toml")}
         if str(name) not in known:
             raise UnknownNameError("claims", str(name), known)
         path = known[str(name)]
@@ -43,7 +43,7 @@ def claims_of(
 
     Raises as ``load_claims``, and UntrustedError where they are a file that somebody else named.
     """
-    _trust.require(study, _trust.claims_reach(study), trust=trust, where=where)
+    reach.require(study, reach.claims_reach(study), trust=trust, where=where)
     return load_claims(study["claims"])
 
 

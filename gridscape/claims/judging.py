@@ -4,16 +4,16 @@ from collections import Counter
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 
-from gridscape.analysis import along
+from gridscape.analysis.readings import along
 from gridscape.claims.checks import decide, listed
 from gridscape.claims.evidence import Evidence
 from gridscape.claims.files import claims_of
 from gridscape.claims.records import Claim, Exclusion, Outcome, Verdict
-from gridscape.claims.rules import RULES
+from gridscape.claims.rules.registry import RULES
 from gridscape.errors import GridscapeError
-from gridscape.grid import Axis
+from gridscape.grid.axes import Axis
 from gridscape.landscape import Landscape
-from gridscape.study import Study, names
+from gridscape.study.study import Study, names
 
 
 def judge(

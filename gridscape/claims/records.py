@@ -5,8 +5,8 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Any
 
-from gridscape.analysis import Interval
-from gridscape.grid import Axis, Cell, Value
+from gridscape.analysis.statistics import Interval
+from gridscape.grid.axes import Axis, Cell, Value
 
 
 class Outcome(StrEnum):

@@ -7,11 +7,11 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from gridscape.analysis import PublishedTable
+from gridscape.analysis.published import PublishedTable
 from gridscape.errors import UnknownNameError
-from gridscape.grid import Cell, Value, parse_value
+from gridscape.grid.axes import Cell, Value, parse_value
 
-FOLDER = Path(__file__).parent.parent / "data" / "published"
+FOLDER = Path(__file__).parent / "published"
 
 # What the head of a row or column says: the axis of which it is a value, or its place by itself.
 Heads = str | Mapping[str, Mapping[str, Value]]

@@ -15,7 +15,10 @@ import jax.numpy as jnp
 from jax import lax
 from jaxtyping import Float
 
-from gridscape._precision import (
+from gridscape.base.types import Array, Hyper, Params
+from gridscape.kernels import recurrent
+from gridscape.kernels.library import serve
+from gridscape.models.precision import (
     current,
     gradient_rounded,
     product,
@@ -23,9 +26,6 @@ from gridscape._precision import (
     products_in,
     rounded,
 )
-from gridscape.base import Array, Hyper, Params
-from gridscape.kernels import recurrent
-from gridscape.kernels.library import serve
 
 Shapes = Mapping[str, tuple[int, ...]]
 Weights = tuple[Array, ...]

@@ -5,7 +5,7 @@ from collections.abc import Callable, Mapping
 import jax
 import jax.numpy as jnp
 
-from gridscape.base import Array, Key, Params
+from gridscape.base.types import Array, Key, Params
 from gridscape.models._cells import Shapes
 
 Shape = tuple[int, ...]

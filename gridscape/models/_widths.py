@@ -2,8 +2,7 @@
 
 from collections.abc import Sequence
 
-from gridscape._checks import check_whole
-from gridscape.errors import UsageError
+from gridscape.errors import UsageError, check_whole
 
 Layers = int | str | Sequence[int]
 

@@ -20,13 +20,13 @@ import jax.numpy as jnp
 from jax import lax
 from jaxtyping import Float, Int
 
-from gridscape._checks import check_known, check_whole
-from gridscape._precision import current, gradient_rounded, product_of_rounded, rounded
-from gridscape.base import Array, Hyper, Key, Model, Params, hyperparameters
-from gridscape.errors import ModelError
+from gridscape.base.parts import Model, hyperparameters
+from gridscape.base.types import Array, Hyper, Key, Params
+from gridscape.errors import ModelError, check_known, check_whole
 from gridscape.kernels import feedforward as native
 from gridscape.kernels.library import serve
 from gridscape.models._widths import Layers, widths
+from gridscape.models.precision import current, gradient_rounded, product_of_rounded, rounded
 
 # Draws the kernel of a shape (..., fan_out), and the bias (fan_out,): (key, shape, hyper).
 Draw = Callable[[Key, tuple[int, ...], Hyper], tuple[Array, Array]]

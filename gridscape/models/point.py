@@ -2,7 +2,8 @@
 
 import jax.numpy as jnp
 
-from gridscape.base import Array, Hyper, Key, Model, Params, hyperparameters
+from gridscape.base.parts import Model, hyperparameters
+from gridscape.base.types import Array, Hyper, Key, Params
 
 
 @hyperparameters(start=1.0)

@@ -11,16 +11,16 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Float
 
-from gridscape._checks import check_known
-from gridscape._precision import gradient_rounded, rounded
-from gridscape.base import Array, Hyper, Key, Model, Params, hyperparameters
-from gridscape.errors import ModelError, UsageError
+from gridscape.base.parts import Model, hyperparameters
+from gridscape.base.types import Array, Hyper, Key, Params
+from gridscape.errors import ModelError, UsageError, check_known
 from gridscape.kernels import feedforward
 from gridscape.kernels.library import serve
 from gridscape.models._cells import CELLS, Cell, Shapes, affine, lstm_states
 from gridscape.models._cells import forget_gate_offset as forget_gate_offset
 from gridscape.models._initial import INITIALIZERS, both_biases, draw
 from gridscape.models._widths import Layers, widths
+from gridscape.models.precision import gradient_rounded, rounded
 
 Shape = tuple[int, ...]
 

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from gridscape.base import Split
+from gridscape.base.data import Split
 from gridscape.errors import DataCorruptError
 from gridscape.tasks._archives import tar_members
 from gridscape.tasks._splits import labeled

@@ -12,7 +12,7 @@ from typing import NamedTuple
 import numpy as np
 from PIL import Image, UnidentifiedImageError
 
-from gridscape.base import Split
+from gridscape.base.data import Split
 from gridscape.errors import DataCorruptError, DataError, DataMissingError
 from gridscape.tasks import fetch
 

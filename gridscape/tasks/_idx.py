@@ -5,7 +5,7 @@ from collections.abc import Mapping
 
 import numpy as np
 
-from gridscape.base import Split
+from gridscape.base.data import Split
 from gridscape.errors import DataCorruptError
 from gridscape.tasks._archives import unzipped
 from gridscape.tasks._splits import labeled

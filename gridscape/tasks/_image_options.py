@@ -9,9 +9,11 @@ from typing import Any
 import jax.numpy as jnp
 import numpy as np
 
-from gridscape._checks import check_known, check_whole
-from gridscape.base import Array, Split, Task, fingerprint
-from gridscape.errors import UsageError
+from gridscape.base.data import Split
+from gridscape.base.task import Task
+from gridscape.base.types import Array
+from gridscape.errors import UsageError, check_known, check_whole
+from gridscape.identity.code import fingerprint
 
 SUBSETS = ("natural", "balanced")
 CHUNK_EXAMPLES = 1_000

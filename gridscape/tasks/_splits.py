@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from gridscape.base import Split
+from gridscape.base.data import Split
 from gridscape.errors import DataCorruptError
 
 LAYOUTS = ("rows", "flat", "image")

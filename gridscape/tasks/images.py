@@ -12,8 +12,11 @@ from pathlib import Path
 import jax.numpy as jnp
 import numpy as np
 
-from gridscape._checks import check_known
-from gridscape.base import Array, Split, Task, as_float, fingerprint
+from gridscape.base.data import Split, as_float
+from gridscape.base.task import Task
+from gridscape.base.types import Array
+from gridscape.errors import check_known
+from gridscape.identity.code import fingerprint
 from gridscape.tasks import fetch
 from gridscape.tasks._cifar10 import read_archive
 from gridscape.tasks._folders import Tree, archive_tree, located, opened, read_tree

@@ -9,8 +9,11 @@ from typing import Any
 import jax.numpy as jnp
 import numpy as np
 
-from gridscape.base import Array, Split, Task, fingerprint
+from gridscape.base.data import Split
+from gridscape.base.task import Task
+from gridscape.base.types import Array
 from gridscape.errors import UsageError
+from gridscape.identity.code import fingerprint
 
 
 def quadratic(

@@ -13,21 +13,13 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from gridscape._checks import check_known, check_whole
-from gridscape.base import (
-    Array,
-    Groups,
-    Key,
-    Split,
-    Stream,
-    Task,
-    accuracy,
-    cross_entropy,
-    fingerprint,
-    top_class,
-)
-from gridscape.errors import UsageError
-from gridscape.losses import Bits, bce, counted, mean_over_steps
+from gridscape.base.data import Groups, Split, Stream
+from gridscape.base.metrics import accuracy, cross_entropy, top_class
+from gridscape.base.task import Task
+from gridscape.base.types import Array, Key
+from gridscape.errors import UsageError, check_known, check_whole
+from gridscape.identity.code import fingerprint
+from gridscape.tasks.losses import Bits, bce, counted, mean_over_steps
 
 LONGEST_NUMBER = 30  # bits: a sum has one more, and int32 holds 31 beside its sign
 PADDING = -1  # no symbol: all zeros as one-hot

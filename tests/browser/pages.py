@@ -9,13 +9,13 @@ import numpy as np
 import xarray as xr
 from synthetic import RATES, hump, landscape
 
-from gridscape._document import document
-from gridscape._findings import gather
-from gridscape._showcase import Showcase
-from gridscape.base import Status
-from gridscape.grid import Cell
+from gridscape.grid.axes import Cell
+from gridscape.grid.trials import Status
 from gridscape.landscape import Landscape
-from gridscape.report import page
+from gridscape.report.document import document
+from gridscape.report.findings import gather
+from gridscape.report.html import page
+from gridscape.report.showcase import Showcase
 
 HOSTILE = '<img src=x onerror="window.hacked=1"></script><b>&amp;%{x}$y$'
 PUBLISHED = {"claims": "lstm-width-lr", "published": ["width_lr_report1", "width_lr_report2"]}

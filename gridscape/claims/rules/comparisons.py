@@ -8,14 +8,8 @@ from types import MappingProxyType
 
 import numpy as np
 
-from gridscape.analysis import (
-    CellState,
-    CellSummary,
-    Interval,
-    ended_values,
-    mean,
-    summarize,
-)
+from gridscape.analysis.cells import CellState, CellSummary, ended_values, summarize
+from gridscape.analysis.statistics import Interval, mean
 from gridscape.claims.checks import Check, above, below, certain, listed, within
 from gridscape.claims.evidence import (
     Evidence,
@@ -29,7 +23,7 @@ from gridscape.claims.evidence import (
 from gridscape.claims.records import Outcome
 from gridscape.claims.rules.registry import Finding, rule
 from gridscape.errors import StoreError
-from gridscape.grid import Cell, Value
+from gridscape.grid.axes import Cell, Value
 from gridscape.landscape import higher_is_better
 
 

@@ -4,7 +4,10 @@ import math
 
 import numpy as np
 
-from gridscape.analysis import CellState, CellSummary, Interval, curve_band, fit_budget, mean
+from gridscape.analysis.budgets import fit_budget
+from gridscape.analysis.cells import CellState, CellSummary
+from gridscape.analysis.curves import curve_band
+from gridscape.analysis.statistics import Interval, mean
 from gridscape.claims.checks import Check, above, certain, listed
 from gridscape.claims.evidence import Evidence, Region, in_words, metric_unit
 from gridscape.claims.records import Outcome

@@ -4,7 +4,8 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from gridscape.analysis import CellSummary, ended_values, mean
+from gridscape.analysis.cells import CellSummary, ended_values
+from gridscape.analysis.statistics import mean
 from gridscape.claims.checks import above, within
 from gridscape.claims.evidence import Evidence, Region, metric_unit
 from gridscape.claims.rules.registry import Finding, rule

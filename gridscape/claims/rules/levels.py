@@ -5,13 +5,13 @@ from typing import Any
 
 import numpy as np
 
-from gridscape.analysis import CellState, CellSummary
-from gridscape.base import Status
+from gridscape.analysis.cells import CellState, CellSummary
 from gridscape.claims.checks import Check, above, below, certain, within
 from gridscape.claims.evidence import LOST, Evidence, Region, metric_unit
 from gridscape.claims.records import Outcome
 from gridscape.claims.rules.registry import Finding, rule
 from gridscape.errors import UsageError
+from gridscape.grid.trials import Status
 from gridscape.landscape import higher_is_better
 
 

@@ -12,13 +12,13 @@ import jax.numpy as jnp
 import numpy as np
 
 from gridscape import optimizers
-from gridscape.analysis import Interval
+from gridscape.analysis.statistics import Interval
 from gridscape.claims.checks import Check
 from gridscape.claims.evidence import Evidence
 from gridscape.claims.records import Outcome
 from gridscape.claims.rules.registry import Finding, rule
 from gridscape.errors import UnknownNameError
-from gridscape.grid import show
+from gridscape.grid.axes import show
 
 RATE = 0.1
 SIGNS = ("equal", "alternating")

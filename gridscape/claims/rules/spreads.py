@@ -5,7 +5,8 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from gridscape.analysis import CellSummary, mean
+from gridscape.analysis.cells import CellSummary
+from gridscape.analysis.statistics import mean
 from gridscape.claims.checks import above
 from gridscape.claims.evidence import Evidence, ended_by_cell, grouped, metric_unit
 from gridscape.claims.rules.registry import Finding, rule

@@ -6,14 +6,8 @@ from collections.abc import Iterable, Sequence
 
 import numpy as np
 
-from gridscape.analysis import (
-    LEVEL,
-    CellState,
-    CellSummary,
-    Interval,
-    mean,
-)
-from gridscape.analysis.statistics import t_p_value, t_quantile
+from gridscape.analysis.cells import CellState, CellSummary
+from gridscape.analysis.statistics import LEVEL, Interval, mean, t_p_value, t_quantile
 from gridscape.claims.checks import Check, above, below, certain, listed
 from gridscape.claims.evidence import (
     Evidence,
@@ -31,7 +25,7 @@ from gridscape.claims.evidence import (
 from gridscape.claims.records import Outcome
 from gridscape.claims.rules.registry import Finding, rule
 from gridscape.errors import UnknownNameError
-from gridscape.grid import Axis, Value, same, show
+from gridscape.grid.axes import Axis, Value, same, show
 
 
 @rule

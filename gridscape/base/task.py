@@ -1,0 +1,171 @@
+"""The interfaces of Gridscape. Read this file first.
+
+One legend of dimension letters for the whole package:
+
+    N  examples of a split        B  examples of a batch      C  outputs (classes)
+    T  time steps of a sequence   D  features of one step     H  hidden units
+    K  trials of a cohort         U  updates of a segment     E  evaluation points
+    R  replicates
+
+Models, tasks and optimizers are small tuples of pure functions written for ONE trial; the engine
+adds the trial dimension K. Traced hyperparameters reach them as ``hyper``, a mapping from name to
+number, so that a new value never compiles anything again.
+"""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Any, Self, get_args
+
+import numpy as np
+
+from gridscape.base._arrays import check_splits, classified
+from gridscape.base.data import Groups, Split, Stream, as_float
+from gridscape.base.metrics import accuracy, cross_entropy, top_class
+from gridscape.base.shapes import prepared
+from gridscape.base.types import Array
+from gridscape.errors import DataCorruptError, UsageError, check_numbers, check_whole
+from gridscape.grid.names import check_task_names
+from gridscape.identity.code import code_identity as code_identity
+from gridscape.identity.code import fingerprint as fingerprint
+
+
+@dataclass(frozen=True, eq=False)
+class Task:
+    """Data, loss and metrics.
+
+    ``train`` holds the examples, or draws fresh ones without end.
+    ``prepare`` maps stored inputs (B, ...) to what the model reads, (B, *input_shape), float32.
+    ``loss(outputs, targets)`` and every entry of ``metrics`` give one number per example, (B,),
+        not its mean; a study may choose another loss. Shapes are checked before anything trains.
+    ``per_step``: the model answers at every step, (B, T, n_outputs), instead of once, (B,
+        n_outputs). Test sequences may then be longer than those of the training.
+    ``answer(outputs, targets)`` gives the class of each example, (B,), by which a network that
+        answers one class is found; None where there are no classes.
+    ``groups`` tells the test metrics apart by a kind of example.
+    ``fingerprint`` is a hash of all that determines the task; it is part of every trial's key.
+
+    The inputs and targets of all splits, and of a stream's sample, have the same types and shapes,
+    but for N. Raises UsageError or DataCorruptError for what cannot be a task.
+    """
+
+    name: str
+    train: Split | Stream
+    test: Split
+    input_shape: tuple[int, ...]
+    n_outputs: int
+    fingerprint: str
+    prepare: Callable[[Array], Array] = as_float
+    loss: Callable[[Array, Any], Array] = cross_entropy
+    metrics: Mapping[str, Callable[[Array, Any], Array]] = field(
+        default_factory=lambda: {"accuracy": accuracy}
+    )
+    validation: Split | None = None
+    per_step: bool = False
+    answer: Callable[[Array, Any], Array] | None = top_class
+    groups: Groups | None = None
+
+    def __post_init__(self) -> None:
+        where = f"task {self.name}"
+        _check_types(self, where)
+        object.__setattr__(self, "n_outputs", _whole(self.n_outputs))
+        check_task_names(self.metrics, self.groups and self.groups.name, where)
+        splits = {"train": self.train_examples, "test": self.test, "validation": self.validation}
+        check_splits(where, {name: split for name, split in splits.items() if split is not None})
+        shape = prepared(self.prepare, self.train_examples.inputs, where).shape[1:]
+        if isinstance(self.train, Split) and shape != tuple(self.input_shape):
+            raise UsageError(
+                "prepare gives another shape", where=where, expected=self.input_shape, found=shape
+            )
+
+    @property
+    def train_examples(self) -> Split:
+        """The training examples, or the fixed sample of those that are drawn."""
+        return self.train.sample if isinstance(self.train, Stream) else self.train
+
+    @classmethod
+    def from_arrays(
+        cls,
+        train: tuple[Any, Any],
+        test: tuple[Any, Any],
+        *,
+        name: str = "arrays",
+        n_outputs: int | None = None,
+        validation: tuple[Any, Any] | None = None,
+        prepare: Callable[[Array], Array] = as_float,
+    ) -> Self:
+        """A classification task from arrays (inputs (N, ...), labels (N,) from 0).
+
+        uint8 inputs are read as fractions of 255; others are converted to float32. Raises
+        DataCorruptError where lengths differ, a split is empty, labels are no whole numbers in
+        [0, n_outputs), an input is masked or not a finite number, or splits are of different kinds;
+        UsageError where an input is no more than one number, (N,): inputs[:, None] has a feature.
+
+        >>> task = Task.from_arrays(([[0.0], [1.0]], [0, 1]), ([[0.5]], [1]))
+        >>> task.input_shape, task.n_outputs
+        ((1,), 2)
+        """
+        given = {"train": train, "test": test, "validation": validation}
+        if validation is None:
+            del given["validation"]
+        splits = {name: Split(*classified(name, pair)) for name, pair in given.items()}
+        top = max(int(split.targets.max()) for split in splits.values()) + 1
+        n_outputs = top if n_outputs is None else _whole(n_outputs)
+        if top > n_outputs:
+            raise DataCorruptError(
+                "label out of range", where=name, expected=f"0 to {n_outputs - 1}", found=top - 1
+            )
+        shape = prepared(prepare, splits["train"].inputs, name).shape[1:]
+        return cls(
+            name=name,
+            train=splits["train"],
+            test=splits["test"],
+            validation=splits.get("validation"),
+            input_shape=shape,
+            n_outputs=n_outputs,
+            fingerprint=fingerprint(name, n_outputs, code_identity(prepare), *splits.values()),
+            prepare=prepare,
+        )
+
+
+def _whole(n_outputs: Any) -> int:
+    """A number of outputs, from 1; NumPy's becomes Python's."""
+    found = n_outputs.item() if isinstance(n_outputs, np.integer) else n_outputs
+    check_whole(n_outputs=found)
+    return int(found)
+
+
+def _check_types(task: Task, where: str) -> None:
+    """Raise UsageError for a part of a task that is of another type than it must be."""
+    train, groups, metrics = task.train, task.groups, task.metrics
+    parts: list[tuple[str, Any, Any]] = [
+        ("train", train, Split | Stream),
+        ("test", task.test, Split),
+        ("validation", task.validation, Split | None),
+        ("input_shape", task.input_shape, tuple | list),
+        ("prepare", task.prepare, Callable),
+        ("loss", task.loss, Callable),
+        ("metrics", metrics, Mapping),
+        ("answer", task.answer, Callable | None),
+        ("groups", groups, Groups | None),
+    ]
+    if isinstance(train, Stream):
+        parts += [("train.draw", train.draw, Callable), ("train.sample", train.sample, Split)]
+    if isinstance(groups, Groups):
+        parts += [
+            ("groups.of", groups.of, Callable),
+            ("groups.values", groups.values, tuple | list),
+        ]
+    if isinstance(metrics, Mapping):
+        parts += [(f"metric {name!r}", metric, Callable) for name, metric in metrics.items()]
+    for name, part, kind in parts:
+        if not isinstance(part, kind):
+            kinds = [one.__name__ for one in get_args(kind) or (kind,)]
+            raise UsageError(
+                "wrong type",
+                where=f"{where}, {name}",
+                expected=" or ".join(kinds).replace("NoneType", "None"),
+                found=type(part).__name__,
+            )
+    check_numbers(f"{where}, input_shape", task.input_shape, low=1)
+    if groups is not None:
+        check_numbers(f"{where}, groups.values", groups.values, once=True)

@@ -1,0 +1,110 @@
+"""The named studies with their size, and about the time and memory of each on this machine."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import NamedTuple
+
+from gridscape.cli.doctor import product_speed
+from gridscape.engine.cohorts import partition
+from gridscape.engine.flops import jaxpr_flops, traced_update
+from gridscape.engine.machine import Machine
+from gridscape.execution.estimate import largest_run_bytes
+from gridscape.execution.memory import free_memory_bytes
+from gridscape.execution.planner import MEMORY_SHARE
+from gridscape.kernels.cores import use_all_cores
+from gridscape.study import study as studies
+from gridscape.study.study import ResolvedStudy, Study
+from gridscape.tasks import fetch
+
+# The share of the speed of a large product that training reaches, and what an update of one network
+# takes beside its products. Measured on a 2-core AVX-512 machine: 0.2 with LSTMs of 16 units, 0.4
+# of 32, 0.6 of 128, 0.5 with LeNet5; 30 to 60 microseconds with the smallest networks. ``plan``
+# measures both anew.
+EFFICIENCY = 0.4
+UPDATE_SECONDS = 5e-5
+
+
+@dataclass(frozen=True)
+class Entry:
+    """A named study.
+
+    flops: floating-point operations of the products of all its trials. seconds: a rough estimate,
+    compiling excluded. memory_bytes: about what its largest run takes, told from shapes
+    (``largest_run_bytes``): within a tenth of what ``plan``, which compiles, tells of the five
+    studies that it was held against. All None where its data set, ``missing_data``, is not on
+    this machine.
+    """
+
+    name: str
+    title: str
+    source: tuple[str, ...]
+    n_networks: int
+    flops: float | None
+    seconds: float | None
+    memory_bytes: int | None
+    missing_data: str | None
+
+
+def catalog(data_dir: str | Path | None = None) -> Iterator[Entry]:
+    """All named studies; fetches nothing."""
+    use_all_cores()
+    machine = Machine.local()
+    speed = EFFICIENCY * product_speed(machine)
+    absent = _absent_data(data_dir)
+    for name in sorted(studies.names(), key=lambda name: (name != "quickstart", name)):
+        study = Study.load(name)
+        missing = _data_set_of(study.task, absent)
+        work = None if missing else study_work(study.resolve(data_dir), machine)
+        yield Entry(
+            name=name,
+            title=study.title,
+            source=tuple(study.source),
+            n_networks=len(study.grid.cells()) * study.replicates,
+            flops=work and work.flops,
+            seconds=work and work.seconds(speed, len(machine.devices)),
+            memory_bytes=work and work.memory_bytes,
+            missing_data=missing,
+        )
+
+
+class Work(NamedTuple):
+    """What all trials of a study do, and its largest run takes: operations, updates, memory."""
+
+    flops: float
+    updates: int
+    memory_bytes: int
+
+    def seconds(self, flops_per_second: float, n_devices: int) -> float:
+        """About how long it takes."""
+        return self.flops / flops_per_second + self.updates * UPDATE_SECONDS / n_devices
+
+
+def study_work(resolved: ResolvedStudy, machine: Machine) -> Work:
+    """The work of a study from its start."""
+    cohorts = partition(resolved, resolved.trials())
+    updates = [traced_update(cohort.recipe, cohort.task) for cohort in cohorts]
+    counts = [len(cohort.trials) * cohort.recipe.updates for cohort in cohorts]
+    free_bytes = MEMORY_SHARE * free_memory_bytes(machine)
+    return Work(
+        flops=sum(n * jaxpr_flops(update) for n, update in zip(counts, updates, strict=True)),
+        updates=sum(counts),
+        memory_bytes=largest_run_bytes(
+            resolved.study,
+            zip(cohorts, updates, strict=True),
+            len(machine.devices),
+            free_bytes,
+        ),
+    )
+
+
+def _absent_data(data_dir: str | Path | None) -> list[str]:
+    """The data sets that would have to be fetched."""
+    return [s.name for s in fetch.status(data_dir) if not s.embedded and s.found_at is None]
+
+
+def _data_set_of(task: object, names: list[str]) -> str | None:
+    """The data set among ``names`` that a named task reads: tasks are named after theirs."""
+    named = [name for name in fetch.DATA_SETS if str(task).startswith(name)]
+    owner = max(named, key=len, default=None)
+    return owner if owner in names else None

@@ -1,0 +1,221 @@
+"""The table that fills while a study trains, for a terminal of any size."""
+
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from rich.console import Console, ConsoleOptions, RenderResult
+from rich.text import Text
+
+from gridscape.cli._run_state import RunState, State
+from gridscape.cli._tiles import Tile, View, labels_of, short_labels, stub_width, tile_table
+from gridscape.cli.tables import (
+    COLLAPSED,
+    DIVERGED,
+    FAILED,
+    MISSING,
+    duration,
+    plural,
+    program_name,
+)
+from gridscape.engine.cohorts import Cohort
+from gridscape.grid.axes import Axis, show
+from gridscape.landscape import unit_of
+
+STORED = "s"
+LEGEND = {
+    COLLAPSED: "collapsed",
+    DIVERGED: "diverged",
+    FAILED: "failed",
+    STORED: "stored before",
+    MISSING: "waiting",
+}
+BAD_MARKS = {State.COLLAPSED: COLLAPSED, State.FAILED: FAILED, State.DIVERGED: DIVERGED}
+OTHER_LINES = 11  # of the display, besides the rows of the table; one stays free
+BAR_WIDTH = 60
+
+
+@dataclass(frozen=True)
+class Form:
+    """How much a table tells: digits of a number, labels over the columns, width of a tile."""
+
+    digits: int
+    labels: str
+    width: int
+
+
+# The first one that fits is taken; the last one shows a part of the columns where there is no room.
+# A tile takes up to 100.0 and a mark, 100 and a mark, or a single character.
+FORMS = (
+    Form(digits=3, labels="long", width=9),
+    Form(digits=3, labels="long", width=7),
+    Form(digits=3, labels="short", width=7),
+    Form(digits=2, labels="ends", width=5),
+    Form(digits=1, labels="ends", width=1),
+)
+
+
+class LiveTable:
+    """Draws the state of a run whenever it is asked to. message: replaces what is going on."""
+
+    def __init__(self, run: RunState) -> None:
+        self.run, self.view, self.message = run, View.of(run.axes), ""
+        names = [axis.name for axis in run.axes]
+        shown = [names.index(axis.name) for axis in (self.view.rows, self.view.columns) if axis]
+        moved = np.moveaxis(run.numbers, shown, range(len(shown)))
+        shape = (len(self.view.rows.values), len(self.view.column_values))
+        self._trials = moved.reshape(*shape, -1)  # (rows, columns, trials of a tile)
+
+    def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
+        """The title, the table, what is going on, how far it is, and the marks in use."""
+        now, width = time.perf_counter(), options.max_width
+        table, part, marks = self._table(width, max(console.height - OTHER_LINES, 3))
+        yield _line(self.run.title, "bold")
+        yield _line("; ".join([self._caption(), *part]), "dim")
+        yield Text()
+        yield table
+        yield Text()
+        yield _line(self.message or self._activity(), "bold" if self.message else "")
+        yield _line(self._pace(now))
+        yield _bar(self.run.time_left.share_done, min(width, BAR_WIDTH))
+        used = [f"{mark} {words}" for mark, words in LEGEND.items() if mark in marks]
+        yield _line("   ".join(used), "dim")
+
+    # ---- the lines around the table ----
+
+    def _caption(self) -> str:
+        unit = " in %" if unit_of(self.run.metric) == "fraction" else ""
+        over = [axis.name for axis in self.view.further]
+        if self.run.n_replicates > 1:
+            over.append(plural(self.run.n_replicates, "replicate"))
+        mean = f", mean over {' and '.join(over)}" if over else ""
+        return f"{self.run.metric.removeprefix('test_')}{unit} so far{mean}"
+
+    def _activity(self) -> str:
+        latest = self.run.latest
+        if latest is None:
+            cohort = self.run.next_cohort()
+            return f"getting ready: {self._networks(cohort)}" if cohort else "storing the results"
+        update = f"update {latest.update:,} of {latest.cohort.recipe.updates:,}"
+        return f"training {self._networks(latest.cohort)}: {update}"
+
+    def _networks(self, cohort: Cohort) -> str:
+        name = program_name(cohort.trials, self.run.axes)
+        return plural(len(cohort.trials), "network") + (f", {name}" if name else "")
+
+    def _pace(self, now: float) -> str:
+        parts = [f"{self.run.n_ended:,} of {plural(len(self.run.state), 'network')} done"]
+        speed, left = self.run.time_left.updates_per_second, self.run.time_left.seconds(now)
+        if speed and self.run.latest:
+            parts.append(f"{speed:,.0f} updates/s")
+        parts.append(duration(now - self.run.begin))
+        if left is not None and left >= 1:
+            parts.append(f"about {duration(left)} left")
+        return ", ".join(parts)
+
+    # ---- the table ----
+
+    def _table(self, width: int, n_rows: int) -> tuple[Text, list[str], set[str]]:
+        """The table in the most telling form that fits; what part it shows; the marks in it."""
+        room = width - stub_width(self.view)
+        n_columns = len(self.view.column_values)
+        form = next((f for f in FORMS if self._needs(f) * n_columns <= room), FORMS[-1])
+        rows, columns = self._window(0, n_rows), self._window(1, max(room // form.width, 1))
+        trials = self._trials[rows.start : rows.stop, columns.start : columns.stop]
+        marks, means = self._marks(trials), self._means(trials)
+        tiles = [
+            [self._tile(mean, mark, form.digits) for mean, mark in zip(*line, strict=True)]
+            for line in zip(means, marks, strict=True)
+        ]
+        training = (self.run.state == State.TRAINING)[trials].any(axis=(1, 2))
+        table = tile_table(
+            self.view,
+            _heads(self.view.columns, form.labels),
+            labels_of(self.view.rows)[rows.start : rows.stop],
+            tiles,
+            widths=[self._needs(form)] * len(columns),
+            marked=frozenset(np.flatnonzero(training).tolist()),
+        )
+        notes = _part(self.view.rows, rows) + _part(self.view.columns, columns)
+        return table, notes, set(marks.ravel().tolist())
+
+    def _needs(self, form: Form) -> int:
+        """The width of a tile of this form; long labels may ask for more than its numbers."""
+        if form.labels == "ends":
+            return form.width
+        return max(form.width, *(len(h) + 1 for h in _heads(self.view.columns, form.labels)))
+
+    def _window(self, dimension: int, size: int) -> range:
+        """As many rows (0) or columns (1) as there is room for, around those that train."""
+        count = self._trials.shape[dimension]
+        if count <= size:
+            return range(count)
+        others = tuple(d for d in range(3) if d != dimension)
+        training = (self.run.state == State.TRAINING)[self._trials].any(axis=others)
+        middle = int(training.argmax())
+        begin = min(max(middle - size // 2, 0), count - size)
+        return range(begin, begin + size)
+
+    def _tile(self, mean: float, mark: str, digits: int) -> Tile:
+        """A mean with its mark: 97.2 by three digits, 97 by two, 9 (tenths) by one."""
+        if np.isnan(mean):
+            return Tile((mark if digits == 1 else f"{mark} ",))
+        if unit_of(self.run.metric) != "fraction":
+            text = {3: _compact(mean), 2: f"{mean:.0e}", 1: mark or "o"}[digits]
+            return Tile((text if digits == 1 else f"{text}{mark or ' '}",))
+        if digits == 1:
+            return Tile((mark or str(min(int(10 * mean), 9)),), mean)
+        text = f"{100 * mean:.1f}" if digits == 3 else f"{100 * mean:.0f}"
+        return Tile((f"{text}{mark or ' '}",), mean)
+
+    def _means(self, trials: np.ndarray) -> np.ndarray:
+        """(rows, columns): the mean over the trials of a tile that have a number."""
+        values = self.run.value[trials]
+        known = np.isfinite(values)
+        total, count = np.where(known, values, 0).sum(axis=-1), known.sum(axis=-1)
+        return np.divide(total, count, out=np.full(total.shape, np.nan), where=count > 0)
+
+    def _marks(self, trials: np.ndarray) -> np.ndarray:
+        """(rows, columns): what most trials came to; nothing while they train, or finished well."""
+        state = self.run.state[trials]
+        n_begun = (state != State.WAITING).sum(axis=-1)
+        marks = np.where(self.run.stored[trials].all(axis=-1), STORED, "")
+        for bad, mark in BAD_MARKS.items():
+            marks = np.where(2 * (state == bad).sum(axis=-1) >= n_begun, mark, marks)
+        return np.where(n_begun == 0, MISSING, marks)
+
+
+def _compact(value: float) -> str:
+    """Three digits, in at most six characters.
+
+    >>> _compact(0.0123), _compact(1.234e-07), _compact(0.0)
+    ('0.0123', '1.2e-7', '0')
+    """
+    text = f"{value:.3g}"
+    return text if len(text) <= 6 else f"{value:.1e}".replace("e-0", "e-").replace("e+0", "e+")
+
+
+def _heads(axis: Axis | None, labels: str) -> Sequence[str]:
+    """What stands over the columns; one text for all of them where there is no room for more."""
+    if labels == "ends" and axis is not None:
+        return [f"{show(axis.values[0])} to {show(axis.values[-1])}"]
+    values = short_labels(axis) if labels == "short" else labels_of(axis)
+    return [f"{value} " for value in values]  # over the number, not over the mark behind it
+
+
+def _part(axis: Axis | None, shown: range) -> list[str]:
+    """Which values of an axis are shown, where it is not all of them."""
+    if axis is None or len(shown) == len(axis.values):
+        return []
+    return [f"{axis.name}: {shown[0] + 1} to {shown[-1] + 1} of {len(axis.values)} values"]
+
+
+def _bar(share: float, width: int) -> Text:
+    """How much of the work is behind."""
+    n_done = round(share * width)
+    return Text("\u2501" * n_done, "green").append("\u2500" * (width - n_done), "dim")
+
+
+def _line(text: str, style: str = "") -> Text:
+    return Text(text, style, no_wrap=True, overflow="ellipsis")

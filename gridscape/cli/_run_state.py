@@ -1,0 +1,120 @@
+"""What every trial of a run is at, from the events of a sweep. It asks the engine for nothing."""
+
+import time
+from enum import IntEnum
+
+import numpy as np
+
+from gridscape.cli._time_left import TimeLeft
+from gridscape.engine.cohorts import Cohort, partition
+from gridscape.engine.flops import update_flops
+from gridscape.execution.executors import Finished, Progress
+from gridscape.grid.axes import Axis, Cell
+from gridscape.grid.trials import Status, Trial, TrialResult
+from gridscape.store.store import Store
+from gridscape.sweep import Cut, Started
+
+
+class State(IntEnum):
+    """What a trial is at."""
+
+    WAITING = 0
+    TRAINING = 1
+    FINISHED = 2
+    COLLAPSED = 3
+    DIVERGED = 4
+    FAILED = 5
+
+
+STATES = {Status.FINISHED: State.FINISHED, Status.DIVERGED: State.DIVERGED}
+
+
+class RunState:
+    """A listener of one run.
+
+    Trials are numbered cell by cell, replicates fastest: ``numbers`` has the shape (*axes, R).
+    value: the metric of each trial so far (the task's first one), NaN where there is none. state:
+    a State each. stored: whether it was there before. cohorts: those to train, in their order.
+    latest: what is in training.
+    """
+
+    def __init__(self, started: Started) -> None:
+        study = started.resolved.study
+        self.title = study.title or study.name
+        self.axes: tuple[Axis, ...] = study.grid.axes
+        self.metric = f"test_{next(iter(started.resolved.task.metrics), 'loss')}"
+        self.n_replicates = study.replicates
+        self._cell = {self._place(cell): i for i, cell in enumerate(study.grid.cells())}
+        n_trials = len(self._cell) * study.replicates
+        self.numbers = np.arange(n_trials).reshape([*study.grid.shape, study.replicates])
+        self.value = np.full(n_trials, np.nan)
+        self.state = np.full(n_trials, State.WAITING, np.int8)
+        self.stored = np.zeros(n_trials, bool)
+        self.cohorts = partition(started.resolved, started.todo)
+        self.latest: Progress | None = None
+        self.begin = time.perf_counter()
+        self.time_left = self._time_left(started)
+        if started.n_stored:
+            self._note_stored(started)
+
+    def __call__(self, event: Started | Progress | Finished | Cut) -> None:
+        """Take note of an event."""
+        now = time.perf_counter()
+        if isinstance(event, Progress):
+            trials = np.array([self.number(trial) for trial in event.cohort.trials])
+            self.value[trials] = event.accuracy
+            self.state[trials] = np.where(event.alive, State.TRAINING, State.DIVERGED)
+            n_left = event.cohort.recipe.updates - event.update
+            self.time_left.advance(trials, n_left, event.alive, now)
+            self.latest = event
+        elif isinstance(event, Finished):
+            self._note(self.number(event.trial), event.result)
+            self.time_left.end(self.number(event.trial), now)
+            self.latest = None
+
+    def number(self, trial: Trial) -> int:
+        """The number of a trial of the study's grid."""
+        return self._cell[self._place(trial.cell)] * self.n_replicates + trial.replicate
+
+    @property
+    def n_ended(self) -> int:
+        """Trials that have ended, in this run or before; one that diverged early counts."""
+        return int((self.state >= State.FINISHED).sum())
+
+    def next_cohort(self) -> Cohort | None:
+        """The first cohort of which nothing has begun."""
+        for cohort in self.cohorts:
+            if self.state[self.number(cohort.trials[0])] == State.WAITING:
+                return cohort
+        return None
+
+    def _place(self, cell: Cell) -> tuple[object, ...]:
+        return tuple(cell[axis.name] for axis in self.axes)
+
+    def _time_left(self, started: Started) -> TimeLeft:
+        flops, left = np.zeros(len(self.value)), np.zeros(len(self.value))
+        program = np.full(len(self.value), -1)
+        for number, cohort in enumerate(self.cohorts):
+            trials = [self.number(trial) for trial in cohort.trials]
+            flops[trials] = update_flops(cohort.recipe, cohort.task)
+            left[trials], program[trials] = cohort.recipe.updates, number
+        return TimeLeft(flops, program, left, self.begin)
+
+    def _note_stored(self, started: Started) -> None:
+        todo = {self.number(trial) for trial in started.todo}
+        with Store.read(started.directory) as store:
+            for trial, result in store.results():
+                # The folder may hold a larger grid than the one of this run.
+                if self._place(trial.cell) in self._cell and trial.replicate < self.n_replicates:
+                    number = self.number(trial)
+                    if number not in todo:
+                        self._note(number, result)
+                        self.stored[number] = True
+
+    def _note(self, number: int, result: TrialResult) -> None:
+        state = STATES.get(result.status, State.FAILED)
+        if state is State.FINISHED and result.metrics.get("top_answer_share") == 1.0:
+            state = State.COLLAPSED
+        finished = result.status is Status.FINISHED
+        self.value[number] = result.metrics.get(self.metric, np.nan) if finished else np.nan
+        self.state[number] = state

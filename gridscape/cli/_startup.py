@@ -1,0 +1,42 @@
+"""What the command line sets before JAX is first used. Nothing here imports JAX by itself."""
+
+import os
+import threading
+from collections.abc import Callable
+
+from gridscape.engine.compilers import BACKEND_COMPILE, WAITED
+from gridscape.kernels.cores import require_addresses
+
+
+def prepare_jax(computes: bool = True) -> Callable[[], float]:
+    """Quiet XLA, keep compiled programs from run to run; returns what tells the compile time.
+
+    That is a function that gives the seconds for which compiling has kept this thread so far, the
+    reading of kept programs included. Raises OutOfMemoryError, where JAX is to compute, for a limit
+    on the address space under which it would abort.
+    """
+    if computes:
+        require_addresses()
+    # XLA prints pages of harmless lines when it loads a kept program on a CPU.
+    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+    import jax
+
+    from gridscape.tasks.fetch import cache_folder
+
+    if not jax.config.values.get("jax_compilation_cache_dir"):
+        jax.config.update("jax_compilation_cache_dir", str(cache_folder() / "jax"))
+        jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.2)
+    return _compile_clock()
+
+
+def _compile_clock() -> Callable[[], float]:
+    from jax import monitoring
+
+    seconds, here = [0.0], threading.get_ident()
+
+    def listen(event: str, duration_secs: float, **_: str | int) -> None:
+        if event in (BACKEND_COMPILE, WAITED) and threading.get_ident() == here:
+            seconds[0] += duration_secs
+
+    monitoring.register_event_duration_secs_listener(listen)
+    return lambda: seconds[0]

@@ -1,0 +1,669 @@
+"""The command line. Everything slow to import is imported by the command that needs it.
+
+Tables and JSON go to standard output, progress and errors to standard error. Exit status: 0 done;
+1 error, in one line with the next step; 2 wrong usage; 3 finished, but some trial failed or did
+not fit into memory; 130 interrupted.
+"""
+
+import difflib
+import os
+import re
+import shlex
+import sys
+import time
+import traceback
+import warnings
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager, nullcontext
+from importlib.util import find_spec
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any, NoReturn
+
+import typer
+from typer.core import TyperGroup
+
+from gridscape._version import __version__
+from gridscape.cli._startup import prepare_jax
+from gridscape.errors import (
+    GridscapeError,
+    UnknownNameError,
+    UntrustedError,
+    UsageError,
+    is_out_of_memory,
+    out_of_memory,
+)
+
+if TYPE_CHECKING:
+    from rich.console import RenderableType
+
+    from gridscape.inspection.kinds import Look
+    from gridscape.landscape import Landscape
+    from gridscape.tasks.fetch import DataSetStatus
+
+ERROR, SOME_FAILED, INTERRUPTED = 1, 3, 130
+SUFFIXES = {"csv": ".csv", "parquet": ".parquet", "netcdf": ".nc"}
+
+
+class Commands(TyperGroup):
+    """Commands of which a mistyped one is told with the nearest name."""
+
+    def get_command(self, ctx: Any, cmd_name: str) -> Any:
+        """The command of this name; raises UnknownNameError."""
+        found = super().get_command(ctx, cmd_name)
+        if found is None:
+            raise UnknownNameError("command", cmd_name, self.commands)
+        return found
+
+
+app = typer.Typer(
+    cls=Commands,
+    add_completion=False,
+    rich_markup_mode=None,
+    help="Train a whole grid of small neural networks at once and see the landscape.",
+    epilog="Start with: gridscape run",
+)
+data = typer.Typer(cls=Commands, help="Data sets: where they are looked for, fetch, check.")
+app.add_typer(data, name="data")
+
+# ---- options that several commands take ----
+
+StudyName = Annotated[
+    str, typer.Argument(metavar="STUDY", help="A named study (see list) or a TOML file.")
+]
+Folder = Annotated[
+    str | None,
+    typer.Argument(
+        metavar="DIR", help="A results folder, or the name of one in runs/; else the only one."
+    ),
+]
+SetValues = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--set",
+        metavar="AXIS=VALUES",
+        help="Values of an axis: hidden_size=16,32 or, in equal ratios, learning_rate=1e-5:1:6. "
+        "May be repeated.",
+    ),
+]
+TaskName = Annotated[
+    str | None, typer.Option("--task", metavar="TASK", help="Another task than the study's.")
+]
+Replicates = Annotated[
+    int | None, typer.Option("--replicates", metavar="N", help="Seeds of every cell.")
+]
+Seed = Annotated[int | None, typer.Option("--seed", metavar="N", help="Seed of the study.")]
+Updates = Annotated[
+    int | None, typer.Option("--updates", metavar="N", help="Updates of every network.")
+]
+BatchSize = Annotated[
+    int | None, typer.Option("--batch-size", metavar="N", help="Examples of an update.")
+]
+Directory = Annotated[
+    Path | None,
+    typer.Option("--dir", metavar="DIR", help="Where results go.", show_default="runs/STUDY"),
+]
+DataDir = Annotated[
+    Path | None,
+    typer.Option("--data-dir", metavar="DIR", help="Where data sets are looked for first."),
+]
+ExecutorName = Annotated[
+    str, typer.Option("--executor", metavar="NAME", help="What trains: local.")
+]
+Precision = Annotated[
+    str | None,
+    typer.Option("--precision", metavar="NAME", help="Of products: float32, tf32, bfloat16."),
+]
+Json = Annotated[bool, typer.Option("--json", help="Print one JSON document instead of tables.")]
+Trust = Annotated[
+    bool,
+    typer.Option(
+        "--trust", help="Run code and read files that the folder's study names, whoever made it."
+    ),
+]
+# Read by ``main``, which handles all errors.
+Debug = Annotated[bool, typer.Option("--debug", help="Show the trace of an error.")]
+CellName = Annotated[
+    str, typer.Option("--cell", metavar="AXIS=VALUE,...", help="The cell: a value of each axis.")
+]
+ReplicateNumber = Annotated[
+    int, typer.Option("--replicate", metavar="K", help="Which seed of the cell.")
+]
+DataName = Annotated[str, typer.Argument(metavar="NAME", help="A data set (see data list).")]
+DataNames = Annotated[
+    str | None, typer.Argument(metavar="NAME", help="A data set; else all on this machine.")
+]
+
+
+# ---- the commands ----
+
+
+@app.callback(invoke_without_command=True)
+def root(
+    context: typer.Context,
+    version: Annotated[bool, typer.Option("--version", help="Show the version and exit.")] = False,
+) -> None:
+    """Train a whole grid of small neural networks at once and see the landscape."""
+    if version:
+        print(f"gridscape {__version__}")
+        raise typer.Exit
+    if context.invoked_subcommand is None:
+        print(context.get_help(), end="")
+
+
+@app.command("list")
+def list_studies(data_dir: DataDir = None, json: Json = False, debug: Debug = False) -> None:
+    """List the named studies, what each reproduces, size, time, memory."""
+    prepare_jax()
+    from gridscape.cli import tables
+    from gridscape.cli._catalog import catalog
+
+    with _busy("measuring this machine"):
+        entries = list(catalog(data_dir))
+    _tell(json, {"studies": entries}, lambda width: tables.studies(entries))
+
+
+@app.command()
+def plan(
+    study: StudyName = "quickstart",
+    set_: SetValues = None,
+    task: TaskName = None,
+    replicates: Replicates = None,
+    seed: Seed = None,
+    updates: Updates = None,
+    batch_size: BatchSize = None,
+    directory: Directory = None,
+    data_dir: DataDir = None,
+    executor: ExecutorName = "local",
+    precision: Precision = None,
+    json: Json = False,
+    debug: Debug = False,
+) -> None:
+    """Tell the programs, networks, memory and time of a run."""
+    axes = _axes(set_)
+    prepare_jax()
+    from gridscape import sweep
+    from gridscape.cli import _json, tables
+
+    _check_executor(executor)
+    with _busy("compiling and timing the programs"):
+        found = sweep.plan(
+            study,
+            task=task,
+            set=axes,
+            replicates=replicates,
+            seed=seed,
+            updates=updates,
+            batch_size=batch_size,
+            precision=precision,
+            directory=directory,
+            data_dir=data_dir,
+        )
+    _tell(json, _json.plan(found), lambda width: tables.plan(found))
+
+
+@app.command()
+def run(
+    study: StudyName = "quickstart",
+    set_: SetValues = None,
+    task: TaskName = None,
+    replicates: Replicates = None,
+    seed: Seed = None,
+    updates: Updates = None,
+    batch_size: BatchSize = None,
+    directory: Directory = None,
+    data_dir: DataDir = None,
+    executor: ExecutorName = "local",
+    precision: Precision = None,
+    json: Json = False,
+    debug: Debug = False,
+) -> None:
+    """Train what is missing of a study; then show the landscape."""
+    axes = _axes(set_)
+    compile_seconds = prepare_jax()
+    from gridscape import sweep
+    from gridscape.cli._follow import Follower
+
+    follower, begin = Follower(), time.perf_counter()
+    try:
+        with follower.following():
+            land = sweep.run(
+                study,
+                task=task,
+                set=axes,
+                replicates=replicates,
+                seed=seed,
+                updates=updates,
+                batch_size=batch_size,
+                precision=precision,
+                directory=directory,
+                data_dir=data_dir,
+                executor=executor,
+                listener=follower,
+            )
+    except KeyboardInterrupt:
+        raise InterruptedRunError(follower.kept()) from None
+    effort = {
+        "n_trained": follower.n_ended,
+        "seconds": time.perf_counter() - begin,
+        "compile_seconds": compile_seconds(),
+    }
+    _show_run(land, follower.directory, effort, json, data_dir)
+    if follower.failed:
+        _complain(follower.failures())
+        raise typer.Exit(SOME_FAILED)
+
+
+@app.command()
+def show(folder: Folder = None, json: Json = False, debug: Debug = False) -> None:
+    """Show the landscape of results, finished or still running."""
+    directory = _results_folder(folder)
+    from gridscape.cli import _json, tables
+
+    found = tables.Overview.of(_read(directory))
+    _tell(json, _json.overview(found, directory), lambda width: tables.overview(found, width))
+
+
+@app.command()
+def report(
+    folder: Folder = None, data_dir: DataDir = None, trust: Trust = False, debug: Debug = False
+) -> None:
+    """Write the report (one HTML file) and its figures."""
+    directory = _results_folder(folder)
+    prepare_jax(computes=False)
+    try:
+        _tell_code(directory, trust, only_for_networks=True)
+    except UntrustedError as error:
+        _complain(f"networks are not shown: {error}")
+    print(_write_report(directory, data_dir, trust))
+
+
+@app.command()
+def claims(
+    folder: Folder = None, trust: Trust = False, json: Json = False, debug: Debug = False
+) -> None:
+    """Judge the published statements of a study by its results."""
+    directory = _results_folder(folder)
+    from gridscape.claims.judging import verdicts
+    from gridscape.cli import tables
+    from gridscape.store.store import Store
+
+    with _busy("judging the claims"):
+        found = verdicts(directory, trust=trust)
+    with Store.read(directory) as store:
+        content = {"study": store.study["name"], "directory": directory, "claims": found}
+    _tell(json, content, lambda width: [tables.verdicts(found)])
+
+
+@app.command()
+def replay(
+    cell: CellName,
+    folder: Folder = None,
+    replicate: ReplicateNumber = 0,
+    data_dir: DataDir = None,
+    trust: Trust = False,
+    json: Json = False,
+    debug: Debug = False,
+) -> None:
+    """Train one stored network again, alone, and compare."""
+    values, directory = _cell(cell), _results_folder(folder)
+    prepare_jax()
+    _tell_code(directory, trust)
+    from gridscape.cli import _json, tables
+    from gridscape.execution import replay
+
+    with _busy("training it again"):
+        found = replay.replay(
+            directory, values, replicate=replicate, data_dir=data_dir, trust=trust
+        )
+    _tell(json, _json.replay(found), lambda width: tables.replay(found))
+    if not found.identical:
+        raise typer.Exit(ERROR)
+
+
+@app.command()
+def inspect(
+    folder: Folder = None,
+    cell: Annotated[
+        str | None,
+        typer.Option(
+            "--cell",
+            metavar="AXIS=VALUE,...",
+            help="A value of each axis.",
+            show_default="the best",
+        ),
+    ] = None,
+    what: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--what",
+            metavar="KIND",
+            help="mistakes, confusion, filters, activations, deconv or samples; may be repeated.",
+            show_default="all that fit",
+        ),
+    ] = None,
+    replicate: ReplicateNumber = 0,
+    layer: Annotated[
+        str | None,
+        typer.Option("--layer", metavar="NAME", help="The layer of activations and deconv."),
+    ] = None,
+    data_dir: DataDir = None,
+    trust: Trust = False,
+    json: Json = False,
+    debug: Debug = False,
+) -> None:
+    """Look into one trained network: its mistakes, filters, activations."""
+    values, directory = cell and _cell(cell), _results_folder(folder)
+    prepare_jax()
+    from gridscape.cli import _json, _network_tables
+    from gridscape.execution import replay
+    from gridscape.inspection import kinds
+
+    wanted = tuple(dict.fromkeys(what or ()))
+    kinds.check_kinds(wanted, layer)
+    _tell_code(directory, trust)
+    with _busy("bringing the network back"):
+        chosen = values or kinds.best_cell(_read(directory))
+        network = replay.trained(
+            directory, chosen, replicate=replicate, data_dir=data_dir, trust=trust
+        )
+    with _busy("looking into the network"):
+        found = kinds.look(network, wanted, layer)
+        files = _draw(found, directory)
+    _tell(json, _json.look(found, files), lambda width: _network_tables.tables(found))
+    if files and not json:
+        print(f"\nPictures: {files[0].parent}")
+
+
+@app.command()
+def export(
+    folder: Folder = None,
+    format: Annotated[
+        str, typer.Option("--format", metavar="FORMAT", help="csv, parquet or netcdf.")
+    ] = "csv",
+    output: Annotated[
+        Path | None,
+        typer.Option("--output", metavar="FILE", help="The file.", show_default="STUDY.csv"),
+    ] = None,
+    debug: Debug = False,
+) -> None:
+    """Write the landscape to a file for other programs."""
+    if format not in SUFFIXES:
+        raise UnknownNameError("format", format, SUFFIXES)
+    land = _read(_results_folder(folder))
+    from gridscape.store.output import is_standard_output
+    from gridscape.study.settings import NAME
+
+    name = land.study.get("name")
+    stem = name if isinstance(name, str) and re.fullmatch(NAME, name) else "landscape"
+    path = land.export(Path(f"{stem}{SUFFIXES[format]}") if output is None else output, format)
+    if not is_standard_output(path):
+        print(path)
+
+
+@app.command()
+def doctor(data_dir: DataDir = None, json: Json = False, debug: Debug = False) -> None:
+    """Look at this machine: versions, devices, numeric self-check."""
+    prepare_jax()
+    from gridscape.cli import tables
+    from gridscape.cli.doctor import examine
+
+    with _busy("examining this machine"):
+        health = examine(data_dir)
+    _tell(json, health, lambda width: tables.health(health))
+    if not health.passed:
+        raise GridscapeError(health.advice[0])
+
+
+@data.command("list")
+def list_data(data_dir: DataDir = None, json: Json = False, debug: Debug = False) -> None:
+    """List the data sets and where they are."""
+    from gridscape.tasks import fetch
+
+    _tell_data(fetch.status(data_dir), data_dir, json)
+
+
+@data.command("fetch")
+def fetch_data(
+    name: DataName, data_dir: DataDir = None, json: Json = False, debug: Debug = False
+) -> None:
+    """Fetch a data set into --data-dir, else the user's cache, and verify it."""
+    from gridscape.tasks import fetch
+
+    _tell_data([fetch.fetch(name, data_dir)], data_dir, json)
+
+
+@data.command("check")
+def check_data(
+    name: DataNames = None, data_dir: DataDir = None, json: Json = False, debug: Debug = False
+) -> None:
+    """Verify every checksum of a data set, or of all that are on this machine."""
+    from gridscape.tasks import fetch
+
+    present = [s.name for s in fetch.status(data_dir) if s.embedded or s.found_at]
+    _tell_data([fetch.check(n, data_dir) for n in ([name] if name else present)], data_dir, json)
+
+
+# ---- what the commands share ----
+def _axes(assignments: list[str] | None) -> dict[str, tuple[Any, ...]]:
+    """The axes of all ``--set AXIS=VALUES``."""
+    from gridscape.grid.axes import parse_values
+
+    axes: dict[str, tuple[Any, ...]] = {}
+    for assignment in assignments or []:
+        name, equals, text = assignment.partition("=")
+        if not (name.strip() and equals):
+            raise UsageError("not an axis", where="--set", expected="AXIS=V1,V2", found=assignment)
+        if name.strip() in axes:
+            raise UsageError("the same axis twice", where="--set", found=name.strip())
+        axes[name.strip()] = parse_values(name.strip(), text)
+    return axes
+
+
+def _cell(text: str) -> dict[str, Any]:
+    """The cell that ``--cell`` names."""
+    from gridscape.grid.axes import parse_value
+
+    parts = [part.partition("=") for part in text.split(",") if part.strip()]
+    if not parts or not all(name.strip() and value.strip() for name, _, value in parts):
+        raise UsageError("not a cell", where="--cell", expected="AXIS=VALUE,...", found=repr(text))
+    return {name.strip(): parse_value(value.strip()) for name, _, value in parts}
+
+
+def _results_folder(folder: str | None) -> Path:
+    """The folder itself, the one of this name in runs/, or the only one there."""
+    runs = Path("runs")
+    known = sorted(path.parent.name for path in runs.glob("*/study.json"))
+    if folder is not None:
+        for path in (Path(folder), runs / folder):
+            if (path / "study.json").is_file():
+                return path
+        if Path(folder).exists():
+            return Path(folder)  # the store says what is wrong with it
+        raise UnknownNameError("results folder", folder, known)
+    if len(known) == 1:
+        return runs / known[0]
+    raise UsageError(
+        "no results folder is named",
+        expected="DIR",
+        found=f"runs/ has {', '.join(known) or 'none'}",
+        hint="name one of them" if known else "run a study first: gridscape run",
+    )
+
+
+def _check_executor(name: str) -> None:
+    from gridscape.sweep import EXECUTORS
+
+    if name not in EXECUTORS:
+        raise UnknownNameError("executor", name, EXECUTORS)
+
+
+def _read(directory: Path) -> "Landscape":
+    from gridscape.landscape import Landscape
+
+    return Landscape.read(directory)
+
+
+def _tell_code(directory: Path, trust: bool, only_for_networks: bool = False) -> None:
+    """Say what code the study of a folder names, before any of it is imported.
+
+    only_for_networks: not where the folder has none that a report would bring back. Raises
+    UntrustedError where the code is not this user's, and not trusted.
+    """
+    from gridscape.report import showcase
+    from gridscape.store.store import Store
+    from gridscape.study import reach
+
+    with Store.read(directory) as store:
+        if only_for_networks and not showcase.brings_back(store.study):
+            return
+        for found in reach.check(store.study, trust=trust, where=directory):
+            _complain(f"uses {found.words}")
+
+
+def _write_report(directory: Path, data_dir: Path | None, trust: bool = False) -> Path:
+    from gridscape.report import html
+
+    with _busy("writing the report"):
+        return html.write(directory, data_dir, trust=trust)
+
+
+def _draw(found: "Look", directory: Path) -> list[Path]:
+    """The pictures of a network; none without the extra."""
+    if find_spec("matplotlib") is None:
+        _complain("no pictures: matplotlib not installed; pip install 'gridscape[report]'")
+        return []
+    from gridscape.report import network_figures
+
+    return network_figures.save_look(found, directory)
+
+
+def _show_run(
+    land: "Landscape",
+    directory: Path,
+    effort: dict[str, Any],
+    json: bool,
+    data_dir: Path | None,
+) -> None:
+    """The landscape first, since the report takes seconds; without its extra there is none."""
+    from gridscape.cli import _json, tables
+
+    found = tables.Overview.of(land)
+    if not json:
+        _tell(False, None, lambda width: tables.overview(found, width))
+        print(f"\n{tables.effort_words(effort)}")
+    lacking = [package for package in ("matplotlib", "plotly") if find_spec(package) is None]
+    path = None if lacking else _write_report(directory, data_dir)
+    if lacking:
+        what = f"no report: {' and '.join(lacking)} not installed"
+        _complain(f"{what}; pip install 'gridscape[report]'")
+    if json:
+        document = _json.overview(found, directory)
+        _tell(True, {**document, "effort": effort, "report": path}, lambda width: [])
+    elif path:
+        print(f"Report: {path}")
+
+
+def _tell(json: bool, content: Any, parts: Callable[[int], Iterable["RenderableType"]]) -> None:
+    """Print a record: as one JSON document, or as what ``parts`` makes for a terminal's width."""
+    if json:
+        from gridscape.cli._json import to_json
+
+        print(to_json(content))
+        return
+    from gridscape.cli.tables import console
+
+    out = console()
+    for part in parts(out.width):
+        out.print(part)
+
+
+def _tell_data(found: "list[DataSetStatus]", data_dir: Path | None, json: bool) -> None:
+    from gridscape.cli import tables
+    from gridscape.tasks.fetch import search_folders
+
+    folders = search_folders(data_dir)
+    content = {"data_sets": found, "folders": folders}
+    _tell(json, content, lambda width: tables.data_sets(found, folders))
+
+
+@contextmanager
+def _busy(doing: str) -> Iterator[None]:
+    """Say what is being done while it lasts, where there is a terminal."""
+    from gridscape.cli.tables import console
+
+    screen = console(stderr=True)
+    with screen.status(doing) if screen.is_terminal else nullcontext():
+        yield
+
+
+# ---- errors and exit status ----
+
+
+class InterruptedRunError(Exception):
+    """Ctrl-C in the middle of work; the message says what is kept."""
+
+
+def main(arguments: Sequence[str] | None = None) -> NoReturn:
+    """Runs the command line and exits."""
+    sys.exit(exit_status(sys.argv[1:] if arguments is None else list(arguments)))
+
+
+def exit_status(arguments: list[str]) -> int:
+    """Runs a command; every error ends as one line on standard error."""
+    try:
+        with warnings.catch_warnings():
+            warnings.showwarning = _tell_warning
+            command = typer.main.get_command(app)
+            status = command.main(arguments, prog_name="gridscape", standalone_mode=False)
+            sys.stdout.flush()
+    except BrokenPipeError:  # the reader, as in `| head`, has seen enough
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return ERROR
+    except InterruptedRunError as error:
+        again = shlex.join(["gridscape", *arguments])
+        _complain(f"interrupted {error}; to go on: {again}")
+        return INTERRUPTED
+    except Exception as error:
+        if "--debug" in arguments:
+            traceback.print_exc()
+        line, status = _told(error)
+        _complain(line)
+        return status
+    if status == INTERRUPTED:
+        _complain("interrupted")
+    return int(status or 0)
+
+
+def _told(error: Exception) -> tuple[str, int]:
+    """An error in one line, with the next step, and the exit status that it leads to."""
+    if isinstance(error, GridscapeError):
+        return str(error), error.exit_status
+    if isinstance(error, typer.TyperException):
+        return _usage(error), error.exit_code
+    if is_out_of_memory(error):
+        return str(out_of_memory(error)), ERROR
+    what = " ".join(f"{type(error).__name__}: {error}".split())
+    return f"unexpected {what}; --debug shows the trace", ERROR
+
+
+def _usage(error: typer.TyperException) -> str:
+    """A mistake that typer found, in our words and with the nearest option."""
+    context = getattr(error, "ctx", None)
+    see = f"see {context.command_path if context else 'gridscape'} --help"
+    if context and hasattr(error, "possibilities"):  # of an option that does not exist
+        name = str(getattr(error, "option_name", ""))
+        options = [opt for param in context.command.get_params(context) for opt in param.opts]
+        known = [option.lstrip("-") for option in options if option.startswith("-")]
+        near = difflib.get_close_matches(name.lstrip("-"), known, n=1)
+        hint = f"did you mean '--{near[0]}'?" if near else see
+        return str(UsageError(f"unknown option {name!r}", hint=hint))
+    message = error.format_message().rstrip(".")
+    return f"{message[:1].lower()}{message[1:]}; {see}"
+
+
+def _complain(line: str) -> None:
+    print(f"gridscape: {line}", file=sys.stderr)
+
+
+def _tell_warning(message: Warning | str, *_: Any, **__: Any) -> None:
+    _complain(f"warning: {message}")

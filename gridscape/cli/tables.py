@@ -1,0 +1,576 @@
+"""Records as tables for a terminal of 80 columns; without one, as clean plain text."""
+
+import itertools
+import math
+import sys
+import textwrap
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, NamedTuple
+
+from rich.box import SIMPLE_HEAD
+from rich.console import Console, RenderableType
+from rich.padding import Padding
+from rich.table import Table
+from rich.text import Text
+
+from gridscape.analysis.best import BestPerRow, best_per
+from gridscape.analysis.cells import CellState, CellSummary, summarize, top_cell
+from gridscape.analysis.costs import SmallestEquivalent, smallest_network
+from gridscape.analysis.statistics import Interval
+from gridscape.claims.records import Outcome, Verdict
+from gridscape.cli._tiles import Tile, View, labels_of, short_labels, stub_width, tile_table
+from gridscape.execution.planner import CohortPlan, Plan
+from gridscape.execution.replay import Replay
+from gridscape.grid.axes import Axis, Cell, Value, same, show
+from gridscape.grid.trials import Trial
+from gridscape.landscape import Landscape, higher_is_better, sought_axis, unit_of
+from gridscape.report.findings import is_wide
+from gridscape.tasks.fetch import DataSetStatus
+
+if TYPE_CHECKING:
+    from gridscape.cli._catalog import Entry
+    from gridscape.cli.doctor import Health
+
+GOOD, BAD, UNSURE, QUIET = "green", "red", "yellow", "dim"
+OUTCOME_STYLES = {Outcome.HOLDS: GOOD, Outcome.FAILS: BAD, Outcome.UNDECIDED: UNSURE}
+
+TIMES, PLUS_MINUS = "\u00d7", "\u00b1"
+
+# The marks of cells, and what a legend says of them.
+COLLAPSED, DIVERGED, FAILED, MISSING, PARTIAL = "=", TIMES, "!", "\u00b7", "*"
+LEGEND = {
+    COLLAPSED: "collapsed: every test example gets one and the same answer",
+    DIVERGED: "diverged: something was not finite",
+    FAILED: "failed, or did not fit into memory",
+    MISSING: "not trained yet",
+    PARTIAL: "some replicates did not finish; mean over the others",
+}
+
+
+def console(*, stderr: bool = False) -> Console:
+    """A console that never fails for a character that the terminal lacks."""
+    stream = sys.stderr if stderr else sys.stdout
+    if hasattr(stream, "reconfigure"):
+        stream.reconfigure(errors="replace")
+    return Console(file=stream, highlight=False, emoji=False, markup=False)
+
+
+# ---- numbers in words -------------------------------------------------------------------------
+
+
+def duration(seconds: float | None) -> str:
+    """A time as people say it.
+
+    >>> [duration(s) for s in (0.2, 41.7, 100, 5400, 2e5, 9e7, None)]
+    ['0.2 s', '42 s', '1.7 min', '1.5 h', '2.3 days', '1,042 days', 'unknown']
+    """
+    if seconds is None or not math.isfinite(seconds):
+        return "unknown"
+    for unit, size in (("days", 86_400), ("h", 3_600), ("min", 60)):
+        if seconds >= 1.5 * size:
+            return f"{number(seconds / size)} {unit}"
+    return f"{seconds:.0f} s" if seconds >= 0.95 else f"{seconds:.1f} s"
+
+
+def memory(size_bytes: float) -> str:
+    """An amount of memory as people say it.
+
+    >>> [memory(n) for n in (4e5, 1.8e6, 6.8e7, 1.55e9, 2.4e11)]
+    ['0.4 MB', '1.8 MB', '68 MB', '1.6 GB', '240 GB']
+    """
+    mega = size_bytes / 1e6
+    return f"{number(mega)} MB" if mega < 999.5 else f"{number(mega / 1e3)} GB"
+
+
+def number(value: float | None) -> str:
+    """Two digits that count, never an exponent.
+
+    >>> [number(x) for x in (0.0, 0.00042, 0.0035, 0.067, 3.28, 1234.5, None)]
+    ['0', '<0.001', '0.0035', '0.067', '3.3', '1,234', 'unknown']
+    """
+    if value is None or not math.isfinite(value):
+        return "unknown"
+    if value == 0:
+        return "0"
+    if abs(value) < 0.001:
+        return "<0.001"
+    return f"{value:,.0f}" if abs(value) >= 99.5 else f"{value:.2g}"
+
+
+def metric_text(value: float, metric: str) -> str:
+    """A metric without its unit: fractions in percent, others with three digits."""
+    return f"{100 * value:.1f}" if unit_of(metric) == "fraction" else f"{value:.3g}"
+
+
+def metric_words(metric: str) -> str:
+    """A metric's name as a reader says it, with its unit."""
+    words = metric.replace("_", " ")
+    return f"{words} in %" if unit_of(metric) == "fraction" else words
+
+
+def half_width(estimate: Interval, metric: str) -> str:
+    """Half of an interval (its longer side), "\u00b10.6"; nothing where there is none."""
+    if not estimate.known:
+        return ""
+    return f"\u00b1{metric_text(estimate.reach, metric)}"
+
+
+def plural(count: int, word: str) -> str:
+    """A count with its word: "1 network", "18 networks"."""
+    return f"{count:,} {word}{'' if count == 1 else 's'}"
+
+
+# ---- the landscape ----------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class Overview:
+    """What is said of a landscape at first sight; records of the analysis.
+
+    cells: in the grid's order. best: the best value of the axis that is sought (the learning rate
+    where it varies) in each row. smallest: the smallest network that does as well as the best.
+    """
+
+    land: Landscape
+    metric: str
+    cells: tuple[CellSummary, ...]
+    best: tuple[BestPerRow, ...]
+    smallest: SmallestEquivalent | None
+
+    @classmethod
+    def of(cls, land: Landscape) -> "Overview":
+        """By the main metric."""
+        metric, sought = land.main_metric, sought_axis(land.axes)
+        cells = summarize(land, metric)
+        best = best_per(land, sought.name, metric=metric) if sought and top_cell(cells) else ()
+        return cls(land, metric, cells, best, smallest_network(land, metric))
+
+
+def overview(found: Overview, width: int) -> Iterator[RenderableType]:
+    """The landscape, the best value per row, the smallest equivalent network."""
+    land = found.land
+    study = land.study
+    yield Text(str(study.get("title") or study.get("name") or "landscape"), "bold")
+    yield Text(_size_of(land), QUIET)
+    for part in _landscape(found, width):
+        yield Text()
+        yield part
+    if found.best:
+        yield Text()
+        yield from _best(found.best, found.metric)
+    if top := top_cell(found.cells):
+        yield Text()
+        yield _smallest(found.smallest) if found.smallest else Text(_best_of_all(top))
+
+
+def _size_of(land: Landscape) -> str:
+    """ "72 networks: 4 hidden_size x 6 learning_rate x 3 replicates, 400 updates of 100"."""
+    shape = [f"{len(axis.values)} {axis.name}" for axis in land.axes]
+    shape.append(plural(int(land.data.sizes["replicate"]), "replicate"))
+    text = f"{plural(land.data['status'].size, 'network')}: {f' {TIMES} '.join(shape)}"
+    updates, batch_size = land.setting("updates"), land.setting("batch_size")
+    return text if None in (updates, batch_size) else f"{text}, {updates} updates of {batch_size}"
+
+
+def _landscape(found: Overview, width: int) -> Iterator[RenderableType]:
+    """One table for each combination of the axes that are neither rows nor columns."""
+    view = View.of(found.land.axes)
+    yield Text(_caption(found, view))
+    by_cell = {summary.cell: summary for summary in found.cells}
+    for panel in _panels(view, [s.cell for s in found.cells]):
+        if view.further:
+            shown = {axis.name: panel[0][0][axis.name] for axis in view.further}
+            yield Text(", ".join(f"{name}={show(value)}" for name, value in shown.items()), "bold")
+        yield from _blocks(view, [[by_cell[cell] for cell in row] for row in panel], width)
+    marks = {_mark(summary) for summary in found.cells} - {""}
+    if marks:
+        lines = [f"{mark} {words}" for mark, words in LEGEND.items() if mark in marks]
+        yield Text("\n".join(lines), QUIET)
+
+
+def _caption(found: Overview, view: View) -> str:
+    n_replicates = int(found.land.data.sizes["replicate"])
+    text = metric_words(found.metric).capitalize()
+    if n_replicates > 1:
+        text += f": mean of {n_replicates} replicates \u00b1 half of its 95 % interval"
+    if view.fixed:
+        text += "; " + ", ".join(f"{axis.name}={show(axis.values[0])}" for axis in view.fixed)
+    return text
+
+
+def _panels(view: View, cells: Sequence[Cell]) -> list[list[list[Cell]]]:
+    """The cells by the values of the further axes, then by row; columns in the axis' order."""
+    panels: dict[tuple[Value, ...], dict[Value, list[Cell]]] = {}
+    for cell in cells:
+        panel = panels.setdefault(tuple(cell[axis.name] for axis in view.further), {})
+        panel.setdefault(cell[view.rows.name], []).append(cell)
+    return [list(panel.values()) for panel in panels.values()]
+
+
+class _Face(NamedTuple):
+    """What a cell shows: its mean with a mark before it, half of the interval, its color."""
+
+    value: str
+    interval: str
+    shade: float | None
+
+
+def _blocks(view: View, rows: list[list[CellSummary]], width: int) -> Iterator[Text]:
+    """A panel in the widest form that fits; in several tables where none does."""
+    room, scale = width - stub_width(view), _scale([s for row in rows for s in row])
+    columns = [[_face(s, scale) for s in column] for column in zip(*rows, strict=True)]
+    labels = (labels_of(view.columns), short_labels(view.columns))
+    for form, heads in itertools.product((_one_line, _two_lines), labels):
+        tiles = [form(column) for column in columns]
+        widths = [
+            max(len(head), *(tile.width for tile in column)) + 1
+            for head, column in zip(heads, tiles, strict=True)
+        ]
+        if sum(widths) <= room:
+            break
+    n_tables = 1 if sum(widths) <= room else -(-len(widths) // max(1, room // max(widths)))
+    at_once = -(-len(widths) // n_tables)
+    for begin in range(0, len(widths), at_once):
+        part = slice(begin, begin + at_once)
+        of_rows = list(zip(*tiles[part], strict=True))
+        yield tile_table(view, heads[part], labels_of(view.rows), of_rows, widths=widths[part])
+
+
+def _one_line(column: Sequence[_Face]) -> list[Tile]:
+    """Means and intervals side by side, each above each other."""
+    widest = max(len(face.interval) for face in column)
+    space = 1 if widest else 0
+    lines = [f"{face.value}{'':{space}}{face.interval:<{widest}}" for face in column]
+    return [Tile((line,), face.shade) for line, face in zip(lines, column, strict=True)]
+
+
+def _two_lines(column: Sequence[_Face]) -> list[Tile]:
+    return [Tile((face.value, face.interval), face.shade) for face in column]
+
+
+def _face(summary: CellSummary, scale: tuple[float, float]) -> _Face:
+    mean, mark = summary.estimate.mean, _mark(summary)
+    if not math.isfinite(mean):
+        return _Face(mark, "", None)
+    low, high = scale
+    place = mean
+    if is_wide((low, high)):
+        place, low, high = (math.log(x) for x in (max(mean, min(scale)), low, high))
+    shade = (place - low) / (high - low) if high != low else 1.0
+    value = f"{mark}{metric_text(mean, summary.metric)}"
+    interval = half_width(summary.estimate, summary.metric)
+    return _Face(value, interval, None if mark in (DIVERGED, FAILED) else shade)
+
+
+def _scale(summaries: Iterable[CellSummary]) -> tuple[float, float]:
+    """The values at the two ends of the colors, the better one second."""
+    summaries = list(summaries)
+    metric = summaries[0].metric
+    if unit_of(metric) == "fraction" and higher_is_better(metric):
+        return 0.0, 1.0
+    means = [s.estimate.mean for s in summaries if math.isfinite(s.estimate.mean)] or [0.0]
+    if is_wide(means):  # zeros are colored as the smallest number above them
+        means = [mean for mean in means if mean > 0]
+    return (min(means), max(means)) if higher_is_better(metric) else (max(means), min(means))
+
+
+def _mark(summary: CellSummary) -> str:
+    """What a reader must know of a cell besides its mean."""
+    marks = {
+        CellState.COLLAPSED: COLLAPSED,
+        CellState.DIVERGED: DIVERGED,
+        CellState.FAILED: FAILED,
+        CellState.MISSING: MISSING,
+    }
+    partial = summary.n_finished < len(summary.values)
+    return marks.get(summary.state, PARTIAL if partial else "")
+
+
+def _best(rows: Sequence[BestPerRow], metric: str) -> Iterator[RenderableType]:
+    names = list(rows[0].row)
+    of_each = f" of each {' and '.join(names)}" if names else ""
+    axis_words = rows[0].axis.replace("_", " ")
+    yield Text(f"Best {axis_words}{of_each}", "bold")
+    table = new_table(*names, f"best {rows[0].axis}", "95 % interval", metric_words(metric))
+    for column in table.columns:
+        column.justify = "right"
+    for row in rows:
+        cells = [show(value) for value in row.row.values()]
+        if row.best is None:
+            table.add_row(*cells, "none", "", row.note)
+            continue
+        value = metric_text(row.best.estimate.mean, metric)
+        interval = half_width(row.best.estimate, metric)
+        told = _span(row.equivalent) if row.known else "unknown"
+        table.add_row(*cells, show(row.value or 0), told, f"{value} {interval}".strip())
+    yield table
+
+
+def _span(values: Sequence[Value]) -> str:
+    """The values that cannot be told from the best one, itself included: "0.001 to 0.01"."""
+    if len(values) > 1 and all(isinstance(v, int | float) for v in values):
+        return f"{show(values[0])} to {show(values[-1])}"
+    return ", ".join(map(show, values))
+
+
+def _smallest(record: SmallestEquivalent) -> RenderableType:
+    points = f"{100 * record.margin:g} points"
+    best = _best_of_all(record.best)
+    note = f" ({record.note})" if record.note else ""
+    if record.cell.cell == record.best.cell:
+        return Text(f"{best}\nNo smaller network comes within {points} of it{note}.")
+    saved = [
+        f"{100 * share:.0f} % of the {what}"
+        for share, what in (
+            (record.saves_parameters, "parameters"),
+            (record.saves_flops, "operations"),
+            (record.saves_seconds, "time"),
+        )
+        if share >= 0.005
+    ]
+    text = (
+        f"The smallest network within {points} of it: {record.cell.cell}, "
+        f"{_estimate(record.cell)}. It saves {', '.join(saved) or 'nothing'}{note}."
+    )
+    return Text(f"{best}\n{text}")
+
+
+def _best_of_all(top: CellSummary) -> str:
+    return f"The best: {top.cell}, {_estimate(top)}."
+
+
+def _estimate(summary: CellSummary) -> str:
+    unit = " %" if unit_of(summary.metric) == "fraction" else ""
+    mean = metric_text(summary.estimate.mean, summary.metric)
+    if not summary.estimate.known:
+        return f"{mean}{unit}"
+    low = metric_text(summary.estimate.low, summary.metric)
+    high = metric_text(summary.estimate.high, summary.metric)
+    return f"{mean}{unit} ({low} to {high})"
+
+
+def effort_words(effort: Mapping[str, float]) -> str:
+    """What a run took: n_trained networks, seconds, compile_seconds."""
+    if not effort["n_trained"]:
+        return "Nothing was left to train: every network was stored already."
+    compiling = f", {duration(effort['compile_seconds'])} of it compiling"
+    took = f"{plural(int(effort['n_trained']), 'network')} in {duration(effort['seconds'])}"
+    return f"Trained {took}{compiling}."
+
+
+# ---- plans ------------------------------------------------------------------------------------
+
+
+def plan(record: Plan) -> Iterator[RenderableType]:
+    """One row per program, and all of them together."""
+    n_left = record.n_trials - record.n_stored
+    yield Text(f"Plan of {record.study.name}", "bold")
+    yield Text(
+        f"{plural(record.n_trials, 'network')}, {record.n_stored:,} stored already, "
+        f"{n_left:,} to train in {plural(len(record.cohorts), 'program')} "
+        f"on {plural(len(record.devices), 'device')}"
+    )
+    if not n_left:
+        yield Text("Nothing is left to train.")
+        return
+    table = new_table("program", "networks", "runs", "GB", "TFLOP", "minutes")
+    for column in table.columns[1:]:
+        column.justify = "right"
+    for cohort in record.cohorts:
+        table.add_row(_program(cohort, record), *_plan_numbers(cohort))
+    if len(record.cohorts) > 1:
+        table.add_section()
+        table.add_row(
+            "in all",
+            f"{n_left:,}",
+            str(sum(len(cohort.runs) for cohort in record.cohorts)),
+            number(record.memory_bytes / 1e9),
+            number(record.flops / 1e12),
+            _minutes(record.seconds),
+        )
+    yield table
+    compiling = sum(cohort.compile_seconds for cohort in record.cohorts)
+    yield Text(
+        f"Takes about {duration(record.seconds)}, {duration(compiling)} of it compiling,"
+        f" and {number(record.memory_bytes / 1e9)} GB of memory."
+    )
+
+
+def _program(cohort: CohortPlan, record: Plan) -> str:
+    name = program_name(cohort.cohort.trials, record.study.grid.axes) or record.study.name
+    return name + (f", from update {cohort.cohort.start}" if cohort.cohort.start else "")
+
+
+def _plan_numbers(cohort: CohortPlan) -> list[str]:
+    seconds = None if cohort.seconds is None else cohort.seconds + cohort.compile_seconds
+    return [
+        f"{len(cohort.cohort.trials):,}",
+        str(len(cohort.runs)),
+        number(cohort.memory_bytes / 1e9),
+        number(cohort.flops / 1e12),
+        _minutes(seconds),
+    ]
+
+
+def _minutes(seconds: float | None) -> str:
+    return "unknown" if seconds is None else number(seconds / 60)
+
+
+def program_name(trials: Sequence[Trial], axes: Sequence[Axis]) -> str:
+    """What the cells of a program share: "hidden_size=64"."""
+    varying = [axis.name for axis in axes if len(axis.values) > 1]
+    first = trials[0].cell
+    common = [n for n in varying if all(same(t.cell[n], first[n]) for t in trials)]
+    return ", ".join(f"{name}={show(first[name])}" for name in common)
+
+
+# ---- other records ----------------------------------------------------------------------------
+
+
+def studies(entries: Sequence["Entry"]) -> Iterator[RenderableType]:
+    """The named studies with what each reproduces and takes."""
+    table = new_table("study", "networks", "TFLOP", "time", "memory", "")
+    for column in table.columns[:5]:
+        column.no_wrap = True  # names are there to be typed
+    for column in table.columns[1:5]:
+        column.justify = "right"
+    for entry in entries:
+        about = Text(entry.title)
+        for source in entry.source:
+            about.append(f"\nreproduces: {source}", QUIET)
+        if entry.missing_data:
+            about.append(f"\ndata set {entry.missing_data} is not on this machine", UNSURE)
+        table.add_row(
+            Text(entry.name, "bold"),
+            f"{entry.n_networks:,}",
+            "" if entry.flops is None else number(entry.flops / 1e12),
+            "" if entry.seconds is None else duration(entry.seconds),
+            "" if entry.memory_bytes is None else memory(entry.memory_bytes),
+            about,
+        )
+    yield table
+    yield Text("Time and memory: about what it takes here; gridscape plan STUDY measures.", QUIET)
+
+
+def verdicts(found: Sequence[Verdict]) -> RenderableType:
+    """One block per claim: the verdict, the statement, its main estimate, the rule."""
+    table = Table.grid(padding=(0, 2, 0, 0))
+    for verdict in found:
+        text = Text(f"{verdict.claim.statement}\n")
+        for estimate in verdict.estimates[:1]:
+            text.append(f"{_estimated(estimate.interval, estimate.unit)}", "bold")
+            text.append(f"  ({estimate.name}; needs {estimate.asks})\n")
+        if verdict.note:
+            text.append(f"{verdict.note}\n", UNSURE)
+        text.append(f"rule: {verdict.rule}\n", QUIET)
+        style = OUTCOME_STYLES[verdict.outcome]
+        table.add_row(verdict.claim.id, Text(verdict.outcome.value, f"bold {style}"), text)
+    return table
+
+
+def _estimated(interval: Interval, unit: str) -> str:
+    if math.isnan(interval.mean):
+        return "no estimate"
+    text = f"{interval.mean:.3g} {unit}".strip()
+    return f"{text} [{interval.low:.3g}, {interval.high:.3g}]" if interval.known else text
+
+
+def replay(record: Replay) -> Iterator[RenderableType]:
+    """Whether a trial came out the same, and where not."""
+    name = f"{record.trial.cell}, replicate {record.trial.replicate}"
+    if record.identical:
+        yield Text(f"{name}: identical bit for bit ({record.again.status.value})", GOOD)
+        return
+    yield Text(f"{name}: differs from what is stored", BAD)
+    if record.stored.status != record.again.status:
+        yield Text(f"{record.again.status.value}, but {record.stored.status.value} is stored")
+    table = new_table("largest difference in", "")
+    for what, difference in record.differences().items():
+        table.add_row(what, "not in both" if math.isnan(difference) else f"{difference:.3g}")
+    yield table
+
+
+def data_sets(
+    found: Sequence[DataSetStatus], folders: Sequence[object]
+) -> Iterator[RenderableType]:
+    """The data sets, and where they were looked for."""
+    table = new_table("data set", "MB", "state", "")
+    table.columns[1].justify = "right"
+    for data_set in found:
+        word, style = _data_state(data_set)
+        about = Text(data_set.note)
+        if data_set.found_at:
+            about = Text(f"{data_set.found_at}\n").append(data_set.note, QUIET)
+        size = f"{data_set.size_bytes / 1e6:.1f}" if data_set.size_bytes else ""
+        table.add_row(Text(data_set.name, "bold"), size, Text(word, style), about)
+    yield table
+    yield Text(f"Looked for in: {', '.join(map(str, folders))}", QUIET)
+
+
+def _data_state(data_set: DataSetStatus) -> tuple[str, str]:
+    if data_set.embedded:
+        return "embedded", GOOD
+    if data_set.found_at is None:
+        return "missing", UNSURE
+    if data_set.checksum_ok is False:
+        return "damaged", BAD
+    return ("verified" if data_set.checksum_ok else "found"), GOOD
+
+
+def health(found: "Health") -> Iterator[RenderableType]:
+    """What doctor found."""
+    table = Table.grid(padding=(0, 2, 0, 0))
+    for name, text in _facts(found).items():
+        table.add_row(Text(name, QUIET), text)
+    yield table
+    yield Text()
+    checks = new_table("self-check: compiled against NumPy in float64", "error", "allowed", "")
+    for column in checks.columns[1:3]:
+        column.justify = "right"
+    for check in found.checks:
+        verdict = Text("right", GOOD) if check.passed else Text("WRONG", f"bold {BAD}")
+        checks.add_row(check.name, f"{check.error:.1e}", f"{check.tolerance:.0e}", verdict)
+    yield checks
+    for line in found.advice:
+        yield Text(f"! {line}", UNSURE if found.passed else BAD)
+
+
+def _facts(found: "Health") -> Mapping[str, str]:
+    versions = [f"{name} {version}" for name, version in found.versions.items() if version]
+    layers: dict[str, list[str]] = {}
+    for layer, kernel in found.kernels.items():
+        layers.setdefault(kernel, []).append(layer)
+    kernels = [f"{kernel}: {', '.join(of_kernel)}" for kernel, of_kernel in layers.items()]
+    return {
+        "versions": ", ".join(versions),
+        "devices": ", ".join(found.devices),
+        "cores": str(found.n_cores),
+        "free memory": f"{found.memory_bytes / 1e9:.1f} GB",
+        "speed": f"{found.flops_per_second / 1e9:,.0f} GFLOP/s in a large matrix product",
+        "kernels": "; ".join(kernels),
+        "bfloat16": f"products by {found.bfloat16}",
+        "data sets": ", ".join(map(str, found.data_folders)),
+        "programs": str(found.program_cache or "not kept from run to run"),
+    }
+
+
+# ---- shared -----------------------------------------------------------------------------------
+
+
+def new_table(*columns: str) -> Table:
+    """An empty table with these heads."""
+    found = Table(box=SIMPLE_HEAD, show_edge=False, padding=(0, 1, 0, 0), header_style="bold")
+    for column in columns:
+        found.add_column(column)
+    return found
+
+
+def indented(part: RenderableType, by: int = 2) -> RenderableType:
+    """The same, further right."""
+    return Padding(part, (0, 0, 0, by))
+
+
+def wrapped(text: str, width: int) -> str:
+    """A paragraph in lines of at most ``width`` characters."""
+    return textwrap.fill(text, width)

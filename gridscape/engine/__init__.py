@@ -1,0 +1,1 @@
+"""Training: cohorts, the functions of one trial, and the compiled programs of many."""

@@ -1,0 +1,20 @@
+"""Sizes of states and parameters, in bytes and numbers."""
+
+from typing import Any
+
+import jax
+import numpy as np
+
+from gridscape.engine.trial import state_shapes
+from gridscape.study.study import Recipe
+
+
+def tree_bytes(tree: Any) -> int:
+    """Bytes of the arrays of a pytree."""
+    leaves = jax.tree.leaves(tree)
+    return int(sum(np.prod(x.shape) * np.dtype(x.dtype).itemsize for x in leaves))
+
+
+def count_parameters(recipe: Recipe) -> int:
+    """Numbers that training changes."""
+    return int(sum(np.prod(x.shape) for x in jax.tree.leaves(state_shapes(recipe).params)))

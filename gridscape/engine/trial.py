@@ -1,0 +1,301 @@
+"""Training of ONE trial: init, train, evaluate, as pure functions; programs.py adds the others.
+
+The numbers of a trial follow from its recipe, its replicate and the study's seed alone: keys and
+data order are derived from content, never from a position in a cohort.
+"""
+
+from collections.abc import Callable
+from functools import partial
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+import optax
+from jax import lax
+from jaxtyping import Float, Int, UInt32
+
+from gridscape.base.data import Groups, Split, Stream
+from gridscape.base.task import Task
+from gridscape.base.types import Array, Hyper, Key, Params
+from gridscape.engine.order import batch_order
+from gridscape.grid.names import by_kind
+from gridscape.identity.memo import remembered
+from gridscape.kernels import optimizers as native
+from gridscape.kernels.batches import take as native_take
+from gridscape.kernels.library import in_use
+from gridscape.optimizers import native_rule
+from gridscape.study.study import Recipe
+
+# Examples that are evaluated at once: large enough to be efficient, small enough to bound memory.
+EVALUATION_CHUNK = 500
+
+
+BAD_QUANTITIES = ("", "loss", "gradient", "parameters")
+
+
+Rule = Callable[[Hyper], optax.GradientTransformation]
+PerExample = Callable[[Array, Any], Array]
+
+
+class Functions(NamedTuple):
+    """All that training and evaluating a trial calls, of its recipe and task.
+
+    What is traced follows from them and from the shapes of the arguments: trials that have the same
+    functions have the same programs.
+    """
+
+    apply: Callable[..., Array]
+    rule: Rule
+    loss: PerExample
+    metrics: tuple[tuple[str, PerExample], ...]
+    prepare: Callable[[Array], Array]
+    answer: PerExample | None
+    groups: Groups | None
+
+    @classmethod
+    def of(cls, recipe: Recipe, task: Task) -> "Functions":
+        """Those of a recipe that is trained on a task."""
+        return cls(
+            apply=recipe.model.apply,
+            rule=recipe.optimizer.make,
+            loss=recipe.loss,
+            metrics=tuple(task.metrics.items()),
+            prepare=task.prepare,
+            answer=task.answer,
+            groups=task.groups,
+        )
+
+
+class TrialState(NamedTuple):
+    """A trial between two segments.
+
+    update: updates done. bad_update: the update (from 1) at which something was not finite, or 0;
+    bad_quantity: what, as an index of BAD_QUANTITIES. The parameters are the last finite ones; what
+    the optimizer keeps is of no more use then, and may be anything.
+    """
+
+    params: Params
+    opt_state: Any
+    update: Int[Array, ""]
+    bad_update: Int[Array, ""]
+    bad_quantity: Int[Array, ""]
+
+
+def init_trial(
+    init: Callable[..., Params], rule: Rule, words: UInt32[Array, "2"], hyper: Hyper
+) -> TrialState:
+    """A trial before its first update: ``init`` of its model, ``rule`` of its optimizer."""
+    params = init(jax.random.wrap_key_data(words), hyper)
+    opt_state = rule(hyper).init(params)
+    zero = jnp.zeros((), jnp.int32)
+    return TrialState(params, opt_state, zero, zero, zero)
+
+
+def state_shapes(recipe: Recipe) -> TrialState:
+    """The shapes of the state of one trial: parameters, and what the optimizer keeps."""
+    hyper = dict.fromkeys(recipe.hyper, jax.ShapeDtypeStruct((), jnp.float32))
+    return _state_shapes(recipe.model.init, recipe.optimizer.make, hyper)
+
+
+@remembered
+def _state_shapes(init: Callable[..., Params], rule: Rule, hyper: Hyper) -> TrialState:
+    words = jax.ShapeDtypeStruct((2,), jnp.uint32)
+    return jax.eval_shape(partial(init_trial, init, rule), words, hyper)
+
+
+def train_trial(
+    functions: Functions,
+    pieces: int,
+    state: TrialState,
+    words: UInt32[Array, "2"],
+    hyper: Hyper,
+    order: Any,
+    stop: Int[Array, ""],
+    train: Split | None,
+) -> tuple[TrialState, dict[str, Float[Array, " U"]]]:
+    """Train until ``stop`` updates are done or something is not finite.
+
+    Also returns the loss and the metrics of each batch, before its update.
+    """
+    start, key = state.update, jax.random.wrap_key_data(words)
+    names, n_updates = trace_names(functions), len(jax.tree.leaves(order)[0])
+    traces = {name: jnp.full(n_updates, jnp.nan) for name in names}
+    batch_of = batches(functions.prepare, train, order)
+
+    def unfinished(carry: tuple[TrialState, Any]) -> Array:
+        return (carry[0].update < stop) & (carry[0].bad_update == 0)
+
+    def one_update(carry: tuple[TrialState, Any]) -> tuple[TrialState, Any]:
+        state, traces = carry
+        at = state.update - start
+        step_key = jax.random.fold_in(key, state.update)
+        state, numbers = update_trial(functions, pieces, state, batch_of(at), step_key, hyper)
+        return state, {name: traces[name].at[at].set(numbers[name]) for name in names}
+
+    return lax.while_loop(unfinished, one_update, (state, traces))
+
+
+def trace_names(functions: Functions) -> tuple[str, ...]:
+    """What is recorded of each batch."""
+    return ("loss", *(name for name, _ in functions.metrics))
+
+
+def draw_batches(
+    draw: Callable[[Key, int], Split], batch_size: int, words: UInt32[Array, "U 2"]
+) -> Split:
+    """The fresh examples of a stream's updates, (U, B, ...), drawn with the key of each.
+
+    All at once, since random numbers cost far less in large numbers.
+    """
+    return jax.vmap(lambda one: draw(jax.random.wrap_key_data(one), batch_size))(words)
+
+
+def order_shapes(recipe: Recipe, task: Task, n_updates: int) -> Any:
+    """The shapes of what a trial reads to know its batches: their indices, or their examples."""
+    if isinstance(task.train, Stream):
+        return _drawn_shapes(task.train.draw, recipe.batch_size, n_updates)
+    one = batch_order(recipe, task, 0, 0, 0, 1)
+    return jax.ShapeDtypeStruct((n_updates, one.shape[1]), one.dtype)
+
+
+@remembered
+def _drawn_shapes(draw: Callable[[Key, int], Split], batch_size: int, n_updates: int) -> Split:
+    words = jax.ShapeDtypeStruct((n_updates, 2), jnp.uint32)
+    return jax.eval_shape(partial(draw_batches, draw, batch_size), words)
+
+
+def batches(
+    prepare: Callable[[Array], Array], train: Split | None, order: Any
+) -> Callable[[Any], Split]:
+    """The batch of the update at an index of ``order``, as the model reads it.
+
+    Examples are gathered when they are needed, or stay where they are where nothing tells which; of
+    a stream, ``order`` is the examples themselves.
+    """
+    if train is None:
+        return lambda at: _prepared(prepare, jax.tree.map(lambda x: x[at], order))
+    if not order.shape[1]:
+        return lambda at: _prepared(prepare, train)
+    take = native_take if in_use() else _take
+    return lambda at: _prepared(prepare, take(train, order, at))
+
+
+def _take(tables: Any, order: Int[Array, "U B"], at: Array) -> Any:
+    return jax.tree.map(lambda x: x[order[at]], tables)
+
+
+def _prepared(prepare: Callable[[Array], Array], batch: Split) -> Split:
+    return Split(prepare(batch.inputs), batch.targets)
+
+
+def update_trial(
+    functions: Functions, pieces: int, state: TrialState, batch: Split, key: Array, hyper: Hyper
+) -> tuple[TrialState, dict[str, Array]]:
+    """One update; a trial in which something is not finite keeps its last finite parameters."""
+    numbers, grads = _gradient(functions, pieces, state.params, batch, key, hyper)
+    rule = native_rule(functions.rule)
+    if rule is not None and native.serve(rule, numbers["loss"], state.params, state.opt_state):
+        step = native.step(
+            rule, hyper, numbers["loss"], grads, state.params, state.opt_state, state.update
+        )
+        return TrialState(*step), numbers
+    return _optax_step(functions.rule, state, numbers["loss"], grads, hyper), numbers
+
+
+def _optax_step(
+    rule: Rule, state: TrialState, loss: Array, grads: Params, hyper: Hyper
+) -> TrialState:
+    """The state after an update with these gradients, by the rule as optax has it."""
+    transform = rule(hyper)
+    updates, opt_state = transform.update(grads, state.opt_state, state.params)
+    params = optax.apply_updates(state.params, updates)
+    finite = jnp.stack([jnp.isfinite(loss), all_finite(grads), all_finite(params)])
+    healthy = finite.all()
+    done = state.update + 1
+    return TrialState(
+        params=_where(healthy, params, state.params),
+        opt_state=_where(healthy, opt_state, state.opt_state),
+        update=done,
+        bad_update=jnp.where(healthy, 0, done),
+        bad_quantity=jnp.where(healthy, 0, jnp.argmin(finite).astype(jnp.int32) + 1),
+    )
+
+
+def _gradient(
+    functions: Functions, pieces: int, params: Params, batch: Split, key: Array, hyper: Hyper
+) -> tuple[dict[str, Array], Params]:
+    """Mean loss and metrics of the batch, and the gradient of the loss, in ``pieces`` parts."""
+
+    def loss(params: Params, batch: Split, key: Array) -> tuple[Array, dict[str, Array]]:
+        outputs = functions.apply(params, batch.inputs, key, hyper)
+        mean_loss = functions.loss(outputs, batch.targets).mean()
+        means = {name: f(outputs, batch.targets).mean() for name, f in functions.metrics}
+        return mean_loss, {"loss": mean_loss, **means}
+
+    differentiate = jax.grad(loss, has_aux=True)
+    if pieces == 1:
+        grads, numbers = differentiate(params, batch, key)
+        return numbers, grads
+
+    def piece(total: Any, at: tuple[Split, Array]) -> tuple[Any, None]:
+        return jax.tree.map(jnp.add, total, differentiate(params, *at)), None
+
+    parts = jax.tree.map(lambda x: x.reshape(pieces, -1, *x.shape[1:]), batch)
+    shapes = jax.eval_shape(differentiate, params, jax.tree.map(lambda x: x[0], parts), key)
+    zeros = jax.tree.map(lambda s: jnp.zeros(s.shape, s.dtype), shapes)
+    total, _ = lax.scan(piece, zeros, (parts, jax.random.split(key, pieces)))
+    grads, numbers = jax.tree.map(lambda x: x / pieces, total)
+    return numbers, grads
+
+
+def evaluate_trial(
+    functions: Functions, params: Params, hyper: Hyper, split: Split, n_examples: Array
+) -> dict[str, Array]:
+    """Loss and metrics, summed over the first ``n_examples`` of a split, evaluated in chunks.
+
+    ``top_answer_share`` counts the most frequent answer; ``<metric>_by_<group>`` are the sums of
+    each group. The caller divides by the number of examples: compilers turn a division here into
+    a product with a rounded reciprocal, and n / n would not always be 1.
+    """
+
+    def chunk(begin: Array) -> dict[str, Array]:
+        cut = jax.tree.map(lambda x: lax.dynamic_slice_in_dim(x, begin, EVALUATION_CHUNK), split)
+        counted = (begin + jnp.arange(EVALUATION_CHUNK) < n_examples).astype(jnp.float32)
+        outputs = functions.apply(params, functions.prepare(cut.inputs), None, hyper)
+        return _sums(functions, outputs, cut.targets, counted)
+
+    def add(index: Array, total: dict[str, Array]) -> dict[str, Array]:
+        return jax.tree.map(jnp.add, total, chunk(index * EVALUATION_CHUNK))
+
+    shapes = jax.eval_shape(chunk, jax.ShapeDtypeStruct((), jnp.int32))
+    zeros = {name: jnp.zeros(shape.shape) for name, shape in shapes.items()}
+    sums = lax.fori_loop(0, -(-n_examples // EVALUATION_CHUNK), add, zeros)
+    answers = sums.pop("answers", None)
+    return sums if answers is None else {**sums, "top_answer_share": answers.max()}
+
+
+def _sums(
+    functions: Functions, outputs: Array, targets: Any, counted: Float[Array, " B"]
+) -> dict[str, Array]:
+    """What a chunk adds: loss and metrics, in all and by group, and how often each answer."""
+    each = {name: f(outputs, targets) for name, f in functions.metrics}
+    each["loss"] = functions.loss(outputs, targets)
+    # Padding may have a loss that is not finite: it is left out, not multiplied by 0.
+    each = {name: jnp.where(counted > 0, values, 0) for name, values in each.items()}
+    sums = {name: values.sum() for name, values in each.items()}
+    if functions.groups is not None:
+        member = jax.nn.one_hot(functions.groups.of(targets), len(functions.groups.values))
+        sums |= {by_kind(name, functions.groups.name): v @ member for name, v in each.items()}
+    if functions.answer is not None:
+        answers = functions.answer(outputs, targets)
+        sums["answers"] = counted @ jax.nn.one_hot(answers, outputs.shape[-1])
+    return sums
+
+
+def all_finite(tree: Any) -> Array:
+    """Whether every number of a pytree is finite."""
+    return jnp.stack([jnp.isfinite(leaf).all() for leaf in jax.tree.leaves(tree)]).all()
+
+
+def _where(condition: Array, new: Any, old: Any) -> Any:
+    return jax.tree.map(lambda a, b: jnp.where(condition, a, b), new, old)

@@ -1,0 +1,1 @@
+"""What is trained where: plans, memory, executors, replays."""

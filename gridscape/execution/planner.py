@@ -1,0 +1,385 @@
+"""What a study will take, measured on the very programs that will run it.
+
+Memory comes from the compiled programs, floating-point operations from their products, time from
+a few timed updates. Cohorts that are many, or do not fit, are cut into runs of one program.
+"""
+
+import math
+import time
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import suppress
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+import jax
+
+from gridscape.base.task import Task
+from gridscape.engine.cohorts import Cohort, partition
+from gridscape.engine.compilers import Compilers
+from gridscape.engine.flops import cohort_flops
+from gridscape.engine.machine import DeviceData, Machine
+from gridscape.engine.programs import Program
+from gridscape.engine.sizes import tree_bytes
+from gridscape.engine.training import Training
+from gridscape.engine.trial import (
+    EVALUATION_CHUNK,
+    order_shapes,
+    state_shapes,
+)
+from gridscape.errors import GridscapeError, OutOfMemoryError
+from gridscape.execution.memory import free_memory_bytes
+from gridscape.execution.schedule import n_evaluated_examples, segment_length
+from gridscape.grid.trials import Trial, content_key
+from gridscape.identity.memo import forget
+from gridscape.kernels.cores import n_cores
+from gridscape.study.study import ResolvedStudy, Study
+
+# The share of the free memory that a plan may fill; the rest is for Python and the allocator.
+MEMORY_SHARE = 0.7
+# Trials that a device holds at most. Calls of more would train few updates each, while all that is
+# made ready for a call, whole segments of data order and fresh examples, grows with the trials.
+MOST_SLOTS = 64
+# Programs that are compiled while another one trains. A few are enough, and each takes memory.
+PROGRAMS_AHEAD = min(max(1, n_cores() // 2), 4)
+# A timing of a program lasts about this long, and fills at most about so much with its networks.
+PROBE_SECONDS = 0.5
+PROBE_BYTES = 2**28
+
+
+@dataclass(frozen=True)
+class CohortPlan:
+    """What one cohort takes.
+
+    runs: the parts it is cut into, so that each fits; none where not even one trial does.
+    memory_bytes: of the largest run, on all devices; where none fits, of the smallest that there
+    could be. flops: floating-point operations of the products of all its trials. seconds: None
+    where nothing was timed, as where it is not sure to fit.
+    """
+
+    cohort: Cohort
+    runs: tuple[Cohort, ...]
+    memory_bytes: int
+    flops: float
+    compile_seconds: float
+    seconds: float | None
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What a study takes: one entry per program."""
+
+    study: Study
+    n_trials: int
+    n_stored: int
+    devices: tuple[str, ...]
+    cohorts: tuple[CohortPlan, ...]
+
+    @property
+    def memory_bytes(self) -> int:
+        """Of the largest run; runs follow each other."""
+        return max((c.memory_bytes for c in self.cohorts), default=0)
+
+    @property
+    def flops(self) -> float:
+        """Of all trials that are left to train."""
+        return sum(c.flops for c in self.cohorts)
+
+    @property
+    def seconds(self) -> float | None:
+        """Compiling included; None where nothing was timed."""
+        parts = [c.seconds for c in self.cohorts]
+        if any(s is None for s in parts):
+            return None
+        return sum(s for s in parts if s is not None) + sum(c.compile_seconds for c in self.cohorts)
+
+
+@dataclass
+class Planner:
+    """Makes programs of the right size, once each, for one resolved study on one machine."""
+
+    resolved: ResolvedStudy
+    machine: Machine
+    limit_bytes: int | None = None
+    _programs: dict[tuple[Any, ...], Program] = field(default_factory=dict)
+    _data: dict[str, DeviceData] = field(default_factory=dict)
+    _compilers: Compilers = field(default_factory=Compilers)
+
+    def __post_init__(self) -> None:
+        forget()
+
+    def data(self, task: Task) -> DeviceData:
+        """The arrays of a task, put on the devices when first needed."""
+        if task.fingerprint not in self._data:
+            self._data[task.fingerprint] = self.machine.load(task)
+        return self._data[task.fingerprint]
+
+    def plan(self, trials: Sequence[Trial], stored: Iterable[str] = (), timed: bool = True) -> Plan:
+        """The plan of those trials that are not stored yet."""
+        known = set(stored)
+        missing = [trial for trial in trials if trial.key not in known]
+        cohorts = partition(self.resolved, missing)
+        plans = tuple(self._plan_cohort(cohort) for cohort in self.ahead(cohorts))
+        # Timed when all is compiled: nothing else may run meanwhile.
+        return Plan(
+            study=self.resolved.study,
+            n_trials=len(trials),
+            n_stored=len(trials) - len(missing),
+            devices=tuple(str(device) for device in self.machine.devices),
+            cohorts=tuple(self._with_seconds(planned) for planned in plans) if timed else plans,
+        )
+
+    def runs(self, cohort: Cohort) -> tuple[Cohort, ...]:
+        """``cut``, or ``fill`` for a program that cannot be compiled: who trains it meets that."""
+        try:
+            return self.cut(cohort)
+        except GridscapeError:
+            raise
+        except Exception:  # the outcome of its trials, which the executor tells
+            return self.fill(cohort)
+
+    def cut(self, cohort: Cohort) -> tuple[Cohort, ...]:
+        """The cohort in runs that fit its program, and memory by the program's own numbers.
+
+        Batches are in pieces where one trial a device is too much. Raises OutOfMemoryError where
+        it is too much even with single examples.
+        """
+        program, n_devices = self.program(cohort), len(self.machine.devices)
+        limit = self._limit_bytes(cohort)
+        excess = self.memory_bytes(cohort) - limit
+        if excess <= 0:
+            return tuple(cohort.cut(program.slots * n_devices))
+        # What does not grow with the trials, one program tells for all sizes.
+        slots = fewer_slots(program.slots, excess / n_devices, _slot_bytes(program))
+        runs = cohort.cut(slots * n_devices)
+        if slots > 1:
+            return tuple(runs)
+        pieces = self._pieces(runs[0], limit)
+        return tuple(replace(run, pieces=pieces) for run in runs)
+
+    def _pieces(self, run: Cohort, limit: float) -> int:
+        """The fewest pieces of the batch with which one trial a device fits."""
+        if self.memory_bytes(run) <= limit:
+            return run.pieces
+        counts = [run.pieces, *piece_counts(run)]
+        least = self.memory_bytes(replace(run, pieces=counts[-1]))
+        self._require_room(run, least)
+        # Where it is tight, ever smaller pieces take ever longer and bring little.
+        enough = max(limit, 1.1 * least)
+        fitting = (n for n in counts if self.memory_bytes(replace(run, pieces=n)) <= enough)
+        return next(fitting)
+
+    def _require_room(self, run: Cohort, least: int) -> None:
+        """Raise OutOfMemoryError where the least that a run may take is more than there is."""
+        most = self._limit_bytes(run, share=1.0)
+        if least > most:
+            raise OutOfMemoryError(
+                "out of memory",
+                expected=f"at most {most / 1e9:.3g} GB",
+                found=f"{least / 1e9:.3g} GB for one network a device, batches in single examples",
+            )
+
+    def fill(self, cohort: Cohort) -> tuple[Cohort, ...]:
+        """The cohort in runs that fill its program, whatever they take in memory."""
+        n_devices = len(self.machine.devices)
+        slots = needed_slots(cohort, n_devices, self.machine.is_batched)
+        return tuple(cohort.cut(slots * n_devices))
+
+    def room_bytes(self, share: float = MEMORY_SHARE) -> float:
+        """What may be taken now, beside what has been taken already."""
+        if self.limit_bytes is not None:
+            return self.limit_bytes
+        return free_memory_bytes(self.machine) * share
+
+    def _limit_bytes(self, cohort: Cohort, share: float = MEMORY_SHARE) -> float:
+        """What a program may take; the task's arrays, which it counts, have been taken already."""
+        taken = self._data_bytes(cohort) if self.limit_bytes is None else 0
+        return self.room_bytes(share) + taken
+
+    def _data_bytes(self, cohort: Cohort) -> int:
+        return tree_bytes(self.data(cohort.task)[:3]) * len(self.machine.devices)
+
+    def program(self, cohort: Cohort) -> Program:
+        """The program of a cohort; cohorts of about the same size share it."""
+        slots = needed_slots(cohort, len(self.machine.devices), self.machine.is_batched)
+        segment = segment_length(cohort.recipe, cohort.task, self.resolved.study)
+        key = (content_key(cohort.recipe.static), slots, segment, cohort.pieces)
+        if key not in self._programs:
+            self._programs[key] = Program(
+                machine=self.machine,
+                task=cohort.task,
+                data=self.data(cohort.task),
+                recipe=cohort.recipe,
+                seed=self.resolved.study.seed,
+                slots=slots,
+                segment=segment,
+                compilers=self._compilers,
+                pieces=cohort.pieces,
+            )
+        return self._programs[key]
+
+    def ahead(self, cohorts: Sequence[Cohort]) -> Iterator[Cohort]:
+        """Each cohort in turn, while the programs of those that come next are compiled."""
+        for index, cohort in enumerate(cohorts):
+            for coming in cohorts[index : index + 1 + PROGRAMS_AHEAD]:
+                try:
+                    self.program(coming).begin()
+                except Exception:  # its own turn meets it again, and tells it
+                    break
+            yield cohort
+
+    def close(self) -> None:
+        """Compile no more, and keep nothing of what was found out."""
+        self._compilers.close()
+        forget()
+
+    def memory_bytes(self, cohort: Cohort) -> int:
+        """What a cohort takes on all devices: data, states, and the work space of its programs.
+
+        The states count twice, for the copy on the host from which a run is resumed.
+        """
+        program = self.program(cohort)
+        states = program.slots * tree_bytes(program.one_state)
+        params = program.slots * tree_bytes(program.one_state.params)
+        work = max(
+            _compiled_bytes(program.train) - states - tree_bytes(program.data.train),
+            _compiled_bytes(program.evaluate) - params - tree_bytes(program.data.test),
+            _compiled_bytes(program.draw) if program.draws else 0,
+        )
+        waiting = program.slots * _order_bytes(program)
+        return self._data_bytes(cohort) + (2 * states + work + waiting) * len(self.machine.devices)
+
+    def state_bytes(self, cohort: Cohort) -> int:
+        """The states of all its trials, which a checkpoint holds."""
+        return len(cohort.trials) * tree_bytes(state_shapes(cohort.recipe))
+
+    def trial_bytes(self, cohort: Cohort) -> int:
+        """What one trial takes: its state, and the work space of its device."""
+        program = self.program(cohort)
+        return tree_bytes(program.one_state) + _work_bytes(program)
+
+    def _plan_cohort(self, cohort: Cohort) -> CohortPlan:
+        begin = time.perf_counter()
+        runs: tuple[Cohort, ...] = ()
+        smallest = replace(cohort.part(0, 1), pieces=cohort.recipe.batch_size)
+        with suppress(OutOfMemoryError):
+            runs = self.cut(cohort)
+        memory_bytes = self.memory_bytes(runs[0] if runs else smallest)
+        compile_seconds = time.perf_counter() - begin
+        return CohortPlan(
+            cohort=cohort,
+            runs=runs,
+            memory_bytes=memory_bytes,
+            flops=cohort_flops(cohort),
+            compile_seconds=compile_seconds,
+            seconds=None,
+        )
+
+    def _with_seconds(self, planned: CohortPlan) -> CohortPlan:
+        if not planned.runs or planned.memory_bytes > self._limit_bytes(planned.cohort):
+            return planned
+        return replace(planned, seconds=self._probe(planned.runs))
+
+    def _probe(self, runs: Sequence[Cohort]) -> float:
+        """Seconds that runs of one program will take, from timed updates of one trial a device."""
+        run, study = runs[0], self.resolved.study
+        n_devices = len(self.machine.devices)
+        few = run.part(0, min(n_devices, len(run.trials)))
+        program = self.program(run)
+        if program.capacity * tree_bytes(program.one_state) > PROBE_BYTES:
+            program = self.program(few)  # another one to compile, but a plan is to be light
+        data = program.data
+        training = Training(program, few)
+        update_seconds = _timed(lambda n: training.advance(training.update + n), program.segment)
+        chunk_seconds = _timed(
+            lambda n: training.evaluate(data.test, min(n * EVALUATION_CHUNK, data.n_test)),
+            -(-data.n_test // EVALUATION_CHUNK),
+        )
+        chunks = n_evaluated_examples(run.recipe, study, data) / EVALUATION_CHUNK
+        rounds = sum(-(-len(each.trials) // n_devices) for each in runs)
+        if self.machine.is_batched:  # where the empty slots took as long as others
+            rounds = len(runs)
+        updates = run.recipe.updates - run.start
+        return float(rounds * (updates * update_seconds + chunks * chunk_seconds))
+
+
+def _timed(run: Callable[[int], Any], most: int) -> float:
+    """Seconds per unit of ``run(n)``, from one long enough call after a first one."""
+    begin = time.perf_counter()
+    run(1)
+    first = time.perf_counter() - begin
+    if most == 1 or first > PROBE_SECONDS:
+        return first
+    begin = time.perf_counter()
+    run(min(2, most - 1))
+    unit = (time.perf_counter() - begin) / min(2, most - 1)
+    count = int(min(most - 3, PROBE_SECONDS / unit))
+    if count < 1:
+        return unit
+    begin = time.perf_counter()
+    run(count)
+    return (time.perf_counter() - begin) / count
+
+
+def needed_slots(cohort: Cohort, n_devices: int, is_batched: bool = False) -> int:
+    """Trials a device: rounded up to a power of two unless that wastes much memory, or time."""
+    slots = -(-len(cohort.trials) // n_devices)
+    if is_batched:  # an empty slot takes as long as any other
+        return slots
+    slots = min(slots, MOST_SLOTS)
+    rounded = 1 << (slots - 1).bit_length()
+    wasted = (rounded - slots) * n_devices * tree_bytes(state_shapes(cohort.recipe))
+    return rounded if wasted < 64 * 2**20 else slots
+
+
+def fewer_slots(slots: int, excess_bytes: float, slot_bytes: int) -> int:
+    """Trials a device where so many need ``excess_bytes`` more than there are.
+
+    A power of two, so that all runs are one program and none is rounded up again.
+    """
+    fitting = max(1, slots - math.ceil(excess_bytes / slot_bytes))
+    return 1 << (fitting.bit_length() - 1)
+
+
+def piece_counts(cohort: Cohort) -> list[int]:
+    """In how many more pieces its batches can be, each count at least twice the one before.
+
+    The last is the batch size: single examples.
+
+    >>> from types import SimpleNamespace
+    >>> piece_counts(SimpleNamespace(pieces=2, recipe=SimpleNamespace(batch_size=100)))
+    [4, 10, 20, 50, 100]
+    """
+    batch_size, counts = cohort.recipe.batch_size, [cohort.pieces]
+    for count in range(cohort.pieces + 1, batch_size + 1):
+        if batch_size % count == 0 and (count >= 2 * counts[-1] or count == batch_size):
+            counts.append(count)
+    return counts[1:]
+
+
+def _slot_bytes(program: Program) -> int:
+    """What one more trial takes on a device: its state twice, two data orders and its traces."""
+    state, traces = tree_bytes(program.one_state), 1 + len(program.task.metrics)
+    work = _work_bytes(program) if program.machine.is_batched else 0
+    return 2 * state + 4 * program.segment * traces + 2 * _order_bytes(program) + work
+
+
+def _work_bytes(program: Program) -> int:
+    """Work space of one trial, which trials that a device trains one after the other share."""
+    whole = int(_analysis(program.train).temp_size_in_bytes)
+    return whole // program.slots if program.machine.is_batched else whole
+
+
+def _order_bytes(program: Program) -> int:
+    """What tells the batches of a segment of one trial; the next one waits beside it."""
+    return tree_bytes(order_shapes(program.recipe, program.task, program.segment))
+
+
+def _analysis(compiled: jax.stages.Compiled) -> Any:
+    return compiled.memory_analysis()
+
+
+def _compiled_bytes(compiled: jax.stages.Compiled) -> int:
+    """Arguments, results and work space on one device; what is updated in place counts once."""
+    found = _analysis(compiled)
+    total = found.argument_size_in_bytes + found.output_size_in_bytes + found.temp_size_in_bytes
+    return int(total - found.alias_size_in_bytes)

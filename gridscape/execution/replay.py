@@ -1,0 +1,171 @@
+"""A stored trial trained again, alone: to compare, or for the parameters that were not kept."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from gridscape.base.task import Task
+from gridscape.base.types import Params
+from gridscape.engine.cohorts import Cohort, partition
+from gridscape.engine.machine import Machine
+from gridscape.engine.training import Training, restore
+from gridscape.errors import StoreError, UnknownNameError
+from gridscape.execution.executors import Finished
+from gridscape.execution.local import Local
+from gridscape.execution.planner import Planner
+from gridscape.grid.axes import Value
+from gridscape.grid.trials import Trial, TrialResult
+from gridscape.kernels.cores import use_all_cores
+from gridscape.store.store import Store
+from gridscape.study.study import Recipe, ResolvedStudy, Study
+
+
+@dataclass(frozen=True)
+class Replay:
+    """A trial trained again, alone, beside what is stored of it."""
+
+    trial: Trial
+    stored: TrialResult
+    again: TrialResult
+
+    @property
+    def identical(self) -> bool:
+        """Whether parameters, curves and final numbers agree bit for bit."""
+        a, b = self.stored, self.again
+        curves = a.curves.keys() == b.curves.keys() and all(
+            np.array_equal(a.curves[name], b.curves[name], equal_nan=True) for name in a.curves
+        )
+        numbers = a.metrics.keys() == b.metrics.keys() and all(
+            np.array_equal(a.metrics[name], b.metrics[name], equal_nan=True) for name in a.metrics
+        )
+        return a.status == b.status and a.params_digest == b.params_digest and curves and numbers
+
+    def differences(self) -> dict[str, float]:
+        """The largest absolute difference of each curve and final number."""
+        a, b = self.stored, self.again
+        pairs: dict[str, tuple[Any, Any]] = {}
+        pairs |= {n: (x, b.metrics.get(n, np.nan)) for n, x in a.metrics.items()}
+        pairs |= {f"curve {n}": (x, b.curves.get(n, np.nan)) for n, x in a.curves.items()}
+        return {n: float(np.nanmax(np.abs(np.subtract(x, y)))) for n, (x, y) in pairs.items()}
+
+
+def replay(
+    directory: str | Path,
+    cell: Mapping[str, Value],
+    *,
+    replicate: int = 0,
+    data_dir: str | Path | None = None,
+    study: Study | None = None,
+    trust: bool = False,
+) -> Replay:
+    """Train one stored trial again, alone, and compare.
+
+    The study is the one in the folder; one whose task or model was a Python object is handed in
+    as ``study``. trust: run code that the folder names, whoever made it. Raises UntrustedError
+    where it names code of somebody else's, UsageError for a cell that is not in the grid,
+    StoreError for a trial that is not stored or was trained under other conditions (its key
+    differs).
+    """
+    use_all_cores()
+    with Store.read(directory) as store:
+        resolved = (study or _study_of(store, trust)).resolve(data_dir)
+        trial = _find_trial(resolved, cell, replicate, store)
+        stored = store.get(trial.key)
+    planner = Planner(resolved, Machine.local())
+    (cohort,) = partition(resolved, [trial])
+    return Replay(trial, stored, _alone(planner, cohort))
+
+
+@dataclass(frozen=True, eq=False)
+class Trained:
+    """A stored trial with the parameters that it began and ended with.
+
+    recipe: with the numbers of its cell. start: before the first update. end: after the last one;
+    of a trial that diverged, the last finite ones. trained_again: whether the end was not stored,
+    so that the trial was trained anew; identical: whether that gave what was stored, bit for bit.
+    """
+
+    trial: Trial
+    recipe: Recipe
+    task: Task
+    start: Params
+    end: Params
+    trained_again: bool
+    identical: bool
+
+
+def trained(
+    directory: str | Path,
+    cell: Mapping[str, Value],
+    *,
+    replicate: int = 0,
+    data_dir: str | Path | None = None,
+    study: Study | None = None,
+    trust: bool = False,
+) -> Trained:
+    """The parameters of a stored trial, which is trained again, alone, where they were not kept.
+
+    Arguments and errors are those of ``replay``; StoreError too for a trial that failed and so
+    has no parameters.
+    """
+    use_all_cores()
+    with Store.read(directory) as store:
+        # Not a part of any key: whatever the study kept, what is trained here is wanted.
+        kept = (study or _study_of(store, trust)).override(keep_parameters="all")
+        resolved = kept.resolve(data_dir)
+        trial = _find_trial(resolved, cell, replicate, store)
+        return recovered(Planner(resolved, Machine.local()), trial, store.get(trial.key))
+
+
+def recovered(planner: Planner, trial: Trial, stored: TrialResult) -> Trained:
+    """The same of a trial whose result is at hand; the study of the planner keeps parameters."""
+    (cohort,) = partition(planner.resolved, [trial])
+    again = None if stored.params else _alone(planner, cohort)
+    end = stored.params if again is None else again.params
+    if end is None:
+        found = stored.reason or (again and again.reason)
+        raise StoreError("this trial has no parameters", where=trial.cell, found=found)
+    recipe = planner.resolved.recipe(trial.cell)
+    start = Training(planner.program(cohort), cohort).params(0)
+    return Trained(
+        trial=trial,
+        recipe=recipe,
+        task=cohort.task,
+        start=restore(recipe, start),
+        end=restore(recipe, end),
+        trained_again=again is not None,
+        identical=again is None or again.params_digest == stored.params_digest,
+    )
+
+
+def _study_of(store: Store, trust: bool) -> Study:
+    return Study.from_record(store.study, trust=trust, where=store.directory)
+
+
+def _alone(planner: Planner, cohort: Cohort) -> TrialResult:
+    """The result of a cohort of one trial, trained now, in pieces where it does not fit."""
+    (run,) = planner.runs(cohort)
+    (result,) = [e.result for e in Local(planner).run(run) if isinstance(e, Finished)]
+    return result
+
+
+def _find_trial(
+    resolved: ResolvedStudy, cell: Mapping[str, Value], replicate: int, store: Store
+) -> Trial:
+    found = resolved.study.grid.find(**cell)
+    trials = [t for t in resolved.trials() if t.cell == found and t.replicate == replicate]
+    if not trials:
+        raise UnknownNameError(
+            "replicate", str(replicate), map(str, range(resolved.study.replicates))
+        )
+    if trials[0].key not in store.statuses():
+        raise StoreError(
+            "this trial is not stored",
+            where=store.directory,
+            found=f"{found}, replicate {replicate}",
+            hint="gridscape run trains it",
+        )
+    return trials[0]

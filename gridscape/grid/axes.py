@@ -1,0 +1,194 @@
+"""Axes, cells and the grid that they span: plain data, no JAX.
+
+A cell is one point of the grid; a trial is a cell and a replicate. Cells are plain mappings from
+axis to value, so that they can be written to JSON, hashed, and typed on a command line.
+"""
+
+import itertools
+import math
+from collections import Counter
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+
+import numpy as np
+
+from gridscape.errors import UnknownNameError, UsageError
+
+Value = int | float | str | bool
+
+
+@dataclass(frozen=True)
+class Axis:
+    """One hyperparameter and its values, in the order in which they are shown."""
+
+    name: str
+    values: tuple[Value, ...]
+
+    def __post_init__(self) -> None:
+        where = f"axis {self.name}"
+        object.__setattr__(self, "values", tuple(self.values))
+        if not self.values:
+            raise UsageError("an axis needs at least one value", where=where)
+        # Nine digits, as in ``same``: closer numbers could not be told apart by name.
+        counts = Counter(v if isinstance(v, str) else f"{v:.9g}" for v in self.values)
+        if repeated := [label for label, count in counts.items() if count > 1]:
+            raise UsageError(
+                "an axis lists each value once",
+                where=where,
+                found=f"{', '.join(repeated)} more than once",
+            )
+
+    @property
+    def scale(self) -> str:
+        """How the axis is drawn: "log", "linear" or "category".
+
+        Positive numbers are logarithmic over two decades, when they are two, and where their
+        ratios are more even than their steps.
+        """
+        if not all(isinstance(v, int | float) and not isinstance(v, bool) for v in self.values):
+            return "category"
+        numbers = np.sort(np.array(self.values, dtype=float))
+        if len(numbers) == 1 or numbers[0] <= 0:
+            return "linear"
+        if len(numbers) == 2 or numbers[0] <= numbers[-1] / 100:
+            return "log"
+        ratios, steps = np.diff(np.log(numbers)), np.diff(numbers)
+        return "log" if _unevenness(ratios) < _unevenness(steps) else "linear"
+
+
+def _unevenness(gaps: np.ndarray) -> float:
+    """The range of positive numbers as a fraction of their mean."""
+    return float(np.ptp(gaps) / gaps.mean())
+
+
+@dataclass(frozen=True, eq=False)
+class Cell(Mapping[str, Value]):
+    """One point of the grid: a mapping from axis to value, equal to any with the same items.
+
+    >>> cell = Cell.of(hidden_size=64, learning_rate=0.01)
+    >>> str(cell), cell["hidden_size"]
+    ('hidden_size=64, learning_rate=0.01', 64)
+    """
+
+    items_: tuple[tuple[str, Value], ...]
+
+    @classmethod
+    def of(cls, /, **values: Value) -> "Cell":
+        """The cell with these values."""
+        return cls(tuple(values.items()))
+
+    def __getitem__(self, name: str) -> Value:
+        return dict(self.items_)[name]
+
+    def __iter__(self) -> Iterator[str]:
+        return (name for name, _ in self.items_)
+
+    def __len__(self) -> int:
+        return len(self.items_)
+
+    def __hash__(self) -> int:
+        return hash(frozenset(self.items_))
+
+    def __str__(self) -> str:
+        return ", ".join(f"{name}={show(value)}" for name, value in self.items_)
+
+
+@dataclass(frozen=True)
+class Grid:
+    """All cells that the axes span, the last axis fastest."""
+
+    axes: tuple[Axis, ...]
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """How many values each axis has."""
+        return tuple(len(axis.values) for axis in self.axes)
+
+    def axis(self, name: str) -> Axis:
+        """The axis of this name; raises UnknownNameError."""
+        for axis in self.axes:
+            if axis.name == name:
+                return axis
+        raise UnknownNameError("axis", name, [axis.name for axis in self.axes])
+
+    def cells(self) -> list[Cell]:
+        """Every cell once."""
+        names = [axis.name for axis in self.axes]
+        points = itertools.product(*(axis.values for axis in self.axes))
+        return [Cell(tuple(zip(names, point, strict=True))) for point in points]
+
+    def find(self, /, **values: Value) -> Cell:
+        """The cell with these values; raises UsageError unless exactly one has them."""
+        for name, value in values.items():
+            if not any(same(value, v) for v in self.axis(name).values):
+                raise UsageError(
+                    f"no cell has {name}={show(value)}",
+                    expected=f"one of {', '.join(map(show, self.axis(name).values))}",
+                )
+        open_axes = [a.name for a in self.axes if a.name not in values and len(a.values) > 1]
+        if open_axes:
+            hint = f"say also {', '.join(open_axes)}"
+            raise UsageError("this names more than one cell", hint=hint)
+        matches = (c for c in self.cells() if all(same(c[k], v) for k, v in values.items()))
+        return next(matches)
+
+
+def same(a: Value, b: Value) -> bool:
+    """Whether two axis values are the same number (1e-3 typed in any way) or the same text."""
+    if isinstance(a, str) != isinstance(b, str):  # a number typed as text
+        a, b = (parse_value(v) if isinstance(v, str) else v for v in (a, b))
+    if isinstance(a, str) or isinstance(b, str):
+        return a == b
+    return math.isclose(a, b, rel_tol=1e-9)
+
+
+def show(value: Value) -> str:
+    """A value as a reader writes it: 16, 0.01, 1e-05, gru."""
+    if isinstance(value, float):
+        short = f"{value:g}"
+        return short if float(short) == value else repr(value)
+    return str(value)
+
+
+def parse_values(name: str, text: str) -> tuple[Value, ...]:
+    """The values of ``--set NAME=TEXT``: a list ``V1,V2`` or a log range ``low:high:count``.
+
+    >>> parse_values("learning_rate", "1e-3:1:4")
+    (0.001, 0.01, 0.1, 1.0)
+    >>> parse_values("hidden_size", "16,32")
+    (16, 32)
+    """
+    if text.count(":") == 2:
+        return _log_range(name, text)
+    values = [parse_value(part.strip()) for part in text.split(",") if part.strip()]
+    if not values:
+        raise UsageError("an axis needs at least one value", where=f"axis {name}", found=repr(text))
+    return tuple(values)
+
+
+def parse_value(text: str) -> Value:
+    """A whole number, a number, true or false, else the text itself."""
+    if text.lower() in ("true", "false"):
+        return text.lower() == "true"
+    for kind in (int, float):
+        try:
+            return kind(text)
+        except ValueError:
+            continue
+    return text
+
+
+def _log_range(name: str, text: str) -> tuple[Value, ...]:
+    where, expected = f"axis {name}", "low:high:count with 0 < low < high and a count from 2"
+    try:
+        low_text, high_text, count_text = text.split(":")
+        low, high, count = float(low_text), float(high_text), int(count_text)
+    except ValueError:
+        raise UsageError("not a range", where=where, expected=expected, found=repr(text)) from None
+    if not (0 < low < high < math.inf and 2 <= count <= 10_000):
+        raise UsageError("not a range", where=where, expected=expected, found=repr(text))
+    numbers = np.geomspace(low, high, count)
+    if all(part.strip().lstrip("+").isdecimal() for part in (low_text, high_text)):
+        return tuple(dict.fromkeys(round(v) for v in numbers))
+    # Six digits read well and are exact for decades; the ends are what was typed.
+    return (low, *(float(f"{v:.6g}") for v in numbers[1:-1]), high)

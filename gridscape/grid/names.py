@@ -1,0 +1,108 @@
+"""The names in a landscape: those that every one has, those of a task's metrics, those left free.
+
+The landscape is built from these, and no axis, metric or kind of example may take one of them.
+"""
+
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+from gridscape.errors import UsageError, short
+
+REPLICATE, COLLAPSED = "replicate", "collapsed"
+FACTS = ("seconds", "flops", "n_parameters", "memory_bytes", "updates", "first_bad_update")
+TEXTS = ("status", "key", "reason")
+# What every classification task has: the variables of a study of which nothing has ended yet.
+METRICS = ("test_accuracy", "test_loss", "train_accuracy", "train_loss", "top_answer_share")
+CURVES = ("train_loss", "train_accuracy", "test_loss", "test_accuracy")
+# Along which curves run, and under which name a trial stores its points.
+CLOCKS = {"update": "recorded_at", "evaluated_at": "evaluated_at"}
+# A study may have this fact as an axis, whose values then tell it.
+AXIS_AS_WELL = ("updates",)
+# What the evaluation of a task finds beside its metrics.
+EVALUATED = ("loss", "answers", "top_answer_share")
+
+
+def curve_variable(curve: str) -> str:
+    """The variable of a curve."""
+    return f"curve_{curve}"
+
+
+def curve_of(variable: str) -> str | None:
+    """The curve that a variable holds; None for any other."""
+    return variable.removeprefix("curve_") if variable.startswith("curve_") else None
+
+
+def by_kind(metric: str, kind: str) -> str:
+    """The variable of a metric that is told apart by a kind of example."""
+    return f"{metric}_by_{kind}"
+
+
+def is_by(name: str, kind: str | None) -> bool:
+    """Whether a name tells of a metric by this kind of example."""
+    return kind is not None and name.endswith(by_kind("", kind))
+
+
+RESERVED = frozenset(
+    (REPLICATE, COLLAPSED, *FACTS, *TEXTS, *METRICS, *map(curve_variable, CURVES), *CLOCKS)
+)
+
+
+def of_task(metrics: Iterable[str], kind: str | None = None) -> list[str]:
+    """The names that a task's loss, metrics and kind of example have in its landscape.
+
+    >>> [name for name in of_task(["hit"], "length") if "hit" in name]
+    ['test_hit', 'train_hit', 'curve_test_hit', 'curve_train_hit', 'test_hit_by_length']
+    """
+    each = ("loss", *metrics)
+    finals = [f"{split}_{name}" for split in ("test", "train") for name in each]
+    told_apart = [by_kind(f"test_{name}", kind) for name in each if kind is not None]
+    return [*finals, *map(curve_variable, finals), *told_apart, *([kind] if kind else [])]
+
+
+def check_name(name: Any, what: str, where: str) -> None:
+    """Raise UsageError for a name that could not be shown, exported or found again."""
+    is_text = isinstance(name, str) and name == name.strip() != "" and name.isprintable()
+    if not is_text or "/" in name or set(name) == {"."}:
+        expected = "printable text without '/'"
+        raise UsageError(f"no name for {what}", where=where, expected=expected, found=short(name))
+
+
+def check_axis(name: str) -> None:
+    """Raise UsageError unless an axis may have this name."""
+    check_name(name, "an axis", "axes")
+    if set(name) & set("=,"):  # of --set and --cell
+        expected = "no '=' and no ','"
+        raise UsageError("no name for an axis", where="axes", expected=expected, found=short(name))
+    if name in RESERVED and name not in AXIS_AS_WELL:
+        raise UsageError(
+            "no name for an axis: every landscape has something of this name",
+            where=f"axes.{name}",
+            hint="rename the model's or the task's option or number",
+        )
+
+
+def may_be_axis(name: str) -> bool:
+    """Whether ``check_axis`` accepts a name."""
+    try:
+        check_axis(name)
+    except UsageError:
+        return False
+    return True
+
+
+def check_task_names(metrics: Mapping[Any, Any], kind: Any, where: str) -> None:
+    """Raise UsageError unless a task's metrics and its kind of example have names of their own."""
+    for name in metrics:
+        check_name(name, "a metric", where)
+    if kind is not None:
+        check_name(kind, "a kind of example", where)
+    ours = RESERVED.union(of_task(metrics))
+    taken = {name for name in metrics if name in EVALUATED or is_by(name, kind)}
+    taken |= {kind} & ours
+    if taken:
+        raise UsageError(
+            "a name of a metric or kind of example that is taken",
+            where=where,
+            found=", ".join(sorted(taken)),
+            hint="rename it",
+        )

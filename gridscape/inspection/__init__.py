@@ -1,0 +1,41 @@
+"""What trained networks do.
+
+Every function takes a recipe, its task and the parameters of one trial, and
+returns a frozen record.
+"""
+
+import importlib
+from typing import Any
+
+_HOME = {
+    "Example": "records",
+    "Mistakes": "records",
+    "Confusion": "records",
+    "Tiles": "records",
+    "Filters": "records",
+    "Moments": "records",
+    "LayerStatistics": "records",
+    "Deconvnet": "records",
+    "Sample": "records",
+    "mistakes": "answers",
+    "confusion": "answers",
+    "first_layer_filters": "filters",
+    "picture_shape": "filters",
+    "activation_statistics": "activations",
+    "feature_layers": "deconvnet",
+    "deconvnet": "deconvnet",
+    "project": "deconvnet",
+    "keep_strongest": "deconvnet",
+    "walk_down": "deconvnet",
+    "samples": "samples",
+}
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _HOME:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    return getattr(importlib.import_module(f"{__name__}.{_HOME[name]}"), name)
+
+
+def __dir__() -> list[str]:
+    return sorted(_HOME)

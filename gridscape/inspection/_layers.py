@@ -1,0 +1,17 @@
+"""The layers of a network that can be looked into."""
+
+from gridscape.errors import UsageError
+from gridscape.models.feedforward import Layer, layers_of
+from gridscape.study.study import Recipe
+
+
+def _layers(recipe: Recipe) -> tuple[Layer, ...]:
+    layers = layers_of(recipe.model)
+    if not layers:
+        raise UsageError(
+            "no layers to look into",
+            where="inspect",
+            expected="a feed-forward network, mlp or lenet5",
+            found=recipe.static.get("model", "another model"),
+        )
+    return layers

@@ -1,0 +1,107 @@
+"""Which class a network answers: mistakes and confusion."""
+
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from gridscape.base.data import Split
+from gridscape.base.task import Task
+from gridscape.base.types import Array, Params
+from gridscape.errors import UsageError
+from gridscape.inspection._chunks import over_chunks
+from gridscape.inspection.records import Confusion, Example, Mistakes
+from gridscape.study.study import Recipe
+from gridscape.tasks.sequences import Asked
+
+
+def mistakes(
+    recipe: Recipe, task: Task, params: Params, *, n_wrong: int = 10, n_right: int = 10
+) -> Mistakes:
+    """The mistakes with the largest loss, and the first correct examples, of the test set.
+
+    Raises UsageError for a task without classes.
+    """
+    seen = _answers(recipe, task, params)
+    wrong, right = (np.flatnonzero(seen.is_right == value) for value in (False, True))
+    worst = wrong[np.argsort(-seen.losses[wrong], kind="stable")]
+
+    def example(index: int) -> Example:
+        answer = int(seen.answers[index])
+        return Example(
+            index=index,
+            truth=int(seen.truths[index]),
+            answer=answer,
+            probability=float(seen.probabilities[index]) if seen.known else None,
+            loss=float(seen.losses[index]),
+            inputs=np.asarray(task.test.inputs[index]),
+        )
+
+    return Mistakes(
+        wrong=tuple(example(int(i)) for i in worst[:n_wrong]),
+        right=tuple(example(int(i)) for i in right[:n_right]),
+        n_wrong=len(wrong),
+        n_examples=task.test.n_examples,
+    )
+
+
+def confusion(recipe: Recipe, task: Task, params: Params) -> Confusion:
+    """How often each class is answered for each; raises UsageError for a task without classes."""
+    seen = _answers(recipe, task, params)
+    counts = np.zeros((task.n_outputs, task.n_outputs), np.int64)
+    np.add.at(counts, (seen.truths, seen.answers), 1)
+    return Confusion(counts)
+
+
+class _Answers(NamedTuple):
+    """Of every test example, (N,); mass: what the probabilities of its classes sum to."""
+
+    truths: Any
+    answers: Any
+    losses: Any
+    probabilities: Any
+    mass: Any
+
+    @property
+    def is_right(self) -> Any:
+        return self.answers == self.truths
+
+    @property
+    def known(self) -> bool:
+        return bool(np.allclose(self.mass, 1, atol=1e-3))
+
+
+def _answers(recipe: Recipe, task: Task, params: Params) -> _Answers:
+    answer = task.answer
+    if answer is None:
+        raise UsageError(
+            "no classes to be mistaken for one another",
+            where=f"task {task.name}",
+            hint="look at samples instead",
+        )
+
+    def look(batch: Split) -> _Answers:
+        outputs = recipe.model.apply(params, task.prepare(batch.inputs), None, recipe.hyper)
+        answers = answer(outputs, batch.targets)
+        losses = recipe.loss(outputs, batch.targets)
+
+        # A loss is the negative log probability of a class where exp(-loss) sums to 1 over them.
+        def probability(label: Array) -> Array:
+            return jnp.exp(-recipe.loss(outputs, _with_class(batch.targets, label)))
+
+        classes = jnp.arange(task.n_outputs, dtype=answers.dtype)
+        mass = jax.vmap(lambda c: probability(jnp.full_like(answers, c)))(classes).sum(axis=0)
+        return _Answers(right_class(batch.targets), answers, losses, probability(answers), mass)
+
+    parts = [jax.device_get(part) for part in over_chunks(look, task)]
+    return jax.tree.map(lambda *arrays: np.concatenate(arrays), *parts)
+
+
+def right_class(targets: Any) -> Any:
+    """The class that is right, for targets that hold more than that."""
+    return targets.item if isinstance(targets, Asked) else targets
+
+
+def _with_class(targets: Any, labels: Array) -> Any:
+    return targets._replace(item=labels) if isinstance(targets, Asked) else labels

@@ -1,0 +1,180 @@
+"""What single trained networks are asked: the kinds of inspection, and which of them fit a network.
+
+One list for the command line and the report.
+"""
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from gridscape.analysis.cells import summarize, top_cell
+from gridscape.errors import UnknownNameError, UsageError
+from gridscape.execution.replay import Trained
+from gridscape.grid.axes import Cell
+from gridscape.inspection import activations, answers, deconvnet, filters, samples
+from gridscape.inspection.records import (
+    Confusion,
+    Deconvnet,
+    Filters,
+    LayerStatistics,
+    Mistakes,
+    Sample,
+)
+from gridscape.landscape import Landscape
+from gridscape.models.feedforward import layers_of
+
+Record = (
+    Mistakes | Confusion | Filters | tuple[LayerStatistics, ...] | Deconvnet | tuple[Sample, ...]
+)
+
+
+def _activations(network: Trained, layer: str | None) -> tuple[LayerStatistics, ...]:
+    found = activations.activation_statistics(network.recipe, network.task, network.end)
+    names = [of_layer.layer for of_layer in found]
+    if layer is not None and layer not in names:
+        raise UnknownNameError("layer", layer, names, where="inspect")
+    return tuple(of_layer for of_layer in found if layer in (None, of_layer.layer))
+
+
+KINDS: Mapping[str, Callable[[Trained, str | None], Record]] = {
+    "mistakes": lambda n, _: answers.mistakes(n.recipe, n.task, n.end),
+    "confusion": lambda n, _: answers.confusion(n.recipe, n.task, n.end),
+    "filters": lambda n, _: filters.first_layer_filters(n.recipe, n.task, n.start, n.end),
+    "activations": _activations,
+    "deconv": lambda n, layer: deconvnet.deconvnet(n.recipe, n.task, n.end, layer),
+    "samples": lambda n, _: samples.samples(n.recipe, n.task, n.end),
+}
+OF_A_LAYER = ("activations", "deconv")
+
+
+def best_cell(land: Landscape) -> Cell:
+    """The cell with the best mean of the main metric; raises UsageError where none finished."""
+    top = top_cell(summarize(land, land.main_metric))
+    if top is None:
+        raise UsageError("no cell has finished in most of its replicates", where="inspect")
+    return top.cell
+
+
+@dataclass(frozen=True, eq=False)
+class Look:
+    """A trained network and what was asked of it, by kind."""
+
+    network: Trained
+    records: Mapping[str, Any]
+
+
+def look(network: Trained, kinds: tuple[str, ...] = (), layer: str | None = None) -> Look:
+    """Ask a network for some kinds of records; for all that fit it where none is named.
+
+    layer: of the activations, and of the feature maps of the deconvnet (the last one by default).
+    Raises UnknownNameError for another kind or layer, UsageError for a kind that does not fit.
+    """
+    check_kinds(kinds, layer)
+    chosen = kinds or fitting(network)
+    if not chosen:
+        raise UsageError(
+            "nothing to look at",
+            where="inspect",
+            expected="a task with classes or sequences, or a feed-forward model",
+            found=f"task {network.task.name}",
+        )
+    return Look(network, {kind: KINDS[kind](network, layer) for kind in chosen})
+
+
+def check_kinds(kinds: tuple[str, ...], layer: str | None = None) -> None:
+    """Raise UnknownNameError for an unknown kind, UsageError for a layer that no kind reads."""
+    for kind in kinds:
+        if kind not in KINDS:
+            raise UnknownNameError("kind of inspection", kind, KINDS)
+    if layer is not None and not set(kinds) & set(OF_A_LAYER):
+        raise UsageError(
+            "only activations and deconv look at one layer",
+            where="layer",
+            expected=" or ".join(f"--what {kind}" for kind in OF_A_LAYER),
+            found=", ".join(kinds) or "no kind",
+        )
+
+
+def fitting(network: Trained) -> tuple[str, ...]:
+    """The kinds that fit a model and its task, in their order."""
+    layers = layers_of(network.recipe.model)
+    fits = {
+        "mistakes": network.task.answer is not None,
+        "confusion": network.task.answer is not None,
+        "filters": bool(layers) and is_picture(network.task.input_shape),
+        "activations": bool(layers),
+        "deconv": any(layer.kind == "conv" for layer in layers),
+        "samples": network.task.groups is not None,
+    }
+    return tuple(kind for kind in KINDS if fits[kind])
+
+
+def is_picture(shape: tuple[int, ...]) -> bool:
+    """Whether inputs of this shape can be drawn as a picture."""
+    try:
+        filters.picture_shape(shape)
+    except UsageError:
+        return False
+    return True
+
+
+# ---- layers, in blocks ----
+
+
+def blocks(record: Sequence[LayerStatistics]) -> Iterator[list[LayerStatistics]]:
+    """A layer with weights and those that follow up to the next one; at most three."""
+    block: list[LayerStatistics] = []
+    for of_layer in record:
+        if of_layer.kind in ("conv", "dense") and block:
+            yield block
+            block = []
+        block.append(of_layer)
+    if block:
+        yield block
+
+
+def stage(of_layer: LayerStatistics) -> str:
+    """Where in its block a layer stands."""
+    return {"activation": "after", "pool": "pooled"}.get(of_layer.kind, "before")
+
+
+# ---- sequences, as lines of symbols ----
+
+MOST_GROUPS = 6  # kinds of sequences of which samples are shown
+MOST_FEATURES = 8  # numbers of a step that have a line each
+
+
+class Line(NamedTuple):
+    """A line of a sample: a name, a symbol a step, and which of them are wrong answers."""
+
+    name: str
+    symbols: tuple[str, ...]
+    wrong: tuple[bool, ...]
+
+
+def sample_lines(sample: Sample) -> list[Line]:
+    """The inputs of a sequence, feature by feature, what is right and what was answered."""
+    features = sample.inputs.reshape(len(sample.inputs), -1).T[:MOST_FEATURES]
+    names = [f"input {i + 1}" for i in range(len(features))] if len(features) > 1 else ["input"]
+    truth, answer = np.atleast_1d(sample.truth), np.atleast_1d(sample.answer)
+    is_wrong = tuple((truth != answer).tolist())
+    none = (False,) * max(len(sample.inputs), len(truth))
+    return [
+        *(Line(n, _symbols(f), none[: len(f)]) for n, f in zip(names, features, strict=True)),
+        Line("truth", _symbols(truth), none[: len(truth)]),
+        Line("answer", _symbols(answer), is_wrong),
+    ]
+
+
+def _symbols(values: np.ndarray) -> tuple[str, ...]:
+    return tuple(f"{value:g}" for value in values.tolist())
+
+
+def spread_groups(samples: Sequence[Sample]) -> list[Sample]:
+    """Samples of at most ``MOST_GROUPS`` kinds, evenly spread, the first and the last included."""
+    groups = list(dict.fromkeys(sample.group for sample in samples))
+    n = min(len(groups), MOST_GROUPS)
+    kept = {groups[round(i * (len(groups) - 1) / max(n - 1, 1))] for i in range(n)}
+    return [sample for sample in samples if sample.group in kept]

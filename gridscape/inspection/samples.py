@@ -1,0 +1,66 @@
+"""Test sequences with what is right and what a network answers."""
+
+from typing import Any
+
+import jax
+import numpy as np
+
+from gridscape.base.task import Task
+from gridscape.base.types import Array, Params
+from gridscape.inspection.answers import right_class
+from gridscape.inspection.records import Sample
+from gridscape.models.precision import float32_products
+from gridscape.study.study import Recipe
+from gridscape.tasks.losses import Bits
+from gridscape.tasks.sequences import Asked
+
+
+def samples(
+    recipe: Recipe, task: Task, params: Params, *, per_group: int = 3
+) -> tuple[Sample, ...]:
+    """The first test sequences of each group, with what is right and what the network answers.
+
+    Bits are answered 1 above 0. Without groups, the first ``per_group`` sequences of all.
+    """
+    rows, of_group = _first_of_groups(task, per_group)
+    inputs, targets = jax.tree.map(lambda x: x[rows], task.test)
+
+    @jax.jit
+    @float32_products()
+    def answered(inputs: Array, targets: Any) -> Array:
+        outputs = recipe.model.apply(params, task.prepare(inputs), None, recipe.hyper)
+        return outputs[..., 0] > 0 if task.answer is None else task.answer(outputs, targets)
+
+    answers = np.asarray(answered(inputs, targets)).astype(int)
+    truths = np.asarray(targets.bits if isinstance(targets, Bits) else right_class(targets))
+    steps = _n_steps(targets, inputs)
+    return tuple(
+        Sample(
+            index=int(row),
+            group=of_group[k],
+            inputs=inputs[k, : steps[k]],
+            truth=truths[k, : steps[k]] if truths.ndim > 1 else truths[k],
+            answer=answers[k, : steps[k]] if answers.ndim > 1 else answers[k],
+        )
+        for k, row in enumerate(rows)
+    )
+
+
+def _first_of_groups(task: Task, per_group: int) -> tuple[np.ndarray, list[int | None]]:
+    """The rows of the test set that are shown, and the group of each."""
+    if task.groups is None:
+        rows = np.arange(min(per_group, task.test.n_examples))
+        return rows, [None] * len(rows)
+    of = np.asarray(task.groups.of(task.test.targets))
+    firsts = [np.flatnonzero(of == g)[:per_group] for g in range(len(task.groups.values))]
+    rows = np.concatenate(firsts)
+    return rows, [task.groups.values[g] for g in of[rows]]
+
+
+def _n_steps(targets: Any, inputs: np.ndarray) -> np.ndarray:
+    """The steps of each sequence without its padding: (N,)."""
+    if isinstance(targets, Bits):
+        return np.asarray(targets.length) + 1
+    if isinstance(targets, Asked):
+        return np.asarray(targets.length)
+    return np.full(len(inputs), inputs.shape[1])

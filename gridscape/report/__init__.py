@@ -1,0 +1,16 @@
+"""The page of a landscape, and its figures: ``write`` makes it, ``read`` what it shows."""
+
+import importlib
+from typing import Any
+
+_HOME = {"write": "html", "read": "html"}
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _HOME:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    return getattr(importlib.import_module(f"{__name__}.{_HOME[name]}"), name)
+
+
+def __dir__() -> list[str]:
+    return sorted(_HOME)

@@ -1,0 +1,722 @@
+"""Pictures of the analysis' records, by matplotlib: records in, figures out; computes nothing.
+
+Every function takes records and returns a ``matplotlib.figure.Figure`` of its own: no state is
+shared, nothing is shown on a screen. ``save_all`` writes them as PNG and SVG; equal records give
+equal bytes.
+
+Accuracies are drawn in percent, everything else in the unit of its record. The colors are viridis,
+which keeps its order for color-blind readers and in gray print. Collapsed and diverged cells are
+told by pattern, not by color.
+"""
+
+import itertools
+import math
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from gridscape.analysis.best import BestPerRow
+from gridscape.analysis.cells import CellState, CellSummary
+from gridscape.analysis.costs import Pareto, ParetoPoint
+from gridscape.analysis.curves import CurveBand
+from gridscape.analysis.published import Agreement, PublishedCell, PublishedComparison
+from gridscape.errors import GridscapeError
+from gridscape.grid.axes import Axis, Cell, Value, same, show
+from gridscape.landscape import higher_is_better, unit_of
+from gridscape.report._drawing import (
+    ACCENT,
+    BAD,
+    INK,
+    MUTED,
+    TEST,
+    TRAIN,
+    around,
+    axis_label,
+    coordinate,
+    escaped,
+    factor_of,
+    finish,
+    ink_on,
+    line_colors,
+    name_ticks,
+    needs_matplotlib,
+    save,
+    set_scale,
+    short,
+    study_axis,
+    styled,
+    times,
+    words,
+)
+from gridscape.report.findings import (
+    ByKind,
+    Findings,
+    LineView,
+    along_axis,
+    is_wide,
+    line_view,
+    view,
+)
+
+with needs_matplotlib():
+    import matplotlib as mpl
+    from matplotlib.axes import Axes
+    from matplotlib.collections import PatchCollection
+    from matplotlib.colors import Colormap, LogNorm, Normalize
+    from matplotlib.figure import Figure
+    from matplotlib.lines import Line2D
+    from matplotlib.patches import Patch, Rectangle
+    from matplotlib.ticker import (
+        EngFormatter,
+        FixedFormatter,
+        FixedLocator,
+        LogLocator,
+        NullLocator,
+    )
+
+BLANK = (0.957, 0.945, 0.922, 1.0)
+FEW_CELLS = 40  # along an axis: so many can be told apart by a gap
+BLANK_WORDS = {CellState.DIVERGED: "div.", CellState.FAILED: "failed"}
+HATCHES = {CellState.COLLAPSED: "..", CellState.DIVERGED: "////", CellState.FAILED: "xxx"}
+ERRORS = (80, 70, 50, 40, 30, 20, 15, 10, 7, 5, 4, 3, 2, 1.5, 1, 0.5, 0.2, 0.1, 0.05, 0.02, 0.01)
+FEW_ERRORS = (80, 50, 20, 10, 5, 2, 1, 0.5, 0.2, 0.1, 0.05, 0.02, 0.01)  # ticks, in percent
+MOST_PANELS = 9  # of the further axes' combinations in one heat map
+MOST_BANDS = 9  # lines of a panel that still have bands
+MOST_LINES = 60  # of a panel: of more cells, evenly chosen ones are drawn
+SERIES = (TEST, TRAIN, "#0f7a5c", "#8a4f9e", "#7a6a00", MUTED)  # lines without an order
+STYLES = ("-", (0, (5, 2)), (0, (1, 1.5)), (0, (5, 2, 1, 2)))
+MOST_TEXT = 300  # cells of a panel that are still labeled one by one
+
+
+# ---- the landscape ----
+
+
+def heat_map(
+    axes: Sequence[Axis], summaries: Sequence[CellSummary], best: Sequence[BestPerRow] = ()
+) -> Figure:
+    """The mean of every cell, laid out as ``view`` says.
+
+    summaries: one per cell, in the grid's order. Each combination of further axes has a panel of
+    its own; beyond ``MOST_PANELS`` of them only the one with the best cell is drawn, and the title
+    says so. A solid frame marks the best cell of a row, dotted ones those not told from it.
+    """
+    rows, columns = view(axes)
+    further = [axis for axis in axes if axis not in (rows, columns)]
+    panels = _panels(further, summaries)
+    with styled():
+        figure, boxes = _grid_of(len(panels), *_map_size(columns, rows))
+        metric = summaries[0].metric
+        scale = _scale([factor_of(metric) * s.estimate.mean for s in summaries], metric)
+        colormap = mpl.colormaps["viridis" if higher_is_better(metric) else "viridis_r"]
+        for box, (label, fixed) in zip(boxes, panels, strict=True):
+            inside = [s for s in summaries if _matches(s.cell, fixed)]
+            _map_panel(box, columns, rows, inside, scale, colormap)
+            _frames(box, columns, rows, fixed, best)
+            box.set_title(escaped(label, 40))
+        _map_title(figure, summaries, len(panels), further)
+        _map_legend(figure, summaries, best)
+        mappable = mpl.cm.ScalarMappable(scale, colormap)
+        label = axis_label(metric)
+        figure.colorbar(mappable, ax=boxes, shrink=0.7, pad=0.01, aspect=30, label=label)
+    return figure
+
+
+def _panels(
+    further: Sequence[Axis], summaries: Sequence[CellSummary]
+) -> list[tuple[str, dict[str, Value]]]:
+    """Label and fixed values of each panel."""
+    names = [axis.name for axis in further]
+    points = list(itertools.product(*(axis.values for axis in further)))
+    if len(points) > MOST_PANELS:
+        top = _top(summaries).cell
+        points = [tuple(top[name] for name in names)]
+    fixed = [dict(zip(names, point, strict=True)) for point in points]
+    return [(", ".join(f"{n}={show(v)}" for n, v in values.items()), values) for values in fixed]
+
+
+def _top(summaries: Sequence[CellSummary]) -> CellSummary:
+    """The candidate with the best mean, else the first cell."""
+    sign = 1 if higher_is_better(summaries[0].metric) else -1
+    able = [s for s in summaries if s.is_candidate and not math.isnan(s.estimate.mean)]
+    return max(able, key=lambda s: sign * s.estimate.mean, default=summaries[0])
+
+
+def _map_size(columns: Axis, rows: Axis | None) -> tuple[float, float]:
+    wide = min(1.6 + 0.78 * len(columns.values), 9.5)
+    high = min(1.2 + 0.52 * (len(rows.values) if rows else 1), 8.0)
+    return max(wide, 3.2), high
+
+
+def _grid_of(count: int, wide: float, high: float) -> tuple[Figure, list[Axes]]:
+    across = min(count, 3)
+    down = -(-count // across)
+    figure = Figure(figsize=(wide * across**0.8 + 0.8, high * down**0.9 + 0.7))
+    boxes = list(figure.subplots(down, across, squeeze=False).flat)
+    for box in boxes[count:]:
+        box.remove()
+    return figure, boxes[:count]
+
+
+def _scale(values: Sequence[float], metric: str) -> Normalize:
+    """The ends of the colors; what is no fraction and lies far apart is colored by its log."""
+    finite = [v for v in values if math.isfinite(v)] or [0.0, 1.0]
+    low, high = min(finite), max(finite)
+    if unit_of(metric) != "fraction" and is_wide(finite):
+        return LogNorm(min(v for v in finite if v > 0), high, clip=True)
+    return Normalize(low, high if high > low else low + 1e-9)
+
+
+def _map_panel(
+    box: Axes,
+    columns: Axis,
+    rows: Axis | None,
+    summaries: Sequence[CellSummary],
+    scale: Normalize,
+    colormap: Colormap,
+) -> None:
+    labeled = len(summaries) <= MOST_TEXT and len(columns.values) <= 12
+    for state in CellState:
+        cells = [s for s in summaries if s.state is state]
+        places = [_place(columns, rows, s.cell) for s in cells]
+        faces = [_face(s, scale, colormap) for s in cells]
+        _map_cells(box, places, faces, state, _gap(columns, rows))
+        if labeled:
+            for summary, place, face in zip(cells, places, faces, strict=True):
+                _label_cell(box, place, summary, face)
+    box.set_xlim(-0.5, len(columns.values) - 0.5)
+    box.set_ylim((len(rows.values) if rows else 1) - 0.5, -0.5)
+    box.spines[:].set_visible(False)
+    box.tick_params(length=0)
+    name_ticks(box.xaxis, columns)
+    if rows:
+        name_ticks(box.yaxis, rows)
+    else:
+        box.set_yticks([])
+
+
+def _place(columns: Axis, rows: Axis | None, cell: Cell) -> tuple[int, int]:
+    x = columns.values.index(cell[columns.name])
+    return x, rows.values.index(cell[rows.name]) if rows else 0
+
+
+def _face(summary: CellSummary, scale: Normalize, colormap: Colormap) -> Any:
+    mean = summary.estimate.mean
+    return colormap(scale(factor_of(summary.metric) * mean)) if math.isfinite(mean) else BLANK
+
+
+def _gap(columns: Axis, rows: Axis | None) -> float:
+    """Between cells, as a share of one; none where a gap would be thinner than a pixel."""
+    most = max(len(columns.values), len(rows.values) if rows else 1)
+    return 0.04 if most <= FEW_CELLS else 0.0
+
+
+def _map_cells(
+    box: Axes,
+    places: Sequence[tuple[int, int]],
+    faces: Sequence[Any],
+    state: CellState,
+    gap: float,
+) -> None:
+    """The cells of one state, as one collection."""
+    side = 1 - gap
+    squares = [Rectangle((x - side / 2, y - side / 2), side, side) for x, y in places]
+    # Without gaps, smoothed edges would let the ground shine through between neighbors.
+    drawn = PatchCollection(squares, facecolors=faces, linewidth=0, antialiased=gap > 0)
+    if state is CellState.MISSING:
+        drawn.set(facecolor="none", edgecolor=MUTED, linestyle="--", linewidth=0.6)
+    elif state in HATCHES:
+        drawn.set(hatch=HATCHES[state], edgecolor=BAD if state is CellState.DIVERGED else MUTED)
+    if state is CellState.COLLAPSED and faces:
+        drawn.set_edgecolor(ink_on(faces[0]))
+    box.add_collection(drawn)
+
+
+def _label_cell(box: Axes, place: tuple[int, int], summary: CellSummary, face: Any) -> None:
+    x, y = place
+    style: dict[str, Any] = {"ha": "center", "va": "center", "color": ink_on(face)}
+    if summary.state in HATCHES:
+        style["bbox"] = {"facecolor": face, "edgecolor": "none", "pad": 1.5}
+    if not math.isfinite(summary.estimate.mean):
+        box.text(x, y, BLANK_WORDS.get(summary.state, "-"), fontsize=7, **style)
+        return
+    collapsed = summary.state is CellState.COLLAPSED
+    below = summary.state.value if collapsed else _half_width(summary)
+    box.text(x, y - (0.1 if below else 0), short(summary.estimate.mean, summary.metric), **style)
+    if below:
+        box.text(x, y + 0.22, below, fontsize=6.5, **style)
+
+
+def _half_width(summary: CellSummary) -> str:
+    estimate = summary.estimate
+    return f"± {short(estimate.reach, summary.metric)}" if estimate.known else ""
+
+
+def _frames(
+    box: Axes,
+    columns: Axis,
+    rows: Axis | None,
+    fixed: Mapping[str, Value],
+    best: Sequence[BestPerRow],
+) -> None:
+    """A solid frame around the best cell of a row, dotted ones around those not told from it."""
+    for row in best:
+        for value in row.equivalent or (() if row.value is None else (row.value,)):
+            cell = Cell.of(**{**row.row, row.axis: value})
+            if not _matches(cell, fixed):
+                continue
+            x, y = _place(columns, rows, cell)
+            line = "-" if value == row.value else ":"
+            frame = Rectangle((x - 0.44, y - 0.44), 0.88, 0.88, fill=False, ls=line, lw=1.5)
+            frame.set_edgecolor(INK)
+            box.add_patch(frame)
+
+
+def _map_title(
+    figure: Figure, summaries: Sequence[CellSummary], drawn: int, further: Sequence[Axis]
+) -> None:
+    total = math.prod(len(axis.values) for axis in further)
+    cut = f"\n{drawn} of {total} slices" if drawn < total else ""
+    n = len(summaries[0].statuses)
+    what = "mean and half the 95 % interval" if n > 1 else "one replicate, no interval"
+    figure.suptitle(
+        f"{words(summaries[0].metric).capitalize()}: {what}{cut}", x=0.01, ha="left", fontsize=10
+    )
+
+
+def _map_legend(
+    figure: Figure, summaries: Sequence[CellSummary], best: Sequence[BestPerRow]
+) -> None:
+    states = {s.state for s in summaries}
+    marks = [
+        Patch(facecolor="#eee9df", edgecolor=MUTED, hatch=HATCHES[state], lw=0, label=state.value)
+        for state in HATCHES
+        if state in states
+    ]
+    if CellState.MISSING in states:
+        marks.append(Patch(fill=False, edgecolor=MUTED, ls="--", label="not trained yet"))
+    if any(row.best for row in best):
+        marks.append(Patch(fill=False, edgecolor=INK, label=f"best {escaped(best[0].axis)}"))
+    if any(len(row.equivalent) > 1 for row in best):
+        marks.append(Patch(fill=False, edgecolor=MUTED, ls=":", label="not told from the best"))
+    if marks:
+        figure.legend(handles=marks, loc="outside lower left", ncols=min(len(marks), 4))
+
+
+# ---- curves ----
+
+
+def curves(bands: Sequence[CurveBand]) -> Figure:
+    """The curves of one cell by update: mean, interval, and each replicate as a thin line.
+
+    ``train_`` and ``test_`` of a number share a panel.
+    """
+    kinds = list(dict.fromkeys(_without_split(band.curve) for band in bands))
+    with styled():
+        figure = Figure(figsize=(4.2 * max(len(kinds), 1), 3.0))
+        for box, kind in zip(_row_of(figure, len(kinds)), kinds, strict=True):
+            shown = [band for band in bands if _without_split(band.curve) == kind]
+            for band in shown:
+                _curve(box, band)
+            finish(box, "updates", axis_label(kind))
+            _limit(box, shown[0].curve, [x for b in shown for x in (b.mean, *b.per_replicate)])
+            box.legend()
+        if bands:
+            figure.suptitle(escaped(str(bands[0].cell), 90), x=0.01, ha="left", fontsize=10)
+    return figure
+
+
+def _without_split(curve: str) -> str:
+    return curve.removeprefix("train_").removeprefix("test_")
+
+
+def _row_of(figure: Figure, count: int) -> list[Axes]:
+    return list(figure.subplots(1, count, squeeze=False).flat) if count else []
+
+
+def _curve(box: Axes, band: CurveBand) -> None:
+    color = TRAIN if band.curve.startswith("train") else TEST
+    factor = factor_of(band.curve)
+    for values in band.per_replicate:
+        box.plot(band.updates, times(values, factor), color=color, lw=0.5, alpha=0.5)
+    low, high = times(band.low, factor), times(band.high, factor)
+    if any(map(math.isfinite, low)):
+        box.fill_between(band.updates, low, high, color=color, alpha=0.18, lw=0)
+    marker = "o" if len(band.updates) < 3 else None
+    mean = times(band.mean, factor)
+    box.plot(band.updates, mean, color=color, lw=1.6, marker=marker, label=band.curve.split("_")[0])
+
+
+def _limit(box: Axes, metric: str, lines: Iterable[Sequence[float]]) -> None:
+    """Limits by means and replicates; a loss that falls far is read on a log axis."""
+    values = [factor_of(metric) * v for line in lines for v in line if math.isfinite(v)]
+    log = unit_of(metric) != "fraction" and is_wide(values, 8)
+    box.set_yscale("log" if log else "linear")
+    box.set_ylim(*around(values, log=log))
+
+
+# ---- the lines of all cells, side by side ----
+
+
+class CellLine(NamedTuple):
+    """A line of a cell: numbers along ``x``, with the ends of their intervals."""
+
+    cell: Cell
+    x: Sequence[float]
+    mean: Sequence[float]
+    low: Sequence[float]
+    high: Sequence[float]
+
+
+def curves_side_by_side(axes: Sequence[Axis], bands: Sequence[CurveBand]) -> Figure:
+    """One curve of every cell by update: mean over replicates with its interval.
+
+    bands: of one curve, one a cell. Colors, styles and panels are those of ``line_view``.
+    """
+    lines = [CellLine(b.cell, b.updates, b.mean, b.low, b.high) for b in bands]
+    return _family(line_view(axes), lines, bands[0].curve, "updates")
+
+
+def by_kind(axes: Sequence[Axis], record: ByKind, chance: float | None = None) -> Figure:
+    """A test metric of every cell against a kind of test examples, as their length.
+
+    chance: what guessing gives, marked where it is known.
+    """
+    lines = []
+    for cell, summaries in record.cells.items():
+        found = [summary.estimate for summary in summaries]
+        columns = zip(*[(e.mean, e.low, e.high) for e in found], strict=True)
+        lines.append(CellLine(cell, [float(v) for v in record.values], *columns))
+    marks = () if chance is None else (chance,)
+    figure = _family(line_view(axes), lines, record.metric, record.kind, marks)
+    for box in figure.axes if chance is not None else ():
+        _mark_chance(box, factor_of(record.metric) * (chance or 0))
+    return figure
+
+
+def _mark_chance(box: Axes, height: float) -> None:
+    box.axhline(height, color=MUTED, lw=0.8, ls=(0, (1, 2)), zorder=0)
+    box.annotate(
+        "chance",
+        (0.99, height),
+        xycoords=("axes fraction", "data"),
+        ha="right",
+        va="bottom",
+        fontsize=7,
+        color=MUTED,
+    )
+
+
+def _family(
+    view: LineView,
+    lines: Sequence[CellLine],
+    metric: str,
+    along: str,
+    marks: Sequence[float] = (),
+) -> Figure:
+    """A panel for each combination of the axes that neither color nor style tells apart.
+
+    marks: numbers that the panels must have room for.
+    """
+    panels: dict[str, list[CellLine]] = {}
+    for line in lines:
+        label = ", ".join(f"{a.name}={show(line.cell[a.name])}" for a in view.panels)
+        panels.setdefault(label, []).append(line)
+    shown = list(panels.items())[:MOST_PANELS]
+    with styled():
+        figure, boxes = _grid_of(len(shown), 3.4 if len(shown) > 1 else 5.4, 2.3)
+        for box, (label, members) in zip(boxes, shown, strict=True):
+            drawn = members[:: -(-len(members) // MOST_LINES)]
+            for line in drawn:
+                _cell_line(box, line, view, metric, banded=len(members) <= MOST_BANDS)
+            told = f"{len(drawn)} of {len(members)} cells" if len(drawn) < len(members) else ""
+            box.set_title(escaped(", ".join(filter(None, (label, told))), 44), fontsize=8)
+            box.grid(axis="y", lw=0.5)
+            _limit(box, metric, [*(line.mean for _, part in shown for line in part), marks])
+            if not any(math.isfinite(v) for line in members for v in line.mean):
+                box.text(0.5, 0.5, "none finished", transform=box.transAxes, ha="center")
+        cut = f"; {len(shown)} of {len(panels)} panels" if len(shown) < len(panels) else ""
+        figure.suptitle(escaped(f"{words(metric).capitalize()}{cut}", 90), x=0.01, ha="left")
+        figure.supxlabel(escaped(along), fontsize=9)
+        figure.supylabel(escaped(axis_label(metric)), fontsize=9)
+        figure.legend(handles=_family_legend(view), loc="outside right upper")
+    return figure
+
+
+def _cell_line(box: Axes, line: CellLine, view: LineView, metric: str, *, banded: bool) -> None:
+    color, style = _look_of(line.cell, view)
+    factor = factor_of(metric)
+    low, high = times(line.low, factor), times(line.high, factor)
+    if banded and any(map(math.isfinite, low)):
+        box.fill_between(line.x, low, high, color=color, alpha=0.14, lw=0)
+    marker = "." if len(line.x) < 3 else None
+    box.plot(line.x, times(line.mean, factor), color=color, ls=style, lw=1.3, marker=marker)
+
+
+def _look_of(cell: Cell, view: LineView) -> tuple[Any, Any]:
+    colors = family_colors(view.color)
+    at = view.style.values.index(cell[view.style.name]) if view.style else 0
+    return colors[view.color.values.index(cell[view.color.name])], STYLES[at % len(STYLES)]
+
+
+def family_colors(axis: Axis) -> list[Any]:
+    """In order for an ordered axis, else told apart."""
+    if axis.scale != "category":
+        return line_colors(len(axis.values))
+    return [SERIES[i % len(SERIES)] for i in range(len(axis.values))]
+
+
+def _family_legend(view: LineView) -> list[Line2D]:
+    """The values by color, then those by style, each under the name of its axis."""
+    pairs = zip(view.color.values, family_colors(view.color), strict=True)
+    marks = [Line2D([], [], label=escaped(view.color.name), color="none")]
+    marks += [Line2D([], [], color=color, lw=2, label=escaped(show(v))) for v, color in pairs]
+    if view.style:
+        marks.append(Line2D([], [], label=escaped(view.style.name), color="none"))
+        for value, style in zip(view.style.values, itertools.cycle(STYLES), strict=False):
+            marks.append(Line2D([], [], color=INK, ls=style, label=escaped(show(value))))
+    return marks
+
+
+# ---- the best value of an axis ----
+
+
+def best_per_row(rows: Sequence[BestPerRow], axis: Axis, along: Axis) -> Figure:
+    """The best value of ``axis`` against ``along``; bars span the values not told from it.
+
+    A line for each combination of any further axes.
+    """
+    groups: dict[str, list[BestPerRow]] = {}
+    for row in rows:
+        rest = ", ".join(f"{k}={show(v)}" for k, v in row.row.items() if k != along.name)
+        groups.setdefault(rest, []).append(row)
+    with styled():
+        figure = Figure(figsize=(7.2 if len(groups) > 4 else 4.8, 3.3))
+        box = figure.subplots()
+        colors = [ACCENT] if len(groups) == 1 else line_colors(len(groups))
+        for i, (label, group) in enumerate(groups.items()):
+            # Side by side where the axis has room between its values.
+            aside = 0.6 * (i - (len(groups) - 1) / 2) / len(groups)
+            shift = aside if along.scale == "category" else 0.0
+            shown = [row for row in group if row.best]
+            _best_line(box, shown, axis, along, colors[i], label, shift)
+        finish(box, along.name, f"best {axis.name}")
+        study_axis(box.xaxis, along)
+        study_axis(box.yaxis, axis)
+        if len(groups) > 1:
+            figure.legend(loc="outside right upper" if len(groups) > 4 else "outside lower left")
+    return figure
+
+
+def _best_line(
+    box: Axes,
+    rows: Sequence[BestPerRow],
+    axis: Axis,
+    along: Axis,
+    color: Any,
+    label: str,
+    shift: float,
+) -> None:
+    x = [coordinate(along, row.row[along.name]) + shift for row in rows]
+    y = [coordinate(axis, row.value) for row in rows if row.value is not None]
+    style = "none" if along.scale == "category" else ":"
+    box.plot(x, y, color=color, lw=0.8, ls=style, marker="o", ms=6, label=escaped(label, 40))
+    for at, row in zip(x, rows, strict=True):
+        if row.equivalent:
+            ends = [coordinate(axis, value) for value in row.equivalent]
+            box.plot([at, at], [min(ends), max(ends)], color=color, lw=1.4, marker="_", ms=8)
+
+
+# ---- accuracy against cost ----
+
+
+def pareto(record: Pareto) -> Figure:
+    """Metric against cost, with the front that no other cell beats.
+
+    Accuracies are spaced by their error: 98 and 99 percent lie as far apart as 80 and 90.
+    """
+    height = _by_error if unit_of(record.metric) == "fraction" else float
+    with styled():
+        figure = Figure(figsize=(5.2, 3.6))
+        box = figure.subplots()
+        for on_front, color, size in ((False, MUTED, 4), (True, ACCENT, 6)):
+            points = [p for p in record.points if p.on_front is on_front]
+            _cost_points(box, points, height, color, size)
+        front = record.front
+        means = [height(p.summary.estimate.mean) for p in front]
+        box.step([p.cost for p in front], means, where="post", color=ACCENT, lw=1.4, label="front")
+        finish(box, axis_label(record.cost), axis_label(record.metric))
+        _cost_axis(box.xaxis, record)
+        if height is _by_error:
+            _error_axis(box, [height(p.summary.estimate.mean) for p in record.points])
+        box.legend(loc="lower right")
+    return figure
+
+
+def _cost_points(
+    box: Axes,
+    points: Sequence[ParetoPoint],
+    height: Callable[[float], float],
+    color: str,
+    size: int,
+) -> None:
+    known = [p for p in points if p.summary.estimate.known]
+    low = [height(p.summary.estimate.low) for p in known]
+    high = [height(p.summary.estimate.high) for p in known]
+    box.vlines([p.cost for p in known], low, high, color=color, lw=0.7, alpha=0.6)
+    means = [height(p.summary.estimate.mean) for p in points]
+    box.plot([p.cost for p in points], means, "o", color=color, ms=size, mec="white", mew=0.6)
+
+
+def _by_error(accuracy: float) -> float:
+    """The error in percent, no smaller than the smallest tick."""
+    return max(100 * (1 - accuracy), ERRORS[-1])
+
+
+def _cost_axis(side: Any, record: Pareto) -> None:
+    """A log axis where costs differ much; seconds are written out, the rest as 20k or 5G."""
+    costs = [point.cost for point in record.points]
+    if costs and 0 < 3 * min(costs) < max(costs):
+        set_scale(side, "log")
+        few = max(costs) > 1000 * min(costs)
+        side.set_major_locator(LogLocator(subs=(1,) if few else (1, 2, 5)))
+        side.set_minor_locator(NullLocator())
+    plain = record.cost == "seconds"
+    side.set_major_formatter("{x:g}" if plain else EngFormatter(sep=""))
+
+
+def _error_axis(box: Axes, errors: Sequence[float]) -> None:
+    box.set_yscale("log")
+    low, high = around(errors, log=True)
+    box.set_ylim(high, low)
+    ticks = FEW_ERRORS if high > 20 * low else ERRORS
+    box.yaxis.set_major_locator(FixedLocator(ticks))
+    box.yaxis.set_major_formatter(FixedFormatter([f"{100 - error:g}" for error in ticks]))
+    box.yaxis.set_minor_locator(NullLocator())
+
+
+# ---- published tables ----
+
+
+def published(comparison: PublishedComparison) -> Figure:
+    """A published table beside ours: a panel per row of the table, along its last axis.
+
+    Our mean with the interval in which ONE new run would lie; a filled dot lies inside it, a
+    triangle outside, an open dot cannot be judged.
+    """
+    cells = [c for c in comparison.cells if c.agreement is not Agreement.NOT_PUBLISHED]
+    if not cells:
+        raise GridscapeError("this table holds no number", where=comparison.table.name)
+    across = list(cells[0].cell)[-1]
+    axis = Axis(across, tuple(dict.fromkeys(c.cell[across] for c in cells)))
+    rows: dict[str, list[PublishedCell]] = {}
+    for cell in cells:
+        label = ", ".join(f"{k}={show(v)}" for k, v in cell.cell.items() if k != across)
+        rows.setdefault(label, []).append(cell)
+    with styled():
+        columns = min(len(rows), 3)
+        down = -(-len(rows) // columns)
+        figure = Figure(figsize=(2.7 * columns + 0.6, 2.0 * down + 0.8))
+        grid = figure.subplots(down, columns, squeeze=False, sharex=True, sharey=True)
+        boxes = list(grid.flat)
+        for box, (label, row) in zip(boxes, rows.items(), strict=False):
+            _published_panel(box, row, axis, factor_of(comparison.table.metric))
+            box.set_title(escaped(label, 40), fontsize=9)
+        for box in boxes[len(rows) - columns : len(rows)]:
+            box.set_xlabel(escaped(across))
+            box.tick_params(labelbottom=True)
+        for box in boxes[len(rows) :]:
+            box.remove()
+        figure.supylabel(axis_label(comparison.table.metric), fontsize=9)
+        figure.suptitle(escaped(comparison.table.source, 90), x=0.01, ha="left", fontsize=10)
+        figure.legend(handles=_published_legend(cells), loc="outside lower left", ncols=3)
+    return figure
+
+
+_DOTS: dict[Agreement, tuple[str, str, str]] = {  # marker, face, edge
+    Agreement.INSIDE: ("o", TRAIN, TRAIN),
+    Agreement.OUTSIDE: ("^", BAD, BAD),
+    Agreement.UNKNOWN: ("o", "none", TRAIN),
+    Agreement.NOT_RUN: ("o", "none", MUTED),
+}
+
+
+def _published_panel(box: Axes, cells: Sequence[PublishedCell], axis: Axis, factor: float) -> None:
+    x = [coordinate(axis, cell.cell[axis.name]) for cell in cells]
+    ours = times([cell.ours.mean for cell in cells], factor)
+    low = times([cell.prediction_low for cell in cells], factor)
+    high = times([cell.prediction_high for cell in cells], factor)
+    box.fill_between(x, low, high, color=TEST, alpha=0.18, lw=0)
+    box.plot(x, ours, color=TEST, lw=1.4, marker=".")
+    for at, cell in zip(x, cells, strict=True):
+        marker, face, edge = _DOTS[cell.agreement]
+        y = factor * cell.published
+        box.plot([at], [y], marker=marker, mfc=face, mec=edge, ms=5, ls="none")
+    box.grid(axis="y", lw=0.5)
+    study_axis(box.xaxis, axis)
+    box.tick_params(axis="x", labelrotation=45, labelsize=7)
+
+
+def _published_legend(cells: Sequence[PublishedCell]) -> list[Line2D]:
+    found = {cell.agreement for cell in cells}
+    marks = [Line2D([], [], color=TEST, marker=".", label="ours, with the interval of one new run")]
+    for agreement, (marker, face, edge) in _DOTS.items():
+        if agreement in found:
+            marks.append(
+                Line2D([], [], ls="none", marker=marker, mfc=face, mec=edge, label=_says(agreement))
+            )
+    return marks
+
+
+def _says(agreement: Agreement) -> str:
+    return "cannot be judged" if agreement is Agreement.UNKNOWN else agreement.value
+
+
+# ---- files ----
+
+
+def save_all(folder: Path, found: Findings, chance: float | None = None) -> list[Path]:
+    """Writes every figure that the findings allow as PNG and SVG, and returns the paths.
+
+    Raises GridscapeError where a file cannot be written.
+    """
+    figures = draw_all(found, chance).items()
+    return [path for name, figure in figures for path in save(figure, folder, name)]
+
+
+def draw_all(found: Findings, chance: float | None = None) -> dict[str, Figure]:
+    """Every figure that the findings allow, by the name of its file."""
+    axes, best = found.land.axes, found.best
+    drawn = {"landscape": heat_map(axes, found.main, best)}
+    if found.top and found.top.cell in found.bands:
+        drawn["curves_of_the_best"] = curves(found.bands[found.top.cell])
+    for name in side_by_side(found):
+        bands = [b for of_cell in found.bands.values() for b in of_cell if b.curve == name]
+        drawn[f"curves_{name}"] = curves_side_by_side(axes, bands)
+    for record in found.by_kind:
+        if record.cells:
+            known = chance if record.metric == found.metric else None
+            drawn[f"{record.metric}_by_{record.kind}"] = by_kind(axes, record, known)
+    along = along_axis(axes, best[0].axis) if best else None
+    if along and any(row.best for row in best):
+        axis = found.land.axis(best[0].axis)
+        drawn[f"best_{axis.name}"] = best_per_row(best, axis, along)
+    for cost in ("flops", "seconds", "n_parameters"):
+        if found.paretos[cost].points:
+            drawn[f"cost_{cost}"] = pareto(found.paretos[cost])
+    for comparison in found.published:
+        if any(c.agreement is not Agreement.NOT_PUBLISHED for c in comparison.cells):
+            drawn[f"published_{comparison.table.name}"] = published(comparison)
+    return drawn
+
+
+def side_by_side(found: Findings) -> list[str]:
+    """The curves that any cell has, where there is more than one cell to compare."""
+    names = dict.fromkeys(band.curve for bands in found.bands.values() for band in bands)
+    return list(names) if len(found.bands) > 1 else []
+
+
+# ---- shared ----
+
+
+def _matches(cell: Mapping[str, Value], fixed: Mapping[str, Value]) -> bool:
+    return all(same(cell[name], value) for name, value in fixed.items())

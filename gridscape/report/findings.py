@@ -1,0 +1,263 @@
+"""One pass of the analysis over a landscape: everything that the page and the figures show."""
+
+import math
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TypeVar
+
+import numpy as np
+import xarray as xr
+
+from gridscape.analysis.best import BestPerRow, best_per
+from gridscape.analysis.cells import CellSummary, summarize, top_cell
+from gridscape.analysis.costs import (
+    Pareto,
+    SmallestEquivalent,
+    pareto,
+    smallest_network,
+)
+from gridscape.analysis.curves import CurveBand, curve_band
+from gridscape.analysis.published import PublishedComparison, compare_published
+from gridscape.analysis.readings import along
+from gridscape.analysis.statistics import Interval, t_interval
+from gridscape.claims.files import claims_of
+from gridscape.claims.judging import judge
+from gridscape.claims.records import Verdict
+from gridscape.claims.tables import published
+from gridscape.errors import UntrustedError, UsageError
+from gridscape.grid.axes import Axis, Cell, Value
+from gridscape.landscape import Landscape, sought_axis
+
+CURVES = ("train_loss", "train_accuracy", "test_loss", "test_accuracy")  # these first
+COSTS = ("flops", "seconds", "n_parameters", "memory_bytes")  # in the order of the page's menu
+A = TypeVar("A")
+B = TypeVar("B")
+STRETCHES = 80  # points of a train curve: more are averaged
+FEW_CELLS = 12  # whose curves share one picture
+MOST_STYLES = 4  # of lines that are still told apart
+
+
+@dataclass(frozen=True)
+class ByKind:
+    """A test metric of every cell, told apart by a kind of test examples, as their length.
+
+    values: of the kind. cells: of each cell a summary per value; those that have any number.
+    """
+
+    kind: str
+    metric: str
+    values: tuple[Value, ...]
+    cells: Mapping[Cell, tuple[CellSummary, ...]]
+
+
+@dataclass(frozen=True)
+class LineView:
+    """How the lines of all cells are told apart: by color, by style of line, by panel."""
+
+    color: Axis
+    style: Axis | None
+    panels: tuple[Axis, ...]
+
+
+@dataclass(frozen=True)
+class Findings:
+    """Everything that the page and the figures show.
+
+    summaries: by metric, the main metric first, cells in the grid's order. top: the best cell.
+    against_best: each cell minus the best one, paired by replicate. bands: the curves of each cell
+    that has any; stretch: of how many recorded points a point of a train curve is the mean.
+    by_kind: a record for each test metric that the task tells apart by a kind of examples.
+    paretos: by cost. smallest: None for a metric that is no fraction, whose margin would mean
+    nothing. notes: what could not be compared, and why.
+    """
+
+    land: Landscape
+    summaries: Mapping[str, tuple[CellSummary, ...]]
+    best: tuple[BestPerRow, ...]
+    top: CellSummary | None
+    against_best: Mapping[Cell, Interval]
+    bands: Mapping[Cell, tuple[CurveBand, ...]]
+    stretch: int
+    by_kind: tuple[ByKind, ...]
+    paretos: Mapping[str, Pareto]
+    smallest: SmallestEquivalent | None
+    published: tuple[PublishedComparison, ...]
+    verdicts: tuple[Verdict, ...]
+    notes: tuple[str, ...]
+
+    @property
+    def metric(self) -> str:
+        """The metric that all but the choosable heat map speaks of."""
+        return next(iter(self.summaries))
+
+    @property
+    def main(self) -> tuple[CellSummary, ...]:
+        """The cells by the main metric."""
+        return self.summaries[self.metric]
+
+
+def gather(land: Landscape, folder: Path | None = None, *, trust: bool = False) -> Findings:
+    """Runs the analysis once, with the published tables and the claims that the study names.
+
+    folder: where the results lie, for claims that compare them with those of another study.
+    trust: read a file of claims that the study names, whoever made it.
+    What cannot be compared (a landscape of other axes, a file of claims that is gone) becomes a
+    note: the rest of the report is still worth having. A study of which nothing has ended yet
+    gives empty findings.
+    """
+    main = land.main_metric
+    metrics = sorted(land.metrics, key=lambda name: name != main)
+    summaries = {name: summarize(land, name) for name in metrics}
+    axis = sought_axis(land.axes)
+    top = top_cell(summaries[main])
+    curves, stretch = _coarse(land)
+    notes: list[str] = []
+    tables = _each(land.study.get("published") or (), published, notes)
+    claims = land.study.get("claims")
+    verdicts = _each(
+        [claims] if claims else (),
+        lambda _: judge(land, claims_of(land.study, trust=trust), folder=folder),
+        notes,
+    )
+    return Findings(
+        land=land,
+        summaries=summaries,
+        best=best_per(land, axis.name, metric=main) if axis and top else (),
+        top=top,
+        against_best={s.cell: _against(s, top) for s in summaries[main]} if top else {},
+        bands={s.cell: bands for s in summaries[main] if (bands := _bands(curves, s))},
+        stretch=stretch,
+        by_kind=tuple(_by_kind(land)),
+        paretos={cost: pareto(land, cost, main) for cost in COSTS},
+        smallest=smallest_network(land, main),
+        published=tuple(_each(tables, lambda table: compare_published(land, table), notes)),
+        verdicts=tuple(verdict for of_file in verdicts for verdict in of_file),
+        notes=tuple(notes),
+    )
+
+
+def _by_kind(land: Landscape) -> Iterator[ByKind]:
+    """The test metrics that the task tells apart, the main metric first."""
+    name, values = land.study.get("groups") or ("", [])
+    if name not in land.data.dims:
+        return
+    apart = along(land, {name: values})
+    told = [m for m in land.metrics if f"{m}_by_{name}" in land.data]
+    for metric in sorted(told, key=lambda m: m != land.main_metric):
+        cells: dict[Cell, list[CellSummary]] = {}
+        for summary in summarize(apart, metric):
+            cell = Cell(tuple((k, v) for k, v in summary.cell.items() if k != name))
+            cells.setdefault(cell, []).append(summary)
+        trained = {c: tuple(s) for c, s in cells.items() if any(x.n_finished for x in s)}
+        yield ByKind(name, metric, tuple(values), trained)
+
+
+def line_view(axes: Sequence[Axis]) -> LineView:
+    """The first axis that varies by color, the second by style; all others are panels.
+
+    Two axes of many cells: panels for each value of the one whose best value is sought.
+    """
+    varying = [axis for axis in axes if len(axis.values) > 1] or list(axes[-1:])
+    if len(varying) == 1:
+        return LineView(varying[0], None, ())
+    n_cells = math.prod(len(axis.values) for axis in varying)
+    if len(varying) == 2 and n_cells > FEW_CELLS:
+        panels = sought_axis(axes) or varying[1]
+        color = next(axis for axis in varying if axis is not panels)
+        return LineView(color, None, (panels,))
+    color, second, *rest = varying
+    if len(second.values) > MOST_STYLES:
+        return LineView(color, None, (second, *rest))
+    return LineView(color, second, tuple(rest))
+
+
+def is_wide(values: Iterable[float], times: float = 30) -> bool:
+    """Whether numbers are better read on a log scale: none below 0, those above it far apart."""
+    finite = [value for value in values if math.isfinite(value)]
+    above = [value for value in finite if value > 0]
+    return bool(above) and min(finite) >= 0 and max(above) > times * min(above)
+
+
+def _against(cell: CellSummary, top: CellSummary) -> Interval:
+    return t_interval(np.subtract(cell.values, top.values))
+
+
+def _coarse(land: Landscape) -> tuple[Landscape, int]:
+    """The curves alone, those of training averaged over stretches; and the points of a stretch.
+
+    A point of a train curve is the mean of the batches since the point before, so the mean of
+    consecutive points is the same curve, recorded less often and with less noise.
+    """
+    names = [f"curve_{name}" for name in curve_names(land)]
+    data = land.data[["status", *names]]
+    length = -(-data.sizes.get("update", 0) // STRETCHES) or 1
+    if length > 1:
+        clocked = [name for name in names if "update" in data[name].dims]
+        means = {name: _mean_of_stretches(data[name], length) for name in clocked}
+        ends = data["update"].values[_ends(data.sizes["update"], length)]
+        data = data.drop_dims("update").assign(means).assign_coords(update=ends)
+    return Landscape(data, land.study), length
+
+
+def curve_names(land: Landscape) -> list[str]:
+    """The curves that a landscape has: loss and accuracy first."""
+    found = [
+        str(name).removeprefix("curve_") for name in land.data if str(name).startswith("curve_")
+    ]
+    return [*(n for n in CURVES if n in found), *(n for n in found if n not in CURVES)]
+
+
+def _ends(points: int, length: int) -> np.ndarray:
+    return np.minimum(np.arange(length, points + length, length), points) - 1
+
+
+def _mean_of_stretches(array: xr.DataArray, length: int) -> xr.DataArray:
+    """Means of ``length`` consecutive points, NaN left out; the last stretch may be shorter."""
+    moved = array.transpose(..., "update")
+    missing = -moved.sizes["update"] % length
+    values = np.pad(
+        moved.values, [(0, 0)] * (moved.ndim - 1) + [(0, missing)], constant_values=np.nan
+    )
+    parts = values.reshape(*values.shape[:-1], -1, length)
+    count = np.isfinite(parts).sum(axis=-1)
+    total = np.where(np.isfinite(parts), parts, 0.0).sum(axis=-1)
+    means = np.divide(total, count, out=np.full(count.shape, np.nan), where=count > 0)
+    return xr.DataArray(means, dims=moved.dims)
+
+
+def _bands(curves: Landscape, cell: CellSummary) -> tuple[CurveBand, ...]:
+    """The curves of a cell that have any point."""
+    if not cell.n_ended:
+        return ()
+    # Alone, the cell is found at once, whatever the size of the grid.
+    # By position: a list of truth values would select as a mask.
+    place = {axis.name: [axis.values.index(cell.cell[axis.name])] for axis in curves.axes}
+    alone = Landscape(curves.data.isel(place))
+    bands = [curve_band(alone, cell.cell, name) for name in curve_names(curves)]
+    return tuple(band for band in bands if band.updates)
+
+
+def _each(items: Iterable[A], function: Callable[[A], B], notes: list[str]) -> list[B]:
+    """The function of every item; an item that does not fit leaves its error as a note."""
+    done = []
+    for item in items:
+        try:
+            done.append(function(item))
+        except (UsageError, UntrustedError) as error:
+            notes.append(f"{getattr(item, 'name', item)} is left out: {error}")
+    return done
+
+
+def view(axes: Sequence[Axis]) -> tuple[Axis | None, Axis]:
+    """Rows and columns at first sight: the axis whose best value is sought runs across."""
+    columns = sought_axis(axes) or axes[-1]
+    others = [axis for axis in axes if axis is not columns]
+    return along_axis(axes, columns.name) or next(iter(others), None), columns
+
+
+def along_axis(axes: Sequence[Axis], best_axis: str) -> Axis | None:
+    """The axis against which the best value of another is drawn: the first ordered one."""
+    others = [axis for axis in axes if axis.name != best_axis and len(axis.values) > 1]
+    ordered = [axis for axis in others if axis.scale != "category"]
+    return next(iter(ordered or others), None)

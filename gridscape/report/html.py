@@ -1,0 +1,143 @@
+"""The report: one HTML file with everything in it, and the same figures as PNG and SVG.
+
+The page opens from a disk and asks nobody for anything: its Content-Security-Policy forbids every
+load and lets only the two scripts run that are inside. All that a study says is text to it.
+"""
+
+import base64
+import hashlib
+import html
+from collections.abc import Mapping
+from datetime import UTC, datetime
+from functools import cache
+from importlib import metadata, resources
+from importlib.util import find_spec
+from pathlib import Path
+from string import Template
+from typing import Any
+
+from gridscape._version import __version__
+from gridscape.errors import GridscapeError
+from gridscape.landscape import Landscape
+from gridscape.report.document import NOTHING_SHOWN, document, to_json
+from gridscape.report.findings import Findings, gather
+from gridscape.report.showcase import Showcase, showcase
+from gridscape.store.blobs import require_within, write_whole
+
+SCRIPTS = (
+    *("dom", "format", "color", "charts", "landscape", "cell", "families", "networks"),
+    *("sections", "main"),
+)
+PACKAGES = ("jax", "numpy", "optax", "plotly", "matplotlib")
+
+
+def write(
+    directory: str | Path, data_dir: str | Path | None = None, *, trust: bool = False
+) -> Path:
+    """Reads a results folder, writes ``report.html`` and ``figures/`` into it; returns the page.
+
+    The study may be finished, running or crashed. An older report is replaced as a whole. Networks
+    whose parameters were kept are looked at where their task is at hand: data_dir is looked in
+    first, and nothing is fetched. Code that the study names runs for them only where this user
+    trained this study, or with ``trust``; without, the page says so. Raises StoreError where the
+    folder cannot be used, GridscapeError where the report cannot be written or the extra
+    ``report`` is not installed.
+    """
+    from gridscape.report import figures, network_figures
+
+    land = Landscape.read(directory)
+    found = gather(land, Path(directory), trust=trust)
+    shown = showcase(directory, land, data_dir, trust=trust)
+    text = _page_of(found, directory, shown)
+    require_within(Path(directory), Path(directory) / "figures")
+    figures.save_all(Path(directory) / "figures", found, shown.chance)
+    for look in shown.looks:
+        network_figures.save_look(look, directory)
+    path = Path(directory) / "report.html"
+    try:
+        write_whole(path, text.encode())
+    except OSError as error:
+        raise GridscapeError(
+            "cannot write the report", where=path, found=error.strerror or str(error)
+        ) from error
+    return path
+
+
+def read(directory: str | Path) -> str:
+    """The page of a results folder as it stands now, as text; nothing is written.
+
+    Without networks, which take seconds to look at. Raises StoreError where the folder cannot be
+    used, GridscapeError without plotly.
+    """
+    return _page_of(gather(Landscape.read(directory), Path(directory)), directory, NOTHING_SHOWN)
+
+
+def _page_of(found: Findings, directory: str | Path, shown: Showcase) -> str:
+    made = datetime.now(UTC).isoformat(timespec="seconds")
+    return page(document(found, Path(directory), made, environment(), shown))
+
+
+def page(content: Mapping[str, Any]) -> str:
+    """The HTML page of a document.
+
+    Raises GridscapeError where plotly is not installed.
+    """
+    script = "\n".join(['"use strict";', *(_part(f"{name}.js") for name in SCRIPTS)])
+    scripts = {"plotly": inline(plotly()), "script": inline(f"(() => {{\n{script}\n}})();")}
+    return Template(_part("page.html")).substitute(
+        scripts,
+        title=html.escape(str(content["title"])),
+        version=html.escape(__version__),
+        style=_part("page.css"),
+        policy=policy(scripts.values()),
+        results=to_json(content),
+    )
+
+
+def policy(scripts: Any) -> str:
+    """A Content-Security-Policy: nothing is loaded, and only these inline scripts run.
+
+    Styles may be inline because plotly writes its own.
+    """
+    hashes = (base64.b64encode(hashlib.sha256(s.encode()).digest()).decode() for s in scripts)
+    allowed = " ".join(f"'sha256-{digest}'" for digest in hashes)
+    return (
+        f"default-src 'none'; script-src {allowed}; style-src 'unsafe-inline'; "
+        "img-src data: blob:; base-uri 'none'; form-action 'none'"
+    )
+
+
+def inline(script: str) -> str:
+    """A script that may stand inside a <script> element: nothing in it ends the element."""
+    return script.replace("</script", "<\\/script").replace("<!--", "<\\!--")
+
+
+def plotly() -> str:
+    """The plotly.js that the installed plotly package carries.
+
+    Raises GridscapeError where it is not installed.
+    """
+    if find_spec("plotly") is None:
+        raise GridscapeError(
+            "the report needs plotly", found="not installed", hint="pip install 'gridscape[report]'"
+        )
+    source = resources.files("plotly") / "package_data" / "plotly.min.js"
+    return source.read_text(encoding="utf-8")
+
+
+def environment() -> dict[str, str]:
+    """The versions that made the report."""
+    installed = {name: _version(name) for name in PACKAGES}
+    return {"Gridscape": __version__, **{k: v for k, v in installed.items() if v}}
+
+
+def _version(package: str) -> str | None:
+    try:
+        return metadata.version(package)
+    except metadata.PackageNotFoundError:
+        return None
+
+
+@cache
+def _part(name: str) -> str:
+    return (resources.files("gridscape") / "report" / "page" / name).read_text(encoding="utf-8")

@@ -1,0 +1,132 @@
+"""The networks that a report shows: of the cells whose parameters were kept, the best of each row.
+
+Nothing is fetched and nothing is trained for it; what cannot be shown leaves a note.
+"""
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from gridscape.engine.machine import Machine
+from gridscape.errors import GridscapeError
+from gridscape.execution.planner import Planner
+from gridscape.execution.replay import recovered
+from gridscape.grid.axes import Cell
+from gridscape.grid.trials import Status, TrialResult
+from gridscape.inspection.kinds import Look, fitting, look
+from gridscape.kernels.cores import use_all_cores
+from gridscape.landscape import Landscape
+from gridscape.store.store import Store
+from gridscape.study.study import ResolvedStudy, Study
+from gridscape.tasks import fetch
+
+MOST_CELLS = 6  # whose networks are shown: each takes seconds to look at, and room in the page
+
+
+@dataclass(frozen=True)
+class Showcase:
+    """looks: one network a cell. notes: what is not shown, and why.
+
+    chance: the accuracy of guessing, where it is known.
+    """
+
+    looks: tuple[Look, ...] = ()
+    notes: tuple[str, ...] = ()
+    chance: float | None = None
+
+
+@dataclass
+class _Kept:
+    """Cells with a trial that has its parameters, and how many there are besides."""
+
+    trials: list[tuple[Cell, TrialResult]] = field(default_factory=list)
+    n_more: int = 0
+
+
+def showcase(
+    directory: str | Path,
+    land: Landscape,
+    data_dir: str | Path | None = None,
+    *,
+    trust: bool = False,
+) -> Showcase:
+    """Look at the networks of a results folder, as far as the task is at hand.
+
+    Where the study names code that is not trusted, a note says so and nothing of it is imported.
+    """
+    if not brings_back(land.study):
+        return Showcase()
+    kept = _kept(directory, land)
+    if not kept.trials and not land.study.get("groups"):
+        return Showcase()
+    try:
+        resolved = _resolved(land, data_dir, trust)
+        looks = tuple(_looks(resolved, kept))
+    except GridscapeError as error:
+        return Showcase(notes=(f"networks are not shown: {error}",) if kept.trials else ())
+    more = f"{kept.n_more} further cells have kept their parameters: gridscape inspect shows them"
+    return Showcase(looks, (more,) if kept.n_more else (), _chance(resolved))
+
+
+def brings_back(study: Mapping[str, Any]) -> bool:
+    """Whether a report loads the parts of a study: for its networks, or the level of guessing."""
+    return study.get("keep_parameters", "none") != "none" or bool(study.get("groups"))
+
+
+def _resolved(land: Landscape, data_dir: str | Path | None, trust: bool) -> ResolvedStudy:
+    study = Study.from_record(land.study, trust=trust)
+    if missing := _missing_data(str(study.task), data_dir):
+        raise GridscapeError("the data set is not on this machine", where=missing)
+    use_all_cores()
+    return study.override(keep_parameters="all").resolve(data_dir)
+
+
+def _missing_data(task: str, data_dir: str | Path | None) -> str | None:
+    """The data set of a task, where it would have to be fetched; tasks are named after theirs."""
+    named = [data_set for data_set in fetch.status(data_dir) if task.startswith(data_set.name)]
+    owner = max(named, key=lambda data_set: len(data_set.name), default=None)
+    return owner.name if owner and not owner.embedded and owner.found_at is None else None
+
+
+def _looks(resolved: ResolvedStudy, kept: _Kept) -> Iterator[Look]:
+    planner = Planner(resolved, Machine.local())
+    # The study's own cells: the landscape has text for a number on an axis that also has texts.
+    trials = {trial.key: trial for trial in resolved.trials()} if kept.trials else {}
+    for cell, stored in kept.trials:
+        if stored.key not in trials:
+            raise GridscapeError("trained under other conditions", where=cell)
+        network = recovered(planner, trials[stored.key], stored)
+        if fitting(network):
+            yield look(network)
+
+
+def _kept(directory: str | Path, land: Landscape) -> _Kept:
+    """The first finished replicate of each cell that kept its parameters, the best cells first."""
+    kept = _Kept()
+    if land.study.get("keep_parameters", "none") == "none":
+        return kept
+    best = land.best_cells()
+    with Store.read(directory) as store:
+        for cell in [*best, *(cell for cell in land.grid.cells() if cell not in best)]:
+            found = _first_finished(store, land, cell)
+            if found is None or not found.params:
+                continue
+            if len(kept.trials) < MOST_CELLS:
+                kept.trials.append((cell, found))
+            else:
+                kept.n_more += 1
+    return kept
+
+
+def _first_finished(store: Store, land: Landscape, cell: Cell) -> TrialResult | None:
+    of_cell = land.data[["status", "key"]].sel(dict(cell))
+    finished = of_cell["key"].values[of_cell["status"].values == Status.FINISHED.value]
+    return store.get(str(finished[0])) if len(finished) else None
+
+
+def _chance(resolved: ResolvedStudy) -> float | None:
+    """One in so many classes, where all tasks of the study have as many."""
+    counts = {task.n_outputs if task.answer else None for task in resolved.tasks.values()}
+    (count,) = counts if len(counts) == 1 else (None,)
+    return None if count is None else 1 / count

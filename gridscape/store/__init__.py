@@ -1,0 +1,1 @@
+"""Results folders: one writer, blobs first, rows last."""

@@ -1,0 +1,155 @@
+"""The ledger of a results folder: one row per trial, and a copy of the study, in one SQLite file.
+
+Write-ahead logging lets others read while one process writes, and a row is in or not in.
+"""
+
+import re
+import sqlite3
+from contextlib import closing
+from pathlib import Path
+from typing import Any, NamedTuple, Self
+
+from gridscape.store.blobs import DamagedError, publish, temporary_of
+
+_SCHEMA = """
+CREATE TABLE meta (name TEXT PRIMARY KEY, value TEXT NOT NULL) WITHOUT ROWID;
+CREATE TABLE trials (
+    key TEXT PRIMARY KEY,
+    record TEXT NOT NULL,       -- cell, replicate, status and numbers of the trial, as JSON
+    blob TEXT NOT NULL,         -- file name of its arrays; the file holds the record too
+    size_bytes INTEGER NOT NULL,
+    checksum TEXT NOT NULL      -- over record and arrays
+) WITHOUT ROWID;
+"""
+_COLUMNS = "key, record, blob, size_bytes, checksum"
+_INSERT = f"INSERT OR REPLACE INTO trials ({_COLUMNS}) VALUES (?, ?, ?, ?, ?)"
+_SELECT = f"SELECT {_COLUMNS} FROM trials"
+# Files of the folder of blobs: a path of any other form could lead out of it.
+NAME = r"\w[\w.,=+-]*"
+_BLOB = re.compile(rf"{NAME}\.safetensors")
+
+
+class Row(NamedTuple):
+    """What the ledger tells of a trial.
+
+    blob: the name of a file in the folder of blobs; "" where the ledger has anything else.
+    """
+
+    key: str
+    record: str
+    blob: str
+    size_bytes: int
+    checksum: str
+
+
+class Ledger:
+    """An open ledger. Its methods raise sqlite3.Error; a damaged file raises DamagedError."""
+
+    def __init__(self, path: Path, connection: sqlite3.Connection) -> None:
+        self._path, self._connection = path, connection
+
+    @classmethod
+    def write(cls, path: Path) -> Self:
+        """Open an existing ledger for writing."""
+        return cls(path, _open(path, "mode=rw"))
+
+    @classmethod
+    def read(cls, path: Path) -> Self:
+        """Open an existing ledger for reading; the file is not changed, whatever its state."""
+        try:
+            return cls(path, _open(path, "mode=ro"))
+        except sqlite3.OperationalError:
+            log = _beside(path, "-wal")
+            if log.exists() and log.stat().st_size:
+                raise
+            # A read-only file system has no place for SQLite's index of the log; without a log
+            # none is needed.
+            return cls(path, _open(path, "immutable=1"))
+
+    def check(self) -> None:
+        """Raise DamagedError when a page is missing or out of order."""
+        (finding,) = self._connection.execute("PRAGMA quick_check(1)").fetchone()
+        if finding != "ok":
+            raise damaged_ledger(self._path, finding)
+
+    def rows(self) -> list[Row]:
+        """All trials, in the order of their keys."""
+        return [_row(found) for found in self._connection.execute(f"{_SELECT} ORDER BY key")]
+
+    def row(self, key: str) -> Row | None:
+        """One trial, or None."""
+        found = self._connection.execute(f"{_SELECT} WHERE key = ?", (key,)).fetchone()
+        return None if found is None else _row(found)
+
+    def enter(self, *rows: Row) -> None:
+        """Put in rows, in place of those with the same keys: one transaction."""
+        with self._connection as connection:
+            connection.execute("BEGIN")
+            connection.executemany(_INSERT, rows)
+
+    @property
+    def study(self) -> str | None:
+        """The copy of study.json, None where there is none yet."""
+        row = self._connection.execute("SELECT value FROM meta WHERE name = 'study'").fetchone()
+        return None if row is None else str(row[0])
+
+    @study.setter
+    def study(self, text: str) -> None:
+        self._connection.execute("INSERT OR REPLACE INTO meta VALUES ('study', ?)", (text,))
+
+    def close(self) -> None:
+        """Close the file; what the disk has no room for stays in the log."""
+        self._connection.close()
+
+
+def build_ledger(path: Path) -> None:
+    """A new ledger without rows, complete or not there."""
+    temporary = temporary_of(path)
+    with closing(_connect(temporary, "mode=rw")) as connection:
+        connection.executescript(_SCHEMA)
+        # The switch to the log comes last: all is then in the one file that gets the name.
+        connection.execute("PRAGMA journal_mode = WAL")
+    for name in ("-wal", "-shm"):  # of a ledger that was lost: SQLite would play them into this one
+        _beside(path, name).unlink(missing_ok=True)
+    publish({temporary: path})
+
+
+def damaged_ledger(path: Path, finding: str) -> DamagedError:
+    """The error for a ledger that SQLite cannot make sense of."""
+    return DamagedError(
+        f"is damaged: {finding}",
+        where=path,
+        hint="put it back from a copy, or move it away and run the study again: "
+        "it is rebuilt from the blobs",
+    )
+
+
+def _row(found: tuple[Any, ...]) -> Row:
+    row = Row(*found)
+    return row if _BLOB.fullmatch(str(row.blob)) else row._replace(blob="")
+
+
+def _open(path: Path, mode: str) -> sqlite3.Connection:
+    # SQLite takes an empty file for a new database, and deletes the log beside it.
+    with path.open("rb") as file:
+        if file.read(16) != b"SQLite format 3\0":
+            raise damaged_ledger(path, "file is not a database")
+    connection = _connect(path, mode)
+    try:
+        # What views and triggers of a ledger that came from elsewhere may call.
+        connection.execute("PRAGMA trusted_schema = OFF")
+        # A row that enter() returned from survives a power cut, not only a crash.
+        connection.execute("PRAGMA synchronous = FULL")
+        connection.execute("SELECT name FROM meta LIMIT 1")
+    except sqlite3.Error:
+        connection.close()
+        raise
+    return connection
+
+
+def _beside(path: Path, suffix: str) -> Path:
+    return path.with_name(path.name + suffix)
+
+
+def _connect(path: Path, mode: str) -> sqlite3.Connection:
+    return sqlite3.connect(f"{path.resolve().as_uri()}?{mode}", uri=True, isolation_level=None)

@@ -1,0 +1,115 @@
+"""The study that a results folder holds: its document, and what a further run may add to it."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+from gridscape._version import __version__
+from gridscape.errors import StoreError
+from gridscape.store.blobs import DamagedError
+
+FORMAT = 1
+DESCRIPTIVE = ("title", "description", "source", "claims", "published", "keep_parameters")
+OTHER_FOLDER = "choose another folder with --dir"
+
+
+def study_document(study: dict[str, Any]) -> str:
+    """The text of study.json."""
+    document = {"format": FORMAT, "gridscape": __version__, "study": study}
+    return json.dumps(document, indent=1) + "\n"
+
+
+def parse_study(data: bytes | str, where: Path) -> dict[str, Any]:
+    """The study in a study.json; raises DamagedError, or StoreError for a newer format."""
+    hint = f"put it back from a copy, or {OTHER_FOLDER}"
+    try:
+        document = json.loads(data)
+        written, study = document["format"], document["study"]
+    except (ValueError, TypeError, KeyError) as error:
+        raise DamagedError("is no study record, or a torn one", where=where, hint=hint) from error
+    if isinstance(written, int) and written > FORMAT:
+        raise StoreError(
+            "written by a newer Gridscape",
+            where=where.parent,
+            expected=f"format {FORMAT} (Gridscape {__version__})",
+            found=f"format {written} (Gridscape {document.get('gridscape', 'unknown')})",
+            hint="upgrade Gridscape",
+        )
+    # Format 1 is the first; once there is an older one, its study is brought up to date here.
+    if written != FORMAT or not _is_study(study):
+        raise DamagedError("is no study record", where=where, hint=hint)
+    return dict(study)
+
+
+def _is_study(study: Any) -> bool:
+    return (
+        isinstance(study, dict)
+        and isinstance(study.get("axes"), dict)
+        and all(isinstance(values, list) for values in study["axes"].values())
+        and isinstance(study.get("replicates"), int)
+    )
+
+
+def merge_studies(stored: dict[str, Any], asked: dict[str, Any], directory: Path) -> dict[str, Any]:
+    """The stored study with the axis values and replicates that are asked for as well."""
+    require_same(asked, stored, directory, "holds results of another study")
+    axes = {name: _union(values, asked["axes"][name]) for name, values in stored["axes"].items()}
+    described = {name: asked[name] for name in DESCRIPTIVE if name in asked}
+    replicates = max(stored["replicates"], asked["replicates"])
+    grown = {"axes": axes, "replicates": replicates, **_merged_groups(stored, asked)}
+    return {**stored, **described, **grown}
+
+
+def _merged_groups(stored: dict[str, Any], asked: dict[str, Any]) -> dict[str, Any]:
+    """The kinds of examples of both: a further task may have others."""
+    if "groups" not in stored or "groups_of" not in asked:
+        return {}
+    (name, kinds), (_, others) = stored["groups"], asked["groups"]
+    of_tasks = _union(stored.get("groups_of", []), asked["groups_of"])
+    return {"groups": [name, sorted({*kinds, *others})], "groups_of": of_tasks}
+
+
+def _union(stored: list[Any], asked: list[Any]) -> list[Any]:
+    """The values of both; in ascending order where the stored numbers are."""
+    values = [*stored, *(value for value in asked if value not in stored)]
+    numbers = all(isinstance(v, int | float) and not isinstance(v, bool) for v in values)
+    return sorted(values) if numbers and stored == sorted(stored) else values
+
+
+def require_same(
+    expected: dict[str, Any], found: dict[str, Any], directory: Path, what: str
+) -> None:
+    """Raise StoreError, with the first key that differs, unless both are one study."""
+    difference = _difference(_identity(expected), _identity(found))
+    if difference:
+        key, one, other = difference
+        raise StoreError(
+            f"{what}: {key} differs",
+            where=directory,
+            expected=_short(one),
+            found=_short(other),
+            hint=OTHER_FOLDER,
+        )
+
+
+def _identity(study: dict[str, Any]) -> dict[str, Any]:
+    """What must be equal for two requests to share a folder."""
+    free = ("axes", "replicates", "groups", "groups_of", *DESCRIPTIVE)
+    fixed = {name: value for name, value in study.items() if name not in free}
+    return {**fixed, "axes": sorted(study["axes"])}
+
+
+def _difference(one: Any, other: Any, at: str = "") -> tuple[str, Any, Any] | None:
+    """The first key (dotted) whose values differ, with both; a key that lacks counts as null."""
+    if isinstance(one, dict) and isinstance(other, dict):
+        for name in {**one, **other}:
+            path = f"{at}.{name}" if at else name
+            if found := _difference(one.get(name), other.get(name), path):
+                return found
+        return None
+    return None if one == other else (at, one, other)
+
+
+def _short(value: Any) -> str:
+    text = "nothing" if value is None else json.dumps(value)
+    return text if len(text) <= 60 else f"{text[:57]}..."

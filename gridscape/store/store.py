@@ -1,0 +1,625 @@
+"""The results folder: one writer, any number of readers, whole after a crash at any moment.
+
+    study.json                        the study: format, version of Gridscape, axes, replicates
+    ledger.sqlite                     one row per trial (WAL), and a copy of study.json
+    blobs/<key>.safetensors           the curves of a trial, and its parameters when they are kept
+    checkpoints/<name>.safetensors    cohorts in flight
+    training.json                     what is in training, while it is (see _deaths.py)
+    .lock                             held by the writer, released by the kernel when it dies
+
+A trial is stored blob first, row last, so a row never tells of a blob that is not whole. A blob
+holds all that its row says: one that a crash left without a row is entered when the folder is next
+opened for writing, and so are all of them when the ledger is lost. A trial that is stored again
+goes to a second name, so that the old blob stays until the new row is in.
+"""
+
+import errno
+import fcntl
+import json
+import os
+import re
+import shutil
+import socket
+import sqlite3
+import warnings
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from contextlib import ExitStack, closing, contextmanager
+from dataclasses import fields
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Self, TypeVar
+
+import numpy as np
+
+from gridscape.errors import StoreError, StoreFullError, StoreLockedError
+from gridscape.grid.axes import Cell
+from gridscape.grid.trials import Status, Trial, TrialResult
+from gridscape.store._ledger import NAME, Ledger, Row, build_ledger, damaged_ledger
+from gridscape.store.blobs import (
+    Content,
+    DamagedError,
+    file_status,
+    read_blob,
+    require_within,
+    temporary_of,
+    write_blobs,
+    write_whole,
+)
+from gridscape.store.record import (
+    OTHER_FOLDER,
+    merge_studies,
+    parse_study,
+    require_same,
+    study_document,
+)
+
+_STUDY, _LEDGER, _BLOBS, _CHECKPOINTS = "study.json", "ledger.sqlite", "blobs", "checkpoints"
+_REPORT, _TRAINING = "report.html", "training.json"
+_OWN_NAMES = {_BLOBS, _CHECKPOINTS, ".lock", _REPORT, "figures"}
+_TRAIN_AGAIN = "run the study again: it trains this trial anew"
+_TRAINED_NOW = "a run that asks for this trial, as this one may, trains it anew"
+_NAME = re.compile(NAME)
+
+T = TypeVar("T")
+
+
+class StoreWarning(UserWarning):
+    """Something in a results folder was damaged and is repaired, left out or removed."""
+
+
+class Store:
+    """The results of one study in a folder; a context manager, used by one thread.
+
+    ``study`` is the study as stored (plain data): "name", "axes" (axis -> values), "replicates"
+    and whatever else determines or describes it. ``before`` is what the folder held of it when it
+    was opened for writing, None where it was new.
+
+    >>> import tempfile
+    >>> study = {"name": "tiny", "axes": {"hidden_size": [16]}, "replicates": 1}
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     with Store.create(folder, study) as store:
+    ...         trial = Trial(Cell.of(hidden_size=16), replicate=0, key="a1")
+    ...         curves = {"train_loss": np.array([2.3, 0.4])}
+    ...         result = TrialResult(
+    ...             "a1", Status.FINISHED, 400, {"test_accuracy": 0.9}, curves, 1.5, 1242, 1e9, 9936
+    ...         )
+    ...         store.put(trial, result)
+    ...     with Store.read(folder) as store:
+    ...         store.statuses(), store.get("a1").metrics
+    ({'a1': <Status.FINISHED: 'finished'>}, {'test_accuracy': 0.9})
+    """
+
+    def __init__(
+        self,
+        directory: Path,
+        study: dict[str, Any],
+        ledger: Ledger,
+        *,
+        writable: bool,
+    ) -> None:
+        self.directory, self.study = directory, study
+        self.before: dict[str, Any] | None = None
+        self._ledger, self._writable = ledger, writable
+        self._resources = ExitStack()
+        self._damaged: set[str] = (
+            set()
+        )  # keys whose blob was found damaged when the folder was opened
+
+    @classmethod
+    def create(cls, directory: str | os.PathLike[str], study: Mapping[str, Any]) -> Self:
+        """Open a folder for writing: a new one, or one that holds results of the same study.
+
+        Values of axes and replicates that the folder lacks are added to its study; those that it
+        has stay. Raises StoreLockedError while another process writes, StoreFullError when there
+        is no room, and StoreError for a folder that is not writable, holds anything else, results
+        of another study or of a newer Gridscape, or is damaged beyond repair.
+        """
+        directory, asked = Path(directory), json.loads(_to_json(study))
+        with _store_errors(directory), ExitStack() as resources:
+            _refuse_foreign(directory)
+            directory.mkdir(parents=True, exist_ok=True)
+            _refuse_links(directory)
+            resources.enter_context(_locked(directory))
+            stored = _stored_study(directory)
+            merged = asked if stored is None else merge_studies(stored, asked, directory)
+            _prepare(directory)
+            ledger = resources.enter_context(closing(Ledger.write(directory / _LEDGER)))
+            store = cls(directory, merged, ledger, writable=True)
+            store.before = stored
+            store._write_study()
+            store._recover()
+            store._resources = resources.pop_all()
+            return store
+
+    @classmethod
+    def read(cls, directory: str | os.PathLike[str]) -> Self:
+        """Open a folder for reading, also while another process writes it.
+
+        Raises StoreError for a folder that holds no results, or of a newer Gridscape, or is
+        damaged beyond repair.
+        """
+        directory = Path(directory)
+        with _store_errors(directory), ExitStack() as resources:
+            _refuse_links(directory)
+            study, path = _stored_study(directory), directory / _LEDGER
+            if study is None:
+                hint = "run a study first, or name its folder"
+                raise StoreError("holds no results", where=directory, hint=hint)
+            if not path.exists():
+                hint = "run the study again: the ledger is rebuilt from the blobs"
+                raise StoreError("is missing", where=path, hint=hint)
+            ledger = resources.enter_context(closing(Ledger.read(path)))
+            store = cls(directory, study, ledger, writable=False)
+            store._resources = resources.pop_all()
+            return store
+
+    @classmethod
+    def check_room(cls, directory: str | os.PathLike[str], study: Mapping[str, Any]) -> None:
+        """Raise the StoreError with which ``create`` would refuse the folder to this study.
+
+        Touches nothing, and does not ask who writes there.
+        """
+        directory, asked = Path(directory), json.loads(_to_json(study))
+        with _store_errors(directory):
+            _refuse_foreign(directory)
+            stored = _stored_study(directory)
+            if stored is not None:
+                merge_studies(stored, asked, directory)
+
+    def statuses(self) -> dict[str, Status]:
+        """The status of every stored trial by key; a trial whose blob is damaged is left out."""
+        return dict(self._each(self._status))
+
+    def trials(self) -> list[Trial]:
+        """Every trial that the ledger tells of; no blob is looked at."""
+        with _store_errors(self.directory):
+            return [_trial_of(json.loads(row.record)["trial"]) for row in self._ledger.rows()]
+
+    def put(self, trial: Trial, result: TrialResult) -> None:
+        """Store a trial; when this returns, it survives a crash. The same key again replaces it.
+
+        Raises StoreFullError when there is no room: the folder then is as it was before.
+        """
+        self.put_all([(trial, result)])
+
+    def put_all(self, ended: Sequence[tuple[Trial, TrialResult]]) -> None:
+        """Store trials as ``put`` does, which takes far less time each than one by one.
+
+        Of several results of one trial the last stays. A crash meanwhile may leave some stored.
+        """
+        ended = list({trial.key: (trial, result) for trial, result in ended}.values())
+        for trial, result in ended:
+            if result.key != trial.key:
+                message = "the result is of another trial"
+                raise StoreError(message, expected=trial.key, found=result.key)
+        self._require_writer()
+        with _store_errors(self.directory):
+            keys = [trial.key for trial, _ in ended]
+            old = [row.blob for key in keys if (row := self._ledger.row(key)) and row.blob]
+            paths = [self._free_file(key, old) for key in keys]
+            contents = [Content(_to_json(_record(*pair)), _arrays(pair[1])) for pair in ended]
+            try:
+                checksums = write_blobs(dict(zip(paths, contents, strict=True)))
+                found = zip(keys, contents, paths, checksums, strict=True)
+                self._ledger.enter(
+                    *(Row(k, c.text, p.name, p.stat().st_size, s) for k, c, p, s in found)
+                )
+            except (OSError, sqlite3.Error):
+                for path in paths:
+                    path.unlink(missing_ok=True)  # a full disk needs the room
+                raise
+            self._damaged.difference_update(keys)
+            for name in old:
+                (self.directory / _BLOBS / name).unlink(missing_ok=True)
+
+    def _free_file(self, key: str, taken: Collection[str]) -> Path:
+        """Where a trial may be written, beside the blob that it has already."""
+        path = self._file(_BLOBS, key)
+        return self._file(_BLOBS, f"{key}.2") if path.name in taken else path
+
+    def get(self, key: str) -> TrialResult:
+        """The result of a trial, with curves and, when they were kept, parameters.
+
+        Raises StoreError when the folder has no such trial, or has it damaged.
+        """
+        with _store_errors(self.directory):
+            row = self._ledger.row(key)
+            if row is None:
+                raise StoreError("holds no such trial", where=self.directory, found=key)
+            return self._steady(row, self._trial)[1]
+
+    def results(self) -> Iterator[tuple[Trial, TrialResult]]:
+        """Every stored trial, one at a time; a damaged one is left out with a StoreWarning."""
+        return self._each(self._trial)
+
+    def save_checkpoint(
+        self, name: str, meta: Mapping[str, Any], arrays: Mapping[str, np.ndarray]
+    ) -> None:
+        """Store a cohort in flight (plain data and arrays), in place of what had this name."""
+        self._require_writer()
+        with _store_errors(self.directory):
+            write_blobs({self._file(_CHECKPOINTS, name): Content(_to_json(meta), arrays)})
+
+    def checkpoints(self) -> Iterator[tuple[str, dict[str, Any], dict[str, np.ndarray]]]:
+        """Name, plain data and arrays of each; a damaged one is removed with a StoreWarning."""
+        for path in sorted((self.directory / _CHECKPOINTS).glob("*.safetensors")):
+            with _store_errors(self.directory):
+                try:
+                    blob = read_blob(path)
+                except DamagedError as error:
+                    _warn(f"{error}; its segments are trained again")
+                    if self._writable:
+                        path.unlink()
+                    continue
+            yield path.stem, json.loads(blob.text), blob.arrays
+
+    def drop_checkpoint(self, name: str) -> None:
+        """Remove a checkpoint, if there is one of this name."""
+        self._require_writer()
+        with _store_errors(self.directory):
+            self._file(_CHECKPOINTS, name).unlink(missing_ok=True)
+
+    def note(self, content: Mapping[str, Any] | None) -> None:
+        """Keep plain data for who writes here next, in place of the old; None removes it.
+
+        It survives the death of this process, but is not waited for on its way to the disk: when
+        the machine goes down, there is nobody to blame.
+        """
+        self._require_writer()
+        path = self.directory / _TRAINING
+        with _store_errors(self.directory):
+            if content is None:
+                path.unlink(missing_ok=True)
+                return
+            temporary = temporary_of(path)
+            with temporary.open("x") as file:  # a new file, whatever lies under its name
+                file.write(_to_json(content))
+            os.replace(temporary, path)
+
+    def noted(self) -> dict[str, Any]:
+        """What ``note`` kept; nothing where it cannot be read."""
+        try:
+            content = json.loads((self.directory / _TRAINING).read_text())
+        except (OSError, ValueError):
+            return {}
+        return content if isinstance(content, dict) else {}
+
+    def close(self) -> None:
+        """Release the ledger and the lock; again does nothing."""
+        self._resources.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self.close()
+
+    def _require_writer(self) -> None:
+        if not self._writable:
+            raise StoreError("is open for reading only", where=self.directory)
+
+    def _file(self, family: str, name: str) -> Path:
+        if not _NAME.fullmatch(name):
+            raise StoreError(
+                "no name for a file", expected="letters, digits and _.,=+-", found=repr(name)
+            )
+        return self.directory / family / f"{name}.safetensors"
+
+    def _each(self, read: Callable[[Row], T]) -> Iterator[T]:
+        """``read`` of every row, without those whose blob is damaged."""
+        with _store_errors(self.directory):
+            rows = [row for row in self._ledger.rows() if row.key not in self._damaged]
+        for row in rows:
+            try:
+                with _store_errors(self.directory):
+                    found = self._steady(row, read)
+            except DamagedError as error:
+                _warn(str(error))
+                continue
+            yield found
+
+    def _steady(self, row: Row, read: Callable[[Row], T]) -> T:
+        """``read(row)``, once more where the writer replaced row and blob in between."""
+        while True:
+            try:
+                return read(row)
+            except DamagedError as error:
+                newer = self._ledger.row(row.key)
+                if newer is None or newer == row:
+                    error.hint = _TRAIN_AGAIN
+                    raise
+                row = newer
+
+    def _status(self, row: Row) -> tuple[str, Status]:
+        """Cheap enough for a page that asks every second: of the blob it takes the size only."""
+        path = self._blob_of(row)
+        try:
+            size_bytes = file_status(path).st_size
+        except FileNotFoundError as error:
+            raise DamagedError("is missing", where=path) from error
+        if size_bytes != row.size_bytes:
+            expected = f"{row.size_bytes} bytes"
+            raise DamagedError(
+                "is torn", where=path, expected=expected, found=f"{size_bytes} bytes"
+            )
+        return row.key, Status(json.loads(row.record)["result"]["status"])
+
+    def _trial(self, row: Row) -> tuple[Trial, TrialResult]:
+        path = self._blob_of(row)
+        blob = read_blob(path)
+        if (blob.text, blob.checksum) != (row.record, row.checksum):
+            raise DamagedError(f"is not the file that {_LEDGER} tells of", where=path)
+        record = json.loads(row.record)
+        return _trial_of(record["trial"]), _result_of(record["result"], blob.arrays)
+
+    def _blob_of(self, row: Row) -> Path:
+        if not row.blob:
+            where = self.directory / _LEDGER
+            raise DamagedError("names no file of this folder", where=where, found=row.key)
+        return self.directory / _BLOBS / row.blob
+
+    def _write_study(self) -> None:
+        """Bring study.json and its copy up to date."""
+        text, path = study_document(self.study), self.directory / _STUDY
+        if not path.exists() or path.read_bytes() != text.encode():
+            write_whole(path, text.encode())
+        if self._ledger.study != text:
+            self._ledger.study = text
+
+    def _recover(self) -> None:
+        """Make the ledger agree with the blobs, each of which says what it is; find what is lost.
+
+        After a crash there may be a blob without its row; after damage, a row without its blob.
+        """
+        rows, torn, whole = set(self._ledger.rows()), {}, set()
+        named = {row.blob for row in rows}
+        paths = (self.directory / _BLOBS).glob("*.safetensors")
+        for path in sorted(
+            paths, key=lambda path: (path.name not in named, -path.lstat().st_mtime)
+        ):
+            try:
+                row = _row_of(path)
+            except DamagedError as error:
+                torn[path] = error
+                continue
+            if row.key in whole:  # replaced, or about to replace
+                path.unlink()
+                continue
+            whole.add(row.key)
+            if row not in rows:
+                self._ledger.enter(row)
+        self._damaged = {row.key for row in rows} - whole
+        self._tell_damage(torn)
+
+    def _tell_damage(self, torn: Mapping[Path, DamagedError]) -> None:
+        """Warn of trials that are lost; remove torn blobs that no row tells of."""
+        rows = self._ledger.rows()
+        for row in rows:
+            if row.key in self._damaged:
+                path = self.directory / _BLOBS / (row.blob or f"{row.key}.safetensors")
+                _warn(f"{torn.get(path, f'{path}: is missing')}; {_TRAINED_NOW}")
+        for path in torn.keys() - {self.directory / _BLOBS / row.blob for row in rows}:
+            _warn(f"{torn[path]}; removed: {_TRAINED_NOW}")
+            path.unlink()
+
+
+# The folder
+
+
+def _refuse_foreign(directory: Path) -> None:
+    """Raise StoreError, before anything is touched, for a folder of something else."""
+    study, blobs = directory / _STUDY, directory / _BLOBS
+    _refuse_links(directory)
+    if not directory.exists() or (directory / _LEDGER).exists():
+        return
+    if study.exists():
+        parse_study(study.read_bytes(), study)
+        return
+    foreign = [path.name for path in directory.iterdir() if not _is_own(path.name)]
+    if blobs.exists():  # results come after study.json: these are not ours
+        foreign += [f"{_BLOBS}/{path.name}" for path in blobs.iterdir()]
+    if foreign:
+        raise StoreError(
+            f"holds files but no {_STUDY}",
+            where=directory,
+            expected="an empty folder or the results of a study",
+            found=min(foreign),
+            hint=OTHER_FOLDER,
+        )
+
+
+def _refuse_links(directory: Path) -> None:
+    """Raise StoreError where what is read and written here is, or leads to, something else.
+
+    A journal is none of ours (the ledger has a log), and SQLite deletes the file that one names.
+    """
+    for name in (_STUDY, _TRAINING, _LEDGER, f"{_LEDGER}-wal", f"{_LEDGER}-shm", ".lock"):
+        try:
+            file_status(directory / name)
+        except (FileNotFoundError, NotADirectoryError):
+            continue
+        except DamagedError as error:
+            error.hint = f"remove it, or {OTHER_FOLDER}"
+            raise
+    for name in (_BLOBS, _CHECKPOINTS):
+        require_within(directory, directory / name)
+    if os.path.lexists(directory / f"{_LEDGER}-journal"):
+        hint = f"remove it, or {OTHER_FOLDER}"
+        raise StoreError("is not of Gridscape", where=directory / f"{_LEDGER}-journal", hint=hint)
+
+
+def _is_own(name: str) -> bool:
+    """Whether a study's folder may hold a file of this name, also right after a crash."""
+    return name in _OWN_NAMES or name.startswith((_STUDY, _LEDGER, _TRAINING, f"{_REPORT}."))
+
+
+def _prepare(directory: Path) -> None:
+    """Make what is missing of a folder, and remove what a crash left half written."""
+    names = (f"{_STUDY}.*tmp", f"{_TRAINING}.*tmp", f"{_LEDGER}.*tmp*")
+    for pattern in (*names, f"{_BLOBS}/*.tmp", f"{_CHECKPOINTS}/*.tmp"):
+        for path in directory.glob(pattern):
+            path.unlink()
+    (directory / _BLOBS).mkdir(exist_ok=True)
+    (directory / _CHECKPOINTS).mkdir(exist_ok=True)
+    ledger = directory / _LEDGER
+    if not ledger.exists():
+        if any((directory / _BLOBS).iterdir()):
+            _warn(f"{ledger}: is missing; rebuilt from the blobs")
+        build_ledger(ledger)
+
+
+@contextmanager
+def _locked(directory: Path) -> Iterator[None]:
+    """Hold the folder's lock; raises StoreLockedError when another process has it."""
+    flags = os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW
+    descriptor = os.open(directory / ".lock", flags, 0o644)
+    try:
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            holder = os.pread(descriptor, 256, 0).decode(errors="replace")
+            raise StoreLockedError(
+                "another process is writing here",
+                where=directory,
+                found=holder or "a process that has just begun",
+                hint=f"wait for it or stop it, or {OTHER_FOLDER}",
+            ) from None
+        if os.fstat(descriptor).st_nlink == 1:  # else it is a file elsewhere too
+            os.ftruncate(descriptor, 0)
+            os.pwrite(descriptor, f"process {os.getpid()} on {socket.gethostname()}".encode(), 0)
+        yield
+    finally:
+        os.close(descriptor)
+
+
+def _stored_study(directory: Path) -> dict[str, Any] | None:
+    """The study of a folder, None for a new one; where study.json is damaged, the ledger's copy."""
+    path = directory / _STUDY
+    try:
+        study = parse_study(path.read_bytes(), path) if path.exists() else None
+        damage = DamagedError("is missing", where=path)
+    except DamagedError as error:
+        study, damage = None, error
+    copy = _study_copy(directory)
+    if study is None:
+        if copy is not None:
+            _warn(f"{damage}; restored from {_LEDGER}")
+        elif path.exists():
+            raise damage
+        return copy
+    if copy is not None:
+        require_same(copy, study, directory, f"{_STUDY} and {_LEDGER} belong to different studies")
+    return study
+
+
+def _study_copy(directory: Path) -> dict[str, Any] | None:
+    """The study as the ledger has it, None where it has none; a damaged ledger raises StoreError.
+
+    Asked through a connection that cannot write, so that a damaged ledger stays as it is.
+    """
+    path = directory / _LEDGER
+    if not path.exists():
+        return None
+    with closing(Ledger.read(path)) as ledger:
+        ledger.check()
+        text = ledger.study
+    return None if text is None else parse_study(text, path)
+
+
+# Plain data
+
+
+def _row_of(path: Path) -> Row:
+    """The row that a blob asks for; raises DamagedError when it is not whole, or misnamed."""
+    text, _, checksum = read_blob(path)
+    key = json.loads(text).get("trial", {}).get("key", "")
+    if not path.name.startswith(f"{key}."):
+        raise DamagedError("is not the blob of this trial", where=path)
+    return Row(key, text, path.name, path.stat().st_size, checksum)
+
+
+def _record(trial: Trial, result: TrialResult) -> dict[str, Any]:
+    """Everything of a trial but its arrays."""
+    plain = {f.name: getattr(result, f.name) for f in fields(result)}
+    del plain["curves"], plain["params"]
+    names = {"key": trial.key, "cell": dict(trial.cell), "replicate": trial.replicate}
+    return {"trial": names, "result": plain}
+
+
+def _arrays(result: TrialResult) -> dict[str, np.ndarray]:
+    curves = {f"curve/{name}": array for name, array in result.curves.items()}
+    return curves | {f"params/{name}": array for name, array in (result.params or {}).items()}
+
+
+def _trial_of(plain: dict[str, Any]) -> Trial:
+    return Trial(Cell(tuple(plain["cell"].items())), plain["replicate"], plain["key"])
+
+
+def _result_of(plain: dict[str, Any], arrays: Mapping[str, np.ndarray]) -> TrialResult:
+    def family(prefix: str) -> dict[str, np.ndarray]:
+        return {n.removeprefix(prefix): a for n, a in arrays.items() if n.startswith(prefix)}
+
+    plain = {**plain, "status": Status(plain["status"])}
+    return TrialResult(**plain, curves=family("curve/"), params=family("params/") or None)
+
+
+def _to_json(data: Any) -> str:
+    """JSON that reads back to the same numbers, nan and inf too; NumPy's become Python's."""
+    return json.dumps(data, default=_to_plain)
+
+
+def _to_plain(value: Any) -> Any:
+    if isinstance(value, np.generic | np.ndarray):
+        return value.tolist()
+    raise TypeError(f"{type(value).__name__} is no plain data: {value!r}")
+
+
+# Errors
+
+
+@contextmanager
+def _store_errors(directory: Path) -> Iterator[None]:
+    """Tell what the file system and SQLite raise as a StoreError, with the next step."""
+    try:
+        yield
+    except (OSError, sqlite3.Error) as error:
+        raise _store_error(directory, error) from error
+
+
+_FULL = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
+_NOT_WRITABLE = {errno.EACCES, errno.EPERM, errno.EROFS}
+# SQLite tells a quota or a limit on file sizes as a failed write, a full disk under its index as
+# a failed extension of it.
+_SQLITE_FULL = {sqlite3.SQLITE_FULL, sqlite3.SQLITE_IOERR_WRITE, sqlite3.SQLITE_IOERR_SHMSIZE}
+_SQLITE_DAMAGED = {sqlite3.SQLITE_ERROR, sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB}
+
+
+def _store_error(directory: Path, error: OSError | sqlite3.Error) -> StoreError:
+    number, code = getattr(error, "errno", None), getattr(error, "sqlite_errorcode", 0)
+    reason = getattr(error, "strerror", None) or str(error)
+    if number in _FULL or code in _SQLITE_FULL:
+        return StoreFullError(
+            f"the disk or a quota is full: {reason}",
+            where=directory,
+            found=f"{_bytes_free(directory):,} bytes free",
+            hint="make room and run again: what is stored stays, only the rest is trained",
+        )
+    if code & 0xFF in _SQLITE_DAMAGED:
+        return damaged_ledger(directory / _LEDGER, reason)
+    if number in _NOT_WRITABLE or code & 0xFF == sqlite3.SQLITE_READONLY:
+        return StoreError(f"is not writable: {reason}", where=directory, hint=OTHER_FOLDER)
+    return StoreError(f"cannot be used: {reason}", where=directory, hint=OTHER_FOLDER)
+
+
+def _bytes_free(directory: Path) -> int:
+    existing = next(path for path in (directory, *directory.parents) if path.exists())
+    return shutil.disk_usage(existing).free
+
+
+def _warn(message: str) -> None:
+    warnings.warn(message, StoreWarning, stacklevel=3)

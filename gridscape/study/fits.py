@@ -1,0 +1,171 @@
+"""Whether a model, a loss and a task fit together, found by shapes alone."""
+
+from collections.abc import Callable, Iterator
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+
+from gridscape.base.data import Split, Stream
+from gridscape.base.parts import Model
+from gridscape.base.shapes import batch_of, dimensions, given, lettered, prepared, told
+from gridscape.base.task import Task
+from gridscape.base.types import Hyper
+from gridscape.errors import GridscapeError, ModelError, UsageError, one_line, short
+from gridscape.identity.memo import remembered
+from gridscape.study.parts import Loss
+
+DRAWN = 7  # examples of a batch that is drawn to see its shapes
+
+
+def check_fit(model: Model, hyper: Hyper, loss: Loss, task: Task) -> None:
+    """Raise unless model, loss, metrics, answer and groups fit the task, found by shapes alone.
+
+    ModelError where the outputs are not (B, C), or (B, T, C) of a task per step; UsageError where
+    another function does not give one number per example, (B,): a mean over the examples would run
+    over the padding of the evaluation as well.
+    """
+    train, test = _training_examples(task), task.test
+    _check_on(train, f"task {task.name}", model, hyper, loss, task)
+    if dimensions(train) != dimensions(test):  # longer sequences, which not every part can read
+        _check_on(test, f"task {task.name}, test sequences", model, hyper, loss, task)
+
+
+def _training_examples(task: Task) -> Split:
+    """Examples as they are trained on, or their shapes where they are drawn."""
+    train, where = task.train, f"task {task.name}, train.draw"
+    if not isinstance(train, Stream):
+        return train
+    key = jax.eval_shape(lambda: jax.random.key(0))
+    try:
+        drawn = jax.eval_shape(lambda key: train.draw(key, DRAWN), key)
+    except Exception as error:  # a user's function may raise anything
+        raise UsageError("no batch is drawn", where=where, found=one_line(error)) from error
+    if not isinstance(drawn, Split) or any(x.shape[:1] != (DRAWN,) for x in jax.tree.leaves(drawn)):
+        expected = "a Split of (B, ...)"
+        raise UsageError("no batch is drawn", where=where, expected=expected, found=short(drawn))
+    return drawn
+
+
+def _check_on(
+    examples: Split, where: str, model: Model, hyper: Hyper, loss: Loss, task: Task
+) -> None:
+    inputs = prepared(task.prepare, examples.inputs, where)
+    # More than any other dimension, so that (C, B) is not taken for (B, C), nor a feature for B.
+    n_examples = 1 + max(task.n_outputs, *task.input_shape, *dimensions(examples, inputs))
+    batch = batch_of(n_examples, Split(inputs, examples.targets))
+    outputs = _outputs(model, hyper, task, batch.inputs, where)
+    for asked in _per_example(loss, task, outputs, batch.targets):
+        _check_per_example(asked, n_examples, where)
+
+
+def _outputs(model: Model, hyper: Hyper, task: Task, inputs: Any, where: str) -> Any:
+    """The shape of a model's outputs; raises ModelError where it is not what the task needs."""
+    n_examples = inputs.shape[0]
+    expected = (n_examples, *inputs.shape[1 : 1 + task.per_step], task.n_outputs)
+    numbers = {name: jax.ShapeDtypeStruct((), jnp.float32) for name in hyper}
+    key = jax.eval_shape(lambda: jax.random.key(0))
+    try:
+        params = jax.eval_shape(model.init, key, numbers)
+        outputs = [jax.eval_shape(model.apply, params, inputs, k, numbers) for k in (key, None)]
+    except GridscapeError:
+        raise
+    except Exception as error:  # a user's model may raise anything
+        raise ModelError(
+            "the model raises an error",
+            where=where,
+            found=one_line(error),
+            hint=f"it is given inputs of shape {lettered(inputs.shape, n_examples)}, and the"
+            f" hyperparameters {', '.join(hyper)}",
+        ) from error
+    _check_parameters(params)
+    for found in outputs:
+        if getattr(found, "shape", None) != expected:
+            raise ModelError(
+                "the model's output does not fit the task",
+                where=where,
+                expected=f"shape {lettered(expected, n_examples)}",
+                found=f"shape {lettered(found.shape, n_examples)}"
+                if hasattr(found, "shape")
+                else type(found).__name__,
+                hint="the task needs an output at every step" if task.per_step else None,
+            )
+    return outputs[-1]
+
+
+def _check_parameters(params: Any) -> None:
+    leaves = jax.tree_util.tree_leaves_with_path(params)
+    if not leaves:
+        raise ModelError("the model has no parameters", expected="a pytree of arrays")
+    for path, leaf in leaves:
+        if leaf.dtype != jnp.float32:
+            is_number = jnp.issubdtype(leaf.dtype, jnp.floating)
+            raise ModelError(
+                "a parameter that cannot be trained",
+                where=jax.tree_util.keystr(path, simple=True, separator="/") or "params",
+                expected="a float32 array",
+                found=leaf.dtype,
+                hint=None if is_number else "keep it in a closure, out of what init returns",
+            )
+
+
+# The types of a number per example, by the word for it.
+KINDS = {
+    "float": (jnp.floating,),
+    "number": (jnp.floating, jnp.integer, jnp.bool_),
+    "whole number": (jnp.integer,),
+}
+
+
+class PerExample(NamedTuple):
+    """A function that is to give one number per example: a key of KINDS."""
+
+    name: str
+    function: Callable[..., Any]
+    arguments: tuple[Any, ...]
+    number: str
+
+
+def _per_example(loss: Loss, task: Task, outputs: Any, targets: Any) -> Iterator[PerExample]:
+    both = (outputs, targets)
+    yield PerExample("the loss", loss, both, "float")
+    for name, metric in task.metrics.items():
+        yield PerExample(f"the metric {name!r}", metric, both, "number")
+    if task.answer is not None:
+        yield PerExample("the task's answer", task.answer, both, "whole number")
+    if task.groups is not None:
+        kind = f"the kind of example {task.groups.name!r}"
+        yield PerExample(kind, task.groups.of, (targets,), "whole number")
+
+
+def _check_per_example(asked: PerExample, n_examples: int, where: str) -> None:
+    what, expected = f"{asked.name} does not fit the task", f"one {asked.number} per example, (B,)"
+    try:
+        found = _given(asked.function, asked.arguments)
+    except Exception as error:  # a user's function may raise anything
+        raise UsageError(what, where=where, expected=expected, found=one_line(error)) from error
+    shape, kinds = getattr(found, "shape", None), KINDS[asked.number]
+    if shape != (n_examples,) or not any(jnp.issubdtype(found.dtype, kind) for kind in kinds):
+        raise UsageError(
+            what,
+            where=where,
+            expected=expected,
+            found=told(found, n_examples),
+            hint=_hint(shape, n_examples),
+        )
+
+
+@remembered
+def _given(function: Callable[..., Any], arguments: tuple[Any, ...]) -> Any:
+    return given(function, *arguments)
+
+
+def _hint(shape: tuple[int, ...] | None, n_examples: int) -> str | None:
+    """What to do about a shape that is not (B,)."""
+    if shape is None or shape == (n_examples,):
+        return None
+    if shape[:1] == (n_examples,):
+        return "take the mean over all dimensions but the first"
+    if n_examples not in shape:
+        return "leave out the mean over the examples: Gridscape takes it"
+    return "the examples come first"

@@ -1,0 +1,79 @@
+"""Mistakes in a study file: each one line, led by the line and the key that it is about."""
+
+import re
+from collections.abc import Iterable
+from typing import Any
+
+from pydantic import ValidationError
+
+from gridscape.errors import UnknownNameError
+from gridscape.study.settings import MistakesError, mistake
+
+# How TOML writes a key: bare or quoted parts with dots between.
+PART = r"""(?:[\w-]+|"[^"]*"|'[^']*')"""
+KEY = rf"{PART}(?:\s*\.\s*{PART})*"
+LONG_TEXT = re.compile(r"""("{3}|'{3}).*?\1""", re.DOTALL)
+
+# Pydantic's kinds of findings in our words; {ge} and the like are what it tells of them.
+EXPECTED = {
+    "string_type": "text",
+    "int_type": "a whole number",
+    "list_type": "a list",
+    "greater_than_equal": "a number from {ge}",
+    "less_than_equal": "at most {le}",
+    "literal_error": "{expected}",
+}
+
+
+def of_validation(error: ValidationError, known: Iterable[str]) -> list[str]:
+    """Pydantic's findings, one line each."""
+    return [line for item in error.errors() for line in _lines(item, list(known))]
+
+
+def _lines(item: Any, known: list[str]) -> list[str]:
+    key, kind, context = ".".join(map(str, item["loc"])), item["type"], item.get("ctx", {})
+    if isinstance(context.get("error"), MistakesError):
+        return list(context["error"].lines)
+    if kind == "extra_forbidden":
+        return [str(UnknownNameError("key", key, known, where=key))]
+    if kind == "missing":
+        return [f"{key}: required, but missing"]
+    words = EXPECTED.get(kind, item["msg"].removeprefix("Input should be ")).format(**context)
+    what = "wrong type" if kind.endswith("_type") else "out of range"
+    return [mistake(what, key, words, item["input"])]
+
+
+def with_lines(found: Iterable[str], text: str) -> list[str]:
+    """Mistakes in the order of the TOML text, each led by the line on which its key stands."""
+    lines = [(line_of(mistake.partition(":")[0], text), mistake) for mistake in found]
+    placed = sorted((line, mistake) for line, mistake in lines if line is not None)
+    return [
+        *(f"line {line}: {mistake}" for line, mistake in placed),
+        *(mistake for line, mistake in lines if line is None),
+    ]
+
+
+def line_of(key: str, text: str) -> int | None:
+    """The line, from 1, on which a dotted key is set, else the one of the table that holds it.
+
+    >>> line_of("axes.hidden_size", "task = 'x'\\n[axes]\\nhidden_size = [0]\\n")
+    3
+    """
+    table, best = "", None
+    text = LONG_TEXT.sub(lambda found: "\n" * found[0].count("\n"), text)
+    for number, line in enumerate(text.splitlines(), start=1):
+        if header := re.match(rf"\s*\[+\s*({KEY})\s*\]", line):
+            here = table = _bare(header[1])
+        elif assignment := re.match(rf"\s*({KEY})\s*=", line):
+            here = f"{table}.{_bare(assignment[1])}".lstrip(".")
+        else:
+            continue
+        if here == key:
+            return number
+        if key.startswith(f"{here}."):
+            best = number
+    return best
+
+
+def _bare(key: str) -> str:
+    return re.sub(r"[\"'\s]", "", key)

@@ -1,0 +1,293 @@
+"""What the names in a study stand for: its task, its optimizers, its model.
+
+Traced numbers and options are declared by these parts, so it is here that unknown ones are found.
+"""
+
+import importlib
+import inspect
+from collections.abc import Callable, Mapping
+from functools import wraps
+from operator import attrgetter
+from pathlib import Path
+from typing import Any
+
+from gridscape import models, optimizers, tasks
+from gridscape.base.parts import Model, Optimizer
+from gridscape.base.task import Task
+from gridscape.errors import (
+    GridscapeError,
+    ModelError,
+    UnknownNameError,
+    UsageError,
+    one_line,
+)
+from gridscape.identity.code import code_identity
+from gridscape.models.feedforward import layers_of
+from gridscape.models.precision import products_in
+from gridscape.tasks import losses
+
+Factory = Callable[..., Any]
+Loss = Callable[[Any, Any], Any]
+A_FACTORY = (
+    "a name, an import string, (init, apply) or a factory (input_shape, n_outputs, **options)"
+)
+A_MODEL_BY_NAME = (
+    "(init, apply), a factory (input_shape, n_outputs, **options) or one annotated -> "
+    "gridscape.Model"
+)
+EQUINOX_HINT = "an Equinox module is brought by gridscape.from_equinox(build)"
+
+
+def load_object(kind: str, name: str, known: Mapping[str, str], where: object = None) -> Any:
+    """The object behind a name of Gridscape's own, or behind an import string "module:object"."""
+    module_name, colon, attribute = known.get(name, name).partition(":")
+    if not (colon and module_name and attribute):
+        raise UnknownNameError(kind, name, known, where=where)
+    try:
+        found = attrgetter(attribute)(importlib.import_module(module_name))
+    except Exception as error:  # a user's module may raise anything
+        missing = isinstance(error, ModuleNotFoundError)
+        raise UsageError(
+            f"cannot import the {kind} {name!r}",
+            where=where,
+            found=one_line(error),
+            hint="is its folder on PYTHONPATH?" if missing else None,
+        ) from error
+    if name not in known and not DECLARED[kind](found):
+        raise UsageError(
+            f"not {'an' if kind[0] in 'aeiou' else 'a'} {kind}",
+            where=where,
+            expected=DECLARATIONS[kind],
+            found=f"{name!r}, {type(found).__name__}",
+        )
+    return found
+
+
+# ---- what an import string may name: looked at before anything is called ----
+
+
+def _makes(found: Any, kind: type) -> bool:
+    """Whether a function or class says of itself that it makes a Task, a Model, an Optimizer."""
+    if isinstance(found, type):
+        return issubclass(found, kind)
+    try:
+        made = inspect.signature(found, eval_str=True).return_annotation
+    except Exception:  # no function, or annotations that name what is not there
+        return False
+    return isinstance(made, type) and issubclass(made, kind)
+
+
+def _takes(found: Any) -> tuple[str, ...]:
+    """The names of what a function takes; none where it cannot be told."""
+    try:
+        return tuple(inspect.signature(found).parameters)
+    except (TypeError, ValueError):
+        return ()
+
+
+def _is_pair(found: Any) -> bool:
+    return isinstance(found, tuple) and 2 <= len(found) <= 3 and all(map(callable, found[:2]))
+
+
+# A study names an object of any module. It is called only if it declares what it is, which no
+# function does by chance: "os:system" is no task, whatever its options.
+DECLARED: Mapping[str, Callable[[Any], bool]] = {
+    "task": lambda found: isinstance(found, Task) or _makes(found, Task),
+    "optimizer": lambda found: isinstance(found, Optimizer) or _makes(found, Optimizer),
+    "model": lambda found: (
+        _is_pair(found)
+        or _takes(found)[:2] == ("input_shape", "n_outputs")
+        or _makes(found, Model)
+        or isinstance(getattr(found, "hyperparameters", None), Mapping)
+    ),
+    "loss": lambda found: _takes(found)[1:2] in (("targets",), ("labels",)),
+}
+DECLARATIONS = {
+    "task": "a Task, or a function annotated -> gridscape.Task",
+    "optimizer": "an Optimizer, or a function annotated -> gridscape.Optimizer",
+    "model": A_MODEL_BY_NAME,
+    "loss": "a function (outputs, targets)",
+}
+
+
+# ---- tasks ----
+
+
+def task_options(task: str | Task) -> dict[str, inspect.Parameter]:
+    """The options that a named or imported task takes; raises UsageError."""
+    if isinstance(task, Task):
+        return {}
+    factory = load_object("task", task, tasks.NAMES, where="task")
+    if isinstance(factory, Task):
+        return {}
+    options = _parameters(factory, "task", "a function that makes a Task")
+    return {p.name: p for p in options if p.name != "data_dir"}
+
+
+def in_layout_of(other: object, task: object) -> object:
+    """The task "digits" as its layout that stands in for another task of images; any other as is.
+
+    >>> [in_layout_of(name, "digits") for name in ("mnist-rows", "mnist-flat", "cifar10")]
+    ['digits-rows', 'digits-flat', 'digits-image']
+    >>> in_layout_of("recall", "digits"), in_layout_of("mnist-flat", "digits-rows")
+    ('digits', 'digits-rows')
+    """
+    if task != "digits" or other == "digits":
+        return task
+    if not tasks.NAMES.get(str(other), "").startswith("gridscape.tasks.images:"):
+        return task
+    layout = next((end for end in ("rows", "flat") if str(other).endswith(f"-{end}")), "image")
+    return f"digits-{layout}"
+
+
+def load_task(task: str | Task, options: Mapping[str, Any], data_dir: str | Path | None) -> Task:
+    """The task itself, or the one that a named or imported factory makes."""
+    if isinstance(task, Task):
+        return task
+    made = factory = load_object("task", task, tasks.NAMES, where="task")
+    if not isinstance(factory, Task):
+        takes_folder = "data_dir" in inspect.signature(factory).parameters
+        made = factory(**options, **({"data_dir": data_dir} if takes_folder else {}))
+    if not isinstance(made, Task):
+        raise UsageError("not a task", where=task, expected="a Task", found=type(made).__name__)
+    return made
+
+
+# ---- optimizers ----
+
+
+def load_optimizer(name: str, where: object = "optimizer") -> Optimizer:
+    """An optimizer by name or import string: an Optimizer, or a function that makes one."""
+    found = load_object("optimizer", name, optimizers.NAMES, where)
+    made = found() if callable(found) and not isinstance(found, Optimizer) else found
+    if not isinstance(made, Optimizer):
+        raise UsageError(
+            "not an optimizer", where=where, expected="an Optimizer", found=type(made).__name__
+        )
+    return made
+
+
+# ---- losses ----
+
+
+def load_loss(name: str | None, task: Task, where: object = "loss") -> Loss:
+    """A loss by name or import string; without a name, the task's own."""
+    if name is None:
+        return task.loss
+    found = load_object("loss", name, losses.NAMES, where)
+    if not callable(found):
+        expected = "a function (outputs, targets) -> (B,)"
+        raise UsageError("not a loss", where=where, expected=expected, found=type(found).__name__)
+    return found
+
+
+# ---- models ----
+
+
+def model_factory(model: Any) -> Factory:
+    """A factory (input_shape, n_outputs, **options) -> Model from all that a user may bring.
+
+    That is a name, an import string, a Model, a pair (init, apply) with the signatures of Model,
+    or such a factory. Raises UsageError for anything else.
+    """
+    if isinstance(model, str):
+        return model_factory(load_object("model", model, models.NAMES, where="model"))
+    if _is_pair(model):
+        pair = Model(*model)
+
+        def fixed(input_shape: tuple[int, ...], n_outputs: int) -> Model:
+            return pair
+
+        fixed.hyperparameters = pair.hyperparameters  # type: ignore[attr-defined]
+        return fixed
+    if callable(model):
+        return model
+    raise UsageError("not a model", where="model", expected=A_FACTORY, found=type(model).__name__)
+
+
+def model_options(factory: Factory) -> dict[str, inspect.Parameter]:
+    """The options that a model's factory takes after input_shape and n_outputs."""
+    parameters = _parameters(factory, "model", A_FACTORY)
+    if len(parameters) < 2 or parameters[1].kind is inspect.Parameter.KEYWORD_ONLY:
+        raise UsageError(
+            "not a model",
+            where="model",
+            expected=A_FACTORY,
+            found=f"a function of ({', '.join(p.name for p in parameters)})",
+            hint=EQUINOX_HINT,
+        )
+    return {p.name: p for p in parameters[2:]}
+
+
+def make_model(factory: Factory, task: Task, options: Mapping[str, Any]) -> Model:
+    """The model of a factory for a task; raises ModelError where it makes none."""
+    try:
+        made = factory(task.input_shape, task.n_outputs, **options)
+    except GridscapeError:
+        raise
+    except Exception as error:  # a user's factory may raise anything
+        raise ModelError(
+            "the model cannot be made", where=f"task {task.name}", found=one_line(error)
+        ) from error
+    if _is_pair(made):
+        return Model(*made)
+    raise ModelError(
+        "the factory makes no model",
+        expected="a Model or (init, apply)",
+        found=type(made).__name__,
+        hint=EQUINOX_HINT,
+    )
+
+
+def in_precision(model: Model, precision: str) -> Model:
+    """The model with the products of its layers in a precision, those of inspection too."""
+    if precision == "float32":
+        return model
+
+    def within(function: Callable[..., Any]) -> Callable[..., Any]:
+        @wraps(function)
+        def apply(*arguments: Any) -> Any:
+            with products_in(precision):
+                return function(*arguments)
+
+        return apply
+
+    apply = within(model.apply)
+    layers = tuple(x._replace(apply=within(x.apply)) for x in layers_of(model))
+    apply.layers = layers  # type: ignore[attr-defined]
+    return model._replace(apply=apply)
+
+
+def named_identity(kind: str, name: str, known: Mapping[str, str]) -> str:
+    """A text that tells parts apart in keys: a name of Gridscape's own, or one with a code hash."""
+    if name in known:
+        return name
+    found = load_object(kind, name, known)
+    return f"{name} {code_identity(found.make if isinstance(found, Optimizer) else found)}"
+
+
+def model_identity(model: Any) -> str:
+    """A text that tells models apart in keys: a name, or a name with a hash of the code."""
+    if isinstance(model, str):
+        if model in models.NAMES:
+            return model
+        return f"{model} {model_identity(load_object('model', model, models.NAMES))}"
+    parts = model[:2] if isinstance(model, tuple) else (model,)
+    return " ".join(code_identity(part) for part in parts)
+
+
+# ---- whether the parts fit the task ----
+
+
+def _parameters(factory: Any, key: str, expected: str) -> list[inspect.Parameter]:
+    """What a factory takes by name; raises UsageError for what is no function."""
+    try:
+        found = inspect.signature(factory).parameters.values()
+    except (TypeError, ValueError) as error:
+        raise UsageError(
+            f"not a {key}", where=key, expected=expected, found=type(factory).__name__
+        ) from error
+    return [p for p in found if p.kind not in (p.VAR_POSITIONAL, p.VAR_KEYWORD)]
+
+
+# ---- names that nothing has ----

@@ -1,0 +1,222 @@
+"""The settings of a study as plain data: numbers, texts, lists and tables, each in its range.
+
+Every function returns what the study keeps, or raises MistakesError with all that is wrong.
+"""
+
+import math
+import re
+from collections.abc import Callable, Iterable, Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from gridscape import optimizers
+from gridscape.base.task import Task
+from gridscape.errors import UsageError, short
+from gridscape.grid import names
+from gridscape.grid.axes import Axis, Value
+
+# Axes that the study itself reads; all other static axes are options of the model.
+STUDY_AXES = ("optimizer", "loss", "batch_size", "sampling", "updates")
+
+# How the examples of a batch are chosen: fresh permutations walked without replacement, or each
+# batch drawn anew from all examples.
+SAMPLINGS = ("epochs", "draws")
+
+# Settings that are whole numbers from 1 wherever they stand.
+WHOLE = ("batch_size", "updates", "hidden_size")
+
+NAME = r"[A-Za-z0-9][A-Za-z0-9._-]*"
+
+
+class MistakesError(ValueError):
+    """What is wrong with a setting: whole lines, each led by its key."""
+
+    def __init__(self, lines: Iterable[str]) -> None:
+        self.lines = list(dict.fromkeys(lines))
+        super().__init__("; ".join(self.lines))
+
+
+def mistake(what: str, key: str, expected: str, found: Any) -> str:
+    """One mistake in one line."""
+    return str(UsageError(what, where=key, expected=expected, found=short(found)))
+
+
+def plain(value: Any) -> Any:
+    """A setting without NumPy's types and tuples: 64, not np.int64(64)."""
+    if isinstance(value, np.floating):
+        return float(str(value))  # 0.01 for np.float32(0.01), not 0.009999999776
+    if isinstance(value, np.generic):
+        return value.item()
+    if isinstance(value, np.ndarray):
+        return [plain(item) for item in value]
+    if isinstance(value, Path):
+        return str(value)
+    if isinstance(value, list | tuple):
+        return [plain(item) for item in value]
+    if isinstance(value, Mapping):
+        return {str(name): plain(item) for name, item in value.items()}
+    return value
+
+
+def study_name(name: Any) -> str:
+    """A name that can be a folder's."""
+    if not isinstance(name, str) or not re.fullmatch(NAME, name):
+        raise MistakesError([mistake("not a name", "name", "letters, digits, '.', '_', '-'", name)])
+    return name
+
+
+def name_of_file(path: Path) -> str:
+    """The name of a study without one: its file's, without what a name may not hold."""
+    return re.sub(r"[^A-Za-z0-9._-]+", "-", path.stem).lstrip("._-") or "study"
+
+
+def task(given: Any) -> str | Task:
+    """A task or the name of one."""
+    if not isinstance(given, str | Task):
+        raise MistakesError([mistake("wrong type", "task", "the name of a task, or a Task", given)])
+    return given
+
+
+def axes(given: Any) -> dict[str, list[Value]]:
+    """Every axis with its values, in the order in which they are given."""
+    if not isinstance(given, Mapping):
+        raise MistakesError([mistake("wrong type", "axes", "a table of axes", given)])
+    found = {} if given else {"axes": "axes: a study needs at least one axis"}
+    kept: dict[str, list[Value]] = {}
+    for name, values in given.items():
+        try:
+            kept[str(name)] = _axis(str(name), values)
+        except UsageError as error:
+            found[name] = str(error)
+    if found:
+        raise MistakesError(found.values())
+    return kept
+
+
+def _axis(name: str, values: Any) -> list[Value]:
+    names.check_axis(name)
+    key = f"axes.{name}"
+    if isinstance(values, str | Mapping) or not isinstance(values, Iterable):
+        raise UsageError("wrong type", where=key, expected="a list of values", found=short(values))
+    kept = [_rounded(plain(value)) for value in values]
+    check_values(key, name, kept, _check_value)
+    try:
+        Axis(name, tuple(kept))
+    except UsageError as error:
+        error.where = key
+        raise
+    return kept
+
+
+def _rounded(value: Any) -> Any:
+    """A number to 12 digits, so that 1e-05 has one key however it was computed.
+
+    Networks are trained in float32, which tells 7 digits apart.
+    """
+    return float(f"{value:.12g}") if isinstance(value, float) else value
+
+
+def check_values(
+    key: str, name: str, values: Iterable[Any], check: Callable[[str, Any], None]
+) -> None:
+    """Raise one UsageError about all the values that ``check`` refuses to a setting."""
+    errors = []
+    for value in values:
+        try:
+            check(name, value)
+        except UsageError as error:
+            errors.append(error)
+    if errors:
+        first, found = errors[0], ", ".join(str(error.found) for error in errors)
+        raise UsageError(first.what, where=key, expected=first.expected, found=found)
+
+
+def _check_value(name: str, value: Any) -> None:
+    if name in optimizers.LIMITS:
+        optimizers.check_number(name, value)
+    elif name in WHOLE:
+        if isinstance(value, bool) or not isinstance(value, int) or value < 1:
+            expected = "a whole number from 1"
+            raise UsageError("out of range", expected=expected, found=short(value))
+    elif name in ("optimizer", "loss") and not isinstance(value, str):
+        raise UsageError("wrong type", expected=f"names of {name}s", found=short(value))
+    elif name == "sampling" and value not in SAMPLINGS:
+        raise UsageError("out of range", expected=" or ".join(SAMPLINGS), found=short(value))
+    elif not isinstance(value, int | float | str):
+        expected = "numbers, texts, true or false"
+        raise UsageError("wrong type", expected=expected, found=short(value))
+    elif isinstance(value, float) and not math.isfinite(value):
+        raise UsageError("out of range", expected="a finite number", found=short(value))
+    elif isinstance(value, str) and not value.isprintable():
+        raise UsageError("out of range", expected="printable text", found=short(value))
+
+
+def kept_cells(given: Any) -> Any:
+    """Which cells keep their parameters: a word, or tables of axis and value."""
+    words = ("none", "best", "all")
+    tables = isinstance(given, list) and all(isinstance(cell, Mapping) for cell in given)
+    if given not in words and not tables:
+        expected = f"{', '.join(words)}, or a list of cells such as {{ hidden_size = 64 }}"
+        raise MistakesError([mistake("out of range", "keep_parameters", expected, given)])
+    return [dict(cell) for cell in given] if tables else given
+
+
+def hidden_by_axes(content: Mapping[str, Any]) -> list[str]:
+    """One line for each setting of a study file that has an axis of the same name."""
+    tables = ("hyperparameters", "model_options", "task_options")
+    keys = {name: name for name in content}
+    keys |= {name: f"{table}.{name}" for table in tables for name in content.get(table, {})}
+    both = [name for name in content["axes"] if name in keys]
+    return [f"{keys[name]}: also an axis, which would hide it; remove one of them" for name in both]
+
+
+def hyperparameters(given: Any) -> dict[str, float]:
+    """Traced numbers that are the same in all cells."""
+    if not isinstance(given, Mapping):
+        raise MistakesError([mistake("wrong type", "hyperparameters", "a table of numbers", given)])
+    numbers: dict[str, Any] = plain(given)
+    _collect(
+        lambda name, value: optimizers.check_number(name, value, where=f"hyperparameters.{name}"),
+        numbers,
+    )
+    return {name: float(number) for name, number in numbers.items()}
+
+
+def options(key: str, given: Any) -> dict[str, Any]:
+    """The options of a task or a model: data that a study file can hold."""
+    if not isinstance(given, Mapping):
+        raise MistakesError([mistake("wrong type", key, "a table of options", given)])
+    values: dict[str, Any] = plain(given)
+
+    def check(name: str, value: Any) -> None:
+        if not _is_data(value):
+            expected = "numbers, texts, lists or tables"
+            raise UsageError(
+                "wrong type", where=f"{key}.{name}", expected=expected, found=short(value)
+            )
+        if name in WHOLE:
+            check_values(f"{key}.{name}", name, [value], _check_value)
+
+    _collect(check, values)
+    return values
+
+
+def _collect(check: Callable[[str, Any], None], values: Mapping[str, Any]) -> None:
+    found = []
+    for name, value in values.items():
+        try:
+            check(name, value)
+        except UsageError as error:
+            found.append(str(error))
+    if found:
+        raise MistakesError(found)
+
+
+def _is_data(value: Any) -> bool:
+    if isinstance(value, list):
+        return all(map(_is_data, value))
+    if isinstance(value, Mapping):
+        return all(map(_is_data, value.values()))
+    return value is None or isinstance(value, bool | int | float | str)

@@ -1,0 +1,486 @@
+"""The study: a task, a model, an optimizer, a training budget, axes and replicates.
+
+A study is a TOML file (``gridscape/studies/`` holds the named ones) or is made in Python. It only
+declares; ``resolve`` loads its task and says what each cell trains.
+"""
+
+import itertools
+import tomllib
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import dataclass, replace
+from functools import cache, cached_property, partial
+from pathlib import Path
+from typing import Annotated, Any, Literal, Self
+
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
+
+from gridscape import optimizers
+from gridscape.base.data import Stream
+from gridscape.base.metrics import cross_entropy
+from gridscape.base.parts import Model, Optimizer
+from gridscape.base.task import Task
+from gridscape.errors import ModelError, StudyFileError, UnknownNameError, UsageError
+from gridscape.grid.axes import Axis, Cell, Grid, Value, same
+from gridscape.grid.names import of_task
+from gridscape.grid.trials import Trial, content_key
+from gridscape.identity.memo import forget
+from gridscape.kernels.cores import use_all_cores
+from gridscape.models.precision import Precision
+from gridscape.study import mistakes, reach, settings
+from gridscape.study.fits import check_fit
+from gridscape.study.parts import (
+    in_layout_of,
+    in_precision,
+    load_loss,
+    load_optimizer,
+    load_task,
+    make_model,
+    model_factory,
+    model_identity,
+    model_options,
+    named_identity,
+    task_options,
+)
+from gridscape.study.settings import STUDY_AXES
+from gridscape.study.unknown import unknown_names
+from gridscape.tasks import losses
+
+STUDIES = Path(__file__).parent / "named"
+
+# Raised when the same study would give other numbers than before, so that no old result is reused.
+SEMANTICS = 1
+
+
+class Study(BaseModel):
+    """A grid of networks to train.
+
+    updates: per trial. batch_size: examples of an update. replicates: seeds of each cell.
+    loss: instead of the task's own. sampling: "epochs" walks fresh permutations of the training
+    examples, what is left of one joining the next; "draws" draws each batch anew from all.
+    evaluations: points, evenly spaced, at which the test set is looked at; all but the last use
+    its first ``evaluation_examples`` examples only. hyperparameters: traced numbers that are the
+    same in all cells. keep_parameters: of which trials the final parameters are stored: "none",
+    "all", "best" (of the best cell of each row: of all values of the other axes), or a list of
+    cells, each a table that names some axes. It does not determine a result, and so is no part of
+    a key: what is stored already stays as it is.
+
+    An axis may not have the name of something that every landscape has, such as "status".
+
+    Every value in the axes is kept to 12 digits: more than float32 can tell apart, and few enough
+    that a number has one key however it was computed. Raises StudyFileError with every mistake at
+    once; names are looked up by ``load`` and ``resolve``.
+
+    >>> study = Study(name="tiny", task="digits-rows", model="lstm", updates=10,
+    ...               axes={"hidden_size": [4, 8], "learning_rate": [0.01]})
+    >>> len(study.grid.cells()), study.replicates
+    (2, 3)
+    """
+
+    model_config = ConfigDict(
+        extra="forbid",
+        frozen=True,
+        strict=True,
+        arbitrary_types_allowed=True,
+        protected_namespaces=(),
+    )
+
+    name: Annotated[str, BeforeValidator(settings.study_name)] = "study"
+    title: str = ""
+    description: str = ""
+    source: list[str] = []
+    task: Annotated[str | Task, BeforeValidator(settings.task)]
+    task_options: Annotated[
+        dict[str, Any], BeforeValidator(partial(settings.options, "task_options"))
+    ] = {}
+    model: Any
+    model_options: Annotated[
+        dict[str, Any], BeforeValidator(partial(settings.options, "model_options"))
+    ] = {}
+    optimizer: str = "adam"
+    loss: str | None = None
+    hyperparameters: Annotated[dict[str, float], BeforeValidator(settings.hyperparameters)] = {}
+    axes: Annotated[dict[str, list[Value]], BeforeValidator(settings.axes)]
+    updates: int = Field(default=400, ge=1, le=10_000_000)
+    batch_size: int = Field(default=100, ge=1)
+    sampling: Literal["epochs", "draws"] = "epochs"
+    replicates: int = Field(default=3, ge=1, le=10_000)
+    seed: int = Field(default=0, ge=0)
+    precision: Precision = "float32"
+    evaluations: int = Field(default=8, ge=1)
+    evaluation_examples: int = Field(default=2_000, ge=1)
+    keep_parameters: Annotated[
+        Literal["none", "best", "all"] | list[dict[str, Value]],
+        BeforeValidator(settings.kept_cells),
+    ] = "none"
+    claims: str | None = None
+    published: list[str] = []
+
+    def __init__(self, **values: Any) -> None:
+        given = {
+            name: value if name == "model" else settings.plain(value)
+            for name, value in values.items()
+        }
+        try:
+            super().__init__(**given)
+        except ValidationError as error:
+            fields = type(self).model_fields
+            defaults = {name: f.default for name, f in fields.items() if not f.is_required()}
+            found = mistakes.of_validation(error, fields) + unknown_names({**defaults, **given})
+            where = _where(given.get("name", "study"))
+            raise StudyFileError(where, list(dict.fromkeys(found))) from error
+
+    @classmethod
+    def load(cls, name_or_path: str | Path) -> Self:
+        """A named study, or the one in a TOML file.
+
+        Raises StudyFileError with every mistake and its line, UnknownNameError with the nearest
+        name, UsageError for a file that is not there.
+        """
+        path = find(name_or_path)
+        try:
+            text = path.read_text(encoding="utf-8-sig")
+            content = tomllib.loads(text)
+        except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
+            raise StudyFileError(path, [str(error)]) from error
+        try:
+            study = cls(**{"name": settings.name_of_file(path), **content})
+            found = study.unknown_names() + settings.hidden_by_axes(content)
+        except StudyFileError as error:
+            found = error.mistakes
+        if found:
+            raise StudyFileError(path, mistakes.with_lines(found, text))
+        return study
+
+    @classmethod
+    def from_record(
+        cls, record: Mapping[str, Any], *, trust: bool = False, where: object = None
+    ) -> Self:
+        """The study that a results folder tells of; its task and model must go by name.
+
+        Raises UsageError where they were Python objects, which a folder cannot hold. Raises
+        UntrustedError, before anything is imported, where names are not Gridscape's own: unless
+        this user trained this very study with the same code, or ``trust`` is given.
+        """
+        if objects := record.get("objects"):
+            raise UsageError(
+                f"the {' and the '.join(objects)} of this study came from Python",
+                where=_where(record["name"]),
+                found=", ".join(str(record[name]) for name in objects),
+                hint="hand the study in as well",
+            )
+        reach.check(record, trust=trust, where=where)
+        return cls(**{name: record[name] for name in cls.model_fields if name in record})
+
+    def override(self, axes: Mapping[str, Iterable[Value]] | None = None, **values: Any) -> Self:
+        """The same study with other values; an axis given here replaces or joins its axes.
+
+        Values that are None are left as they are. A new task drops the options of the old one;
+        the embedded "digits" come in the layout (rows, flat, image) of the task that they replace.
+        Raises UsageError for a value that an axis of the study would hide.
+        """
+        content = {name: getattr(self, name) for name in type(self).model_fields}
+        given = {name: value for name, value in values.items() if value is not None}
+        if "task" in given:
+            given["task"] = in_layout_of(self.task, given["task"])
+        if "task" in given and given["task"] != self.task:
+            content["task_options"] = {}
+        merged = {**self.axes, **(axes or {})}
+        for name in given:
+            if name in merged:
+                raise UsageError(
+                    f"{name} is an axis of this study",
+                    where=_where(self.name),
+                    hint=f"set its values instead: {name}={given[name]}",
+                )
+        return type(self)(**{**content, **given, "axes": merged})
+
+    @property
+    def grid(self) -> Grid:
+        """All cells."""
+        return Grid(tuple(Axis(name, tuple(values)) for name, values in self.axes.items()))
+
+    def keeps(self, cell: Cell) -> bool:
+        """Whether the parameters of a cell's trials are stored when they end."""
+        chosen = self.keep_parameters
+        if isinstance(chosen, str):
+            return chosen != "none"  # which cells are best shows at the end
+        return any(all(same(cell[n], v) for n, v in wanted.items()) for wanted in chosen)
+
+    def unknown_names(self) -> list[str]:
+        """One line for every name that nothing has and every option that its part does not take."""
+        return unknown_names({name: getattr(self, name) for name in type(self).model_fields})
+
+    def resolve(self, data_dir: str | Path | None = None) -> "ResolvedStudy":
+        """Load the task, look the parts up, and check that every cell can be trained.
+
+        Raises StudyFileError with every mistake at once, DataError, ModelError.
+        """
+        if found := self.unknown_names():
+            raise StudyFileError(_where(self.name), found)
+        use_all_cores()  # checking a model may start JAX
+        return ResolvedStudy(self, self._tasks(data_dir))
+
+    @property
+    def task_axes(self) -> tuple[str, ...]:
+        """The axes that are options of the task: the study trains on one task for each value."""
+        options = task_options(self.task)
+        return tuple(name for name in self.axes if name in options)
+
+    def _tasks(self, data_dir: str | Path | None) -> dict[tuple[Value, ...], Task]:
+        chosen = itertools.product(*(self.axes[name] for name in self.task_axes))
+        return {
+            values: load_task(
+                self.task,
+                {**self.task_options, **dict(zip(self.task_axes, values, strict=True))},
+                data_dir,
+            )
+            for values in chosen
+        }
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """What one cell trains: a static part, which is compiled, and traced numbers.
+
+    ``static`` is plain data; cells with equal ``static`` share a program. ``weights`` is the part
+    of it that the initial weights depend on: the model, not the optimizer, so that optimizers are
+    compared from the same start.
+    """
+
+    static: Mapping[str, Any]
+    weights: Mapping[str, Any]
+    model: Model
+    optimizer: Optimizer
+    batch_size: int
+    updates: int
+    hyper: Mapping[str, float]
+    loss: Callable[[Any, Any], Any] = cross_entropy
+    sampling: str = "epochs"
+
+
+@dataclass(frozen=True)
+class ResolvedStudy:
+    """A study whose tasks are loaded and whose parts are known to fit.
+
+    ``tasks`` holds one task for each choice of values of the study's task axes.
+    """
+
+    study: Study
+    tasks: Mapping[tuple[Value, ...], Task]
+
+    def __post_init__(self) -> None:
+        forget()
+        cells = self.first_cells()
+        errors = [*self._taken_names(), *(e for cell in cells for e in self._errors(cell))]
+        found = list(dict.fromkeys(map(str, errors)))
+        if len(found) == 1 and isinstance(errors[0], ModelError):
+            raise errors[0]
+        if found:
+            raise StudyFileError(_where(self.study.name), found)
+
+    @property
+    def task(self) -> Task:
+        """The task, or the first of those that an axis chooses among."""
+        return next(iter(self.tasks.values()))
+
+    def task_of(self, cell: Cell) -> Task:
+        """The task that a cell is trained on."""
+        return self.tasks[tuple(cell[name] for name in self.study.task_axes)]
+
+    @cached_property
+    def factory(self) -> Callable[..., Any]:
+        """The model's factory, from its name, import string or object."""
+        return model_factory(self.study.model)
+
+    @cached_property
+    def identity(self) -> str:
+        """What tells the model apart from others in keys."""
+        return model_identity(self.study.model)
+
+    @cached_property
+    def traced(self) -> frozenset[str]:
+        """The names of the hyperparameters that are only numbers to the program."""
+        used = self.study.axes.get("optimizer", [self.study.optimizer])
+        names = {name for o in used for name in self._optimizer(str(o)).hyperparameters}
+        return frozenset(names | set(getattr(self.factory, "hyperparameters", {})))
+
+    @cached_property
+    def default_options(self) -> dict[str, Any]:
+        """The options of the model's factory with their defaults; objects stay its own affair."""
+        defaults = {name: p.default for name, p in model_options(self.factory).items()}
+        return {name: v for name, v in defaults.items() if isinstance(v, bool | int | float | str)}
+
+    def _taken_names(self) -> Iterator[UsageError]:
+        """Axes whose names the tasks' metrics or kinds of examples have in the landscape."""
+        for task in self.tasks.values():
+            for name in set(of_task(task.metrics, task.groups and task.groups.name)):
+                if name in self.study.axes:
+                    yield UsageError(
+                        f"no name for an axis: task {task.name} has a metric, or a kind of example,"
+                        " of this name",
+                        where=f"axes.{name}",
+                        hint="rename one of them",
+                    )
+
+    def _errors(self, cell: Cell) -> list[UsageError | ModelError]:
+        """What keeps a cell from being trained, found by the shapes of its parts."""
+        try:
+            recipe = self.recipe(cell)
+            task = self.task_of(cell)
+            train = task.train
+            if not isinstance(train, Stream) and recipe.batch_size > train.n_examples:
+                raise UsageError(
+                    "larger than the training set",
+                    where="batch_size",
+                    expected=f"at most {train.n_examples}",
+                    found=recipe.batch_size,
+                )
+            check_fit(recipe.model, recipe.hyper, recipe.loss, task)
+        except (UsageError, ModelError) as error:
+            return [error]
+        return []
+
+    def first_cells(self) -> list[Cell]:
+        """One cell of each static part."""
+        static_axes = [axis for axis in self.study.axes if axis not in self.traced]
+        first = {tuple(c[a] for a in static_axes): c for c in reversed(self.study.grid.cells())}
+        return list(reversed(first.values()))
+
+    def recipe(self, cell: Cell) -> Recipe:
+        """What this cell trains."""
+        static = Cell(tuple(item for item in cell.items() if item[0] not in self.traced))
+        if static not in self._recipes:
+            self._recipes[static] = self._static_recipe(static)
+        recipe = self._recipes[static]
+        hyper = {name: float(cell.get(name, number)) for name, number in recipe.hyper.items()}
+        return replace(recipe, hyper=hyper)
+
+    @cached_property
+    def _recipes(self) -> dict[Cell, Recipe]:
+        """By static part: reading a user's code to tell it apart takes a millisecond."""
+        return {}
+
+    def _static_recipe(self, cell: Cell) -> Recipe:
+        """What cells with these values train, with the study's own traced numbers."""
+        study, task = self.study, self.task_of(cell)
+        settings = {name: cell.get(name, getattr(study, name)) for name in STUDY_AXES}
+        of_task = {name: cell[name] for name in study.task_axes}
+        others = {*settings, *of_task}
+        chosen = {name: value for name, value in cell.items() if name not in others}
+        options = {**self.default_options, **study.model_options, **chosen}
+        optimizer = self._optimizer(str(settings["optimizer"]))
+        defaults = {**getattr(self.factory, "hyperparameters", {}), **optimizer.hyperparameters}
+        numbers = {**defaults, **study.hyperparameters}
+        weights = {"model": self.identity, "options": options}
+        identities = {
+            kind: named_identity(kind, str(settings[kind]), known)
+            for kind, known in (("optimizer", optimizers.NAMES), ("loss", losses.NAMES))
+            if settings[kind] is not None
+        }
+        return Recipe(
+            static={**weights, **settings, **identities, "task": of_task},
+            weights=weights,
+            model=self._model(task, options),
+            optimizer=optimizer,
+            batch_size=settings["batch_size"],
+            updates=settings["updates"],
+            hyper={name: float(numbers[name]) for name in defaults},
+            loss=load_loss(settings["loss"], task),
+            sampling=settings["sampling"],
+        )
+
+    def _model(self, task: Task, options: Mapping[str, Any]) -> Model:
+        """The model of these options: made once, so that tasks of the same shape share programs."""
+        key = (tuple(task.input_shape), task.n_outputs, content_key(options))
+        if key not in self._models:
+            made = make_model(self.factory, task, options)
+            self._models[key] = in_precision(made, self.study.precision)
+        return self._models[key]
+
+    @cached_property
+    def _models(self) -> dict[tuple[Any, ...], Model]:
+        return {}
+
+    @cached_property
+    def _optimizer(self) -> Callable[[str], Optimizer]:
+        """The optimizer of a name: made once, for the same reason."""
+        return cache(load_optimizer)
+
+    def trials(self) -> list[Trial]:
+        """Every cell with every replicate; the key is a hash of all that determines the result."""
+        return [
+            Trial(cell, replicate, content_key({**content, "replicate": replicate}))
+            for cell in self.study.grid.cells()
+            for content in [self._content(cell)]
+            for replicate in range(self.study.replicates)
+        ]
+
+    def _content(self, cell: Cell) -> dict[str, Any]:
+        recipe = self.recipe(cell)
+        return {
+            "semantics": SEMANTICS,
+            "task": self.task_of(cell).fingerprint,
+            "static": recipe.static,
+            "hyper": recipe.hyper,
+            "seed": self.study.seed,
+            "precision": self.study.precision,
+            "evaluations": self.study.evaluations,
+            "evaluation_examples": self.study.evaluation_examples,
+        }
+
+    def record(self) -> dict[str, Any]:
+        """The study as plain data, for the results folder."""
+        study = self.study
+        plain = {name: getattr(study, name) for name in type(study).model_fields}
+        objects = [name for name in ("task", "model") if not isinstance(plain[name], str)]
+        named = {"task": self.task.name, "model": self.identity}
+        return {
+            **plain,
+            **{name: named[name] for name in objects},
+            **({"objects": objects} if objects else {}),
+            **self._groups(),
+            # Not where an axis chooses the task: the folder may then grow by further tasks.
+            "task_fingerprint": None if study.task_axes else self.task.fingerprint,
+            "model_identity": self.identity,
+            "semantics": SEMANTICS,
+        }
+
+    def _groups(self) -> dict[str, Any]:
+        """The kinds of examples of all tasks, and of each where an axis chooses among them."""
+        if self.task.groups is None:
+            return {}
+        name, axes = self.task.groups.name, self.study.task_axes
+        if not axes:
+            return {"groups": [name, list(self.task.groups.values)]}
+        kinds_of = {chosen: t.groups.values for chosen, t in self.tasks.items() if t.groups}
+        return {
+            "groups": [name, sorted({kind for kinds in kinds_of.values() for kind in kinds})],
+            "groups_of": [
+                [dict(zip(axes, chosen, strict=True)), list(kinds)]
+                for chosen, kinds in kinds_of.items()
+            ],
+        }
+
+
+def names() -> list[str]:
+    """The named studies."""
+    return sorted(path.stem for path in STUDIES.glob("*.toml"))
+
+
+def find(name_or_path: str | Path) -> Path:
+    """The file of a study, by name or path; raises UnknownNameError with the nearest name."""
+    if str(name_or_path) in names():
+        return STUDIES / f"{name_or_path}.toml"
+    path = Path(name_or_path)
+    if path.is_file():
+        return path
+    if path.suffix == ".toml":
+        raise UsageError("no such study file", where=path)
+    if path.with_suffix(".toml").is_file():
+        hint = f"the file here is named with its suffix: {path}.toml"
+        raise UsageError(f"unknown study {str(name_or_path)!r}", hint=hint)
+    raise UnknownNameError("study", str(name_or_path), names())
+
+
+def _where(name: object) -> str:
+    return "study" if name == "study" else f"study {name}"

@@ -1,0 +1,188 @@
+"""The names and options of a study that nothing knows, and how they may have been meant."""
+
+import inspect
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+from gridscape import optimizers
+from gridscape.base.parts import Optimizer
+from gridscape.errors import (
+    UnknownNameError,
+    UsageError,
+)
+from gridscape.grid.axes import same, show
+from gridscape.grid.names import may_be_axis
+from gridscape.study.parts import (
+    load_object,
+    load_optimizer,
+    model_factory,
+    model_options,
+    task_options,
+)
+from gridscape.study.settings import STUDY_AXES, check_values
+from gridscape.tasks import losses
+
+
+def unknown_names(study: Mapping[str, Any]) -> list[str]:
+    """One line for every name that nothing has and every option that its part does not take.
+
+    ``study`` may have other mistakes: what cannot be looked at for them is passed over.
+    """
+    return [
+        *_task_mistakes(study),
+        *_loss_mistakes(study),
+        *_model_mistakes(study),
+        *_kept_mistakes(study),
+    ]
+
+
+def _kept_mistakes(study: Mapping[str, Any]) -> list[str]:
+    kept, axes = study.get("keep_parameters"), _table(study, "axes")
+    cells = [cell for cell in kept if isinstance(cell, Mapping)] if isinstance(kept, list) else []
+    missing = [
+        str(
+            UsageError(
+                "no such value on the axis",
+                where=f"keep_parameters.{name}",
+                expected=", ".join(map(show, axes[name])),
+                found=show(value),
+            )
+        )
+        for cell in cells
+        for name, value in cell.items()
+        if name in axes and not any(same(value, other) for other in axes[name])
+    ]
+    names = {name for cell in cells for name in cell}
+    return [*_unknown("axis", "keep_parameters", names, axes), *missing]
+
+
+def _task_mistakes(study: Mapping[str, Any]) -> list[str]:
+    if not isinstance(study.get("task"), str):
+        return []
+    try:
+        known = task_options(study["task"])
+    except UsageError as error:
+        return [str(error)]
+    given = {**_table(study, "task_options"), **_table(study, "axes")}
+    return _option_mistakes("task", study, known, given)
+
+
+def _options_of_task(study: Mapping[str, Any]) -> set[str]:
+    """The options of the task; none where it is not known, which is told elsewhere."""
+    try:
+        return set(task_options(study["task"]))
+    except (KeyError, UsageError):
+        return set()
+
+
+def _loss_mistakes(study: Mapping[str, Any]) -> list[str]:
+    axes = _table(study, "axes")
+    key, named = ("axes.loss", axes["loss"]) if "loss" in axes else ("loss", [study.get("loss")])
+    found = []
+    for name in named:
+        try:
+            if isinstance(name, str):
+                load_object("loss", name, losses.NAMES, key)
+        except UsageError as error:
+            found.append(str(error))
+    return found
+
+
+def _model_mistakes(study: Mapping[str, Any]) -> list[str]:
+    axes = _table(study, "axes")
+    rules, found = _optimizers(study, axes)
+    if "model" not in study:
+        return found
+    try:
+        factory = model_factory(study["model"])
+        options = model_options(factory)
+    except UsageError as error:
+        return [*found, str(error)]
+    if rules is None:  # what may be an axis is not known
+        return found
+    numbers = set(getattr(factory, "hyperparameters", {}))
+    traced = numbers.union(*(rule.hyperparameters for rule in rules.values()))
+    of_task, of_others = _options_of_task(study), {*traced, *options, *STUDY_AXES}
+    return [
+        *_unknown("axis", "axes", filter(may_be_axis, axes), of_task | of_others),
+        *(
+            f"axes.{name}: read by the task and not by it alone"
+            for name in of_task & of_others & set(axes)
+        ),
+        *_unknown("hyperparameter", "hyperparameters", _table(study, "hyperparameters"), traced),
+        *_option_mistakes("model", study, options, {**_table(study, "model_options"), **axes}),
+        *_idle_axes(axes, traced - numbers, rules),
+        *_axes_of_no_numbers(axes, traced),
+    ]
+
+
+def _optimizers(
+    study: Mapping[str, Any], axes: Mapping[str, Any]
+) -> tuple[dict[str, Optimizer] | None, list[str]]:
+    """The optimizers that a study uses, None unless all are known; the mistakes in their names."""
+    key = "axes.optimizer" if "optimizer" in axes else "optimizer"
+    names = axes.get("optimizer", [study["optimizer"]])
+    rules: dict[str, Optimizer] = {}
+    found = []
+    for name in names:
+        try:
+            rules |= {name: load_optimizer(name, key)} if isinstance(name, str) else {}
+        except UsageError as error:
+            found.append(str(error))
+    return (rules if set(rules) == set(names) else None), found
+
+
+def _unknown(kind: str, key: str, names: Iterable[str], known: Iterable[str]) -> list[str]:
+    return [
+        str(UnknownNameError(kind, name, known, where=f"{key}.{name}"))
+        for name in names
+        if name not in set(known)
+    ]
+
+
+def _option_mistakes(
+    kind: str,
+    study: Mapping[str, Any],
+    known: Mapping[str, inspect.Parameter],
+    given: Iterable[str],
+) -> list[str]:
+    key = f"{kind}_options"
+    missing = [name for name, p in known.items() if p.default is p.empty and name not in given]
+    return [
+        *_unknown(f"{kind} option", key, _table(study, key), known),
+        *(f"{key}.{name}: required by the {kind}, but missing" for name in missing),
+    ]
+
+
+def _idle_axes(
+    axes: Iterable[str], of_rules: Iterable[str], rules: Mapping[str, Optimizer]
+) -> list[str]:
+    """Axes that some optimizer does not read: its cells would be one and the same trial."""
+    idle = {
+        name: [rule for rule, made in rules.items() if name not in made.hyperparameters]
+        for name in axes
+        if name in set(of_rules)
+    }
+    return [
+        f"axes.{name}: not read by the optimizer {', '.join(without)}"
+        for name, without in idle.items()
+        if without
+    ]
+
+
+def _axes_of_no_numbers(axes: Mapping[str, Any], traced: Iterable[str]) -> list[str]:
+    found = []
+    for name in set(traced) & set(axes):
+        try:
+            check_values(f"axes.{name}", name, axes[name], optimizers.check_number)
+        except UsageError as error:
+            found.append(str(error))
+    return found
+
+
+def _table(study: Mapping[str, Any], key: str) -> dict[str, Any]:
+    """A table of the study; empty where it is none, and without axes that are no lists."""
+    found = study.get(key)
+    if not isinstance(found, Mapping):
+        return {}
+    return {k: v for k, v in found.items() if key != "axes" or isinstance(v, list)}

@@ -1,0 +1,421 @@
+"""The report without a browser: the page's data, its policy, its files."""
+
+import base64
+import hashlib
+import json
+import math
+import re
+import shlex
+import time
+from html.parser import HTMLParser
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from synthetic import RATES, landscape
+
+from gridscape.analysis.best import best_per
+from gridscape.analysis.cells import summarize
+from gridscape.analysis.costs import pareto, smallest_equivalent
+from gridscape.analysis.curves import curve_band
+from gridscape.errors import GridscapeError, StoreError
+from gridscape.grid.axes import Axis, Cell, Grid
+from gridscape.grid.trials import Status, Trial, TrialResult
+from gridscape.landscape import Landscape, sought_axis
+from gridscape.report import document as document_module
+from gridscape.report import html
+from gridscape.report.document import CURVE_NUMBERS, command, document, thinned, to_json
+from gridscape.report.findings import STRETCHES, Findings, gather
+from gridscape.store.store import Store
+
+HOSTILE = "</script><script>x()</script><!-- \u2028 & <img src=x onerror=x()>"
+
+
+def content_of(land: Landscape, directory: str = "runs/it") -> dict[str, Any]:
+    return document(gather(land), Path(directory), "2024-05-01T12:00:00+00:00", {"Gridscape": "0"})
+
+
+def some_lost(cell: Cell, replicate: int) -> Status:
+    if cell["learning_rate"] == 1.0:
+        return Status.DIVERGED
+    if cell["learning_rate"] == 0.1 and replicate:
+        return Status.MISSING if cell["hidden_size"] == 16 else Status.FAILED
+    return Status.FINISHED
+
+
+class Parts(HTMLParser):
+    """The scripts of a page and every attribute that could load something."""
+
+    def __init__(self, text: str) -> None:
+        super().__init__()
+        self.scripts: list[tuple[dict[str, str | None], str]] = []
+        self.links: list[str] = []
+        self.meta: list[dict[str, str | None]] = []
+        self.title = ""
+        self._open: list[str] = []
+        self.feed(text)
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self._open.append(tag)
+        self.links += [
+            v or "" for k, v in attrs if k in ("src", "href", "action", "data", "srcset")
+        ]
+        if tag == "script":
+            self.scripts.append((dict(attrs), ""))
+        if tag == "meta":
+            self.meta.append(dict(attrs))
+            self._open.pop()
+
+    def handle_endtag(self, tag: str) -> None:
+        if tag in self._open:
+            while self._open.pop() != tag:
+                pass
+
+    def handle_data(self, data: str) -> None:
+        if self._open and self._open[-1] == "script":
+            attributes, text = self.scripts[-1]
+            self.scripts[-1] = (attributes, text + data)
+        if self._open and self._open[-1] == "title":
+            self.title += data
+
+
+# ---- the page ----
+
+
+def test_the_policy_allows_exactly_the_two_scripts_that_are_there() -> None:
+    parts = Parts(html.page(content_of(landscape(replicates=2))))
+    policy = next(m["content"] for m in parts.meta if m.get("http-equiv"))
+    assert policy is not None
+    scripts = [text for attributes, text in parts.scripts if "type" not in attributes]
+    hashes = {base64.b64encode(hashlib.sha256(s.encode()).digest()).decode() for s in scripts}
+    assert set(re.findall(r"'sha256-([^']+)'", policy)) == hashes
+    assert len(hashes) == 2
+    assert policy.startswith("default-src 'none'; ")
+    assert "http" not in policy
+    assert "unsafe-eval" not in policy
+    assert "'unsafe-inline'" not in policy.split("style-src")[0]
+
+
+def test_nothing_in_the_page_points_outside() -> None:
+    parts = Parts(html.page(content_of(landscape(replicates=2))))
+    assert set(parts.links) <= {"#landscape"}
+
+
+def test_hostile_text_cannot_leave_its_place() -> None:
+    land = landscape({"learning_rate": RATES}, lambda cell: 0.5, study={"title": HOSTILE})
+    parts = Parts(html.page(content_of(land)))
+    assert parts.title == HOSTILE
+    assert len(parts.scripts) == 3
+    (data,) = [text for attributes, text in parts.scripts if attributes.get("type")]
+    assert json.loads(data)["title"] == HOSTILE
+
+
+@given(st.text())
+def test_json_for_a_script_element_holds_any_text(text: str) -> None:
+    written = to_json({"text": text})
+    assert json.loads(written)["text"] == text
+    assert not set("<>&\u2028\u2029") & set(written)
+
+
+def test_a_script_cannot_end_its_element() -> None:
+    inlined = html.inline('a = "</script><!-- x"; b = /<\\/SCRIPT>/')
+    assert "</script" not in inlined
+    assert "<!--" not in inlined
+
+
+def test_a_missing_plotly_names_the_extra(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(html, "find_spec", lambda name: None)
+    with pytest.raises(GridscapeError, match=r"pip install 'gridscape\[report\]'"):
+        html.page(content_of(landscape(replicates=1)))
+
+
+# ---- its data ----
+
+
+def test_the_numbers_are_those_of_the_analysis() -> None:
+    land = landscape(status=some_lost)
+    content = content_of(land)
+    for metric in content["metrics"][:5]:
+        cells = summarize(land, metric["name"])
+        for i, cell in enumerate(cells):
+            for end in ("mean", "low", "high"):
+                expected = getattr(cell.estimate, end)
+                found = metric[end][i]
+                if math.isnan(expected):
+                    assert found is None
+                else:
+                    assert found == pytest.approx(expected, rel=1e-5)
+            assert content["cells"][i]["statuses"] == list(cell.statuses)
+            assert content["cells"][i]["state"] == cell.state.value
+    found = smallest_equivalent(land, 0.005)
+    assert found is not None
+    cells_of_grid = land.grid.cells()
+    assert cells_of_grid[content["smallest"]["cell"]] == found.cell.cell
+    assert cells_of_grid[content["top"]["cell"]] == found.best.cell
+
+
+def test_the_best_and_the_front_are_those_of_the_analysis() -> None:
+    land = landscape(status=some_lost)
+    content, cells = content_of(land), land.grid.cells()
+    rows = best_per(land, "learning_rate")
+    assert [row["value"] for row in content["best"]["rows"]] == [row.value for row in rows]
+    assert {cells[i] for i in content["best"]["cells"]} == {r.best.cell for r in rows if r.best}
+    for cost, shown in content["pareto"].items():
+        record = pareto(land, cost)
+        assert [cells[i] for i in shown["cells"]] == [p.summary.cell for p in record.points]
+        assert [cells[i] for i in shown["front"]] == [p.summary.cell for p in record.front]
+
+
+def test_counts_cover_every_trial() -> None:
+    land = landscape(status=some_lost)
+    counts = content_of(land)["counts"]
+    assert counts == {"finished": 52, "collapsed": 0, "diverged": 12, "failed": 6, "missing": 2}
+
+
+def test_differences_from_the_best_cell_are_paired() -> None:
+    land = landscape(noise=0.001, shared_noise=0.05, replicates=5)
+    content = content_of(land)
+    top = content["top"]
+    other = next(i for i in content["best"]["cells"] if i != top["cell"])
+    apart, alone = content["cells"][other]["against_best"], content["metrics"][0]
+    assert apart["high"] - apart["low"] < 0.2 * (alone["high"][other] - alone["low"][other])
+
+
+@pytest.mark.parametrize("status", [Status.MISSING, Status.DIVERGED, Status.FAILED])
+def test_a_study_without_any_result_has_a_page(status: Status) -> None:
+    content = content_of(landscape(status=lambda cell, replicate: status))
+    assert content["top"] is content["best"] is content["smallest"] is None
+    assert content["pareto"] == {}
+    html.page(content)
+
+
+def test_reasons_are_told_for_those_that_did_not_finish() -> None:
+    content = content_of(landscape(status=some_lost))
+    reasons = {cell["state"]: cell["reasons"] for cell in content["cells"]}
+    assert reasons["finished"] is None
+    assert reasons["failed"] == ["", "a stated reason", "a stated reason"]
+    assert reasons["diverged"] == ["loss not finite"] * 3
+
+
+def test_what_cannot_be_compared_is_told() -> None:
+    axes = {"cell": ["rnn", "lstm"], "hidden_size": [16, 32], "learning_rate": [1e-3, 1e-2]}
+    study = {"published": ["width_lr_report1", "no_such_table"], "claims": "no-such-claims"}
+    content = content_of(landscape(axes, lambda cell: 0.5, study=study))
+    assert content["published"] == []
+    assert len(content["notes"]) == 3
+    assert any("axis cell" in note for note in content["notes"])
+
+
+def test_published_tables_and_claims_are_there() -> None:
+    study = {"published": ["width_lr_report1"], "claims": "lstm-width-lr"}
+    content = content_of(landscape(study=study))
+    (table,) = content["published"]
+    assert table["columns"] == ["1e-05", "0.0001", "0.001", "0.01", "0.1", "1"]
+    first = table["rows"][0]["cells"][3]
+    assert first["published"] == 0.9319
+    assert first["difference"] == pytest.approx(first["published"] - first["ours"], abs=1e-5)
+    assert [claim["id"] for claim in content["claims"]] == list("abcdefghi")
+    assert all(claim["rule"] for claim in content["claims"])
+
+
+@given(
+    st.dictionaries(st.text(min_size=1), st.text() | st.integers() | st.floats(0, 1), min_size=1),
+    st.text(min_size=1),
+)
+def test_the_command_is_one_that_a_shell_reads(values: dict[str, Any], folder: str) -> None:
+    words = shlex.split(command(Path(folder), Cell.of(**values)))
+    assert words[:2] == ["gridscape", "replay"]
+    assert words[2] == str(Path(folder))
+    assert len(words) == 5
+
+
+def test_the_sought_axis_is_the_learning_rate_else_the_last() -> None:
+    rate, width = Axis("learning_rate", (0.1, 1.0)), Axis("hidden_size", (1, 2))
+    kind = Axis("cell", ("rnn", "gru"))
+    assert sought_axis([rate, width]) is rate
+    assert sought_axis([width, kind]) is kind
+    assert sought_axis([width, Axis("learning_rate", (0.1,))]) is width
+    assert sought_axis([Axis("cell", ("rnn",))]) is None
+
+
+# ---- curves ----
+
+
+@given(st.integers(1, 3000), st.integers(6, 400))
+def test_thinned_points_are_spread_and_keep_both_ends(length: int, points: int) -> None:
+    kept = thinned(length, points)
+    assert kept[0] == 0
+    assert kept[-1] == length - 1
+    assert len(kept) == min(length, points)
+    steps = np.diff(kept)
+    assert len(steps) == 0 or steps.max() - steps.min() <= 1
+    assert (steps > 0).all()
+
+
+@given(st.integers(1, 100_000), st.integers(1, 100))
+def test_curves_never_take_more_than_their_share(lines: int, replicates: int) -> None:
+    points, single = document_module._budget(lines, replicates)
+    assert points * lines * (4 + replicates * single) <= CURVE_NUMBERS
+
+
+def per_update(n: int) -> Landscape:
+    """A landscape whose train curves have a point per update, with one gap."""
+    land = landscape({"learning_rate": [0.1, 0.2]}, lambda cell: float(cell["learning_rate"]))
+    rng = np.random.default_rng(0)
+    values = rng.normal(size=(2, 3, n))
+    values[0, 0, 4] = np.nan
+    dims = ("learning_rate", "replicate", "update")
+    data = land.data.drop_dims("update").assign(
+        curve_train_loss=(dims, values), update=np.arange(1, n + 1)
+    )
+    return Landscape(data, land.study)
+
+
+def _mean(values: np.ndarray) -> float:
+    finite = values[np.isfinite(values)]
+    return float(finite.mean()) if len(finite) else math.nan
+
+
+@pytest.mark.parametrize("n", [STRETCHES, STRETCHES + 1, 399, 400, 999])
+def test_train_curves_are_averaged_over_stretches(n: int) -> None:
+    land = per_update(n)
+    found = gather(land)
+    cell = land.grid.cells()[0]
+    (band,) = [b for b in found.bands[cell] if b.curve == "train_loss"]
+    raw = land.data["curve_train_loss"].sel(dict(cell)).values
+    length = found.stretch
+    assert len(band.updates) <= STRETCHES
+    assert length == math.ceil(n / STRETCHES)
+    starts = range(0, n, length)
+    assert band.updates == tuple(min(start + length, n) for start in starts)
+    expected = [[_mean(line[s : s + length]) for s in starts] for line in raw]
+    np.testing.assert_allclose(band.per_replicate, expected)
+
+
+def test_short_curves_are_those_of_the_analysis() -> None:
+    land = landscape()
+    found = gather(land)
+    assert found.stretch == 1
+    cell = land.grid.cells()[9]
+    expected = curve_band(land, cell, "train_loss")
+    (band,) = [b for b in found.bands[cell] if b.curve == "train_loss"]
+    assert band == expected
+    shown = content_of(land)["curves"]["9"]["train_loss"]
+    assert shown["at"] == list(expected.updates)
+    np.testing.assert_allclose(shown["mean"], expected.mean, rtol=1e-3)
+
+
+def test_the_page_says_how_curves_were_shortened() -> None:
+    assert "every recorded point" in content_of(landscape())["curve_rule"]
+    assert "mean of 5 recorded points" in content_of(per_update(400))["curve_rule"]
+
+
+@pytest.mark.slow
+def test_a_large_study_still_fits() -> None:
+    axes = {
+        "hidden_size": [8 * i for i in range(1, 26)],
+        "learning_rate": np.geomspace(1e-5, 1, 20).tolist(),
+    }
+    land = landscape(axes, replicates=4)  # 2,000 trials
+    text = html.page(content_of(land))
+    assert len(text.encode()) < 8e6
+
+
+# ---- files ----
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    """A results folder of eight trials, one of which failed with an ugly reason."""
+    axes = {"hidden_size": [16, 32], "learning_rate": [0.01, 0.1]}
+    study = {"name": "tiny", "title": "Tiny", "axes": axes, "replicates": 2, "task": "none"}
+    grid = Grid(tuple(Axis(name, tuple(values)) for name, values in axes.items()))
+    with Store.create(tmp_path / "runs", study) as store:
+        for i, cell in enumerate(grid.cells()):
+            for replicate in range(2):
+                trial = Trial(cell, replicate, f"key{i}{replicate}")
+                store.put(trial, _result(trial, failed=i == 3))
+    return tmp_path / "runs"
+
+
+def _result(trial: Trial, failed: bool) -> TrialResult:
+    value = 0.8 + 0.01 * trial.replicate + 0.001 * int(trial.cell["hidden_size"])
+    names = ("test_accuracy", "test_loss", "train_accuracy", "train_loss", "top_answer_share")
+    at = np.array([10, 20])
+    lines = {name: np.array([0.5, value]) for name in ("train_loss", "test_accuracy")}
+    return TrialResult(
+        key=trial.key,
+        status=Status.FAILED if failed else Status.FINISHED,
+        updates=20,
+        metrics={} if failed else dict.fromkeys(names, value),
+        curves={} if failed else {"recorded_at": at, "evaluated_at": at, **lines},
+        seconds=1.0,
+        n_parameters=100,
+        flops=1e9,
+        memory_bytes=1000,
+        reason=HOSTILE if failed else None,
+    )
+
+
+def test_write_makes_a_page_and_figures(folder: Path) -> None:
+    path = html.write(folder)
+    assert path == folder / "report.html"
+    text = path.read_text(encoding="utf-8")
+    assert text.startswith("<!doctype html>")
+    content = json.loads(next(t for a, t in Parts(text).scripts if a.get("type")))
+    assert content["counts"]["failed"] == 2
+    assert content["cells"][3]["reasons"] == [HOSTILE] * 2
+    assert str(folder) in content["cells"][0]["command"]
+    names = {p.name for p in (folder / "figures").iterdir()}
+    assert {"landscape.png", "landscape.svg", "curves_of_the_best.svg"} <= names
+    assert not [name for name in names if not name.endswith((".png", ".svg"))]
+
+
+def test_read_gives_the_page_and_writes_none(folder: Path) -> None:
+    assert html.read(folder).startswith("<!doctype html>")
+    assert not (folder / "report.html").exists()
+    assert not (folder / "figures").exists()
+
+
+def test_write_again_replaces_the_page_and_gives_the_same_figures(folder: Path) -> None:
+    html.write(folder)
+    before = {p: p.read_bytes() for p in (folder / "figures").iterdir()}
+    (folder / "report.html").write_text("old")
+    html.write(folder)
+    assert (folder / "report.html").stat().st_size > 1e6
+    assert {p: p.read_bytes() for p in (folder / "figures").iterdir()} == before
+
+
+def test_write_to_a_folder_without_results(tmp_path: Path) -> None:
+    with pytest.raises(StoreError, match="holds no results"):
+        html.write(tmp_path)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_page_that_cannot_be_written_is_told(folder: Path) -> None:
+    (folder / "report.html").mkdir()
+    with pytest.raises(GridscapeError, match="cannot write the report"):
+        html.write(folder)
+
+
+def test_figures_that_cannot_be_written_are_told(folder: Path) -> None:
+    (folder / "figures").write_text("in the way")
+    with pytest.raises(GridscapeError, match="cannot write this figure"):
+        html.write(folder)
+
+
+def test_a_study_of_72_trials_is_quick() -> None:
+    from gridscape.report import figures
+
+    def once() -> float:
+        start = time.process_time()
+        found: Findings = gather(landscape(status=some_lost, updates=400))
+        html.page(document(found, Path("x"), "now", html.environment()))
+        figures.draw_all(found)
+        return time.process_time() - start
+
+    # 3 seconds with the figures' files on an idle machine of two cores; a busy one gets more.
+    assert min(once() for _ in range(2)) < 3
