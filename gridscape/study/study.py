@@ -1,6 +1,6 @@
 """The study: a task, a model, an optimizer, a training budget, axes and replicates.
 
-A study is a TOML file (``gridscape/studies/`` holds the named ones) or is made in Python. It only
+A study is a TOML file (those of ``gridscape/study/named`` go by name) or is made in Python. It only
 declares; ``resolve`` loads its task and says what each cell trains.
 """
 
@@ -19,7 +19,7 @@ from gridscape.base.data import Stream
 from gridscape.base.metrics import cross_entropy
 from gridscape.base.parts import Model, Optimizer
 from gridscape.base.task import Task
-from gridscape.errors import ModelError, StudyFileError, UnknownNameError, UsageError
+from gridscape.errors import ModelError, StudyFileError, UsageError
 from gridscape.grid.axes import Axis, Cell, Grid, Value, same
 from gridscape.grid.names import of_task
 from gridscape.grid.trials import Trial, content_key
@@ -27,6 +27,7 @@ from gridscape.identity.memo import forget
 from gridscape.kernels.cores import use_all_cores
 from gridscape.models.precision import Precision
 from gridscape.study import mistakes, reach, settings
+from gridscape.study.files import find
 from gridscape.study.fits import check_fit
 from gridscape.study.parts import (
     in_layout_of,
@@ -44,8 +45,6 @@ from gridscape.study.parts import (
 from gridscape.study.settings import STUDY_AXES
 from gridscape.study.unknown import unknown_names
 from gridscape.tasks import losses
-
-STUDIES = Path(__file__).parent / "named"
 
 # Raised when the same study would give other numbers than before, so that no old result is reused.
 SEMANTICS = 1
@@ -460,26 +459,6 @@ class ResolvedStudy:
                 for chosen, kinds in kinds_of.items()
             ],
         }
-
-
-def names() -> list[str]:
-    """The named studies."""
-    return sorted(path.stem for path in STUDIES.glob("*.toml"))
-
-
-def find(name_or_path: str | Path) -> Path:
-    """The file of a study, by name or path; raises UnknownNameError with the nearest name."""
-    if str(name_or_path) in names():
-        return STUDIES / f"{name_or_path}.toml"
-    path = Path(name_or_path)
-    if path.is_file():
-        return path
-    if path.suffix == ".toml":
-        raise UsageError("no such study file", where=path)
-    if path.with_suffix(".toml").is_file():
-        hint = f"the file here is named with its suffix: {path}.toml"
-        raise UsageError(f"unknown study {str(name_or_path)!r}", hint=hint)
-    raise UnknownNameError("study", str(name_or_path), names())
 
 
 def _where(name: object) -> str:
