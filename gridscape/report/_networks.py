@@ -37,15 +37,15 @@ def _missing_data(task: str, data_dir: str | Path | None) -> str | None:
 
 def looks(resolved: ResolvedStudy, kept: Sequence[tuple[Cell, TrialResult]]) -> Iterator[Look]:
     """What there is to see of each network that was kept."""
-    planner = Planner(resolved, Machine.local())
     # The study's own cells: the landscape has text for a number on an axis that also has texts.
     trials = {trial.key: trial for trial in resolved.trials()} if kept else {}
-    for cell, stored in kept:
-        if stored.key not in trials:
-            raise GridscapeError("trained under other conditions", where=cell)
-        network = recovered(planner, trials[stored.key], stored)
-        if fitting(network):
-            yield look(network)
+    with Planner(resolved, Machine.local()) as planner:
+        for cell, stored in kept:
+            if stored.key not in trials:
+                raise GridscapeError("trained under other conditions", where=cell)
+            network = recovered(planner, trials[stored.key], stored)
+            if fitting(network):
+                yield look(network)
 
 
 def chance(resolved: ResolvedStudy) -> float | None:

@@ -7,7 +7,7 @@ declares; ``resolve`` loads its task and says what each cell trains.
 import itertools
 import tomllib
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from functools import cache, cached_property, partial
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self
@@ -23,7 +23,7 @@ from gridscape.errors import ModelError, StudyFileError, UsageError
 from gridscape.grid.axes import Axis, Cell, Grid, Value, same
 from gridscape.grid.names import of_task
 from gridscape.grid.trials import Trial, content_key
-from gridscape.identity.memo import forget
+from gridscape.identity.memo import Memo
 from gridscape.kernels.cores import use_all_cores
 from gridscape.models.precision import Precision
 from gridscape.study import mistakes, reach, settings
@@ -255,6 +255,7 @@ class Recipe:
     hyper: Mapping[str, float]
     loss: Callable[[Any, Any], Any] = cross_entropy
     sampling: str = "epochs"
+    memo: Memo = field(default_factory=Memo, compare=False, repr=False)  # of its resolved study
 
 
 @dataclass(frozen=True)
@@ -268,7 +269,6 @@ class ResolvedStudy:
     tasks: Mapping[tuple[Value, ...], Task]
 
     def __post_init__(self) -> None:
-        forget()
         cells = self.first_cells()
         errors = [*self._taken_names(), *(e for cell in cells for e in self._errors(cell))]
         found = list(dict.fromkeys(map(str, errors)))
@@ -290,6 +290,11 @@ class ResolvedStudy:
     def factory(self) -> Callable[..., Any]:
         """The model's factory, from its name, import string or object."""
         return model_factory(self.study.model)
+
+    @cached_property
+    def memo(self) -> Memo:
+        """What JAX has found out about the functions of this study."""
+        return Memo()
 
     @cached_property
     def identity(self) -> str:
@@ -334,7 +339,7 @@ class ResolvedStudy:
                     expected=f"at most {train.n_examples}",
                     found=recipe.batch_size,
                 )
-            check_fit(recipe.model, recipe.hyper, recipe.loss, task)
+            check_fit(recipe.model, recipe.hyper, recipe.loss, task, self.memo)
         except (UsageError, ModelError) as error:
             return [error]
         return []
@@ -386,6 +391,7 @@ class ResolvedStudy:
             hyper={name: float(numbers[name]) for name in defaults},
             loss=load_loss(settings["loss"], task),
             sampling=settings["sampling"],
+            memo=self.memo,
         )
 
     def _model(self, task: Task, options: Mapping[str, Any]) -> Model:
