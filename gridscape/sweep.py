@@ -9,7 +9,7 @@ import time
 import warnings
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from contextlib import closing, contextmanager
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from itertools import chain, groupby
 from pathlib import Path
@@ -114,7 +114,7 @@ def plan(
             _require_same_conditions(store, trials)
             stored = _done(store)
     where = resolved.study.name
-    with memory_errors(where), closing(Planner(resolved, Machine.local())) as planner:
+    with memory_errors(where), Planner(resolved, Machine.local()) as planner:
         return planner.plan(trials, stored, timed)
 
 
@@ -156,9 +156,8 @@ def run(
         precision=precision,
     )
     folder = results_folder(resolved.study, directory)
-    planner = Planner(resolved, Machine.local())
     record = resolved.record()
-    with Store.create(folder, record) as store, closing(planner):
+    with Store.create(folder, record) as store, Planner(resolved, Machine.local()) as planner:
         reach.remember(store.study, record, store.before)
         Sweep(store, resolved, planner, Local(planner), listener).run()
     return Landscape.read(folder)

@@ -6,8 +6,6 @@ from typing import Any, NamedTuple
 import jax.numpy as jnp
 
 from gridscape.base.types import Array, Key
-from gridscape.identity.code import code_identity as code_identity
-from gridscape.identity.code import fingerprint as fingerprint
 
 
 class Split(NamedTuple):

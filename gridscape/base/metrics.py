@@ -6,8 +6,6 @@ import jax
 import jax.numpy as jnp
 
 from gridscape.base.types import Array
-from gridscape.identity.code import code_identity as code_identity
-from gridscape.identity.code import fingerprint as fingerprint
 
 
 def cross_entropy(outputs: Array, targets: Array) -> Array:

@@ -6,8 +6,6 @@ from typing import Any, NamedTuple, TypeVar
 import optax
 
 from gridscape.base.types import Array, Hyper, Key, Params
-from gridscape.identity.code import code_identity as code_identity
-from gridscape.identity.code import fingerprint as fingerprint
 
 F = TypeVar("F", bound=Callable[..., Any])
 

@@ -25,8 +25,7 @@ from gridscape.base.shapes import prepared
 from gridscape.base.types import Array
 from gridscape.errors import DataCorruptError, UsageError, check_numbers, check_whole
 from gridscape.grid.names import check_task_names
-from gridscape.identity.code import code_identity as code_identity
-from gridscape.identity.code import fingerprint as fingerprint
+from gridscape.identity.code import code_identity, fingerprint
 
 
 @dataclass(frozen=True, eq=False)

@@ -13,7 +13,7 @@ from gridscape.claims.rules.registry import RULES
 from gridscape.errors import GridscapeError
 from gridscape.grid.axes import Axis
 from gridscape.landscape import Landscape
-from gridscape.study.study import Study, names
+from gridscape.study.files import with_claims
 
 
 def judge(
@@ -38,8 +38,7 @@ def verdicts(directory: str | Path, *, trust: bool = False) -> tuple[Verdict, ..
     """
     land = Landscape.read(directory)
     if not land.study.get("claims"):
-        with_claims = [name for name in names() if Study.load(name).claims]
-        hint = f"studies with claims: {', '.join(with_claims)}"
+        hint = f"studies with claims: {', '.join(with_claims())}"
         raise GridscapeError("this study has no published claims", where=directory, hint=hint)
     found = claims_of(land.study, trust=trust, where=directory)
     return judge(land, found, folder=directory)

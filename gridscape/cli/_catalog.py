@@ -13,7 +13,7 @@ from gridscape.execution.estimate import largest_run_bytes
 from gridscape.execution.memory import free_memory_bytes
 from gridscape.execution.planner import MEMORY_SHARE
 from gridscape.kernels.cores import use_all_cores
-from gridscape.study import study as studies
+from gridscape.study import files
 from gridscape.study.study import ResolvedStudy, Study
 from gridscape.tasks import fetch
 
@@ -52,7 +52,7 @@ def catalog(data_dir: str | Path | None = None) -> Iterator[Entry]:
     machine = Machine.local()
     speed = EFFICIENCY * product_speed(machine)
     absent = _absent_data(data_dir)
-    for name in sorted(studies.names(), key=lambda name: (name != "quickstart", name)):
+    for name in sorted(files.names(), key=lambda name: (name != "quickstart", name)):
         study = Study.load(name)
         missing = _data_set_of(study.task, absent)
         work = None if missing else study_work(study.resolve(data_dir), machine)

@@ -2,10 +2,9 @@
 
 import os
 import threading
+from collections import defaultdict
 from collections.abc import Callable
-
-from gridscape.engine.compilers import BACKEND_COMPILE, WAITED
-from gridscape.kernels.cores import require_addresses
+from functools import cache
 
 
 def prepare_jax(computes: bool = True) -> Callable[[], float]:
@@ -15,14 +14,15 @@ def prepare_jax(computes: bool = True) -> Callable[[], float]:
     reading of kept programs included. Raises OutOfMemoryError, where JAX is to compute, for a limit
     on the address space under which it would abort.
     """
-    if computes:
-        require_addresses()
     # XLA prints pages of harmless lines when it loads a kept program on a CPU.
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
     import jax
 
+    from gridscape.kernels.cores import require_addresses
     from gridscape.tasks.fetch import cache_folder
 
+    if computes:
+        require_addresses()
     if not jax.config.values.get("jax_compilation_cache_dir"):
         jax.config.update("jax_compilation_cache_dir", str(cache_folder() / "jax"))
         jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.2)
@@ -30,13 +30,24 @@ def prepare_jax(computes: bool = True) -> Callable[[], float]:
 
 
 def _compile_clock() -> Callable[[], float]:
+    """The seconds for which compiling keeps this thread from now on."""
+    seconds, here = _compile_seconds(), threading.get_ident()
+    begin = seconds[here]
+    return lambda: seconds[here] - begin
+
+
+@cache  # a listener of JAX's stays for good: one is enough
+def _compile_seconds() -> dict[int, float]:
+    """The seconds for which compiling has kept each thread since the first call."""
     from jax import monitoring
 
-    seconds, here = [0.0], threading.get_ident()
+    from gridscape.engine.compilers import BACKEND_COMPILE, WAITED
+
+    seconds: dict[int, float] = defaultdict(float)
 
     def listen(event: str, duration_secs: float, **_: str | int) -> None:
-        if event in (BACKEND_COMPILE, WAITED) and threading.get_ident() == here:
-            seconds[0] += duration_secs
+        if event in (BACKEND_COMPILE, WAITED):
+            seconds[threading.get_ident()] += duration_secs
 
     monitoring.register_event_duration_secs_listener(listen)
-    return lambda: seconds[0]
+    return seconds

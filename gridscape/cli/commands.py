@@ -269,11 +269,12 @@ def report(
 ) -> None:
     """Write the report (one HTML file) and its figures."""
     directory = _results_folder(folder)
-    prepare_jax(computes=False)
-    try:
-        _tell_code(directory, trust, only_for_networks=True)
-    except UntrustedError as error:
-        _complain(f"networks are not shown: {error}")
+    if _shows_networks(directory):
+        prepare_jax(computes=False)
+        try:
+            _tell_code(directory, trust)
+        except UntrustedError as error:
+            _complain(f"networks are not shown: {error}")
     print(_write_report(directory, data_dir, trust))
 
 
@@ -390,11 +391,11 @@ def export(
     if format not in SUFFIXES:
         raise UnknownNameError("format", format, SUFFIXES)
     land = _read(_results_folder(folder))
+    from gridscape.grid.names import STUDY
     from gridscape.store.output import is_standard_output
-    from gridscape.study.settings import NAME
 
     name = land.study.get("name")
-    stem = name if isinstance(name, str) and re.fullmatch(NAME, name) else "landscape"
+    stem = name if isinstance(name, str) and re.fullmatch(STUDY, name) else "landscape"
     path = land.export(Path(f"{stem}{SUFFIXES[format]}") if output is None else output, format)
     if not is_standard_output(path):
         print(path)
@@ -503,19 +504,24 @@ def _read(directory: Path) -> "Landscape":
     return Landscape.read(directory)
 
 
-def _tell_code(directory: Path, trust: bool, only_for_networks: bool = False) -> None:
+def _shows_networks(directory: Path) -> bool:
+    """Whether a report of this folder brings networks back, and so needs JAX."""
+    from gridscape.report import showcase
+    from gridscape.store.store import Store
+
+    with Store.read(directory) as store:
+        return showcase.brings_back(store.study)
+
+
+def _tell_code(directory: Path, trust: bool) -> None:
     """Say what code the study of a folder names, before any of it is imported.
 
-    only_for_networks: not where the folder has none that a report would bring back. Raises
-    UntrustedError where the code is not this user's, and not trusted.
+    Raises UntrustedError where it is not this user's, and not trusted.
     """
-    from gridscape.report import showcase
     from gridscape.store.store import Store
     from gridscape.study import reach
 
     with Store.read(directory) as store:
-        if only_for_networks and not showcase.brings_back(store.study):
-            return
         for found in reach.check(store.study, trust=trust, where=directory):
             _complain(f"uses {found.words}")
 

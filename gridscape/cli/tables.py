@@ -18,22 +18,21 @@ from gridscape.analysis.best import BestPerRow, best_per
 from gridscape.analysis.cells import CellState, CellSummary, summarize, top_cell
 from gridscape.analysis.costs import SmallestEquivalent, smallest_network
 from gridscape.analysis.statistics import Interval
-from gridscape.claims.records import Outcome, Verdict
 from gridscape.cli._tiles import Tile, View, labels_of, short_labels, stub_width, tile_table
-from gridscape.execution.planner import CohortPlan, Plan
-from gridscape.execution.replay import Replay
-from gridscape.grid.axes import Axis, Cell, Value, same, show
+from gridscape.grid.axes import Axis, Cell, Value, is_wide, same, show
 from gridscape.grid.trials import Trial
 from gridscape.landscape import Landscape, higher_is_better, sought_axis, unit_of
-from gridscape.report.findings import is_wide
-from gridscape.tasks.fetch import DataSetStatus
 
 if TYPE_CHECKING:
+    from gridscape.claims.records import Verdict
     from gridscape.cli._catalog import Entry
     from gridscape.cli.doctor import Health
+    from gridscape.execution.planner import CohortPlan, Plan
+    from gridscape.execution.replay import Replay
+    from gridscape.tasks.fetch import DataSetStatus
 
 GOOD, BAD, UNSURE, QUIET = "green", "red", "yellow", "dim"
-OUTCOME_STYLES = {Outcome.HOLDS: GOOD, Outcome.FAILS: BAD, Outcome.UNDECIDED: UNSURE}
+OUTCOME_STYLES = {"holds": GOOD, "fails": BAD, "undecided": UNSURE}
 
 TIMES, PLUS_MINUS = "\u00d7", "\u00b1"
 
@@ -362,7 +361,7 @@ def effort_words(effort: Mapping[str, float]) -> str:
 # ---- plans ------------------------------------------------------------------------------------
 
 
-def plan(record: Plan) -> Iterator[RenderableType]:
+def plan(record: "Plan") -> Iterator[RenderableType]:
     """One row per program, and all of them together."""
     n_left = record.n_trials - record.n_stored
     yield Text(f"Plan of {record.study.name}", "bold")
@@ -397,12 +396,12 @@ def plan(record: Plan) -> Iterator[RenderableType]:
     )
 
 
-def _program(cohort: CohortPlan, record: Plan) -> str:
+def _program(cohort: "CohortPlan", record: "Plan") -> str:
     name = program_name(cohort.cohort.trials, record.study.grid.axes) or record.study.name
     return name + (f", from update {cohort.cohort.start}" if cohort.cohort.start else "")
 
 
-def _plan_numbers(cohort: CohortPlan) -> list[str]:
+def _plan_numbers(cohort: "CohortPlan") -> list[str]:
     seconds = None if cohort.seconds is None else cohort.seconds + cohort.compile_seconds
     return [
         f"{len(cohort.cohort.trials):,}",
@@ -453,7 +452,7 @@ def studies(entries: Sequence["Entry"]) -> Iterator[RenderableType]:
     yield Text("Time and memory: about what it takes here; gridscape plan STUDY measures.", QUIET)
 
 
-def verdicts(found: Sequence[Verdict]) -> RenderableType:
+def verdicts(found: Sequence["Verdict"]) -> RenderableType:
     """One block per claim: the verdict, the statement, its main estimate, the rule."""
     table = Table.grid(padding=(0, 2, 0, 0))
     for verdict in found:
@@ -476,7 +475,7 @@ def _estimated(interval: Interval, unit: str) -> str:
     return f"{text} [{interval.low:.3g}, {interval.high:.3g}]" if interval.known else text
 
 
-def replay(record: Replay) -> Iterator[RenderableType]:
+def replay(record: "Replay") -> Iterator[RenderableType]:
     """Whether a trial came out the same, and where not."""
     name = f"{record.trial.cell}, replicate {record.trial.replicate}"
     if record.identical:
@@ -492,7 +491,7 @@ def replay(record: Replay) -> Iterator[RenderableType]:
 
 
 def data_sets(
-    found: Sequence[DataSetStatus], folders: Sequence[object]
+    found: Sequence["DataSetStatus"], folders: Sequence[object]
 ) -> Iterator[RenderableType]:
     """The data sets, and where they were looked for."""
     table = new_table("data set", "MB", "state", "")
@@ -508,7 +507,7 @@ def data_sets(
     yield Text(f"Looked for in: {', '.join(map(str, folders))}", QUIET)
 
 
-def _data_state(data_set: DataSetStatus) -> tuple[str, str]:
+def _data_state(data_set: "DataSetStatus") -> tuple[str, str]:
     if data_set.embedded:
         return "embedded", GOOD
     if data_set.found_at is None:

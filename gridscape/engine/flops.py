@@ -14,7 +14,6 @@ from gridscape.base.data import Stream
 from gridscape.base.task import Task
 from gridscape.engine.cohorts import Cohort
 from gridscape.engine.trial import Functions, batches, order_shapes, state_shapes, update_trial
-from gridscape.identity.memo import remembered
 from gridscape.study.study import Recipe
 
 
@@ -30,17 +29,13 @@ def update_flops(recipe: Recipe, task: Task) -> float:
     2 m n k each. Only what JAX can see counts; a loop whose length depends on data counts as one
     round of it, and a choice as the dearest of its branches.
     """
-    return _update_flops(Functions.of(recipe, task), *_update_shapes(recipe, task))
-
-
-@remembered
-def _update_flops(functions: Functions, *shapes: Any) -> float:
-    return jaxpr_flops(_traced_update(functions, *shapes))
+    return recipe.memo.of(jaxpr_flops, traced_update(recipe, task))
 
 
 def traced_update(recipe: Recipe, task: Task) -> Any:
     """One update as JAX sees it (a Jaxpr), without what its result does not need."""
-    return _traced_update(Functions.of(recipe, task), *_update_shapes(recipe, task))
+    functions = Functions.of(recipe, task)
+    return recipe.memo.of(_traced_update, functions, *_update_shapes(recipe, task))
 
 
 def _update_shapes(recipe: Recipe, task: Task) -> tuple[Any, ...]:
@@ -52,7 +47,6 @@ def _update_shapes(recipe: Recipe, task: Task) -> tuple[Any, ...]:
     return state, train, order_shapes(recipe, task, 1), words, hyper
 
 
-@remembered
 def _traced_update(functions: Functions, *shapes: Any) -> Any:
     def update(state: Any, train: Any, order: Any, words: Any, hyper: Any) -> Any:
         batch = batches(functions.prepare, train, order)(0)

@@ -12,8 +12,6 @@ from jax.sharding import PartitionSpec as P
 from gridscape.base.data import Split, Stream
 from gridscape.base.task import Task
 from gridscape.engine.trial import EVALUATION_CHUNK
-from gridscape.kernels.cores import n_cores as n_cores
-from gridscape.kernels.cores import use_all_cores as use_all_cores
 
 
 class DeviceData(NamedTuple):

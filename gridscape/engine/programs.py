@@ -31,17 +31,18 @@ from gridscape.engine.trial import (
     order_shapes,
     state_shapes,
 )
-from gridscape.kernels.cores import n_cores as n_cores
-from gridscape.kernels.cores import use_all_cores as use_all_cores
 from gridscape.study.study import Recipe
 
 # Updates of one call at most; calls are cut further by evaluation points and by time.
 LONGEST_SEGMENT = 128
 
 
-@dataclass(frozen=True)
+@dataclass(eq=False)
 class Program:
     """The compiled functions of one static part.
+
+    Nothing is compiled before ``begin``, or before a function is asked for, which begins with it
+    and waits; either way, threads of ``compilers`` do it, once.
 
     slots: trials that a device holds. segment: updates of a call at most. compilers: by
     whom they are compiled. pieces: parts that a batch is cut into. A cohort may be smaller than

@@ -15,8 +15,6 @@ from gridscape.engine.programs import Program
 from gridscape.engine.trial import TrialState
 from gridscape.errors import UsageError
 from gridscape.grid.trials import content_key
-from gridscape.kernels.cores import n_cores as n_cores
-from gridscape.kernels.cores import use_all_cores as use_all_cores
 from gridscape.study.study import Recipe
 
 

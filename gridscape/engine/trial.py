@@ -19,7 +19,6 @@ from gridscape.base.task import Task
 from gridscape.base.types import Array, Hyper, Key, Params
 from gridscape.engine.order import batch_order
 from gridscape.grid.names import by_kind
-from gridscape.identity.memo import remembered
 from gridscape.kernels import optimizers as native
 from gridscape.kernels.batches import take as native_take
 from gridscape.kernels.library import in_use
@@ -94,10 +93,9 @@ def init_trial(
 def state_shapes(recipe: Recipe) -> TrialState:
     """The shapes of the state of one trial: parameters, and what the optimizer keeps."""
     hyper = dict.fromkeys(recipe.hyper, jax.ShapeDtypeStruct((), jnp.float32))
-    return _state_shapes(recipe.model.init, recipe.optimizer.make, hyper)
+    return recipe.memo.of(_state_shapes, recipe.model.init, recipe.optimizer.make, hyper)
 
 
-@remembered
 def _state_shapes(init: Callable[..., Params], rule: Rule, hyper: Hyper) -> TrialState:
     words = jax.ShapeDtypeStruct((2,), jnp.uint32)
     return jax.eval_shape(partial(init_trial, init, rule), words, hyper)
@@ -153,12 +151,11 @@ def draw_batches(
 def order_shapes(recipe: Recipe, task: Task, n_updates: int) -> Any:
     """The shapes of what a trial reads to know its batches: their indices, or their examples."""
     if isinstance(task.train, Stream):
-        return _drawn_shapes(task.train.draw, recipe.batch_size, n_updates)
+        return recipe.memo.of(_drawn_shapes, task.train.draw, recipe.batch_size, n_updates)
     one = batch_order(recipe, task, 0, 0, 0, 1)
     return jax.ShapeDtypeStruct((n_updates, one.shape[1]), one.dtype)
 
 
-@remembered
 def _drawn_shapes(draw: Callable[[Key, int], Split], batch_size: int, n_updates: int) -> Split:
     words = jax.ShapeDtypeStruct((n_updates, 2), jnp.uint32)
     return jax.eval_shape(partial(draw_batches, draw, batch_size), words)

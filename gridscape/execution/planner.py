@@ -9,7 +9,7 @@ import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
-from typing import Any
+from typing import Any, Self
 
 import jax
 
@@ -30,7 +30,6 @@ from gridscape.errors import GridscapeError, OutOfMemoryError
 from gridscape.execution.memory import free_memory_bytes
 from gridscape.execution.schedule import n_evaluated_examples, segment_length
 from gridscape.grid.trials import Trial, content_key
-from gridscape.identity.memo import forget
 from gridscape.kernels.cores import n_cores
 from gridscape.study.study import ResolvedStudy, Study
 
@@ -95,7 +94,10 @@ class Plan:
 
 @dataclass
 class Planner:
-    """Makes programs of the right size, once each, for one resolved study on one machine."""
+    """Makes programs of the right size, once each, for one resolved study on one machine.
+
+    They are compiled in threads, which end when the planner is closed: ``with Planner(...)``.
+    """
 
     resolved: ResolvedStudy
     machine: Machine
@@ -104,8 +106,11 @@ class Planner:
     _data: dict[str, DeviceData] = field(default_factory=dict)
     _compilers: Compilers = field(default_factory=Compilers)
 
-    def __post_init__(self) -> None:
-        forget()
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *exception: object) -> None:
+        self.close()
 
     def data(self, task: Task) -> DeviceData:
         """The arrays of a task, put on the devices when first needed."""
@@ -228,9 +233,8 @@ class Planner:
             yield cohort
 
     def close(self) -> None:
-        """Compile no more, and keep nothing of what was found out."""
+        """Compile no more."""
         self._compilers.close()
-        forget()
 
     def memory_bytes(self, cohort: Cohort) -> int:
         """What a cohort takes on all devices: data, states, and the work space of its programs.

@@ -74,9 +74,9 @@ def replay(
         resolved = (study or _study_of(store, trust)).resolve(data_dir)
         trial = _find_trial(resolved, cell, replicate, store)
         stored = store.get(trial.key)
-    planner = Planner(resolved, Machine.local())
     (cohort,) = partition(resolved, [trial])
-    return Replay(trial, stored, _alone(planner, cohort))
+    with Planner(resolved, Machine.local()) as planner:
+        return Replay(trial, stored, _alone(planner, cohort))
 
 
 @dataclass(frozen=True, eq=False)
@@ -117,7 +117,9 @@ def trained(
         kept = (study or _study_of(store, trust)).override(keep_parameters="all")
         resolved = kept.resolve(data_dir)
         trial = _find_trial(resolved, cell, replicate, store)
-        return recovered(Planner(resolved, Machine.local()), trial, store.get(trial.key))
+        stored = store.get(trial.key)
+    with Planner(resolved, Machine.local()) as planner:
+        return recovered(planner, trial, stored)
 
 
 def recovered(planner: Planner, trial: Trial, stored: TrialResult) -> Trained:

@@ -7,7 +7,7 @@ axis to value, so that they can be written to JSON, hashed, and typed on a comma
 import itertools
 import math
 from collections import Counter
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 
 import numpy as np
@@ -148,6 +148,13 @@ def show(value: Value) -> str:
         short = f"{value:g}"
         return short if float(short) == value else repr(value)
     return str(value)
+
+
+def is_wide(values: Iterable[float], times: float = 30) -> bool:
+    """Whether numbers are better read on a log scale: none below 0, those above it far apart."""
+    finite = [value for value in values if math.isfinite(value)]
+    above = [value for value in finite if value > 0]
+    return bool(above) and min(finite) >= 0 and max(above) > times * min(above)
 
 
 def parse_values(name: str, text: str) -> tuple[Value, ...]:

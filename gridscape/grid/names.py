@@ -8,6 +8,8 @@ from typing import Any
 
 from gridscape.errors import UsageError, short
 
+STUDY = r"[A-Za-z0-9][A-Za-z0-9._-]*"  # what a study may be called: also the name of a folder
+
 REPLICATE, COLLAPSED = "replicate", "collapsed"
 FACTS = ("seconds", "flops", "n_parameters", "memory_bytes", "updates", "first_bad_update")
 TEXTS = ("status", "key", "reason")

@@ -10,8 +10,6 @@ from typing import Any
 import numpy as np
 
 from gridscape.grid.axes import Cell
-from gridscape.identity.code import code_identity as code_identity
-from gridscape.identity.code import fingerprint as fingerprint
 
 
 @dataclass(frozen=True)

@@ -1,24 +1,21 @@
 """What JAX finds out about functions, kept: the cohorts of a study often have the same ones.
 
-It is forgotten when a study is resolved, and when its planner is made and closed. By then a user's
-object may have changed, which its methods do not show; and what functions hold on to may go.
+Each resolved study has a memo of its own, which is gone with it. By the next one a user's object
+may have changed, which its methods do not show.
 """
 
 from collections import OrderedDict
 from collections.abc import Callable
-from functools import wraps
 from typing import Any, TypeVar
 
 import jax
 
-F = TypeVar("F", bound=Callable[..., Any])
+R = TypeVar("R")
 
-# A study has some ten programs; what is kept of one is small.
-MOST_KEPT = 256
+# A study has some ten programs, and of each some ten results are kept, all of them small.
+MOST_KEPT = 1024
 # Not float: 0.0 and -0.0 are equal.
 PLAIN = bool | int | str | None | jax.ShapeDtypeStruct
-
-_KEPT: list[OrderedDict[Any, Any]] = []
 
 
 class Itself:
@@ -53,34 +50,27 @@ def key_of(value: Any) -> Any:
     return Itself(value)
 
 
-def forget() -> None:
-    """Forget all that was remembered."""
-    for kept in _KEPT:
-        kept.clear()
+class Memo:
+    """The latest results of functions of which nothing but their arguments tells the result.
 
-
-def remembered(function: F) -> F:
-    """The function, its latest results kept.
-
-    >>> @remembered
-    ... def traced(shapes):
+    >>> def traced(shapes):
     ...     print("traced")
     ...     return len(shapes)
-    >>> traced({"a": 1, "b": 2}), traced({"a": 1, "b": 2})
+    >>> memo = Memo()
+    >>> memo.of(traced, {"a": 1, "b": 2}), memo.of(traced, {"a": 1, "b": 2})
     traced
     (2, 2)
     """
-    kept: OrderedDict[Any, Any] = OrderedDict()
-    _KEPT.append(kept)
 
-    @wraps(function)
-    def call(*arguments: Any) -> Any:
-        key = key_of(arguments)
-        result = kept.get(key)
-        if result is None:
-            result = kept[key] = function(*arguments)
-            if len(kept) > MOST_KEPT:
-                kept.popitem(last=False)
+    def __init__(self) -> None:
+        self._kept: OrderedDict[Any, Any] = OrderedDict()
+
+    def of(self, function: Callable[..., R], *arguments: Any) -> R:
+        """``function(*arguments)``, computed once."""
+        key = (function, key_of(arguments))
+        if key not in self._kept:
+            self._kept[key] = function(*arguments)
+            if len(self._kept) > MOST_KEPT:
+                self._kept.popitem(last=False)
+        result: R = self._kept[key]
         return result
-
-    return call  # type: ignore[return-value]

@@ -7,9 +7,9 @@ are numbered in the grid's order (the last axis fastest), and everything refers 
 import json
 import math
 import shlex
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from gridscape.analysis.best import BestPerRow
 from gridscape.analysis.cells import CellSummary
@@ -21,8 +21,10 @@ from gridscape.claims.records import Estimate, Verdict
 from gridscape.grid.axes import Axis, Cell, Value, show
 from gridscape.landscape import Landscape, higher_is_better, unit_of
 from gridscape.report.findings import COSTS, ByKind, Findings, along_axis, line_view, view
-from gridscape.report.network_document import network
 from gridscape.report.showcase import Showcase
+
+if TYPE_CHECKING:
+    from gridscape.inspection.kinds import Look
 
 LABELS = {
     "seconds": "seconds per trial",
@@ -82,10 +84,7 @@ def document(
         "lines": _line_view(land.axes),
         "kinds": [_kind(record, numbers) for record in found.by_kind if record.cells],
         "chance": shown.chance,
-        "networks": [
-            network(look, numbers[land.grid.find(**look.network.trial.cell)])
-            for look in shown.looks
-        ],
+        "networks": list(_networks(land, numbers, shown.looks)),
         "network_notes": shown.notes,
         "best": _best(found, numbers),
         "pareto": {k: _pareto(v, numbers) for k, v in found.paretos.items() if _varies(v)},
@@ -96,6 +95,16 @@ def document(
     }
     plain: dict[str, Any] = _plain(content)
     return plain
+
+
+def _networks(
+    land: Landscape, numbers: Mapping[Cell, int], looks: Sequence["Look"]
+) -> Iterator[dict[str, Any]]:
+    if looks:  # without any, a page is written without JAX
+        from gridscape.report.network_document import network
+
+        for look in looks:
+            yield network(look, numbers[land.grid.find(**look.network.trial.cell)])
 
 
 def summary(land: Landscape) -> str:

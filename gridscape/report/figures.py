@@ -21,7 +21,7 @@ from gridscape.analysis.costs import Pareto, ParetoPoint
 from gridscape.analysis.curves import CurveBand
 from gridscape.analysis.published import Agreement, PublishedCell, PublishedComparison
 from gridscape.errors import GridscapeError
-from gridscape.grid.axes import Axis, Cell, Value, same, show
+from gridscape.grid.axes import Axis, Cell, Value, is_wide, same, show
 from gridscape.landscape import higher_is_better, unit_of
 from gridscape.report._drawing import (
     ACCENT,
@@ -53,7 +53,6 @@ from gridscape.report.findings import (
     Findings,
     LineView,
     along_axis,
-    is_wide,
     line_view,
     view,
 )

@@ -172,13 +172,6 @@ def line_view(axes: Sequence[Axis]) -> LineView:
     return LineView(color, second, tuple(rest))
 
 
-def is_wide(values: Iterable[float], times: float = 30) -> bool:
-    """Whether numbers are better read on a log scale: none below 0, those above it far apart."""
-    finite = [value for value in values if math.isfinite(value)]
-    above = [value for value in finite if value > 0]
-    return bool(above) and min(finite) >= 0 and max(above) > times * min(above)
-
-
 def _against(cell: CellSummary, top: CellSummary) -> Interval:
     return t_interval(np.subtract(cell.values, top.values))
 

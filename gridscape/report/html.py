@@ -43,7 +43,7 @@ def write(
     folder cannot be used, GridscapeError where the report cannot be written or the extra
     ``report`` is not installed.
     """
-    from gridscape.report import figures, network_figures
+    from gridscape.report import figures
 
     land = Landscape.read(directory)
     found = gather(land, Path(directory), trust=trust)
@@ -51,8 +51,11 @@ def write(
     text = _page_of(found, directory, shown)
     require_within(Path(directory), Path(directory) / "figures")
     figures.save_all(Path(directory) / "figures", found, shown.chance)
-    for look in shown.looks:
-        network_figures.save_look(look, directory)
+    if shown.looks:
+        from gridscape.report import network_figures  # here: it imports JAX
+
+        for look in shown.looks:
+            network_figures.save_look(look, directory)
     path = Path(directory) / "report.html"
     try:
         write_whole(path, text.encode())

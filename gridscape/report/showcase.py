@@ -3,23 +3,19 @@
 Nothing is fetched and nothing is trained for it; what cannot be shown leaves a note.
 """
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from gridscape.engine.machine import Machine
 from gridscape.errors import GridscapeError
-from gridscape.execution.planner import Planner
-from gridscape.execution.replay import recovered
 from gridscape.grid.axes import Cell
 from gridscape.grid.trials import Status, TrialResult
-from gridscape.inspection.kinds import Look, fitting, look
-from gridscape.kernels.cores import use_all_cores
 from gridscape.landscape import Landscape
 from gridscape.store.store import Store
-from gridscape.study.study import ResolvedStudy, Study
-from gridscape.tasks import fetch
+
+if TYPE_CHECKING:
+    from gridscape.inspection.kinds import Look
 
 MOST_CELLS = 6  # whose networks are shown: each takes seconds to look at, and room in the page
 
@@ -31,7 +27,7 @@ class Showcase:
     chance: the accuracy of guessing, where it is known.
     """
 
-    looks: tuple[Look, ...] = ()
+    looks: "tuple[Look, ...]" = ()
     notes: tuple[str, ...] = ()
     chance: float | None = None
 
@@ -60,45 +56,20 @@ def showcase(
     kept = _kept(directory, land)
     if not kept.trials and not land.study.get("groups"):
         return Showcase()
+    from gridscape.report import _networks  # here: it imports JAX
+
     try:
-        resolved = _resolved(land, data_dir, trust)
-        looks = tuple(_looks(resolved, kept))
+        resolved = _networks.resolved(land, data_dir, trust)
+        looks = tuple(_networks.looks(resolved, kept.trials))
     except GridscapeError as error:
         return Showcase(notes=(f"networks are not shown: {error}",) if kept.trials else ())
     more = f"{kept.n_more} further cells have kept their parameters: gridscape inspect shows them"
-    return Showcase(looks, (more,) if kept.n_more else (), _chance(resolved))
+    return Showcase(looks, (more,) if kept.n_more else (), _networks.chance(resolved))
 
 
 def brings_back(study: Mapping[str, Any]) -> bool:
     """Whether a report loads the parts of a study: for its networks, or the level of guessing."""
     return study.get("keep_parameters", "none") != "none" or bool(study.get("groups"))
-
-
-def _resolved(land: Landscape, data_dir: str | Path | None, trust: bool) -> ResolvedStudy:
-    study = Study.from_record(land.study, trust=trust)
-    if missing := _missing_data(str(study.task), data_dir):
-        raise GridscapeError("the data set is not on this machine", where=missing)
-    use_all_cores()
-    return study.override(keep_parameters="all").resolve(data_dir)
-
-
-def _missing_data(task: str, data_dir: str | Path | None) -> str | None:
-    """The data set of a task, where it would have to be fetched; tasks are named after theirs."""
-    named = [data_set for data_set in fetch.status(data_dir) if task.startswith(data_set.name)]
-    owner = max(named, key=lambda data_set: len(data_set.name), default=None)
-    return owner.name if owner and not owner.embedded and owner.found_at is None else None
-
-
-def _looks(resolved: ResolvedStudy, kept: _Kept) -> Iterator[Look]:
-    planner = Planner(resolved, Machine.local())
-    # The study's own cells: the landscape has text for a number on an axis that also has texts.
-    trials = {trial.key: trial for trial in resolved.trials()} if kept.trials else {}
-    for cell, stored in kept.trials:
-        if stored.key not in trials:
-            raise GridscapeError("trained under other conditions", where=cell)
-        network = recovered(planner, trials[stored.key], stored)
-        if fitting(network):
-            yield look(network)
 
 
 def _kept(directory: str | Path, land: Landscape) -> _Kept:
@@ -123,10 +94,3 @@ def _first_finished(store: Store, land: Landscape, cell: Cell) -> TrialResult | 
     of_cell = land.data[["status", "key"]].sel(dict(cell))
     finished = of_cell["key"].values[of_cell["status"].values == Status.FINISHED.value]
     return store.get(str(finished[0])) if len(finished) else None
-
-
-def _chance(resolved: ResolvedStudy) -> float | None:
-    """One in so many classes, where all tasks of the study have as many."""
-    counts = {task.n_outputs if task.answer else None for task in resolved.tasks.values()}
-    (count,) = counts if len(counts) == 1 else (None,)
-    return None if count is None else 1 / count

@@ -12,23 +12,24 @@ from gridscape.base.shapes import batch_of, dimensions, given, lettered, prepare
 from gridscape.base.task import Task
 from gridscape.base.types import Hyper
 from gridscape.errors import GridscapeError, ModelError, UsageError, one_line, short
-from gridscape.identity.memo import remembered
+from gridscape.identity.memo import Memo
 from gridscape.study.parts import Loss
 
 DRAWN = 7  # examples of a batch that is drawn to see its shapes
 
 
-def check_fit(model: Model, hyper: Hyper, loss: Loss, task: Task) -> None:
+def check_fit(model: Model, hyper: Hyper, loss: Loss, task: Task, memo: Memo | None = None) -> None:
     """Raise unless model, loss, metrics, answer and groups fit the task, found by shapes alone.
 
     ModelError where the outputs are not (B, C), or (B, T, C) of a task per step; UsageError where
     another function does not give one number per example, (B,): a mean over the examples would run
-    over the padding of the evaluation as well.
+    over the padding of the evaluation as well. memo: keeps what was found of a function.
     """
+    memo = memo or Memo()
     train, test = _training_examples(task), task.test
-    _check_on(train, f"task {task.name}", model, hyper, loss, task)
+    _check_on(train, f"task {task.name}", model, hyper, loss, task, memo)
     if dimensions(train) != dimensions(test):  # longer sequences, which not every part can read
-        _check_on(test, f"task {task.name}, test sequences", model, hyper, loss, task)
+        _check_on(test, f"task {task.name}, test sequences", model, hyper, loss, task, memo)
 
 
 def _training_examples(task: Task) -> Split:
@@ -48,7 +49,13 @@ def _training_examples(task: Task) -> Split:
 
 
 def _check_on(
-    examples: Split, where: str, model: Model, hyper: Hyper, loss: Loss, task: Task
+    examples: Split,
+    where: str,
+    model: Model,
+    hyper: Hyper,
+    loss: Loss,
+    task: Task,
+    memo: Memo,
 ) -> None:
     inputs = prepared(task.prepare, examples.inputs, where)
     # More than any other dimension, so that (C, B) is not taken for (B, C), nor a feature for B.
@@ -56,7 +63,7 @@ def _check_on(
     batch = batch_of(n_examples, Split(inputs, examples.targets))
     outputs = _outputs(model, hyper, task, batch.inputs, where)
     for asked in _per_example(loss, task, outputs, batch.targets):
-        _check_per_example(asked, n_examples, where)
+        _check_per_example(asked, n_examples, where, memo)
 
 
 def _outputs(model: Model, hyper: Hyper, task: Task, inputs: Any, where: str) -> Any:
@@ -138,10 +145,10 @@ def _per_example(loss: Loss, task: Task, outputs: Any, targets: Any) -> Iterator
         yield PerExample(kind, task.groups.of, (targets,), "whole number")
 
 
-def _check_per_example(asked: PerExample, n_examples: int, where: str) -> None:
+def _check_per_example(asked: PerExample, n_examples: int, where: str, memo: Memo) -> None:
     what, expected = f"{asked.name} does not fit the task", f"one {asked.number} per example, (B,)"
     try:
-        found = _given(asked.function, asked.arguments)
+        found = memo.of(given, asked.function, *asked.arguments)
     except Exception as error:  # a user's function may raise anything
         raise UsageError(what, where=where, expected=expected, found=one_line(error)) from error
     shape, kinds = getattr(found, "shape", None), KINDS[asked.number]
@@ -153,11 +160,6 @@ def _check_per_example(asked: PerExample, n_examples: int, where: str) -> None:
             found=told(found, n_examples),
             hint=_hint(shape, n_examples),
         )
-
-
-@remembered
-def _given(function: Callable[..., Any], arguments: tuple[Any, ...]) -> Any:
-    return given(function, *arguments)
 
 
 def _hint(shape: tuple[int, ...] | None, n_examples: int) -> str | None:

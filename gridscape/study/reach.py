@@ -19,17 +19,10 @@ from typing import Any, NamedTuple
 
 import platformdirs
 
-from gridscape import models, optimizers, tasks
 from gridscape.errors import UntrustedError
 from gridscape.store.blobs import write_whole
-from gridscape.tasks import losses
 
-OWN_NAMES: Mapping[str, Mapping[str, str]] = {
-    "task": tasks.NAMES,
-    "model": models.NAMES,
-    "optimizer": optimizers.NAMES,
-    "loss": losses.NAMES,
-}
+PARTS = ("task", "model", "optimizer", "loss")  # that a study may name by an import string
 READS_PICTURES = "image-folder"  # the one task of Gridscape's own that reads what a study names
 HINT = "--trust (trust=True) if you trust its maker"
 
@@ -154,10 +147,11 @@ def _reaches(study: Mapping[str, Any]) -> Iterator[Reach]:
 
 def _modules(study: Mapping[str, Any]) -> Iterator[str]:
     axes = study.get("axes")
-    for kind, own in OWN_NAMES.items():
+    for kind in PARTS:
         varied = axes.get(kind, []) if isinstance(axes, Mapping) else []
         for name in [study.get(kind), *varied]:
-            if kind not in study.get("objects", ()) and isinstance(name, str) and name not in own:
+            # Nothing is imported for a name without a colon: it is Gridscape's own, or unknown.
+            if kind not in study.get("objects", ()) and isinstance(name, str) and ":" in name:
                 yield name.partition(":")[0]
 
 

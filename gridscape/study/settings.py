@@ -27,8 +27,6 @@ SAMPLINGS = ("epochs", "draws")
 # Settings that are whole numbers from 1 wherever they stand.
 WHOLE = ("batch_size", "updates", "hidden_size")
 
-NAME = r"[A-Za-z0-9][A-Za-z0-9._-]*"
-
 
 class MistakesError(ValueError):
     """What is wrong with a setting: whole lines, each led by its key."""
@@ -62,7 +60,7 @@ def plain(value: Any) -> Any:
 
 def study_name(name: Any) -> str:
     """A name that can be a folder's."""
-    if not isinstance(name, str) or not re.fullmatch(NAME, name):
+    if not isinstance(name, str) or not re.fullmatch(names.STUDY, name):
         raise MistakesError([mistake("not a name", "name", "letters, digits, '.', '_', '-'", name)])
     return name
 

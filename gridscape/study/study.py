@@ -1,13 +1,13 @@
 """The study: a task, a model, an optimizer, a training budget, axes and replicates.
 
-A study is a TOML file (``gridscape/studies/`` holds the named ones) or is made in Python. It only
+A study is a TOML file (those of ``gridscape/study/named`` go by name) or is made in Python. It only
 declares; ``resolve`` loads its task and says what each cell trains.
 """
 
 import itertools
 import tomllib
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from functools import cache, cached_property, partial
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self
@@ -19,14 +19,15 @@ from gridscape.base.data import Stream
 from gridscape.base.metrics import cross_entropy
 from gridscape.base.parts import Model, Optimizer
 from gridscape.base.task import Task
-from gridscape.errors import ModelError, StudyFileError, UnknownNameError, UsageError
+from gridscape.errors import ModelError, StudyFileError, UsageError
 from gridscape.grid.axes import Axis, Cell, Grid, Value, same
 from gridscape.grid.names import of_task
 from gridscape.grid.trials import Trial, content_key
-from gridscape.identity.memo import forget
+from gridscape.identity.memo import Memo
 from gridscape.kernels.cores import use_all_cores
 from gridscape.models.precision import Precision
 from gridscape.study import mistakes, reach, settings
+from gridscape.study.files import find
 from gridscape.study.fits import check_fit
 from gridscape.study.parts import (
     in_layout_of,
@@ -44,8 +45,6 @@ from gridscape.study.parts import (
 from gridscape.study.settings import STUDY_AXES
 from gridscape.study.unknown import unknown_names
 from gridscape.tasks import losses
-
-STUDIES = Path(__file__).parent / "named"
 
 # Raised when the same study would give other numbers than before, so that no old result is reused.
 SEMANTICS = 1
@@ -256,6 +255,7 @@ class Recipe:
     hyper: Mapping[str, float]
     loss: Callable[[Any, Any], Any] = cross_entropy
     sampling: str = "epochs"
+    memo: Memo = field(default_factory=Memo, compare=False, repr=False)  # of its resolved study
 
 
 @dataclass(frozen=True)
@@ -269,7 +269,6 @@ class ResolvedStudy:
     tasks: Mapping[tuple[Value, ...], Task]
 
     def __post_init__(self) -> None:
-        forget()
         cells = self.first_cells()
         errors = [*self._taken_names(), *(e for cell in cells for e in self._errors(cell))]
         found = list(dict.fromkeys(map(str, errors)))
@@ -291,6 +290,11 @@ class ResolvedStudy:
     def factory(self) -> Callable[..., Any]:
         """The model's factory, from its name, import string or object."""
         return model_factory(self.study.model)
+
+    @cached_property
+    def memo(self) -> Memo:
+        """What JAX has found out about the functions of this study."""
+        return Memo()
 
     @cached_property
     def identity(self) -> str:
@@ -335,7 +339,7 @@ class ResolvedStudy:
                     expected=f"at most {train.n_examples}",
                     found=recipe.batch_size,
                 )
-            check_fit(recipe.model, recipe.hyper, recipe.loss, task)
+            check_fit(recipe.model, recipe.hyper, recipe.loss, task, self.memo)
         except (UsageError, ModelError) as error:
             return [error]
         return []
@@ -387,6 +391,7 @@ class ResolvedStudy:
             hyper={name: float(numbers[name]) for name in defaults},
             loss=load_loss(settings["loss"], task),
             sampling=settings["sampling"],
+            memo=self.memo,
         )
 
     def _model(self, task: Task, options: Mapping[str, Any]) -> Model:
@@ -460,26 +465,6 @@ class ResolvedStudy:
                 for chosen, kinds in kinds_of.items()
             ],
         }
-
-
-def names() -> list[str]:
-    """The named studies."""
-    return sorted(path.stem for path in STUDIES.glob("*.toml"))
-
-
-def find(name_or_path: str | Path) -> Path:
-    """The file of a study, by name or path; raises UnknownNameError with the nearest name."""
-    if str(name_or_path) in names():
-        return STUDIES / f"{name_or_path}.toml"
-    path = Path(name_or_path)
-    if path.is_file():
-        return path
-    if path.suffix == ".toml":
-        raise UsageError("no such study file", where=path)
-    if path.with_suffix(".toml").is_file():
-        hint = f"the file here is named with its suffix: {path}.toml"
-        raise UsageError(f"unknown study {str(name_or_path)!r}", hint=hint)
-    raise UnknownNameError("study", str(name_or_path), names())
 
 
 def _where(name: object) -> str:

@@ -8,7 +8,7 @@ import threading
 import pytest
 from jax import monitoring
 
-from gridscape.cli._startup import _compile_clock
+from gridscape.cli._startup import _compile_clock, _compile_seconds, prepare_jax
 from gridscape.engine.compilers import BACKEND_COMPILE, WAITED
 from gridscape.errors import OutOfMemoryError
 from gridscape.kernels.cores import ADDRESSES_PER_CORE, LEAST_ADDRESSES, n_cores, require_addresses
@@ -79,3 +79,15 @@ def test_only_the_compiling_that_keeps_this_thread_counts():
     elsewhere.start()
     elsewhere.join()
     assert seconds() == 5.0
+
+
+def test_a_process_has_one_listener_and_each_clock_starts_at_zero(monkeypatch):
+    added = []
+    monkeypatch.setattr(monitoring, "register_event_duration_secs_listener", added.append)
+    _compile_seconds.cache_clear()
+    first = prepare_jax(computes=False)
+    added[0](WAITED, 2.0)
+    second = prepare_jax(computes=False)
+    added[0](WAITED, 3.0)
+    _compile_seconds.cache_clear()  # what was added here is heard by nobody
+    assert (len(added), first(), second()) == (1, 5.0, 3.0)

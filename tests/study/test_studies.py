@@ -10,7 +10,8 @@ from gridscape.claims.records import Outcome
 from gridscape.claims.tables import published
 from gridscape.grid.axes import same
 from gridscape.report.showcase import showcase
-from gridscape.study.study import Study, names
+from gridscape.study.files import names
+from gridscape.study.study import Study
 from gridscape.tasks import fetch
 
 NAMED = [name for name in names() if name != "quickstart"]

@@ -7,11 +7,8 @@ series of gradients. Nothing is random in it, so a number decides without a test
 import math
 from typing import Any
 
-import jax
-import jax.numpy as jnp
 import numpy as np
 
-from gridscape import optimizers
 from gridscape.analysis.statistics import Interval
 from gridscape.claims.checks import Check
 from gridscape.claims.evidence import Evidence
@@ -87,6 +84,12 @@ def _limit(momentum: float, signs: str, n_steps: int, tolerance: float) -> Check
 
 def steps(momentum: float, gradients: np.ndarray) -> np.ndarray:
     """The steps of the optimizer ``momentum`` under a series of gradients: (n,) -> (n,)."""
+    # Here: all other claims are judged without JAX.
+    import jax
+    import jax.numpy as jnp
+
+    from gridscape import optimizers
+
     hyper = {"learning_rate": RATE, "momentum": momentum, "l2": 0.0}
     rule = optimizers.momentum().make(hyper)
     place = jnp.zeros(())

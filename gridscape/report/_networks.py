@@ -1,0 +1,55 @@
+"""What the networks of a report are made with: their task, their model, their training.
+
+Apart from ``showcase``, since all of it needs JAX and most reports show no network.
+"""
+
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+from gridscape.engine.machine import Machine
+from gridscape.errors import GridscapeError
+from gridscape.execution.planner import Planner
+from gridscape.execution.replay import recovered
+from gridscape.grid.axes import Cell
+from gridscape.grid.trials import TrialResult
+from gridscape.inspection.kinds import Look, fitting, look
+from gridscape.kernels.cores import use_all_cores
+from gridscape.landscape import Landscape
+from gridscape.study.study import ResolvedStudy, Study
+from gridscape.tasks import fetch
+
+
+def resolved(land: Landscape, data_dir: str | Path | None, trust: bool) -> ResolvedStudy:
+    """The study of a landscape; raises GridscapeError where its data set is not at hand."""
+    study = Study.from_record(land.study, trust=trust)
+    if missing := _missing_data(str(study.task), data_dir):
+        raise GridscapeError("the data set is not on this machine", where=missing)
+    use_all_cores()
+    return study.override(keep_parameters="all").resolve(data_dir)
+
+
+def _missing_data(task: str, data_dir: str | Path | None) -> str | None:
+    """The data set of a task, where it would have to be fetched; tasks are named after theirs."""
+    named = [data_set for data_set in fetch.status(data_dir) if task.startswith(data_set.name)]
+    owner = max(named, key=lambda data_set: len(data_set.name), default=None)
+    return owner.name if owner and not owner.embedded and owner.found_at is None else None
+
+
+def looks(resolved: ResolvedStudy, kept: Sequence[tuple[Cell, TrialResult]]) -> Iterator[Look]:
+    """What there is to see of each network that was kept."""
+    # The study's own cells: the landscape has text for a number on an axis that also has texts.
+    trials = {trial.key: trial for trial in resolved.trials()} if kept else {}
+    with Planner(resolved, Machine.local()) as planner:
+        for cell, stored in kept:
+            if stored.key not in trials:
+                raise GridscapeError("trained under other conditions", where=cell)
+            network = recovered(planner, trials[stored.key], stored)
+            if fitting(network):
+                yield look(network)
+
+
+def chance(resolved: ResolvedStudy) -> float | None:
+    """One in so many classes, where all tasks of the study have as many."""
+    counts = {task.n_outputs if task.answer else None for task in resolved.tasks.values()}
+    (count,) = counts if len(counts) == 1 else (None,)
+    return None if count is None else 1 / count

@@ -1,0 +1,34 @@
+"""Where the files of studies are; nothing here imports JAX, nor any part of a study."""
+
+import tomllib
+from pathlib import Path
+
+from gridscape.errors import UnknownNameError, UsageError
+
+STUDIES = Path(__file__).parent / "named"
+
+
+def names() -> list[str]:
+    """The named studies."""
+    return sorted(path.stem for path in STUDIES.glob("*.toml"))
+
+
+def find(name_or_path: str | Path) -> Path:
+    """The file of a study, by name or path; raises UnknownNameError with the nearest name."""
+    if str(name_or_path) in names():
+        return STUDIES / f"{name_or_path}.toml"
+    path = Path(name_or_path)
+    if path.is_file():
+        return path
+    if path.suffix == ".toml":
+        raise UsageError("no such study file", where=path)
+    if path.with_suffix(".toml").is_file():
+        hint = f"the file here is named with its suffix: {path}.toml"
+        raise UsageError(f"unknown study {str(name_or_path)!r}", hint=hint)
+    raise UnknownNameError("study", str(name_or_path), names())
+
+
+def with_claims() -> list[str]:
+    """The named studies that published statements are made of."""
+    texts = {name: find(name).read_text(encoding="utf-8") for name in names()}
+    return [name for name, text in texts.items() if tomllib.loads(text).get("claims")]

@@ -1,0 +1,74 @@
+"""What reads results starts no compiler: neither JAX nor optax is imported for it."""
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from gridscape.study.study import Study
+from gridscape.sweep import run
+
+COMPILERS = ("jax", "optax")
+COMMANDS = {
+    "help": ["--help"],
+    "help of a command": ["run", "--help"],
+    "show": ["show", "folder"],
+    "show as JSON": ["show", "folder", "--json"],
+    "export": ["export", "folder", "--output", "table.csv"],
+    "export for netCDF": ["export", "folder", "--format", "netcdf"],
+    "claims": ["claims", "folder"],
+    "report": ["report", "folder"],
+    "data": ["data", "list"],
+}
+CALLS = {
+    "read": "gs.Landscape.read('folder').best('learning_rate')",
+    "claims": "gs.claims.verdicts('folder')",
+    "analysis": "gs.analysis.summarize(gs.Landscape.read('folder'))",
+    "a study without claims": "try: gs.claims.verdicts('plain')\nexcept gs.GridscapeError: pass",
+}
+
+
+@pytest.fixture(scope="module")
+def place(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder of results with claims, and one without."""
+    place = tmp_path_factory.mktemp("reading")
+    few = Study.load("quickstart").override(
+        {"hidden_size": [4], "learning_rate": [0.01, 0.1]}, updates=4, replicates=2
+    )
+    run(few, directory=place / "plain")
+    run(few.override(claims="lstm-width-lr"), directory=place / "folder")
+    return place
+
+
+def imported_by(code: str, place: Path) -> list[str]:
+    """Which compilers a fresh process has imported when it ends."""
+    ending = f"import sys\nprint([m for m in {COMPILERS} if m in sys.modules], file=sys.stderr)"
+    done = subprocess.run(
+        [sys.executable, "-c", f"{code}\n{ending}"],
+        cwd=place,
+        env={**os.environ, "PYTHONPATH": str(Path(__file__).parent.parent)},
+        capture_output=True,
+        text=True,
+        timeout=120,
+        check=True,
+    )
+    return json.loads(done.stderr.splitlines()[-1].replace("'", '"'))
+
+
+@pytest.mark.parametrize("arguments", COMMANDS.values(), ids=COMMANDS)
+def test_a_command_that_reads_imports_no_compiler(place: Path, arguments: list[str]) -> None:
+    call = f"from gridscape.cli.commands import exit_status\nassert exit_status({arguments}) == 0"
+    assert imported_by(call, place) == []
+
+
+@pytest.mark.parametrize("call", CALLS.values(), ids=CALLS)
+def test_a_call_that_reads_imports_no_compiler(place: Path, call: str) -> None:
+    assert imported_by(f"import gridscape as gs\n{call}", place) == []
+
+
+def test_what_trains_does_import_them(place: Path) -> None:
+    """As the tests above would not notice otherwise."""
+    assert imported_by("import gridscape.sweep", place) == list(COMPILERS)
