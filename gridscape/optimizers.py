@@ -11,7 +11,6 @@ Adagrad and RMSProp start otherwise in TensorFlow 1 than in PyTorch: the plain n
 the first, the name with "-pytorch" that of the second.
 """
 
-import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import partial
@@ -19,12 +18,11 @@ from typing import Any
 
 import jax
 import jax.numpy as jnp
-import numpy as np
 import optax
 
-from gridscape.base.parts import Optimizer
+from gridscape.base.limits import Limit
+from gridscape.base.parts import Native, Optimizer
 from gridscape.base.types import Hyper, Params
-from gridscape.errors import UsageError
 
 NAMES = {
     "sgd": "gridscape.optimizers:sgd",
@@ -36,6 +34,22 @@ NAMES = {
     "rmsprop-pytorch": "gridscape.optimizers:rmsprop_pytorch",
     "adam": "gridscape.optimizers:adam",
     "adamw": "gridscape.optimizers:adamw",
+}
+
+
+# What the numbers of these rules may be. From momentum 1 on steps grow without end: study that, do
+# not forbid it.
+LIMITS: Mapping[str, Limit] = {
+    "learning_rate": Limit(gt=0),
+    "momentum": Limit(ge=0),
+    "initial_accumulator_value": Limit(ge=0),
+    "decay": Limit(ge=0, lt=1),
+    "initial_mean_square": Limit(ge=0),
+    "b1": Limit(ge=0, lt=1),
+    "b2": Limit(ge=0, lt=1),
+    "eps": Limit(gt=0),
+    "weight_decay": Limit(ge=0),
+    "l2": Limit(ge=0),
 }
 
 
@@ -182,12 +196,23 @@ def adamw() -> Optimizer:
     return _optimizer("adamw", rule, **numbers)
 
 
-def native_rule(make: Callable[[Hyper], optax.GradientTransformation]) -> str | None:
-    """The name of the rule of this file that ``make`` makes, whose step native code can do.
+def fixed(transformation: optax.GradientTransformation) -> Optimizer:
+    """A transformation of optax as it is: its numbers are its own, and none is traced.
 
-    None for any other: an optimizer that has another ``make`` is another.
+    >>> fixed(optax.sgd(0.5)).make({}).update(jnp.ones(1), optax.EmptyState())[0].tolist()
+    [-0.5]
     """
-    return make.name if isinstance(make, _Make) else None
+    return Optimizer(_Fixed(transformation), {})
+
+
+@dataclass(frozen=True)
+class _Fixed:
+    """Makes one and the same transformation."""
+
+    transformation: optax.GradientTransformation
+
+    def __call__(self, hyper: Hyper) -> optax.GradientTransformation:
+        return self.transformation
 
 
 @dataclass(frozen=True)
@@ -206,60 +231,11 @@ def _optimizer(
     name: str, rule: Callable[[Hyper], optax.GradientTransformation], **numbers: float
 ) -> Optimizer:
     """The rule of this name of NAMES with these numbers, after the L2 penalty."""
-    return Optimizer(_Make(name, rule), {**numbers, "l2": 0.0})
+    make, numbers = _Make(name, rule), {**numbers, "l2": 0.0}
+    limits = {name: LIMITS[name] for name in numbers}
+    return Optimizer(make, numbers, limits, Native(name, make))
 
 
 def _is_weight(params: Params) -> Params:
     """True for the arrays of two or more dimensions."""
     return jax.tree.map(lambda p: jnp.ndim(p) >= 2, params)
-
-
-Check = Callable[[float], bool]
-
-_FINITE_FROM_0 = (lambda v: 0 <= v < math.inf, "a finite number from 0")
-_FINITE_ABOVE_0 = (lambda v: 0 < v < math.inf, "a finite number above 0")
-_FRACTION_BELOW_1 = (lambda v: 0 <= v < 1, "a number in [0, 1)")
-
-# What a traced number may be, whichever part reads it.
-LIMITS: Mapping[str, tuple[Check, str]] = {
-    "learning_rate": _FINITE_ABOVE_0,
-    "momentum": _FINITE_FROM_0,  # from 1 on steps grow without end: study that, do not forbid it
-    "initial_accumulator_value": _FINITE_FROM_0,
-    "decay": _FRACTION_BELOW_1,
-    "initial_mean_square": _FINITE_FROM_0,
-    "b1": _FRACTION_BELOW_1,
-    "b2": _FRACTION_BELOW_1,
-    "eps": _FINITE_ABOVE_0,
-    "weight_decay": _FINITE_FROM_0,
-    "l2": _FINITE_FROM_0,
-    "init_scale": _FINITE_FROM_0,
-    "init_sd": _FINITE_FROM_0,
-    "keep": (lambda v: 0 < v <= 1, "a number in (0, 1]"),
-}
-
-
-def check_number(name: str, value: object, *, where: object = None) -> None:
-    """Raise UsageError unless ``value`` is a number that the hyperparameter ``name`` may take.
-
-    What counts is the number as float32, with which networks are trained.
-    """
-    allowed, words = LIMITS.get(name, (math.isfinite, "a finite number"))
-    found = repr(value)
-    if isinstance(value, int | float) and not isinstance(value, bool):
-        trained = _float32(value)
-        number = value if math.isfinite(trained) else trained  # a huge int is no float at all
-        if allowed(number) and allowed(trained):
-            return
-        too_large = isinstance(value, int) and math.isinf(trained)
-        if too_large or (isinstance(value, float) and allowed(value)):
-            found += f", which is {trained} as float32"
-    raise UsageError("out of range", where=where or name, expected=words, found=found)
-
-
-def _float32(value: float) -> float:
-    """The value as networks are trained with it; infinite where it is too large."""
-    try:
-        with np.errstate(over="ignore", under="ignore"):
-            return float(np.float32(value))
-    except OverflowError:
-        return math.inf

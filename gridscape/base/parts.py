@@ -1,13 +1,18 @@
-"""A model and an optimizer: small tuples of pure functions for one trial."""
+"""A model and an optimizer: small tuples of pure functions for one trial; and what makes them."""
 
 from collections.abc import Callable, Mapping
-from typing import Any, NamedTuple, TypeVar
+from dataclasses import dataclass, field, replace
+from functools import partial, update_wrapper
+from inspect import Signature
+from typing import Any, Generic, NamedTuple, ParamSpec, TypeVar
 
 import optax
 
+from gridscape.base.limits import Limit
 from gridscape.base.types import Array, Hyper, Key, Params
 
-F = TypeVar("F", bound=Callable[..., Any])
+P = ParamSpec("P")
+T = TypeVar("T")
 
 
 class Model(NamedTuple):
@@ -17,31 +22,107 @@ class Model(NamedTuple):
     ``apply(params, inputs, key, hyper)`` maps inputs (B, *input_shape) to outputs (B, C), or to
     (B, T, C) where the task asks for an answer at every step; ``key`` is None when the model is
     evaluated (no dropout then).
-    ``hyperparameters`` names the traced numbers that the two read, with their defaults; a factory
-    of models declares them with the decorator of that name instead.
+    ``hyperparameters`` names the traced numbers that the two read, with their defaults, and
+    ``limits`` what some of them may be; a factory of models declares both with the decorator
+    ``hyperparameters`` instead.
+    ``layers`` of a feed-forward network are the steps of ``apply``, into which inspection looks:
+    whoever replaces ``apply`` by a function that does something else replaces them too.
     """
 
     init: Callable[[Key, Hyper], Params]
     apply: Callable[[Params, Array, Key | None, Hyper], Array]
     hyperparameters: Mapping[str, float] = {}
+    limits: Mapping[str, Limit] = {}
+    layers: tuple[Any, ...] = ()
 
 
-def hyperparameters(**defaults: float) -> Callable[[F], F]:
-    """Declare the traced numbers that the models of a factory read, with their defaults."""
+Make = Callable[[Hyper], optax.GradientTransformation]
 
-    def declare(factory: F) -> F:
-        factory.hyperparameters = defaults  # type: ignore[attr-defined]
-        return factory
 
-    return declare
+class Native(NamedTuple):
+    """A step in native code: ``rule`` is its name in the kernels, ``make`` whose step it does."""
+
+    rule: str
+    make: Make
 
 
 class Optimizer(NamedTuple):
     """An update rule whose numbers may be traced.
 
     ``make(hyper)`` returns an optax transformation; ``hyperparameters`` names the numbers that it
-    reads, with their defaults.
+    reads, with their defaults, and ``limits`` what some of them may be. ``native`` is a step in
+    native code that does the same as ``make``; it serves only that very function.
     """
 
-    make: Callable[[Hyper], optax.GradientTransformation]
+    make: Make
     hyperparameters: Mapping[str, float]
+    limits: Mapping[str, Limit] = {}
+    native: Native | None = None
+
+    @property
+    def native_rule(self) -> str | None:
+        """The name of the native step; None where ``make`` is not the one that it stands for."""
+        return self.native.rule if self.native and self.native.make is self.make else None
+
+
+@dataclass(eq=False)
+class Factory(Generic[P, T]):
+    """A function that makes a task or a model, with what it declares; it is called like it.
+
+    hyperparameters: the traced numbers of its models, with their defaults. limits: what some of
+    these numbers, and of its options, may be. reads: the data set that its tasks read. signature:
+    instead of the function's own. code: what tells it apart in keys, where that is not ``make``.
+    """
+
+    make: Callable[P, T]
+    hyperparameters: Mapping[str, float] = field(default_factory=dict)
+    limits: Mapping[str, Limit] = field(default_factory=dict)
+    reads: str | None = None
+    signature: Signature | None = None
+    code: Callable[..., Any] | None = None
+
+    __signature__: Signature = field(init=False, repr=False)
+
+    def __post_init__(self) -> None:
+        update_wrapper(self, self.make, updated=())
+        if self.signature is not None:
+            self.__signature__ = self.signature
+
+    def __call__(self, *args: P.args, **kwargs: P.kwargs) -> T:
+        """What the function makes."""
+        return self.make(*args, **kwargs)
+
+
+def declared(factory: Any) -> Factory[..., Any]:
+    """What a factory declares, also where functools.partial or functools.wraps is around it."""
+    inner = factory
+    while inner is not None and not isinstance(inner, Factory):
+        if isinstance(getattr(inner, "hyperparameters", None), Mapping):
+            return Factory(factory, inner.hyperparameters, getattr(inner, "limits", {}))
+        inner = inner.func if isinstance(inner, partial) else getattr(inner, "__wrapped__", None)
+    return Factory(factory) if inner is None else inner
+
+
+def hyperparameters(
+    limits: Mapping[str, Limit] | None = None, /, **defaults: float
+) -> Callable[[Callable[P, T]], Factory[P, T]]:
+    """Declare the traced numbers that the models of a factory read, with their defaults.
+
+    limits: what some of them, or of the options of the factory, may be, as in {"keep": Limit(gt=0,
+        le=1)}; a study with another value is refused before anything trains.
+    """
+    return lambda factory: _declare(factory, hyperparameters=defaults, limits=limits or {})
+
+
+def reads(data_set: str) -> Callable[[Callable[P, T]], Factory[P, T]]:
+    """Declare the data set that a factory of tasks reads, so that it is known whether it is here.
+
+    data_set: a name that ``gridscape data`` lists.
+    """
+    return lambda factory: _declare(factory, reads=data_set)
+
+
+def _declare(factory: Callable[P, T], **declared: Any) -> Factory[P, T]:
+    if isinstance(factory, Factory):
+        return replace(factory, **declared)
+    return Factory(factory, **declared)

@@ -22,7 +22,6 @@ from gridscape.grid.names import by_kind
 from gridscape.kernels import optimizers as native
 from gridscape.kernels.batches import take as native_take
 from gridscape.kernels.library import in_use
-from gridscape.optimizers import native_rule
 from gridscape.study.study import Recipe
 
 # Examples that are evaluated at once: large enough to be efficient, small enough to bound memory.
@@ -45,6 +44,7 @@ class Functions(NamedTuple):
 
     apply: Callable[..., Array]
     rule: Rule
+    native: str | None
     loss: PerExample
     metrics: tuple[tuple[str, PerExample], ...]
     prepare: Callable[[Array], Array]
@@ -57,6 +57,7 @@ class Functions(NamedTuple):
         return cls(
             apply=recipe.model.apply,
             rule=recipe.optimizer.make,
+            native=recipe.optimizer.native_rule,
             loss=recipe.loss,
             metrics=tuple(task.metrics.items()),
             prepare=task.prepare,
@@ -190,7 +191,7 @@ def update_trial(
 ) -> tuple[TrialState, dict[str, Array]]:
     """One update; a trial in which something is not finite keeps its last finite parameters."""
     numbers, grads = _gradient(functions, pieces, state.params, batch, key, hyper)
-    rule = native_rule(functions.rule)
+    rule = functions.native
     if rule is not None and native.serve(rule, numbers["loss"], state.params, state.opt_state):
         step = native.step(
             rule, hyper, numbers["loss"], grads, state.params, state.opt_state, state.update

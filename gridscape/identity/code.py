@@ -35,7 +35,6 @@ def code_identity(function: Callable[..., Any]) -> str:
     numbers and texts that it reads; for an object with ``__call__``, its class and attributes.
     Functions and classes that it uses count by name only, unless they are lambdas or local.
     """
-    function = getattr(function, "__wrapped_build__", function)
     text = _describe_code(function, ())
     named = function.func if isinstance(function, partial) else function
     if hasattr(named, "__qualname__"):

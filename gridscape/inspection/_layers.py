@@ -1,12 +1,12 @@
 """The layers of a network that can be looked into."""
 
 from gridscape.errors import UsageError
-from gridscape.models.feedforward import Layer, layers_of
+from gridscape.models.feedforward import Layer
 from gridscape.study.study import Recipe
 
 
 def _layers(recipe: Recipe) -> tuple[Layer, ...]:
-    layers = layers_of(recipe.model)
+    layers = recipe.model.layers
     if not layers:
         raise UsageError(
             "no layers to look into",

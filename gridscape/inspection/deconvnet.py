@@ -14,7 +14,7 @@ from gridscape.errors import UnknownNameError, UsageError
 from gridscape.inspection._chunks import CHUNK, over_chunks
 from gridscape.inspection._layers import _layers
 from gridscape.inspection.records import Deconvnet
-from gridscape.models.feedforward import Layer, layers_of, run
+from gridscape.models.feedforward import Layer, run
 from gridscape.models.precision import float32_products
 from gridscape.study.study import Recipe
 
@@ -139,7 +139,7 @@ def _layers_to(recipe: Recipe, name: str | None) -> tuple[Layer, ...]:
     name = names[-1] if name is None else name
     if name not in names:
         raise UnknownNameError("layer of feature maps", name, names, where="inspect")
-    layers = layers_of(recipe.model)
+    layers = recipe.model.layers
     return layers[: [layer.name for layer in layers].index(name) + 1]
 
 

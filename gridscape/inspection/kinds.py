@@ -23,7 +23,6 @@ from gridscape.inspection.records import (
     Sample,
 )
 from gridscape.landscape import Landscape
-from gridscape.models.feedforward import layers_of
 
 Record = (
     Mistakes | Confusion | Filters | tuple[LayerStatistics, ...] | Deconvnet | tuple[Sample, ...]
@@ -99,7 +98,7 @@ def check_kinds(kinds: tuple[str, ...], layer: str | None = None) -> None:
 
 def fitting(network: Trained) -> tuple[str, ...]:
     """The kinds that fit a model and its task, in their order."""
-    layers = layers_of(network.recipe.model)
+    layers = network.recipe.model.layers
     fits = {
         "mistakes": network.task.answer is not None,
         "confusion": network.task.answer is not None,

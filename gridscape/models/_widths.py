@@ -2,9 +2,11 @@
 
 from collections.abc import Sequence
 
+from gridscape.base.limits import Limit
 from gridscape.errors import UsageError, check_whole
 
 Layers = int | str | Sequence[int]
+WIDTH = Limit(ge=1, whole=True)
 
 
 def widths(hidden_size: int, layers: Layers) -> tuple[int, ...]:

@@ -7,7 +7,7 @@ from typing import Any
 
 import jax
 
-from gridscape.base.parts import Model
+from gridscape.base.parts import Factory, Model
 from gridscape.base.types import Array, Hyper, Key, Params
 from gridscape.errors import GridscapeError, ModelError, UsageError
 
@@ -68,9 +68,7 @@ def from_equinox(build: Callable[..., Any]) -> Callable[..., Model]:
         _check(eqx, eqx.filter_eval_shape(module, jax.random.key(0)))
         return Model(init, apply)
 
-    factory.__signature__ = _signature(parameters)  # type: ignore[attr-defined]
-    factory.__wrapped_build__ = build  # type: ignore[attr-defined]
-    return factory
+    return Factory(factory, signature=_signature(parameters), code=build)
 
 
 def _parameters(build: Callable[..., Any]) -> dict[str, inspect.Parameter]:

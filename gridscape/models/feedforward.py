@@ -20,12 +20,14 @@ import jax.numpy as jnp
 from jax import lax
 from jaxtyping import Float, Int
 
-from gridscape.base.parts import Model, hyperparameters
+from gridscape.base.limits import Limit
+from gridscape.base.parts import Model
+from gridscape.base.parts import hyperparameters as numbers_within
 from gridscape.base.types import Array, Hyper, Key, Params
 from gridscape.errors import ModelError, check_known, check_whole
 from gridscape.kernels import feedforward as native
 from gridscape.kernels.library import serve
-from gridscape.models._widths import Layers, widths
+from gridscape.models._widths import WIDTH, Layers, widths
 from gridscape.models.precision import current, gradient_rounded, product_of_rounded, rounded
 
 # Draws the kernel of a shape (..., fan_out), and the bias (fan_out,): (key, shape, hyper).
@@ -54,6 +56,16 @@ class Layer(NamedTuple):
     apply: Apply
     function: str = ""
     joined: Joined = MappingProxyType({})
+
+
+# Declared here, as the source of a model that is given as an object is part of its keys.
+LIMITS = {
+    "hidden_size": WIDTH,
+    "init_scale": Limit(ge=0),
+    "init_sd": Limit(ge=0),
+    "keep": Limit(gt=0, le=1),
+}
+hyperparameters = partial(numbers_within, LIMITS)
 
 
 @hyperparameters(init_scale=1.0)
@@ -149,7 +161,7 @@ def lenet5(
 
 
 def feedforward(*layers: Layer) -> Model:
-    """The model that runs through the layers; ``layers_of`` gives them back.
+    """The model that runs through the layers, which are its field of that name.
 
     Parameters: {name of the layer: {"kernel": ..., "bias": ...}}.
     """
@@ -163,13 +175,7 @@ def feedforward(*layers: Layer) -> Model:
         *_, outputs = _run(_joined(layers), params, inputs, key, hyper)
         return outputs
 
-    apply.layers = layers  # type: ignore[attr-defined]
-    return Model(init, apply)
-
-
-def layers_of(model: Model) -> tuple[Layer, ...]:
-    """The layers of a feed-forward network; () for any other model."""
-    return getattr(model.apply, "layers", ())
+    return Model(init, apply, layers=layers)
 
 
 def run(

@@ -5,13 +5,16 @@ factory with the cell chosen.
 """
 
 from collections.abc import Sequence
+from functools import partial
 from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
 from jaxtyping import Float
 
-from gridscape.base.parts import Model, hyperparameters
+from gridscape.base.limits import Limit
+from gridscape.base.parts import Model
+from gridscape.base.parts import hyperparameters as numbers_within
 from gridscape.base.types import Array, Hyper, Key, Params
 from gridscape.errors import ModelError, UsageError, check_known
 from gridscape.kernels import feedforward
@@ -19,12 +22,16 @@ from gridscape.kernels.library import serve
 from gridscape.models._cells import CELLS, Cell, Shapes, affine, lstm_states
 from gridscape.models._cells import forget_gate_offset as forget_gate_offset
 from gridscape.models._initial import INITIALIZERS, both_biases, draw
-from gridscape.models._widths import Layers, widths
+from gridscape.models._widths import WIDTH, Layers, widths
 from gridscape.models.precision import gradient_rounded, rounded
 
 Shape = tuple[int, ...]
 
 # ---- models ----
+
+# Declared here, as the source of a model that is given as an object is part of its keys.
+LIMITS = {"hidden_size": WIDTH, "init_scale": Limit(ge=0)}
+hyperparameters = partial(numbers_within, LIMITS)
 
 
 @hyperparameters(forget_bias=1.0, init_scale=1.0)

@@ -43,6 +43,14 @@ def _lines(item: Any, known: list[str]) -> list[str]:
     return [mistake(what, key, words, item["input"])]
 
 
+def joined(of_settings: Iterable[str], of_parts: Iterable[str]) -> list[str]:
+    """Mistakes in settings and in what parts say of them; of one key, that of the part is told."""
+    parts = list(of_parts)
+    keys = {line.partition(": out of range")[0] for line in parts if ": out of range" in line}
+    settings = [line for line in of_settings if line.partition(":")[0] not in keys]
+    return list(dict.fromkeys([*settings, *parts]))
+
+
 def with_lines(found: Iterable[str], text: str) -> list[str]:
     """Mistakes in the order of the TOML text, each led by the line on which its key stands."""
     lines = [(line_of(mistake.partition(":")[0], text), mistake) for mistake in found]

@@ -1,4 +1,6 @@
-"""What the names in a study stand for: its task, its optimizers, its model.
+"""What a study names or holds: its task, its optimizers, its loss, its model.
+
+Each is an object, a name of Gridscape's own or an import string.
 
 Traced numbers and options are declared by these parts, so it is here that unknown ones are found.
 """
@@ -11,8 +13,11 @@ from operator import attrgetter
 from pathlib import Path
 from typing import Any
 
+import optax
+
 from gridscape import models, optimizers, tasks
-from gridscape.base.parts import Model, Optimizer
+from gridscape.base.parts import Factory as Declared
+from gridscape.base.parts import Model, Optimizer, declared
 from gridscape.base.task import Task
 from gridscape.errors import (
     GridscapeError,
@@ -22,12 +27,13 @@ from gridscape.errors import (
     one_line,
 )
 from gridscape.identity.code import code_identity
-from gridscape.models.feedforward import layers_of
 from gridscape.models.precision import products_in
 from gridscape.tasks import losses
 
 Factory = Callable[..., Any]
 Loss = Callable[[Any, Any], Any]
+A_TASK = "a Task, or a function that makes one"
+AN_OPTIMIZER = "an Optimizer, an optax transformation, or a function that makes an Optimizer"
 A_FACTORY = (
     "a name, an import string, (init, apply) or a factory (input_shape, n_outputs, **options)"
 )
@@ -86,25 +92,29 @@ def _takes(found: Any) -> tuple[str, ...]:
 
 
 def _is_pair(found: Any) -> bool:
-    return isinstance(found, tuple) and 2 <= len(found) <= 3 and all(map(callable, found[:2]))
+    is_pair = isinstance(found, Model) or (isinstance(found, tuple) and 2 <= len(found) <= 3)
+    return is_pair and all(map(callable, found[:2]))
 
 
 # A study names an object of any module. It is called only if it declares what it is, which no
 # function does by chance: "os:system" is no task, whatever its options.
 DECLARED: Mapping[str, Callable[[Any], bool]] = {
     "task": lambda found: isinstance(found, Task) or _makes(found, Task),
-    "optimizer": lambda found: isinstance(found, Optimizer) or _makes(found, Optimizer),
+    "optimizer": lambda found: (
+        isinstance(found, Optimizer | optax.GradientTransformation) or _makes(found, Optimizer)
+    ),
     "model": lambda found: (
         _is_pair(found)
         or _takes(found)[:2] == ("input_shape", "n_outputs")
         or _makes(found, Model)
-        or isinstance(getattr(found, "hyperparameters", None), Mapping)
+        or bool(declared(found).hyperparameters)
     ),
     "loss": lambda found: _takes(found)[1:2] in (("targets",), ("labels",)),
 }
 DECLARATIONS = {
     "task": "a Task, or a function annotated -> gridscape.Task",
-    "optimizer": "an Optimizer, or a function annotated -> gridscape.Optimizer",
+    "optimizer": "an Optimizer, an optax transformation, or a function annotated -> "
+    "gridscape.Optimizer",
     "model": A_MODEL_BY_NAME,
     "loss": "a function (outputs, targets)",
 }
@@ -113,15 +123,23 @@ DECLARATIONS = {
 # ---- tasks ----
 
 
-def task_options(task: str | Task) -> dict[str, inspect.Parameter]:
-    """The options that a named or imported task takes; raises UsageError."""
-    if isinstance(task, Task):
-        return {}
-    factory = load_object("task", task, tasks.NAMES, where="task")
+def task_options(task: Any) -> dict[str, inspect.Parameter]:
+    """The options that a task's factory takes; raises UsageError."""
+    factory = _task_or_factory(task)
     if isinstance(factory, Task):
         return {}
-    options = _parameters(factory, "task", "a function that makes a Task")
+    options = _parameters(factory, "task", A_TASK)
     return {p.name: p for p in options if p.name != "data_dir"}
+
+
+def data_set_of(task: Any) -> str | None:
+    """The data set that a task's factory declares to read; raises UsageError."""
+    factory = _task_or_factory(task)
+    return None if isinstance(factory, Task) else declared(factory).reads
+
+
+def _task_or_factory(task: Any) -> Any:
+    return load_object("task", task, tasks.NAMES, where="task") if isinstance(task, str) else task
 
 
 def in_layout_of(other: object, task: object) -> object:
@@ -140,41 +158,49 @@ def in_layout_of(other: object, task: object) -> object:
     return f"digits-{layout}"
 
 
-def load_task(task: str | Task, options: Mapping[str, Any], data_dir: str | Path | None) -> Task:
-    """The task itself, or the one that a named or imported factory makes."""
-    if isinstance(task, Task):
-        return task
-    made = factory = load_object("task", task, tasks.NAMES, where="task")
+def load_task(task: Any, options: Mapping[str, Any], data_dir: str | Path | None) -> Task:
+    """The task itself, or the one that its factory makes."""
+    made = factory = _task_or_factory(task)
     if not isinstance(factory, Task):
         takes_folder = "data_dir" in inspect.signature(factory).parameters
         made = factory(**options, **({"data_dir": data_dir} if takes_folder else {}))
     if not isinstance(made, Task):
-        raise UsageError("not a task", where=task, expected="a Task", found=type(made).__name__)
+        where = task if isinstance(task, str) else "task"
+        raise UsageError("not a task", where=where, expected="a Task", found=type(made).__name__)
     return made
 
 
 # ---- optimizers ----
 
 
-def load_optimizer(name: str, where: object = "optimizer") -> Optimizer:
-    """An optimizer by name or import string: an Optimizer, or a function that makes one."""
-    found = load_object("optimizer", name, optimizers.NAMES, where)
-    made = found() if callable(found) and not isinstance(found, Optimizer) else found
+def load_optimizer(optimizer: Any, where: object = "optimizer") -> Optimizer:
+    """An Optimizer itself, an optax transformation as one, or what a function makes."""
+    made = _optimizer_or_factory(optimizer, where)
+    if callable(made) and not isinstance(made, tuple):
+        made = made()
+    if isinstance(made, optax.GradientTransformation):
+        made = optimizers.fixed(made)
     if not isinstance(made, Optimizer):
         raise UsageError(
-            "not an optimizer", where=where, expected="an Optimizer", found=type(made).__name__
+            "not an optimizer", where=where, expected=AN_OPTIMIZER, found=type(made).__name__
         )
     return made
+
+
+def _optimizer_or_factory(optimizer: Any, where: object = None) -> Any:
+    if isinstance(optimizer, str):
+        return load_object("optimizer", optimizer, optimizers.NAMES, where)
+    return optimizer
 
 
 # ---- losses ----
 
 
-def load_loss(name: str | None, task: Task, where: object = "loss") -> Loss:
-    """A loss by name or import string; without a name, the task's own."""
-    if name is None:
+def load_loss(loss: Any, task: Task, where: object = "loss") -> Loss:
+    """A loss itself, or by name or import string; the task's own where there is None."""
+    if loss is None:
         return task.loss
-    found = load_object("loss", name, losses.NAMES, where)
+    found = load_object("loss", loss, losses.NAMES, where) if isinstance(loss, str) else loss
     if not callable(found):
         expected = "a function (outputs, targets) -> (B,)"
         raise UsageError("not a loss", where=where, expected=expected, found=type(found).__name__)
@@ -198,8 +224,7 @@ def model_factory(model: Any) -> Factory:
         def fixed(input_shape: tuple[int, ...], n_outputs: int) -> Model:
             return pair
 
-        fixed.hyperparameters = pair.hyperparameters  # type: ignore[attr-defined]
-        return fixed
+        return Declared(fixed, pair.hyperparameters, pair.limits)
     if callable(model):
         return model
     raise UsageError("not a model", where="model", expected=A_FACTORY, found=type(model).__name__)
@@ -252,18 +277,21 @@ def in_precision(model: Model, precision: str) -> Model:
 
         return apply
 
-    apply = within(model.apply)
-    layers = tuple(x._replace(apply=within(x.apply)) for x in layers_of(model))
-    apply.layers = layers  # type: ignore[attr-defined]
-    return model._replace(apply=apply)
+    layers = tuple(x._replace(apply=within(x.apply)) for x in model.layers)
+    return model._replace(apply=within(model.apply), layers=layers)
 
 
-def named_identity(kind: str, name: str, known: Mapping[str, str]) -> str:
-    """A text that tells parts apart in keys: a name of Gridscape's own, or one with a code hash."""
-    if name in known:
-        return name
-    found = load_object(kind, name, known)
-    return f"{name} {code_identity(found.make if isinstance(found, Optimizer) else found)}"
+def part_identity(kind: str, part: Any, known: Mapping[str, str]) -> str:
+    """A text that tells parts apart in keys: a name of Gridscape's own, or a hash of the code."""
+    if not isinstance(part, str):
+        return _code_of(part)
+    return part if part in known else f"{part} {_code_of(load_object(kind, part, known))}"
+
+
+def _code_of(found: Any) -> str:
+    if isinstance(found, optax.GradientTransformation):
+        found = optimizers.fixed(found)
+    return code_identity(found.make if isinstance(found, Optimizer) else found)
 
 
 def model_identity(model: Any) -> str:
@@ -273,7 +301,12 @@ def model_identity(model: Any) -> str:
             return model
         return f"{model} {model_identity(load_object('model', model, models.NAMES))}"
     parts = model[:2] if isinstance(model, tuple) else (model,)
-    return " ".join(code_identity(part) for part in parts)
+    return " ".join(code_identity(_told_by(part)) for part in parts)
+
+
+def _told_by(part: Any) -> Any:
+    """The function whose code tells a part apart."""
+    return part.code or part.make if isinstance(part, Declared) else part
 
 
 # ---- whether the parts fit the task ----
@@ -288,6 +321,3 @@ def _parameters(factory: Any, key: str, expected: str) -> list[inspect.Parameter
             f"not a {key}", where=key, expected=expected, found=type(factory).__name__
         ) from error
     return [p for p in found if p.kind not in (p.VAR_POSITIONAL, p.VAR_KEYWORD)]
-
-
-# ---- names that nothing has ----

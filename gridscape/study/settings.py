@@ -10,8 +10,11 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import optax
 
 from gridscape import optimizers
+from gridscape.base.limits import FINITE
+from gridscape.base.parts import Optimizer
 from gridscape.base.task import Task
 from gridscape.errors import UsageError, short
 from gridscape.grid import names
@@ -25,7 +28,7 @@ STUDY_AXES = ("optimizer", "loss", "batch_size", "sampling", "updates")
 SAMPLINGS = ("epochs", "draws")
 
 # Settings that are whole numbers from 1 wherever they stand.
-WHOLE = ("batch_size", "updates", "hidden_size")
+WHOLE = ("batch_size", "updates")
 
 
 class MistakesError(ValueError):
@@ -51,7 +54,7 @@ def plain(value: Any) -> Any:
         return [plain(item) for item in value]
     if isinstance(value, Path):
         return str(value)
-    if isinstance(value, list | tuple):
+    if isinstance(value, list | tuple) and not isinstance(value, Optimizer):
         return [plain(item) for item in value]
     if isinstance(value, Mapping):
         return {str(name): plain(item) for name, item in value.items()}
@@ -70,11 +73,31 @@ def name_of_file(path: Path) -> str:
     return re.sub(r"[^A-Za-z0-9._-]+", "-", path.stem).lstrip("._-") or "study"
 
 
-def task(given: Any) -> str | Task:
-    """A task or the name of one."""
-    if not isinstance(given, str | Task):
-        raise MistakesError([mistake("wrong type", "task", "the name of a task, or a Task", given)])
-    return given
+def task(given: Any) -> Any:
+    """A task, a function that makes one, or the name of one."""
+    return _part("task", "the name of a task, a Task, or a function that makes one", given, Task)
+
+
+def optimizer(given: Any) -> Any:
+    """An optimizer, a function that makes one, or the name of one."""
+    if isinstance(given, optax.GradientTransformation):
+        return optimizers.fixed(given)
+    expected = "the name of an optimizer, an Optimizer, or an optax transformation"
+    return _part("optimizer", expected, given, Optimizer)
+
+
+def loss(given: Any) -> Any:
+    """A loss or the name of one; None for the task's own."""
+    return _part("loss", "the name of a loss, or a function (outputs, targets)", given, type(None))
+
+
+def _part(key: str, expected: str, given: Any, kind: type) -> Any:
+    """What may stand for a part of a study: a text as such, or an object as it is."""
+    if isinstance(given, str):
+        return str(given)
+    if isinstance(given, kind) or (callable(given) and not isinstance(given, tuple)):
+        return given
+    raise MistakesError([mistake("wrong type", key, expected, given)])
 
 
 def axes(given: Any) -> dict[str, list[Value]]:
@@ -132,14 +155,13 @@ def check_values(
 
 
 def _check_value(name: str, value: Any) -> None:
-    if name in optimizers.LIMITS:
-        optimizers.check_number(name, value)
-    elif name in WHOLE:
+    if name in WHOLE:
         if isinstance(value, bool) or not isinstance(value, int) or value < 1:
             expected = "a whole number from 1"
             raise UsageError("out of range", expected=expected, found=short(value))
     elif name in ("optimizer", "loss") and not isinstance(value, str):
-        raise UsageError("wrong type", expected=f"names of {name}s", found=short(value))
+        expected = f"names or import strings of {'losses' if name == 'loss' else 'optimizers'}"
+        raise UsageError("wrong type", expected=expected, found=short(value))
     elif name == "sampling" and value not in SAMPLINGS:
         raise UsageError("out of range", expected=" or ".join(SAMPLINGS), found=short(value))
     elif not isinstance(value, int | float | str):
@@ -176,7 +198,7 @@ def hyperparameters(given: Any) -> dict[str, float]:
         raise MistakesError([mistake("wrong type", "hyperparameters", "a table of numbers", given)])
     numbers: dict[str, Any] = plain(given)
     _collect(
-        lambda name, value: optimizers.check_number(name, value, where=f"hyperparameters.{name}"),
+        lambda name, value: FINITE.check(value, where=f"hyperparameters.{name}"),
         numbers,
     )
     return {name: float(number) for name, number in numbers.items()}

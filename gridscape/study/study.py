@@ -8,7 +8,7 @@ import itertools
 import tomllib
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
-from functools import cache, cached_property, partial
+from functools import cached_property, partial
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self
 
@@ -17,7 +17,7 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationEr
 from gridscape import optimizers
 from gridscape.base.data import Stream
 from gridscape.base.metrics import cross_entropy
-from gridscape.base.parts import Model, Optimizer
+from gridscape.base.parts import Model, Optimizer, declared
 from gridscape.base.task import Task
 from gridscape.errors import ModelError, StudyFileError, UsageError
 from gridscape.grid.axes import Axis, Cell, Grid, Value, same
@@ -29,6 +29,7 @@ from gridscape.models.precision import Precision
 from gridscape.study import mistakes, reach, settings
 from gridscape.study.files import find
 from gridscape.study.fits import check_fit
+from gridscape.study.numbers import number_mistakes
 from gridscape.study.parts import (
     in_layout_of,
     in_precision,
@@ -39,12 +40,17 @@ from gridscape.study.parts import (
     model_factory,
     model_identity,
     model_options,
-    named_identity,
+    part_identity,
     task_options,
 )
 from gridscape.study.settings import STUDY_AXES
 from gridscape.study.unknown import unknown_names
 from gridscape.tasks import losses
+
+# What a study takes as an object, a name or an import string.
+PARTS = ("task", "model", "optimizer", "loss")
+
+NAMES_OF = {"optimizer": optimizers.NAMES, "loss": losses.NAMES}
 
 # Raised when the same study would give other numbers than before, so that no old result is reused.
 SEMANTICS = 1
@@ -87,7 +93,7 @@ class Study(BaseModel):
     title: str = ""
     description: str = ""
     source: list[str] = []
-    task: Annotated[str | Task, BeforeValidator(settings.task)]
+    task: Annotated[str | Task | Callable[..., Task], BeforeValidator(settings.task)]
     task_options: Annotated[
         dict[str, Any], BeforeValidator(partial(settings.options, "task_options"))
     ] = {}
@@ -95,8 +101,10 @@ class Study(BaseModel):
     model_options: Annotated[
         dict[str, Any], BeforeValidator(partial(settings.options, "model_options"))
     ] = {}
-    optimizer: str = "adam"
-    loss: str | None = None
+    optimizer: Annotated[
+        str | Optimizer | Callable[[], Optimizer], BeforeValidator(settings.optimizer)
+    ] = "adam"
+    loss: Annotated[str | Callable[[Any, Any], Any] | None, BeforeValidator(settings.loss)] = None
     hyperparameters: Annotated[dict[str, float], BeforeValidator(settings.hyperparameters)] = {}
     axes: Annotated[dict[str, list[Value]], BeforeValidator(settings.axes)]
     updates: int = Field(default=400, ge=1, le=10_000_000)
@@ -116,17 +124,19 @@ class Study(BaseModel):
 
     def __init__(self, **values: Any) -> None:
         given = {
-            name: value if name == "model" else settings.plain(value)
+            name: value if name in PARTS else settings.plain(value)
             for name, value in values.items()
         }
+        fields = type(self).model_fields
+        defaults = {name: f.default for name, f in fields.items() if not f.is_required()}
+        content, found, cause = {**defaults, **given}, [], None
         try:
             super().__init__(**given)
         except ValidationError as error:
-            fields = type(self).model_fields
-            defaults = {name: f.default for name, f in fields.items() if not f.is_required()}
-            found = mistakes.of_validation(error, fields) + unknown_names({**defaults, **given})
-            where = _where(given.get("name", "study"))
-            raise StudyFileError(where, list(dict.fromkeys(found))) from error
+            found, cause = mistakes.of_validation(error, fields), error
+        if found or number_mistakes(content, imports=False):
+            found = mistakes.joined(found, unknown_names(content))
+            raise StudyFileError(_where(given.get("name", "study")), found) from cause
 
     @classmethod
     def load(cls, name_or_path: str | Path) -> Self:
@@ -305,8 +315,8 @@ class ResolvedStudy:
     def traced(self) -> frozenset[str]:
         """The names of the hyperparameters that are only numbers to the program."""
         used = self.study.axes.get("optimizer", [self.study.optimizer])
-        names = {name for o in used for name in self._optimizer(str(o)).hyperparameters}
-        return frozenset(names | set(getattr(self.factory, "hyperparameters", {})))
+        names = {name for part in used for name in self._optimizer(part).hyperparameters}
+        return frozenset(names | set(declared(self.factory).hyperparameters))
 
     @cached_property
     def default_options(self) -> dict[str, Any]:
@@ -372,13 +382,13 @@ class ResolvedStudy:
         others = {*settings, *of_task}
         chosen = {name: value for name, value in cell.items() if name not in others}
         options = {**self.default_options, **study.model_options, **chosen}
-        optimizer = self._optimizer(str(settings["optimizer"]))
-        defaults = {**getattr(self.factory, "hyperparameters", {}), **optimizer.hyperparameters}
+        optimizer = self._optimizer(settings["optimizer"])
+        defaults = {**declared(self.factory).hyperparameters, **optimizer.hyperparameters}
         numbers = {**defaults, **study.hyperparameters}
         weights = {"model": self.identity, "options": options}
         identities = {
-            kind: named_identity(kind, str(settings[kind]), known)
-            for kind, known in (("optimizer", optimizers.NAMES), ("loss", losses.NAMES))
+            kind: part_identity(kind, settings[kind], known)
+            for kind, known in NAMES_OF.items()
             if settings[kind] is not None
         }
         return Recipe(
@@ -406,10 +416,17 @@ class ResolvedStudy:
     def _models(self) -> dict[tuple[Any, ...], Model]:
         return {}
 
+    def _optimizer(self, part: Any) -> Optimizer:
+        """The optimizer of a name or function: made once, for the same reason."""
+        if isinstance(part, Optimizer):
+            return part
+        if part not in self._optimizers:
+            self._optimizers[part] = load_optimizer(part)
+        return self._optimizers[part]
+
     @cached_property
-    def _optimizer(self) -> Callable[[str], Optimizer]:
-        """The optimizer of a name: made once, for the same reason."""
-        return cache(load_optimizer)
+    def _optimizers(self) -> dict[Any, Optimizer]:
+        return {}
 
     def trials(self) -> list[Trial]:
         """Every cell with every replicate; the key is a hash of all that determines the result."""
@@ -437,8 +454,12 @@ class ResolvedStudy:
         """The study as plain data, for the results folder."""
         study = self.study
         plain = {name: getattr(study, name) for name in type(study).model_fields}
-        objects = [name for name in ("task", "model") if not isinstance(plain[name], str)]
-        named = {"task": self.task.name, "model": self.identity}
+        objects = [name for name in PARTS if not isinstance(plain[name], str | None)]
+        named = {"task": self.task.name, "model": self.identity} | {
+            kind: part_identity(kind, plain[kind], known)
+            for kind, known in NAMES_OF.items()
+            if kind in objects
+        }
         return {
             **plain,
             **{name: named[name] for name in objects},

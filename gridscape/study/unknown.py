@@ -4,14 +4,14 @@ import inspect
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-from gridscape import optimizers
-from gridscape.base.parts import Optimizer
+from gridscape.base.parts import Optimizer, declared
 from gridscape.errors import (
     UnknownNameError,
     UsageError,
 )
 from gridscape.grid.axes import same, show
 from gridscape.grid.names import may_be_axis
+from gridscape.study.numbers import number_mistakes
 from gridscape.study.parts import (
     load_object,
     load_optimizer,
@@ -19,7 +19,7 @@ from gridscape.study.parts import (
     model_options,
     task_options,
 )
-from gridscape.study.settings import STUDY_AXES, check_values
+from gridscape.study.settings import STUDY_AXES
 from gridscape.tasks import losses
 
 
@@ -32,6 +32,7 @@ def unknown_names(study: Mapping[str, Any]) -> list[str]:
         *_task_mistakes(study),
         *_loss_mistakes(study),
         *_model_mistakes(study),
+        *number_mistakes(study, imports=True),
         *_kept_mistakes(study),
     ]
 
@@ -57,7 +58,7 @@ def _kept_mistakes(study: Mapping[str, Any]) -> list[str]:
 
 
 def _task_mistakes(study: Mapping[str, Any]) -> list[str]:
-    if not isinstance(study.get("task"), str):
+    if "task" not in study:
         return []
     try:
         known = task_options(study["task"])
@@ -100,7 +101,7 @@ def _model_mistakes(study: Mapping[str, Any]) -> list[str]:
         return [*found, str(error)]
     if rules is None:  # what may be an axis is not known
         return found
-    numbers = set(getattr(factory, "hyperparameters", {}))
+    numbers = set(declared(factory).hyperparameters)
     traced = numbers.union(*(rule.hyperparameters for rule in rules.values()))
     of_task, of_others = _options_of_task(study), {*traced, *options, *STUDY_AXES}
     return [
@@ -112,7 +113,6 @@ def _model_mistakes(study: Mapping[str, Any]) -> list[str]:
         *_unknown("hyperparameter", "hyperparameters", _table(study, "hyperparameters"), traced),
         *_option_mistakes("model", study, options, {**_table(study, "model_options"), **axes}),
         *_idle_axes(axes, traced - numbers, rules),
-        *_axes_of_no_numbers(axes, traced),
     ]
 
 
@@ -121,15 +121,14 @@ def _optimizers(
 ) -> tuple[dict[str, Optimizer] | None, list[str]]:
     """The optimizers that a study uses, None unless all are known; the mistakes in their names."""
     key = "axes.optimizer" if "optimizer" in axes else "optimizer"
-    names = axes.get("optimizer", [study["optimizer"]])
     rules: dict[str, Optimizer] = {}
     found = []
-    for name in names:
+    for part in axes.get("optimizer", [study["optimizer"]]):
         try:
-            rules |= {name: load_optimizer(name, key)} if isinstance(name, str) else {}
+            rules[part if isinstance(part, str) else "that is given"] = load_optimizer(part, key)
         except UsageError as error:
             found.append(str(error))
-    return (rules if set(rules) == set(names) else None), found
+    return (None if found else rules), found
 
 
 def _unknown(kind: str, key: str, names: Iterable[str], known: Iterable[str]) -> list[str]:
@@ -168,16 +167,6 @@ def _idle_axes(
         for name, without in idle.items()
         if without
     ]
-
-
-def _axes_of_no_numbers(axes: Mapping[str, Any], traced: Iterable[str]) -> list[str]:
-    found = []
-    for name in set(traced) & set(axes):
-        try:
-            check_values(f"axes.{name}", name, axes[name], optimizers.check_number)
-        except UsageError as error:
-            found.append(str(error))
-    return found
 
 
 def _table(study: Mapping[str, Any], key: str) -> dict[str, Any]:

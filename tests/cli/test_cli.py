@@ -549,8 +549,10 @@ def test_doctor_fails_where_a_number_is_wrong(call, monkeypatch):
 # ---- failures, pipes, interruptions -------------------------------------------------------------
 
 FRAGILE = '''
+import gridscape as gs
 from gridscape.models.recurrent import lstm
 
+@gs.hyperparameters(**lstm.hyperparameters)
 def fragile(input_shape, n_outputs, *, hidden_size=4):
     """Fails in training where hidden_size is 5; the check of shapes is not enough to see it."""
     model = lstm(input_shape, n_outputs, hidden_size=hidden_size)
@@ -561,8 +563,6 @@ def fragile(input_shape, n_outputs, *, hidden_size=4):
         return model.apply(params, inputs, key, hyper)
 
     return model._replace(apply=apply)
-
-fragile.hyperparameters = lstm.hyperparameters
 '''
 
 

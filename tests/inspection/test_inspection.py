@@ -20,7 +20,6 @@ from gridscape.inspection.deconvnet import deconvnet, feature_layers, keep_stron
 from gridscape.inspection.filters import first_layer_filters, picture_shape
 from gridscape.inspection.samples import samples
 from gridscape.models.feedforward import (
-    layers_of,
     lenet5,
     max_pool,
     mlp,
@@ -79,7 +78,7 @@ def test_unpooling_restores_each_maximum_in_its_place_and_zeros_elsewhere():
 
 def test_walking_down_a_pool_of_odd_size_is_unpooling():
     x = jnp.asarray(np.random.default_rng(0).normal(size=(2, 5, 3, 2)), jnp.float32)
-    (layer,) = (layer for layer in layers_of(LENET) if layer.name == "pool1")
+    (layer,) = (layer for layer in LENET.layers if layer.name == "pool1")
     (found,) = walk_down([layer], {}, x, max_pool(x), HYPER)
     padded = jnp.pad(x, ((0, 0), (0, 1), (0, 1), (0, 0)), constant_values=-jnp.inf)
     np.testing.assert_array_equal(found, unpool(*pool_with_switches(padded))[:, :5, :3])
@@ -89,7 +88,7 @@ def test_walking_down_a_pool_of_odd_size_is_unpooling():
 def test_each_linear_layer_is_walked_down_by_its_transpose(kernel_size):
     """<Wx, y> = <x, W'y>, to rounding in float64; W is the layer without its bias."""
     model = lenet5(SHAPE, 3, channels1=3, channels2=4, hidden_size=5, kernel_size=kernel_size)
-    linear = {layer.name: layer for layer in layers_of(model) if layer.kind in ("conv", "dense")}
+    linear = {layer.name: layer for layer in model.layers if layer.kind in ("conv", "dense")}
     shapes = {"conv1": SHAPE, "conv2": (4, 3, 3), "dense1": (2 * 2 * 4,), "output": (5,)}
     assert linear.keys() == shapes.keys()
     rng = np.random.default_rng(0)
@@ -109,7 +108,7 @@ def test_each_linear_layer_is_walked_down_by_its_transpose(kernel_size):
 
 
 def test_every_rectified_map_is_not_negative():
-    layers, params = layers_of(LENET), start(LENET)
+    layers, params = LENET.layers, start(LENET)
     rng = np.random.default_rng(0)
     x = jnp.asarray(rng.normal(size=(4, *SHAPE)), jnp.float32)
     signal = jnp.asarray(rng.normal(size=(4, 3)), jnp.float32)  # of both signs
@@ -247,9 +246,9 @@ def test_statistics_of_every_layer(small_chunks):
     assert list(found) == [
         *("conv1", "relu1", "pool1", "conv2", "relu2", "pool2", "dense1", "relu3", "output")
     ]
-    names = [layer.name for layer in layers_of(LENET)]
+    names = [layer.name for layer in LENET.layers]
     x = jnp.asarray(task.test.inputs)
-    run_all = jax.jit(lambda x: list(run(layers_of(LENET), params, x, None, HYPER)))
+    run_all = jax.jit(lambda x: list(run(LENET.layers, params, x, None, HYPER)))
     outputs = dict(zip(names, run_all(x), strict=True))
     for name, statistics in found.items():
         values = np.asarray(outputs[name], np.float64).reshape(-1, outputs[name].shape[-1])

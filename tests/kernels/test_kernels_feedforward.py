@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from gridscape import kernels
 from gridscape.kernels import feedforward
-from gridscape.models.feedforward import layers_of, lenet5, mlp, run
+from gridscape.models.feedforward import lenet5, mlp, run
 
 pytestmark = pytest.mark.skipif(not kernels.available(), reason=kernels.trouble())
 
@@ -254,7 +254,7 @@ def test_a_network_equals_its_layers_one_by_one(name):
     model, shape = MODELS[name]
     x = jnp.asarray(*normal(0, (4, *shape)))
     params = model.init(jax.random.key(0), HYPER)
-    *_, expected = run(layers_of(model), params, x, jax.random.key(1), HYPER)
+    *_, expected = run(model.layers, params, x, jax.random.key(1), HYPER)
     found = model.apply(params, x, jax.random.key(1), HYPER)
     np.testing.assert_allclose(found, expected, rtol=1e-5 if name == "mlp" else 0, atol=0)
 

@@ -12,7 +12,7 @@ from gridscape import kernels
 from gridscape.engine.training import named_leaves
 from gridscape.engine.trial import BAD_QUANTITIES, TrialState, _optax_step
 from gridscape.kernels import optimizers as native
-from gridscape.optimizers import NAMES, adam, native_rule, sgd
+from gridscape.optimizers import NAMES, adam, sgd
 from gridscape.study.parts import load_optimizer
 
 pytestmark = pytest.mark.skipif(
@@ -293,10 +293,10 @@ def test_a_loop_of_updates_holds_nothing_beside_the_state_and_the_gradient():
 
 def test_every_rule_is_native_and_made_from_another_none():
     for name in NAMES:
-        assert native_rule(load_optimizer(name).make) == name
+        assert load_optimizer(name).native_rule == name
     assert set(native.RULES) == set(NAMES)
     changed = adam()._replace(make=lambda hyper: sgd().make(hyper))
-    assert native_rule(changed.make) is None
+    assert changed.native_rule is None
 
 
 def test_other_numbers_and_other_states_take_the_plain_path():

@@ -12,7 +12,7 @@ from gridscape import kernels
 from gridscape.engine.training import named_leaves
 from gridscape.errors import ModelError, UsageError
 from gridscape.models import feedforward
-from gridscape.models.feedforward import DRAWS, dropout, layers_of, lenet5, max_pool, mlp
+from gridscape.models.feedforward import DRAWS, dropout, lenet5, max_pool, mlp
 from gridscape.optimizers import adam, sgd
 from gridscape.study.study import Study
 
@@ -142,9 +142,9 @@ def test_lenet5_with_dropout(precision):
     dtype, tolerance = precision
     model, key = lenet5((4, 4, 1), 3, **SMALL), jax.random.key(7)
     params, x, y = problem(model, (4, 4, 1), dtype)
-    place = [layer.kind for layer in layers_of(model)].index("dropout")
+    place = [layer.kind for layer in model.layers].index("dropout")
     ones = jnp.ones((len(x), SMALL["hidden_size"]), dtype)
-    mask = layers_of(model)[place].apply({}, ones, jax.random.fold_in(key, place), HYPER)
+    mask = model.layers[place].apply({}, ones, jax.random.fold_in(key, place), HYPER)
     assert set(np.unique(mask)) == {0, 2}
     expected = plain.lenet_gradients(
         as_float64(params), np.asarray(x, float), y, np.asarray(mask, float)

@@ -14,7 +14,7 @@ from gridscape import kernels
 from gridscape.engine.compilers import Compilers
 from gridscape.errors import StudyFileError
 from gridscape.inspection.activations import activation_statistics
-from gridscape.models.feedforward import convolve, layers_of, lenet5, mlp, run
+from gridscape.models.feedforward import convolve, lenet5, mlp, run
 from gridscape.models.precision import (
     current,
     float32_products,
@@ -150,7 +150,7 @@ def test_what_reads_a_layer_out(path, n_outputs):
 @BY_PATH
 def test_convolutions(path):
     """The gradient that comes back is rounded, then goes to kernel, bias and images."""
-    conv, *_ = lenet5((6, 5, 3), 2, channels1=17).apply.layers
+    conv, *_ = lenet5((6, 5, 3), 2, channels1=17).layers
     images, kernel, bias, weights = normal((2, 6, 5, 3), (5, 5, 3, 17), (17,), (2, 6, 5, 17))
 
     def layer(images, kernel, bias):
@@ -179,7 +179,7 @@ def test_a_network_equals_its_layers_one_by_one(path):
         return model.apply(params, x, None, hyper)
 
     def one_by_one(params):
-        *_, outputs = run(layers_of(model), params, x, None, hyper)
+        *_, outputs = run(model.layers, params, x, None, hyper)
         return outputs
 
     (y, (found,)), (z, (expected,)) = (gradients(f, path, params) for f in (whole, one_by_one))

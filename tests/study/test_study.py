@@ -367,7 +367,7 @@ def test_only_static_axes_make_programs(axes, n_programs):
 PARTS_OF_MINE = """
 import jax.numpy as jnp
 import optax
-from gridscape.base import Optimizer
+from gridscape import Optimizer
 
 RATE = "learning_rate"
 rule = Optimizer(lambda hyper: optax.sgd(hyper[RATE] * {factor}), {{RATE: 0.1}})
