@@ -1,33 +1,42 @@
 """The one verb: plan, skip what is stored, execute, record.
 
-Executors yield progress and results; only this module writes them. Every trial ends in the store
-exactly once, whatever happens in between.
+An executor tells what happens to the works that it is handed; only this module writes it. Every
+trial ends in the store exactly once, whatever happens in between.
 """
 
-import gc
-import time
 import warnings
-from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
-from dataclasses import dataclass, replace
-from itertools import chain, groupby
+from contextlib import closing
+from dataclasses import dataclass, field, replace
+from itertools import count, groupby
 from pathlib import Path
-from typing import Any, NamedTuple
-
-import numpy as np
+from typing import Any
 
 from gridscape.base.task import Task
 from gridscape.engine.cohorts import Cohort, joined, partition
 from gridscape.engine.machine import Machine
 from gridscape.engine.sizes import tree_bytes
-from gridscape.errors import OutOfMemoryError, StoreError, UnknownNameError, memory_errors
+from gridscape.errors import StoreError, UsageError, memory_errors
+from gridscape.execution.checkpoints import CheckpointClock, Checkpoints
+from gridscape.execution.cohort_run import unfinished
 from gridscape.execution.deaths import ALONE, MOST_DEATHS, Deaths
 from gridscape.execution.estimate import least_bytes
-from gridscape.execution.executors import Executor, Finished, Progress, Snapshot
+from gridscape.execution.executors import (
+    Begun,
+    Care,
+    Cut,
+    Done,
+    Executor,
+    Finished,
+    Lost,
+    Progress,
+    Taken,
+    Work,
+    find_executor,
+)
+from gridscape.execution.executors import Event as ExecutorEvent
 from gridscape.execution.interrupt import Interrupt
-from gridscape.execution.local import Local, unfinished
-from gridscape.execution.planner import Plan, Planner, piece_counts
+from gridscape.execution.planner import Plan, Planner
 from gridscape.grid.axes import Axis, Grid, Value
 from gridscape.grid.trials import Status, Trial
 from gridscape.kernels.cores import use_all_cores
@@ -37,34 +46,20 @@ from gridscape.store.store import Store
 from gridscape.study import reach
 from gridscape.study.study import ResolvedStudy, Study
 
-# Checkpoints are written at most this often, and take at most about 5 % of the time.
-CHECKPOINT_SECONDS = 5.0
-# From a GPU to a disk, measured: checksums and copies included.
-CHECKPOINT_BYTES_PER_SECOND = 250e6
 # What takes more than this share of the free memory is trained last, by rising memory.
 HEAVY_SHARE = 0.1
 # Trials that end at once are stored together, up to about so many bytes.
 STORED_TOGETHER_BYTES = 16 * 2**20
 
-EXECUTORS = ("local",)
-
 
 @dataclass(frozen=True)
 class Started:
-    """The work is known: ``todo`` are the trials that will be trained, cohort by cohort."""
+    """The work is known: ``todo`` are the trials that will be trained, in this order."""
 
     resolved: ResolvedStudy
     directory: Path
     todo: tuple[Trial, ...]
     n_stored: int
-
-
-@dataclass(frozen=True)
-class Cut:
-    """A cohort did not fit into memory and goes on in smaller runs."""
-
-    cohort: Cohort
-    runs: tuple[Cohort, ...]
 
 
 @dataclass(frozen=True)
@@ -130,20 +125,21 @@ def run(
     precision: str | None = None,
     directory: str | Path | None = None,
     data_dir: str | Path | None = None,
-    executor: str = "local",
+    executor: str | Executor = "local",
     listener: Listener = lambda event: None,
 ) -> Landscape:
     """Train every trial of a study that is not stored yet, and return the landscape.
 
     set: values of axes, which replace the study's. directory: of the results, else
-    ``runs/<study>``. listener: is told of everything that happens, in the calling thread.
+    ``runs/<study>``. executor: where it is trained: a name, or an object that fulfils
+    ``gridscape.execution.executors.Executor``. listener: is told of everything that happens, in
+    the calling thread.
 
     Interrupted at any moment, a run loses at most the segments since the last checkpoint; the
     same call goes on. Raises GridscapeError; a trial that diverges, fails or does not fit is an
     outcome in the landscape, not an error.
     """
-    if executor not in EXECUTORS:
-        raise UnknownNameError("executor", executor, EXECUTORS)
+    chosen = find_executor(executor)
     resolved = prepare(
         study,
         task=task,
@@ -157,9 +153,11 @@ def run(
     )
     folder = results_folder(resolved.study, directory)
     record = resolved.record()
-    with Store.create(folder, record) as store, Planner(resolved, Machine.local()) as planner:
-        reach.remember(store.study, record, store.before)
-        Sweep(store, resolved, planner, Local(planner), listener).run()
+    with closing(chosen):
+        chosen.open(resolved, data_dir)
+        with Store.create(folder, record) as store:
+            reach.remember(store.study, record, store.before)
+            Sweep(store, resolved, chosen, listener).run()
     return Landscape.read(folder)
 
 
@@ -192,38 +190,58 @@ def _require_same_conditions(store: Store, trials: Iterable[Trial]) -> None:
 
 
 @dataclass
+class Out:
+    """A work that is out.
+
+    left: its trials that have not ended, by key. run: the keys of those in training, or of those
+    that were last. clock: of its checkpoints.
+    """
+
+    work: Work
+    left: dict[str, Trial]
+    run: frozenset[str] = frozenset()
+    clock: CheckpointClock = field(default_factory=CheckpointClock)
+    cancelled: bool = False
+
+
+@dataclass
 class Sweep:
-    """The work of one ``run``."""
+    """What one ``run`` has an executor do; the executor is open."""
 
     store: Store
     resolved: ResolvedStudy
-    planner: Planner
     executor: Executor
     listener: Listener
 
     def __post_init__(self) -> None:
         self.deaths = Deaths(self.store)
+        self.checkpoints = Checkpoints(self.store)
         self.interrupt = Interrupt(lambda: self.listener(Stopping()))
+        self.out: dict[int, Out] = {}
+        self.left: dict[str, int] = {}  # trials that have not ended: their works
+        self.doomed: list[Work] = []
+        self._ids = count()
 
     def run(self) -> None:
         """Train and record every trial that is not stored."""
         trials = self.resolved.trials()
         _require_same_conditions(self.store, trials)
         done = _done(self.store)
-        missing = [trial for trial in trials if trial.key not in done]
-        saved = self._saved({trial.key for trial in missing})
-        progress = {key: place.update for key, place in saved.items()}
         self.deaths = Deaths.told_by(self.store, done)
-        cohorts, n_heavy = self._in_order(partition(self.resolved, missing, progress))
-        todo = tuple(trial for cohort in cohorts for trial in cohort.trials)
+        works = self._works([trial for trial in trials if trial.key not in done])
+        todo = tuple(trial for work in works for trial in work.trials)
         self.listener(Started(self.resolved, self.store.directory, todo, len(trials) - len(todo)))
         with self.interrupt:
-            # After a death nothing is compiled ahead: the next one is to tell whose it was.
-            n_ahead = 0 if self.deaths.found else len(cohorts) - n_heavy
-            for cohort in chain(self.planner.ahead(cohorts[:n_ahead]), cohorts[n_ahead:]):
-                self._run_cohort(cohort, saved)
-        for name in [name for name, *_ in self.store.checkpoints()]:
-            self.store.drop_checkpoint(name)
+            try:
+                self._submit(works)
+                for events in _together(self.executor.events()):
+                    self._follow(events)
+                self._check_all_done()
+            finally:
+                self.deaths.end_all()
+        for work in self.doomed:
+            self._record_deaths(work)
+        self.checkpoints.drop_all()
         if self.resolved.study.keep_parameters == "best":
             self._drop_all_but_the_best()
 
@@ -237,38 +255,55 @@ class Sweep:
         others = [t for t, r in self.store.results() if r.params and t.cell not in kept]
         without = (Finished(t, replace(self.store.get(t.key), params=None)) for t in others)
         for ended in _together(without):
-            self._store(ended)
+            self._store([event for event in ended if isinstance(event, Finished)])
 
-    def _in_order(self, cohorts: Sequence[Cohort]) -> tuple[list[Cohort], int]:
-        """The cohorts as they shall be trained, and how many at the end take much memory.
+    # ---- the order of work ----
 
-        First come all that take little, as the study has them; then the others by rising memory,
-        so that a death costs only what does not fit; last those with which a process has died.
+    def _works(self, trials: Iterable[Trial]) -> list[Work]:
+        """Works for trials that have not ended, in the order in which they shall be trained.
+
+        First come all that take little memory, as the study has them; then the others by rising
+        memory, so that a death costs only what does not fit; last those with which a process died.
         """
+        trials = list(trials)
+        progress = self.checkpoints.find({trial.key for trial in trials})
+        cohorts = partition(self.resolved, trials, progress)
         cohorts = [part for cohort in cohorts for part in self._by_deaths(cohort)]
-        n_bytes = {cohort.name: self._least_bytes(cohort) for cohort in cohorts}
-
-        def weight(cohort: Cohort) -> tuple[int, int]:
-            heavy = self._is_heavy(n_bytes[cohort.name])
-            return self.deaths.of(cohort), n_bytes[cohort.name] if heavy else 0
-
-        cohorts.sort(key=weight)  # of equal weights, in the order that they have
+        n_bytes = {id(cohort): self._heavy_bytes(cohort) for cohort in cohorts}
+        # Of equal weights, in the order that they have.
+        cohorts.sort(key=lambda cohort: (self.deaths.of(cohort), n_bytes[id(cohort)]))
         self._tell_deaths([cohort for cohort in cohorts if self.deaths.of(cohort)])
-        return cohorts, sum(weight(cohort) > (0, 0) for cohort in cohorts)
+        return [self._work(cohort, n_bytes[id(cohort)] > 0) for cohort in cohorts]
 
     def _by_deaths(self, cohort: Cohort) -> list[Cohort]:
-        """The cohort in parts with which the process died equally often."""
-        parts = cohort.cut(1)
-        parts.sort(key=self.deaths.of)
-        groups = [list(group) for _, group in groupby(parts, self.deaths.of)]
-        return [joined(group) for group in groups]
+        """The cohort in parts with which the process died equally often.
 
-    def _least_bytes(self, cohort: Cohort) -> int:
-        n_devices = len(self.planner.machine.devices)
-        return least_bytes(self.resolved.study, cohort, n_devices)
+        In each, those come last that it had in training then.
+        """
+        parts = cohort.cut(1)
+        parts.sort(key=lambda part: (self.deaths.of(part), self.deaths.hit(part)))
+        return [joined(list(group)) for _, group in groupby(parts, self.deaths.of)]
+
+    def _work(self, cohort: Cohort, heavy: bool) -> Work:
+        n_deaths = self.deaths.of(cohort)
+        # Elsewhere not in pieces: the numbers would be others by rounding.
+        alone = Care.IN_PIECES if heavy else Care.ALONE
+        return Work(
+            id=next(self._ids),
+            trials=cohort.trials,
+            start=cohort.start,
+            care=alone if n_deaths >= ALONE else Care.FEW if n_deaths else Care.NONE,
+            # After a death nothing is compiled ahead: the next one is to tell whose it was.
+            ahead=not heavy and not self.deaths.found,
+        )
+
+    def _heavy_bytes(self, cohort: Cohort) -> int:
+        """What a cohort takes at least, where that is much; 0 where it is little."""
+        n_bytes = least_bytes(self.resolved.study, cohort, self.executor.room().n_devices)
+        return n_bytes if self._is_heavy(n_bytes) else 0
 
     def _is_heavy(self, n_bytes: int) -> bool:
-        return n_bytes > HEAVY_SHARE * self.planner.room_bytes(share=1.0)
+        return n_bytes > HEAVY_SHARE * self.executor.room().free_bytes
 
     def _tell_deaths(self, cohorts: Sequence[Cohort]) -> None:
         if cohorts:
@@ -278,185 +313,151 @@ class Sweep:
             message = f"the process died while training {what}{others}: now trained last"
             warnings.warn(message, stacklevel=2)
 
-    def _run_cohort(self, cohort: Cohort, saved: Mapping[str, "Place"]) -> None:
-        """A cohort in as many runs as memory asks for."""
-        if self.deaths.of(cohort) >= MOST_DEATHS:
-            self._record_deaths(cohort)
+    def _submit(self, works: Iterable[Work]) -> None:
+        for work in works:
+            self.left |= {trial.key: work.id for trial in work.trials}
+            if self.deaths.of(work) >= MOST_DEATHS:
+                self.doomed.append(work)
+                continue
+            self.out[work.id] = Out(work, {trial.key: trial for trial in work.trials})
+            self.executor.submit(work, self.checkpoints.restored)
+
+    # ---- what happens ----
+
+    def _follow(self, events: Sequence[ExecutorEvent]) -> None:
+        """Take note of an event, or of trials that have ended."""
+        event = events[0]
+        if isinstance(event, Finished):
+            self._end([each for each in events if isinstance(each, Finished)])
             return
-        queue = deque(self._fitting(cohort))
-        while queue:
-            self.interrupt.raise_if_asked()
-            part, trouble = queue.popleft(), ""
-            try:
-                with self.deaths.training(part, queue):
-                    self._execute(part, self._restored(part, saved))
-            except OutOfMemoryError as error:
-                trouble = str(error)
-            if trouble:
-                gc.collect()  # arrays of the failed attempt may hang in cycles
-                smaller = _smaller(part)
-                self.listener(Cut(part, smaller))
-                queue.extendleft(reversed(smaller))
-                if not smaller:
-                    self._give_up(part, Status.OUT_OF_MEMORY, trouble)
-            else:
-                self.deaths.ease(queue)
-
-    def _fitting(self, cohort: Cohort) -> list[Cohort]:
-        """The runs that the planner cuts a cohort into; smaller ones after a death.
-
-        None where it tells that no trial fits, which is the outcome then.
-        """
-        n_deaths = self.deaths.of(cohort)
-        try:
-            with self.deaths.training(None, [cohort]):  # compiling takes memory too
-                runs = list(self.planner.runs(cohort))
-        except OutOfMemoryError as error:
-            self._give_up(cohort, Status.OUT_OF_MEMORY, str(error))
-            return []
-        if n_deaths:
-            most = len(self.planner.machine.devices) if n_deaths < ALONE else 1
-            runs = [part for run in runs for part in run.cut(most)]
-            runs.sort(key=self.deaths.hit)
-        if n_deaths >= ALONE and self._is_heavy(self._least_bytes(cohort)):
-            # Elsewhere not: in pieces, the numbers are others by rounding.
-            runs = [in_small_pieces(run) for run in runs]
-        return runs
-
-    def _record_deaths(self, cohort: Cohort) -> None:
-        """End trials with which the process died too often; the next run tries them once more."""
-        heavy = self._is_heavy(self._least_bytes(cohort))
-        how = "one by one, batches in pieces" if heavy else "one by one"
-        reason = f"the process died {MOST_DEATHS} times while training its cohort, at last {how}"
-        self._give_up(cohort, Status.OUT_OF_MEMORY if heavy else Status.FAILED, reason)
-        self.deaths.one_less(cohort)
-
-    def _execute(self, cohort: Cohort, restored: Snapshot | None) -> None:
-        clock, names = CheckpointClock(self.planner.state_bytes(cohort)), list[str]()
-        for events in _together(self.executor.run(cohort, restored)):
-            self._store(events)
-            for event in events:
+        out = self.out.get(event.work)
+        if out is None:  # of a work that has ended
+            return
+        match event:
+            case Taken():
+                self.deaths.begin(out.work, out.left)
+            case Begun():
+                self._begin(out, event)
+            case Cut():
+                out.run = frozenset()  # it has not ended: those that wait may share its fate
                 self.listener(event)
-            if isinstance(events[-1], Progress):
-                if self.interrupt.asked or clock.is_due():
-                    with clock.timing():
-                        names = self._save(cohort)
-                self.interrupt.raise_if_asked()
-        for name in names:
-            self.store.drop_checkpoint(name)
+            case Progress():
+                self.listener(event)
+                if out.clock.is_due() and not self.interrupt.asked:
+                    self._save(out)
+            case Done():
+                self._done_with(out)
+            case Lost():
+                self._lost(out)
+        if self.interrupt.asked:
+            self._stop(out)
 
-    def _store(self, events: Iterable[Progress | Finished]) -> None:
-        """Store the trials that have ended."""
-        ended = [(e.trial, e.result) for e in events if isinstance(e, Finished)]
-        if ended:
-            self.store.put_all(ended)
-        for trial, _ in ended:
-            self.deaths.forget(trial.key)
+    def _begin(self, out: Out, begun: Begun) -> None:
+        """The next run of a work begins."""
+        if out.run and out.run.isdisjoint(out.left):
+            self.deaths.ease(out.left)
+        self.checkpoints.drop_ended(self.left.keys())
+        out.run = frozenset(trial.key for trial in begun.trials)
+        out.clock = CheckpointClock(begun.state_bytes)
+        self.deaths.begin(out.work, out.left, out.run)
 
-    def _save(self, cohort: Cohort) -> list[str]:
-        """Write a checkpoint; the names of its parts. Without memory for it, training goes on."""
-        names = []
-        try:
-            for number, part in enumerate(self.executor.snapshots()):
-                names.append(f"{cohort.name}-{number}")
-                self.store.save_checkpoint(names[-1], dict(part.meta), dict(part.arrays))
-        except MemoryError as error:
-            warnings.warn(f"no checkpoint for lack of memory: {error}", stacklevel=2)
-        return names
-
-    def _give_up(self, cohort: Cohort, status: Status, reason: str) -> None:
-        """Trials that do not fit even alone, or take the process with them: that is the outcome."""
-        ended = [Finished(trial, unfinished(trial, status, reason)) for trial in cohort.trials]
+    def _end(self, ended: Sequence[Finished]) -> None:
+        """Store trials that have ended; one that had ended before counts no more."""
+        first = {e.trial.key: e for e in reversed(ended) if e.trial.key in self.left}
+        ended = [event for event in ended if first.get(event.trial.key) is event]
         self._store(ended)
+        for event in ended:
+            out = self.out.get(self.left.pop(event.trial.key))
+            if out is not None:
+                out.left.pop(event.trial.key)
         for event in ended:
             self.listener(event)
 
-    def _saved(self, wanted: set[str]) -> dict[str, "Place"]:
-        """Where the furthest snapshot of each trial is, for those that have one."""
-        places: dict[str, Place] = {}
-        for name, meta, _ in self.store.checkpoints():
-            for index, key in enumerate(meta["keys"]):
-                known = places[key].update if key in places else 0
-                if key in wanted and meta["update"] > known:
-                    places[key] = Place(name, index, meta["update"])
-        return places
+    def _done_with(self, out: Out) -> None:
+        """A work has come to its end."""
+        if out.left and not out.cancelled:
+            raise self._left_out(len(out.left))
+        del self.out[out.work.id]
+        self.deaths.end(out.work.id)
+        self.checkpoints.drop_ended(self.left.keys())
 
-    def _restored(self, cohort: Cohort, saved: Mapping[str, "Place"]) -> Snapshot | None:
-        """One snapshot for all trials of a cohort, put together from theirs."""
-        if cohort.start == 0:
-            return None
-        places = [saved[trial.key] for trial in cohort.trials]
-        meta: dict[str, Any] = {}
-        rows: dict[str, list[np.ndarray]] = {}
-        for name, part_meta, arrays in self.store.checkpoints():
-            for position, place in enumerate(places):
-                if place.name == name:
-                    meta = part_meta
-                    for array_name, array in arrays.items():
-                        row = rows.setdefault(array_name, [np.empty(0)] * len(places))
-                        row[position] = array[place.row]
-        return Snapshot(meta, {name: np.stack(row) for name, row in rows.items()})
+    def _lost(self, out: Out) -> None:
+        """A process died with a work: what is left of it comes last, from its last checkpoint."""
+        del self.out[out.work.id]
+        self.deaths.died(out.work.id)
+        if not self.interrupt.asked:
+            self._submit(self._works(out.left.values()))
+
+    def _stop(self, out: Out) -> None:
+        """After Ctrl-C: keep what this work has come to, and end it with all that wait."""
+        if out.work.id in self.out and not out.cancelled:
+            self._save(out)
+            self._cancel(out)
+        for other in self.out.values():
+            if not other.run:
+                self._cancel(other)
+
+    def _cancel(self, out: Out) -> None:
+        if not out.cancelled:
+            out.cancelled = True
+            self.executor.cancel(out.work.id)
+
+    def _check_all_done(self) -> None:
+        """Raise KeyboardInterrupt where Ctrl-C left trials to train; nothing else may leave any."""
+        doomed = {work.id for work in self.doomed}
+        n_left = sum(work not in doomed for work in self.left.values())
+        if n_left:
+            self.interrupt.raise_if_asked()
+            raise self._left_out(n_left)
+
+    def _left_out(self, n_left: int) -> UsageError:
+        return UsageError(
+            "the executor has left trials out",
+            where=type(self.executor).__name__,
+            expected="a result for each, or Lost",
+            found=f"{n_left} without",
+        )
+
+    # ---- what is written ----
+
+    def _record_deaths(self, work: Work) -> None:
+        """End trials with which the process died too often; the next run tries them once more."""
+        heavy = work.care is Care.IN_PIECES
+        how = "one by one, batches in pieces" if heavy else "one by one"
+        reason = f"the process died {MOST_DEATHS} times while training its cohort, at last {how}"
+        status = Status.OUT_OF_MEMORY if heavy else Status.FAILED
+        ended = [Finished(trial, unfinished(trial, status, reason)) for trial in work.trials]
+        self._store(ended)
+        for event in ended:
+            self.listener(event)
+        self.deaths.one_less(work)
+
+    def _store(self, ended: Sequence[Finished]) -> None:
+        if ended:
+            self.store.put_all([(event.trial, event.result) for event in ended])
+        for event in ended:
+            self.deaths.forget(event.trial.key)
+
+    def _save(self, out: Out) -> None:
+        """Write a checkpoint of a work."""
+        with out.clock.timing():
+            self.checkpoints.save(out.work.id, self.executor.snapshots(out.work.id))
 
 
-def _together(events: Iterable[Progress | Finished]) -> Iterator[list[Progress | Finished]]:
-    """Progress by itself, but in lists the trials that end: one by one, storing takes longer."""
-    ended: list[Progress | Finished] = []
+def _together(events: Iterable[ExecutorEvent]) -> Iterator[list[ExecutorEvent]]:
+    """Each event by itself, but in lists the trials that end: one by one, storing takes longer."""
+    ended: list[ExecutorEvent] = []
     n_bytes = 0
     for event in events:
-        if isinstance(event, Progress):
-            if ended:
-                yield ended
-                ended, n_bytes = [], 0
-            yield [event]
-            continue
-        ended.append(event)
-        n_bytes += tree_bytes((event.result.curves, event.result.params))
-        if n_bytes > STORED_TOGETHER_BYTES:
+        if isinstance(event, Finished):
+            ended.append(event)
+            n_bytes += tree_bytes((event.result.curves, event.result.params))
+            if n_bytes <= STORED_TOGETHER_BYTES:
+                continue
+        if ended:
             yield ended
             ended, n_bytes = [], 0
+        if not isinstance(event, Finished):
+            yield [event]
     if ended:
         yield ended
-
-
-class Place(NamedTuple):
-    """Where the snapshot of a trial is: in which checkpoint, at which index, after how much."""
-
-    name: str
-    row: int
-    update: int
-
-
-def _smaller(cohort: Cohort) -> tuple[Cohort, ...]:
-    """What to try instead of a cohort that did not fit: halves, then batches in more pieces."""
-    if len(cohort.trials) > 1:
-        return tuple(cohort.cut(-(-len(cohort.trials) // 2)))
-    return tuple(replace(cohort, pieces=pieces) for pieces in piece_counts(cohort)[:1])
-
-
-def in_small_pieces(cohort: Cohort) -> Cohort:
-    """The cohort with batches in some 16 pieces: what grows with the batch is small then."""
-    counts = [cohort.pieces, *piece_counts(cohort)]
-    return replace(cohort, pieces=counts[:5][-1])
-
-
-class CheckpointClock:
-    """When the next checkpoint is due: after CHECKPOINT_SECONDS, or 20 times what one takes.
-
-    What the first one takes is guessed from its bytes; the others take what the last one took.
-    """
-
-    def __init__(self, n_bytes: int = 0) -> None:
-        self._last = time.perf_counter()
-        self._cost = n_bytes / CHECKPOINT_BYTES_PER_SECOND
-
-    def is_due(self) -> bool:
-        """Whether enough time has passed."""
-        return time.perf_counter() - self._last > max(CHECKPOINT_SECONDS, 20 * self._cost)
-
-    @contextmanager
-    def timing(self) -> Iterator[None]:
-        """Time the writing of a checkpoint."""
-        begin = time.perf_counter()
-        yield
-        self._last = time.perf_counter()
-        self._cost = self._last - begin

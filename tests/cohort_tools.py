@@ -4,8 +4,8 @@ import numpy as np
 
 from gridscape.engine.cohorts import partition
 from gridscape.engine.machine import Machine
+from gridscape.execution.cohort_run import CohortRun
 from gridscape.execution.executors import Finished
-from gridscape.execution.local import Local
 from gridscape.execution.planner import Planner
 from gridscape.study.study import Study
 
@@ -35,7 +35,7 @@ def train(planner, trials):
     return {
         event.trial.key: event.result
         for cohort in partition(planner.resolved, trials)
-        for event in Local(planner).run(cohort)
+        for event in CohortRun(planner, cohort).events()
         if isinstance(event, Finished)
     }
 

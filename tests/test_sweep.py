@@ -18,17 +18,15 @@ from cohort_tools import assert_same, planner_of, tiny
 from gridscape import sweep
 from gridscape.base.metrics import cross_entropy
 from gridscape.engine.cohorts import partition
-from gridscape.engine.machine import Machine
 from gridscape.errors import OutOfMemoryError, StoreError, UsageError
-from gridscape.execution import planner
-from gridscape.execution.executors import Finished, Progress, Snapshot
+from gridscape.execution import checkpoints, planner, worker
+from gridscape.execution.cohort_run import CohortRun
+from gridscape.execution.executors import Cut, Finished, Progress, Taken
 from gridscape.execution.interrupt import Interrupt
-from gridscape.execution.local import Local
-from gridscape.execution.planner import Planner
 from gridscape.execution.replay import replay
 from gridscape.grid.trials import Status
 from gridscape.store.store import Store
-from gridscape.sweep import Cut, Started, Sweep, run
+from gridscape.sweep import Started, run
 from gridscape.tasks.losses import squared_error
 
 
@@ -126,7 +124,7 @@ def test_interrupted_and_resumed_equals_undisturbed(tmp_path, undisturbed, after
 
 def test_a_large_first_checkpoint_waits_for_twenty_times_what_it_may_take(monkeypatch):
     now = [0.0]
-    monkeypatch.setattr(sweep.time, "perf_counter", lambda: now[0])
+    monkeypatch.setattr(checkpoints.time, "perf_counter", lambda: now[0])
     large, small = sweep.CheckpointClock(int(5e9)), sweep.CheckpointClock(1000)
     now[0] = 390.0  # 20 times 20 seconds have not passed
     assert (small.is_due(), large.is_due()) == (True, False)
@@ -193,17 +191,13 @@ def test_results_of_changed_code_are_not_mixed_with_the_old_ones(tmp_path, monke
 def test_what_trials_took_before_is_theirs_also_where_fewer_of_them_go_on():
     planner = planner_of(tiny({"learning_rate": [0.001, 0.01, 0.1]}))
     (cohort,) = partition(planner.resolved, planner.resolved.trials())
-    executor = Local(planner)
-    events = executor.run(cohort)
-    update = next(events).update
-    (snapshot,) = executor.snapshots()
-    arrays = {name: array[:1] for name, array in snapshot.arrays.items()}
-    took = Snapshot({**snapshot.meta, "seconds": 6e6}, arrays)
-    (one,) = [
-        event.result
-        for event in Local(planner).run(replace(cohort.part(0, 1), start=update), took)
-        if isinstance(event, Finished)
-    ]
+    whole = CohortRun(planner, cohort)
+    update = next(whole.events()).update
+    (snapshot,) = whole.snapshots()
+    first = snapshot.of([cohort.trials[0].key])
+    took = replace(first, meta={**first.meta, "seconds": 6e6})
+    alone = CohortRun(planner, replace(cohort.part(0, 1), start=update))
+    (one,) = [event.result for event in alone.events(took) if isinstance(event, Finished)]
     n_devices = min(len(planner.machine.devices), 6)
     assert one.seconds == pytest.approx(1e6 * n_devices, rel=1e-3)
 
@@ -231,7 +225,7 @@ def test_trials_beyond_what_a_program_holds_fail_for_the_same_reason(tmp_path, m
 def test_trials_that_end_are_stored_before_the_next_progress_and_in_lots(monkeypatch):
     small = types.SimpleNamespace(curves={}, params=None)
     ended = [Finished(trial=None, result=small) for _ in range(4)]
-    between = Progress(None, 1, np.zeros(1), False, np.ones(1, bool), 0.0)
+    between = Taken(1)
     lots = list(sweep._together([ended[0], ended[1], between, ended[2], ended[3]]))
     assert lots == [ended[:2], [between], ended[2:]]
     monkeypatch.setattr(sweep, "STORED_TOGETHER_BYTES", -1)
@@ -258,42 +252,38 @@ def test_a_failing_program_fails_its_trials_and_no_others(tmp_path):
     assert {e.trial.cell["batch_size"] for e in events if isinstance(e, Finished)} == {10}
 
 
-class Forgetful:
-    """An executor without memory for more than ``fits`` trials, or for batches in few pieces."""
+def swept(study, directory, monkeypatch, fits, pieces=1):
+    """A run without memory for more than ``fits`` trials, or for batches in few pieces."""
+    asked, events = [], []
 
-    def __init__(self, planner, fits, pieces=1):
-        self.inner, self.fits, self.pieces = Local(planner), fits, pieces
-        self.asked = []
+    class Forgetful(CohortRun):
+        def events(self, restored=None):
+            asked.append((len(self.cohort.trials), self.cohort.pieces))
+            if len(self.cohort.trials) > fits or self.cohort.pieces < pieces:
+                raise OutOfMemoryError("out of memory", found="made up")
+            yield from super().events(restored)
 
-    def snapshots(self):
-        return self.inner.snapshots()
-
-    def run(self, cohort, restored=None):
-        self.asked.append((len(cohort.trials), cohort.pieces))
-        if len(cohort.trials) > self.fits or cohort.pieces < self.pieces:
-            raise OutOfMemoryError("out of memory", found="made up")
-        yield from self.inner.run(cohort, restored)
-
-
-def swept(study, directory, fits, pieces=1):
-    resolved = study.resolve()
-    planner, events = Planner(resolved, Machine.local()), []
-    executor = Forgetful(planner, fits, pieces)
-    with Store.create(directory, resolved.record()) as store:
-        Sweep(store, resolved, planner, executor, events.append).run()
-    return executor, events
+    monkeypatch.setattr(worker, "CohortRun", Forgetful)
+    run(study, directory=directory, listener=events.append)
+    return asked, events
 
 
-def test_out_of_memory_halves_the_run_and_loses_no_trial(tmp_path, undisturbed):
-    executor, events = swept(tiny(), tmp_path, fits=1)
-    assert executor.asked == [(4, 1), (2, 1), (1, 1), (1, 1), (2, 1), (1, 1), (1, 1)] * 2
-    assert sum(isinstance(e, Cut) for e in events) == 6
+def test_out_of_memory_halves_the_run_and_loses_no_trial(tmp_path, monkeypatch, undisturbed):
+    asked, events = swept(tiny(), tmp_path, monkeypatch, fits=1)
+    assert asked == [(4, 1), (2, 1), (1, 1), (1, 1), (2, 1), (1, 1), (1, 1)] * 2
+    assert [(len(e.trials), e.n_runs) for e in events if isinstance(e, Cut)] == [
+        (4, 2),
+        (2, 2),
+        (2, 2),
+    ] * 2
     assert_equal_tables(stored(tmp_path), undisturbed)
 
 
-def test_a_trial_that_does_not_fit_alone_gets_its_batch_in_pieces(tmp_path, undisturbed):
-    executor, _ = swept(tiny(), tmp_path, fits=1, pieces=5)
-    assert max(pieces for _, pieces in executor.asked) == 5
+def test_a_trial_that_does_not_fit_alone_gets_its_batch_in_pieces(
+    tmp_path, monkeypatch, undisturbed
+):
+    asked, _ = swept(tiny(), tmp_path, monkeypatch, fits=1, pieces=5)
+    assert max(pieces for _, pieces in asked) == 5
     for name, result in stored(tmp_path).items():
         assert result.status is Status.FINISHED
         # The same mathematics in another order: float32 rounding, grown over twelve updates.
@@ -302,8 +292,9 @@ def test_a_trial_that_does_not_fit_alone_gets_its_batch_in_pieces(tmp_path, undi
 
 
 @pytest.mark.slow
-def test_out_of_memory_is_the_outcome_of_a_trial_that_never_fits(tmp_path):
-    _, events = swept(tiny(), tmp_path, fits=0)
+def test_out_of_memory_is_the_outcome_of_a_trial_that_never_fits(tmp_path, monkeypatch):
+    _, events = swept(tiny(), tmp_path, monkeypatch, fits=0)
+    assert {r.reason for r in stored(tmp_path).values()} == {"out of memory (found made up)"}
     assert {r.status for r in stored(tmp_path).values()} == {Status.OUT_OF_MEMORY}
     assert sum(isinstance(e, Finished) for e in events) == 8
 
@@ -312,11 +303,12 @@ MEMORY_SCRIPT = """
 import resource, sys
 import jax, jax.numpy as jnp
 from cohort_tools import tiny
-from gridscape.executors import Local
-from gridscape.planner import Planner
-from gridscape.programs import Machine, use_all_cores
-from gridscape.store import Store
-from gridscape.sweep import Cut, Sweep
+from gridscape.engine.machine import Machine
+from gridscape.execution.local import Local
+from gridscape.execution.planner import Planner
+from gridscape.kernels.cores import use_all_cores
+from gridscape.store.store import Store
+from gridscape.sweep import Cut, run
 
 use_all_cores()
 
@@ -328,19 +320,17 @@ def apply(params, x, key, hyper):
 
 rates = [1e-4 * (k + 1) for k in range(12)]
 study = tiny({"learning_rate": rates}, task="digits-flat", model=(init, apply), updates=3)
-resolved = study.resolve()
-planner = Planner(resolved, Machine.local())
-Planner(tiny().resolve(), planner.machine).plan(tiny().resolve().trials(), timed=False)  # warm up
+Planner(tiny().resolve(), Machine.local()).plan(tiny().resolve().trials(), timed=False)  # warm up
+study.resolve()
 used = int(open("/proc/self/statm").read().split()[0]) * resource.getpagesize()
 resource.setrlimit(resource.RLIMIT_AS, (used + 1200 * 2**20,) * 2)
-if sys.argv[2] == "blind":
-    planner.limit_bytes = 2**60  # a plan that is wrong
+limit_bytes = 2**60 if sys.argv[2] == "blind" else None  # a plan that is wrong
 cuts = 0
 def listen(event):
     global cuts
     cuts += isinstance(event, Cut)
-with Store.create(sys.argv[1], resolved.record()) as store:
-    Sweep(store, resolved, planner, Local(planner), listen).run()
+run(study, directory=sys.argv[1], executor=Local(limit_bytes), listener=listen)
+with Store.read(sys.argv[1]) as store:
     print(cuts, sorted({str(s) for s in store.statuses().values()}), len(store.statuses()))
 """
 
@@ -379,8 +369,7 @@ KILLED_SCRIPT = """
 import sys
 import jax
 from cohort_tools import tiny
-from gridscape import planner, sweep
-from gridscape._interrupt import Interrupt
+from gridscape import sweep
 jax.config.update("jax_compilation_cache_dir", sys.argv[2])
 jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.0)
 sweep.CheckpointClock.is_due = lambda clock: True

@@ -19,8 +19,8 @@ from gridscape.cli.tables import (
     plural,
     program_name,
 )
-from gridscape.engine.cohorts import Cohort
 from gridscape.grid.axes import Axis, show
+from gridscape.grid.trials import Trial
 from gridscape.landscape import unit_of
 
 STORED = "s"
@@ -96,13 +96,17 @@ class LiveTable:
         latest = self.run.latest
         if latest is None:
             cohort = self.run.next_cohort()
-            return f"getting ready: {self._networks(cohort)}" if cohort else "storing the results"
-        update = f"update {latest.update:,} of {latest.cohort.recipe.updates:,}"
-        return f"training {self._networks(latest.cohort)}: {update}"
+            return (
+                f"getting ready: {self._networks(cohort.trials)}"
+                if cohort
+                else "storing the results"
+            )
+        update = f"update {latest.update:,} of {latest.updates:,}"
+        return f"training {self._networks(latest.trials)}: {update}"
 
-    def _networks(self, cohort: Cohort) -> str:
-        name = program_name(cohort.trials, self.run.axes)
-        return plural(len(cohort.trials), "network") + (f", {name}" if name else "")
+    def _networks(self, trials: Sequence[Trial]) -> str:
+        name = program_name(trials, self.run.axes)
+        return plural(len(trials), "network") + (f", {name}" if name else "")
 
     def _pace(self, now: float) -> str:
         parts = [f"{self.run.n_ended:,} of {plural(len(self.run.state), 'network')} done"]

@@ -8,11 +8,11 @@ import numpy as np
 from gridscape.cli._time_left import TimeLeft
 from gridscape.engine.cohorts import Cohort, partition
 from gridscape.engine.flops import update_flops
-from gridscape.execution.executors import Finished, Progress
+from gridscape.execution.executors import Cut, Finished, Progress
 from gridscape.grid.axes import Axis, Cell
 from gridscape.grid.trials import Status, Trial, TrialResult
 from gridscape.store.store import Store
-from gridscape.sweep import Cut, Started
+from gridscape.sweep import Started
 
 
 class State(IntEnum):
@@ -61,10 +61,10 @@ class RunState:
         """Take note of an event."""
         now = time.perf_counter()
         if isinstance(event, Progress):
-            trials = np.array([self.number(trial) for trial in event.cohort.trials])
+            trials = np.array([self.number(trial) for trial in event.trials])
             self.value[trials] = event.accuracy
             self.state[trials] = np.where(event.alive, State.TRAINING, State.DIVERGED)
-            n_left = event.cohort.recipe.updates - event.update
+            n_left = event.updates - event.update
             self.time_left.advance(trials, n_left, event.alive, now)
             self.latest = event
         elif isinstance(event, Finished):

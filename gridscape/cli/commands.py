@@ -29,6 +29,7 @@ from gridscape.errors import (
     UnknownNameError,
     UntrustedError,
     UsageError,
+    check_known,
     is_out_of_memory,
     out_of_memory,
 )
@@ -492,10 +493,9 @@ def _results_folder(folder: str | None) -> Path:
 
 
 def _check_executor(name: str) -> None:
-    from gridscape.sweep import EXECUTORS
+    from gridscape.execution.executors import NAMES
 
-    if name not in EXECUTORS:
-        raise UnknownNameError("executor", name, EXECUTORS)
+    check_known("executor", name, NAMES)
 
 
 def _read(directory: Path) -> "Landscape":

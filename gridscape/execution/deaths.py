@@ -7,11 +7,11 @@ run that gets on loses nothing.
 """
 
 from collections.abc import Collection, Iterable, Iterator, Mapping
-from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
 from gridscape.engine.cohorts import Cohort
+from gridscape.execution.executors import Work
 from gridscape.store.store import Store
 
 # After so many deaths trials are trained one by one, and after two more not at all in this run.
@@ -33,66 +33,87 @@ class Death(NamedTuple):
 
 @dataclass
 class Deaths:
-    """The deaths that a folder tells of, by trial."""
+    """The deaths that a folder tells of, by trial, and what is in training, by work."""
 
     store: Store
     found: dict[str, Death] = field(default_factory=dict)
+    _out: dict[int, dict[str, tuple[int, int]]] = field(default_factory=dict)
 
     @classmethod
     def told_by(cls, store: Store, done: Collection[str] = ()) -> "Deaths":
         """Those of trials that are not done yet; a note that cannot be read tells of none."""
         noted = store.noted()
         found = {key: Death(n, at, bool(hit)) for key, (n, at, hit) in _items(noted, "deaths", 3)}
+        deaths = cls(store, found)
         for key, (update, hit) in _items(noted, "training", 2):
-            old = found.get(key, Death(0, update))
-            old = old if old.update == update else Death(0, update)  # it got on
-            hit_before = old.hit and old.times > ALONE
-            found[key] = Death(old.times + 1, update, bool(hit) or hit_before)
-        return cls(store, {key: death for key, death in found.items() if key not in done})
+            deaths._count(key, update, bool(hit))
+        for key in done:
+            deaths.forget(key)
+        return deaths
 
-    def of(self, cohort: Cohort) -> int:
+    def _count(self, key: str, update: int, hit: bool) -> None:
+        """The process died once more while it had this trial."""
+        old = self.found.get(key, Death(0, update))
+        old = old if old.update == update else Death(0, update)  # it got on
+        hit_before = old.hit and old.times > ALONE
+        self.found[key] = Death(old.times + 1, update, hit or hit_before)
+
+    def of(self, trials: Cohort | Work) -> int:
         """How many times the process died with these trials since they last got on."""
-        return max((death.times for death in self._of(cohort)), default=0)
+        return max((death.times for death in self._of(trials)), default=0)
 
-    def hit(self, cohort: Cohort) -> bool:
+    def hit(self, trials: Cohort | Work) -> bool:
         """Whether one of these trials was in training then."""
-        return any(death.hit for death in self._of(cohort))
+        return any(death.hit for death in self._of(trials))
 
-    def _of(self, cohort: Cohort) -> list[Death]:
-        found = [self.found[trial.key] for trial in cohort.trials if trial.key in self.found]
-        return [death for death in found if death.update == cohort.start]
+    def _of(self, trials: Cohort | Work) -> list[Death]:
+        found = [self.found[trial.key] for trial in trials.trials if trial.key in self.found]
+        return [death for death in found if death.update == trials.start]
 
-    def one_less(self, cohort: Cohort) -> None:
+    def one_less(self, work: Work) -> None:
         """Let these trials, whose end is recorded, be tried once by the next run."""
-        self.found |= {t.key: Death(MOST_DEATHS - 1, cohort.start) for t in cohort.trials}
-        self._note({})
+        self.found |= {t.key: Death(MOST_DEATHS - 1, work.start) for t in work.trials}
+        self._note()
 
     def forget(self, key: str) -> None:
         """A trial has ended."""
         self.found.pop(key, None)
+        for out in self._out.values():
+            out.pop(key, None)
 
-    def ease(self, waiting: Iterable[Cohort]) -> None:
-        """A part of a cohort has ended, so that those which wait do not share its fate."""
-        for trial in (trial for cohort in waiting for trial in cohort.trials):
-            if trial.key in self.found:
-                death = self.found[trial.key]
-                self.found[trial.key] = death._replace(times=min(death.times, ALONE))
+    def ease(self, waiting: Iterable[str]) -> None:
+        """A run of a work has ended, so that those which wait do not share its fate."""
+        for key in waiting:
+            if key in self.found:
+                death = self.found[key]
+                self.found[key] = death._replace(times=min(death.times, ALONE))
 
-    @contextmanager
-    def training(self, part: Cohort | None, waiting: Iterable[Cohort]) -> Iterator[None]:
-        """Note that a part of a cohort is in training, until that ends in any way but a death.
+    def begin(self, work: Work, left: Iterable[str], run: Collection[str] = ()) -> None:
+        """Note what is left of a work, of which a ``run`` is in training.
 
-        None: what is to be trained is being compiled.
+        None is while its programs are compiled, which takes memory too.
         """
-        noted = {trial.key: (cohort.start, 0) for cohort in waiting for trial in cohort.trials}
-        noted |= {trial.key: (part.start, 1) for trial in part.trials} if part else {}
-        self._note(noted)
-        try:
-            yield
-        finally:
-            self._note({})
+        self._out[work.id] = {key: (work.start, int(key in run)) for key in left}
+        self._note()
 
-    def _note(self, training: Mapping[str, tuple[int, int]]) -> None:
+    def end(self, work: int) -> None:
+        """A work has ended in any way but a death."""
+        self._out.pop(work, None)
+        self._note()
+
+    def died(self, work: int) -> None:
+        """The process that trained a work died, and this one did not."""
+        for key, (update, hit) in self._out.pop(work, {}).items():
+            self._count(key, update, bool(hit))
+        self._note()
+
+    def end_all(self) -> None:
+        """Nothing is in training any more."""
+        self._out.clear()
+        self._note()
+
+    def _note(self) -> None:
+        training = {key: noted for out in self._out.values() for key, noted in out.items()}
         content = {"training": training, "deaths": self.found}
         self.store.note(content if training or self.found else None)
 

@@ -1,18 +1,89 @@
-"""What an executor is, and the events that it tells."""
+"""What an executor is: where works are trained, told to the sweep as one stream of events.
 
-from collections.abc import Iterator, Mapping
+The sweep decides what is trained, in which order and how carefully, and is the only writer of the
+results folder. An executor decides where. What it is handed is plain data:
+
+    open(resolved, data_dir)    a study begins; ``Job`` packs it for other processes
+    submit(work, saved)         train these trials; any number of works may be out at once
+    events()                    what happens to all of them, in one stream
+    snapshots(work_id)          all that is needed to go on with a work from where it is
+    cancel(work_id)             end a work after the segment that it is in
+    close()                     the study ends, and with it all that is still out
+
+Of each work the events come in this order; those of several works may be mixed:
+
+    Taken                       it is planned and its programs are compiled, from here on
+    Begun                       some of its trials, a run, are in training
+    Progress                    after every segment of a run
+    Finished                    once for each trial: a program that raises is a status, too
+    Cut                         memory did not suffice for the run: smaller ones begin
+    Done                        nothing more comes: every trial has ended, or it was cancelled
+    Lost                        instead of Done: the process that trained it died
+
+An executor need know none of what happens to a work: ``execution.worker.Worker`` yields all of it
+but Lost, wherever it runs. It plans, cuts for memory, halves and compiles there. So an executor
+carries works to workers, and events back. ``execution.local.Local`` is the shortest one.
+
+What else an executor owes:
+
+- ``events`` ends when no work is out, and goes on with works that are submitted meanwhile; after
+  Lost, the sweep submits the trials that have not ended as new works.
+- It takes works in the order in which they are submitted. Those with ``ahead`` may be compiled
+  while others train; one without is compiled when its turn comes.
+- It never writes to the results folder, and prints nothing.
+- What a worker raises, other than the outcome of trials, is raised by ``events``.
+- Processes of its own leave Ctrl-C to the sweep, and end when the process of the sweep does.
+- It may be opened again after it was closed.
+"""
+
+import importlib
+import json
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Protocol
+from enum import IntEnum
+from pathlib import Path
+from typing import Any, NamedTuple, Protocol, Self, runtime_checkable
 
 import numpy as np
 
-from gridscape.engine.cohorts import Cohort
-from gridscape.grid.trials import Trial, TrialResult
+from gridscape.engine.machine import Machine
+from gridscape.errors import StoreError, UsageError, check_known
+from gridscape.execution.memory import free_memory_bytes
+from gridscape.grid.trials import Trial, TrialResult, content_key
+from gridscape.study.study import ResolvedStudy, Study
+
+NAMES: Mapping[str, str] = {"local": "gridscape.execution.local:Local"}
+
+# ---- what goes to where the work runs ----
+
+
+class Care(IntEnum):
+    """How carefully a work is trained, after deaths of the process that trained it."""
+
+    NONE = 0
+    FEW = 1  # one trial a device at once
+    ALONE = 2  # one trial at once
+    IN_PIECES = 3  # and its batches in small pieces, so that it takes little memory
+
+
+@dataclass(frozen=True)
+class Work:
+    """Trials that one program trains, from the same update ``start`` on: plain data.
+
+    id: of the work among those of a run. ahead: whether its programs may be compiled while others
+    train.
+    """
+
+    id: int
+    trials: tuple[Trial, ...]
+    start: int = 0
+    care: Care = Care.NONE
+    ahead: bool = True
 
 
 @dataclass(frozen=True)
 class Snapshot:
-    """Some trials of a cohort between two segments.
+    """Some trials of a work between two segments.
 
     meta: plain data: ``keys`` of the trials, ``update``, ``seconds`` of their cohort and the
         ``share`` that each gets of them, ``evaluated_at``.
@@ -22,18 +93,96 @@ class Snapshot:
     meta: Mapping[str, Any]
     arrays: Mapping[str, np.ndarray]
 
+    def of(self, keys: Sequence[str]) -> "Snapshot":
+        """The same of some of its trials, in this order."""
+        rows = [self.meta["keys"].index(key) for key in keys]
+        arrays = {name: array[rows] for name, array in self.arrays.items()}
+        return Snapshot({**self.meta, "keys": list(keys)}, arrays)
+
+
+# The snapshot from which trials of a work go on, by their keys. It reads the results folder, so it
+# is called where the sweep is; where the work is elsewhere, ``Snapshot.of`` stands in for it.
+Saved = Callable[[Sequence[str]], Snapshot]
+
+
+@dataclass(frozen=True)
+class Job:
+    """A study as plain data, from which another process makes it again.
+
+    record: JSON, as in study.json. key: tells whether all trials have the same keys there.
+    """
+
+    record: Mapping[str, Any]
+    data_dir: str | None
+    key: str
+
+    @classmethod
+    def of(cls, resolved: ResolvedStudy, data_dir: str | Path | None = None) -> Self:
+        """Pack a study; raises UsageError where its task or model is a Python object."""
+        record = json.loads(json.dumps(resolved.record()))
+        if objects := record.get("objects"):
+            raise UsageError(
+                f"the {' and the '.join(objects)} cannot be sent to other processes",
+                where=f"study {record['name']}",
+                expected="a name or an import string",
+                found=", ".join(str(record[name]) for name in objects),
+                hint="name it 'module:object', or use the executor 'local'",
+            )
+        folder = None if data_dir is None else str(Path(data_dir).absolute())
+        return cls(record, folder, _key(resolved))
+
+    def resolve(self) -> ResolvedStudy:
+        """The study, made here; raises StoreError where its code or data are others here."""
+        # Trusted: it comes from the process that resolved it, not from a folder.
+        resolved = Study.from_record(self.record, trust=True).resolve(self.data_dir)
+        if _key(resolved) != self.key:
+            raise StoreError(
+                "the study has other code or other data where its trials are trained",
+                where=f"study {resolved.study.name}",
+                hint="install the same versions and files there",
+            )
+        return resolved
+
+
+def _key(resolved: ResolvedStudy) -> str:
+    return content_key({"trials": [trial.key for trial in resolved.trials()]})
+
+
+# ---- what comes back ----
+
+
+@dataclass(frozen=True)
+class Taken:
+    """A worker has taken a work up: it plans, and compiles."""
+
+    work: int
+
+
+@dataclass(frozen=True)
+class Begun:
+    """These trials of a work are in training; those before them have ended, or were cut.
+
+    state_bytes: of all their states, which a snapshot holds.
+    """
+
+    work: int
+    trials: tuple[Trial, ...]
+    state_bytes: int
+
 
 @dataclass(frozen=True)
 class Progress:
     """A segment is done.
 
-    accuracy: of each trial, in the order of the cohort: over the latest batches, or over the
-    first test examples where ``evaluated``. alive: trials that have not diverged. seconds: that
-    the cohort has been trained for.
+    update: updates that the trials have behind them, of ``updates``. accuracy: of each trial, in
+    the order of ``trials``: over the latest batches, or over the first test examples where
+    ``evaluated``. alive: trials that have not diverged. seconds: that they have been trained for.
     """
 
-    cohort: Cohort
+    work: int
+    trials: tuple[Trial, ...]
     update: int
+    updates: int
     accuracy: np.ndarray
     evaluated: bool
     alive: np.ndarray
@@ -42,24 +191,101 @@ class Progress:
 
 @dataclass(frozen=True)
 class Finished:
-    """A trial has ended."""
+    """A trial has ended: its key tells of which work it is."""
 
     trial: Trial
     result: TrialResult
 
 
-Event = Progress | Finished
+@dataclass(frozen=True)
+class Cut:
+    """These trials did not fit into memory, and go on in smaller runs.
+
+    n_runs: 0 where nothing smaller is left to try. pieces: of their batches from now on.
+    """
+
+    work: int
+    trials: tuple[Trial, ...]
+    n_runs: int
+    pieces: int
 
 
+@dataclass(frozen=True)
+class Done:
+    """No more events come of a work."""
+
+    work: int
+
+
+@dataclass(frozen=True)
+class Lost:
+    """The process that trained a work died, and no more events come of it."""
+
+    work: int
+
+
+Event = Taken | Begun | Progress | Finished | Cut | Done | Lost
+
+
+class Room(NamedTuple):
+    """What a worker has: devices, and bytes of memory that are free on all of them."""
+
+    n_devices: int
+    free_bytes: float
+
+    @classmethod
+    def here(cls) -> "Room":
+        """What a worker of this process would have."""
+        machine = Machine.local()
+        return cls(len(machine.devices), free_memory_bytes(machine))
+
+
+@runtime_checkable
 class Executor(Protocol):
-    """Trains cohorts somewhere."""
+    """Trains works somewhere: see the head of this module."""
 
-    def run(self, cohort: Cohort, restored: Snapshot | None = None) -> Iterator[Event]:
-        """Train a cohort, from its start or from a snapshot of the same trials.
+    def open(self, resolved: ResolvedStudy, data_dir: str | Path | None) -> None:
+        """Get ready for the works of a study, whose data sets are looked for in ``data_dir``."""
 
-        Raises OutOfMemoryError where it does not fit; every other trouble of a program is a
-        status of its trials.
+    def room(self) -> Room:
+        """What a worker has for a work: by this the sweep tells what takes much memory."""
+
+    def submit(self, work: Work, saved: Saved) -> None:
+        """Take a work to be trained; ``saved`` is asked only where it starts later than at 0."""
+
+    def events(self) -> Iterator[Event]:
+        """What happens, until no work is out; raises GridscapeError."""
+
+    def snapshots(self, work: int) -> Iterator[Snapshot]:
+        """The trials of a work that are in training, in parts of bounded size, as they are now.
+
+        None while nothing of it is in training. Other events may happen meanwhile, but wait.
         """
 
-    def snapshots(self) -> Iterator[Snapshot]:
-        """All that is needed to go on from the latest event, in parts of bounded size."""
+    def cancel(self, work: int) -> None:
+        """End a work after the segment that it is in, or before it is taken; then it is Done."""
+
+    def close(self) -> None:
+        """End all that is out and give back what ``open`` took; again does nothing."""
+
+
+def find_executor(executor: str | Executor) -> Executor:
+    """An executor by name, or the object itself.
+
+    Raises UnknownNameError, and UsageError for an object that is none.
+    """
+    if isinstance(executor, str):
+        check_known("executor", executor, NAMES)
+        module, _, name = NAMES[executor].partition(":")
+        found: Executor = getattr(importlib.import_module(module), name)()
+        return found
+    if isinstance(executor, type) or not isinstance(executor, Executor):
+        is_class = isinstance(executor, type)
+        raise UsageError(
+            "not an executor",
+            where="executor",
+            expected=f"a name ({', '.join(NAMES)}) or an object with the methods of Executor",
+            found=f"the class {executor.__name__}" if is_class else type(executor).__name__,
+            hint=f"hand in an object: {executor.__name__}()" if is_class else None,
+        )
+    return executor

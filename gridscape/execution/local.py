@@ -1,272 +1,61 @@
-"""Executors: they train cohorts and yield what happens; they never write results.
+"""Works one after the other, on the devices of this process."""
 
-An executor yields Progress after every segment and Finished once per trial. Anything that
-goes wrong in a program ends its trials with a status; running out of memory is raised, so that
-the sweep may cut the cohort and try again.
-"""
+from collections import deque
+from collections.abc import Iterator
+from itertools import islice
+from pathlib import Path
 
-import hashlib
-import time
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
-
-import numpy as np
-
-from gridscape.engine.cohorts import Cohort
-from gridscape.engine.flops import update_flops
-from gridscape.engine.sizes import count_parameters, tree_bytes
-from gridscape.engine.training import Training
-from gridscape.engine.trial import BAD_QUANTITIES
-from gridscape.errors import OutOfMemoryError, is_out_of_memory, one_line
-from gridscape.execution.executors import Event, Finished, Progress, Snapshot
-from gridscape.execution.planner import Planner
-from gridscape.execution.schedule import evaluation_points
-from gridscape.grid.trials import Status, Trial, TrialResult
-
-# A call of a program lasts about this long: often enough to show, seldom enough to be free.
-CALL_SECONDS = 0.5
-
-# A snapshot is written in parts of about this size, so that it needs little memory.
-SNAPSHOT_BYTES = 64 * 2**20
+from gridscape.errors import UsageError
+from gridscape.execution.executors import Event, Room, Saved, Snapshot, Work
+from gridscape.execution.planner import PROGRAMS_AHEAD
+from gridscape.execution.worker import Worker
+from gridscape.study.study import ResolvedStudy
 
 
-@dataclass
 class Local:
-    """Trains on the devices of this process."""
+    """The executor of this process. limit_bytes: of memory, instead of what is free."""
 
-    planner: Planner
-    _running: "CohortRun | None" = None
+    def __init__(self, limit_bytes: int | None = None) -> None:
+        self.limit_bytes = limit_bytes
+        self._queue: deque[tuple[Work, Saved]] = deque()
+        self._opened: Worker | None = None
 
-    def snapshots(self) -> Iterator[Snapshot]:
+    def open(self, resolved: ResolvedStudy, data_dir: str | Path | None = None) -> None:
+        """See Executor; the study is trained as it is, with objects of Python."""
+        self._opened = Worker(resolved, self.limit_bytes)
+
+    @property
+    def _worker(self) -> Worker:
+        if self._opened is None:
+            raise UsageError("the executor is not open", where="Local")
+        return self._opened
+
+    def room(self) -> Room:
         """See Executor."""
-        if self._running is not None:
-            yield from self._running.snapshots()
+        return self._worker.room()
 
-    def run(self, cohort: Cohort, restored: Snapshot | None = None) -> Iterator[Event]:
+    def submit(self, work: Work, saved: Saved) -> None:
         """See Executor."""
-        run = self._running = CohortRun(self.planner, cohort)
-        try:
-            yield from run.events(restored)
-        except Exception as error:  # a user's model may raise anything: its trials fail, no others
-            if not is_out_of_memory(error):
-                yield from run.failed(error)
-                return
-            reason = one_line(error)
-        else:
-            return
-        finally:
-            self._running = None
-        # Raised here, not inside ``except``: the traceback would keep the arrays alive.
-        del run
-        raise OutOfMemoryError("out of memory", found=reason)
+        self._queue.append((work, saved))
 
+    def events(self) -> Iterator[Event]:
+        """See Executor; what the next works need is compiled while one trains."""
+        while self._queue:
+            work, saved = self._queue.popleft()
+            coming = [next_work for next_work, _ in islice(self._queue, PROGRAMS_AHEAD)]
+            yield from self._worker.run(work, saved, coming)
 
-@dataclass
-class CohortRun:
-    """One cohort on its way through training, with all that was recorded so far."""
+    def snapshots(self, work: int) -> Iterator[Snapshot]:
+        """See Executor."""
+        return self._worker.snapshots(work)
 
-    planner: Planner
-    cohort: Cohort
-    seconds: float = 0.0
-    _traces: dict[str, list[np.ndarray]] = field(default_factory=dict)
-    _tests: dict[str, list[np.ndarray]] = field(default_factory=dict)
-    _evaluated_at: list[int] = field(default_factory=list)
-    _training: Training | None = None
+    def cancel(self, work: int) -> None:
+        """See Executor."""
+        self._worker.cancel(work)
 
-    def events(self, restored: Snapshot | None) -> Iterator[Event]:
-        """Train to the end."""
-        study, recipe = self.planner.resolved.study, self.cohort.recipe
-        program = self.planner.program(self.cohort)
-        program.begin()
-        points = evaluation_points(recipe, study)
-        training = self._training = Training(program, self.cohort, self._restore(restored))
-        pace = Pace(program.segment)
-        while training.update < recipe.updates:
-            stop = min(training.update + pace.updates, *[p for p in points if p > training.update])
-            begin, first = time.perf_counter(), training.update
-            self._record(self._traces, training.advance(stop))
-            elapsed = time.perf_counter() - begin
-            pace.observe(stop - first, elapsed)
-            evaluated = stop in points[:-1]
-            if evaluated:
-                self._test(training, min(study.evaluation_examples, program.data.n_test))
-            self.seconds += time.perf_counter() - begin
-            yield self._progress(training, evaluated)
-        yield from self._results(training)
-
-    def failed(self, error: Exception) -> Iterator[Finished]:
-        """Every trial of the cohort ends here, with the reason."""
-        for trial in self.cohort.trials:
-            yield Finished(trial, unfinished(trial, Status.FAILED, one_line(error)))
-
-    def _progress(self, training: Training, evaluated: bool) -> Progress:
-        accuracy = next((name for name in self._traces if name != "loss"), "loss")
-        recent = [x[:, -50:] for x in self._traces[accuracy][-50:]]
-        values = self._tests[accuracy][-1] if evaluated else _last_mean(np.hstack(recent))
-        _, bad, _ = training.outcome()
-        return Progress(
-            cohort=self.cohort,
-            update=training.update,
-            accuracy=values,
-            evaluated=evaluated,
-            alive=bad == 0,
-            seconds=self.seconds,
-        )
-
-    def _record(self, into: dict[str, list[np.ndarray]], values: Mapping[str, np.ndarray]) -> None:
-        for name, array in values.items():
-            into.setdefault(name, []).append(array)
-
-    def _test(self, training: Training, n_examples: int) -> dict[str, np.ndarray]:
-        means = training.evaluate(training.program.data.test, n_examples)
-        self._record(self._tests, _scores(means))
-        self._evaluated_at.append(training.update)
-        return means
-
-    def _results(self, training: Training) -> Iterator[Finished]:
-        begin, data = time.perf_counter(), training.program.data
-        test = self._test(training, data.n_test)
-        sample = training.evaluate(data.train_sample, data.n_sample)
-        self.seconds += time.perf_counter() - begin
-        by_group = {f"test_{name}": x for name, x in test.items() if x.ndim > 1}
-        metrics = {
-            **{f"test_{name}": x for name, x in _scores(test).items()},
-            **{f"train_{name}": x for name, x in _scores(sample).items()},
-            **{name: x for name, x in test.items() if name == "top_answer_share"},
-        }
-        # What is the same for all trials is found once: with many of them it would take longest.
-        flops = update_flops(self.cohort.recipe, self.cohort.task)
-        n_parameters = count_parameters(self.cohort.recipe)
-        memory_bytes = self.planner.trial_bytes(self.cohort)
-        traces = {name: np.hstack(parts) for name, parts in self._traces.items()}
-        outcomes = zip(*training.outcome(), strict=True)
-        for index, (updates, bad, quantity) in enumerate(outcomes):
-            params = training.params(index)
-            keep = self.planner.resolved.study.keeps(self.cohort.trials[index].cell)
-            result = TrialResult(
-                key=self.cohort.trials[index].key,
-                status=Status.DIVERGED if bad else Status.FINISHED,
-                updates=int(updates),
-                metrics={name: float(x[index]) for name, x in metrics.items()},
-                curves=self._curves(traces, index) | {n: x[index] for n, x in by_group.items()},
-                seconds=self.seconds * self._share(),
-                n_parameters=n_parameters,
-                flops=flops * int(updates),
-                memory_bytes=memory_bytes,
-                first_bad_update=int(bad) or None,
-                bad_quantity=BAD_QUANTITIES[quantity] or None,
-                params_digest=digest(params),
-                params=params if keep else None,
-            )
-            yield Finished(self.cohort.trials[index], result)
-
-    def _curves(self, traces: Mapping[str, np.ndarray], index: int) -> dict[str, np.ndarray]:
-        trains = {f"train_{name}": x[index] for name, x in traces.items()}
-        tests = {
-            f"test_{name}": np.array([x[index] for x in values], np.float32)
-            for name, values in self._tests.items()
-        }
-        n_updates = len(next(iter(trains.values())))
-        return {
-            "recorded_at": np.arange(1, n_updates + 1),
-            "evaluated_at": np.array(self._evaluated_at),
-            **trains,
-            **tests,
-        }
-
-    def _share(self) -> float:
-        """What a trial gets of the cohort's seconds: devices at work, over trials."""
-        n_trials = len(self.cohort.trials)
-        return min(len(self.planner.machine.devices), n_trials) / n_trials
-
-    def snapshots(self) -> Iterator[Snapshot]:
-        """The cohort as it is now, in parts."""
-        training = self._training
-        if training is None or not self._traces:
-            return
-        n_trials = len(self.cohort.trials)
-        traces = {f"trace/{name}": np.hstack(x) for name, x in self._traces.items()}
-        tests = {f"test/{name}": np.stack(x, axis=1) for name, x in self._tests.items()}
-        recorded = traces | tests
-        each = tree_bytes(training.program.one_state) + tree_bytes(recorded) // n_trials
-        size = max(1, SNAPSHOT_BYTES // each)
-        for begin in range(0, n_trials, size):
-            part = range(begin, min(begin + size, n_trials))
-            states = [training.snapshot(index) for index in part]
-            meta = {
-                "keys": [self.cohort.trials[index].key for index in part],
-                "update": training.update,
-                "seconds": self.seconds,
-                "share": self._share(),
-                "evaluated_at": self._evaluated_at,
-            }
-            arrays = {f"state/{name}": np.stack([s[name] for s in states]) for name in states[0]}
-            arrays |= {name: x[part.start : part.stop] for name, x in recorded.items()}
-            yield Snapshot(meta, arrays)
-
-    def _restore(self, restored: Snapshot | None) -> dict[str, np.ndarray] | None:
-        """Take over what a snapshot recorded; the states that it holds."""
-        if restored is None:
-            return None
-        meta, arrays = restored.meta, restored.arrays
-        # The cohort may have been larger: what its trials took each is what they took.
-        self.seconds = float(meta["seconds"]) * meta.get("share", self._share()) / self._share()
-        self._evaluated_at = list(meta["evaluated_at"])
-        self._traces = {name: [x] for name, x in _family(arrays, "trace").items()}
-        self._tests = {name: list(x.T) for name, x in _family(arrays, "test").items()}
-        return _family(arrays, "state")
-
-
-def _scores(means: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
-    """Loss and metrics over all examples, each (trials,): neither answers nor groups."""
-    return {name: x for name, x in means.items() if x.ndim == 1 and name != "top_answer_share"}
-
-
-def _family(arrays: Mapping[str, np.ndarray], name: str) -> dict[str, np.ndarray]:
-    return {k.removeprefix(f"{name}/"): v for k, v in arrays.items() if k.startswith(f"{name}/")}
-
-
-def _last_mean(recent: np.ndarray) -> np.ndarray:
-    """Mean of the latest batches of each trial; NaN where all of them are (diverged)."""
-    counted = np.isfinite(recent[:, -50:])
-    total = np.where(counted, recent[:, -50:], 0).sum(axis=1)
-    return np.where(counted.any(axis=1), total / np.maximum(counted.sum(axis=1), 1), np.nan)
-
-
-def unfinished(trial: Trial, status: Status, reason: str) -> TrialResult:
-    """The result of a trial that has no numbers."""
-    return TrialResult(
-        key=trial.key,
-        status=status,
-        updates=0,
-        metrics={},
-        curves={},
-        seconds=0.0,
-        n_parameters=0,
-        flops=0.0,
-        memory_bytes=0,
-        reason=reason,
-    )
-
-
-def digest(params: Mapping[str, np.ndarray]) -> str:
-    """A hash of parameters: two trials with equal digests are equal bit for bit."""
-    sha = hashlib.sha256()
-    for name in sorted(params):
-        sha.update(name.encode())
-        sha.update(np.ascontiguousarray(params[name]).data)
-    return sha.hexdigest()
-
-
-@dataclass
-class Pace:
-    """How many updates the next call should do, so that it lasts about CALL_SECONDS."""
-
-    most: int
-    updates: int = 1
-
-    def observe(self, updates: int, seconds: float) -> None:
-        """A call of so many updates took so long."""
-        wanted = int(CALL_SECONDS * updates / max(seconds, 1e-9))
-        # Growing by at most 8 keeps a first call, which pays for caches, from misleading.
-        self.updates = max(1, min(wanted, 8 * self.updates, self.most))
+    def close(self) -> None:
+        """See Executor."""
+        self._queue.clear()
+        if self._opened is not None:
+            self._opened.close()
+            self._opened = None

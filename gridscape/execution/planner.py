@@ -225,12 +225,16 @@ class Planner:
     def ahead(self, cohorts: Sequence[Cohort]) -> Iterator[Cohort]:
         """Each cohort in turn, while the programs of those that come next are compiled."""
         for index, cohort in enumerate(cohorts):
-            for coming in cohorts[index : index + 1 + PROGRAMS_AHEAD]:
-                try:
-                    self.program(coming).begin()
-                except Exception:  # its own turn meets it again, and tells it
-                    break
+            self.begin(cohorts[index : index + 1 + PROGRAMS_AHEAD])
             yield cohort
+
+    def begin(self, cohorts: Iterable[Cohort]) -> None:
+        """Have the programs of cohorts compiled, and wait for none of them."""
+        for cohort in cohorts:
+            try:
+                self.program(cohort).begin()
+            except Exception:  # its own turn meets it again, and tells it
+                break
 
     def close(self) -> None:
         """Compile no more."""

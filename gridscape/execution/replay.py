@@ -13,8 +13,8 @@ from gridscape.engine.cohorts import Cohort, partition
 from gridscape.engine.machine import Machine
 from gridscape.engine.training import Training, restore
 from gridscape.errors import StoreError, UnknownNameError
+from gridscape.execution.cohort_run import CohortRun
 from gridscape.execution.executors import Finished
-from gridscape.execution.local import Local
 from gridscape.execution.planner import Planner
 from gridscape.grid.axes import Value
 from gridscape.grid.trials import Trial, TrialResult
@@ -150,7 +150,7 @@ def _study_of(store: Store, trust: bool) -> Study:
 def _alone(planner: Planner, cohort: Cohort) -> TrialResult:
     """The result of a cohort of one trial, trained now, in pieces where it does not fit."""
     (run,) = planner.runs(cohort)
-    (result,) = [e.result for e in Local(planner).run(run) if isinstance(e, Finished)]
+    (result,) = [e.result for e in CohortRun(planner, run).events() if isinstance(e, Finished)]
     return result
 
 

@@ -251,7 +251,8 @@ def progress(run, number, update, accuracy, alive=None):
     cohort = run.cohorts[number]
     accuracy = np.broadcast_to(accuracy, len(cohort.trials)).astype(float)
     alive = np.ones(len(cohort.trials), bool) if alive is None else alive
-    return Progress(cohort, update, accuracy, False, alive, 1.0)
+    updates = cohort.recipe.updates
+    return Progress(number, cohort.trials, update, updates, accuracy, False, alive, 1.0)
 
 
 def finished(trial, accuracy=0.9, status=Status.FINISHED, share=0.2):

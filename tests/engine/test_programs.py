@@ -19,8 +19,8 @@ from gridscape.engine.machine import Machine
 from gridscape.engine.order import batch_order
 from gridscape.engine.training import Training, named_leaves
 from gridscape.execution import planner as planner_module
+from gridscape.execution.cohort_run import CohortRun
 from gridscape.execution.executors import Finished
-from gridscape.execution.local import Local
 from gridscape.execution.planner import Planner
 from gridscape.grid.trials import Status
 from gridscape.kernels.library import calls_layers
@@ -94,7 +94,7 @@ def test_every_trial_of_a_grid_ends_exactly_once(grid):
             event.trial.key
             for cohort in partition(planner.resolved, trials[:size])
             for part in cohort.cut(4)
-            for event in Local(planner).run(part)
+            for event in CohortRun(planner, part).events()
             if isinstance(event, Finished)
         ]
         assert sorted(ended) == sorted(trial.key for trial in trials[:size])

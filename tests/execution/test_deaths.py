@@ -14,11 +14,12 @@ from test_sweep import assert_equal_tables, environment, stored
 from gridscape import sweep
 from gridscape.engine.cohorts import joined, partition
 from gridscape.execution.deaths import MOST_DEATHS, Death, Deaths
-from gridscape.execution.executors import Finished, Progress
+from gridscape.execution.executors import Finished, Progress, Work
 from gridscape.execution.planner import piece_counts
+from gridscape.execution.worker import in_small_pieces
 from gridscape.grid.trials import Status
 from gridscape.store.store import Store
-from gridscape.sweep import in_small_pieces, run
+from gridscape.sweep import run
 
 # ---- what the folder tells ----
 
@@ -35,21 +36,26 @@ def store(tmp_path):
         yield store
 
 
+def keys_of(*parts):
+    return [trial.key for part in parts for trial in part.trials]
+
+
+def work_of(*parts):
+    return Work(7, joined(parts).trials, parts[0].start)
+
+
 def died(store, part, waiting=()):
     """The next process finds that this one died in training."""
     deaths = Deaths.told_by(store)
-    with deaths.training(part, waiting):
-        left = store.noted()
-    store.note(left)  # as if ``training`` had never been left
+    deaths.begin(work_of(part, *waiting), keys_of(part, *waiting), keys_of(part))
     return Deaths.told_by(store)
 
 
 def test_what_ends_in_any_other_way_leaves_no_note(store, cohort, tmp_path):
     deaths = Deaths.told_by(store)
-    training = deaths.training(cohort, ())
-    training.__enter__()
+    deaths.begin(work_of(cohort), keys_of(cohort))
     assert (tmp_path / "training.json").exists()
-    assert not training.__exit__(KeyboardInterrupt, KeyboardInterrupt(), None)
+    deaths.end_all()
     assert not (tmp_path / "training.json").exists()
     assert Deaths.told_by(store).found == {}
 
@@ -75,10 +81,24 @@ def test_what_ends_is_forgotten_and_those_that_wait_are_eased(store, cohort):
     for _ in range(3):
         deaths = died(store, one, others)
     deaths.forget(one.trials[0].key)
-    deaths.ease(others)
+    deaths.ease(keys_of(*others))
     assert [deaths.of(part) for part in cohort.cut(1)] == [0, 2, 2, 2]
     done = [trial.key for trial in cohort.trials]
     assert Deaths.told_by(store, done).found == {}
+
+
+def test_of_several_works_that_are_out_only_the_one_is_blamed_whose_process_died(store, cohort):
+    one, other = cohort.cut(2)
+    deaths = Deaths.told_by(store)
+    for number, part in enumerate((one, other)):
+        deaths.begin(Work(number, part.trials), keys_of(part), keys_of(part)[:1])
+    ended, *left = keys_of(one)
+    deaths.forget(ended)
+    deaths.died(0)
+    assert deaths.found == {left[0]: Death(1, 0, False)}
+    assert store.noted()["training"].keys() == set(keys_of(other))
+    deaths.end(1)
+    assert Deaths.told_by(store).found == deaths.found
 
 
 NOTES = ["", "[]", "{", '{"training": 5}', '{"training": {"a": 1, "b": [1]}, "deaths": {"a": "x"}}']
@@ -95,13 +115,13 @@ def test_a_damaged_note_tells_of_nothing(store, tmp_path, text):
 DYING = """
 import os, signal, sys
 from cohort_tools import tiny
-from gridscape.executors import Progress
+from gridscape.execution.executors import Progress
 from gridscape.sweep import run
 
 def listen(event):
     if isinstance(event, Progress):
-        cell = event.cohort.trials[0].cell
-        print(cell["hidden_size"], len(event.cohort.trials), flush=True)
+        cell = event.trials[0].cell
+        print(cell["hidden_size"], len(event.trials), flush=True)
         if cell["hidden_size"] == 4:
             os.kill(os.getpid(), signal.SIGKILL)
 
@@ -164,7 +184,7 @@ def test_one_culprit_costs_no_other_trial(tmp_path, monkeypatch):
         pass
 
     def listen(event):
-        if isinstance(event, Progress) and victim in {t.key for t in event.cohort.trials}:
+        if isinstance(event, Progress) and victim in {t.key for t in event.trials}:
             (tmp_path / "left.json").write_bytes((tmp_path / "r/training.json").read_bytes())
             raise DiedError
 

@@ -1,0 +1,141 @@
+"""Works of one study on the devices of this process, wherever that is: planned, cut, trained.
+
+All that needs devices is here: planning, cutting for memory, halving where that was not enough,
+compiling. An executor carries works to workers, and what they yield to the sweep.
+"""
+
+import gc
+from collections import deque
+from collections.abc import Generator, Iterable, Iterator
+from contextlib import closing
+from dataclasses import replace
+
+from gridscape.engine.cohorts import Cohort, partition
+from gridscape.engine.machine import Machine
+from gridscape.errors import OutOfMemoryError
+from gridscape.execution.cohort_run import CohortRun, unfinished
+from gridscape.execution.executors import (
+    Begun,
+    Care,
+    Cut,
+    Done,
+    Event,
+    Finished,
+    Room,
+    Saved,
+    Snapshot,
+    Taken,
+    Work,
+)
+from gridscape.execution.planner import Planner, piece_counts
+from gridscape.grid.trials import Status
+from gridscape.study.study import ResolvedStudy
+
+
+class Worker:
+    """Trains the works of a study, one at a time; ``limit_bytes`` instead of the free memory."""
+
+    def __init__(self, resolved: ResolvedStudy, limit_bytes: int | None = None) -> None:
+        self.planner = Planner(resolved, Machine.local(), limit_bytes)
+        self._cohorts: dict[int, Cohort] = {}
+        self._cancelled = set[int]()
+        self._running: CohortRun | None = None
+
+    def room(self) -> Room:
+        """The devices here, and the memory that is free now."""
+        return Room(len(self.planner.machine.devices), self.planner.room_bytes(share=1.0))
+
+    def run(self, work: Work, saved: Saved, coming: Iterable[Work] = ()) -> Iterator[Event]:
+        """All that happens to a work, from Taken to Done.
+
+        saved: where its trials go on, see Executor. coming: works whose programs are compiled
+        meanwhile, where they may be. Raises GridscapeError for what is no outcome of trials.
+        """
+        with closing(self._events(work, saved, coming)) as events:
+            while work.id not in self._cancelled and (event := next(events, None)):
+                yield event
+        self._running = None
+        yield Done(work.id)
+
+    def snapshots(self, work: int) -> Iterator[Snapshot]:
+        """See Executor."""
+        if self._running is not None and self._running.work == work:
+            yield from self._running.snapshots()
+
+    def cancel(self, work: int) -> None:
+        """Let ``run`` end before its next event."""
+        self._cancelled.add(work)
+
+    def close(self) -> None:
+        """Compile no more."""
+        self.planner.close()
+
+    def _events(self, work: Work, saved: Saved, coming: Iterable[Work]) -> Generator[Event]:
+        yield Taken(work.id)
+        self.planner.begin(self._cohort(each) for each in (work, *coming) if each.ahead)
+        cohort, queue, trouble = self._cohort(work), deque[Cohort](), ""
+        try:
+            queue.extend(self._runs(cohort, work.care))
+        except OutOfMemoryError as error:  # no trial fits, which is the outcome then
+            trouble = str(error)
+        if trouble:
+            yield from _given_up(cohort, trouble)
+        while queue:
+            yield from self._run(work, queue, saved)
+        self._cohorts.pop(work.id)
+
+    def _cohort(self, work: Work) -> Cohort:
+        """A work with the functions that train it."""
+        if work.id not in self._cohorts:
+            progress = {trial.key: work.start for trial in work.trials}
+            (self._cohorts[work.id],) = partition(self.planner.resolved, work.trials, progress)
+        return self._cohorts[work.id]
+
+    def _runs(self, cohort: Cohort, care: Care) -> list[Cohort]:
+        """The runs that the planner cuts a cohort into, or smaller ones."""
+        runs = list(self.planner.runs(cohort))
+        if care > Care.NONE:
+            most = len(self.planner.machine.devices) if care is Care.FEW else 1
+            runs = [part for run in runs for part in run.cut(most)]
+        if care is Care.IN_PIECES:
+            runs = [in_small_pieces(run) for run in runs]
+        return runs
+
+    def _run(self, work: Work, queue: deque[Cohort], saved: Saved) -> Iterator[Event]:
+        """The next run of the queue; where it does not fit, the queue gets smaller ones."""
+        run, trouble = queue.popleft(), ""
+        yield Begun(work.id, run.trials, self.planner.state_bytes(run))
+        restored = saved([trial.key for trial in run.trials]) if work.start else None
+        self._running = CohortRun(self.planner, run, work.id)
+        try:
+            yield from self._running.events(restored)
+        except OutOfMemoryError as error:
+            trouble = str(error)
+        self._running = restored = None
+        if trouble:
+            gc.collect()  # arrays of the failed attempt may hang in cycles
+            smaller = _smaller(run)
+            pieces = smaller[0].pieces if smaller else run.pieces
+            yield Cut(work.id, run.trials, len(smaller), pieces)
+            queue.extendleft(reversed(smaller))
+            if not smaller:
+                yield from _given_up(run, trouble)
+
+
+def _given_up(cohort: Cohort, reason: str) -> Iterator[Finished]:
+    """Trials that do not fit even alone: that is the outcome."""
+    for trial in cohort.trials:
+        yield Finished(trial, unfinished(trial, Status.OUT_OF_MEMORY, reason))
+
+
+def _smaller(cohort: Cohort) -> tuple[Cohort, ...]:
+    """What to try instead of a cohort that did not fit: halves, then batches in more pieces."""
+    if len(cohort.trials) > 1:
+        return tuple(cohort.cut(-(-len(cohort.trials) // 2)))
+    return tuple(replace(cohort, pieces=pieces) for pieces in piece_counts(cohort)[:1])
+
+
+def in_small_pieces(cohort: Cohort) -> Cohort:
+    """The cohort with batches in some 16 pieces: what grows with the batch is small then."""
+    counts = [cohort.pieces, *piece_counts(cohort)]
+    return replace(cohort, pieces=counts[:5][-1])
