@@ -211,9 +211,12 @@ def candidates(
     summaries: Iterable[CellSummary],
 ) -> tuple[list[CellSummary], tuple[Cell, ...]]:
     """Those that may be called best, and the cells of the others."""
-    summaries = list(summaries)
-    fit = [s for s in summaries if s.is_candidate and math.isfinite(s.estimate.mean)]
-    return fit, tuple(s.cell for s in summaries if s not in fit)
+    fit: list[CellSummary] = []
+    others: list[CellSummary] = []
+    for summary in summaries:
+        able = summary.is_candidate and math.isfinite(summary.estimate.mean)
+        (fit if able else others).append(summary)
+    return fit, tuple(summary.cell for summary in others)
 
 
 def top_cell(cells: Sequence[CellSummary]) -> CellSummary | None:

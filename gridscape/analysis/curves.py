@@ -40,19 +40,21 @@ def curve_band(land: Landscape, cell: Cell, curve: str = "test_accuracy") -> Cur
     known = [str(n).removeprefix("curve_") for n in land.data if str(n).startswith("curve_")]
     if curve not in known:
         raise UnknownNameError("curve", curve, known)
-    place = dict(land.grid.find(**cell))
-    array = land.data[f"curve_{curve}"].sel(place)
-    clock = next(str(name) for name in array.dims if name != "replicate")
-    lines = array.transpose("replicate", clock).values
+    found = land.grid.find(**cell)
+    array, status = land.data[f"curve_{curve}"], land.data["status"]
+    (clock,) = set(map(str, array.dims)) - set(map(str, status.dims))
+    # By position: labels of one cell take xarray as long as the rest of a band.
+    place = land.grid.places(found)
+    lines = array.transpose(*status.dims, clock).values[place]
     there = np.isfinite(lines).any(axis=0)
-    finished = (land.data["status"].sel(place) == Status.FINISHED.value).values
+    finished = status.values[place] == Status.FINISHED.value
     lines = lines[:, there]
     mean, low, high, n = _band(lines[finished])
     if unit_of(curve) == "fraction":  # as ``statistics.possible``
         fraction = (mean >= 0) & (mean <= 1)
         low, high = (np.where(fraction, np.clip(x, 0, 1), x) for x in (low, high))
     return CurveBand(
-        cell=Cell(tuple(place.items())),
+        cell=found,
         curve=curve,
         updates=tuple(land.data[clock].values[there].tolist()),
         mean=tuple(mean.tolist()),

@@ -11,7 +11,7 @@ from gridscape.analysis.cells import CellSummary, summarize
 from gridscape.analysis.readings import along
 from gridscape.analysis.statistics import Interval, finite, mean, prediction_interval, t_interval
 from gridscape.errors import UsageError
-from gridscape.grid.axes import Cell, Value, same
+from gridscape.grid.axes import Cell, Value
 from gridscape.landscape import Landscape
 
 
@@ -120,14 +120,7 @@ def finder(land: Landscape, table: PublishedTable) -> Callable[[Cell], Cell | No
                 where=f"axis {axis.name}",
                 hint=f"select one first: Landscape(land.data.sel({axis.name}=[...]))",
             )
-    cells = land.grid.cells()
-
-    def find(place: Cell) -> Cell | None:
-        wanted = {**table.at, **place}
-        fits = (c for c in cells if all(same(c[name], wanted[name]) for name in wanted))
-        return next(fits, None)
-
-    return find
+    return lambda place: land.grid.look_up({**table.at, **place})
 
 
 def _published_cell(cell: Cell, published: float, ours: CellSummary | None) -> PublishedCell:

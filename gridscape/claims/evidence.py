@@ -9,7 +9,13 @@ from typing import Any
 
 import numpy as np
 
-from gridscape.analysis.cells import CellState, CellSummary, ended_values, summarize
+from gridscape.analysis.cells import (
+    CellState,
+    CellSummary,
+    candidates,
+    ended_values,
+    summarize,
+)
 from gridscape.analysis.statistics import t_interval
 from gridscape.claims.records import Exclusion
 from gridscape.errors import StoreError, UsageError
@@ -38,18 +44,16 @@ class Evidence:
 
     def all_in(self, region: Region, metric: str) -> list[CellSummary]:
         """Every cell of the region that was trained; the others are noted as excluded."""
-        found = [s for cell, s in self.summaries(metric).items() if is_inside(cell, region)]
-        for cell in Grid(self.axes).cells():
-            if is_inside(cell, region) and not any(has_values(cell, s.cell) for s in found):
-                self.exclude([cell], "not in this landscape")
+        summaries = self.summaries(metric)
+        found = [summaries[cell] for cell in cells_in(self.land.axes, region)]
+        self.exclude(self._lacking(region, found), "not in this landscape")
         self.exclude([s.cell for s in found if not s.n_ended], "not trained yet")
         return [s for s in found if s.n_ended]
 
     def fit_in(self, region: Region, metric: str) -> list[CellSummary]:
         """The cells of the region that have an estimate: most of their replicates finished."""
         trained = self.all_in(region, metric)
-        fit = [s for s in trained if s.is_candidate and math.isfinite(s.estimate.mean)]
-        lost = [s.cell for s in trained if s not in fit]
+        fit, lost = candidates(trained)
         self.exclude(lost, "diverged or failed in at least half of its replicates")
         return fit
 
@@ -60,11 +64,16 @@ class Evidence:
         """
         trained = self.all_in(region, metric)
         settled = [s for s in trained if _is_settled(s)]
-        self.exclude((s.cell for s in trained if s not in settled), LOST)
-        wanted = [cell for cell in Grid(self.axes).cells() if is_inside(cell, region)]
-        n = sum(not any(has_values(cell, s.cell) for s in settled) for cell in wanted)
+        self.exclude((s.cell for s in trained if not _is_settled(s)), LOST)
+        n_wanted, n = len(cells_in(self.axes, region)), len(self._lacking(region, settled))
         where = f" at {in_words(region)}" if region else ""
-        return settled, f"{n} of {len(wanted)} cells{where}" if n or not settled else ""
+        return settled, f"{n} of {n_wanted} cells{where}" if n or not settled else ""
+
+    def _lacking(self, region: Region, summaries: Iterable[CellSummary]) -> list[Cell]:
+        """The published cells of a region that none of these summaries is of."""
+        there = {summary.cell for summary in summaries}
+        wanted = cells_in(self.axes, region)
+        return [cell for cell in wanted if self.land.grid.look_up(cell) not in there]
 
     def the_one(self, region: Region, metric: str) -> CellSummary | None:
         """The one cell that a region names; None, and noted, where it has not ended.
@@ -113,7 +122,13 @@ class Evidence:
 
 def rows_at(summaries: Sequence[CellSummary], at: Region) -> dict[str, list[CellSummary]]:
     """Cells by their values of the axes of ``at``; a row that has no cell is there, empty."""
-    return {str(row): [s for s in summaries if has_values(row, s.cell)] for row in rows_of(at)}
+    rows: dict[Cell | None, list[CellSummary]] = {}
+    for summary in summaries:
+        row = Cell(tuple((axis, summary.cell[axis]) for axis in at))
+        rows.setdefault(row, []).append(summary)
+    values = {axis: tuple({row[axis]: None for row in rows if row is not None}) for axis in at}
+    own = Grid(tuple(Axis(*item) for item in values.items()) if rows else ())
+    return {str(row): rows.get(own.look_up(row), []) for row in rows_of(at)}
 
 
 def rows_of(at: Region) -> list[Cell]:
@@ -159,20 +174,20 @@ def _listed(wanted: Any) -> list[Value]:
     return list(wanted) if isinstance(wanted, list | tuple) else [wanted]
 
 
-def is_inside(cell: Cell, region: Region) -> bool:
-    """Whether a cell lies in a region; axes that it does not have do not count."""
-    return all(_allows(wanted, cell[axis]) for axis, wanted in region.items() if axis in cell)
+def cells_in(axes: Sequence[Axis], region: Region) -> list[Cell]:
+    """The cells of a grid that lie in a region; axes that it does not have do not count."""
+    allowed = [
+        [v for v in axis.values if axis.name not in region or _allows(region[axis.name], v)]
+        for axis in axes
+    ]
+    names = [axis.name for axis in axes]
+    return [Cell(tuple(zip(names, point, strict=True))) for point in itertools.product(*allowed)]
 
 
 def _allows(wanted: Any, value: Value) -> bool:
     if isinstance(wanted, Mapping):
         return bool(wanted.get("from", -math.inf) <= value <= wanted.get("to", math.inf))
     return any(same(value, other) for other in _listed(wanted))
-
-
-def has_values(wanted: Cell, cell: Cell) -> bool:
-    """Whether a cell has the wanted values; it may have further axes."""
-    return all(same(cell[axis], value) for axis, value in wanted.items())
 
 
 def grouped(summaries: Iterable[CellSummary], axis: str) -> dict[Value, list[CellSummary]]:

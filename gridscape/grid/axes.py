@@ -9,6 +9,7 @@ import math
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 
@@ -55,6 +56,16 @@ class Axis:
         ratios, steps = np.diff(np.log(numbers)), np.diff(numbers)
         return "log" if _unevenness(ratios) < _unevenness(steps) else "linear"
 
+    @cached_property
+    def _places(self) -> dict[Value, int]:
+        return {value: place for place, value in enumerate(self.values)}
+
+    def place(self, value: Value) -> int | None:
+        """The index of the value that is the ``same``; None where there is none."""
+        if value in self._places:
+            return self._places[value]
+        return next((i for i, own in enumerate(self.values) if same(value, own)), None)
+
 
 def _unevenness(gaps: np.ndarray) -> float:
     """The range of positive numbers as a fraction of their mean."""
@@ -77,8 +88,12 @@ class Cell(Mapping[str, Value]):
         """The cell with these values."""
         return cls(tuple(values.items()))
 
+    @cached_property
+    def _by_name(self) -> dict[str, Value]:
+        return dict(self.items_)
+
     def __getitem__(self, name: str) -> Value:
-        return dict(self.items_)[name]
+        return self._by_name[name]
 
     def __iter__(self) -> Iterator[str]:
         return (name for name, _ in self.items_)
@@ -86,8 +101,17 @@ class Cell(Mapping[str, Value]):
     def __len__(self) -> int:
         return len(self.items_)
 
-    def __hash__(self) -> int:
+    def __eq__(self, other: object) -> bool:
+        if isinstance(other, Cell):
+            return self.items_ == other.items_ or self._by_name == other._by_name
+        return isinstance(other, Mapping) and self._by_name == dict(other)
+
+    @cached_property
+    def _hash(self) -> int:
         return hash(frozenset(self.items_))
+
+    def __hash__(self) -> int:
+        return self._hash
 
     def __str__(self) -> str:
         return ", ".join(f"{name}={show(value)}" for name, value in self.items_)
@@ -117,10 +141,37 @@ class Grid:
         points = itertools.product(*(axis.values for axis in self.axes))
         return [Cell(tuple(zip(names, point, strict=True))) for point in points]
 
+    def places(self, cell: Mapping[str, Value]) -> tuple[int, ...] | None:
+        """The index of a cell along each axis; None where it is not in the grid.
+
+        An axis of one value need not be named.
+        """
+        places = []
+        for axis in self.axes:
+            alone = 0 if len(axis.values) == 1 else None
+            place = axis.place(cell[axis.name]) if axis.name in cell else alone
+            if place is None:
+                return None
+            places.append(place)
+        return tuple(places)
+
+    def at(self, places: Iterable[int]) -> Cell:
+        """The cell with these indices along the axes."""
+        pairs = zip(self.axes, places, strict=True)
+        return Cell(tuple((axis.name, axis.values[place]) for axis, place in pairs))
+
+    def look_up(self, cell: Mapping[str, Value]) -> Cell | None:
+        """The cell of the grid that has these values; None where there is none.
+
+        An axis of one value need not be named.
+        """
+        places = self.places(cell)
+        return None if places is None else self.at(places)
+
     def find(self, /, **values: Value) -> Cell:
         """The cell with these values; raises UsageError unless exactly one has them."""
         for name, value in values.items():
-            if not any(same(value, v) for v in self.axis(name).values):
+            if self.axis(name).place(value) is None:
                 raise UsageError(
                     f"no cell has {name}={show(value)}",
                     expected=f"one of {', '.join(map(show, self.axis(name).values))}",
@@ -129,8 +180,7 @@ class Grid:
         if open_axes:
             hint = f"say also {', '.join(open_axes)}"
             raise UsageError("this names more than one cell", hint=hint)
-        matches = (c for c in self.cells() if all(same(c[k], v) for k, v in values.items()))
-        return next(matches)
+        return self.at(self.places(values) or ())
 
 
 def same(a: Value, b: Value) -> bool:

@@ -223,11 +223,7 @@ def _bands(curves: Landscape, cell: CellSummary) -> tuple[CurveBand, ...]:
     """The curves of a cell that have any point."""
     if not cell.n_ended:
         return ()
-    # Alone, the cell is found at once, whatever the size of the grid.
-    # By position: a list of truth values would select as a mask.
-    place = {axis.name: [axis.values.index(cell.cell[axis.name])] for axis in curves.axes}
-    alone = Landscape(curves.data.isel(place))
-    bands = [curve_band(alone, cell.cell, name) for name in curve_names(curves)]
+    bands = [curve_band(curves, cell.cell, name) for name in curve_names(curves)]
     return tuple(band for band in bands if band.updates)
 
 

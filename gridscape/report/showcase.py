@@ -77,9 +77,9 @@ def _kept(directory: str | Path, land: Landscape) -> _Kept:
     kept = _Kept()
     if land.study.get("keep_parameters", "none") == "none":
         return kept
-    best = land.best_cells()
+    best_first = dict.fromkeys([*land.best_cells(), *land.grid.cells()])
     with Store.read(directory) as store:
-        for cell in [*best, *(cell for cell in land.grid.cells() if cell not in best)]:
+        for cell in best_first:
             found = _first_finished(store, land, cell)
             if found is None or not found.params:
                 continue

@@ -7,6 +7,8 @@ import pytest
 from synthetic import RATES, landscape
 
 from gridscape import optimizers
+from gridscape.analysis.cells import CellSummary
+from gridscape.claims.evidence import Evidence, rows_at
 from gridscape.claims.files import load_claims
 from gridscape.claims.judging import judge
 from gridscape.claims.records import Claim, Outcome
@@ -319,6 +321,27 @@ def test_what_is_there_can_fail_alone():
 
 
 # ---- what cannot be right ------------------------------------------------------------------------
+
+
+def test_evidence_of_many_cells_compares_none_with_the_others(monkeypatch):
+    axes = {"x": list(range(30)), "y": list(range(30)), "z": [1]}
+    land = landscape(axes, lambda cell: 0.5, status=diverging(x=[3], y=[4, 5]))
+    published = (Axis("x", tuple(range(31))), Axis("y", tuple(range(30))))
+    evidence = Evidence(land, published)
+    monkeypatch.setattr(CellSummary, "__eq__", pytest.fail)
+    settled, lacking = evidence.settled_in({"x": {"from": 3}}, "test_accuracy")
+    assert (len(settled), lacking) == (27 * 30, "30 of 840 cells at x from 3")
+    fit = evidence.fit_in({"x": [3, "4"], "y": {"to": 9}}, "test_accuracy")
+    assert [len(members) for members in rows_at(fit, {"x": [3.0, 4, 5]}).values()] == [8, 10, 0]
+    assert list(rows_at(fit, {})) == [""]
+    assert list(rows_at([], {"x": [3]}).values()) == [[]]
+    assert {str(e.cell): e.reason for e in evidence.excluded} == {
+        **{f"x=30, y={y}": "not in this landscape" for y in range(30)},
+        **{
+            f"x=3, y={y}, z=1": "diverged or failed in at least half of its replicates"
+            for y in (4, 5)
+        },
+    }
 
 
 def test_a_cell_must_be_one():

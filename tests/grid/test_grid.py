@@ -186,6 +186,21 @@ def test_a_cell_that_is_not_one_of_the_grid(values, kind, message):
         GRID.find(**values)
 
 
+def test_a_cell_is_found_without_a_look_at_the_others(monkeypatch):
+    grid = Grid((Axis("x", tuple(range(1000))), Axis("y", tuple(range(1000)))))
+    monkeypatch.delattr(Grid, "cells")
+    assert grid.find(x=999, y="7") == Cell.of(x=999, y=7)
+
+
+def test_look_up_of_what_the_grid_has_and_of_what_it_lacks():
+    cell = Cell.of(hidden_size=16, learning_rate=1.0, cell="gru", seed_bits="7")
+    assert GRID.look_up({"cell": "gru", "learning_rate": "1e0", "hidden_size": 16}) == cell
+    assert GRID.look_up({**cell, "learning_rate": 2}) is None
+    assert GRID.look_up({**cell, "seed_bits": "8"}) is None
+    assert GRID.look_up({"cell": "gru", "hidden_size": 16}) is None
+    assert [GRID.at(GRID.places(cell)) for cell in GRID.cells()] == GRID.cells()
+
+
 def test_an_axis_is_found_by_name():
     assert GRID.axis("cell").values == ("gru", "lstm")
     with pytest.raises(UnknownNameError, match="did you mean 'cell'"):
