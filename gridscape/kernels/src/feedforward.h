@@ -381,7 +381,7 @@ inline void pool(const ConvSizes& n, const float* z, float* y, int8_t* switches)
   });
 }
 
-// The way back: dy (pooled pixels, filters) -> dz (pixels, filters), into rows of an image or frame.
+// The way back: dy (pooled pixels, filters) -> dz (pixels, filters), into an image or a frame.
 inline void unpool(const ConvSizes& n, const float* dy, const int8_t* switches, float* dz,
                    int64_t row) {
   const int64_t F = n.filters;
@@ -405,6 +405,9 @@ inline void unpool(const ConvSizes& n, const float* dy, const int8_t* switches, 
 GRIDSCAPE_INLINE const int8_t* switches_of(const ConvSizes& n, const float* switches, int64_t b) {
   return reinterpret_cast<const int8_t*>(switches) + b * pooled_pixels(n) * n.filters;
 }
+GRIDSCAPE_INLINE int8_t* switches_of(const ConvSizes& n, float* switches, int64_t b) {
+  return reinterpret_cast<int8_t*>(switches) + b * pooled_pixels(n) * n.filters;
+}
 
 // ---- convolution: forward ----
 
@@ -426,8 +429,8 @@ inline void conv_forward(const ConvSizes& n, const float* images, const float* k
       continue;
     }
     correlate(around, frame, panels, offset, {z, n.filters});
-    int8_t* of_image = const_cast<int8_t*>(switches_of(n, switches, b));
-    pool(n, z, y + b * pooled_pixels(n) * n.filters, switches ? of_image : nullptr);
+    int8_t* of_image = switches ? switches_of(n, switches, b) : nullptr;
+    pool(n, z, y + b * pooled_pixels(n) * n.filters, of_image);
   }
 }
 

@@ -25,7 +25,7 @@ GRIDSCAPE_INLINE int64_t few_rows(const Few& n, bool keeps) {
   return (keeps ? n.steps : 2) * few_row(n);
 }
 
-// Units whose sums fill the registers: 20 of 32 with four gates, beside those of the cell's functions.
+// Units whose sums fill the registers: 20 of 32 with four gates, beside the cell's functions.
 template <int G>
 constexpr int kUnitsAtOnce = G == 1 ? 8 : kTileRows > 5 ? 5 : kTileRows;
 
@@ -171,10 +171,10 @@ GRIDSCAPE_INLINE float sum_lanes(const float* from) {
 }
 
 // The gradient by the weights: sums over examples and steps.
-template <typename Weights>
+template <typename Gradients>
 inline void few_weight_gradient(const Few& n, const float* rows, const float* dgates,
-                                const Weights& dweights) {
-  constexpr int G = Weights::kGates;
+                                const Gradients& dweights) {
+  constexpr int G = Gradients::kGates;
   const int64_t steps = blocks_of(n.batch) * n.steps, gates = n.hidden * G;
   for_groups<4>(n.depth(), [&](auto depth, int64_t k) {
     for_groups<kTileRows>(gates, [&](auto columns, int64_t gate) {
@@ -198,7 +198,7 @@ inline void few_weight_gradient(const Few& n, const float* rows, const float* dg
       }
       for (int r = 0; r < R; ++r) {
         for (int c = 0; c < C; ++c) {
-          float* to = const_cast<float*>(dweights.row(n, k + r, (gate + c) % G));
+          float* to = dweights.row(n, k + r, (gate + c) % G);
           if (to) to[(gate + c) / G] = sum_lanes(sums[r][c]);
         }
       }
@@ -209,7 +209,8 @@ inline void few_weight_gradient(const Few& n, const float* rows, const float* dg
 // dgates: [block of examples][t][unit][gate][kBlock]. scratch: transposed weights, dh, carried.
 template <typename Cell, typename Weights>
 inline void few_backward(const Few& n, const Weights& weights, const float* rows,
-                         const float* kept, const float* doutput, const Weights& dweights,
+                         const float* kept, const float* doutput,
+                         const typename Weights::Gradients& dweights,
                          float* dgates, float* scratch) {
   constexpr int G = Cell::kGates, Q = Cell::kKept;
   const int64_t size = n.hidden * kBlock, gates = n.hidden * G;

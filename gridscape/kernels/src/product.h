@@ -164,12 +164,13 @@ GRIDSCAPE_INLINE void for_panels(int64_t blocks, Use&& use) {
   }
 }
 
-// Packs a matrix: get(k, block) returns {where its first float lies, how many there are}.
+// A block of a row that may be shorter: where its first float lies, how many there are.
 struct Part {
   const float* data = nullptr;
   int64_t count = 0;
 };
 
+// Packs a matrix: get(k, block) returns a Part.
 template <typename Number = Float32, typename Get>
 GRIDSCAPE_INLINE void pack(float* to, int64_t depth, int64_t blocks, Get&& get) {
   for_panels(blocks, [&](auto n_blocks, int64_t first) {
@@ -190,7 +191,7 @@ GRIDSCAPE_INLINE void pack(float* to, int64_t depth, int64_t blocks, Get&& get) 
   });
 }
 
-// Packs the transpose of a matrix: get(column, k_block) returns part of a row that becomes a column.
+// Packs the transpose of a matrix: get(column, k_block) returns a Part that becomes a column.
 template <typename Number = Float32, typename Get>
 GRIDSCAPE_INLINE void pack_transposed(float* to, int64_t k_blocks, int64_t columns, Get&& get) {
   constexpr int64_t depth = kBlockWords<Number>;
@@ -273,7 +274,7 @@ GRIDSCAPE_INLINE void multiply_packed(const float* left, int64_t packed_rows, in
   });
 }
 
-// Numbers that follow each other in a column share a word: to (words x columns) from rows of numbers.
+// Numbers that follow each other in a column share a word: to (words x columns) from rows.
 inline void pair_rows(float* to, const float* from, int64_t stride, int64_t count,
                       int64_t columns) {
   for (int64_t k = 0; k < count; k += 2, from += 2 * stride) {
