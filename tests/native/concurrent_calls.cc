@@ -1,6 +1,6 @@
 // Trials of many calls at once, spread over the threads of one pool, as XLA's devices do.
 //
-// Built with ThreadSanitizer, two threads that touch the same memory without an order end the program.
+// Built with ThreadSanitizer, two threads that touch the same memory in no order end the program.
 // Threads of a pool may begin when a call has ended: its memory is then another's.
 
 #include <cstdio>

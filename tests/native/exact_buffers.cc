@@ -1,4 +1,4 @@
-// Runs every kernel on buffers of exactly the size it asks for, which hold NaN where it should write.
+// Runs every kernel on buffers of exactly the size it asks for, with NaN where it should write.
 //
 // Built with sanitizers, a step outside a buffer ends the program; a result that is NaN was read
 // before it was written. JAX cannot show either: its buffers share large blocks of memory.

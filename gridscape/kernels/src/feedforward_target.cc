@@ -1,4 +1,4 @@
-// Feed-forward layers for one instruction set: compiled once for each, GRIDSCAPE_TARGET is its name.
+// Feed-forward layers for one instruction set: compiled for each, named GRIDSCAPE_TARGET.
 
 #include "feedforward.h"
 

@@ -49,7 +49,7 @@ GRIDSCAPE_INLINE void store(float* to, Vector value) { *reinterpret_cast<Unalign
 
 GRIDSCAPE_INLINE Vector splat(float value) { return value - Vector{}; }
 
-// The first `count` of a vector, the others 0. Narrow layers do little else: AVX-512 has masks for it.
+// The first `count` of a vector, the others 0. Narrow layers do little else: AVX-512 has masks.
 #if defined(__AVX512F__)
 GRIDSCAPE_INLINE __mmask16 first(int64_t count) {
   return count >= kLanes ? 0xffff : count <= 0 ? 0 : (1u << count) - 1;
