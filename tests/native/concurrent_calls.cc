@@ -91,8 +91,8 @@ void call(ffi::ThreadPool& pool, const RecurrentKernels& kernels, int64_t trials
   std::vector<float> room(trials * need.forward);
   std::vector<int> done(trials);
   for_trials(pool, trials, [&](int64_t k) {
-    kernels.forward(cell, n, weights, inputs.data(), true, &outputs[k * size],
-                    &rows[k * need.rows], &kept[k * need.kept], &room[k * need.forward]);
+    kernels.forward(cell, n, weights, inputs.data(), true, &outputs[k * size], &rows[k * need.rows],
+                    &kept[k * need.kept], &room[k * need.forward]);
     ++done[k];
   });
   for (int64_t k = 0; k < trials; ++k) {

@@ -164,9 +164,8 @@ inline void pull_activation(const DenseSizes& n, Activation activation, const fl
   const int64_t count = n.batch * n.outputs;
   for (int64_t k = 0; k < count; k += kLanes) {
     const Vector of_y = load_first(y + k, count - k), d = load_first(dy + k, count - k);
-    const Vector pulled = activation == Activation::kRelu
-                              ? (of_y > Vector{} ? d : Vector{})
-                              : d * (splat(1) - of_y * of_y);
+    const Vector pulled = activation == Activation::kRelu ? (of_y > Vector{} ? d : Vector{})
+                                                          : d * (splat(1) - of_y * of_y);
     store_first(dz + k, pulled, count - k);
   }
 }

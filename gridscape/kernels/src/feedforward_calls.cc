@@ -179,8 +179,7 @@ ffi::Error conv_inputs(ffi::ThreadPool pool, ffi::RemainingArgs args, ffi::Remai
 
 namespace ffi = xla::ffi;
 
-#define GRIDSCAPE_BIND() \
-  ffi::Ffi::Bind().Ctx<ffi::ThreadPool>().RemainingArgs().RemainingRets()
+#define GRIDSCAPE_BIND() ffi::Ffi::Bind().Ctx<ffi::ThreadPool>().RemainingArgs().RemainingRets()
 
 XLA_FFI_DEFINE_HANDLER_SYMBOL(gridscape_dense_forward, gridscape::dense_forward,
                               GRIDSCAPE_BIND().Attr<int64_t>("activation").Attr<bool>("has_bias"));

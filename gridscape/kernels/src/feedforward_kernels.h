@@ -64,8 +64,8 @@ struct FeedforwardKernels {
                        const float* bias, float* y, float* switches, float* room);
   void (*conv_weights)(const ConvSizes&, const float* images, const float* switches,
                        const float* dy, float* dkernel, float* dbias, float* room);
-  void (*conv_inputs)(const ConvSizes&, const float* kernel, const float* switches,
-                      const float* dy, float* dimages, float* room);
+  void (*conv_inputs)(const ConvSizes&, const float* kernel, const float* switches, const float* dy,
+                      float* dimages, float* room);
 };
 
 }  // namespace gridscape

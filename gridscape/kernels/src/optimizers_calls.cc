@@ -184,9 +184,6 @@ ffi::Error optimizer_step(ffi::ThreadPool pool, ffi::RemainingArgs args, ffi::Re
 
 namespace ffi = xla::ffi;
 
-XLA_FFI_DEFINE_HANDLER_SYMBOL(gridscape_optimizer_step, gridscape::optimizer_step,
-                              ffi::Ffi::Bind()
-                                  .Ctx<ffi::ThreadPool>()
-                                  .RemainingArgs()
-                                  .RemainingRets()
-                                  .Attr<int64_t>("rule"));
+XLA_FFI_DEFINE_HANDLER_SYMBOL(
+    gridscape_optimizer_step, gridscape::optimizer_step,
+    ffi::Ffi::Bind().Ctx<ffi::ThreadPool>().RemainingArgs().RemainingRets().Attr<int64_t>("rule"));

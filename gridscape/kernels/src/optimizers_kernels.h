@@ -8,15 +8,15 @@
 namespace gridscape {
 
 // Each with its name in Python, and how many arrays it keeps for each of the parameters.
-#define GRIDSCAPE_RULES(RULE)                   \
-  RULE(kSgd, "sgd", 0)                          \
-  RULE(kMomentum, "momentum", 1)                \
-  RULE(kNesterov, "nesterov", 1)                \
-  RULE(kAdagrad, "adagrad", 1)                  \
-  RULE(kAdagradPytorch, "adagrad-pytorch", 1)   \
-  RULE(kRmsprop, "rmsprop", 1)                  \
-  RULE(kRmspropPytorch, "rmsprop-pytorch", 1)   \
-  RULE(kAdam, "adam", 2)                        \
+#define GRIDSCAPE_RULES(RULE)                 \
+  RULE(kSgd, "sgd", 0)                        \
+  RULE(kMomentum, "momentum", 1)              \
+  RULE(kNesterov, "nesterov", 1)              \
+  RULE(kAdagrad, "adagrad", 1)                \
+  RULE(kAdagradPytorch, "adagrad-pytorch", 1) \
+  RULE(kRmsprop, "rmsprop", 1)                \
+  RULE(kRmspropPytorch, "rmsprop-pytorch", 1) \
+  RULE(kAdam, "adam", 2)                      \
   RULE(kAdamw, "adamw", 2)
 
 enum class RuleKind : int64_t {
@@ -26,9 +26,9 @@ enum class RuleKind : int64_t {
 };
 
 // A trial's numbers; a rule reads its own.
-#define GRIDSCAPE_RULE_NUMBERS(FIELD)                   \
-  FIELD(learning_rate) FIELD(l2) FIELD(momentum)        \
-  FIELD(decay) FIELD(b1) FIELD(b2) FIELD(eps) FIELD(weight_decay)
+#define GRIDSCAPE_RULE_NUMBERS(FIELD) \
+  FIELD(learning_rate)                \
+  FIELD(l2) FIELD(momentum) FIELD(decay) FIELD(b1) FIELD(b2) FIELD(eps) FIELD(weight_decay)
 
 struct RuleNumbers {
 #define GRIDSCAPE_FIELD(name) float name;

@@ -1,8 +1,8 @@
 // Products of matrices, the right one packed into panels.
 //
-// Columns come in blocks of kBlock. A panel holds up to four blocks, row by row: [k][block][kBlock],
-// zeros beyond the last column; a packed matrix is its panels one after the other. A tile, kTileRows
-// rows of one panel's columns, stays in registers while k runs.
+// Columns come in blocks of kBlock. A panel holds up to four blocks, row by row:
+// [k][block][kBlock], zeros beyond the last column; a packed matrix is its panels one after the
+// other. A tile, kTileRows rows of one panel's columns, stays in registers while k runs.
 //
 // All operands are words of 32 bits: a float, or a pair of bfloat16 that follow each other in k.
 // Depths and strides count words.
@@ -138,21 +138,28 @@ GRIDSCAPE_INLINE void for_tiles(int64_t count, Use&& use, std::integral_constant
 template <typename Use>
 GRIDSCAPE_INLINE void with_blocks(int64_t blocks, Use&& use) {
   switch (blocks) {
-    case 1: return use(std::integral_constant<int, 1>{});
-    case 2: return use(std::integral_constant<int, 2>{});
-    case 3: return use(std::integral_constant<int, 3>{});
-    default: return use(std::integral_constant<int, 4>{});
+    case 1:
+      return use(std::integral_constant<int, 1>{});
+    case 2:
+      return use(std::integral_constant<int, 2>{});
+    case 3:
+      return use(std::integral_constant<int, 3>{});
+    default:
+      return use(std::integral_constant<int, 4>{});
   }
 }
 
-// Calls use(std::integral_constant<int, Z>) with the block of a panel that is zeros, the third or the
-// fourth, or -1.
+// Calls use(std::integral_constant<int, Z>) with the block of a panel that is zeros, the third or
+// the fourth, or -1.
 template <typename Use>
 GRIDSCAPE_INLINE void with_zero(int zero, Use&& use) {
   switch (zero) {
-    case 2: return use(std::integral_constant<int, 2>{});
-    case 3: return use(std::integral_constant<int, 3>{});
-    default: return use(std::integral_constant<int, -1>{});
+    case 2:
+      return use(std::integral_constant<int, 2>{});
+    case 3:
+      return use(std::integral_constant<int, 3>{});
+    default:
+      return use(std::integral_constant<int, -1>{});
   }
 }
 
@@ -242,7 +249,8 @@ GRIDSCAPE_INLINE void multiply(Rows rows, int64_t count, const float* packed, in
 }
 
 // The same where the left operand is packed too: rows first_row ... of `packed_rows`, whose columns
-// are the inner dimension, so many blocks; block `zero` of each of its panels, unless -1, meets zeros.
+// are the inner dimension, so many blocks; block `zero` of each of its panels, unless -1, meets
+// zeros.
 template <typename Number = Float32, typename Use>
 GRIDSCAPE_INLINE void multiply_packed(const float* left, int64_t packed_rows, int64_t first_row,
                                       int64_t count, int64_t inner_blocks, const float* packed,

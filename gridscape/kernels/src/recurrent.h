@@ -1,7 +1,7 @@
 // Recurrent layers through time, forward and backward, of one trial.
 //
-// Every step is one product of rows [x, 1, h] with the weights, whose columns are ordered by blocks of
-// hidden units and, in a block, by gate: the gates of a unit meet in registers, where the cell's
+// Every step is one product of rows [x, 1, h] with the weights, whose columns are ordered by blocks
+// of hidden units and, in a block, by gate: the gates of a unit meet in registers, where the cell's
 // functions are applied. The backward pass goes the same way and leaves the gradients by the gates
 // packed; the gradient by the weights is one product over time and batch.
 //
@@ -128,8 +128,8 @@ struct HoldingState {
 
 // ---- weights by block ----
 
-// Weights (depth, gates x H) whose rows are those of x, the bias, and those of h; or, of floats that
-// are written, where the gradients by them go.
+// Weights (depth, gates x H) whose rows are those of x, the bias, and those of h; or, of floats
+// that are written, where the gradients by them go.
 template <int G, typename Float = const float>
 struct FusedWeights {
   using Gradients = FusedWeights<G, float>;
@@ -188,9 +188,8 @@ inline void pack_weights(float* to, const Lengths<Number>& n, const Weights& wei
 template <typename Number, typename Weights>
 inline void pack_bias(float* to, const Lengths<Number>& n, const Weights& weights) {
   if (Number::kExact) return;
-  pack(to, 1, n.blocks() * Weights::kGates, [&](int64_t, int64_t block) {
-    return weights_part(n, weights, n.features, block);
-  });
+  pack(to, 1, n.blocks() * Weights::kGates,
+       [&](int64_t, int64_t block) { return weights_part(n, weights, n.features, block); });
 }
 
 template <typename Number>
@@ -294,8 +293,8 @@ struct Tape {
 
 // Where the states of a step go: into the next rows, and to the caller.
 struct States {
-  float* next;    // rows of the next step, or null
-  float* output;  // of the first example, or null
+  float* next;     // rows of the next step, or null
+  float* output;   // of the first example, or null
   int64_t stride;  // from there to the next example
 
   template <typename Number>
@@ -365,8 +364,7 @@ inline void forward(const Lengths<Number>& n, const Weights& weights, const floa
 
 // Where the gradient by the states of step t of the first example comes from; null: there is none.
 template <typename Number>
-GRIDSCAPE_INLINE const float* received(const Lengths<Number>& n, int64_t t,
-                                       const float* doutput) {
+GRIDSCAPE_INLINE const float* received(const Lengths<Number>& n, int64_t t, const float* doutput) {
   return n.every ? doutput + t * n.hidden : t + 1 == n.steps ? doutput : nullptr;
 }
 
@@ -405,10 +403,9 @@ inline void weight_gradient(const Lengths<Number>& n, const float* rows, const f
                             const Gradients& dweights, float* scratch) {
   const int64_t blocks = n.blocks() * Gradients::kGates;
   float *sums = scratch, *room = scratch + n.depth() * blocks * kBlock;
-  multiply_deep<Number>(sums, rows, n.row(), n.depth(), dgates, n.rows(), blocks, room,
-                        [&](int64_t first, int64_t end) {
-                          return zero_gate<Gradients>(n, first, end);
-                        });
+  multiply_deep<Number>(
+      sums, rows, n.row(), n.depth(), dgates, n.rows(), blocks, room,
+      [&](int64_t first, int64_t end) { return zero_gate<Gradients>(n, first, end); });
   unpack_weights(sums, n, dweights);
 }
 
@@ -416,8 +413,7 @@ inline void weight_gradient(const Lengths<Number>& n, const float* rows, const f
 template <typename Cell, typename Number, typename Weights>
 inline void backward(const Lengths<Number>& n, const Weights& weights, const float* rows,
                      const float* kept, const float* doutput,
-                     const typename Weights::Gradients& dweights,
-                     float* dgates, float* scratch) {
+                     const typename Weights::Gradients& dweights, float* dgates, float* scratch) {
   constexpr int G = Cell::kGates, Q = Cell::kKept;
   const int64_t gate_blocks = n.blocks() * G;
   float *dh = scratch, *dcarried = dh + n.state(), *packed = dcarried + n.state();

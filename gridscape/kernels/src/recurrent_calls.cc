@@ -61,9 +61,8 @@ std::vector<float*> pointers(const std::vector<PerTrial>& arrays, int64_t k, con
 }
 
 // (*weights, inputs (B, T, D)) -> output (B, T, H) or (B, H), rows, kept, room.
-ffi::Error recurrent_forward(ffi::ThreadPool pool, ffi::RemainingArgs args,
-                             ffi::RemainingRets rets, int64_t cell, int64_t hidden, bool every,
-                             bool bfloat16, bool keeps) {
+ffi::Error recurrent_forward(ffi::ThreadPool pool, ffi::RemainingArgs args, ffi::RemainingRets rets,
+                             int64_t cell, int64_t hidden, bool every, bool bfloat16, bool keeps) {
   const RecurrentKernels& kernels = kernels_of(bfloat16);
   Call call(args, rets);
   const auto kind = static_cast<CellKind>(cell);
@@ -76,23 +75,24 @@ ffi::Error recurrent_forward(ffi::ThreadPool pool, ffi::RemainingArgs args,
   const RecurrentRoom need = kernels.room(kind, n, keeps);
   const Shape trials = output.lead;
   expect_weights(call, weights, cell, n);
-  call.expect(output.own_size == n.batch * hidden * (every ? n.steps : 1), "output of another size");
-  call.expect(rows.own_size == need.rows && kept.own_size == need.kept &&
-                  room.own_size == need.forward,
-              "room of another size");
+  call.expect(output.own_size == n.batch * hidden * (every ? n.steps : 1),
+              "output of another size");
+  call.expect(
+      rows.own_size == need.rows && kept.own_size == need.kept && room.own_size == need.forward,
+      "room of another size");
   for (const auto* each : {&inputs, &rows, &kept, &room}) call.expect_trials(*each, trials);
   for (const auto& each : weights) call.expect_trials(each, trials);
   if (call.failed()) return call.error();
   for_trials(pool, trials.product(), [&](int64_t k) {
-    kernels.forward(kind, n, pointers(weights, k, trials).data(), inputs.of(k, trials),
-                              keeps, output.of(k, trials), rows.of(k, trials), kept.of(k, trials),
-                              room.of(k, trials));
+    kernels.forward(kind, n, pointers(weights, k, trials).data(), inputs.of(k, trials), keeps,
+                    output.of(k, trials), rows.of(k, trials), kept.of(k, trials),
+                    room.of(k, trials));
   });
   return ffi::Error::Success();
 }
 
-// (*weights, inputs, rows, kept, doutput) -> *dweights, dgates, room. Of the inputs only the shape is
-// read: their gradient is a call of its own, which is left out where nobody needs it.
+// (*weights, inputs, rows, kept, doutput) -> *dweights, dgates, room. Of the inputs only the shape
+// is read: their gradient is a call of its own, which is left out where nobody needs it.
 ffi::Error recurrent_backward(ffi::ThreadPool pool, ffi::RemainingArgs args,
                               ffi::RemainingRets rets, int64_t cell, int64_t hidden, bool every,
                               bool bfloat16) {
@@ -123,9 +123,9 @@ ffi::Error recurrent_backward(ffi::ThreadPool pool, ffi::RemainingArgs args,
   if (call.failed()) return call.error();
   for_trials(pool, trials.product(), [&](int64_t k) {
     kernels.backward(kind, n, pointers(weights, k, trials).data(), rows.of(k, trials),
-                               kept.of(k, trials), doutput.of(k, trials),
-                               pointers(dweights, k, trials).data(), dgates.of(k, trials),
-                               room.of(k, trials));
+                     kept.of(k, trials), doutput.of(k, trials),
+                     pointers(dweights, k, trials).data(), dgates.of(k, trials),
+                     room.of(k, trials));
   });
   return ffi::Error::Success();
 }
@@ -152,7 +152,7 @@ ffi::Error recurrent_inputs(ffi::ThreadPool pool, ffi::RemainingArgs args, ffi::
   if (call.failed()) return call.error();
   for_trials(pool, trials.product(), [&](int64_t k) {
     kernels.inputs(kind, n, pointers(weights, k, trials).data(), dgates.of(k, trials),
-                             dinputs.of(k, trials), room.of(k, trials));
+                   dinputs.of(k, trials), room.of(k, trials));
   });
   return ffi::Error::Success();
 }

@@ -42,9 +42,8 @@ struct RecurrentRoom {
 
 struct RecurrentKernels {
   RecurrentRoom (*room)(CellKind, const RecurrentSizes&, bool keeps);
-  void (*forward)(CellKind, const RecurrentSizes&, const float* const* weights,
-                  const float* inputs, bool keeps, float* output, float* rows, float* kept,
-                  float* room);
+  void (*forward)(CellKind, const RecurrentSizes&, const float* const* weights, const float* inputs,
+                  bool keeps, float* output, float* rows, float* kept, float* room);
   void (*backward)(CellKind, const RecurrentSizes&, const float* const* weights, const float* rows,
                    const float* kept, const float* doutput, float* const* dweights, float* dgates,
                    float* room);

@@ -20,10 +20,14 @@ using On = std::conditional_t<Cell::kReadsState && !Number::kExact, HoldingState
 template <typename Number>
 int64_t n_kept(CellKind cell) {
   switch (cell) {
-    case CellKind::kRnn: return RnnCell::kKept;
-    case CellKind::kLstm: return LstmCell::kKept;
-    case CellKind::kGru: return kGruKept<Number>;
-    default: return On<Number, GruAfterCell>::kKept;
+    case CellKind::kRnn:
+      return RnnCell::kKept;
+    case CellKind::kLstm:
+      return LstmCell::kKept;
+    case CellKind::kGru:
+      return kGruKept<Number>;
+    default:
+      return On<Number, GruAfterCell>::kKept;
   }
 }
 
@@ -100,8 +104,8 @@ void forward_of(CellKind cell, const Lengths<Number>& n, const Weights& weights,
 }
 
 template <typename Cell, typename Number, typename Weights>
-void backward_of(CellKind cell, const Lengths<Number>& n, const Weights& weights,
-                 const float* rows, const float* kept, const float* doutput,
+void backward_of(CellKind cell, const Lengths<Number>& n, const Weights& weights, const float* rows,
+                 const float* kept, const float* doutput,
                  const typename Weights::Gradients& dweights, float* dgates, float* room) {
   if constexpr (Number::kExact) {
     if (is_few(cell, n)) {
@@ -112,8 +116,8 @@ void backward_of(CellKind cell, const Lengths<Number>& n, const Weights& weights
 }
 
 template <typename Number, typename Weights>
-void inputs_of(CellKind cell, const Lengths<Number>& n, const Weights& weights,
-               const float* dgates, float* dinputs, float* room) {
+void inputs_of(CellKind cell, const Lengths<Number>& n, const Weights& weights, const float* dgates,
+               float* dinputs, float* room) {
   if constexpr (Number::kExact) {
     if (is_few(cell, n)) return few_input_gradient(n, weights, dgates, dinputs, room);
   }
@@ -151,8 +155,8 @@ int64_t dcandidate_at(const Lengths<Number>& n) {
 
 template <typename Number>
 void backward_on(CellKind cell, const RecurrentSizes& sizes, const float* const* weights,
-                 const float* rows, const float* kept, const float* doutput,
-                 float* const* dweights, float* dgates, float* room) {
+                 const float* rows, const float* kept, const float* doutput, float* const* dweights,
+                 float* dgates, float* room) {
   const Lengths<Number> n(sizes);
   switch (cell) {
     case CellKind::kRnn:

@@ -11,11 +11,11 @@
 
 // A table a line: its own name, then those of its entries.
 extern "C" const char* gridscape_tables() {
-  return "CELLS" GRIDSCAPE_CELLS(GRIDSCAPE_COUNTED)                     //
-      "\nACTIVATIONS" GRIDSCAPE_ACTIVATIONS(GRIDSCAPE_NAME)             //
-      "\nRULES" GRIDSCAPE_RULES(GRIDSCAPE_COUNTED)                      //
-      "\nNUMBERS" GRIDSCAPE_RULE_NUMBERS(GRIDSCAPE_FIELD)               //
-      "\nRecurrentRoom" GRIDSCAPE_RECURRENT_ROOM(GRIDSCAPE_FIELD)       //
-      "\nDenseRoom" GRIDSCAPE_DENSE_ROOM(GRIDSCAPE_FIELD)               //
+  return "CELLS" GRIDSCAPE_CELLS(GRIDSCAPE_COUNTED)                //
+      "\nACTIVATIONS" GRIDSCAPE_ACTIVATIONS(GRIDSCAPE_NAME)        //
+      "\nRULES" GRIDSCAPE_RULES(GRIDSCAPE_COUNTED)                 //
+      "\nNUMBERS" GRIDSCAPE_RULE_NUMBERS(GRIDSCAPE_FIELD)          //
+      "\nRecurrentRoom" GRIDSCAPE_RECURRENT_ROOM(GRIDSCAPE_FIELD)  //
+      "\nDenseRoom" GRIDSCAPE_DENSE_ROOM(GRIDSCAPE_FIELD)          //
       "\nConvRoom" GRIDSCAPE_CONV_ROOM(GRIDSCAPE_FIELD);
 }
