@@ -2,32 +2,13 @@
 
 import ctypes
 from functools import partial
-from typing import Any, NamedTuple
+from typing import Any
 
 import jax
 import numpy as np
 
 from gridscape.kernels.library import call, load
-
-ACTIVATIONS = ("linear", "relu", "tanh")  # in the order of feedforward_kernels.h
-
-
-class DenseRoom(NamedTuple):
-    """Numbers of floats, see DenseRoom in feedforward_kernels.h."""
-
-    forward: int
-    weights: int
-    inputs: int
-
-
-class ConvRoom(NamedTuple):
-    """Numbers of floats, see ConvRoom in feedforward_kernels.h."""
-
-    switches: int
-    forward: int
-    weights: int
-    inputs: int
-
+from gridscape.kernels.tables import ACTIVATIONS, ConvRoom, DenseRoom
 
 # ---- dense ----
 

@@ -15,6 +15,7 @@ import jax
 import jax.numpy as jnp
 
 from gridscape.errors import UsageError
+from gridscape.kernels.tables import differing
 
 # "off" for the plain path, or an instruction set of ``targets``.
 VARIABLE = "GRIDSCAPE_KERNELS"
@@ -55,6 +56,8 @@ def load() -> Loaded:
         library = _opened(spec.origin)
         if library.gridscape_sources().decode() != _digest_of_sources(library):
             return Loaded(None, "compiled from other sources than these: install Gridscape again")
+        if table := differing(library.gridscape_tables().decode()):
+            return Loaded(None, f"its table {table} is not that of kernels/tables.py")
         compiled, here = _interface_of(library), _interface_of_jax()
         if compiled[0] != here[0] or compiled > here:
             versions = [".".join(map(str, version)) for version in (compiled, here)]
@@ -71,7 +74,7 @@ def load() -> Loaded:
 
 def _opened(path: str) -> ctypes.CDLL:
     library = ctypes.CDLL(path)
-    for name in ("targets", "target", "sources"):
+    for name in ("targets", "target", "sources", "tables"):
         getattr(library, f"gridscape_{name}").restype = ctypes.c_char_p
     library.gridscape_use.restype = ctypes.c_bool
     return library

@@ -12,23 +12,8 @@ import jax.numpy as jnp
 import numpy as np
 
 from gridscape.kernels import library
+from gridscape.kernels.tables import NUMBERS, RULES
 
-# In the order of optimizers_kernels.h, which also holds how many arrays a rule keeps for each of
-# the parameters, and whether it counts its updates before them.
-RULES = {
-    "sgd": 0,
-    "momentum": 1,
-    "nesterov": 1,
-    "adagrad": 1,
-    "adagrad-pytorch": 1,
-    "rmsprop": 1,
-    "rmsprop-pytorch": 1,
-    "adam": 2,
-    "adamw": 2,
-}
-COUNTING = ("adam", "adamw")
-# What the call reads of a trial's numbers, 0 where a rule has none of the name.
-NUMBERS = ("learning_rate", "l2", "momentum", "decay", "b1", "b2", "eps", "weight_decay")
 # Operands and results from here on stand at the same place: one takes the memory of the other.
 FIRST = 3
 
@@ -49,13 +34,19 @@ def serve(rule: str | None, loss: Any, params: Any, opt_state: Any) -> bool:
         return False
     arrays = jax.tree.leaves(params)
     kept = jax.tree.leaves(opt_state)
-    counts, moments = kept[: rule in COUNTING], kept[rule in COUNTING :]
+    n_counts = _n_counts(rule)
+    counts, moments = kept[:n_counts], kept[n_counts:]
     return (
         bool(arrays)
         and [x.shape for x in moments] == RULES[rule] * [x.shape for x in arrays]
         and all(x.shape == () and x.dtype == jnp.int32 for x in counts)
         and library.serve(loss, *arrays, *moments)
     )
+
+
+def _n_counts(rule: str) -> int:
+    """Counts of updates, which stand before what a rule keeps: those of Adam, of two moments."""
+    return int(RULES[rule] == 2)
 
 
 def step(
@@ -74,7 +65,7 @@ def step(
     """
     arrays, of_params = jax.tree.flatten(params)
     kept, of_state = jax.tree.flatten(opt_state)
-    n_arrays, n_counts = len(arrays), int(rule in COUNTING)
+    n_arrays, n_counts = len(arrays), _n_counts(rule)
     numbers = jnp.stack([jnp.asarray(hyper.get(name, 0.0), jnp.float32) for name in NUMBERS])
     in_place = (*kept[:n_counts], *arrays, *jax.tree.leaves(grads), *kept[n_counts:])
     whole = jax.ShapeDtypeStruct((), jnp.int32)

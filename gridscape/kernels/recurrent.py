@@ -9,21 +9,10 @@ import jax.numpy as jnp
 import numpy as np
 
 from gridscape.kernels.library import call, load
+from gridscape.kernels.tables import CELLS, RecurrentRoom
 
 Weights = tuple[jax.Array, ...]
-CELLS = ("rnn", "lstm", "gru", "gru_after")  # in the order of recurrent_kernels.h
 PRECISIONS = ("float32", "bfloat16")  # of products; see _precision.py
-
-
-class Room(NamedTuple):
-    """Numbers of floats, see RecurrentRoom in recurrent_kernels.h."""
-
-    rows: int
-    kept: int
-    dgates: int
-    forward: int
-    backward: int
-    inputs: int
 
 
 def fits(cell: str, weights: Weights, inputs: jax.Array) -> bool:
@@ -102,23 +91,26 @@ def _forward(
 
 def _attributes(kind: Kind, weights: Weights) -> dict[str, Any]:
     return {
-        "cell": np.int64(CELLS.index(kind.cell)),
+        "cell": np.int64(_number(kind.cell)),
         "hidden": np.int64(_hidden(kind.cell, weights)),
         "bfloat16": np.bool_(kind.bfloat16),
     }
 
 
 def _hidden(cell: str, weights: Weights) -> int:
-    n_blocks = {"rnn": 1, "lstm": 4, "gru": 2, "gru_after": 3}[cell]
-    return len(weights[1]) // n_blocks
+    return len(weights[1]) // CELLS[cell]
 
 
-def _room(kind: Kind, weights: Weights, inputs: jax.Array, keeps: bool = True) -> Room:
+def _number(cell: str) -> int:
+    return list(CELLS).index(cell)
+
+
+def _room(kind: Kind, weights: Weights, inputs: jax.Array, keeps: bool = True) -> RecurrentRoom:
     library = load().library
     assert library is not None  # who calls has asked ``serve``
     B, T, D = inputs.shape
-    sizes = (CELLS.index(kind.cell), T, B, D, _hidden(kind.cell, weights))
-    found = (ctypes.c_int64 * len(Room._fields))()
+    sizes = (_number(kind.cell), T, B, D, _hidden(kind.cell, weights))
+    found = (ctypes.c_int64 * len(RecurrentRoom._fields))()
     options = map(ctypes.c_bool, (kind.every, kind.bfloat16, keeps))
     library.gridscape_recurrent_room(*map(ctypes.c_int64, sizes), *options, found)
-    return Room(*found)
+    return RecurrentRoom(*found)

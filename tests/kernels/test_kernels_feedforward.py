@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 
 from gridscape import kernels
 from gridscape.kernels import feedforward
+from gridscape.kernels.tables import ACTIVATIONS
 from gridscape.models.feedforward import lenet5, mlp, run
 
 pytestmark = pytest.mark.skipif(not kernels.available(), reason=kernels.trouble())
@@ -72,7 +73,7 @@ def check_dense(sizes, activation, has_bias, seed):
 
 
 @settings(max_examples=30, deadline=None, derandomize=True)
-@given(SIZES, st.sampled_from(feedforward.ACTIVATIONS), st.booleans(), st.integers(0, 9))
+@given(SIZES, st.sampled_from(ACTIVATIONS), st.booleans(), st.integers(0, 9))
 def test_dense_equals_float64(sizes, activation, has_bias, seed):
     check_dense(sizes, activation, has_bias, seed)
 
@@ -83,7 +84,7 @@ def test_large_dense_equals_float64(sizes):
 
 
 @pytest.mark.parametrize("bad", [np.nan, np.inf])
-@pytest.mark.parametrize("activation", feedforward.ACTIVATIONS)
+@pytest.mark.parametrize("activation", ACTIVATIONS)
 @pytest.mark.parametrize("width", [5, 32, 70])
 def test_what_is_not_finite_goes_through_dense(activation, width, bad):
     x, kernel, bias = normal(0, (7, 20), (20, width), (width,))

@@ -4,13 +4,14 @@ import json
 import os
 import subprocess
 import sys
+from collections import namedtuple
 
 import jax
 import jax.numpy as jnp
 import pytest
 
 from gridscape import kernels
-from gridscape.kernels import library
+from gridscape.kernels import library, tables
 from gridscape.models import feedforward
 from gridscape.models._cells import CELLS
 
@@ -67,6 +68,34 @@ def test_the_interface_of_this_jaxlib_is_read(fresh):
 def test_a_library_of_other_sources_is_not_called(fresh, monkeypatch):
     monkeypatch.setattr(library, "_digest_of_sources", lambda _: "0123456789abcdef")
     assert "compiled from other sources" in kernels.trouble()
+
+
+def reversed_table(table):
+    return dict(reversed(table.items())) if isinstance(table, dict) else table[::-1]
+
+
+@needs_library
+@pytest.mark.parametrize("name", ["CELLS", "ACTIVATIONS", "RULES", "NUMBERS"])
+def test_a_library_of_tables_in_another_order_is_not_called(fresh, monkeypatch, name):
+    monkeypatch.setattr(tables, name, reversed_table(getattr(tables, name)))
+    assert not kernels.available()
+    assert kernels.trouble() == f"its table {name} is not that of kernels/tables.py"
+
+
+@needs_library
+@pytest.mark.parametrize("name", ["RecurrentRoom", "DenseRoom", "ConvRoom"])
+def test_a_library_of_fields_in_another_order_is_not_called(fresh, monkeypatch, name):
+    fields = getattr(tables, name)._fields
+    monkeypatch.setattr(tables, name, namedtuple(name, reversed(fields)))
+    assert f"its table {name} " in kernels.trouble()
+
+
+@needs_library
+@pytest.mark.parametrize("name", ["CELLS", "RULES"])
+def test_a_library_with_other_counts_is_not_called(fresh, monkeypatch, name):
+    table = getattr(tables, name)
+    monkeypatch.setattr(tables, name, {**table, next(iter(table)): 7})
+    assert f"its table {name} " in kernels.trouble()
 
 
 @needs_library

@@ -12,6 +12,7 @@ from gridscape import kernels
 from gridscape.engine.training import named_leaves
 from gridscape.engine.trial import BAD_QUANTITIES, TrialState, _optax_step
 from gridscape.kernels import optimizers as native
+from gridscape.kernels.tables import RULES
 from gridscape.optimizers import NAMES, adam, sgd
 from gridscape.study.parts import load_optimizer
 
@@ -294,7 +295,7 @@ def test_a_loop_of_updates_holds_nothing_beside_the_state_and_the_gradient():
 def test_every_rule_is_native_and_made_from_another_none():
     for name in NAMES:
         assert load_optimizer(name).native_rule == name
-    assert set(native.RULES) == set(NAMES)
+    assert set(RULES) == set(NAMES)
     changed = adam()._replace(make=lambda hyper: sgd().make(hyper))
     assert changed.native_rule is None
 

@@ -1,6 +1,6 @@
 // Trials of many calls at once, spread over the threads of one pool, as XLA's devices do.
 //
-// Built with ThreadSanitizer, two threads that touch the same memory without an order end the program.
+// Built with ThreadSanitizer, two threads that touch the same memory in no order end the program.
 // Threads of a pool may begin when a call has ended: its memory is then another's.
 
 #include <cstdio>
@@ -91,8 +91,8 @@ void call(ffi::ThreadPool& pool, const RecurrentKernels& kernels, int64_t trials
   std::vector<float> room(trials * need.forward);
   std::vector<int> done(trials);
   for_trials(pool, trials, [&](int64_t k) {
-    kernels.forward(cell, n, weights, inputs.data(), true, &outputs[k * size],
-                    &rows[k * need.rows], &kept[k * need.kept], &room[k * need.forward]);
+    kernels.forward(cell, n, weights, inputs.data(), true, &outputs[k * size], &rows[k * need.rows],
+                    &kept[k * need.kept], &room[k * need.forward]);
     ++done[k];
   });
   for (int64_t k = 0; k < trials; ++k) {

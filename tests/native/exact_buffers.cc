@@ -1,4 +1,4 @@
-// Runs every kernel on buffers of exactly the size it asks for, which hold NaN where it should write.
+// Runs every kernel on buffers of exactly the size it asks for, with NaN where it should write.
 //
 // Built with sanitizers, a step outside a buffer ends the program; a result that is NaN was read
 // before it was written. JAX cannot show either: its buffers share large blocks of memory.
@@ -65,10 +65,14 @@ std::string label(const char* name, Numbers... numbers) {
 
 std::vector<int64_t> weight_sizes(CellKind cell, int64_t D, int64_t H) {
   switch (cell) {
-    case CellKind::kRnn: return {(D + H) * H, H};
-    case CellKind::kLstm: return {(D + H) * 4 * H, 4 * H};
-    case CellKind::kGru: return {(D + H) * 2 * H, 2 * H, (D + H) * H, H};
-    default: return {D * 3 * H, 3 * H, H * 3 * H, H};
+    case CellKind::kRnn:
+      return {(D + H) * H, H};
+    case CellKind::kLstm:
+      return {(D + H) * 4 * H, 4 * H};
+    case CellKind::kGru:
+      return {(D + H) * 2 * H, 2 * H, (D + H) * H, H};
+    default:
+      return {D * 3 * H, 3 * H, H * 3 * H, H};
   }
 }
 
@@ -102,8 +106,8 @@ void run_recurrent(const RecurrentKernels& kernels, CellKind cell, const Recurre
     const Floats doutput = numbers(output_size);
     Floats dgates = poisoned(need.dgates), dinputs = poisoned(inputs.size());
     Floats backward_room = poisoned(need.backward), inputs_room = poisoned(need.inputs);
-    kernels.backward(cell, n, read.data(), rows.data(), kept.data(), doutput.data(),
-                     written.data(), dgates.data(), backward_room.data());
+    kernels.backward(cell, n, read.data(), rows.data(), kept.data(), doutput.data(), written.data(),
+                     dgates.data(), backward_room.data());
     kernels.inputs(cell, n, read.data(), dgates.data(), dinputs.data(), inputs_room.data());
     for (const Floats& gradient : dweights) expect_finite(gradient, "weight gradient", where);
     expect_finite(dinputs, "input gradient", where);
@@ -140,8 +144,8 @@ void run_dense(const DenseSizes& n, Activation activation) {
 
 void run_conv(const ConvSizes& n) {
   const FeedforwardKernels& kernels = *chosen().feedforward;
-  const auto where = label("conv", n.batch, n.height, n.width, n.channels, n.filters, n.rows,
-                           n.columns, n.pooled);
+  const auto where =
+      label("conv", n.batch, n.height, n.width, n.channels, n.filters, n.rows, n.columns, n.pooled);
   const int64_t height = n.pooled ? (n.height + 1) / 2 : n.height;
   const int64_t width = n.pooled ? (n.width + 1) / 2 : n.width;
   const Floats images = numbers(n.batch * n.height * n.width * n.channels);
@@ -158,8 +162,8 @@ void run_conv(const ConvSizes& n) {
     Floats dkernel = poisoned(kernel.size()), dbias = poisoned(bias.size());
     Floats dimages = poisoned(images.size());
     Floats weights = poisoned(need.weights), inputs = poisoned(need.inputs);
-    kernels.conv_weights(n, images.data(), switches.data(), dy.data(), dkernel.data(),
-                         dbias.data(), weights.data());
+    kernels.conv_weights(n, images.data(), switches.data(), dy.data(), dkernel.data(), dbias.data(),
+                         weights.data());
     kernels.conv_inputs(n, kernel.data(), switches.data(), dy.data(), dimages.data(),
                         inputs.data());
     expect_finite(dkernel, "weight gradient", where);
@@ -202,12 +206,10 @@ void run_all() {
     for (int kind = 0; kind < 3; ++kind) run_dense(n, static_cast<Activation>(kind));
   }
   for (bool pooled : {false, true}) {
-    for (const ConvSizes& n : {ConvSizes{1, 1, 1, 1, 1, 1, 1, pooled},
-                               ConvSizes{2, 5, 7, 1, 3, 5, 5, pooled},
-                               ConvSizes{3, 8, 8, 3, 32, 3, 3, pooled},
-                               ConvSizes{2, 9, 6, 17, 20, 5, 5, pooled},
-                               ConvSizes{1, 14, 14, 32, 64, 5, 5, pooled},
-                               ConvSizes{2, 4, 5, 2, 70, 2, 4, pooled}}) {
+    for (const ConvSizes& n :
+         {ConvSizes{1, 1, 1, 1, 1, 1, 1, pooled}, ConvSizes{2, 5, 7, 1, 3, 5, 5, pooled},
+          ConvSizes{3, 8, 8, 3, 32, 3, 3, pooled}, ConvSizes{2, 9, 6, 17, 20, 5, 5, pooled},
+          ConvSizes{1, 14, 14, 32, 64, 5, 5, pooled}, ConvSizes{2, 4, 5, 2, 70, 2, 4, pooled}}) {
       run_conv(n);
     }
   }

@@ -1,7 +1,7 @@
-// A call from JAX: its buffers by position and by trial, checked, and its trials spread over threads.
+// A call from JAX: its buffers by position and by trial, checked, its trials spread over threads.
 //
 // Operands may have leading dimensions, which vmap adds: one entry a trial, or 1 where all trials
-// share the operand, which is then read in place. Trials are spread over the threads of the runtime.
+// share the operand, then read in place. Trials are spread over the threads of the runtime.
 
 #ifndef GRIDSCAPE_CALLS_H_
 #define GRIDSCAPE_CALLS_H_

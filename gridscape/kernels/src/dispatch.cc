@@ -9,13 +9,13 @@
 
 namespace gridscape {
 
-#define GRIDSCAPE_DECLARE(target)                     \
-  namespace target {                                  \
-  extern const RecurrentKernels kRecurrent;           \
-  extern const RecurrentKernels kRecurrentBfloat16;   \
-  extern const FeedforwardKernels kFeedforward;       \
-  extern const OptimizerKernels kOptimizers;          \
-  }                                                   \
+#define GRIDSCAPE_DECLARE(target)                                                               \
+  namespace target {                                                                            \
+  extern const RecurrentKernels kRecurrent;                                                     \
+  extern const RecurrentKernels kRecurrentBfloat16;                                             \
+  extern const FeedforwardKernels kFeedforward;                                                 \
+  extern const OptimizerKernels kOptimizers;                                                    \
+  }                                                                                             \
   static const Kernels k_##target = {#target, &target::kRecurrent, &target::kRecurrentBfloat16, \
                                      &target::kFeedforward, &target::kOptimizers};
 
@@ -42,9 +42,9 @@ std::vector<const Kernels*> available() {
 #if defined(GRIDSCAPE_X86)
   __builtin_cpu_init();
   const bool has_fma = __builtin_cpu_supports("fma");
-  const bool has_avx512 =
-      __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512dq") &&
-      __builtin_cpu_supports("avx512bw") && __builtin_cpu_supports("avx512vl") && has_fma;
+  const bool has_avx512 = __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512dq") &&
+                          __builtin_cpu_supports("avx512bw") &&
+                          __builtin_cpu_supports("avx512vl") && has_fma;
 #if defined(GRIDSCAPE_AVX512BF16)
   if (has_avx512 && __builtin_cpu_supports("avx512bf16")) found.push_back(&k_avx512bf16);
 #endif

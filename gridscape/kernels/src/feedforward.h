@@ -164,9 +164,8 @@ inline void pull_activation(const DenseSizes& n, Activation activation, const fl
   const int64_t count = n.batch * n.outputs;
   for (int64_t k = 0; k < count; k += kLanes) {
     const Vector of_y = load_first(y + k, count - k), d = load_first(dy + k, count - k);
-    const Vector pulled = activation == Activation::kRelu
-                              ? (of_y > Vector{} ? d : Vector{})
-                              : d * (splat(1) - of_y * of_y);
+    const Vector pulled = activation == Activation::kRelu ? (of_y > Vector{} ? d : Vector{})
+                                                          : d * (splat(1) - of_y * of_y);
     store_first(dz + k, pulled, count - k);
   }
 }
@@ -381,7 +380,7 @@ inline void pool(const ConvSizes& n, const float* z, float* y, int8_t* switches)
   });
 }
 
-// The way back: dy (pooled pixels, filters) -> dz (pixels, filters), into rows of an image or frame.
+// The way back: dy (pooled pixels, filters) -> dz (pixels, filters), into an image or a frame.
 inline void unpool(const ConvSizes& n, const float* dy, const int8_t* switches, float* dz,
                    int64_t row) {
   const int64_t F = n.filters;
@@ -405,6 +404,9 @@ inline void unpool(const ConvSizes& n, const float* dy, const int8_t* switches, 
 GRIDSCAPE_INLINE const int8_t* switches_of(const ConvSizes& n, const float* switches, int64_t b) {
   return reinterpret_cast<const int8_t*>(switches) + b * pooled_pixels(n) * n.filters;
 }
+GRIDSCAPE_INLINE int8_t* switches_of(const ConvSizes& n, float* switches, int64_t b) {
+  return reinterpret_cast<int8_t*>(switches) + b * pooled_pixels(n) * n.filters;
+}
 
 // ---- convolution: forward ----
 
@@ -426,8 +428,8 @@ inline void conv_forward(const ConvSizes& n, const float* images, const float* k
       continue;
     }
     correlate(around, frame, panels, offset, {z, n.filters});
-    int8_t* of_image = const_cast<int8_t*>(switches_of(n, switches, b));
-    pool(n, z, y + b * pooled_pixels(n) * n.filters, switches ? of_image : nullptr);
+    int8_t* of_image = switches ? switches_of(n, switches, b) : nullptr;
+    pool(n, z, y + b * pooled_pixels(n) * n.filters, of_image);
   }
 }
 

@@ -1,5 +1,7 @@
 // The calls of feed-forward layers: shapes are checked, then each trial runs the chosen kernels.
 
+#include <cstring>
+
 #include "calls.h"
 #include "dispatch.h"
 
@@ -177,8 +179,7 @@ ffi::Error conv_inputs(ffi::ThreadPool pool, ffi::RemainingArgs args, ffi::Remai
 
 namespace ffi = xla::ffi;
 
-#define GRIDSCAPE_BIND() \
-  ffi::Ffi::Bind().Ctx<ffi::ThreadPool>().RemainingArgs().RemainingRets()
+#define GRIDSCAPE_BIND() ffi::Ffi::Bind().Ctx<ffi::ThreadPool>().RemainingArgs().RemainingRets()
 
 XLA_FFI_DEFINE_HANDLER_SYMBOL(gridscape_dense_forward, gridscape::dense_forward,
                               GRIDSCAPE_BIND().Attr<int64_t>("activation").Attr<bool>("has_bias"));
@@ -192,19 +193,17 @@ XLA_FFI_DEFINE_HANDLER_SYMBOL(gridscape_conv_weights, gridscape::conv_weights,
 XLA_FFI_DEFINE_HANDLER_SYMBOL(gridscape_conv_inputs, gridscape::conv_inputs,
                               GRIDSCAPE_BIND().Attr<bool>("pooled"));
 
-// Into `room`: forward, weights, inputs (see feedforward_kernels.h).
+// Into `room`: the fields of DenseRoom.
 extern "C" void gridscape_dense_room(const int64_t* sizes, int64_t* room) {
   const gridscape::DenseSizes n = {sizes[0], sizes[1], sizes[2]};
   const auto found = gridscape::chosen().feedforward->dense_room(n);
-  const int64_t all[] = {found.forward, found.weights, found.inputs};
-  std::copy(std::begin(all), std::end(all), room);
+  std::memcpy(room, &found, sizeof(found));
 }
 
-// Into `room`: switches, forward, weights, inputs. sizes: images, then filters, rows, columns.
+// Into `room`: the fields of ConvRoom. sizes: images, then filters, rows, columns.
 extern "C" void gridscape_conv_room(const int64_t* sizes, bool pooled, bool keeps, int64_t* room) {
   const gridscape::ConvSizes n = {sizes[0], sizes[1], sizes[2], sizes[3],
                                   sizes[4], sizes[5], sizes[6], pooled};
   const auto found = gridscape::chosen().feedforward->conv_room(n, keeps);
-  const int64_t all[] = {found.switches, found.forward, found.weights, found.inputs};
-  std::copy(std::begin(all), std::end(all), room);
+  std::memcpy(room, &found, sizeof(found));
 }

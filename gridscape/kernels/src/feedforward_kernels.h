@@ -7,7 +7,17 @@
 
 namespace gridscape {
 
-enum class Activation : int64_t { kLinear, kRelu, kTanh };
+// Each with its name in Python.
+#define GRIDSCAPE_ACTIVATIONS(ACTIVATION) \
+  ACTIVATION(kLinear, "linear")           \
+  ACTIVATION(kRelu, "relu")               \
+  ACTIVATION(kTanh, "tanh")
+
+enum class Activation : int64_t {
+#define GRIDSCAPE_KIND(kind, name) kind,
+  GRIDSCAPE_ACTIVATIONS(GRIDSCAPE_KIND)
+#undef GRIDSCAPE_KIND
+};
 
 // x (batch, inputs) times a kernel (inputs, outputs).
 struct DenseSizes {
@@ -23,14 +33,19 @@ struct ConvSizes {
 
 // Floats to work in beside inputs and results: of the forward pass, of the gradients by the weights
 // and by the inputs. They are the same for all instruction sets.
+#define GRIDSCAPE_DENSE_ROOM(FIELD) FIELD(forward) FIELD(weights) FIELD(inputs)
+// switches: what the forward pass of a pooled layer leaves, a byte for each output.
+#define GRIDSCAPE_CONV_ROOM(FIELD) FIELD(switches) GRIDSCAPE_DENSE_ROOM(FIELD)
+
+#define GRIDSCAPE_FIELD(name) int64_t name;
 struct DenseRoom {
-  int64_t forward, weights, inputs;
+  GRIDSCAPE_DENSE_ROOM(GRIDSCAPE_FIELD)
 };
 
-// switches: what the forward pass of a pooled layer leaves, a byte for each output.
 struct ConvRoom {
-  int64_t switches, forward, weights, inputs;
+  GRIDSCAPE_CONV_ROOM(GRIDSCAPE_FIELD)
 };
+#undef GRIDSCAPE_FIELD
 
 struct FeedforwardKernels {
   DenseRoom (*dense_room)(const DenseSizes&);
@@ -49,8 +64,8 @@ struct FeedforwardKernels {
                        const float* bias, float* y, float* switches, float* room);
   void (*conv_weights)(const ConvSizes&, const float* images, const float* switches,
                        const float* dy, float* dkernel, float* dbias, float* room);
-  void (*conv_inputs)(const ConvSizes&, const float* kernel, const float* switches,
-                      const float* dy, float* dimages, float* room);
+  void (*conv_inputs)(const ConvSizes&, const float* kernel, const float* switches, const float* dy,
+                      float* dimages, float* room);
 };
 
 }  // namespace gridscape

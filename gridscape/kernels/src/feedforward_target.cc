@@ -1,4 +1,4 @@
-// Feed-forward layers for one instruction set: compiled once for each, GRIDSCAPE_TARGET is its name.
+// Feed-forward layers for one instruction set: compiled for each, named GRIDSCAPE_TARGET.
 
 #include "feedforward.h"
 
@@ -21,8 +21,7 @@ ConvRoom conv_room(const ConvSizes& n, bool keeps) {
   ConvRoom room;
   room.switches = n.pooled && keeps ? (n.batch * pooled_pixels(n) * F + 3) / 4 : 0;
   room.forward = around.size() + padded(F) + packed_room(around.depth(), F) + unpooled;
-  room.weights =
-      around.size() + unpooled + packed_room(pixels, F) + packed_room(around.depth(), F);
+  room.weights = around.size() + unpooled + packed_room(pixels, F) + packed_room(around.depth(), F);
   room.inputs = of_gradient.size() + of_gradient.depth() * padded(n.channels);
   return room;
 }
@@ -30,8 +29,8 @@ ConvRoom conv_room(const ConvSizes& n, bool keeps) {
 }  // namespace
 
 extern const FeedforwardKernels kFeedforward;
-const FeedforwardKernels kFeedforward = {dense_room,   dense_forward, dense_weights, dense_inputs,
-                                         conv_room,    conv_forward,  conv_weights,  conv_inputs};
+const FeedforwardKernels kFeedforward = {dense_room, dense_forward, dense_weights, dense_inputs,
+                                         conv_room,  conv_forward,  conv_weights,  conv_inputs};
 
 }  // namespace GRIDSCAPE_TARGET
 }  // namespace gridscape

@@ -1,8 +1,8 @@
 // Recurrent layers of few units: the lanes of a vector are examples, not units.
 //
-// A layer of 5 units would leave 11 of 16 lanes empty. Here each block of kBlock examples goes through
-// all steps by itself, one vector a unit, and the weights are spread over the lanes one by one. Only
-// the gradient by the weights adds up lanes, once at the end.
+// A layer of 5 units would leave 11 of 16 lanes empty. Here each block of kBlock examples goes
+// through all steps by itself, one vector a unit, and the weights are spread over the lanes one by
+// one. Only the gradient by the weights adds up lanes, once at the end.
 
 #ifndef GRIDSCAPE_FEW_UNITS_H_
 #define GRIDSCAPE_FEW_UNITS_H_
@@ -25,9 +25,11 @@ GRIDSCAPE_INLINE int64_t few_rows(const Few& n, bool keeps) {
   return (keeps ? n.steps : 2) * few_row(n);
 }
 
-// Units whose sums fill the registers: 20 of 32 with four gates, beside those of the cell's functions.
+// Units whose sums fill the registers: 20 of 32 with four gates, beside the cell's functions.
 template <int G>
-constexpr int kUnitsAtOnce = G == 1 ? 8 : kTileRows > 5 ? 5 : kTileRows;
+constexpr int kUnitsAtOnce = G == 1          ? 8
+                             : kTileRows > 5 ? 5
+                                             : kTileRows;
 
 // Calls use(constant R, first) for groups of at most `kMost` that cover `count`.
 template <int kMost, typename Use>
@@ -89,8 +91,8 @@ inline void write_few_inputs(float* row, const Few& n, int64_t t, const float* i
 
 // kept: [block of examples][t][unit][kKept][kBlock], or null. scratch: packed weights, carried.
 template <typename Cell, typename Weights>
-inline void few_forward(const Few& n, const Weights& weights, const float* inputs,
-                        float* output, Tape tape, float* kept, float* scratch) {
+inline void few_forward(const Few& n, const Weights& weights, const float* inputs, float* output,
+                        Tape tape, float* kept, float* scratch) {
   constexpr int G = Cell::kGates, Q = Cell::kKept;
   float *packed = scratch, *carried = scratch + n.depth() * n.hidden * G;
   pack_few(packed, n, weights);
@@ -103,8 +105,8 @@ inline void few_forward(const Few& n, const Weights& weights, const float* input
       float* row = rows + (tape.keeps ? t : t % 2) * few_row(n);
       float* next = rows + (tape.keeps ? t + 1 : (t + 1) % 2) * few_row(n);
       // The states after the last step have no rows to go to.
-      float* states = t + 1 < n.steps ? next + (n.features + 1) * kBlock
-                                      : carried + n.hidden * kBlock;
+      float* states =
+          t + 1 < n.steps ? next + (n.features + 1) * kBlock : carried + n.hidden * kBlock;
       write_few_inputs(row, n, t, inputs + begin * n.steps * n.features, examples);
       const int64_t depth = t == 0 ? n.features + 1 : n.depth();
       const float* from = packed;
@@ -171,10 +173,10 @@ GRIDSCAPE_INLINE float sum_lanes(const float* from) {
 }
 
 // The gradient by the weights: sums over examples and steps.
-template <typename Weights>
+template <typename Gradients>
 inline void few_weight_gradient(const Few& n, const float* rows, const float* dgates,
-                                const Weights& dweights) {
-  constexpr int G = Weights::kGates;
+                                const Gradients& dweights) {
+  constexpr int G = Gradients::kGates;
   const int64_t steps = blocks_of(n.batch) * n.steps, gates = n.hidden * G;
   for_groups<4>(n.depth(), [&](auto depth, int64_t k) {
     for_groups<kTileRows>(gates, [&](auto columns, int64_t gate) {
@@ -198,7 +200,7 @@ inline void few_weight_gradient(const Few& n, const float* rows, const float* dg
       }
       for (int r = 0; r < R; ++r) {
         for (int c = 0; c < C; ++c) {
-          float* to = const_cast<float*>(dweights.row(n, k + r, (gate + c) % G));
+          float* to = dweights.row(n, k + r, (gate + c) % G);
           if (to) to[(gate + c) / G] = sum_lanes(sums[r][c]);
         }
       }
@@ -208,8 +210,8 @@ inline void few_weight_gradient(const Few& n, const float* rows, const float* dg
 
 // dgates: [block of examples][t][unit][gate][kBlock]. scratch: transposed weights, dh, carried.
 template <typename Cell, typename Weights>
-inline void few_backward(const Few& n, const Weights& weights, const float* rows,
-                         const float* kept, const float* doutput, const Weights& dweights,
+inline void few_backward(const Few& n, const Weights& weights, const float* rows, const float* kept,
+                         const float* doutput, const typename Weights::Gradients& dweights,
                          float* dgates, float* scratch) {
   constexpr int G = Cell::kGates, Q = Cell::kKept;
   const int64_t size = n.hidden * kBlock, gates = n.hidden * G;

@@ -3,9 +3,9 @@
 // The trial keeps its old parameters unless all gradients and all new parameters are finite, which
 // is known only after the last array. To look first and write later would read everything twice.
 // Instead each step writes in place and leaves the old parameter where the gradient stood, whose
-// memory nobody needs any more: a way back that is exact and costs one write. Adam so moves 8 arrays
-// through memory (reads 4, writes 4), where 7 are the least that any Adam can do. The moments have
-// no way back: those of a trial that has diverged are never read again.
+// memory nobody needs any more: a way back that is exact and costs one write. Adam so moves 8
+// arrays through memory (reads 4, writes 4), where 7 are the least that any Adam can do. The
+// moments have no way back: those of a trial that has diverged are never read again.
 
 #ifndef GRIDSCAPE_OPTIMIZERS_H_
 #define GRIDSCAPE_OPTIMIZERS_H_

@@ -18,15 +18,10 @@ constexpr size_t kFirst = 3;  // operands before the count, or before the leaves
 enum Bad : int32_t { kNone, kLoss, kGradient, kParameters };
 
 int n_moments(RuleKind rule) {
-  switch (rule) {
-    case RuleKind::kSgd:
-      return 0;
-    case RuleKind::kAdam:
-    case RuleKind::kAdamw:
-      return 2;
-    default:
-      return 1;
-  }
+#define GRIDSCAPE_MOMENTS(kind, name, moments) moments,
+  constexpr int kMoments[] = {GRIDSCAPE_RULES(GRIDSCAPE_MOMENTS)};
+#undef GRIDSCAPE_MOMENTS
+  return kMoments[static_cast<int64_t>(rule)];
 }
 
 bool counts(RuleKind rule) { return n_moments(rule) == 2; }
@@ -189,9 +184,6 @@ ffi::Error optimizer_step(ffi::ThreadPool pool, ffi::RemainingArgs args, ffi::Re
 
 namespace ffi = xla::ffi;
 
-XLA_FFI_DEFINE_HANDLER_SYMBOL(gridscape_optimizer_step, gridscape::optimizer_step,
-                              ffi::Ffi::Bind()
-                                  .Ctx<ffi::ThreadPool>()
-                                  .RemainingArgs()
-                                  .RemainingRets()
-                                  .Attr<int64_t>("rule"));
+XLA_FFI_DEFINE_HANDLER_SYMBOL(
+    gridscape_optimizer_step, gridscape::optimizer_step,
+    ffi::Ffi::Bind().Ctx<ffi::ThreadPool>().RemainingArgs().RemainingRets().Attr<int64_t>("rule"));

@@ -7,22 +7,33 @@
 
 namespace gridscape {
 
-// In the order of RULES in kernels/optimizers.py.
+// Each with its name in Python, and how many arrays it keeps for each of the parameters.
+#define GRIDSCAPE_RULES(RULE)                 \
+  RULE(kSgd, "sgd", 0)                        \
+  RULE(kMomentum, "momentum", 1)              \
+  RULE(kNesterov, "nesterov", 1)              \
+  RULE(kAdagrad, "adagrad", 1)                \
+  RULE(kAdagradPytorch, "adagrad-pytorch", 1) \
+  RULE(kRmsprop, "rmsprop", 1)                \
+  RULE(kRmspropPytorch, "rmsprop-pytorch", 1) \
+  RULE(kAdam, "adam", 2)                      \
+  RULE(kAdamw, "adamw", 2)
+
 enum class RuleKind : int64_t {
-  kSgd,
-  kMomentum,
-  kNesterov,
-  kAdagrad,
-  kAdagradPytorch,
-  kRmsprop,
-  kRmspropPytorch,
-  kAdam,
-  kAdamw,
+#define GRIDSCAPE_KIND(kind, name, moments) kind,
+  GRIDSCAPE_RULES(GRIDSCAPE_KIND)
+#undef GRIDSCAPE_KIND
 };
 
-// A trial's numbers, as NUMBERS in kernels/optimizers.py has them; a rule reads its own.
+// A trial's numbers; a rule reads its own.
+#define GRIDSCAPE_RULE_NUMBERS(FIELD) \
+  FIELD(learning_rate)                \
+  FIELD(l2) FIELD(momentum) FIELD(decay) FIELD(b1) FIELD(b2) FIELD(eps) FIELD(weight_decay)
+
 struct RuleNumbers {
-  float learning_rate, l2, momentum, decay, b1, b2, eps, weight_decay;
+#define GRIDSCAPE_FIELD(name) float name;
+  GRIDSCAPE_RULE_NUMBERS(GRIDSCAPE_FIELD)
+#undef GRIDSCAPE_FIELD
 };
 
 // 1 / (1 - b1^t) and 1 / (1 - b2^t) at the update t of Adam.

@@ -1,8 +1,8 @@
 // Products of matrices, the right one packed into panels.
 //
-// Columns come in blocks of kBlock. A panel holds up to four blocks, row by row: [k][block][kBlock],
-// zeros beyond the last column; a packed matrix is its panels one after the other. A tile, kTileRows
-// rows of one panel's columns, stays in registers while k runs.
+// Columns come in blocks of kBlock. A panel holds up to four blocks, row by row:
+// [k][block][kBlock], zeros beyond the last column; a packed matrix is its panels one after the
+// other. A tile, kTileRows rows of one panel's columns, stays in registers while k runs.
 //
 // All operands are words of 32 bits: a float, or a pair of bfloat16 that follow each other in k.
 // Depths and strides count words.
@@ -138,21 +138,28 @@ GRIDSCAPE_INLINE void for_tiles(int64_t count, Use&& use, std::integral_constant
 template <typename Use>
 GRIDSCAPE_INLINE void with_blocks(int64_t blocks, Use&& use) {
   switch (blocks) {
-    case 1: return use(std::integral_constant<int, 1>{});
-    case 2: return use(std::integral_constant<int, 2>{});
-    case 3: return use(std::integral_constant<int, 3>{});
-    default: return use(std::integral_constant<int, 4>{});
+    case 1:
+      return use(std::integral_constant<int, 1>{});
+    case 2:
+      return use(std::integral_constant<int, 2>{});
+    case 3:
+      return use(std::integral_constant<int, 3>{});
+    default:
+      return use(std::integral_constant<int, 4>{});
   }
 }
 
-// Calls use(std::integral_constant<int, Z>) with the block of a panel that is zeros, the third or the
-// fourth, or -1.
+// Calls use(std::integral_constant<int, Z>) with the block of a panel that is zeros, the third or
+// the fourth, or -1.
 template <typename Use>
 GRIDSCAPE_INLINE void with_zero(int zero, Use&& use) {
   switch (zero) {
-    case 2: return use(std::integral_constant<int, 2>{});
-    case 3: return use(std::integral_constant<int, 3>{});
-    default: return use(std::integral_constant<int, -1>{});
+    case 2:
+      return use(std::integral_constant<int, 2>{});
+    case 3:
+      return use(std::integral_constant<int, 3>{});
+    default:
+      return use(std::integral_constant<int, -1>{});
   }
 }
 
@@ -164,12 +171,13 @@ GRIDSCAPE_INLINE void for_panels(int64_t blocks, Use&& use) {
   }
 }
 
-// Packs a matrix: get(k, block) returns {where its first float lies, how many there are}.
+// A block of a row that may be shorter: where its first float lies, how many there are.
 struct Part {
   const float* data = nullptr;
   int64_t count = 0;
 };
 
+// Packs a matrix: get(k, block) returns a Part.
 template <typename Number = Float32, typename Get>
 GRIDSCAPE_INLINE void pack(float* to, int64_t depth, int64_t blocks, Get&& get) {
   for_panels(blocks, [&](auto n_blocks, int64_t first) {
@@ -190,7 +198,7 @@ GRIDSCAPE_INLINE void pack(float* to, int64_t depth, int64_t blocks, Get&& get) 
   });
 }
 
-// Packs the transpose of a matrix: get(column, k_block) returns part of a row that becomes a column.
+// Packs the transpose of a matrix: get(column, k_block) returns a Part that becomes a column.
 template <typename Number = Float32, typename Get>
 GRIDSCAPE_INLINE void pack_transposed(float* to, int64_t k_blocks, int64_t columns, Get&& get) {
   constexpr int64_t depth = kBlockWords<Number>;
@@ -241,7 +249,8 @@ GRIDSCAPE_INLINE void multiply(Rows rows, int64_t count, const float* packed, in
 }
 
 // The same where the left operand is packed too: rows first_row ... of `packed_rows`, whose columns
-// are the inner dimension, so many blocks; block `zero` of each of its panels, unless -1, meets zeros.
+// are the inner dimension, so many blocks; block `zero` of each of its panels, unless -1, meets
+// zeros.
 template <typename Number = Float32, typename Use>
 GRIDSCAPE_INLINE void multiply_packed(const float* left, int64_t packed_rows, int64_t first_row,
                                       int64_t count, int64_t inner_blocks, const float* packed,
@@ -273,7 +282,7 @@ GRIDSCAPE_INLINE void multiply_packed(const float* left, int64_t packed_rows, in
   });
 }
 
-// Numbers that follow each other in a column share a word: to (words x columns) from rows of numbers.
+// Numbers that follow each other in a column share a word: to (words x columns) from rows.
 inline void pair_rows(float* to, const float* from, int64_t stride, int64_t count,
                       int64_t columns) {
   for (int64_t k = 0; k < count; k += 2, from += 2 * stride) {

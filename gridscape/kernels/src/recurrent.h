@@ -1,7 +1,7 @@
 // Recurrent layers through time, forward and backward, of one trial.
 //
-// Every step is one product of rows [x, 1, h] with the weights, whose columns are ordered by blocks of
-// hidden units and, in a block, by gate: the gates of a unit meet in registers, where the cell's
+// Every step is one product of rows [x, 1, h] with the weights, whose columns are ordered by blocks
+// of hidden units and, in a block, by gate: the gates of a unit meet in registers, where the cell's
 // functions are applied. The backward pass goes the same way and leaves the gradients by the gates
 // packed; the gradient by the weights is one product over time and batch.
 //
@@ -128,13 +128,15 @@ struct HoldingState {
 
 // ---- weights by block ----
 
-// Weights (depth, gates x H) whose rows are those of x, the bias, and those of h.
-template <int G>
+// Weights (depth, gates x H) whose rows are those of x, the bias, and those of h; or, of floats
+// that are written, where the gradients by them go.
+template <int G, typename Float = const float>
 struct FusedWeights {
+  using Gradients = FusedWeights<G, float>;
   static constexpr int kGates = G, kZeroOfInputs = -1, kZeroOfStates = -1;
-  const float *kernel, *bias;
+  Float *kernel, *bias;
 
-  GRIDSCAPE_INLINE const float* row(const RecurrentSizes& n, int64_t k, int64_t gate) const {
+  GRIDSCAPE_INLINE Float* row(const RecurrentSizes& n, int64_t k, int64_t gate) const {
     const int64_t width = G * n.hidden, first = gate * n.hidden;
     if (k == n.features) return bias + first;
     return kernel + (k < n.features ? k : k - 1) * width + first;
@@ -142,11 +144,13 @@ struct FusedWeights {
 };
 
 // The gate n of x has no weights of states, n of h none of inputs: a quarter of all products.
+template <typename Float = const float>
 struct GruAfterWeights {
+  using Gradients = GruAfterWeights<float>;
   static constexpr int kGates = 4, kZeroOfInputs = 3, kZeroOfStates = 2;
-  const float *kernel_x, *bias_x, *kernel_h, *bias_h;
+  Float *kernel_x, *bias_x, *kernel_h, *bias_h;
 
-  GRIDSCAPE_INLINE const float* row(const RecurrentSizes& n, int64_t k, int64_t gate) const {
+  GRIDSCAPE_INLINE Float* row(const RecurrentSizes& n, int64_t k, int64_t gate) const {
     const int64_t H = n.hidden, of_x = k - n.features, of_h = of_x - 1;
     if (gate == 3) {
       return of_x < 0 ? nullptr : of_x == 0 ? bias_h : kernel_h + (3 * of_h + 2) * H;
@@ -184,9 +188,8 @@ inline void pack_weights(float* to, const Lengths<Number>& n, const Weights& wei
 template <typename Number, typename Weights>
 inline void pack_bias(float* to, const Lengths<Number>& n, const Weights& weights) {
   if (Number::kExact) return;
-  pack(to, 1, n.blocks() * Weights::kGates, [&](int64_t, int64_t block) {
-    return weights_part(n, weights, n.features, block);
-  });
+  pack(to, 1, n.blocks() * Weights::kGates,
+       [&](int64_t, int64_t block) { return weights_part(n, weights, n.features, block); });
 }
 
 template <typename Number>
@@ -235,15 +238,18 @@ inline void pack_weights_transposed(float* to, const Lengths<Number>& n, const W
   });
 }
 
-// From packed sums (depth x blocks) to the places of the weights; `weights` is where they go.
-template <typename Number, typename Weights>
-inline void unpack_weights(const float* sums, const Lengths<Number>& n, const Weights& weights) {
-  for_packed(sums, n.depth(), n.blocks() * Weights::kGates,
+// From packed sums (depth x blocks) to the places of the gradients.
+template <typename Number, typename Gradients>
+inline void unpack_weights(const float* sums, const Lengths<Number>& n, const Gradients& dweights) {
+  for_packed(sums, n.depth(), n.blocks() * Gradients::kGates,
              [&](int64_t k, int64_t block, const float* from) {
-               const Part part = weights_part(n, weights, k, block);
-               float* to = const_cast<float*>(part.data);
+               const int64_t of_units = block / Gradients::kGates;
+               float* row = dweights.row(n, k, block % Gradients::kGates);
+               if (row == nullptr) return;
+               float* to = row + of_units * kBlock;
+               const int64_t count = n.units(of_units);
                for (int64_t u = 0; u < kBlock; u += kLanes) {
-                 if (part.count > u) store_first(to + u, load(from + u), part.count - u);
+                 if (count > u) store_first(to + u, load(from + u), count - u);
                }
              });
 }
@@ -287,8 +293,8 @@ struct Tape {
 
 // Where the states of a step go: into the next rows, and to the caller.
 struct States {
-  float* next;    // rows of the next step, or null
-  float* output;  // of the first example, or null
+  float* next;     // rows of the next step, or null
+  float* output;   // of the first example, or null
   int64_t stride;  // from there to the next example
 
   template <typename Number>
@@ -358,8 +364,7 @@ inline void forward(const Lengths<Number>& n, const Weights& weights, const floa
 
 // Where the gradient by the states of step t of the first example comes from; null: there is none.
 template <typename Number>
-GRIDSCAPE_INLINE const float* received(const Lengths<Number>& n, int64_t t,
-                                       const float* doutput) {
+GRIDSCAPE_INLINE const float* received(const Lengths<Number>& n, int64_t t, const float* doutput) {
   return n.every ? doutput + t * n.hidden : t + 1 == n.steps ? doutput : nullptr;
 }
 
@@ -393,23 +398,22 @@ inline void to_states(float* dh, const Lengths<Number>& n, int64_t t, const floa
 }
 
 // scratch: sums of weights, then room of the product.
-template <typename Number, typename Weights>
+template <typename Number, typename Gradients>
 inline void weight_gradient(const Lengths<Number>& n, const float* rows, const float* dgates,
-                            const Weights& dweights, float* scratch) {
-  const int64_t blocks = n.blocks() * Weights::kGates;
+                            const Gradients& dweights, float* scratch) {
+  const int64_t blocks = n.blocks() * Gradients::kGates;
   float *sums = scratch, *room = scratch + n.depth() * blocks * kBlock;
-  multiply_deep<Number>(sums, rows, n.row(), n.depth(), dgates, n.rows(), blocks, room,
-                        [&](int64_t first, int64_t end) {
-                          return zero_gate<Weights>(n, first, end);
-                        });
+  multiply_deep<Number>(
+      sums, rows, n.row(), n.depth(), dgates, n.rows(), blocks, room,
+      [&](int64_t first, int64_t end) { return zero_gate<Gradients>(n, first, end); });
   unpack_weights(sums, n, dweights);
 }
 
 // dgates: packed, T * B rows. scratch: dh, what is carried, then weights or their gradient.
 template <typename Cell, typename Number, typename Weights>
 inline void backward(const Lengths<Number>& n, const Weights& weights, const float* rows,
-                     const float* kept, const float* doutput, const Weights& dweights,
-                     float* dgates, float* scratch) {
+                     const float* kept, const float* doutput,
+                     const typename Weights::Gradients& dweights, float* dgates, float* scratch) {
   constexpr int G = Cell::kGates, Q = Cell::kKept;
   const int64_t gate_blocks = n.blocks() * G;
   float *dh = scratch, *dcarried = dh + n.state(), *packed = dcarried + n.state();
@@ -551,8 +555,8 @@ template <typename Number>
 inline void gru_backward(const Lengths<Number>& n, const FusedWeights<2>& gates,
                          const FusedWeights<1>& candidate, const float* rows,
                          const float* reset_rows, const float* kept, const float* doutput,
-                         const FusedWeights<2>& dgate_weights,
-                         const FusedWeights<1>& dcandidate_weights, float* dgates,
+                         const FusedWeights<2>::Gradients& dgate_weights,
+                         const FusedWeights<1>::Gradients& dcandidate_weights, float* dgates,
                          float* dcandidate, float* scratch) {
   const int64_t blocks = n.blocks();
   float *dh = scratch, *packed = dh + n.state();

@@ -1,5 +1,6 @@
 // The calls of recurrent layers: shapes are checked, then each trial runs the chosen kernels.
 
+#include <cstring>
 #include <vector>
 
 #include "calls.h"
@@ -18,6 +19,14 @@ size_t n_weights(int64_t cell) {
   return kind == CellKind::kGru || kind == CellKind::kGruAfter ? 4 : 2;
 }
 
+// Of the first bias: how many times the width it has.
+int64_t n_widths(CellKind kind) {
+#define GRIDSCAPE_WIDTHS(kind, name, widths) widths,
+  constexpr int64_t kWidths[] = {GRIDSCAPE_CELLS(GRIDSCAPE_WIDTHS)};
+#undef GRIDSCAPE_WIDTHS
+  return kWidths[static_cast<int64_t>(kind)];
+}
+
 // Kernels have two dimensions, the biases after them one.
 std::vector<PerTrial> weights_of(Call& call, int64_t cell, bool results) {
   std::vector<PerTrial> found;
@@ -33,17 +42,13 @@ void expect_weights(Call& call, const std::vector<PerTrial>& weights, int64_t ce
   const int64_t D = n.features, H = n.hidden;
   const char* what = "weights of another shape than the inputs and the width ask for";
   const auto kind = static_cast<CellKind>(cell);
+  const int64_t first = n_widths(kind) * H;
+  call.expect_shape(weights[0], {kind == CellKind::kGruAfter ? D : D + H, first}, what);
+  call.expect_shape(weights[1], {first}, what);
   if (kind == CellKind::kGruAfter) {
-    call.expect_shape(weights[0], {D, 3 * H}, what);
-    call.expect_shape(weights[1], {3 * H}, what);
-    call.expect_shape(weights[2], {H, 3 * H}, what);
+    call.expect_shape(weights[2], {H, first}, what);
     call.expect_shape(weights[3], {H}, what);
-    return;
-  }
-  const int64_t gates = kind == CellKind::kLstm ? 4 : kind == CellKind::kGru ? 2 : 1;
-  call.expect_shape(weights[0], {D + H, gates * H}, what);
-  call.expect_shape(weights[1], {gates * H}, what);
-  if (kind == CellKind::kGru) {
+  } else if (kind == CellKind::kGru) {
     call.expect_shape(weights[2], {D + H, H}, what);
     call.expect_shape(weights[3], {H}, what);
   }
@@ -56,9 +61,8 @@ std::vector<float*> pointers(const std::vector<PerTrial>& arrays, int64_t k, con
 }
 
 // (*weights, inputs (B, T, D)) -> output (B, T, H) or (B, H), rows, kept, room.
-ffi::Error recurrent_forward(ffi::ThreadPool pool, ffi::RemainingArgs args,
-                             ffi::RemainingRets rets, int64_t cell, int64_t hidden, bool every,
-                             bool bfloat16, bool keeps) {
+ffi::Error recurrent_forward(ffi::ThreadPool pool, ffi::RemainingArgs args, ffi::RemainingRets rets,
+                             int64_t cell, int64_t hidden, bool every, bool bfloat16, bool keeps) {
   const RecurrentKernels& kernels = kernels_of(bfloat16);
   Call call(args, rets);
   const auto kind = static_cast<CellKind>(cell);
@@ -71,23 +75,24 @@ ffi::Error recurrent_forward(ffi::ThreadPool pool, ffi::RemainingArgs args,
   const RecurrentRoom need = kernels.room(kind, n, keeps);
   const Shape trials = output.lead;
   expect_weights(call, weights, cell, n);
-  call.expect(output.own_size == n.batch * hidden * (every ? n.steps : 1), "output of another size");
-  call.expect(rows.own_size == need.rows && kept.own_size == need.kept &&
-                  room.own_size == need.forward,
-              "room of another size");
+  call.expect(output.own_size == n.batch * hidden * (every ? n.steps : 1),
+              "output of another size");
+  call.expect(
+      rows.own_size == need.rows && kept.own_size == need.kept && room.own_size == need.forward,
+      "room of another size");
   for (const auto* each : {&inputs, &rows, &kept, &room}) call.expect_trials(*each, trials);
   for (const auto& each : weights) call.expect_trials(each, trials);
   if (call.failed()) return call.error();
   for_trials(pool, trials.product(), [&](int64_t k) {
-    kernels.forward(kind, n, pointers(weights, k, trials).data(), inputs.of(k, trials),
-                              keeps, output.of(k, trials), rows.of(k, trials), kept.of(k, trials),
-                              room.of(k, trials));
+    kernels.forward(kind, n, pointers(weights, k, trials).data(), inputs.of(k, trials), keeps,
+                    output.of(k, trials), rows.of(k, trials), kept.of(k, trials),
+                    room.of(k, trials));
   });
   return ffi::Error::Success();
 }
 
-// (*weights, inputs, rows, kept, doutput) -> *dweights, dgates, room. Of the inputs only the shape is
-// read: their gradient is a call of its own, which is left out where nobody needs it.
+// (*weights, inputs, rows, kept, doutput) -> *dweights, dgates, room. Of the inputs only the shape
+// is read: their gradient is a call of its own, which is left out where nobody needs it.
 ffi::Error recurrent_backward(ffi::ThreadPool pool, ffi::RemainingArgs args,
                               ffi::RemainingRets rets, int64_t cell, int64_t hidden, bool every,
                               bool bfloat16) {
@@ -118,9 +123,9 @@ ffi::Error recurrent_backward(ffi::ThreadPool pool, ffi::RemainingArgs args,
   if (call.failed()) return call.error();
   for_trials(pool, trials.product(), [&](int64_t k) {
     kernels.backward(kind, n, pointers(weights, k, trials).data(), rows.of(k, trials),
-                               kept.of(k, trials), doutput.of(k, trials),
-                               pointers(dweights, k, trials).data(), dgates.of(k, trials),
-                               room.of(k, trials));
+                     kept.of(k, trials), doutput.of(k, trials),
+                     pointers(dweights, k, trials).data(), dgates.of(k, trials),
+                     room.of(k, trials));
   });
   return ffi::Error::Success();
 }
@@ -147,7 +152,7 @@ ffi::Error recurrent_inputs(ffi::ThreadPool pool, ffi::RemainingArgs args, ffi::
   if (call.failed()) return call.error();
   for_trials(pool, trials.product(), [&](int64_t k) {
     kernels.inputs(kind, n, pointers(weights, k, trials).data(), dgates.of(k, trials),
-                             dinputs.of(k, trials), room.of(k, trials));
+                   dinputs.of(k, trials), room.of(k, trials));
   });
   return ffi::Error::Success();
 }
@@ -187,13 +192,11 @@ XLA_FFI_DEFINE_HANDLER_SYMBOL(gridscape_recurrent_inputs, gridscape::recurrent_i
                                   .Attr<int64_t>("hidden")
                                   .Attr<bool>("bfloat16"));
 
-// Into `room`: rows, kept, dgates, forward, backward, inputs (see recurrent_kernels.h).
+// Into `room`: the fields of RecurrentRoom.
 extern "C" void gridscape_recurrent_room(int64_t cell, int64_t steps, int64_t batch,
                                          int64_t features, int64_t hidden, bool every,
                                          bool bfloat16, bool keeps, int64_t* room) {
   const auto found = gridscape::kernels_of(bfloat16).room(
       static_cast<gridscape::CellKind>(cell), {steps, batch, features, hidden, every}, keeps);
-  const int64_t all[] = {found.rows,    found.kept,     found.dgates,
-                         found.forward, found.backward, found.inputs};
-  std::copy(std::begin(all), std::end(all), room);
+  std::memcpy(room, &found, sizeof(found));
 }

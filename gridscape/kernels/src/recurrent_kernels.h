@@ -7,7 +7,18 @@
 
 namespace gridscape {
 
-enum class CellKind : int64_t { kRnn, kLstm, kGru, kGruAfter };
+// Each with its name in Python, and how many times its width the first bias has.
+#define GRIDSCAPE_CELLS(CELL) \
+  CELL(kRnn, "rnn", 1)        \
+  CELL(kLstm, "lstm", 4)      \
+  CELL(kGru, "gru", 2)        \
+  CELL(kGruAfter, "gru_after", 3)
+
+enum class CellKind : int64_t {
+#define GRIDSCAPE_KIND(kind, name, widths) kind,
+  GRIDSCAPE_CELLS(GRIDSCAPE_KIND)
+#undef GRIDSCAPE_KIND
+};
 
 // Inputs are (batch, steps, features); every: all states (batch, steps, hidden) are returned, not
 // only the last (batch, hidden).
@@ -20,15 +31,19 @@ struct RecurrentSizes {
 //
 // rows, kept: what the forward pass leaves for the backward pass; without one, `rows` is small and
 // `kept` empty. dgates: gradients by the gates. forward, backward, inputs: room to work in.
+#define GRIDSCAPE_RECURRENT_ROOM(FIELD) \
+  FIELD(rows) FIELD(kept) FIELD(dgates) FIELD(forward) FIELD(backward) FIELD(inputs)
+
 struct RecurrentRoom {
-  int64_t rows, kept, dgates, forward, backward, inputs;
+#define GRIDSCAPE_FIELD(name) int64_t name;
+  GRIDSCAPE_RECURRENT_ROOM(GRIDSCAPE_FIELD)
+#undef GRIDSCAPE_FIELD
 };
 
 struct RecurrentKernels {
   RecurrentRoom (*room)(CellKind, const RecurrentSizes&, bool keeps);
-  void (*forward)(CellKind, const RecurrentSizes&, const float* const* weights,
-                  const float* inputs, bool keeps, float* output, float* rows, float* kept,
-                  float* room);
+  void (*forward)(CellKind, const RecurrentSizes&, const float* const* weights, const float* inputs,
+                  bool keeps, float* output, float* rows, float* kept, float* room);
   void (*backward)(CellKind, const RecurrentSizes&, const float* const* weights, const float* rows,
                    const float* kept, const float* doutput, float* const* dweights, float* dgates,
                    float* room);

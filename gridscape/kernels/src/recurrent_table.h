@@ -20,10 +20,14 @@ using On = std::conditional_t<Cell::kReadsState && !Number::kExact, HoldingState
 template <typename Number>
 int64_t n_kept(CellKind cell) {
   switch (cell) {
-    case CellKind::kRnn: return RnnCell::kKept;
-    case CellKind::kLstm: return LstmCell::kKept;
-    case CellKind::kGru: return kGruKept<Number>;
-    default: return On<Number, GruAfterCell>::kKept;
+    case CellKind::kRnn:
+      return RnnCell::kKept;
+    case CellKind::kLstm:
+      return LstmCell::kKept;
+    case CellKind::kGru:
+      return kGruKept<Number>;
+    default:
+      return On<Number, GruAfterCell>::kKept;
   }
 }
 
@@ -69,11 +73,26 @@ RecurrentRoom room_on(CellKind cell, const RecurrentSizes& sizes, bool keeps) {
 }
 
 // The pointers of a cell's weights, in the order of its parameters.
-inline FusedWeights<1> rnn_weights(const float* const* w) { return {w[0], w[1]}; }
-inline FusedWeights<4> lstm_weights(const float* const* w) { return {w[0], w[1]}; }
-inline FusedWeights<2> gru_gates(const float* const* w) { return {w[0], w[1]}; }
-inline FusedWeights<1> gru_candidate(const float* const* w) { return {w[2], w[3]}; }
-inline GruAfterWeights gru_after_weights(const float* const* w) { return {w[0], w[1], w[2], w[3]}; }
+template <typename Float>
+FusedWeights<1, Float> rnn_weights(Float* const* w) {
+  return {w[0], w[1]};
+}
+template <typename Float>
+FusedWeights<4, Float> lstm_weights(Float* const* w) {
+  return {w[0], w[1]};
+}
+template <typename Float>
+FusedWeights<2, Float> gru_gates(Float* const* w) {
+  return {w[0], w[1]};
+}
+template <typename Float>
+FusedWeights<1, Float> gru_candidate(Float* const* w) {
+  return {w[2], w[3]};
+}
+template <typename Float>
+GruAfterWeights<Float> gru_after_weights(Float* const* w) {
+  return {w[0], w[1], w[2], w[3]};
+}
 
 template <typename Cell, typename Number, typename Weights>
 void forward_of(CellKind cell, const Lengths<Number>& n, const Weights& weights,
@@ -85,9 +104,9 @@ void forward_of(CellKind cell, const Lengths<Number>& n, const Weights& weights,
 }
 
 template <typename Cell, typename Number, typename Weights>
-void backward_of(CellKind cell, const Lengths<Number>& n, const Weights& weights,
-                 const float* rows, const float* kept, const float* doutput,
-                 const Weights& dweights, float* dgates, float* room) {
+void backward_of(CellKind cell, const Lengths<Number>& n, const Weights& weights, const float* rows,
+                 const float* kept, const float* doutput,
+                 const typename Weights::Gradients& dweights, float* dgates, float* room) {
   if constexpr (Number::kExact) {
     if (is_few(cell, n)) {
       return few_backward<Cell>(n, weights, rows, kept, doutput, dweights, dgates, room);
@@ -97,8 +116,8 @@ void backward_of(CellKind cell, const Lengths<Number>& n, const Weights& weights
 }
 
 template <typename Number, typename Weights>
-void inputs_of(CellKind cell, const Lengths<Number>& n, const Weights& weights,
-               const float* dgates, float* dinputs, float* room) {
+void inputs_of(CellKind cell, const Lengths<Number>& n, const Weights& weights, const float* dgates,
+               float* dinputs, float* room) {
   if constexpr (Number::kExact) {
     if (is_few(cell, n)) return few_input_gradient(n, weights, dgates, dinputs, room);
   }
@@ -136,8 +155,8 @@ int64_t dcandidate_at(const Lengths<Number>& n) {
 
 template <typename Number>
 void backward_on(CellKind cell, const RecurrentSizes& sizes, const float* const* weights,
-                 const float* rows, const float* kept, const float* doutput,
-                 float* const* dweights, float* dgates, float* room) {
+                 const float* rows, const float* kept, const float* doutput, float* const* dweights,
+                 float* dgates, float* room) {
   const Lengths<Number> n(sizes);
   switch (cell) {
     case CellKind::kRnn:

@@ -49,7 +49,7 @@ GRIDSCAPE_INLINE void store(float* to, Vector value) { *reinterpret_cast<Unalign
 
 GRIDSCAPE_INLINE Vector splat(float value) { return value - Vector{}; }
 
-// The first `count` of a vector, the others 0. Narrow layers do little else: AVX-512 has masks for it.
+// The first `count` of a vector, the others 0. Narrow layers do little else: AVX-512 has masks.
 #if defined(__AVX512F__)
 GRIDSCAPE_INLINE __mmask16 first(int64_t count) {
   return count >= kLanes ? 0xffff : count <= 0 ? 0 : (1u << count) - 1;
@@ -141,8 +141,8 @@ GRIDSCAPE_INLINE Vector add_pairs(Vector sum, Vector a, Vector b) {
 
 // exp(y) - 1 for y in [-40, 0] or NaN, to 2 units in the last place.
 //
-// y = n ln 2 + r with |r| <= ln(2) / 2: 2^n (exp(r) - 1) + (2^n - 1), the first factor by its Taylor
-// series to r^7 (the rest is below 6e-9 of it), so that nothing cancels near 0.
+// y = n ln 2 + r with |r| <= ln(2) / 2: 2^n (exp(r) - 1) + (2^n - 1), the first factor by its
+// Taylor series to r^7 (the rest is below 6e-9 of it), so that nothing cancels near 0.
 GRIDSCAPE_INLINE Vector expm1_negative(Vector y) {
   const Vector shift = splat(12582912.0f);  // 1.5 * 2^23: adding it rounds to whole numbers
   const Vector shifted = y * splat(1.44269504f) + shift;

@@ -1,19 +1,26 @@
 // The chosen cell: its number, its curves, its facts, and the command that trains it again.
 
 function drawCell() {
-  const cell = doc.cells[state.cell], main = doc.metrics[0], unit = unitOf(main.unit);
+  const cell = doc.cells[state.cell],
+    main = doc.metrics[0],
+    unit = unitOf(main.unit);
   const found = cell.values[main.name];
   const panel = byId("cell");
   panel.replaceChildren(
     el("h2", { id: "cell-title", "aria-live": "polite" }, cell.label),
-    el("p", { class: "reading" },
-      el("b", {}, found && known(found.mean) ? unit.text(found.mean) : cellWord(cell)), " ",
+    el(
+      "p",
+      { class: "reading" },
+      el("b", {}, found && known(found.mean) ? unit.text(found.mean) : cellWord(cell)),
+      " ",
       found && known(found.mean) ? main.label : "",
-      el("span", { class: "muted" }, readingNote(cell, found, unit))),
+      el("span", { class: "muted" }, readingNote(cell, found, unit)),
+    ),
     el("div", { class: "curves" }),
     el("div", { class: "facts" }, facts(cell)),
     replicates(cell, main),
-    cell.keys.some(Boolean) ? replayLine(cell) : "");
+    cell.keys.some(Boolean) ? replayLine(cell) : "",
+  );
   drawCurves(panel.querySelector(".curves"), cell);
 }
 
@@ -21,11 +28,15 @@ const cellWord = (cell) => (MARKS[cell.state] ?? [cell.state])[0];
 
 function readingNote(cell, found, unit) {
   const range = found && known(found.low) ? `${interval(found.low, found.high, unit)}; ` : "";
-  const single = found && known(found.mean) && !range ? "no interval: one replicate finished; " : "";
+  const single =
+    found && known(found.mean) && !range ? "no interval: one replicate finished; " : "";
   const one = cell.statuses.every((status) => status === cell.statuses[0]);
-  return ` ${range}${single}` + (one && !known(found?.mean)
-    ? `in ${doc.replicates > 1 ? `all ${doc.replicates} replicates` : "its one replicate"}`
-    : endings(cell.counts));
+  return (
+    ` ${range}${single}` +
+    (one && !known(found?.mean)
+      ? `in ${doc.replicates > 1 ? `all ${doc.replicates} replicates` : "its one replicate"}`
+      : endings(cell.counts))
+  );
 }
 
 function facts(cell) {
@@ -39,48 +50,76 @@ function facts(cell) {
   if (cell.against_best && cell.index !== doc.top.cell) {
     const { mean, low, high } = cell.against_best;
     const unit = unitOf(doc.metrics[0].unit);
-    items.push(["Against the best cell", gap(mean, unit) + gapUnit(unit) +
-      (known(low) ? ` (${gap(low, unit)} to ${gap(high, unit)}, paired)` : "")]);
+    items.push([
+      "Against the best cell",
+      gap(mean, unit) +
+        gapUnit(unit) +
+        (known(low) ? ` (${gap(low, unit)} to ${gap(high, unit)}, paired)` : ""),
+    ]);
   }
-  return el("dl", {}, items.map(([name, value]) => [el("dt", {}, name), el("dd", {}, value)]).flat());
+  return el(
+    "dl",
+    {},
+    items.map(([name, value]) => [el("dt", {}, name), el("dd", {}, value)]).flat(),
+  );
 }
 
 function replicates(cell, main) {
-  const unit = unitOf(main.unit), found = cell.values[main.name];
+  const unit = unitOf(main.unit),
+    found = cell.values[main.name];
   const rows = cell.statuses.map((status, i) => [
     String(i + 1),
     found && known(found.each?.[i]) ? unit.text(found.each[i]) : NONE,
     ending(cell, i) + (cell.reasons?.[i] ? `: ${cell.reasons[i]}` : ""),
     cell.keys[i] ? el("code", { title: cell.keys[i] }, cell.keys[i].slice(0, 10)) : NONE,
   ]);
-  return el("details", { class: "more" }, el("summary", {}, plural(doc.replicates, "replicate")),
-    el("div", { class: "scroll" },
-      table(null, ["Replicate", main.label, "Ended", "Key"], rows, { class: "plain" })));
+  return el(
+    "details",
+    { class: "more" },
+    el("summary", {}, plural(doc.replicates, "replicate")),
+    el(
+      "div",
+      { class: "scroll" },
+      table(null, ["Replicate", main.label, "Ended", "Key"], rows, { class: "plain" }),
+    ),
+  );
 }
 
 function replayLine(cell) {
   const code = el("code", {}, cell.command);
-  const button = el("button", { type: "button", class: "quiet", onclick: () => copy(code, button) },
-    "Copy");
-  return el("div", { class: "command" },
-    el("span", { class: "muted" }, "Train it again, alone:"), el("div", {}, code, button));
+  const button = el(
+    "button",
+    { type: "button", class: "quiet", onclick: () => copy(code, button) },
+    "Copy",
+  );
+  return el(
+    "div",
+    { class: "command" },
+    el("span", { class: "muted" }, "Train it again, alone:"),
+    el("div", {}, code, button),
+  );
 }
 
 async function copy(node, button) {
   getSelection().selectAllChildren(node);
   let done = true;
   if (navigator.clipboard) {
-    await navigator.clipboard.writeText(node.textContent).catch(() => { done = false; });
+    await navigator.clipboard.writeText(node.textContent).catch(() => {
+      done = false;
+    });
   } else done = document.execCommand("copy");
   button.textContent = done ? "Copied" : "Selected";
-  setTimeout(() => { button.textContent = "Copy"; }, 1500);
+  setTimeout(() => {
+    button.textContent = "Copy";
+  }, 1500);
 }
 
 // A chart for each number that has curves: train and test share it.
 function curveSpecs() {
   const specs = new Map();
   for (const { name, unit } of doc.curve_names) {
-    const [split, ...rest] = name.split("_"), title = heading(rest.join(" "));
+    const [split, ...rest] = name.split("_"),
+      title = heading(rest.join(" "));
     if (!specs.has(title)) specs.set(title, { title, unit, curves: [] });
     specs.get(title).curves.push([name, split, split]);
   }
@@ -97,36 +136,70 @@ function drawCurves(host, cell) {
     const shown = spec.curves.filter(([name]) => curves[name]);
     if (!shown.length) continue;
     const box = el("div");
-    host.append(el("figure", {}, el("figcaption", {}, el("span", { class: "name" }, spec.title),
-      shown.map(([, word, color]) => el("span", { class: `ink-${color}` }, word))),
-    box, dataTable("table", () => curveTable(shown, curves, spec))));
+    host.append(
+      el(
+        "figure",
+        {},
+        el(
+          "figcaption",
+          {},
+          el("span", { class: "name" }, spec.title),
+          shown.map(([, word, color]) => el("span", { class: `ink-${color}` }, word)),
+        ),
+        box,
+        dataTable("table", () => curveTable(shown, curves, spec)),
+      ),
+    );
     chart(box, `${spec.title} of ${cell.label} by update`, (look) =>
-      curveChart(shown, curves, spec, look));
+      curveChart(shown, curves, spec, look),
+    );
   }
 }
 
 function curveChart(shown, curves, spec, look) {
-  const unit = unitOf(spec.unit), plot = (values) => values.map((v) => known(v) ? unit.plot(v) : null);
+  const unit = unitOf(spec.unit),
+    plot = (values) => values.map((v) => (known(v) ? unit.plot(v) : null));
   const found = shown.map(([name, word, color]) => ({ ...curves[name], word, color: look[color] }));
   const numbers = found.flatMap(({ mean, each }) => plot([mean, ...each].flat()).filter(known));
   const log = spec.unit !== "fraction" && spreadOf(numbers) > 8;
-  const range = around(numbers, log), floor = log ? 10 ** range[0] : -Infinity;
+  const range = around(numbers, log),
+    floor = log ? 10 ** range[0] : -Infinity;
   const traces = found.flatMap(({ at, mean, low, high, each, word, color }) => [
     // An end of an interval below zero has no place on a log axis: the band goes on to its edge.
-    ...(low.some(known) ? band(at, plot(low).map((v) => v === null ? v : Math.max(v, floor)),
-      plot(high), color) : []),
-    ...each.map((values) => ({ x: at, y: plot(values), mode: "lines", hoverinfo: "skip",
-      line: { color: transparent(color, 0.4), width: 0.7 } })),
-    { x: at, y: plot(mean), mode: at.length < 3 ? "lines+markers" : "lines",
-      line: { color, width: 2 }, hoverinfo: "text",
+    ...(low.some(known)
+      ? band(
+          at,
+          plot(low).map((v) => (v === null ? v : Math.max(v, floor))),
+          plot(high),
+          color,
+        )
+      : []),
+    ...each.map((values) => ({
+      x: at,
+      y: plot(values),
+      mode: "lines",
+      hoverinfo: "skip",
+      line: { color: transparent(color, 0.4), width: 0.7 },
+    })),
+    {
+      x: at,
+      y: plot(mean),
+      mode: at.length < 3 ? "lines+markers" : "lines",
+      line: { color, width: 2 },
+      hoverinfo: "text",
       hovertext: at.map((update, i) =>
-        curveHover({ mean, low, high, each }, i, `${word} at update ${update}`, unit)) },
+        curveHover({ mean, low, high, each }, i, `${word} at update ${update}`, unit),
+      ),
+    },
   ]);
   const last = Math.max(...found.map(({ at }) => at.at(-1)));
   return {
     traces,
     layout: {
-      height: 180, hovermode: "closest", hoverdistance: 40, margin: { l: 48, r: 10, t: 8, b: 36 },
+      height: 180,
+      hovermode: "closest",
+      hoverdistance: 40,
+      margin: { l: 48, r: 10, t: 8, b: 36 },
       xaxis: { title: { text: "updates", standoff: 4 }, range: [0, 1.03 * last] },
       yaxis: { ...(log ? logScale(numbers) : {}), range, title: titled(unit.axis) },
     },
@@ -134,17 +207,25 @@ function curveChart(shown, curves, spec, look) {
 }
 
 function curveHover(curve, i, name, unit) {
-  return lines(name, unit.text(curve.mean[i]),
+  return lines(
+    name,
+    unit.text(curve.mean[i]),
     known(curve.low[i]) ? interval(curve.low[i], curve.high[i], unit) : null,
-    curve.each.length > 1 ? `replicates: ${curve.each.map((v) => unit.short(v[i])).join(", ")}` : null);
+    curve.each.length > 1
+      ? `replicates: ${curve.each.map((v) => unit.short(v[i])).join(", ")}`
+      : null,
+  );
 }
 
 function curveTable(shown, curves, spec) {
   const unit = unitOf(spec.unit);
-  const rows = shown.flatMap(([name, word]) => curves[name].at.map((at, i) => [
-    `${word}, ${at}`, unit.text(curves[name].mean[i]),
-    interval(curves[name].low[i], curves[name].high[i], unit),
-    curves[name].each.map((values) => unit.short(values[i])).join(", "),
-  ]));
+  const rows = shown.flatMap(([name, word]) =>
+    curves[name].at.map((at, i) => [
+      `${word}, ${at}`,
+      unit.text(curves[name].mean[i]),
+      interval(curves[name].low[i], curves[name].high[i], unit),
+      curves[name].each.map((values) => unit.short(values[i])).join(", "),
+    ]),
+  );
   return table(null, ["Curve, update", "Mean", "Interval", "Replicates"], rows, { class: "plain" });
 }

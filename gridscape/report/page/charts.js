@@ -3,8 +3,8 @@
 const charts = new Map(); // host element -> function of a theme that gives {traces, layout}
 
 // Plotly reads a little markup in its texts; a study's words must stay words.
-const plain = (text) => String(text).replaceAll("&", "&amp;").replaceAll("<", "&lt;")
-  .replaceAll(">", "&gt;");
+const plain = (text) =>
+  String(text).replaceAll("&", "&amp;").replaceAll("<", "&lt;").replaceAll(">", "&gt;");
 
 const lines = (...parts) => parts.flat().filter(Boolean).map(plain).join("<br>");
 
@@ -15,8 +15,12 @@ function theme() {
     probe.style.color = `var(--${name})`;
     return getComputedStyle(probe).color;
   };
-  const look = Object.fromEntries(["ink", "muted", "line", "paper", "raised", "train", "test", "accent"]
-    .map((name) => [name, color(name)]));
+  const look = Object.fromEntries(
+    ["ink", "muted", "line", "paper", "raised", "train", "test", "accent"].map((name) => [
+      name,
+      color(name),
+    ]),
+  );
   look.series = [1, 2, 3, 4, 5, 6].map((n) => color(`series-${n}`));
   look.dark = luminance(channels(look.paper)) < 0.2;
   look.font = getComputedStyle(document.body).fontFamily;
@@ -38,7 +42,10 @@ function draw(host) {
   const { traces, layout, onclick } = charts.get(host)(look);
   const fresh = !host.data;
   Plotly.react(host, traces, dressed(layout, look, host), {
-    displayModeBar: false, doubleClick: "reset", showTips: false, typesetMath: false,
+    displayModeBar: false,
+    doubleClick: "reset",
+    showTips: false,
+    typesetMath: false,
   });
   if (fresh && onclick) host.on("plotly_click", ({ points: [point] }) => onclick(point));
   if (fresh) resized.observe(host);
@@ -60,20 +67,32 @@ const resized = new ResizeObserver((entries) => {
 
 function dressed(layout, look, host) {
   const axis = {
-    gridcolor: look.line, linecolor: look.muted, tickcolor: look.muted, ticks: "outside",
-    ticklen: 4, zeroline: false, automargin: true, showline: true,
+    gridcolor: look.line,
+    linecolor: look.muted,
+    tickcolor: look.muted,
+    ticks: "outside",
+    ticklen: 4,
+    zeroline: false,
+    automargin: true,
+    showline: true,
   };
   const touch = matchMedia("(pointer: coarse)").matches;
   return {
-    width: Math.floor(host.clientWidth), height: 300,
+    width: Math.floor(host.clientWidth),
+    height: 300,
     margin: { l: 48, r: 10, t: 10, b: 40 },
-    paper_bgcolor: "rgba(0,0,0,0)", plot_bgcolor: "rgba(0,0,0,0)",
+    paper_bgcolor: "rgba(0,0,0,0)",
+    plot_bgcolor: "rgba(0,0,0,0)",
     font: { family: look.font, size: 12, color: look.ink },
     hoverlabel: {
-      bgcolor: look.raised, bordercolor: look.muted, align: "left",
+      bgcolor: look.raised,
+      bordercolor: look.muted,
+      align: "left",
       font: { family: look.font, size: 12, color: look.ink },
     },
-    hovermode: "closest", dragmode: touch ? false : "zoom", showlegend: false,
+    hovermode: "closest",
+    dragmode: touch ? false : "zoom",
+    showlegend: false,
     ...layout,
     xaxis: { ...axis, ...layout.xaxis },
     yaxis: { ...axis, ...layout.yaxis },
@@ -87,31 +106,53 @@ const named = (text) => plain(cut(text));
 // A chart axis that carries a study's axis: its own values as ticks, log where the axis is.
 function studyAxis(axis) {
   if (axis.scale === "category") {
-    return { type: "category", title: titled(axis.name), categoryarray: axis.labels.map((_, i) => studyValue(axis, i)),
-      tickmode: "array", tickvals: axis.labels.map((_, i) => studyValue(axis, i)), ticktext: axis.labels.map(named),
-      categoryorder: "array", range: [-0.3, axis.labels.length - 0.7] };
+    return {
+      type: "category",
+      title: titled(axis.name),
+      categoryarray: axis.labels.map((_, i) => studyValue(axis, i)),
+      tickmode: "array",
+      tickvals: axis.labels.map((_, i) => studyValue(axis, i)),
+      ticktext: axis.labels.map(named),
+      categoryorder: "array",
+      range: [-0.3, axis.labels.length - 0.7],
+    };
   }
   const step = Math.ceil(axis.labels.length / 12);
   const shown = axis.labels.map((_, i) => i).filter((i) => i % step === 0);
   return {
-    type: axis.scale === "log" ? "log" : "linear", title: titled(axis.name), tickmode: "array",
-    tickvals: shown.map((i) => axis.numbers[i]), ticktext: shown.map((i) => named(axis.labels[i])),
+    type: axis.scale === "log" ? "log" : "linear",
+    title: titled(axis.name),
+    tickmode: "array",
+    tickvals: shown.map((i) => axis.numbers[i]),
+    ticktext: shown.map((i) => named(axis.labels[i])),
   };
 }
 
 // Categories are known to a chart by their number: two long names may begin alike.
-const studyValue = (axis, i) => axis.scale === "category" ? `c${i}` : axis.numbers[i];
+const studyValue = (axis, i) => (axis.scale === "category" ? `c${i}` : axis.numbers[i]);
 
-const channels = (color) => color.match(/[\d.]+/g).slice(0, 3).map(Number);
+const channels = (color) =>
+  color
+    .match(/[\d.]+/g)
+    .slice(0, 3)
+    .map(Number);
 
 const transparent = (color, alpha) => `rgba(${channels(color).join(",")},${alpha})`;
 
 // The area between low and high; replicates too few leave a gap, never a band of width zero.
 function band(x, low, high, color) {
-  const edge = { x, mode: "lines", line: { width: 0 }, hoverinfo: "skip", showlegend: false,
-    connectgaps: false };
-  return [{ ...edge, y: low }, { ...edge, y: high, fill: "tonexty",
-    fillcolor: transparent(color, 0.18) }];
+  const edge = {
+    x,
+    mode: "lines",
+    line: { width: 0 },
+    hoverinfo: "skip",
+    showlegend: false,
+    connectgaps: false,
+  };
+  return [
+    { ...edge, y: low },
+    { ...edge, y: high, fill: "tonexty", fillcolor: transparent(color, 0.18) },
+  ];
 }
 
 // A chart axis that carries a metric. "fine" spaces accuracies by their error, so that 98 and 99
@@ -120,32 +161,53 @@ const ERRORS = [80, 50, 20, 10, 5, 2, 1, 0.5, 0.2, 0.1, 0.05, 0.02, 0.01];
 const MORE_ERRORS = [7, 4, 3, 1.5].flatMap((e) => [10 * e, e, e / 10, e / 100]).concat(ERRORS);
 
 function metricAxis(metric, values, fine) {
-  const unit = unitOf(metric.unit), numbers = values.filter(known);
+  const unit = unitOf(metric.unit),
+    numbers = values.filter(known);
   const title = titled(metric.label + (unit.axis ? `, ${unit.axis}` : ""));
-  const error = (v) => known(v) ? Math.max(100 * (1 - v), ERRORS.at(-1)) : null;
+  const error = (v) => (known(v) ? Math.max(100 * (1 - v), ERRORS.at(-1)) : null);
   const reach = spreadOf(numbers.map(error));
   if (fine && metric.unit === "fraction" && metric.better === "higher" && reach > 3) {
-    const ticks = reach > 20 ? ERRORS : MORE_ERRORS, range = around(numbers.map(error), true);
-    return { of: error, settings: { type: "log", range: range.reverse(), title, tickmode: "array",
-      tickvals: ticks, ticktext: ticks.map((e) => String(+(100 - e).toFixed(3))) } };
+    const ticks = reach > 20 ? ERRORS : MORE_ERRORS,
+      range = around(numbers.map(error), true);
+    return {
+      of: error,
+      settings: {
+        type: "log",
+        range: range.reverse(),
+        title,
+        tickmode: "array",
+        tickvals: ticks,
+        ticktext: ticks.map((e) => String(+(100 - e).toFixed(3))),
+      },
+    };
   }
   const wide = metric.unit !== "fraction" && spreadOf(numbers) > 30;
-  const of = (v) => known(v) ? unit.plot(v) : null;
-  return { of, settings: { ...(wide ? logScale(numbers.map(of)) : { type: "linear" }),
-    range: around(numbers.map(of), wide), title } };
+  const of = (v) => (known(v) ? unit.plot(v) : null);
+  return {
+    of,
+    settings: {
+      ...(wide ? logScale(numbers.map(of)) : { type: "linear" }),
+      range: around(numbers.map(of), wide),
+      title,
+    },
+  };
 }
 
 const above = (numbers) => numbers.filter((v) => v > 0);
 
 // How many times the smallest number above 0 goes into the largest; 0 where that has no meaning.
-const spreadOf = (numbers) => numbers.every((v) => v >= 0) && above(numbers).length
-  ? Math.max(...numbers) / Math.min(...above(numbers)) : 0;
+const spreadOf = (numbers) =>
+  numbers.every((v) => v >= 0) && above(numbers).length
+    ? Math.max(...numbers) / Math.min(...above(numbers))
+    : 0;
 
 // A little more than the numbers need. Means set the range of a chart: intervals may leave it.
 function around(numbers, log) {
   if (!numbers.length) return undefined;
   const places = log ? above(numbers).map(Math.log10) : numbers;
-  const low = Math.min(...places), high = Math.max(...places), margin = 0.07 * (high - low || 1);
+  const low = Math.min(...places),
+    high = Math.max(...places),
+    margin = 0.07 * (high - low || 1);
   return [low - margin, high + margin];
 }
 
@@ -161,7 +223,8 @@ function lineColors(axis, count, look) {
   if (axis && axis.scale !== "category") {
     const [from, to] = look.dark ? [0.25, 1] : [0, 0.8];
     return Array.from({ length: count }, (_, i) =>
-      css(plasma(from + (to - from) * (count > 1 ? i / (count - 1) : 0.5))));
+      css(plasma(from + (to - from) * (count > 1 ? i / (count - 1) : 0.5))),
+    );
   }
   return Array.from({ length: count }, (_, i) => look.series[i % look.series.length]);
 }

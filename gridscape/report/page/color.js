@@ -1,8 +1,23 @@
 // Viridis, which keeps its order for color-blind readers and in gray print.
 
-const VIRIDIS = ["#440154", "#481a6c", "#472f7d", "#414487", "#39568c", "#31688e", "#2a788e",
-  "#23888e", "#1f988b", "#22a884", "#35b779", "#54c568", "#7ad151", "#a5db36", "#d2e21b", "#fde725"]
-  .map((hex) => [1, 3, 5].map((i) => parseInt(hex.slice(i, i + 2), 16)));
+const VIRIDIS = [
+  "#440154",
+  "#481a6c",
+  "#472f7d",
+  "#414487",
+  "#39568c",
+  "#31688e",
+  "#2a788e",
+  "#23888e",
+  "#1f988b",
+  "#22a884",
+  "#35b779",
+  "#54c568",
+  "#7ad151",
+  "#a5db36",
+  "#d2e21b",
+  "#fde725",
+].map((hex) => [1, 3, 5].map((i) => parseInt(hex.slice(i, i + 2), 16)));
 
 const viridis = (share) => between(VIRIDIS, share);
 
@@ -13,8 +28,9 @@ function between(colors, share) {
 }
 
 // Plasma without its ends, for lines: an order of its own, so that no line looks like a cell.
-const PLASMA = ["#5302a3", "#7e03a8", "#a82296", "#cb4679", "#e56b5d", "#f89441", "#fdc328"]
-  .map((hex) => [1, 3, 5].map((i) => parseInt(hex.slice(i, i + 2), 16)));
+const PLASMA = ["#5302a3", "#7e03a8", "#a82296", "#cb4679", "#e56b5d", "#f89441", "#fdc328"].map(
+  (hex) => [1, 3, 5].map((i) => parseInt(hex.slice(i, i + 2), 16)),
+);
 
 const plasma = (share) => between(PLASMA, share);
 
@@ -39,11 +55,13 @@ function scaleOf(values, metric, shading) {
   const numbers = values.filter(known);
   const wide = metric.unit !== "fraction" && spreadOf(numbers) > 30;
   // Zeros are colored as the smallest number above them.
-  const low = Math.min(...(wide ? above(numbers) : numbers)), high = Math.max(...numbers);
+  const low = Math.min(...(wide ? above(numbers) : numbers)),
+    high = Math.max(...numbers);
   const margin = (high - low) / 50 || 1;
   let bend = (v) => v;
   if (shading === "fine" && metric.better === "higher") bend = (v) => -Math.log(high - v + margin);
-  else if (shading === "fine" && metric.better === "lower") bend = (v) => Math.log(Math.max(v, low) - low + margin);
+  else if (shading === "fine" && metric.better === "lower")
+    bend = (v) => Math.log(Math.max(v, low) - low + margin);
   else if (wide) bend = (v) => Math.log(Math.max(v, low));
   const flip = metric.better === "lower";
   const share = (v) => {
@@ -52,6 +70,6 @@ function scaleOf(values, metric, shading) {
     return flip ? 1 - part : part;
   };
   const log = wide && shading !== "fine";
-  const at = (part) => log ? low * (high / low) ** part : low + (high - low) * part;
+  const at = (part) => (log ? low * (high / low) ** part : low + (high - low) * part);
   return { low, high, share, at, color: (v) => viridis(share(v)) };
 }

@@ -22,7 +22,8 @@ const cut = (text, most = 28) => {
 };
 
 // A name that may break after its underscores.
-const breakable = (name) => name.split(/(?<=_)/).flatMap((part, i) => i ? [el("wbr"), part] : [part]);
+const breakable = (name) =>
+  name.split(/(?<=_)/).flatMap((part, i) => (i ? [el("wbr"), part] : [part]));
 
 function fill(id, ...children) {
   byId(id).replaceChildren(...children.flat().filter((child) => child !== null));
@@ -32,19 +33,42 @@ function fill(id, ...children) {
 let choices = 0;
 
 function choice(label, options, value, onchange) {
-  const id = `choice-${choices += 1}`;
-  const select = el("select", { id, onchange: (event) => onchange(event.target.value) },
-    options.map(([key, text]) => el("option", { value: key, selected: key === value }, text)));
+  const id = `choice-${(choices += 1)}`;
+  const select = el(
+    "select",
+    { id, onchange: (event) => onchange(event.target.value) },
+    options.map(([key, text]) => el("option", { value: key, selected: key === value }, text)),
+  );
   return el("div", { class: "choice" }, el("label", { for: id }, label), select);
 }
 
 // A plain table; the first cell of each row is its header. Cells may be nodes or text.
 function table(caption, head, rows, attributes = {}) {
-  return el("table", attributes,
+  return el(
+    "table",
+    attributes,
     caption ? el("caption", {}, caption) : null,
-    el("thead", {}, el("tr", {}, head.map((text) => el("th", { scope: "col" }, text)))),
-    el("tbody", {}, rows.map((row) => el("tr", {}, row.map((item, i) =>
-      i ? el("td", {}, item) : el("th", { scope: "row" }, item))))));
+    el(
+      "thead",
+      {},
+      el(
+        "tr",
+        {},
+        head.map((text) => el("th", { scope: "col" }, text)),
+      ),
+    ),
+    el(
+      "tbody",
+      {},
+      rows.map((row) =>
+        el(
+          "tr",
+          {},
+          row.map((item, i) => (i ? el("td", {}, item) : el("th", { scope: "row" }, item))),
+        ),
+      ),
+    ),
+  );
 }
 
 // The numbers behind a chart, built when first opened. Longer ones are not printed.

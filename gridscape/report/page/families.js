@@ -2,16 +2,21 @@
 // apart has panels of its own, all on the same scales.
 
 const STYLES = ["solid", "dash", "dot", "dashdot"];
-const MOST_PANELS = 12, MOST_BANDS = 9;
+const MOST_PANELS = 12,
+  MOST_BANDS = 9;
 
 // lines: [{cell, x, mean, low, high}] of cells by index; family: {metric, along, lines, mark}.
 function panelsOf(lines) {
   const told = [state.color, state.style];
-  const others = doc.axes.map((_, i) => i).filter((i) => !told.includes(i) && doc.axes[i].labels.length > 1);
+  const others = doc.axes
+    .map((_, i) => i)
+    .filter((i) => !told.includes(i) && doc.axes[i].labels.length > 1);
   const panels = new Map();
   for (const line of lines) {
     const position = positionOf(line.cell);
-    const label = others.map((i) => `${doc.axes[i].name}=${doc.axes[i].labels[position[i]]}`).join(", ");
+    const label = others
+      .map((i) => `${doc.axes[i].name}=${doc.axes[i].labels[position[i]]}`)
+      .join(", ");
     if (!panels.has(label)) panels.set(label, []);
     panels.get(label).push({ ...line, position });
   }
@@ -25,24 +30,53 @@ function panelsOf(lines) {
 }
 
 function family(name, { metric, along, lines, mark }) {
-  const panels = panelsOf(lines), shown = panels.slice(0, MOST_PANELS);
-  const scale = familyScale(metric, shown.flatMap(([, members]) => members), mark);
+  const panels = panelsOf(lines),
+    shown = panels.slice(0, MOST_PANELS);
+  const scale = familyScale(
+    metric,
+    shown.flatMap(([, members]) => members),
+    mark,
+  );
   const hosts = shown.map(([label, members]) => {
     const box = el("div");
-    const figure = el("figure", {},
-      el("figcaption", {}, el("span", { class: "name" }, label || name)), box,
-    dataTable("table", () => familyTable(members, metric, along)));
+    const figure = el(
+      "figure",
+      {},
+      el("figcaption", {}, el("span", { class: "name" }, label || name)),
+      box,
+      dataTable("table", () => familyTable(members, metric, along)),
+    );
     return { box, figure, label, members };
   });
   const key = familyKey();
-  const node = el("div", {}, key,
-    el("div", { class: shown.length > 1 ? "panels" : "panels alone" }, hosts.map(({ figure }) => figure)),
+  const node = el(
+    "div",
+    {},
+    key,
+    el(
+      "div",
+      { class: shown.length > 1 ? "panels" : "panels alone" },
+      hosts.map(({ figure }) => figure),
+    ),
     shown.length < panels.length
-      ? el("p", { class: "note" }, `${shown.length} of ${panels.length} panels; choose other axes to see the rest.`) : null);
-  const show = () => hosts.forEach(({ box, label, members }) => chart(box, `${name} ${label}`.trim(), (look) => {
-    recolor(key, look);
-    return familyChart(members, { metric, along, mark, scale, alone: shown.length === 1 }, look);
-  }));
+      ? el(
+          "p",
+          { class: "note" },
+          `${shown.length} of ${panels.length} panels; choose other axes to see the rest.`,
+        )
+      : null,
+  );
+  const show = () =>
+    hosts.forEach(({ box, label, members }) =>
+      chart(box, `${name} ${label}`.trim(), (look) => {
+        recolor(key, look);
+        return familyChart(
+          members,
+          { metric, along, mark, scale, alone: shown.length === 1 },
+          look,
+        );
+      }),
+    );
   return { node, show };
 }
 
@@ -53,36 +87,97 @@ function familyScale(metric, lines, mark) {
 }
 
 function familyChart(members, { metric, along, mark, scale, alone }, look) {
-  const unit = unitOf(metric.unit), colors = lineColors(doc.axes[state.color], doc.axes[state.color].labels.length, look);
-  const plot = (values) => values.map((v) => known(v) && (!scale.log || v > 0) ? unit.plot(v) : null);
-  const range = around(scale.numbers, scale.log), floor = scale.log ? 10 ** range[0] : -Infinity;
+  const unit = unitOf(metric.unit),
+    colors = lineColors(doc.axes[state.color], doc.axes[state.color].labels.length, look);
+  const plot = (values) =>
+    values.map((v) => (known(v) && (!scale.log || v > 0) ? unit.plot(v) : null));
+  const range = around(scale.numbers, scale.log),
+    floor = scale.log ? 10 ** range[0] : -Infinity;
   const bands = members.length > MOST_BANDS ? [] : members.filter(({ low }) => low.some(known));
   const traces = [
-    ...bands.flatMap(({ x, low, high, position }) => band(x,
-      low.map((v) => known(v) ? Math.max(unit.plot(v), floor) : null), plot(high),
-      colors[position[state.color]], 0.11)),
+    ...bands.flatMap(({ x, low, high, position }) =>
+      band(
+        x,
+        low.map((v) => (known(v) ? Math.max(unit.plot(v), floor) : null)),
+        plot(high),
+        colors[position[state.color]],
+        0.11,
+      ),
+    ),
     ...members.map(({ cell, x, mean, low, high, position }) => ({
-      x, y: plot(mean), mode: x.length < 3 ? "lines+markers" : "lines", customdata: x.map(() => cell),
-      line: { color: colors[position[state.color]], width: 1.8,
-        dash: state.style === null ? "solid" : STYLES[position[state.style] % STYLES.length] },
-      hoverinfo: "text", hovertext: x.map((at, i) => lines(doc.cells[cell].label, `${along} ${at}`,
-        unit.text(mean[i]), known(low[i]) ? interval(low[i], high[i], unit) : null)),
+      x,
+      y: plot(mean),
+      mode: x.length < 3 ? "lines+markers" : "lines",
+      customdata: x.map(() => cell),
+      line: {
+        color: colors[position[state.color]],
+        width: 1.8,
+        dash: state.style === null ? "solid" : STYLES[position[state.style] % STYLES.length],
+      },
+      hoverinfo: "text",
+      hovertext: x.map((at, i) =>
+        lines(
+          doc.cells[cell].label,
+          `${along} ${at}`,
+          unit.text(mean[i]),
+          known(low[i]) ? interval(low[i], high[i], unit) : null,
+        ),
+      ),
     })),
   ];
   return {
     traces,
     layout: {
-      height: alone ? 360 : 240, hoverdistance: 30,
+      height: alone ? 360 : 240,
+      hoverdistance: 30,
       margin: { l: 48, r: 10, t: 8, b: 36 },
       xaxis: { title: { text: plain(along), standoff: 4 } },
-      yaxis: { ...(scale.log ? logScale(scale.numbers) : {}), range, title: titled(unit.axis || metric.label) },
-      shapes: known(mark) ? [{ type: "line", xref: "paper", x0: 0, x1: 1, y0: unit.plot(mark), y1: unit.plot(mark),
-        line: { color: look.muted, width: 1, dash: "dot" } }] : [],
+      yaxis: {
+        ...(scale.log ? logScale(scale.numbers) : {}),
+        range,
+        title: titled(unit.axis || metric.label),
+      },
+      shapes: known(mark)
+        ? [
+            {
+              type: "line",
+              xref: "paper",
+              x0: 0,
+              x1: 1,
+              y0: unit.plot(mark),
+              y1: unit.plot(mark),
+              line: { color: look.muted, width: 1, dash: "dot" },
+            },
+          ]
+        : [],
       annotations: [
-        ...(known(mark) ? [{ xref: "paper", x: 1, y: unit.plot(mark), yanchor: "bottom", xanchor: "right",
-          text: "chance", showarrow: false, font: { color: look.muted, size: 11 } }] : []),
-        ...(members.some(({ mean }) => mean.some(known)) ? [] : [{ xref: "paper", yref: "paper", x: 0.5, y: 0.5,
-          text: "none finished", showarrow: false, font: { color: look.muted } }]),
+        ...(known(mark)
+          ? [
+              {
+                xref: "paper",
+                x: 1,
+                y: unit.plot(mark),
+                yanchor: "bottom",
+                xanchor: "right",
+                text: "chance",
+                showarrow: false,
+                font: { color: look.muted, size: 11 },
+              },
+            ]
+          : []),
+        ...(members.some(({ mean }) => mean.some(known))
+          ? []
+          : [
+              {
+                xref: "paper",
+                yref: "paper",
+                x: 0.5,
+                y: 0.5,
+                text: "none finished",
+                showarrow: false,
+                font: { color: look.muted },
+              },
+            ]),
       ],
     },
     onclick: (point) => point.customdata !== undefined && select(point.customdata, true),
@@ -91,36 +186,66 @@ function familyChart(members, { metric, along, mark, scale, alone }, look) {
 
 // What colors and styles mean, in words beside a piece of the line itself.
 function familyKey() {
-  const axis = doc.axes[state.color], style = state.style === null ? null : doc.axes[state.style];
-  const entries = (of, attributes) => el("ul", { class: "legend" }, el("li", { class: "name" }, of.name),
-    of.labels.map((text, i) => el("li", {}, el("span", { class: "stroke", ...attributes(i) }), text)));
-  return el("div", { class: "family-key" }, entries(axis, (i) => ({ "data-color": i })),
-    style ? entries(style, (i) => ({ "data-style": STYLES[i % STYLES.length] })) : null);
+  const axis = doc.axes[state.color],
+    style = state.style === null ? null : doc.axes[state.style];
+  const entries = (of, attributes) =>
+    el(
+      "ul",
+      { class: "legend" },
+      el("li", { class: "name" }, of.name),
+      of.labels.map((text, i) =>
+        el("li", {}, el("span", { class: "stroke", ...attributes(i) }), text),
+      ),
+    );
+  return el(
+    "div",
+    { class: "family-key" },
+    entries(axis, (i) => ({ "data-color": i })),
+    style ? entries(style, (i) => ({ "data-style": STYLES[i % STYLES.length] })) : null,
+  );
 }
 
 function recolor(key, look) {
-  const axis = doc.axes[state.color], colors = lineColors(axis, axis.labels.length, look);
-  for (const stroke of key.querySelectorAll("[data-color]")) stroke.style.color = colors[stroke.dataset.color];
+  const axis = doc.axes[state.color],
+    colors = lineColors(axis, axis.labels.length, look);
+  for (const stroke of key.querySelectorAll("[data-color]"))
+    stroke.style.color = colors[stroke.dataset.color];
 }
 
 function familyTable(members, metric, along) {
   const unit = unitOf(metric.unit);
-  return table(null, ["Cell", along, metric.label, "Interval"], members.map(({ cell, x, mean, low, high }) => {
-    const last = mean.findLastIndex(known);
-    return [pickable(cell, doc.cells[cell].label), last < 0 ? NONE : String(x[last]),
-      unit.text(mean[last]), last < 0 ? NONE : interval(low[last], high[last], unit)];
-  }), { class: "plain" });
+  return table(
+    null,
+    ["Cell", along, metric.label, "Interval"],
+    members.map(({ cell, x, mean, low, high }) => {
+      const last = mean.findLastIndex(known);
+      return [
+        pickable(cell, doc.cells[cell].label),
+        last < 0 ? NONE : String(x[last]),
+        unit.text(mean[last]),
+        last < 0 ? NONE : interval(low[last], high[last], unit),
+      ];
+    }),
+    { class: "plain" },
+  );
 }
 
 // The menus by which lines are told apart; both sections follow them.
 function familyChoices() {
-  const axes = doc.axes.map((axis, i) => [String(i), axis.name]).filter(([i]) => doc.axes[i].labels.length > 1);
+  const axes = doc.axes
+    .map((axis, i) => [String(i), axis.name])
+    .filter(([i]) => doc.axes[i].labels.length > 1);
   if (axes.length < 2) return [];
   return [
-    choice("Color", axes, String(state.color), (v) => tell({ color: Number(v),
-      style: state.style === Number(v) ? null : state.style })),
-    choice("Line style", [["", "none"], ...axes.filter(([i]) => Number(i) !== state.color)],
-      state.style === null ? "" : String(state.style), (v) => tell({ style: v === "" ? null : Number(v) })),
+    choice("Color", axes, String(state.color), (v) =>
+      tell({ color: Number(v), style: state.style === Number(v) ? null : state.style }),
+    ),
+    choice(
+      "Line style",
+      [["", "none"], ...axes.filter(([i]) => Number(i) !== state.color)],
+      state.style === null ? "" : String(state.style),
+      (v) => tell({ style: v === "" ? null : Number(v) }),
+    ),
   ];
 }
 
@@ -141,21 +266,39 @@ function drawSideBySide() {
   const cells = Object.keys(doc.curves).map(Number);
   if (cells.length < 2) return section("curves");
   const metric = doc.curve_names[state.curve];
-  const lines = cells.filter((i) => doc.curves[i][metric.name]).map((i) => {
-    const { at, mean, low, high } = doc.curves[i][metric.name];
-    return { cell: i, x: at, mean, low, high };
-  });
+  const lines = cells
+    .filter((i) => doc.curves[i][metric.name])
+    .map((i) => {
+      const { at, mean, low, high } = doc.curves[i][metric.name];
+      return { cell: i, x: at, mean, low, high };
+    });
   const name = `${metric.label} by update`;
   const { node, show } = family(name, { metric, along: "updates", lines });
-  section("curves", "Curves side by side",
-    el("form", { class: "controls" },
-      choice("Curve", doc.curve_names.map((m, i) => [String(i), m.label]), String(state.curve),
-        (v) => tell({ curve: Number(v) })),
-      familyChoices()),
-    el("p", { class: "note" }, "Mean over the replicates that finished",
-      lines.some(({ low }) => low.some(known)) ? `, with its interval where a panel has at most ${MOST_BANDS} lines` : "",
-      ". Select a line to see its cell."),
-    node);
+  section(
+    "curves",
+    "Curves side by side",
+    el(
+      "form",
+      { class: "controls" },
+      choice(
+        "Curve",
+        doc.curve_names.map((m, i) => [String(i), m.label]),
+        String(state.curve),
+        (v) => tell({ curve: Number(v) }),
+      ),
+      familyChoices(),
+    ),
+    el(
+      "p",
+      { class: "note" },
+      "Mean over the replicates that finished",
+      lines.some(({ low }) => low.some(known))
+        ? `, with its interval where a panel has at most ${MOST_BANDS} lines`
+        : "",
+      ". Select a line to see its cell.",
+    ),
+    node,
+  );
   show();
   return null;
 }
@@ -164,17 +307,36 @@ function drawSideBySide() {
 
 function drawKinds() {
   if (!doc.kinds.length) return section("kinds");
-  const shown = doc.kinds[state.kind], { metric, values, kind, chance } = shown;
-  const lines = Object.entries(shown.cells).map(([cell, found]) => ({ cell: Number(cell), x: values, ...found }));
+  const shown = doc.kinds[state.kind],
+    { metric, values, kind, chance } = shown;
+  const lines = Object.entries(shown.cells).map(([cell, found]) => ({
+    cell: Number(cell),
+    x: values,
+    ...found,
+  }));
   const name = `${metric.label} by ${kind}`;
-  const { node, show } = family(name, { metric, along: kind, lines,
-    mark: metric.name === doc.metrics[0].name ? doc.chance : null });
-  section("kinds", `By ${kind}`,
-    el("form", { class: "controls" },
-      choice("Show", doc.kinds.map((k, i) => [String(i), k.metric.label]), String(state.kind),
-        (v) => tell({ kind: Number(v) })),
-      familyChoices()),
-    node);
+  const { node, show } = family(name, {
+    metric,
+    along: kind,
+    lines,
+    mark: metric.name === doc.metrics[0].name ? doc.chance : null,
+  });
+  section(
+    "kinds",
+    `By ${kind}`,
+    el(
+      "form",
+      { class: "controls" },
+      choice(
+        "Show",
+        doc.kinds.map((k, i) => [String(i), k.metric.label]),
+        String(state.kind),
+        (v) => tell({ kind: Number(v) }),
+      ),
+      familyChoices(),
+    ),
+    node,
+  );
   show();
   return null;
 }

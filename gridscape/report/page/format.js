@@ -37,16 +37,20 @@ function duration(seconds) {
 // plot: the number that a chart draws; short: without its unit; text: with it.
 const UNITS = {
   fraction: {
-    axis: "%", plot: (v) => 100 * v,
-    short: (v) => known(v) ? (100 * v).toFixed(1) : NONE,
-    text: (v) => known(v) ? `${(100 * v).toFixed(1)} %` : NONE,
+    axis: "%",
+    plot: (v) => 100 * v,
+    short: (v) => (known(v) ? (100 * v).toFixed(1) : NONE),
+    text: (v) => (known(v) ? `${(100 * v).toFixed(1)} %` : NONE),
   },
   seconds: { axis: "s", plot: (v) => v, short: (v) => digits(v, 2), text: duration },
   flops: { axis: "FLOP", plot: (v) => v, short: (v) => si(v, ""), text: (v) => si(v, "FLOP") },
   bytes: { axis: "bytes", plot: (v) => v, short: (v) => si(v, ""), text: (v) => si(v, "B") },
   count: {
-    axis: "", plot: (v) => v, short: (v) => si(v, ""),
-    text: (v) => known(v) ? Math.round(v).toLocaleString("en-US").replaceAll(",", "\u202f") : NONE,
+    axis: "",
+    plot: (v) => v,
+    short: (v) => si(v, ""),
+    text: (v) =>
+      known(v) ? Math.round(v).toLocaleString("en-US").replaceAll(",", "\u202f") : NONE,
   },
   number: { axis: "", plot: (v) => v, short: (v) => digits(v), text: (v) => digits(v) },
 };
@@ -59,24 +63,26 @@ function interval(low, high, unit) {
   return `${unit.short(low)} to ${unit.text(high)}`;
 }
 
-const points = (value) => known(value) ? signed((100 * value).toFixed(1)) : NONE;
+const points = (value) => (known(value) ? signed((100 * value).toFixed(1)) : NONE);
 
 // A difference with its sign: in points where the numbers are fractions.
-const gap = (value, unit) => unit === UNITS.fraction ? points(value)
-  : known(value) ? signed(digits(value)) : NONE;
+const gap = (value, unit) =>
+  unit === UNITS.fraction ? points(value) : known(value) ? signed(digits(value)) : NONE;
 
-const gapUnit = (unit) => unit === UNITS.fraction ? " points" : "";
+const gapUnit = (unit) => (unit === UNITS.fraction ? " points" : "");
 
 // A note of the analysis as a sentence.
-const sentence = (text) => text && text[0].toUpperCase() + text.slice(1) + (/[.?!]$/.test(text) ? "" : ".");
+const sentence = (text) =>
+  text && text[0].toUpperCase() + text.slice(1) + (/[.?!]$/.test(text) ? "" : ".");
 
-const signed = (text) => text.startsWith("-") ? `−${text.slice(1)}` : `+${text}`;
+const signed = (text) => (text.startsWith("-") ? `−${text.slice(1)}` : `+${text}`);
 
 const plural = (count, word) => `${count} ${word}${count === 1 ? "" : "s"}`;
 
 function when(iso) {
   const date = new Date(iso);
-  return Number.isNaN(date.getTime()) ? iso
+  return Number.isNaN(date.getTime())
+    ? iso
     : date.toLocaleString("en-GB", { dateStyle: "long", timeStyle: "short" });
 }
 

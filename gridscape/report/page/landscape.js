@@ -2,10 +2,22 @@
 // read aloud, walked by arrow keys, printed, and copied.
 
 const MARKS = {
-  collapsed: ["collapsed", "The network trained to the end but gives one and the same answer to (nearly) everything: it learned nothing but a constant."],
-  diverged: ["diverged", "Loss, gradient or parameters stopped being finite numbers in at least half of the replicates."],
-  failed: ["failed", "At least half of the replicates ended in an error or did not fit into memory."],
-  missing: ["not trained yet", "No replicate has ended: the study is running, was interrupted, or was extended."],
+  collapsed: [
+    "collapsed",
+    "The network trained to the end but gives one and the same answer to (nearly) everything: it learned nothing but a constant.",
+  ],
+  diverged: [
+    "diverged",
+    "Loss, gradient or parameters stopped being finite numbers in at least half of the replicates.",
+  ],
+  failed: [
+    "failed",
+    "At least half of the replicates ended in an error or did not fit into memory.",
+  ],
+  missing: [
+    "not trained yet",
+    "No replicate has ended: the study is running, was interrupted, or was extended.",
+  ],
 };
 
 function strides() {
@@ -16,19 +28,20 @@ function strides() {
 const indexOf = (position) => strides().reduce((sum, stride, i) => sum + stride * position[i], 0);
 
 function positionOf(index) {
-  return strides().map((stride, i) =>
-    Math.floor(index / stride) % doc.axes[i].labels.length);
+  return strides().map((stride, i) => Math.floor(index / stride) % doc.axes[i].labels.length);
 }
 
 // The cells on show as rows of indices; axes that are neither rows nor columns stay fixed.
 function shownCells() {
   const rows = state.rows === null ? [null] : doc.axes[state.rows].labels.map((_, i) => i);
-  return rows.map((r) => doc.axes[state.columns].labels.map((_, c) => {
-    const position = [...state.fixed];
-    if (r !== null) position[state.rows] = r;
-    position[state.columns] = c;
-    return indexOf(position);
-  }));
+  return rows.map((r) =>
+    doc.axes[state.columns].labels.map((_, c) => {
+      const position = [...state.fixed];
+      if (r !== null) position[state.rows] = r;
+      position[state.columns] = c;
+      return indexOf(position);
+    }),
+  );
 }
 
 const metricNow = () => doc.metrics[state.metric];
@@ -37,21 +50,43 @@ const cellValue = (cell, metric) => cell.values[metric.name]?.mean ?? null;
 
 function drawControls() {
   const axes = doc.axes.map((axis, i) => [String(i), axis.name]);
-  const controls = [choice("Show", doc.metrics.map((m, i) => [String(i), m.label]),
-    String(state.metric), (v) => change({ metric: Number(v) }))];
+  const controls = [
+    choice(
+      "Show",
+      doc.metrics.map((m, i) => [String(i), m.label]),
+      String(state.metric),
+      (v) => change({ metric: Number(v) }),
+    ),
+  ];
   if (doc.axes.length > 1) {
     controls.push(
       choice("Rows", axes, String(state.rows), (v) => turn("rows", Number(v))),
-      choice("Columns", axes, String(state.columns), (v) => turn("columns", Number(v))));
+      choice("Columns", axes, String(state.columns), (v) => turn("columns", Number(v))),
+    );
   }
   doc.axes.forEach((axis, i) => {
     if (i === state.rows || i === state.columns) return;
-    controls.push(choice(axis.name, axis.labels.map((text, k) => [String(k), text]),
-      String(state.fixed[i]), (v) => fix(i, Number(v))));
+    controls.push(
+      choice(
+        axis.name,
+        axis.labels.map((text, k) => [String(k), text]),
+        String(state.fixed[i]),
+        (v) => fix(i, Number(v)),
+      ),
+    );
   });
   if (metricNow().better) {
-    controls.push(choice("Scale", [["even", "even"], ["fine", "fine near the best"]],
-      state.shading, (v) => change({ shading: v })));
+    controls.push(
+      choice(
+        "Scale",
+        [
+          ["even", "even"],
+          ["fine", "fine near the best"],
+        ],
+        state.shading,
+        (v) => change({ shading: v }),
+      ),
+    );
   }
   fill("controls", controls);
 }
@@ -71,33 +106,70 @@ function fix(axis, value) {
 }
 
 function drawMap() {
-  const shown = shownCells(), metric = metricNow();
+  const shown = shownCells(),
+    metric = metricNow();
   const values = shown.flat().map((i) => cellValue(doc.cells[i], metric));
   const scale = scaleOf(values, metric, state.shading);
-  const columns = doc.axes[state.columns], rows = state.rows === null ? null : doc.axes[state.rows];
+  const columns = doc.axes[state.columns],
+    rows = state.rows === null ? null : doc.axes[state.rows];
   const size = columns.labels.length;
   const density = size > 24 ? "dense" : size > 9 ? "compact" : "roomy";
   const every = density === "dense" ? Math.ceil(size / 20) : 1;
-  const head = el("thead", {},
-    rows ? el("tr", {}, el("td", { class: "corner" }),
-      el("th", { class: "axis-name", colspan: size, scope: "colgroup" }, columns.name)) : null,
-    el("tr", {}, el("th", { class: "axis-name", scope: "col" }, breakable((rows ?? columns).name)),
-      columns.labels.map((text, i) => el("th", { scope: "col" }, i % every ? "" : text))));
-  const body = el("tbody", {}, shown.map((line, r) => el("tr", {},
-    el("th", { scope: "row" }, rows ? rows.labels[r] : metric.label),
-    line.map((index, c) => mapCell(index, metric, scale, r, c)))));
-  const grid = el("table", {
-    class: `landscape ${density}`, style: `--rows:${shown.length}`, role: "grid", "aria-label":
-      `${metric.label} by ${rows ? `${rows.name} and ` : ""}${columns.name}; arrow keys move, Enter shows a cell`,
-    onkeydown: walk, onclick: (event) => pick(event.target), onmouseover: hover, onfocusin: hover,
-    onmouseout: hideTip, onfocusout: hideTip,
-  }, head, body);
+  const head = el(
+    "thead",
+    {},
+    rows
+      ? el(
+          "tr",
+          {},
+          el("td", { class: "corner" }),
+          el("th", { class: "axis-name", colspan: size, scope: "colgroup" }, columns.name),
+        )
+      : null,
+    el(
+      "tr",
+      {},
+      el("th", { class: "axis-name", scope: "col" }, breakable((rows ?? columns).name)),
+      columns.labels.map((text, i) => el("th", { scope: "col" }, i % every ? "" : text)),
+    ),
+  );
+  const body = el(
+    "tbody",
+    {},
+    shown.map((line, r) =>
+      el(
+        "tr",
+        {},
+        el("th", { scope: "row" }, rows ? rows.labels[r] : metric.label),
+        line.map((index, c) => mapCell(index, metric, scale, r, c)),
+      ),
+    ),
+  );
+  const grid = el(
+    "table",
+    {
+      class: `landscape ${density}`,
+      style: `--rows:${shown.length}`,
+      role: "grid",
+      "aria-label": `${metric.label} by ${rows ? `${rows.name} and ` : ""}${columns.name}; arrow keys move, Enter shows a cell`,
+      onkeydown: walk,
+      onclick: (event) => pick(event.target),
+      onmouseover: hover,
+      onfocusin: hover,
+      onmouseout: hideTip,
+      onfocusout: hideTip,
+    },
+    head,
+    body,
+  );
   fill("map", grid);
   drawKey(scale, metric);
 }
 
 function mapCell(index, metric, scale, r, c) {
-  const cell = doc.cells[index], value = cellValue(cell, metric), unit = unitOf(metric.unit);
+  const cell = doc.cells[index],
+    value = cellValue(cell, metric),
+    unit = unitOf(metric.unit);
   const classes = ["cell", `is-${cell.state}`];
   const best = doc.best && doc.best.metric === metric.name;
   if (best && doc.best.cells.includes(index)) classes.push("is-best");
@@ -110,14 +182,27 @@ function mapCell(index, metric, scale, r, c) {
   } else classes.push("is-blank");
   const lost = cell.counts.diverged + cell.counts.failed;
   const partly = lost > 0 && cell.state !== "diverged" && cell.state !== "failed";
-  return el("td", {
-    class: classes.join(" "), style, role: "gridcell", tabindex: index === state.cell ? 0 : -1,
-    "data-cell": index, "data-row": r, "data-column": c, "aria-selected": String(index === state.cell),
-    "aria-label": spokenCell(cell, metric),
-  }, el("span", { class: "in" },
-    el("span", { class: "value" }, known(value) ? unit.short(value) : blankWord(cell)),
-    spread(cell, metric)),
-    partly ? el("span", { class: "lost" }, `${lost}/${doc.replicates}`) : null);
+  return el(
+    "td",
+    {
+      class: classes.join(" "),
+      style,
+      role: "gridcell",
+      tabindex: index === state.cell ? 0 : -1,
+      "data-cell": index,
+      "data-row": r,
+      "data-column": c,
+      "aria-selected": String(index === state.cell),
+      "aria-label": spokenCell(cell, metric),
+    },
+    el(
+      "span",
+      { class: "in" },
+      el("span", { class: "value" }, known(value) ? unit.short(value) : blankWord(cell)),
+      spread(cell, metric),
+    ),
+    partly ? el("span", { class: "lost" }, `${lost}/${doc.replicates}`) : null,
+  );
 }
 
 function blankWord(cell) {
@@ -128,12 +213,16 @@ function spread(cell, metric) {
   if (cell.state === "collapsed") return el("span", { class: "spread" }, "collapsed");
   const found = cell.values[metric.name];
   if (!found || !known(found.low)) return null;
-  return el("span", { class: "spread" },
-    `± ${unitOf(metric.unit).short(Math.max(found.mean - found.low, found.high - found.mean))}`);
+  return el(
+    "span",
+    { class: "spread" },
+    `± ${unitOf(metric.unit).short(Math.max(found.mean - found.low, found.high - found.mean))}`,
+  );
 }
 
 function spokenCell(cell, metric) {
-  const unit = unitOf(metric.unit), found = cell.values[metric.name];
+  const unit = unitOf(metric.unit),
+    found = cell.values[metric.name];
   const parts = [cell.label, `${metric.label} ${found ? unit.text(found.mean) : "unknown"}`];
   if (found && known(found.low)) parts.push(interval(found.low, found.high, unit));
   if (cell.state !== "finished") parts.push(MARKS[cell.state][0]);
@@ -144,9 +233,12 @@ function spokenCell(cell, metric) {
 function endings(counts) {
   const parts = [];
   if (counts.finished) {
-    parts.push(`${counts.finished} finished${counts.collapsed ? ` (${counts.collapsed} collapsed)` : ""}`);
+    parts.push(
+      `${counts.finished} finished${counts.collapsed ? ` (${counts.collapsed} collapsed)` : ""}`,
+    );
   }
-  for (const name of ["diverged", "failed"]) if (counts[name]) parts.push(`${counts[name]} ${name}`);
+  for (const name of ["diverged", "failed"])
+    if (counts[name]) parts.push(`${counts[name]} ${name}`);
   if (counts.missing) parts.push(`${counts.missing} not trained yet`);
   return parts.join(", ");
 }
@@ -163,9 +255,10 @@ function walk(event) {
   const step = { ArrowUp: [-1, 0], ArrowDown: [1, 0], ArrowLeft: [0, -1], ArrowRight: [0, 1] };
   const [row, column] = [Number(here.dataset.row), Number(here.dataset.column)];
   const last = doc.axes[state.columns].labels.length - 1;
-  const target = event.key in step
-    ? [row + step[event.key][0], column + step[event.key][1]]
-    : { Home: [row, 0], End: [row, last] }[event.key];
+  const target =
+    event.key in step
+      ? [row + step[event.key][0], column + step[event.key][1]]
+      : { Home: [row, 0], End: [row, last] }[event.key];
   if (!target) return;
   event.preventDefault();
   const next = byId("map").querySelector(`[data-row="${target[0]}"][data-column="${target[1]}"]`);
@@ -186,25 +279,47 @@ function hover(event) {
 }
 
 function showTip(anchor, cell) {
-  const metric = metricNow(), unit = unitOf(metric.unit), found = cell.values[metric.name];
+  const metric = metricNow(),
+    unit = unitOf(metric.unit),
+    found = cell.values[metric.name];
   const tip = byId("tip");
   tip.replaceChildren(
     el("strong", {}, cell.label),
-    el("p", {}, `${metric.label} ${found ? unit.text(found.mean) : NONE}`,
-      found && known(found.low) ? el("span", {}, ` (${interval(found.low, found.high, unit)})`) : null),
-    found && found.each ? el("ol", {}, found.each.map((value, i) => el("li", {},
-      known(value) ? unit.text(value) : ending(cell, i)))) : null,
-    el("p", { class: "muted" }, endings(cell.counts)));
+    el(
+      "p",
+      {},
+      `${metric.label} ${found ? unit.text(found.mean) : NONE}`,
+      found && known(found.low)
+        ? el("span", {}, ` (${interval(found.low, found.high, unit)})`)
+        : null,
+    ),
+    found && found.each
+      ? el(
+          "ol",
+          {},
+          found.each.map((value, i) =>
+            el("li", {}, known(value) ? unit.text(value) : ending(cell, i)),
+          ),
+        )
+      : null,
+    el("p", { class: "muted" }, endings(cell.counts)),
+  );
   tip.hidden = false;
-  const box = anchor.getBoundingClientRect(), width = tip.offsetWidth, height = tip.offsetHeight;
-  const left = Math.min(Math.max(8, box.left + box.width / 2 - width / 2),
-    document.documentElement.clientWidth - width - 8);
+  const box = anchor.getBoundingClientRect(),
+    width = tip.offsetWidth,
+    height = tip.offsetHeight;
+  const left = Math.min(
+    Math.max(8, box.left + box.width / 2 - width / 2),
+    document.documentElement.clientWidth - width - 8,
+  );
   const top = box.bottom + height + 12 > window.innerHeight ? box.top - height - 8 : box.bottom + 8;
   tip.style.left = `${left + window.scrollX}px`;
   tip.style.top = `${Math.max(8, top) + window.scrollY}px`;
 }
 
-const hideTip = () => { byId("tip").hidden = true; };
+const hideTip = () => {
+  byId("tip").hidden = true;
+};
 
 function ending(cell, replicate) {
   const status = cell.statuses[replicate];
@@ -214,25 +329,53 @@ function ending(cell, replicate) {
 }
 
 function drawKey(scale, metric) {
-  const unit = unitOf(metric.unit), parts = [];
+  const unit = unitOf(metric.unit),
+    parts = [];
   if (known(scale.low) && scale.high > scale.low) {
-    const stops = Array.from({ length: 33 }, (_, i) =>
-      css(scale.color(scale.at(i / 32))));
+    const stops = Array.from({ length: 33 }, (_, i) => css(scale.color(scale.at(i / 32))));
     const middle = [1, 2, 3].map((i) => scale.at(i / 4));
-    parts.push(el("div", { class: "ramp-box" },
-      el("span", { class: "ramp-name" }, metric.label + (unit.axis ? `, ${unit.axis}` : "")),
-      el("div", { class: "ramp", style: `background:linear-gradient(90deg,${stops.join(",")})` }),
-      el("div", { class: "ramp-ticks" }, [scale.low, ...middle, scale.high].map((v) =>
-        el("span", {}, unit.short(v))))));
+    parts.push(
+      el(
+        "div",
+        { class: "ramp-box" },
+        el("span", { class: "ramp-name" }, metric.label + (unit.axis ? `, ${unit.axis}` : "")),
+        el("div", { class: "ramp", style: `background:linear-gradient(90deg,${stops.join(",")})` }),
+        el(
+          "div",
+          { class: "ramp-ticks" },
+          [scale.low, ...middle, scale.high].map((v) => el("span", {}, unit.short(v))),
+        ),
+      ),
+    );
   } else if (known(scale.low)) parts.push(`${metric.label}: ${unit.text(scale.low)} everywhere`);
-  const states = new Set(shownCells().flat().map((i) => doc.cells[i].state));
-  const swatches = Object.keys(MARKS).filter((name) => states.has(name)).map((name) =>
-    el("li", {}, el("span", { class: `swatch is-${name} ${name === "collapsed" ? "" : "is-blank"}` }),
-      MARKS[name][0]));
+  const states = new Set(
+    shownCells()
+      .flat()
+      .map((i) => doc.cells[i].state),
+  );
+  const swatches = Object.keys(MARKS)
+    .filter((name) => states.has(name))
+    .map((name) =>
+      el(
+        "li",
+        {},
+        el("span", { class: `swatch is-${name} ${name === "collapsed" ? "" : "is-blank"}` }),
+        MARKS[name][0],
+      ),
+    );
   if (doc.best && doc.best.metric === metric.name) {
-    swatches.push(el("li", {}, el("span", { class: "swatch is-best" }), `best ${doc.best.axis}, all else equal`));
+    swatches.push(
+      el(
+        "li",
+        {},
+        el("span", { class: "swatch is-best" }),
+        `best ${doc.best.axis}, all else equal`,
+      ),
+    );
     if (doc.best.equivalent.length) {
-      swatches.push(el("li", {}, el("span", { class: "swatch is-equal" }), "cannot be told from it"));
+      swatches.push(
+        el("li", {}, el("span", { class: "swatch is-equal" }), "cannot be told from it"),
+      );
     }
   }
   parts.push(el("ul", { class: "legend" }, swatches));

@@ -5,15 +5,37 @@ const doc = JSON.parse(byId("results").textContent);
 // Numbers come by metric; here they are wanted by cell.
 doc.cells.forEach((cell, index) => {
   cell.index = index;
-  cell.values = Object.fromEntries(doc.metrics.map((metric) => [metric.name, {
-    mean: metric.mean[index], low: metric.low?.[index], high: metric.high?.[index],
-    each: metric.each?.[index] }]));
+  cell.values = Object.fromEntries(
+    doc.metrics.map((metric) => [
+      metric.name,
+      {
+        mean: metric.mean[index],
+        low: metric.low?.[index],
+        high: metric.high?.[index],
+        each: metric.each?.[index],
+      },
+    ]),
+  );
 });
 
-const state = { metric: 0, rows: doc.rows, columns: doc.columns, fixed: positionOf(doc.start),
-  cell: doc.start, shading: "even", cost: Object.keys(doc.pareto)[0], theme: "auto",
-  curve: Math.max(0, doc.curve_names.findIndex((m) => m.name === doc.metrics[0].name)),
-  color: doc.lines.color, style: doc.lines.style, kind: 0, network: 0 };
+const state = {
+  metric: 0,
+  rows: doc.rows,
+  columns: doc.columns,
+  fixed: positionOf(doc.start),
+  cell: doc.start,
+  shading: "even",
+  cost: Object.keys(doc.pareto)[0],
+  theme: "auto",
+  curve: Math.max(
+    0,
+    doc.curve_names.findIndex((m) => m.name === doc.metrics[0].name),
+  ),
+  color: doc.lines.color,
+  style: doc.lines.style,
+  kind: 0,
+  network: 0,
+};
 
 const THEMES = ["auto", "light", "dark"];
 
@@ -39,14 +61,24 @@ function select(index, scroll) {
   if (scroll || narrow) byId("cell").scrollIntoView({ block: "nearest", behavior: motion() });
 }
 
-const motion = () => matchMedia("(prefers-reduced-motion: reduce)").matches ? "auto" : "smooth";
+const motion = () => (matchMedia("(prefers-reduced-motion: reduce)").matches ? "auto" : "smooth");
 
 // The view is kept in the address, so that a link or a reload shows the same again.
 function remember() {
-  const view = new URLSearchParams({ cell: state.cell, metric: doc.metrics[state.metric].name,
-    rows: state.rows ?? "", columns: state.columns, scale: state.shading, cost: state.cost ?? "",
-    theme: state.theme, curve: doc.curve_names[state.curve]?.name ?? "", color: state.color,
-    style: state.style ?? "", kind: state.kind, network: state.network });
+  const view = new URLSearchParams({
+    cell: state.cell,
+    metric: doc.metrics[state.metric].name,
+    rows: state.rows ?? "",
+    columns: state.columns,
+    scale: state.shading,
+    cost: state.cost ?? "",
+    theme: state.theme,
+    curve: doc.curve_names[state.curve]?.name ?? "",
+    color: state.color,
+    style: state.style ?? "",
+    kind: state.kind,
+    network: state.network,
+  });
   location.replace(`#${view}`);
 }
 
@@ -58,17 +90,19 @@ function recall() {
   };
   const metric = doc.metrics.findIndex((m) => m.name === view.get("metric"));
   if (metric >= 0) state.metric = metric;
-  const rows = whole("rows", doc.axes.length), columns = whole("columns", doc.axes.length);
+  const rows = whole("rows", doc.axes.length),
+    columns = whole("columns", doc.axes.length);
   if (state.rows !== null && rows !== null && columns !== null && rows !== columns) {
     Object.assign(state, { rows, columns });
   }
-  const word = (name, allowed) => allowed.includes(view.get(name)) ? view.get(name) : null;
+  const word = (name, allowed) => (allowed.includes(view.get(name)) ? view.get(name) : null);
   state.shading = word("scale", ["even", "fine"]) ?? state.shading;
   state.cost = word("cost", Object.keys(doc.pareto)) ?? state.cost;
   state.theme = word("theme", THEMES) ?? state.theme;
   const curve = doc.curve_names.findIndex((m) => m.name === view.get("curve"));
   if (curve >= 0) state.curve = curve;
-  const color = whole("color", doc.axes.length), style = whole("style", doc.axes.length);
+  const color = whole("color", doc.axes.length),
+    style = whole("style", doc.axes.length);
   if (color !== null && color !== style) Object.assign(state, { color, style });
   state.kind = whole("kind", doc.kinds.length) ?? state.kind;
   state.network = whole("network", doc.networks.length) ?? state.network;
@@ -81,39 +115,94 @@ function drawHead() {
   document.querySelector("[data-level]").textContent = `${Math.round(100 * doc.level)} %`;
   fill("lede", lede());
   const { counts } = doc;
-  const items = [["finished", counts.finished], ["collapsed", counts.collapsed],
-    ["diverged", counts.diverged], ["failed", counts.failed], ["missing", counts.missing]];
-  fill("counts", items.filter(([name, count]) => count || name === "finished").map(([name, count]) =>
-    el("li", {}, el("span", { class: `swatch is-${name} ${name === "finished" || name === "collapsed" ? "" : "is-blank"}` }),
-      el("b", {}, UNITS.count.text(count)), ` ${{ collapsed: "of them collapsed", missing: "not trained yet" }[name] ?? name}`)));
+  const items = [
+    ["finished", counts.finished],
+    ["collapsed", counts.collapsed],
+    ["diverged", counts.diverged],
+    ["failed", counts.failed],
+    ["missing", counts.missing],
+  ];
+  fill(
+    "counts",
+    items
+      .filter(([name, count]) => count || name === "finished")
+      .map(([name, count]) =>
+        el(
+          "li",
+          {},
+          el("span", {
+            class: `swatch is-${name} ${name === "finished" || name === "collapsed" ? "" : "is-blank"}`,
+          }),
+          el("b", {}, UNITS.count.text(count)),
+          ` ${{ collapsed: "of them collapsed", missing: "not trained yet" }[name] ?? name}`,
+        ),
+      ),
+  );
   byId("curve-rule").textContent = doc.curve_rule;
-  fill("marks", Object.values(MARKS).flatMap(([word, meaning]) =>
-    [el("dt", {}, word), el("dd", {}, meaning)]));
-  fill("foot", `Gridscape ${doc.version}, ${when(doc.made)}. Self-contained: this file loads nothing.`);
+  fill(
+    "marks",
+    Object.values(MARKS).flatMap(([word, meaning]) => [el("dt", {}, word), el("dd", {}, meaning)]),
+  );
+  fill(
+    "foot",
+    `Gridscape ${doc.version}, ${when(doc.made)}. Self-contained: this file loads nothing.`,
+  );
 }
 
 function lede() {
   const parts = [doc.summary + " "];
   if (doc.top) {
     const unit = unitOf(doc.metrics[0].unit);
-    parts.push("The best cell, ", pickable(doc.top.cell, doc.cells[doc.top.cell].label),
-      `, reaches `, el("b", {}, unit.text(doc.top.mean)), ` ${doc.metrics[0].label}`,
-      known(doc.top.low) ? ` (${interval(doc.top.low, doc.top.high, unit)}).`
-        : " in its one finished replicate, so without an interval.");
-  } else parts.push(doc.counts.missing ? "No cell has finished yet in most of its replicates."
-    : "No cell finished in most of its replicates.");
+    parts.push(
+      "The best cell, ",
+      pickable(doc.top.cell, doc.cells[doc.top.cell].label),
+      `, reaches `,
+      el("b", {}, unit.text(doc.top.mean)),
+      ` ${doc.metrics[0].label}`,
+      known(doc.top.low)
+        ? ` (${interval(doc.top.low, doc.top.high, unit)}).`
+        : " in its one finished replicate, so without an interval.",
+    );
+  } else
+    parts.push(
+      doc.counts.missing
+        ? "No cell has finished yet in most of its replicates."
+        : "No cell finished in most of its replicates.",
+    );
   return parts;
 }
 
 function drawContents() {
-  const names = { landscape: "Landscape", best: "Best", curves: "Curves",
-    kinds: `By ${doc.kinds[0]?.kind ?? ""}`, cost: "Cost", networks: "Networks",
-    published: "Published", claims: "Claims", reading: "How to read", about: "About" };
-  fill("contents", Object.entries(names).filter(([id]) => !byId(id).hidden).map(([id, text]) =>
-    el("a", { href: `#${id}`, onclick: (event) => {
-      event.preventDefault();
-      byId(id).scrollIntoView({ behavior: motion() });
-    } }, text)));
+  const names = {
+    landscape: "Landscape",
+    best: "Best",
+    curves: "Curves",
+    kinds: `By ${doc.kinds[0]?.kind ?? ""}`,
+    cost: "Cost",
+    networks: "Networks",
+    published: "Published",
+    claims: "Claims",
+    reading: "How to read",
+    about: "About",
+  };
+  fill(
+    "contents",
+    Object.entries(names)
+      .filter(([id]) => !byId(id).hidden)
+      .map(([id, text]) =>
+        el(
+          "a",
+          {
+            href: `#${id}`,
+            onclick: (event) => {
+              event.preventDefault();
+              byId(id).scrollIntoView({ behavior: motion() });
+            },
+          },
+          text,
+        ),
+      ),
+  );
 }
 
 // ---- dark and light ----

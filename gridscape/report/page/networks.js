@@ -2,9 +2,12 @@
 // the page and hold pixels only; every word about them is text.
 
 const KINDS = {
-  mistakes: ["Mistakes", showMistakes], confusion: ["Confusion", showConfusion],
-  filters: ["Filters", showFilters], activations: ["Activations", showActivations],
-  deconv: ["Feature maps", showDeconv], samples: ["Samples", showSamples],
+  mistakes: ["Mistakes", showMistakes],
+  confusion: ["Confusion", showConfusion],
+  filters: ["Filters", showFilters],
+  activations: ["Activations", showActivations],
+  deconv: ["Feature maps", showDeconv],
+  samples: ["Samples", showSamples],
 };
 
 function drawNetworks() {
@@ -12,18 +15,37 @@ function drawNetworks() {
   if (!doc.networks.length) return section("networks", "Networks", ...notes);
   const found = doc.networks[state.network];
   const options = doc.networks.map((network, i) => [String(i), doc.cells[network.cell].label]);
-  const parts = Object.entries(KINDS).filter(([kind]) => found[kind])
+  const parts = Object.entries(KINDS)
+    .filter(([kind]) => found[kind])
     .map(([kind, [title, show]]) => ({ title, ...show(found[kind], found) }));
-  section("networks", "Networks", ...notes,
-    el("form", { class: "controls" }, choice("Network", options, String(state.network), (v) => {
-      state.network = Number(v);
-      remember();
-      drawNetworks();
-    })),
-    el("p", { class: "note" }, "One trained network: ", pickable(found.cell, doc.cells[found.cell].label),
-      `, replicate ${found.replicate + 1}, over the whole test set.`),
-    el("div", { class: "exhibits" }, parts.map(({ title, node, wide }) =>
-      el("article", { class: wide ? "wide" : null }, el("h3", {}, title), node))));
+  section(
+    "networks",
+    "Networks",
+    ...notes,
+    el(
+      "form",
+      { class: "controls" },
+      choice("Network", options, String(state.network), (v) => {
+        state.network = Number(v);
+        remember();
+        drawNetworks();
+      }),
+    ),
+    el(
+      "p",
+      { class: "note" },
+      "One trained network: ",
+      pickable(found.cell, doc.cells[found.cell].label),
+      `, replicate ${found.replicate + 1}, over the whole test set.`,
+    ),
+    el(
+      "div",
+      { class: "exhibits" },
+      parts.map(({ title, node, wide }) =>
+        el("article", { class: wide ? "wide" : null }, el("h3", {}, title), node),
+      ),
+    ),
+  );
   for (const { draw } of parts) draw?.();
   return null;
 }
@@ -31,136 +53,375 @@ function drawNetworks() {
 // A picture of few pixels, each of which stays a square.
 function pixels({ src, width, height }, alt, size) {
   const scale = Math.max(1, size / width);
-  return el("img", { src, alt, class: "pixels", width: Math.round(width * scale), height: Math.round(height * scale) });
+  return el("img", {
+    src,
+    alt,
+    class: "pixels",
+    width: Math.round(width * scale),
+    height: Math.round(height * scale),
+  });
 }
 
 // ---- mistakes and confusion ----
 
 function showMistakes(found) {
   const share = UNITS.fraction.text(found.n_wrong / found.n_examples);
-  const row = (title, examples) => examples.length
-    ? [el("p", { class: "caption" }, title), el("ul", { class: "examples" }, examples.map(exampleItem))] : [];
-  return { node: el("div", {},
-    el("p", {}, `${found.n_wrong} of ${found.n_examples} test examples are mistaken (${share}).`),
-    row("The largest losses", found.wrong), row("The first correct ones", found.right)) };
+  const row = (title, examples) =>
+    examples.length
+      ? [
+          el("p", { class: "caption" }, title),
+          el("ul", { class: "examples" }, examples.map(exampleItem)),
+        ]
+      : [];
+  return {
+    node: el(
+      "div",
+      {},
+      el("p", {}, `${found.n_wrong} of ${found.n_examples} test examples are mistaken (${share}).`),
+      row("The largest losses", found.wrong),
+      row("The first correct ones", found.right),
+    ),
+  };
 }
 
 function exampleItem({ index, truth, answer, probability, loss, symbols, picture }) {
   const sure = known(probability) ? UNITS.fraction.text(probability) : "";
   const words = `true ${truth}, answer ${answer}${sure ? ` with ${sure}` : ""}`;
-  return el("li", { class: truth === answer ? "right" : "wrong", title: `example ${index}, loss ${digits(loss)}` },
+  return el(
+    "li",
+    {
+      class: truth === answer ? "right" : "wrong",
+      title: `example ${index}, loss ${digits(loss)}`,
+    },
     picture ? pixels(picture, words, 76) : el("code", {}, symbols),
     el("span", {}, `true ${truth}`),
-    el("span", { class: "answer" }, `${truth === answer ? "✓" : "✕"} ${answer} `, el("span", { class: "muted" }, sure)));
+    el(
+      "span",
+      { class: "answer" },
+      `${truth === answer ? "✓" : "✕"} ${answer} `,
+      el("span", { class: "muted" }, sure),
+    ),
+  );
 }
 
 function showConfusion({ counts, shares }) {
-  const classes = counts.map((_, i) => i), small = classes.length <= 30;
+  const classes = counts.map((_, i) => i),
+    small = classes.length <= 30;
   const off = Math.max(...shares.flatMap((row, i) => row.filter((v, j) => i !== j && known(v))), 0);
   // At most half of the color, so that the numbers keep their contrast.
   const tint = (i, j) => {
-    const share = shares[i][j] ?? 0, strength = Math.round(50 * (i === j ? share : off && share / off));
-    return counts[i][j] ? `background:color-mix(in srgb, var(--${i === j ? "test" : "train"}) ${strength}%, var(--paper))` : null;
+    const share = shares[i][j] ?? 0,
+      strength = Math.round(50 * (i === j ? share : off && share / off));
+    return counts[i][j]
+      ? `background:color-mix(in srgb, var(--${i === j ? "test" : "train"}) ${strength}%, var(--paper))`
+      : null;
   };
-  return { node: el("div", { class: "scroll" }, el("table", { class: "confusion" },
-    el("caption", {}, "Rows: true class; columns: answer. Blue is right, orange a mistake."),
-    el("thead", {}, el("tr", {}, el("td", {}), classes.map((c) => el("th", { scope: "col" }, small ? String(c) : "")))),
-    el("tbody", {}, classes.map((i) => el("tr", {}, el("th", { scope: "row" }, String(i)), classes.map((j) =>
-      el("td", { style: tint(i, j),
-        title: `true ${i}, answer ${j}: ${counts[i][j]} (${UNITS.fraction.text(shares[i][j])})` },
-      counts[i][j] && small ? String(counts[i][j]) : ""))))))) };
+  return {
+    node: el(
+      "div",
+      { class: "scroll" },
+      el(
+        "table",
+        { class: "confusion" },
+        el("caption", {}, "Rows: true class; columns: answer. Blue is right, orange a mistake."),
+        el(
+          "thead",
+          {},
+          el(
+            "tr",
+            {},
+            el("td", {}),
+            classes.map((c) => el("th", { scope: "col" }, small ? String(c) : "")),
+          ),
+        ),
+        el(
+          "tbody",
+          {},
+          classes.map((i) =>
+            el(
+              "tr",
+              {},
+              el("th", { scope: "row" }, String(i)),
+              classes.map((j) =>
+                el(
+                  "td",
+                  {
+                    style: tint(i, j),
+                    title: `true ${i}, answer ${j}: ${counts[i][j]} (${UNITS.fraction.text(shares[i][j])})`,
+                  },
+                  counts[i][j] && small ? String(counts[i][j]) : "",
+                ),
+              ),
+            ),
+          ),
+        ),
+      ),
+    ),
+  };
 }
 
 // ---- filters, activations, feature maps ----
 
 function showFilters({ layer, n, shown, shape, limit, own, common }) {
   const size = `${shape[0]} × ${shape[1]}${shape[2] > 1 ? ` × ${shape[2]}` : ""}`;
-  const sheets = (title, { start, end }) => el("div", {}, el("p", { class: "caption" }, title),
-    el("div", { class: "sheets" }, [["start", start], ["end", end]].map(([when, picture]) => el("figure", {},
-      el("figcaption", {}, when), pixels(picture, `${title}, ${when}`, 300)))));
-  return { wide: true, node: el("div", {},
-    el("p", {}, `${shown < n ? `The first ${shown} of ${n}` : n} filters of ${layer}, ${size} weights each, before and after training.`),
-    el("div", { class: "pair" }, sheets("Each from its lowest weight, black, to its highest, white", own),
-      sheets(`All on one scale: ${shape[2] === 3 ? "black" : "blue"} −${digits(limit)}, ${shape[2] === 3 ? "gray" : "white"} 0, ` +
-        `${shape[2] === 3 ? "bright" : "red"} ${digits(limit)}`, common))) };
+  const sheets = (title, { start, end }) =>
+    el(
+      "div",
+      {},
+      el("p", { class: "caption" }, title),
+      el(
+        "div",
+        { class: "sheets" },
+        [
+          ["start", start],
+          ["end", end],
+        ].map(([when, picture]) =>
+          el("figure", {}, el("figcaption", {}, when), pixels(picture, `${title}, ${when}`, 300)),
+        ),
+      ),
+    );
+  return {
+    wide: true,
+    node: el(
+      "div",
+      {},
+      el(
+        "p",
+        {},
+        `${shown < n ? `The first ${shown} of ${n}` : n} filters of ${layer}, ${size} weights each, before and after training.`,
+      ),
+      el(
+        "div",
+        { class: "pair" },
+        sheets("Each from its lowest weight, black, to its highest, white", own),
+        sheets(
+          `All on one scale: ${shape[2] === 3 ? "black" : "blue"} −${digits(limit)}, ${shape[2] === 3 ? "gray" : "white"} 0, ` +
+            `${shape[2] === 3 ? "bright" : "red"} ${digits(limit)}`,
+          common,
+        ),
+      ),
+    ),
+  };
 }
 
 function showActivations(blocks) {
   const hosts = blocks.map((block) => ({ block, mean: el("div"), zeros: el("div") }));
-  const node = el("div", {},
-    el("p", {}, "Mean and standard deviation of each channel, and how often it is 0: ",
-      stagesOf(blocks).flatMap((word) => [el("span", { class: STAGES[word] }, word), " "])),
-    hosts.map(({ block, mean, zeros }) => el("figure", { class: "layer" },
-      el("figcaption", {}, el("span", { class: "name" }, block.layer), el("span", { class: "muted" }, block.shape.join(" × "), shownOf(block))),
-      el("div", { class: "halves" }, mean, zeros),
-      dataTable("table", () => activationTable(block)))));
-  const draw = () => hosts.forEach(({ block, mean, zeros }) => {
-    chart(mean, `Mean and standard deviation of ${block.layer} by channel`, (look) => meanChart(block, look));
-    chart(zeros, `Share of zeros of ${block.layer} by channel`, (look) => zeroChart(block, look));
-  });
+  const node = el(
+    "div",
+    {},
+    el(
+      "p",
+      {},
+      "Mean and standard deviation of each channel, and how often it is 0: ",
+      stagesOf(blocks).flatMap((word) => [el("span", { class: STAGES[word] }, word), " "]),
+    ),
+    hosts.map(({ block, mean, zeros }) =>
+      el(
+        "figure",
+        { class: "layer" },
+        el(
+          "figcaption",
+          {},
+          el("span", { class: "name" }, block.layer),
+          el("span", { class: "muted" }, block.shape.join(" × "), shownOf(block)),
+        ),
+        el("div", { class: "halves" }, mean, zeros),
+        dataTable("table", () => activationTable(block)),
+      ),
+    ),
+  );
+  const draw = () =>
+    hosts.forEach(({ block, mean, zeros }) => {
+      chart(mean, `Mean and standard deviation of ${block.layer} by channel`, (look) =>
+        meanChart(block, look),
+      );
+      chart(zeros, `Share of zeros of ${block.layer} by channel`, (look) => zeroChart(block, look));
+    });
   return { node, draw, wide: true };
 }
 
 const STAGES = { before: "ink-muted", after: "ink-train", pooled: "ink-test" };
 
-const stagesOf = (blocks) => Object.keys(STAGES).filter((word) =>
-  blocks.some(({ stages }) => stages.some(({ stage }) => stage === word)));
+const stagesOf = (blocks) =>
+  Object.keys(STAGES).filter((word) =>
+    blocks.some(({ stages }) => stages.some(({ stage }) => stage === word)),
+  );
 
 const stageColor = (stage, look) => ({ after: look.train, pooled: look.test })[stage] ?? look.muted;
 
-const shownOf = ({ shape, stages: [{ mean }] }) => mean.length < shape.at(-1)
-  ? `; the first ${mean.length} channels` : "";
+const shownOf = ({ shape, stages: [{ mean }] }) =>
+  mean.length < shape.at(-1) ? `; the first ${mean.length} channels` : "";
 
-const channelAxis = ([{ mean }]) => ({ title: { text: "channel", standoff: 2 },
-  dtick: Math.max(1, Math.ceil(mean.length / 8)) });
+const channelAxis = ([{ mean }]) => ({
+  title: { text: "channel", standoff: 2 },
+  dtick: Math.max(1, Math.ceil(mean.length / 8)),
+});
 
 function meanChart({ stages }, look) {
   const traces = stages.flatMap(({ stage, mean, sd }) => {
-    const x = mean.map((_, i) => i), color = stageColor(stage, look);
+    const x = mean.map((_, i) => i),
+      color = stageColor(stage, look);
     const step = (trace) => ({ ...trace, line: { ...trace.line, shape: "hvh" } });
-    return [...band(x, mean.map((m, i) => m - sd[i]), mean.map((m, i) => m + sd[i]), color).map(step),
-      { x, y: mean, mode: "lines", line: { color, width: 1.6, shape: "hvh" }, hoverinfo: "text",
-        hovertext: x.map((i) => lines(`channel ${i}, ${stage}`, `${digits(mean[i])} ± ${digits(sd[i])}`)) }];
+    return [
+      ...band(
+        x,
+        mean.map((m, i) => m - sd[i]),
+        mean.map((m, i) => m + sd[i]),
+        color,
+      ).map(step),
+      {
+        x,
+        y: mean,
+        mode: "lines",
+        line: { color, width: 1.6, shape: "hvh" },
+        hoverinfo: "text",
+        hovertext: x.map((i) =>
+          lines(`channel ${i}, ${stage}`, `${digits(mean[i])} ± ${digits(sd[i])}`),
+        ),
+      },
+    ];
   });
-  return { traces, layout: { height: 150, margin: { l: 44, r: 8, t: 6, b: 34 },
-    xaxis: channelAxis(stages), yaxis: { title: titled("mean ± sd") } } };
+  return {
+    traces,
+    layout: {
+      height: 150,
+      margin: { l: 44, r: 8, t: 6, b: 34 },
+      xaxis: channelAxis(stages),
+      yaxis: { title: titled("mean ± sd") },
+    },
+  };
 }
 
 function zeroChart({ stages }, look) {
   const traces = stages.map(({ stage, zeros }) => {
     const x = zeros.map((_, i) => i);
-    return { x, y: zeros.map((z) => 100 * z), mode: "lines", line: { color: stageColor(stage, look), width: 1.6, shape: "hvh" },
-      hoverinfo: "text", hovertext: x.map((i) => lines(`channel ${i}, ${stage}`, `${UNITS.fraction.text(zeros[i])} zeros`)) };
+    return {
+      x,
+      y: zeros.map((z) => 100 * z),
+      mode: "lines",
+      line: { color: stageColor(stage, look), width: 1.6, shape: "hvh" },
+      hoverinfo: "text",
+      hovertext: x.map((i) =>
+        lines(`channel ${i}, ${stage}`, `${UNITS.fraction.text(zeros[i])} zeros`),
+      ),
+    };
   });
-  return { traces, layout: { height: 150, margin: { l: 44, r: 8, t: 6, b: 34 },
-    xaxis: channelAxis(stages), yaxis: { title: titled("zeros, %"), range: [-4, 104] } } };
+  return {
+    traces,
+    layout: {
+      height: 150,
+      margin: { l: 44, r: 8, t: 6, b: 34 },
+      xaxis: channelAxis(stages),
+      yaxis: { title: titled("zeros, %"), range: [-4, 104] },
+    },
+  };
 }
 
 function activationTable({ stages }) {
-  return table(null, ["Layer", "Mean", "Standard deviation", "Zeros", "Channels that are always 0"],
-    stages.map(({ layer, total: [mean, sd, zeros], silent }) =>
-      [layer, digits(mean), digits(sd), UNITS.fraction.text(zeros), String(silent)]), { class: "plain" });
+  return table(
+    null,
+    ["Layer", "Mean", "Standard deviation", "Zeros", "Channels that are always 0"],
+    stages.map(({ layer, total: [mean, sd, zeros], silent }) => [
+      layer,
+      digits(mean),
+      digits(sd),
+      UNITS.fraction.text(zeros),
+      String(silent),
+    ]),
+    { class: "plain" },
+  );
 }
 
 function showDeconv({ layer, n, maps }) {
-  const cut = maps.length < n ? `The first ${maps.length} of ${n} feature maps` : `${n} feature maps`;
-  return { wide: true, node: el("div", {},
-    el("p", {}, `${cut} of ${layer}: the test images that activate a map most, and beside them what in each does ` +
-      "(one activation walked back to the pixels; gray is 0)."),
-    el("ul", { class: "maps" }, maps.map(({ channel, strongest, indices, picture }) => el("li", {},
-      pixels(picture, `Map ${channel}: examples ${indices.join(", ")} and their reconstructions`, 190),
-      el("span", {}, `map ${channel} `, el("span", { class: "muted" },
-        strongest > 0 ? `up to ${digits(strongest)}` : "silent")))))) };
+  const cut =
+    maps.length < n ? `The first ${maps.length} of ${n} feature maps` : `${n} feature maps`;
+  return {
+    wide: true,
+    node: el(
+      "div",
+      {},
+      el(
+        "p",
+        {},
+        `${cut} of ${layer}: the test images that activate a map most, and beside them what in each does ` +
+          "(one activation walked back to the pixels; gray is 0).",
+      ),
+      el(
+        "ul",
+        { class: "maps" },
+        maps.map(({ channel, strongest, indices, picture }) =>
+          el(
+            "li",
+            {},
+            pixels(
+              picture,
+              `Map ${channel}: examples ${indices.join(", ")} and their reconstructions`,
+              190,
+            ),
+            el(
+              "span",
+              {},
+              `map ${channel} `,
+              el(
+                "span",
+                { class: "muted" },
+                strongest > 0 ? `up to ${digits(strongest)}` : "silent",
+              ),
+            ),
+          ),
+        ),
+      ),
+    ),
+  };
 }
 
 // ---- sequences ----
 
 function showSamples({ n_right, n, shown }, { group }) {
-  return { wide: true, node: el("div", {},
-    el("p", {}, `${n_right} of ${n} sample sequences are answered right. Wrong answers are marked.`),
-    el("ul", { class: "samples" }, shown.map((sample) => el("li", { class: "scroll" },
-      el("span", { class: "caption" }, sample.group === null ? "" : `${group} ${sample.group} `, sample.right ? "✓" : "✕"),
-      el("table", {}, el("tbody", {}, sample.lines.map((line) => el("tr", { class: line.name },
-        el("th", { scope: "row" }, line.name),
-        line.symbols.map((symbol, i) => el("td", { class: line.wrong[i] ? "wrong" : null }, symbol)))))))))) };
+  return {
+    wide: true,
+    node: el(
+      "div",
+      {},
+      el(
+        "p",
+        {},
+        `${n_right} of ${n} sample sequences are answered right. Wrong answers are marked.`,
+      ),
+      el(
+        "ul",
+        { class: "samples" },
+        shown.map((sample) =>
+          el(
+            "li",
+            { class: "scroll" },
+            el(
+              "span",
+              { class: "caption" },
+              sample.group === null ? "" : `${group} ${sample.group} `,
+              sample.right ? "✓" : "✕",
+            ),
+            el(
+              "table",
+              {},
+              el(
+                "tbody",
+                {},
+                sample.lines.map((line) =>
+                  el(
+                    "tr",
+                    { class: line.name },
+                    el("th", { scope: "row" }, line.name),
+                    line.symbols.map((symbol, i) =>
+                      el("td", { class: line.wrong[i] ? "wrong" : null }, symbol),
+                    ),
+                  ),
+                ),
+              ),
+            ),
+          ),
+        ),
+      ),
+    ),
+  };
 }

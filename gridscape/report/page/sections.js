@@ -10,12 +10,18 @@ function section(id, title, ...children) {
 // ---- across an axis, and its best value ----
 
 function drawBest() {
-  const lines = el("figure"), best = el("figure");
+  const lines = el("figure"),
+    best = el("figure");
   // The lines of a study of one axis are its landscape: they stand beside the curves.
   const alone = state.rows === null;
   byId("map-lines").hidden = !alone;
   if (!doc.top) return section("best");
-  const pair = el("div", { class: "pair" }, alone ? null : lines, doc.best?.along != null ? best : null);
+  const pair = el(
+    "div",
+    { class: "pair" },
+    alone ? null : lines,
+    doc.best?.along != null ? best : null,
+  );
   section("best", `Best ${spoken(doc.best?.axis ?? "")}`, bestSentence(), pair);
   byId("map-lines").replaceChildren();
   drawSlices(alone ? byId("map-lines") : lines);
@@ -25,14 +31,22 @@ function drawBest() {
 
 function bestSentence() {
   if (!doc.best) return null;
-  const { rows, axis } = doc.best, single = rows.length === 1 ? rows[0] : null;
+  const { rows, axis } = doc.best,
+    single = rows.length === 1 ? rows[0] : null;
   if (single) {
-    const text = single.value === null ? sentence(single.note)
-      : `The best ${spoken(axis)} is ${single.value_text}. ${equivalents(single)}`;
+    const text =
+      single.value === null
+        ? sentence(single.note)
+        : `The best ${spoken(axis)} is ${single.value_text}. ${equivalents(single)}`;
     return el("p", {}, text);
   }
-  return el("p", {}, `Each dot is the best ${spoken(axis)}; its bar spans the values that the replicates ` +
-    "cannot tell from it (paired test).", doc.replicates === 1 ? " With one replicate there are no bars." : "");
+  return el(
+    "p",
+    {},
+    `Each dot is the best ${spoken(axis)}; its bar spans the values that the replicates ` +
+      "cannot tell from it (paired test).",
+    doc.replicates === 1 ? " With one replicate there are no bars." : "",
+  );
 }
 
 function equivalents(row) {
@@ -42,23 +56,44 @@ function equivalents(row) {
 }
 
 function drawSlices(host) {
-  const metric = metricNow(), unit = unitOf(metric.unit), shown = shownCells();
-  const columns = doc.axes[state.columns], rows = state.rows === null ? null : doc.axes[state.rows];
+  const metric = metricNow(),
+    unit = unitOf(metric.unit),
+    shown = shownCells();
+  const columns = doc.axes[state.columns],
+    rows = state.rows === null ? null : doc.axes[state.rows];
   const name = `${metric.label} along ${columns.name}`;
   const box = el("div");
-  host.append(el("figcaption", {}, el("span", { class: "name" }, name),
-    el("span", { class: "muted" }, fixedWords())), box,
-  dataTable("table", () => sliceTable(shown, metric, columns, rows)));
+  host.append(
+    el(
+      "figcaption",
+      {},
+      el("span", { class: "name" }, name),
+      el("span", { class: "muted" }, fixedWords()),
+    ),
+    box,
+    dataTable("table", () => sliceTable(shown, metric, columns, rows)),
+  );
   chart(box, name, (look) => sliceChart(shown, metric, unit, columns, rows, look));
 }
 
 function fixedWords() {
-  return doc.axes.map((axis, i) => i === state.rows || i === state.columns ? null
-    : `${axis.name}=${axis.labels[state.fixed[i]]}`).filter(Boolean).join(", ");
+  return doc.axes
+    .map((axis, i) =>
+      i === state.rows || i === state.columns
+        ? null
+        : `${axis.name}=${axis.labels[state.fixed[i]]}`,
+    )
+    .filter(Boolean)
+    .join(", ");
 }
 
-const SYMBOLS = { finished: "circle", collapsed: "circle-open", diverged: "x-thin-open",
-  failed: "x-thin-open", missing: "circle-open" };
+const SYMBOLS = {
+  finished: "circle",
+  collapsed: "circle-open",
+  diverged: "x-thin-open",
+  failed: "x-thin-open",
+  missing: "circle-open",
+};
 
 function sliceChart(shown, metric, unit, columns, rows, look) {
   const colors = lineColors(rows, shown.length, look);
@@ -71,26 +106,47 @@ function sliceChart(shown, metric, unit, columns, rows, look) {
     const steps = columns.scale === "category";
     // Bars, not bands: between two values of an axis nothing was trained.
     const bars = metric.each && shown.length <= 9;
-    return [{
-      x, y: found.map((v) => axis.of(v.mean)), mode: "lines+markers", name: rows ? named(rows.labels[r]) : "",
-      line: { color: colors[r], width: steps ? 1 : 2, dash: steps ? "dot" : "solid" },
-      error_y: bars ? errorBars(found, axis, transparent(colors[r], 0.7)) : undefined,
-      marker: { color: colors[r], size: 7, symbol: cells.map((cell) => SYMBOLS[cell.state]),
-        line: { color: colors[r], width: 1.5 } },
-      customdata: line, hoverinfo: "text", showlegend: Boolean(rows),
-      hovertext: cells.map((cell, c) => lines(cell.label, unit.text(found[c].mean),
-        known(found[c].low) ? interval(found[c].low, found[c].high, unit) : null,
-        found[c].each ? `replicates: ${found[c].each.map(unit.short).join(", ")}` : null,
-        endings(cell.counts))),
-    }];
+    return [
+      {
+        x,
+        y: found.map((v) => axis.of(v.mean)),
+        mode: "lines+markers",
+        name: rows ? named(rows.labels[r]) : "",
+        line: { color: colors[r], width: steps ? 1 : 2, dash: steps ? "dot" : "solid" },
+        error_y: bars ? errorBars(found, axis, transparent(colors[r], 0.7)) : undefined,
+        marker: {
+          color: colors[r],
+          size: 7,
+          symbol: cells.map((cell) => SYMBOLS[cell.state]),
+          line: { color: colors[r], width: 1.5 },
+        },
+        customdata: line,
+        hoverinfo: "text",
+        showlegend: Boolean(rows),
+        hovertext: cells.map((cell, c) =>
+          lines(
+            cell.label,
+            unit.text(found[c].mean),
+            known(found[c].low) ? interval(found[c].low, found[c].high, unit) : null,
+            found[c].each ? `replicates: ${found[c].each.map(unit.short).join(", ")}` : null,
+            endings(cell.counts),
+          ),
+        ),
+      },
+    ];
   });
   return {
     traces,
     layout: {
-      height: 330, showlegend: Boolean(rows) && shown.length <= 16,
+      height: 330,
+      showlegend: Boolean(rows) && shown.length <= 16,
       margin: { l: 48, r: 10, t: 10, b: 40 },
-      legend: { title: { text: named(rows ? rows.name : "") }, orientation: "v", font: { size: 11 },
-        bgcolor: "rgba(0,0,0,0)" },
+      legend: {
+        title: { text: named(rows ? rows.name : "") },
+        orientation: "v",
+        font: { size: 11 },
+        bgcolor: "rgba(0,0,0,0)",
+      },
       xaxis: studyAxis(columns),
       yaxis: axis.settings,
     },
@@ -100,25 +156,36 @@ function sliceChart(shown, metric, unit, columns, rows, look) {
 
 function sliceTable(shown, metric, columns, rows) {
   const unit = unitOf(metric.unit);
-  return table(null, [rows ? rows.name : "", ...columns.labels], shown.map((line, r) => [
-    rows ? rows.labels[r] : metric.label,
-    ...line.map((i) => pickable(i, cellText(doc.cells[i], metric, unit)))]), { class: "plain" });
+  return table(
+    null,
+    [rows ? rows.name : "", ...columns.labels],
+    shown.map((line, r) => [
+      rows ? rows.labels[r] : metric.label,
+      ...line.map((i) => pickable(i, cellText(doc.cells[i], metric, unit))),
+    ]),
+    { class: "plain" },
+  );
 }
 
 function cellText(cell, metric, unit) {
   const found = cell.values[metric.name];
   if (!found || !known(found.mean)) return cellWord(cell);
-  return known(found.low) ? `${unit.short(found.mean)} (${interval(found.low, found.high, unit)})`
+  return known(found.low)
+    ? `${unit.short(found.mean)} (${interval(found.low, found.high, unit)})`
     : unit.text(found.mean);
 }
 
 function drawBestPerRow(host) {
-  const best = doc.best, axis = doc.axes.find((a) => a.name === best.axis);
+  const best = doc.best,
+    axis = doc.axes.find((a) => a.name === best.axis);
   const along = doc.axes[best.along];
   const name = `Best ${best.axis} by ${along.name}`;
   const box = el("div");
-  host.append(el("figcaption", {}, el("span", { class: "name" }, name)), box,
-    dataTable("table", () => bestTable(best)));
+  host.append(
+    el("figcaption", {}, el("span", { class: "name" }, name)),
+    box,
+    dataTable("table", () => bestTable(best)),
+  );
   chart(box, name, (look) => bestChart(best, axis, along, look));
 }
 
@@ -131,21 +198,42 @@ function bestChart(best, axis, along, look) {
     const y = rows.map((row) => studyValue(axis, row.index));
     const bars = axis.scale !== "category" && rows.some((row) => known(row.low));
     return {
-      x: rows.map((row) => studyValue(along, row.along)), y,
+      x: rows.map((row) => studyValue(along, row.along)),
+      y,
       mode: along.scale === "category" ? "markers" : "lines+markers",
-      name: named(group), line: { color: transparent(colors[g], 0.5), width: 1, dash: "dot" },
-      marker: { color: colors[g], size: 9 }, customdata: rows.map((row) => row.cell),
-      hoverinfo: "text", hovertext: rows.map((row) => lines(row.label,
-        `best ${best.axis}: ${row.value_text} (${unit.text(row.mean)})`, equivalents(row))),
-      error_y: bars ? { type: "data", symmetric: false, color: colors[g], thickness: 1.6, width: 6,
-        array: rows.map((row) => known(row.high) ? row.high - row.value : 0),
-        arrayminus: rows.map((row) => known(row.low) ? row.value - row.low : 0) } : undefined,
+      name: named(group),
+      line: { color: transparent(colors[g], 0.5), width: 1, dash: "dot" },
+      marker: { color: colors[g], size: 9 },
+      customdata: rows.map((row) => row.cell),
+      hoverinfo: "text",
+      hovertext: rows.map((row) =>
+        lines(
+          row.label,
+          `best ${best.axis}: ${row.value_text} (${unit.text(row.mean)})`,
+          equivalents(row),
+        ),
+      ),
+      error_y: bars
+        ? {
+            type: "data",
+            symmetric: false,
+            color: colors[g],
+            thickness: 1.6,
+            width: 6,
+            array: rows.map((row) => (known(row.high) ? row.high - row.value : 0)),
+            arrayminus: rows.map((row) => (known(row.low) ? row.value - row.low : 0)),
+          }
+        : undefined,
     };
   });
   return {
     traces,
-    layout: { height: 330, showlegend: groups.length > 1,
-      xaxis: padded(studyAxis(along), along), yaxis: padded(studyAxis(axis), axis) },
+    layout: {
+      height: 330,
+      showlegend: groups.length > 1,
+      xaxis: padded(studyAxis(along), along),
+      yaxis: padded(studyAxis(axis), axis),
+    },
     onclick: (point) => select(point.customdata, true),
   };
 }
@@ -154,43 +242,78 @@ function bestChart(best, axis, along, look) {
 function padded(settings, axis) {
   if (axis.scale === "category") return settings;
   const log = axis.scale === "log";
-  const ends = axis.numbers.map((v) => log ? Math.log10(v) : v);
+  const ends = axis.numbers.map((v) => (log ? Math.log10(v) : v));
   const [low, high] = [Math.min(...ends), Math.max(...ends)];
   const margin = (high - low || 1) * 0.08;
   return { ...settings, range: [low - margin, high + margin] };
 }
 
 function bestTable(best) {
-  return table(null, ["Row", `Best ${best.axis}`, doc.metrics[0].label, "Cannot be told from it", "Note"],
-    best.rows.map((row) => [row.cell === null ? row.label : pickable(row.cell, row.label),
-      row.value_text, unitOf(best.unit).text(row.mean), row.equivalent.join(", ") || NONE, row.note]), { class: "plain" });
+  return table(
+    null,
+    ["Row", `Best ${best.axis}`, doc.metrics[0].label, "Cannot be told from it", "Note"],
+    best.rows.map((row) => [
+      row.cell === null ? row.label : pickable(row.cell, row.label),
+      row.value_text,
+      unitOf(best.unit).text(row.mean),
+      row.equivalent.join(", ") || NONE,
+      row.note,
+    ]),
+    { class: "plain" },
+  );
 }
 
 // ---- accuracy against cost ----
 
-const COSTS = { flops: ["FLOP of training", "flops"], seconds: ["seconds per trial", "seconds"],
+const COSTS = {
+  flops: ["FLOP of training", "flops"],
+  seconds: ["seconds per trial", "seconds"],
   n_parameters: ["parameters", "count"],
-  memory_bytes: ["bytes of memory", "bytes"] };
+  memory_bytes: ["bytes of memory", "bytes"],
+};
 
 function drawCost() {
   const costs = Object.keys(doc.pareto);
   if (!costs.length) return section("cost");
-  const box = el("div"), pareto = doc.pareto[state.cost];
+  const box = el("div"),
+    pareto = doc.pareto[state.cost];
   const name = `${doc.metrics[0].label} against ${COSTS[state.cost][0]}`;
   const options = costs.map((name) => [name, COSTS[name][0]]);
-  section("cost", `${heading(doc.metrics[0].label)} against cost`, smallestSentence(),
-    el("figure", {},
-      el("figcaption", {}, el("span", { class: "name" }, name),
-        el("form", { class: "controls" }, choice("Cost", options, state.cost, (v) => {
-          state.cost = v;
-          remember();
-          drawCost();
-        }))),
-      box, dataTable("table", () => costTable(pareto, costPoints(pareto))),
-      el("p", { class: "note" }, "The line is the Pareto front: no other cell is at once cheaper and better. ",
+  section(
+    "cost",
+    `${heading(doc.metrics[0].label)} against cost`,
+    smallestSentence(),
+    el(
+      "figure",
+      {},
+      el(
+        "figcaption",
+        {},
+        el("span", { class: "name" }, name),
+        el(
+          "form",
+          { class: "controls" },
+          choice("Cost", options, state.cost, (v) => {
+            state.cost = v;
+            remember();
+            drawCost();
+          }),
+        ),
+      ),
+      box,
+      dataTable("table", () => costTable(pareto, costPoints(pareto))),
+      el(
+        "p",
+        { class: "note" },
+        "The line is the Pareto front: no other cell is at once cheaper and better. ",
         byError() ? "Accuracies are spaced by their error. " : "",
-        pareto.excluded ? `${plural(pareto.excluded, "cell")} without a finished majority left out. ` : "",
-        "Select a point to see its curves.")));
+        pareto.excluded
+          ? `${plural(pareto.excluded, "cell")} without a finished majority left out. `
+          : "",
+        "Select a point to see its curves.",
+      ),
+    ),
+  );
   chart(box, name, (look) => costChart(pareto, look));
   return null;
 }
@@ -200,26 +323,48 @@ const heading = (text) => text[0].toUpperCase() + text.slice(1);
 function smallestSentence() {
   const found = doc.smallest;
   if (!found) return null;
-  const unit = UNITS.fraction, margin = (100 * found.margin).toFixed(1);
+  const unit = UNITS.fraction,
+    margin = (100 * found.margin).toFixed(1);
   const name = (index) => pickable(index, doc.cells[index].label);
   if (found.cell === found.best) {
-    return el("p", { class: "finding" }, "The best cell, ", name(found.best),
+    return el(
+      "p",
+      { class: "finding" },
+      "The best cell, ",
+      name(found.best),
       ` (${unit.text(found.best_mean)}), is also the smallest network shown to be within ${margin} points of the best.`,
-      found.note ? ` ${sentence(found.note)}` : "");
+      found.note ? ` ${sentence(found.note)}` : "",
+    );
   }
-  const shares = [["parameters", found.saves_parameters], ["FLOP", found.saves_flops],
-    ["time", found.saves_seconds]].filter(([, share]) => known(share));
-  const saves = shares.filter(([, share]) => share >= 0.005)
+  const shares = [
+    ["parameters", found.saves_parameters],
+    ["FLOP", found.saves_flops],
+    ["time", found.saves_seconds],
+  ].filter(([, share]) => known(share));
+  const saves = shares
+    .filter(([, share]) => share >= 0.005)
     .map(([word, share]) => `${Math.round(100 * share)} % of the ${word}`);
-  const costs = shares.filter(([, share]) => share <= -0.005)
+  const costs = shares
+    .filter(([, share]) => share <= -0.005)
     .map(([word, share]) => `${Math.round(-100 * share)} % more ${word}`);
-  return el("p", { class: "finding" }, "The smallest network within ", `${margin} points of the best is `,
-    name(found.cell), `: ${unit.text(found.cell_mean)}, against ${unit.text(found.best_mean)} of `,
-    name(found.best), `. It saves ${saves.join(", ") || "nothing"}${costs.length ? ` and takes ${costs.join(", ")}` : ""}. `,
-    el("span", { class: "muted" }, found.by_interval
-      ? `Paired difference ${points(found.difference.mean)} points (${points(found.difference.low)} to ${points(found.difference.high)}).`
-      : "Judged by means alone: there are too few replicates for an interval.",
-    found.note ? ` ${sentence(found.note)}` : ""));
+  return el(
+    "p",
+    { class: "finding" },
+    "The smallest network within ",
+    `${margin} points of the best is `,
+    name(found.cell),
+    `: ${unit.text(found.cell_mean)}, against ${unit.text(found.best_mean)} of `,
+    name(found.best),
+    `. It saves ${saves.join(", ") || "nothing"}${costs.length ? ` and takes ${costs.join(", ")}` : ""}. `,
+    el(
+      "span",
+      { class: "muted" },
+      found.by_interval
+        ? `Paired difference ${points(found.difference.mean)} points (${points(found.difference.low)} to ${points(found.difference.high)}).`
+        : "Judged by means alone: there are too few replicates for an interval.",
+      found.note ? ` ${sentence(found.note)}` : "",
+    ),
+  );
 }
 
 function costScale(points) {
@@ -231,30 +376,59 @@ function costScale(points) {
 // The candidates by rising cost.
 function costPoints(pareto) {
   const front = new Set(pareto.front);
-  return pareto.cells.map((cell) => ({ cell, front: front.has(cell),
-    cost: doc.cells[cell].values[state.cost].mean, ...doc.cells[cell].values[doc.metrics[0].name] }));
+  return pareto.cells.map((cell) => ({
+    cell,
+    front: front.has(cell),
+    cost: doc.cells[cell].values[state.cost].mean,
+    ...doc.cells[cell].values[doc.metrics[0].name],
+  }));
 }
 
 function costChart(pareto, look) {
-  const unit = unitOf(doc.metrics[0].unit), points = costPoints(pareto);
+  const unit = unitOf(doc.metrics[0].unit),
+    points = costPoints(pareto);
   const front = points.filter((p) => p.front);
-  const axis = metricAxis(doc.metrics[0], points.map((p) => p.mean), true);
-  const hovertext = points.map((p) => lines(doc.cells[p.cell].label, unit.text(p.mean),
-    known(p.low) ? interval(p.low, p.high, unit) : null,
-    `${unitOf(COSTS[state.cost][1]).text(p.cost)}${state.cost === "n_parameters" ? " parameters" : ""}`,
-    p.front ? "on the front" : null));
+  const axis = metricAxis(
+    doc.metrics[0],
+    points.map((p) => p.mean),
+    true,
+  );
+  const hovertext = points.map((p) =>
+    lines(
+      doc.cells[p.cell].label,
+      unit.text(p.mean),
+      known(p.low) ? interval(p.low, p.high, unit) : null,
+      `${unitOf(COSTS[state.cost][1]).text(p.cost)}${state.cost === "n_parameters" ? " parameters" : ""}`,
+      p.front ? "on the front" : null,
+    ),
+  );
   const onFront = points.map((p) => p.front);
   return {
     traces: [
-      { x: front.map((p) => p.cost), y: front.map((p) => axis.of(p.mean)), mode: "lines",
-        line: { shape: "hv", color: look.accent, width: 2 }, hoverinfo: "skip" },
-      { x: points.map((p) => p.cost), y: points.map((p) => axis.of(p.mean)), mode: "markers",
-        customdata: points.map((p) => p.cell), hoverinfo: "text", hovertext,
-        marker: { size: onFront.map((on) => on ? 10 : 7),
-          color: onFront.map((on) => on ? look.accent : transparent(look.muted, 0.55)),
-          line: { color: look.paper, width: 1 } },
-        error_y: points.length > 60 || !points.some((p) => known(p.low)) ? undefined
-          : errorBars(points, axis, transparent(look.muted, 0.6)) },
+      {
+        x: front.map((p) => p.cost),
+        y: front.map((p) => axis.of(p.mean)),
+        mode: "lines",
+        line: { shape: "hv", color: look.accent, width: 2 },
+        hoverinfo: "skip",
+      },
+      {
+        x: points.map((p) => p.cost),
+        y: points.map((p) => axis.of(p.mean)),
+        mode: "markers",
+        customdata: points.map((p) => p.cell),
+        hoverinfo: "text",
+        hovertext,
+        marker: {
+          size: onFront.map((on) => (on ? 10 : 7)),
+          color: onFront.map((on) => (on ? look.accent : transparent(look.muted, 0.55))),
+          line: { color: look.paper, width: 1 },
+        },
+        error_y:
+          points.length > 60 || !points.some((p) => known(p.low))
+            ? undefined
+            : errorBars(points, axis, transparent(look.muted, 0.6)),
+      },
     ],
     layout: {
       height: 380,
@@ -266,56 +440,140 @@ function costChart(pareto, look) {
 }
 
 const byError = () =>
-  metricAxis(doc.metrics[0], doc.pareto[state.cost].cells.map((i) => cellValue(doc.cells[i], doc.metrics[0])), true)
-    .settings.type === "log";
+  metricAxis(
+    doc.metrics[0],
+    doc.pareto[state.cost].cells.map((i) => cellValue(doc.cells[i], doc.metrics[0])),
+    true,
+  ).settings.type === "log";
 
 function errorBars(points, axis, color) {
-  const away = (p, end) => known(p[end]) && known(p.mean) ? Math.abs(axis.of(p[end]) - axis.of(p.mean)) : 0;
+  const away = (p, end) =>
+    known(p[end]) && known(p.mean) ? Math.abs(axis.of(p[end]) - axis.of(p.mean)) : 0;
   const falls = axis.of(0) > axis.of(0.5);
-  return { type: "data", symmetric: false, thickness: 1, width: 0, color,
+  return {
+    type: "data",
+    symmetric: false,
+    thickness: 1,
+    width: 0,
+    color,
     array: points.map((p) => away(p, falls ? "low" : "high")),
-    arrayminus: points.map((p) => away(p, falls ? "high" : "low")) };
+    arrayminus: points.map((p) => away(p, falls ? "high" : "low")),
+  };
 }
 
 function costTable(pareto, points) {
-  const unit = unitOf(doc.metrics[0].unit), cost = unitOf(COSTS[state.cost][1]);
-  return table(null, ["Cell", COSTS[state.cost][0], doc.metrics[0].label, "Interval", "On the front"],
-    points.map((p) => [pickable(p.cell, doc.cells[p.cell].label), cost.text(p.cost),
-      unit.text(p.mean), interval(p.low, p.high, unit), p.front ? "yes" : "no"]), { class: "plain" });
+  const unit = unitOf(doc.metrics[0].unit),
+    cost = unitOf(COSTS[state.cost][1]);
+  return table(
+    null,
+    ["Cell", COSTS[state.cost][0], doc.metrics[0].label, "Interval", "On the front"],
+    points.map((p) => [
+      pickable(p.cell, doc.cells[p.cell].label),
+      cost.text(p.cost),
+      unit.text(p.mean),
+      interval(p.low, p.high, unit),
+      p.front ? "yes" : "no",
+    ]),
+    { class: "plain" },
+  );
 }
 
 // ---- published tables ----
 
 function drawPublished() {
   const notes = doc.notes.map((text) => el("p", { class: "notice" }, sentence(text)));
-  section("published", "Beside the published tables", ...notes, ...(doc.published.length ? [
-    el("p", {}, "A published table has one run per cell. The mark says whether it lies where one new run ",
-      "of ours would lie (the prediction interval, wider than the interval of our mean). ",
-      "Differences are published minus ours; of accuracies in points."),
-    el("div", { class: "pair" }, doc.published.map(publishedTable)), agreementLegend()] : []));
+  section(
+    "published",
+    "Beside the published tables",
+    ...notes,
+    ...(doc.published.length
+      ? [
+          el(
+            "p",
+            {},
+            "A published table has one run per cell. The mark says whether it lies where one new run ",
+            "of ours would lie (the prediction interval, wider than the interval of our mean). ",
+            "Differences are published minus ours; of accuracies in points.",
+          ),
+          el("div", { class: "pair" }, doc.published.map(publishedTable)),
+          agreementLegend(),
+        ]
+      : []),
+  );
 }
 
 function publishedTable(found) {
-  const c = found.counts, judged = c.inside + c.outside, unit = unitOf(found.unit);
-  const sentence = [judged ? `${c.inside} of ${judged} cells inside` : "No cell can be judged",
+  const c = found.counts,
+    judged = c.inside + c.outside,
+    unit = unitOf(found.unit);
+  const sentence = [
+    judged ? `${c.inside} of ${judged} cells inside` : "No cell can be judged",
     c.unknown ? `${c.unknown} without an interval` : null,
-    c["not run"] ? `${c["not run"]} not run here` : null].filter(Boolean).join(", ");
+    c["not run"] ? `${c["not run"]} not run here` : null,
+  ]
+    .filter(Boolean)
+    .join(", ");
   const sizes = known(found.mean_difference)
-    ? `; mean difference ${gap(found.mean_difference, unit)}, root mean square ${unit.short(found.rmse)}${gapUnit(unit)}.` : ".";
-  return el("article", {},
-    el("h3", {}, found.source), el("p", {}, sentence + sizes),
-    el("div", { class: "scroll" }, el("table", { class: "beside" },
-      el("thead", {}, el("tr", {}, el("th", { scope: "col", class: "axis-name" }, breakable(`${found.row_name} \\ ${found.column_name}`)),
-        found.columns.map((text) => el("th", { scope: "col" }, text)))),
-      el("tbody", {}, found.rows.map((row) => el("tr", {}, el("th", { scope: "row" }, row.label),
-        row.cells.map((cell) => besideCell(cell, unit))))))));
+    ? `; mean difference ${gap(found.mean_difference, unit)}, root mean square ${unit.short(found.rmse)}${gapUnit(unit)}.`
+    : ".";
+  return el(
+    "article",
+    {},
+    el("h3", {}, found.source),
+    el("p", {}, sentence + sizes),
+    el(
+      "div",
+      { class: "scroll" },
+      el(
+        "table",
+        { class: "beside" },
+        el(
+          "thead",
+          {},
+          el(
+            "tr",
+            {},
+            el(
+              "th",
+              { scope: "col", class: "axis-name" },
+              breakable(`${found.row_name} \\ ${found.column_name}`),
+            ),
+            found.columns.map((text) => el("th", { scope: "col" }, text)),
+          ),
+        ),
+        el(
+          "tbody",
+          {},
+          found.rows.map((row) =>
+            el(
+              "tr",
+              {},
+              el("th", { scope: "row" }, row.label),
+              row.cells.map((cell) => besideCell(cell, unit)),
+            ),
+          ),
+        ),
+      ),
+    ),
+  );
 }
 
 function agreementLegend() {
   const mark = (name, sign, example) =>
-    el("li", {}, el("span", { class: `agree ${name}` }, `${sign} ${example}`), name === "unknown" ? "cannot be judged" : name);
-  return el("ul", { class: "legend" }, el("li", {}, el("b", {}, "ours"), " / published"),
-    mark("inside", "●", "−0.1"), mark("outside", "▲", "+1.5"), mark("unknown", "○", "+0.2"));
+    el(
+      "li",
+      {},
+      el("span", { class: `agree ${name}` }, `${sign} ${example}`),
+      name === "unknown" ? "cannot be judged" : name,
+    );
+  return el(
+    "ul",
+    { class: "legend" },
+    el("li", {}, el("b", {}, "ours"), " / published"),
+    mark("inside", "●", "−0.1"),
+    mark("outside", "▲", "+1.5"),
+    mark("unknown", "○", "+0.2"),
+  );
 }
 
 const AGREEMENT = { inside: "●", outside: "▲", unknown: "○" };
@@ -323,68 +581,161 @@ const AGREEMENT = { inside: "●", outside: "▲", unknown: "○" };
 function besideCell(cell, unit) {
   if (!cell || cell.agreement === "not published") return el("td", { class: "muted" }, NONE);
   const mark = AGREEMENT[cell.agreement];
-  return el("td", {
-    title: known(cell.prediction_low)
-      ? `one new run of ours: ${interval(cell.prediction_low, cell.prediction_high, unit)}` : null,
-  }, el("span", { class: "both" }, el("b", {}, unit.short(cell.ours)), ` / ${unit.short(cell.published)}`),
-  mark ? el("span", { class: `agree ${cell.agreement}`, "aria-label": `${cell.agreement}, difference ${gap(cell.difference, unit)}` },
-    known(cell.difference) ? `${mark} ${gap(cell.difference, unit)}` : `${mark} ours failed`) : el("span", { class: "agree muted" }, "not run"));
+  return el(
+    "td",
+    {
+      title: known(cell.prediction_low)
+        ? `one new run of ours: ${interval(cell.prediction_low, cell.prediction_high, unit)}`
+        : null,
+    },
+    el(
+      "span",
+      { class: "both" },
+      el("b", {}, unit.short(cell.ours)),
+      ` / ${unit.short(cell.published)}`,
+    ),
+    mark
+      ? el(
+          "span",
+          {
+            class: `agree ${cell.agreement}`,
+            "aria-label": `${cell.agreement}, difference ${gap(cell.difference, unit)}`,
+          },
+          known(cell.difference) ? `${mark} ${gap(cell.difference, unit)}` : `${mark} ours failed`,
+        )
+      : el("span", { class: "agree muted" }, "not run"),
+  );
 }
 
 // ---- claims ----
 
-const OUTCOMES = { holds: ["✓", "holds", "hold"], fails: ["✕", "fails", "fail"],
-  undecided: ["?", "not decided", "not decided"] };
+const OUTCOMES = {
+  holds: ["✓", "holds", "hold"],
+  fails: ["✕", "fails", "fail"],
+  undecided: ["?", "not decided", "not decided"],
+};
 
 function drawClaims() {
-  section("claims", "Published claims", ...(doc.claims.length ? [
-    el("p", {}, "Statements from published reports, judged by our replicates and never by eye. ",
-      "Numbers here are fractions, as in the rules. ", claimCounts()),
-    el("ol", { class: "claims" }, doc.claims.map(claimItem))] : []));
+  section(
+    "claims",
+    "Published claims",
+    ...(doc.claims.length
+      ? [
+          el(
+            "p",
+            {},
+            "Statements from published reports, judged by our replicates and never by eye. ",
+            "Numbers here are fractions, as in the rules. ",
+            claimCounts(),
+          ),
+          el("ol", { class: "claims" }, doc.claims.map(claimItem)),
+        ]
+      : []),
+  );
 }
 
 function claimCounts() {
   const count = (name) => doc.claims.filter((claim) => claim.outcome === name).length;
-  return el("b", {}, Object.entries(OUTCOMES).filter(([name]) => count(name))
-    .map(([name, [, one, many]]) => `${count(name)} ${count(name) === 1 ? one : many}`).join(", "), ".");
+  return el(
+    "b",
+    {},
+    Object.entries(OUTCOMES)
+      .filter(([name]) => count(name))
+      .map(([name, [, one, many]]) => `${count(name)} ${count(name) === 1 ? one : many}`)
+      .join(", "),
+    ".",
+  );
 }
 
 function claimItem(claim) {
   const [mark, word] = OUTCOMES[claim.outcome];
   const first = claim.estimates[0];
-  const said = (word, text) => text ? el("p", { class: "rule" },
-    el("span", { class: "muted" }, `${word}: `), sentence(text)) : null;
-  return el("li", { class: `claim ${claim.outcome}` },
+  const said = (word, text) =>
+    text
+      ? el("p", { class: "rule" }, el("span", { class: "muted" }, `${word}: `), sentence(text))
+      : null;
+  return el(
+    "li",
+    { class: `claim ${claim.outcome}` },
     el("p", { class: "verdict" }, el("span", { "aria-hidden": "true" }, mark), ` ${word}`),
-    el("div", {},
+    el(
+      "div",
+      {},
       el("h3", {}, `${claim.id}) ${claim.statement}`),
-      first ? el("p", { class: "estimate" }, `${first.name}: `, el("b", {}, first.text),
-        `${first.interval ? ` (${first.interval})` : ""}, asked for: ${first.asks}`,
-        el("span", { class: "muted" }, claim.estimates.length > 1
-          ? `; and ${plural(claim.estimates.length - 1, "further number")}` : "")) : null,
-      el("p", { class: "source" }, claim.source)),
+      first
+        ? el(
+            "p",
+            { class: "estimate" },
+            `${first.name}: `,
+            el("b", {}, first.text),
+            `${first.interval ? ` (${first.interval})` : ""}, asked for: ${first.asks}`,
+            el(
+              "span",
+              { class: "muted" },
+              claim.estimates.length > 1
+                ? `; and ${plural(claim.estimates.length - 1, "further number")}`
+                : "",
+            ),
+          )
+        : null,
+      el("p", { class: "source" }, claim.source),
+    ),
     el("div", {}, said("Rule", claim.rule), said("Note", claim.note)),
-    claimDetails(claim));
+    claimDetails(claim),
+  );
 }
 
 function claimDetails(claim) {
-  const rows = [...claim.estimates.map((e) => [e.name, e.text, e.interval || NONE, e.asks, OUTCOMES[e.says][1]]),
-    ...claim.numbers.map(([name, text]) => [name, text, NONE, NONE, NONE])];
+  const rows = [
+    ...claim.estimates.map((e) => [
+      e.name,
+      e.text,
+      e.interval || NONE,
+      e.asks,
+      OUTCOMES[e.says][1],
+    ]),
+    ...claim.numbers.map(([name, text]) => [name, text, NONE, NONE, NONE]),
+  ];
   if (!rows.length) return null;
   const excluded = claim.excluded.map((item) => el("li", {}, item));
-  return el("details", { class: "more" }, el("summary", {}, "All numbers"),
-    el("div", { class: "scroll" },
-      table(null, ["Number", "Estimate", "Interval", "Asked for", "Says"], rows, { class: "plain" })),
-    excluded.length ? [el("p", {}, "Left out:"), el("ul", {}, excluded)] : null);
+  return el(
+    "details",
+    { class: "more" },
+    el("summary", {}, "All numbers"),
+    el(
+      "div",
+      { class: "scroll" },
+      table(null, ["Number", "Estimate", "Interval", "Asked for", "Says"], rows, {
+        class: "plain",
+      }),
+    ),
+    excluded.length ? [el("p", {}, "Left out:"), el("ul", {}, excluded)] : null,
+  );
 }
 
 // ---- about ----
 
 function drawAbout() {
-  const pairs = (items) => el("dl", { class: "about" },
-    items.map(([name, value]) => [el("dt", {}, name), el("dd", {}, value)]).flat());
-  section("about", "About this study", el("div", { class: "columns" },
-    el("div", {}, el("h3", {}, "Study"), pairs(doc.facts)),
-    el("div", {}, el("h3", {}, "Axes"), pairs(doc.axes.map((a) => [a.name, a.labels.join(", ")]))),
-    el("div", {}, el("h3", {}, "Made with"), pairs(doc.environment))));
+  const pairs = (items) =>
+    el(
+      "dl",
+      { class: "about" },
+      items.map(([name, value]) => [el("dt", {}, name), el("dd", {}, value)]).flat(),
+    );
+  section(
+    "about",
+    "About this study",
+    el(
+      "div",
+      { class: "columns" },
+      el("div", {}, el("h3", {}, "Study"), pairs(doc.facts)),
+      el(
+        "div",
+        {},
+        el("h3", {}, "Axes"),
+        pairs(doc.axes.map((a) => [a.name, a.labels.join(", ")])),
+      ),
+      el("div", {}, el("h3", {}, "Made with"), pairs(doc.environment)),
+    ),
+  );
 }

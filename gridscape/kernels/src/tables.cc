@@ -1,0 +1,21 @@
+// What Python and these sources share by position, with its names: Python has the same tables, and
+// compares them when it loads the library (kernels/tables.py).
+
+#include "feedforward_kernels.h"
+#include "optimizers_kernels.h"
+#include "recurrent_kernels.h"
+
+#define GRIDSCAPE_NAME(kind, name) " " name
+#define GRIDSCAPE_COUNTED(kind, name, count) " " name "=" #count
+#define GRIDSCAPE_FIELD(name) " " #name
+
+// A table a line: its own name, then those of its entries.
+extern "C" const char* gridscape_tables() {
+  return "CELLS" GRIDSCAPE_CELLS(GRIDSCAPE_COUNTED)                //
+      "\nACTIVATIONS" GRIDSCAPE_ACTIVATIONS(GRIDSCAPE_NAME)        //
+      "\nRULES" GRIDSCAPE_RULES(GRIDSCAPE_COUNTED)                 //
+      "\nNUMBERS" GRIDSCAPE_RULE_NUMBERS(GRIDSCAPE_FIELD)          //
+      "\nRecurrentRoom" GRIDSCAPE_RECURRENT_ROOM(GRIDSCAPE_FIELD)  //
+      "\nDenseRoom" GRIDSCAPE_DENSE_ROOM(GRIDSCAPE_FIELD)          //
+      "\nConvRoom" GRIDSCAPE_CONV_ROOM(GRIDSCAPE_FIELD);
+}
