@@ -15,12 +15,15 @@ from typing import Any
 
 import pytest
 import typer
+from test_layers import ROOMS
 
 import gridscape
-from gridscape import models, optimizers, tasks
+from gridscape import _version, models, optimizers, tasks
 from gridscape.claims.files import load_claims
 from gridscape.claims.rules import RULES
 from gridscape.cli.commands import app
+from gridscape.cli.tables import LEGEND
+from gridscape.kernels import library
 from gridscape.study.settings import STUDY_AXES
 from gridscape.study.study import Study
 from gridscape.study.study import names as study_names
@@ -58,11 +61,11 @@ def run_python(arguments: list[str], folder: Path) -> str:
 
 
 def write_named(text: str, folder: Path) -> None:
-    """The blocks of a page that begin with "# file: name", as files of a folder."""
-    for language in ("python", "toml"):
-        for block in blocks(language, text):
-            if named := re.match(r"# file: (\w+\.\w+)\n", block):
-                (folder / named[1]).write_text(block, encoding="utf-8")
+    """The blocks of a page that begin with "# file: name", as files of a folder, in order."""
+    for block in (*blocks("python", text), *blocks("toml", text)):
+        if named := re.match(r"# file: (\w+\.\w+)\n", block):
+            with (folder / named[1]).open("a", encoding="utf-8") as file:
+                file.write(block)
 
 
 def commands(program: str, text: str = README) -> list[list[str]]:
@@ -148,6 +151,25 @@ def test_every_name_of_a_study_has_its_place() -> None:
         assert f"| `{name}` |" in REFERENCE, name
 
 
+def test_the_rooms_are_told_in_their_order() -> None:
+    table = BY_HAND["docs/architecture.md"].partition("| room |")[2].partition("\n\n")[0]
+    rows = [line.split("|")[1] for line in table.splitlines()[2:]]
+    assert [set(re.findall(r"`(\w+)`", row)) for row in rows] == [set(row) for row in ROOMS]
+
+
+def test_every_mark_and_variable_is_explained() -> None:
+    page = BY_HAND["docs/coming_from.md"]
+    assert LEGEND
+    for mark in LEGEND:
+        assert f"| `{mark}` |" in page, mark
+    sources = [ROOT / "setup.py", *(ROOT / "gridscape").rglob("*.py")]
+    text = "".join(path.read_text(encoding="utf-8") for path in sources)
+    variables = {library.VARIABLE, *re.findall(r"environ\.get\(\"(GRIDSCAPE_\w+)", text)}
+    assert len(variables) >= 3
+    for variable in variables:
+        assert f"| `{variable}` |" in page, variable
+
+
 def test_a_hundred_lines_show_a_landscape(tmp_path: Path) -> None:
     lesson = DOCS / "gridscape_in_100_lines.py"
     lines = lesson.read_text(encoding="utf-8").splitlines()
@@ -219,8 +241,13 @@ def test_versions_agree() -> None:
     newest = re.search(r"^## (\S+)", changelog, re.MULTILINE)
     assert newest
     assert newest.group(1) == gridscape.__version__
-    project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
-    assert project["version"] == gridscape.__version__
+    built = tomllib.loads((ROOT / "pyproject.toml").read_text())
+    assert (
+        built["tool"]["setuptools"]["dynamic"]["version"]["attr"]
+        == f"{_version.__name__}.__version__"
+    )
+    assert _version.__version__ == gridscape.__version__
+    assert f"\nversion: {gridscape.__version__}\n" in (ROOT / "CITATION.cff").read_text()
 
 
 def docstrings() -> Iterator[pytest.param]:
