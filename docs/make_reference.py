@@ -1,0 +1,369 @@
+"""Writes docs/reference.md from the registries, signatures and docstrings of the package.
+
+    python docs/make_reference.py
+
+A test compares the file with what this would write now.
+"""
+
+import inspect
+import re
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from pathlib import Path
+from typing import Any, Literal, get_args, get_origin
+
+import typer
+
+import gridscape as gs
+from gridscape import models, optimizers, tasks
+from gridscape.claims.rules import RULES
+from gridscape.cli.commands import app
+from gridscape.study.parts import load_object
+from gridscape.study.settings import SAMPLINGS, STUDY_AXES, WHOLE
+from gridscape.study.study import Study, names
+from gridscape.tasks import fetch, losses
+from gridscape.tasks.images import ImageOptions
+
+KNOWN = {"task": tasks.NAMES, "model": models.NAMES, "optimizer": optimizers.NAMES}
+OF_IMAGES = inspect.signature(ImageOptions).parameters
+HERE = Path(__file__).parent
+HEAD = """\
+<!-- Written by docs/make_reference.py from the code: change the code, then run it. -->
+
+# Reference
+
+All names of Gridscape, from its own tables. Defaults stand where a signature gives them; the
+indented text is the docstring. How to add to it: [extending.md](extending.md).
+"""
+
+
+def page() -> str:
+    """The whole reference, as markdown."""
+    parts = (commands, python, study_settings, axes, named_studies, all_tasks, all_models)
+    further = (all_optimizers, all_losses, all_rules, data_sets)
+    sections = ["\n\n".join(filter(None, part())) for part in (*parts, *further)]
+    contents = [re.match("## (.+)", section) for section in sections]
+    links = [f"[{found[1]}](#{_anchor(found[1])})" for found in contents if found]
+    return "\n\n".join([HEAD + "\n" + " · ".join(links), *sections]) + "\n"
+
+
+# ---- the command line ----
+
+
+def commands() -> Iterator[str]:
+    """Every command with its arguments and options."""
+    yield "## Commands"
+    for path, command in walk(typer.main.get_command(app)):
+        yield f"### `gridscape {path}`"
+        yield command.help or ""
+        parameters = [p for p in command.params if p.name != "help"]
+        yield table(("takes", "default", "what it is"), map(_parameter, parameters))
+
+
+def walk(group: Any, prefix: str = "") -> Iterator[tuple[str, Any]]:
+    """(words, command) of every command of a group and of the groups in it."""
+    for name, command in group.commands.items():
+        if hasattr(command, "commands"):
+            yield from walk(command, f"{prefix}{name} ")
+        else:
+            yield f"{prefix}{name}", command
+
+
+def _parameter(parameter: Any) -> tuple[str, str, str]:
+    takes = parameter.metavar or ""
+    if parameter.param_type_name == "option":
+        takes = f"{parameter.opts[0]} {takes}".strip()
+    told = parameter.show_default
+    default = told if isinstance(told, str) else parameter.default
+    if default is None or default is False:
+        default = "must be given" if parameter.required else ""
+    return f"`{takes}`", str(default), parameter.help or ""
+
+
+# ---- Python ----
+
+
+def python() -> Iterator[str]:
+    """Every public name, and the names in the modules behind commands."""
+    yield "## Python"
+    yield "`import gridscape as gs`; what is not here is not public."
+    for name in gs.__all__:
+        yield from _public(f"gs.{name}", getattr(gs, name))
+    for name in sorted(set(dir(gs)) - set(gs.__all__) - {"__version__"}):
+        module = getattr(gs, name)
+        yield f"### `gs.{name}`"
+        yield docstring(module)
+        public = [n for n in dir(module) if _is_of(module, n)]
+        rows = ((f"`{n}`", _first(getattr(module, n))) for n in public)
+        yield table(("name", "what it is"), rows)
+    yield "### `gs.__version__`"
+    yield "The version, as text."
+
+
+def _public(name: str, found: Any) -> Iterator[str]:
+    yield f"### `{name}`"
+    is_enum = hasattr(found, "__members__")
+    is_error = inspect.isclass(found) and issubclass(found, Exception)
+    if not (found is Study or is_enum or is_error):
+        yield f"`{call_of(name, found)}`"
+    yield docstring(found)
+    if is_enum:
+        yield ", ".join(f"`{member.name}` = {member.value}" for member in found)
+    elif inspect.isclass(found):
+        fields = getattr(found, "__dataclass_fields__", ())
+        own = {n: v for n, v in vars(found).items() if n[0] != "_" and n not in fields}
+        rows = [(f"`{call_of(n, v)}`", _first(v)) for n, v in own.items() if _is_method(v)]
+        yield table(("member", "what it does"), rows)
+
+
+def _is_method(value: Any) -> bool:
+    return isinstance(value, classmethod | property) or inspect.isfunction(value)
+
+
+def _is_of(module: Any, name: str) -> bool:
+    """Whether a name of a module is for users: of its __all__, else defined in it."""
+    if name.startswith("_"):
+        return False
+    if hasattr(module, "__all__"):
+        return name in module.__all__
+    home = getattr(getattr(module, name), "__module__", "")
+    return home.startswith(module.__name__) and callable(getattr(module, name))
+
+
+def call_of(name: str, found: Any) -> str:
+    """How a function, class or method is called; a property by its name alone."""
+    found = getattr(found, "__func__", found)
+    if isinstance(found, property):
+        return name
+    return f"{name}({', '.join(n for n in arguments(found) if n not in ('self', 'cls'))})"
+
+
+def arguments(function: Callable[..., Any]) -> list[str]:
+    """The parameters of a function with their defaults; types stay in the code."""
+    found, has_star = [], False
+    for p in inspect.signature(function).parameters.values():
+        if p.kind is p.KEYWORD_ONLY and not has_star:
+            found.append("*")
+        has_star |= p.kind in (p.KEYWORD_ONLY, p.VAR_POSITIONAL)
+        stars = {p.VAR_POSITIONAL: "*", p.VAR_KEYWORD: "**"}.get(p.kind, "")
+        found.append(stars + p.name + ("" if p.default is p.empty else f"={shown(p.default)}"))
+    return found
+
+
+# ---- studies ----
+
+
+def study_settings() -> Iterator[str]:
+    """What may stand in a study file."""
+    yield "## Study files"
+    yield "What may stand at its top; `[axes]` is a table. The same names make a `gs.Study`."
+    rows = [
+        (f"`{name}`", "must be given" if f.is_required() else f"`{shown(f.default)}`", _range(f))
+        for name, f in Study.model_fields.items()
+    ]
+    yield table(("setting", "default", "range"), rows)
+
+
+def _range(field: Any) -> str:
+    bounds = []
+    for bound in field.metadata:
+        for sign, words in (("ge", "from"), ("le", "to")):
+            if (number := getattr(bound, sign, None)) is not None:
+                bounds.append(f"{words} {number:,}")
+    parts = (field.annotation, *get_args(field.annotation))
+    choices = [c for part in parts if get_origin(part) is Literal for c in get_args(part)]
+    return " ".join(bounds) or ", ".join(f"`{c}`" for c in choices)
+
+
+def axes() -> Iterator[str]:
+    """Every name that can be an axis."""
+    yield "## Axes"
+    yield (
+        "An axis is a setting of the study, an option of its task or model, or a traced number of"
+        " its model or optimizer. New values of a traced number compile nothing; any other axis"
+        " gives programs of their own. Models and optimizers of your own add their names."
+    )
+    allowed = {"sampling": " or ".join(SAMPLINGS), "optimizer": "a name", "loss": "a name"}
+    rows = [(f"`{n}`", "the study", allowed.get(n, "a whole number from 1")) for n in STUDY_AXES]
+    for name, owners in sorted(_owners(numbers_of).items()):
+        rows.append((f"`{name}`", _listed(list(owners)), f"traced: {allowed_number(name)}"))
+    for name, owners in sorted(_owners(options_of).items()):
+        words = allowed_option(next(iter(owners.values())))
+        rows.append((f"`{name}`", _listed(list(owners)), words))
+    yield table(("axis", "of", "values"), rows)
+
+
+def _owners(of: Callable[[str, str], Mapping[str, Any]]) -> dict[str, dict[str, Any]]:
+    """Name -> part -> what the part has by that name."""
+    found: dict[str, dict[str, Any]] = {}
+    for kind, table_of_names in KNOWN.items():
+        for part in table_of_names:
+            for name, value in of(kind, part).items():
+                found.setdefault(name, {})[f"`{part}`"] = value
+    return found
+
+
+def _listed(owners: list[str]) -> str:
+    of_images = [f"`{n}`" for n, home in tasks.NAMES.items() if ".images:" in home]
+    if set(owners) == set(of_images):
+        return "every task of images"
+    return "every optimizer" if len(owners) == len(optimizers.NAMES) else ", ".join(owners)
+
+
+def named_studies() -> Iterator[str]:
+    """What Gridscape brings."""
+    yield "## Named studies"
+    rows = []
+    for name in names():
+        study = Study.load(name)
+        sizes = " \N{MULTIPLICATION SIGN} ".join(
+            f"{len(values)} {axis}" for axis, values in study.axes.items()
+        )
+        count = len(study.grid.cells()) * study.replicates
+        model = study.model if isinstance(study.model, str) else ""
+        rows.append((f"`{name}`", study.title, f"`{study.task}`", f"`{model}`", sizes, str(count)))
+    yield table(("study", "title", "task", "model", "axes", "networks"), rows)
+
+
+# ---- parts ----
+
+
+def all_tasks() -> Iterator[str]:
+    """Every task with its options."""
+    yield "## Tasks"
+    yield from _parts("task")
+    yield "### Options of every task of images"
+    yield docstring(ImageOptions)
+    rows = [(f"`{p.name}`", _default(p), allowed_option(p)) for p in OF_IMAGES.values()]
+    yield table(("option", "default", "values"), rows)
+
+
+def all_models() -> Iterator[str]:
+    """Every model with its options and traced numbers."""
+    yield "## Models"
+    yield from _parts("model")
+
+
+def all_optimizers() -> Iterator[str]:
+    """Every optimizer with its traced numbers."""
+    yield "## Optimizers"
+    yield docstring(optimizers)
+    yield from _parts("optimizer")
+
+
+def _parts(kind: str) -> Iterator[str]:
+    for name in KNOWN[kind]:
+        yield f"### `{name}`"
+        yield docstring(_factory(kind, name))
+        rows = [
+            (f"`{p.name}`", _default(p), allowed_option(p))
+            for p in options_of(kind, name).values()
+            if p.name not in OF_IMAGES or kind != "task"
+        ]
+        rows += [
+            (f"`{n}`", f"`{shown(v)}`", f"traced: {allowed_number(n)}")
+            for n, v in numbers_of(kind, name).items()
+        ]
+        yield table(("option", "default", "values"), rows)
+
+
+def _factory(kind: str, name: str) -> Any:
+    return load_object(kind, name, KNOWN[kind])
+
+
+def options_of(kind: str, name: str) -> Mapping[str, inspect.Parameter]:
+    """The options of a named part."""
+    given = ("input_shape", "n_outputs", "data_dir")
+    found = inspect.signature(_factory(kind, name)).parameters
+    return {p.name: p for p in found.values() if p.name not in given}
+
+
+def allowed_option(option: inspect.Parameter) -> str:
+    """What an option may be, in words; its part's text says more."""
+    if option.name in WHOLE:
+        return "a whole number from 1"
+    words = {int: "a whole number", float: "a number", str: "a text", bool: "true or false"}
+    return words.get(option.annotation, "see its text")
+
+
+def _default(option: inspect.Parameter) -> str:
+    return "must be given" if option.default is option.empty else f"`{shown(option.default)}`"
+
+
+def numbers_of(kind: str, name: str) -> Mapping[str, float]:
+    """The traced numbers of a named part with their defaults."""
+    factory = _factory(kind, name)
+    made = factory() if kind == "optimizer" else factory
+    found: Mapping[str, float] = getattr(made, "hyperparameters", {})
+    return found
+
+
+def allowed_number(name: str) -> str:
+    """What a traced number may be, in words."""
+    return optimizers.LIMITS.get(name, (None, "a finite number"))[1]
+
+
+def all_losses() -> Iterator[str]:
+    """Every loss."""
+    yield "## Losses"
+    yield docstring(losses)
+    for name in losses.NAMES:
+        yield f"### `{name}`"
+        yield docstring(load_object("loss", name, losses.NAMES))
+
+
+def all_rules() -> Iterator[str]:
+    """Every rule of a claim with its parameters."""
+    yield "## Rules of claims"
+    for name, rule in sorted(RULES.items()):
+        yield f"### `{name}`"
+        yield f"`{', '.join(arguments(rule)[1:])}`"
+        yield docstring(rule)
+
+
+def data_sets() -> Iterator[str]:
+    """Every data set that can be fetched."""
+    yield "## Data sets"
+    yield table(
+        ("data set", "what it is"), ((f"`{d.name}`", d.note) for d in fetch.DATA_SETS.values())
+    )
+
+
+# ---- markdown ----
+
+
+def table(head: Iterable[str], rows: Iterable[Iterable[str]]) -> str:
+    """A table; nothing where there are no rows."""
+    lines = [f"| {' | '.join(text.replace('|', chr(92) + '|') for text in row)} |" for row in rows]
+    if not lines:
+        return ""
+    head = list(head)
+    return "\n".join([f"| {' | '.join(head)} |", "|---" * len(head) + "|", *lines])
+
+
+def docstring(found: Any) -> str:
+    """A docstring without its examples, as text that keeps its lines."""
+    text = inspect.cleandoc(found.__doc__ or "").partition("\n>>>")[0].rstrip()
+    return f"```text\n{text}\n```"
+
+
+def _first(found: Any) -> str:
+    """The first line of a docstring; of a plain value, that value."""
+    found = getattr(found, "__func__", found)
+    if not (inspect.isclass(found) or inspect.isroutine(found) or isinstance(found, property)):
+        return f"`{shown(found)}`"
+    return inspect.cleandoc(found.__doc__ or "").partition("\n")[0]
+
+
+def shown(value: Any) -> str:
+    """A default as it is written; a function or class by its name."""
+    value = dict(value) if isinstance(value, Mapping) else value
+    text = getattr(value, "__qualname__", None) or repr(value)
+    return "..." if " at 0x" in text or "<" in text else str(text)
+
+
+def _anchor(title: str) -> str:
+    return title.lower().replace(" ", "-")
+
+
+if __name__ == "__main__":
+    (HERE / "reference.md").write_text(page(), encoding="utf-8")
