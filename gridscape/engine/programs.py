@@ -43,10 +43,9 @@ LONGEST_SEGMENT = 128
 class Program:
     """The compiled functions of one static part.
 
-    slots: trials that a device holds. segment: updates of a call at most. compilers: by
-    whom they are compiled. pieces: parts that a batch is cut into. A cohort may be smaller than
-    slots x devices: empty slots cost memory, but no time where trials are trained one after the
-    other.
+    slots: trials that a device holds. segment: updates of a call at most. compilers: the threads
+    that compile. pieces: microbatches of a batch. A cohort may be smaller than slots x devices:
+    empty slots cost memory, but no time where trials are trained one after the other.
     """
 
     machine: Machine
@@ -60,7 +59,7 @@ class Program:
     pieces: int = 1
 
     def begin(self) -> None:
-        """Have all functions compiled; who needs one that is not ready waits for it."""
+        """Start compiling all functions; a caller waits only for the one that it needs."""
         _ = self._train, self._init, self._evaluate
         if self.draws:
             _ = self._draw

@@ -1,6 +1,6 @@
 """The study: a task, a model, an optimizer, a training budget, axes and replicates.
 
-A study is a TOML file (``gridscape/studies/`` holds the named ones) or is made in Python. It only
+A study is a TOML file (``study/named`` holds the named ones) or is made in Python. It only
 declares; ``resolve`` loads its task and says what each cell trains.
 """
 
@@ -207,7 +207,7 @@ class Study(BaseModel):
         return any(all(same(cell[n], v) for n, v in wanted.items()) for wanted in chosen)
 
     def unknown_names(self) -> list[str]:
-        """One line for every name that nothing has and every option that its part does not take."""
+        """One line per unknown name, and per option that the task or the model does not accept."""
         return unknown_names({name: getattr(self, name) for name in type(self).model_fields})
 
     def resolve(self, data_dir: str | Path | None = None) -> "ResolvedStudy":
