@@ -76,7 +76,7 @@ class UsageError(GridscapeError):
 
 
 class UnknownNameError(UsageError):
-    """An unknown name; the message offers the nearest one."""
+    """A name that nothing has; the message offers the nearest one."""
 
     def __init__(self, kind: str, name: str, known: Iterable[str], *, where: object = None) -> None:
         known = sorted(known)

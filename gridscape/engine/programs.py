@@ -43,9 +43,10 @@ LONGEST_SEGMENT = 128
 class Program:
     """The compiled functions of one static part.
 
-    slots: trials that a device holds. segment: updates of a call at most. compilers: the threads
-    that compile. pieces: microbatches of a batch. A cohort may be smaller than slots x devices:
-    empty slots cost memory, but no time where trials are trained one after the other.
+    slots: trials that a device holds. segment: updates of a call at most. compilers: by
+    whom they are compiled. pieces: parts that a batch is cut into. A cohort may be smaller than
+    slots x devices: empty slots cost memory, but no time where trials are trained one after the
+    other.
     """
 
     machine: Machine

@@ -1,6 +1,6 @@
 """The study: a task, a model, an optimizer, a training budget, axes and replicates.
 
-A study is a TOML file (``study/named`` holds the named ones) or is made in Python. It only
+A study is a TOML file (``gridscape/studies/`` holds the named ones) or is made in Python. It only
 declares; ``resolve`` loads its task and says what each cell trains.
 """
 
