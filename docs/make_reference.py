@@ -184,29 +184,24 @@ def axes() -> Iterator[str]:
     )
     allowed = {"sampling": " or ".join(SAMPLINGS), "optimizer": "a name", "loss": "a name"}
     rows = [(f"`{n}`", "the study", allowed.get(n, "a whole number from 1")) for n in STUDY_AXES]
-    for name, owners in sorted(_owners(numbers_of).items()):
-        rows.append((f"`{name}`", _listed(list(owners)), f"traced: {allowed_number(name)}"))
-    for name, owners in sorted(_owners(options_of).items()):
-        words = allowed_option(next(iter(owners.values())))
-        rows.append((f"`{name}`", _listed(list(owners)), words))
+    for of in (numbers_of, options_of):
+        found = [
+            (name, kind, part) for kind in KNOWN for part in KNOWN[kind] for name in of(kind, part)
+        ]
+        for name in sorted({name for name, _, _ in found}):
+            owners = [(kind, part) for one, kind, part in found if one == name]
+            rows.append(
+                (f"`{name}`", _listed([part for _, part in owners]), of(*owners[0])[name][1])
+            )
     yield table(("axis", "of", "values"), rows)
 
 
-def _owners(of: Callable[[str, str], Mapping[str, Any]]) -> dict[str, dict[str, Any]]:
-    """Name -> part -> what the part has by that name."""
-    found: dict[str, dict[str, Any]] = {}
-    for kind, table_of_names in KNOWN.items():
-        for part in table_of_names:
-            for name, value in of(kind, part).items():
-                found.setdefault(name, {})[f"`{part}`"] = value
-    return found
-
-
 def _listed(owners: list[str]) -> str:
-    of_images = [f"`{n}`" for n, home in tasks.NAMES.items() if ".images:" in home]
-    if set(owners) == set(of_images):
+    if owners == [name for name, home in tasks.NAMES.items() if ".images:" in home]:
         return "every task of images"
-    return "every optimizer" if len(owners) == len(optimizers.NAMES) else ", ".join(owners)
+    if len(owners) == len(optimizers.NAMES):
+        return "every optimizer"
+    return ", ".join(f"`{owner}`" for owner in owners)
 
 
 def named_studies() -> Iterator[str]:
@@ -233,7 +228,7 @@ def all_tasks() -> Iterator[str]:
     yield from _parts("task")
     yield "### Options of every task of images"
     yield docstring(ImageOptions)
-    rows = [(f"`{p.name}`", _default(p), allowed_option(p)) for p in OF_IMAGES.values()]
+    rows = [(f"`{p.name}`", *_told(p)) for p in OF_IMAGES.values()]
     yield table(("option", "default", "values"), rows)
 
 
@@ -254,15 +249,8 @@ def _parts(kind: str) -> Iterator[str]:
     for name in KNOWN[kind]:
         yield f"### `{name}`"
         yield docstring(_factory(kind, name))
-        rows = [
-            (f"`{p.name}`", _default(p), allowed_option(p))
-            for p in options_of(kind, name).values()
-            if p.name not in OF_IMAGES or kind != "task"
-        ]
-        rows += [
-            (f"`{n}`", f"`{shown(v)}`", f"traced: {allowed_number(n)}")
-            for n, v in numbers_of(kind, name).items()
-        ]
+        own = {n: told for n, told in options_of(kind, name).items() if n not in OF_IMAGES}
+        rows = [(f"`{n}`", *told) for n, told in {**own, **numbers_of(kind, name)}.items()]
         yield table(("option", "default", "values"), rows)
 
 
@@ -270,36 +258,27 @@ def _factory(kind: str, name: str) -> Any:
     return load_object(kind, name, KNOWN[kind])
 
 
-def options_of(kind: str, name: str) -> Mapping[str, inspect.Parameter]:
-    """The options of a named part."""
+def options_of(kind: str, name: str) -> dict[str, tuple[str, str]]:
+    """(default, what it may be) of the options of a named part."""
     given = ("input_shape", "n_outputs", "data_dir")
-    found = inspect.signature(_factory(kind, name)).parameters
-    return {p.name: p for p in found.values() if p.name not in given}
+    found = inspect.signature(_factory(kind, name)).parameters.values()
+    return {p.name: _told(p) for p in found if p.name not in given}
 
 
-def allowed_option(option: inspect.Parameter) -> str:
-    """What an option may be, in words; its part's text says more."""
-    if option.name in WHOLE:
-        return "a whole number from 1"
+def _told(option: inspect.Parameter) -> tuple[str, str]:
     words = {int: "a whole number", float: "a number", str: "a text", bool: "true or false"}
-    return words.get(option.annotation, "see its text")
+    allowed = words.get(option.annotation, "see its text")
+    default = "must be given" if option.default is option.empty else f"`{shown(option.default)}`"
+    return default, "a whole number from 1" if option.name in WHOLE else allowed
 
 
-def _default(option: inspect.Parameter) -> str:
-    return "must be given" if option.default is option.empty else f"`{shown(option.default)}`"
-
-
-def numbers_of(kind: str, name: str) -> Mapping[str, float]:
-    """The traced numbers of a named part with their defaults."""
+def numbers_of(kind: str, name: str) -> dict[str, tuple[str, str]]:
+    """(default, what it may be) of the traced numbers of a named part."""
     factory = _factory(kind, name)
     made = factory() if kind == "optimizer" else factory
     found: Mapping[str, float] = getattr(made, "hyperparameters", {})
-    return found
-
-
-def allowed_number(name: str) -> str:
-    """What a traced number may be, in words."""
-    return optimizers.LIMITS.get(name, (None, "a finite number"))[1]
+    words = {n: optimizers.LIMITS.get(n, (None, "a finite number"))[1] for n in found}
+    return {n: (f"`{shown(default)}`", f"traced: {words[n]}") for n, default in found.items()}
 
 
 def all_losses() -> Iterator[str]:

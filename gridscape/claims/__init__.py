@@ -1,6 +1,6 @@
 """Published statements, checked against our own results.
 
-A claim is data (``data/claims/<study>.toml``): a statement, its source, and the name and parameters
+A claim is data (``statements/<study>.toml``): a statement, its source, and the name and parameters
 of a rule. A rule is a registered function that turns a landscape into checks, each of which says by
 its own numbers that the statement holds, fails, or cannot be decided; ``judge`` corrects them for
 their number and joins them. A verdict is *undecided* where replicates are too few, cells are

@@ -1,4 +1,4 @@
-"""Published tables as data: the files of ``gridscape/data/published``."""
+"""Published tables as data: the files of ``claims/published``."""
 
 import csv
 import math

@@ -1,7 +1,7 @@
 """What a device does with its trials: the engine's functions with the trial dimension K added.
 
-All in which programs differ is among their arguments, of which the first are their parts: functions
-and plain values. Programs of the same parts and shapes are therefore the same.
+Everything that can make two programs differ is an argument. The first ones are static parts:
+functions and plain values. Equal parts and shapes give one program.
 """
 
 from collections.abc import Callable
@@ -33,7 +33,7 @@ class Slots(NamedTuple):
     is_batched: bool
 
     def map(self, one_trial: Callable[..., Any], counts: Array, per_trial: tuple[Any, ...]) -> Any:
-        """one_trial(*per_trial[k]) of every trial; what empty slots hold is of no use."""
+        """one_trial(*per_trial[k]) of every trial; empty slots hold undefined numbers."""
         of_one = jax.tree.map(lambda x: jax.ShapeDtypeStruct(x.shape[1:], x.dtype), per_trial)
         results = jax.eval_shape(one_trial, *of_one)
         empty = jax.tree.map(lambda s: jnp.zeros((self.n, *s.shape), s.dtype), results)
@@ -122,7 +122,7 @@ def together(
 ) -> Any:
     """The same for all at once: every trial goes on until the last of them is done."""
     slots = jnp.arange(len(jax.tree.leaves(results)[0]))
-    # Empty slots repeat the first trial, so that nothing waits for what they hold.
+    # Empty slots repeat the first trial, so that the loop never waits for them.
     occupied = jnp.where(slots < count, slots, 0)
     starts, per_trial = jax.tree.map(lambda x: x[occupied], (results, per_trial))
 

@@ -13,8 +13,8 @@ from gridscape.study.study import Recipe, ResolvedStudy
 class Cohort:
     """Trials that one compiled program trains in lockstep, from the same update on.
 
-    ``hypers`` are the trials' traced numbers, in the order of ``trials``. ``pieces`` > 1 cuts each
-    batch into accumulated pieces, for a trial that does not fit into memory otherwise.
+    ``hypers`` are the trials' traced numbers, in the order of ``trials``. ``pieces``: microbatches
+    of a batch, whose gradients are accumulated; more than 1 where memory does not suffice.
     """
 
     recipe: Recipe

@@ -1,4 +1,4 @@
-"""Functions compiled in threads, while other programs run; those that are the same, only once."""
+"""Functions compiled in threads while other programs run; equal functions only once."""
 
 import hashlib
 import re
@@ -15,8 +15,8 @@ from gridscape.kernels.cores import n_cores
 from gridscape.kernels.library import as_here, calls_layers, in_use
 from gridscape.models.precision import float32_products
 
-# For what random numbers and native layers take all the time of: optimizing more would about double
-# the time to compile, and nothing would run faster.
+# For programs dominated by random numbers or native calls: more optimization by XLA would about
+# double the time to compile and gain nothing.
 LIGHTLY: dict[str, Any] = {"xla_backend_optimization_level": 1}
 
 Compiled = jax.stages.Compiled
@@ -25,11 +25,10 @@ Compiled = jax.stages.Compiled
 class Compilers:
     """One thread a core, for the programs of one machine.
 
-    The cohorts of a study often differ in their data only, or in a part that one of their functions
-    does not read. What is known to be the same function is traced and compiled once, and shared;
-    of the others, what JAX lowers to the same text is compiled once. That text is all that XLA
-    gets, as the key of JAX's own cache is made of it; what JAX writes when it has only traced
-    leaves out constants of inner functions, and more.
+    The cohorts of a study often differ only in their data, or in a part that one of their functions
+    does not read. Functions known to be the same are traced and compiled once. The others are
+    compared by their lowered text: XLA sees nothing else, and JAX's own cache is keyed by it. The
+    text of the jaxpr would not do: it omits constants of inner functions.
     """
 
     def __init__(self) -> None:
@@ -48,10 +47,10 @@ class Compilers:
     ) -> Future[Compiled]:
         """A function, compiled for arguments of these shapes (ShapeDtypeStruct).
 
-        donate: arguments whose memory the results may take. light: optimized as little as LIGHTLY
-        says; what calls native layers always is. same: functions with the same parts here
-        (key_of) are one function; where it is None, what they are lowered to tells them apart. Who
-        waits for the same function is told the same trouble; who asks later has it tried again.
+        donate: arguments whose memory the results may take. light: compile with LIGHTLY, as every
+        program that calls native layers is. same: parts that identify the function (by key_of);
+        None compares the lowered text only. Concurrent requests share one result or error; a later
+        request retries a failed compile.
         """
         if same is None:
             return self._begin(function, shapes, donate, light)
@@ -69,7 +68,7 @@ class Compilers:
         donate: tuple[int, ...],
         light: bool,
     ) -> Future[Compiled]:
-        # An argument that is not used stays one: which are left out, the text does not tell.
+        # Unused arguments are kept: the lowered text does not say which ones were dropped.
         jitted = jax.jit(function, donate_argnums=donate, keep_unused=True)
         wanted: Future[Compiled] = Future()
         work = self._threads.submit(as_here(partial(self._compile, jitted, shapes, light, wanted)))
@@ -90,7 +89,7 @@ class Compilers:
         if not _tells_all(text, len(jax.tree.leaves(shapes))):
             wanted.set_result(lowered.compile(options))
             return
-        # The text does not name the parts of what goes in and out.
+        # The text does not hold the pytrees of arguments and results.
         digest = hashlib.sha256(text.encode()).digest()
         key = (digest, lowered.in_tree, lowered.out_tree, bool(options))
         self._share(key, partial(lowered.compile, options), wanted)
@@ -128,9 +127,9 @@ def _pass_on_trouble(to: Future[Compiled], of: Future[Any]) -> None:
 
 
 def _tells_all(text: str, n_arguments: int) -> bool:
-    """Whether programs of this text are the same.
+    """Whether equal text means equal programs.
 
-    Not where they call back Python functions, nor where constants have become arguments.
+    It does not where Python functions are called back, or constants have become arguments.
     """
     found = re.search(r"func\.func public @main\((.*)\) ->", text)
     arguments = re.findall(r"%arg\d+:", found[1]) if found else []
@@ -140,5 +139,5 @@ def _tells_all(text: str, n_arguments: int) -> bool:
 BACKEND_COMPILE = "/jax/core/compile/backend_compile_duration"
 
 
-# Seconds in which nothing could be done but wait for a program that other threads compile.
+# Seconds in which this thread only waited for a program that other threads compile.
 WAITED = "/gridscape/waited_for_program"

@@ -16,7 +16,7 @@ WORDS_BLOCK = 256
 
 
 def seed_words(*content: Any) -> UInt32[np.ndarray, "2"]:
-    """A random key from content: (study seed, replicate, purpose, ...), never from a position."""
+    """Key data from content, never from a position: (study seed, replicate, purpose, ...)."""
     digest = hashlib.sha256(repr(content).encode()).digest()
     return np.frombuffer(digest[:8], dtype=np.uint32).copy()
 
@@ -32,7 +32,7 @@ def numbered_words(*content: Any, begin: int, end: int) -> UInt32[np.ndarray, "U
 
 @lru_cache(maxsize=4096)
 def _words_block(text: str, block: int) -> UInt32[np.ndarray, "U 2"]:
-    """Words of WORDS_BLOCK numbers, kept: all cohorts of a study ask for the same ones."""
+    """Key data of WORDS_BLOCK updates, cached: all cohorts of a study ask for the same ones."""
     head = hashlib.sha256(text.encode())
 
     def digest(number: int) -> bytes:
@@ -47,9 +47,9 @@ def _words_block(text: str, block: int) -> UInt32[np.ndarray, "U 2"]:
 def batch_order(
     recipe: Recipe, task: Task, seed: int, replicate: int, begin: int, end: int
 ) -> Integer[np.ndarray, "U _"]:
-    """What tells the batches of updates begin..end-1: their examples, or the keys to draw them.
+    """Example indices (U, B) of updates begin..end-1; for a Stream, the key data (U, 2) of each.
 
-    All cells of a replicate see the same batches. Nothing tells those of all examples.
+    All cells of a replicate see the same batches. Shape (U, 0): full batch, no selection needed.
     """
     if isinstance(task.train, Stream):
         return numbered_words(seed, replicate, "batch", begin=begin, end=end)

@@ -61,7 +61,7 @@ class Program:
     pieces: int = 1
 
     def begin(self) -> None:
-        """Have all functions compiled; who needs one that is not ready waits for it."""
+        """Start compiling all functions; a caller waits only for the one that it needs."""
         _ = self._train, self._init, self._evaluate
         if self.draws:
             _ = self._draw

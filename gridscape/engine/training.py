@@ -130,7 +130,7 @@ class Training:
         return self._place(np.array(words))
 
     def _order(self, begin: int) -> Any:
-        """What tells the batches of a whole segment, of which a call may train the first."""
+        """The batches of a whole segment, per trial; a call may train only the first of them."""
         program, recipe = self.program, self.program.recipe
         stop = begin + program.segment
 

@@ -1,4 +1,4 @@
-"""Training of ONE trial: init, train, evaluate, as pure functions; programs.py adds the others.
+"""Training of ONE trial: init, train, evaluate, as pure functions; _slots.py adds the others.
 
 The numbers of a trial follow from its recipe, its replicate and the study's seed alone: keys and
 data order are derived from content, never from a position in a cohort.
@@ -36,10 +36,10 @@ PerExample = Callable[[Array, Any], Array]
 
 
 class Functions(NamedTuple):
-    """All that training and evaluating a trial calls, of its recipe and task.
+    """The functions of a recipe and its task that training and evaluating a trial call.
 
-    What is traced follows from them and from the shapes of the arguments: trials that have the same
-    functions have the same programs.
+    They and the shapes of the arguments determine what is traced: trials with the same functions
+    have the same programs.
     """
 
     apply: Callable[..., Array]
@@ -70,8 +70,8 @@ class TrialState(NamedTuple):
     """A trial between two segments.
 
     update: updates done. bad_update: the update (from 1) at which something was not finite, or 0;
-    bad_quantity: what, as an index of BAD_QUANTITIES. The parameters are the last finite ones; what
-    the optimizer keeps is of no more use then, and may be anything.
+    bad_quantity: what, as an index of BAD_QUANTITIES. The parameters are the last finite ones; the
+    optimizer's state is then undefined.
     """
 
     params: Params
@@ -92,7 +92,7 @@ def init_trial(
 
 
 def state_shapes(recipe: Recipe) -> TrialState:
-    """The shapes of the state of one trial: parameters, and what the optimizer keeps."""
+    """The shapes of the state of one trial: its parameters and the optimizer's state."""
     hyper = dict.fromkeys(recipe.hyper, jax.ShapeDtypeStruct((), jnp.float32))
     return recipe.memo.of(_state_shapes, recipe.model.init, recipe.optimizer.make, hyper)
 
@@ -135,7 +135,7 @@ def train_trial(
 
 
 def trace_names(functions: Functions) -> tuple[str, ...]:
-    """What is recorded of each batch."""
+    """Names of the numbers in the history of a trial, one of each per batch."""
     return ("loss", *(name for name, _ in functions.metrics))
 
 
@@ -150,7 +150,7 @@ def draw_batches(
 
 
 def order_shapes(recipe: Recipe, task: Task, n_updates: int) -> Any:
-    """The shapes of what a trial reads to know its batches: their indices, or their examples."""
+    """The shapes of a trial's batches in a program: example indices; of a Stream, examples."""
     if isinstance(task.train, Stream):
         return recipe.memo.of(_drawn_shapes, task.train.draw, recipe.batch_size, n_updates)
     one = batch_order(recipe, task, 0, 0, 0, 1)
@@ -167,8 +167,8 @@ def batches(
 ) -> Callable[[Any], Split]:
     """The batch of the update at an index of ``order``, as the model reads it.
 
-    Examples are gathered when they are needed, or stay where they are where nothing tells which; of
-    a stream, ``order`` is the examples themselves.
+    Gathers each batch on demand; a full batch is used in place. For a Stream, ``order`` already
+    holds the examples.
     """
     if train is None:
         return lambda at: _prepared(prepare, jax.tree.map(lambda x: x[at], order))
@@ -222,7 +222,7 @@ def _optax_step(
 def _gradient(
     functions: Functions, pieces: int, params: Params, batch: Split, key: Array, hyper: Hyper
 ) -> tuple[dict[str, Array], Params]:
-    """Mean loss and metrics of the batch, and the gradient of the loss, in ``pieces`` parts."""
+    """Mean loss and metrics of the batch, and the gradient, over ``pieces`` microbatches."""
 
     def loss(params: Params, batch: Split, key: Array) -> tuple[Array, dict[str, Array]]:
         outputs = functions.apply(params, batch.inputs, key, hyper)

@@ -35,8 +35,8 @@ from gridscape.study.study import ResolvedStudy, Study
 
 # The share of the free memory that a plan may fill; the rest is for Python and the allocator.
 MEMORY_SHARE = 0.7
-# Trials that a device holds at most. Calls of more would train few updates each, while all that is
-# made ready for a call, whole segments of data order and fresh examples, grows with the trials.
+# Trials that a device holds at most. More slots make each call shorter, while the data prepared for
+# it (a segment of batches per trial) grows with the number of trials.
 MOST_SLOTS = 64
 # Programs that are compiled while another one trains. A few are enough, and each takes memory.
 PROGRAMS_AHEAD = min(max(1, n_cores() // 2), 4)
@@ -153,7 +153,7 @@ class Planner:
         excess = self.memory_bytes(cohort) - limit
         if excess <= 0:
             return tuple(cohort.cut(program.slots * n_devices))
-        # What does not grow with the trials, one program tells for all sizes.
+        # Fixed memory is the same for every slot count, so one compiled program suffices.
         slots = fewer_slots(program.slots, excess / n_devices, _slot_bytes(program))
         runs = cohort.cut(slots * n_devices)
         if slots > 1:
@@ -162,13 +162,13 @@ class Planner:
         return tuple(replace(run, pieces=pieces) for run in runs)
 
     def _pieces(self, run: Cohort, limit: float) -> int:
-        """The fewest pieces of the batch with which one trial a device fits."""
+        """The fewest microbatches with which one trial a device fits."""
         if self.memory_bytes(run) <= limit:
             return run.pieces
         counts = [run.pieces, *piece_counts(run)]
         least = self.memory_bytes(replace(run, pieces=counts[-1]))
         self._require_room(run, least)
-        # Where it is tight, ever smaller pieces take ever longer and bring little.
+        # Where memory is tight, ever smaller microbatches take ever longer and gain little.
         enough = max(limit, 1.1 * least)
         fitting = (n for n in counts if self.memory_bytes(replace(run, pieces=n)) <= enough)
         return next(fitting)
@@ -349,7 +349,7 @@ def fewer_slots(slots: int, excess_bytes: float, slot_bytes: int) -> int:
 
 
 def piece_counts(cohort: Cohort) -> list[int]:
-    """In how many more pieces its batches can be, each count at least twice the one before.
+    """Larger numbers of microbatches that divide the batch, each at least twice the one before.
 
     The last is the batch size: single examples.
 
@@ -365,20 +365,20 @@ def piece_counts(cohort: Cohort) -> list[int]:
 
 
 def _slot_bytes(program: Program) -> int:
-    """What one more trial takes on a device: its state twice, two data orders and its traces."""
+    """What one more trial takes on a device: its state and its batches twice, and its history."""
     state, traces = tree_bytes(program.one_state), 1 + len(program.task.metrics)
     work = _work_bytes(program) if program.machine.is_batched else 0
     return 2 * state + 4 * program.segment * traces + 2 * _order_bytes(program) + work
 
 
 def _work_bytes(program: Program) -> int:
-    """Work space of one trial, which trials that a device trains one after the other share."""
+    """Workspace of one trial; trials that a device trains one after the other share it."""
     whole = int(_analysis(program.train).temp_size_in_bytes)
     return whole // program.slots if program.machine.is_batched else whole
 
 
 def _order_bytes(program: Program) -> int:
-    """What tells the batches of a segment of one trial; the next one waits beside it."""
+    """The batches of one segment of a trial; those of the next one are prepared beside them."""
     return tree_bytes(order_shapes(program.recipe, program.task, program.segment))
 
 

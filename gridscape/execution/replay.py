@@ -84,8 +84,8 @@ class Trained:
     """A stored trial with the parameters that it began and ended with.
 
     recipe: with the numbers of its cell. start: before the first update. end: after the last one;
-    of a trial that diverged, the last finite ones. trained_again: whether the end was not stored,
-    so that the trial was trained anew; identical: whether that gave what was stored, bit for bit.
+    of a trial that diverged, the last finite ones. trained_again: whether ``end`` was not stored
+    and the trial was trained again; identical: whether that gave the stored numbers, bit for bit.
     """
 
     trial: Trial
@@ -123,7 +123,10 @@ def trained(
 
 
 def recovered(planner: Planner, trial: Trial, stored: TrialResult) -> Trained:
-    """The same of a trial whose result is at hand; the study of the planner keeps parameters."""
+    """Like ``trained``, for a result already read.
+
+    The study of the planner must have keep_parameters="all".
+    """
     (cohort,) = partition(planner.resolved, [trial])
     again = None if stored.params else _alone(planner, cohort)
     end = stored.params if again is None else again.params

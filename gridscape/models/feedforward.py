@@ -34,7 +34,7 @@ from gridscape.models.precision import current, gradient_rounded, product_of_rou
 Draw = Callable[[Key, tuple[int, ...], Hyper], tuple[Array, Array]]
 # Maps inputs (B, ...) to outputs (B, ...): (params, inputs, key, hyper); key None evaluates.
 Apply = Callable[[dict[str, Array], Array, Key | None, Hyper], Array]
-# What does several layers at once, by the functions of those behind the first.
+# Fused implementations, keyed by the functions of the following layers.
 Joined = Mapping[tuple[str, ...], Apply]
 Kind = Literal["dense", "conv", "activation", "pool", "flatten", "dropout"]
 
@@ -47,7 +47,8 @@ class Layer(NamedTuple):
 
     ``init(key, hyper)`` returns its parameters, {} where it has none. ``apply`` maps inputs to
     outputs. ``name`` is its own in the network; ``kind`` is what inspection goes by.
-    ``joined`` does this layer together with those behind it, known by their ``function``.
+    ``joined`` holds implementations of this layer fused with those behind it, by their
+    ``function``.
     """
 
     name: str
@@ -200,7 +201,7 @@ def _run(
 
 
 def _joined(layers: Sequence[Layer]) -> Iterator[tuple[int, str, Apply]]:
-    """(index, name, function) of each layer, those that another one does with its own left out."""
+    """(index, name, apply) of each layer, skipping layers fused into an earlier one."""
     functions, index = [layer.function for layer in layers], 0
     while index < len(layers):
         layer, count, apply = layers[index], 1, layers[index].apply

@@ -4,13 +4,13 @@
     ledger.sqlite                     one row per trial (WAL), and a copy of study.json
     blobs/<key>.safetensors           the curves of a trial, and its parameters when they are kept
     checkpoints/<name>.safetensors    cohorts in flight
-    training.json                     what is in training, while it is (see _deaths.py)
+    training.json                     what is being trained now (see execution/deaths.py)
     .lock                             held by the writer, released by the kernel when it dies
 
-A trial is stored blob first, row last, so a row never tells of a blob that is not whole. A blob
-holds all that its row says: one that a crash left without a row is entered when the folder is next
-opened for writing, and so are all of them when the ledger is lost. A trial that is stored again
-goes to a second name, so that the old blob stays until the new row is in.
+A trial is stored blob first, row last, so no row refers to an incomplete blob. A blob repeats its
+row: one that a crash left without a row is entered when the folder is next opened for writing, and
+so are all of them when the ledger is lost. A trial that is stored again goes to a second name, so
+that the old blob stays until the new row is in.
 """
 
 import errno
@@ -57,7 +57,7 @@ _STUDY, _LEDGER, _BLOBS, _CHECKPOINTS = "study.json", "ledger.sqlite", "blobs", 
 _REPORT, _TRAINING = "report.html", "training.json"
 _OWN_NAMES = {_BLOBS, _CHECKPOINTS, ".lock", _REPORT, "figures"}
 _TRAIN_AGAIN = "run the study again: it trains this trial anew"
-_TRAINED_NOW = "a run that asks for this trial, as this one may, trains it anew"
+_TRAINED_NOW = "the next run that includes this trial will train it again"
 _NAME = re.compile(NAME)
 
 T = TypeVar("T")

@@ -216,7 +216,7 @@ class Study(BaseModel):
         return any(all(same(cell[n], v) for n, v in wanted.items()) for wanted in chosen)
 
     def unknown_names(self) -> list[str]:
-        """One line for every name that nothing has and every option that its part does not take."""
+        """One line per unknown name, and per option that the task or the model does not accept."""
         return unknown_names({name: getattr(self, name) for name in type(self).model_fields})
 
     def resolve(self, data_dir: str | Path | None = None) -> "ResolvedStudy":

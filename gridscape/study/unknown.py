@@ -1,4 +1,4 @@
-"""The names and options of a study that nothing knows, and how they may have been meant."""
+"""Unknown names and options in a study, with the nearest known ones."""
 
 import inspect
 from collections.abc import Iterable, Mapping
@@ -24,9 +24,9 @@ from gridscape.tasks import losses
 
 
 def unknown_names(study: Mapping[str, Any]) -> list[str]:
-    """One line for every name that nothing has and every option that its part does not take.
+    """One line per unknown name, and per option that the task or the model does not accept.
 
-    ``study`` may have other mistakes: what cannot be looked at for them is passed over.
+    ``study`` may have other mistakes: parts that cannot be checked because of them are skipped.
     """
     return [
         *_task_mistakes(study),

@@ -40,7 +40,8 @@ struct Lengths : RecurrentSizes {
 //
 // step: gates -> the new state; `kept` is what pull needs. pull: the gradient by the new state ->
 // that by the gates, and the part of that by the old state that does not go through the gates.
-// kReadsState: whether they are handed the state before the step; kCarries: something else instead.
+// kReadsState: step and pull receive h of the previous step. kCarries: they receive a carried
+// vector instead, as c of the LSTM.
 struct RnnCell {
   static constexpr int kGates = 1, kKept = 1;
   static constexpr bool kCarries = false, kReadsState = false;
