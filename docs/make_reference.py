@@ -15,11 +15,13 @@ import typer
 
 import gridscape as gs
 from gridscape import models, optimizers, tasks
+from gridscape.base.limits import FINITE, Limit
 from gridscape.claims.rules import RULES
 from gridscape.cli.commands import app
 from gridscape.study.parts import load_object
-from gridscape.study.settings import SAMPLINGS, STUDY_AXES, WHOLE
-from gridscape.study.study import Study, names
+from gridscape.study.settings import SAMPLINGS, STUDY_AXES
+from gridscape.study.files import names
+from gridscape.study.study import Study
 from gridscape.tasks import fetch, losses
 from gridscape.tasks.images import ImageOptions
 
@@ -260,24 +262,24 @@ def _factory(kind: str, name: str) -> Any:
 
 def options_of(kind: str, name: str) -> dict[str, tuple[str, str]]:
     """(default, what it may be) of the options of a named part."""
-    given = ("input_shape", "n_outputs", "data_dir")
-    found = inspect.signature(_factory(kind, name)).parameters.values()
-    return {p.name: _told(p) for p in found if p.name not in given}
+    given, factory = ("input_shape", "n_outputs", "data_dir"), _factory(kind, name)
+    found = inspect.signature(factory).parameters.values()
+    limits = getattr(factory, "limits", {})
+    return {p.name: _told(p, limits.get(p.name)) for p in found if p.name not in given}
 
 
-def _told(option: inspect.Parameter) -> tuple[str, str]:
+def _told(option: inspect.Parameter, limit: Limit | None = None) -> tuple[str, str]:
     words = {int: "a whole number", float: "a number", str: "a text", bool: "true or false"}
-    allowed = words.get(option.annotation, "see its text")
     default = "must be given" if option.default is option.empty else f"`{shown(option.default)}`"
-    return default, "a whole number from 1" if option.name in WHOLE else allowed
+    return default, str(limit or words.get(option.annotation, "see its text"))
 
 
 def numbers_of(kind: str, name: str) -> dict[str, tuple[str, str]]:
     """(default, what it may be) of the traced numbers of a named part."""
     factory = _factory(kind, name)
     made = factory() if kind == "optimizer" else factory
-    found: Mapping[str, float] = getattr(made, "hyperparameters", {})
-    words = {n: optimizers.LIMITS.get(n, (None, "a finite number"))[1] for n in found}
+    found, limits = getattr(made, "hyperparameters", {}), getattr(made, "limits", {})
+    words = {n: str(limits.get(n, FINITE)) for n in found}
     return {n: (f"`{shown(default)}`", f"traced: {words[n]}") for n, default in found.items()}
 
 
