@@ -73,7 +73,9 @@ class Worker:
         """Compile no more."""
         self.planner.close()
 
-    def _events(self, work: Work, saved: Saved, coming: Iterable[Work]) -> Generator[Event]:
+    def _events(
+        self, work: Work, saved: Saved | None, coming: Iterable[Work]
+    ) -> Generator[Event, None, None]:
         yield Taken(work.id)
         self.planner.begin(self._cohort(each) for each in (work, *coming) if each.ahead)
         cohort, queue, trouble = self._cohort(work), deque[Cohort](), ""
