@@ -363,8 +363,7 @@ class Sweep:
 
     def _end(self, ended: Sequence[Finished]) -> None:
         """Store trials that have ended; one that had ended before counts no more."""
-        first = {e.trial.key: e for e in reversed(ended) if e.trial.key in self.left}
-        ended = [event for event in ended if first.get(event.trial.key) is event]
+        ended = list({e.trial.key: e for e in ended if e.trial.key in self.left}.values())
         self._store(ended)
         for event in ended:
             out = self.out.get(self.left.pop(event.trial.key))

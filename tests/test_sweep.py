@@ -7,23 +7,20 @@ import subprocess
 import sys
 import time
 import types
-from dataclasses import replace
 from pathlib import Path
 
 import jax.numpy as jnp
 import numpy as np
 import pytest
-from cohort_tools import assert_same, planner_of, tiny
+from cohort_tools import assert_same, tiny
 
 from gridscape import sweep
 from gridscape.base.metrics import cross_entropy
-from gridscape.engine.cohorts import partition
-from gridscape.errors import OutOfMemoryError, StoreError, UsageError
+from gridscape.errors import OutOfMemoryError, StoreError
 from gridscape.execution import checkpoints, planner, worker
 from gridscape.execution.cohort_run import CohortRun
 from gridscape.execution.executors import Cut, Finished, Progress, Taken
 from gridscape.execution.interrupt import Interrupt
-from gridscape.execution.replay import replay
 from gridscape.grid.trials import Status
 from gridscape.store.store import Store
 from gridscape.sweep import Started, run
@@ -186,20 +183,6 @@ def test_results_of_changed_code_are_not_mixed_with_the_old_ones(tmp_path, monke
     with pytest.raises(StoreError, match=r"other code or other data \(found learning_rate=0.01"):
         run(study, directory=tmp_path)
     assert len(stored(tmp_path)) == 3
-
-
-def test_what_trials_took_before_is_theirs_also_where_fewer_of_them_go_on():
-    planner = planner_of(tiny({"learning_rate": [0.001, 0.01, 0.1]}))
-    (cohort,) = partition(planner.resolved, planner.resolved.trials())
-    whole = CohortRun(planner, cohort)
-    update = next(whole.events()).update
-    (snapshot,) = whole.snapshots()
-    first = snapshot.of([cohort.trials[0].key])
-    took = replace(first, meta={**first.meta, "seconds": 6e6})
-    alone = CohortRun(planner, replace(cohort.part(0, 1), start=update))
-    (one,) = [event.result for event in alone.events(took) if isinstance(event, Finished)]
-    n_devices = min(len(planner.machine.devices), 6)
-    assert one.seconds == pytest.approx(1e6 * n_devices, rel=1e-3)
 
 
 def raising_model():
@@ -422,32 +405,6 @@ def _ended(directory):
             return store.statuses()
     except StoreError:  # killed before the folder was made
         return {}
-
-
-def test_replay_is_identical(tmp_path):
-    run(tiny(), directory=tmp_path)
-    again = replay(tmp_path, {"hidden_size": 8, "learning_rate": 0.1}, replicate=1)
-    assert again.identical
-    assert set(again.differences().values()) == {0.0}
-
-
-def test_replay_tells_a_difference(tmp_path):
-    run(tiny(), directory=tmp_path)
-    found = replay(tmp_path, {"hidden_size": 8, "learning_rate": 0.1})
-    metrics = {**found.again.metrics, "test_loss": found.again.metrics["test_loss"] + 0.5}
-    from dataclasses import replace
-
-    changed = replace(found, again=replace(found.again, metrics=metrics))
-    assert not changed.identical
-    assert changed.differences()["test_loss"] == pytest.approx(0.5)
-
-
-def test_replay_of_what_is_not_there(tmp_path):
-    run(tiny(), directory=tmp_path)
-    with pytest.raises(UsageError, match="no cell has hidden_size=9"):
-        replay(tmp_path, {"hidden_size": 9, "learning_rate": 0.1})
-    with pytest.raises(UsageError, match="replicate"):
-        replay(tmp_path, {"hidden_size": 8, "learning_rate": 0.1}, replicate=7)
 
 
 def test_curves_tell_when_they_were_recorded(undisturbed):

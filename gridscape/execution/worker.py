@@ -45,11 +45,14 @@ class Worker:
         """The devices here, and the memory that is free now."""
         return Room(len(self.planner.machine.devices), self.planner.room_bytes(share=1.0))
 
-    def run(self, work: Work, saved: Saved, coming: Iterable[Work] = ()) -> Iterator[Event]:
+    def run(
+        self, work: Work, saved: Saved | None = None, coming: Iterable[Work] = ()
+    ) -> Iterator[Event]:
         """All that happens to a work, from Taken to Done.
 
-        saved: where its trials go on, see Executor. coming: works whose programs are compiled
-        meanwhile, where they may be. Raises GridscapeError for what is no outcome of trials.
+        saved: where its trials go on, if not at the beginning. coming: works whose programs are
+        compiled meanwhile, where they may be. Raises GridscapeError for what is no outcome of
+        trials.
         """
         with closing(self._events(work, saved, coming)) as events:
             while work.id not in self._cancelled and (event := next(events, None)):
@@ -70,7 +73,9 @@ class Worker:
         """Compile no more."""
         self.planner.close()
 
-    def _events(self, work: Work, saved: Saved, coming: Iterable[Work]) -> Generator[Event]:
+    def _events(
+        self, work: Work, saved: Saved | None, coming: Iterable[Work]
+    ) -> Generator[Event, None, None]:
         yield Taken(work.id)
         self.planner.begin(self._cohort(each) for each in (work, *coming) if each.ahead)
         cohort, queue, trouble = self._cohort(work), deque[Cohort](), ""
@@ -101,11 +106,12 @@ class Worker:
             runs = [in_small_pieces(run) for run in runs]
         return runs
 
-    def _run(self, work: Work, queue: deque[Cohort], saved: Saved) -> Iterator[Event]:
+    def _run(self, work: Work, queue: deque[Cohort], saved: Saved | None) -> Iterator[Event]:
         """The next run of the queue; where it does not fit, the queue gets smaller ones."""
         run, trouble = queue.popleft(), ""
         yield Begun(work.id, run.trials, self.planner.state_bytes(run))
-        restored = saved([trial.key for trial in run.trials]) if work.start else None
+        keys = [trial.key for trial in run.trials]
+        restored = saved(keys) if saved and work.start else None
         self._running = CohortRun(self.planner, run, work.id)
         try:
             yield from self._running.events(restored)

@@ -1,0 +1,272 @@
+"""The seam: plain works, any executor, several works at once, workers that die, Ctrl-C."""
+
+import json
+import os
+import pickle
+import signal
+import subprocess
+import sys
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+from cohort_tools import tiny
+from processes import Processes
+from test_sweep import assert_equal_tables, environment, press_ctrl_c, stored
+
+import gridscape as gs
+from gridscape import sweep
+from gridscape.base.data import Split
+from gridscape.base.task import Task
+from gridscape.errors import GridscapeError, StoreError, UnknownNameError, UsageError
+from gridscape.execution import executors
+from gridscape.execution.executors import (
+    Care,
+    Done,
+    Executor,
+    Finished,
+    Job,
+    Progress,
+    Room,
+    Snapshot,
+    Work,
+    find_executor,
+)
+from gridscape.execution.local import Local
+from gridscape.store.store import Store
+
+
+@pytest.fixture(scope="module")
+def by_local(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("local")
+    gs.run(tiny(), directory=folder)
+    return stored(folder)
+
+
+@pytest.fixture
+def checkpoint_after_every_segment(monkeypatch):
+    monkeypatch.setattr(sweep.CheckpointClock, "is_due", lambda clock: True)
+
+
+def ended(events):
+    return [event.trial.key for event in events if isinstance(event, Finished)]
+
+
+# ---- what is sent ----
+
+
+def test_a_study_and_its_works_are_plain_data():
+    resolved = tiny().resolve()
+    job = Job.of(resolved, "somewhere")
+    assert json.loads(json.dumps(job.record)) == job.record
+    assert Path(job.data_dir) == Path("somewhere").absolute()
+    work = Work(3, tuple(resolved.trials()), 4, Care.ALONE)
+    again_job, again_work = pickle.loads(pickle.dumps((job, work)))
+    assert again_work == work
+    assert again_job.resolve().trials() == resolved.trials()
+
+
+def test_objects_of_python_are_refused_before_anything_is_written(tmp_path):
+    split = Split(np.zeros((20, 3), np.float32), np.zeros(20, np.int32))
+    own = Task("own", split, split, (3,), 2, "fingerprint")
+    study = tiny({"learning_rate": [0.1]}, task=own, model="mlp")
+    with pytest.raises(UsageError, match="the task cannot be sent to other processes"):
+        gs.run(study, directory=tmp_path / "run", executor=Processes())
+    assert not (tmp_path / "run").exists()
+
+
+def test_other_code_where_the_work_runs_is_refused():
+    job = Job.of(tiny().resolve())
+    with pytest.raises(StoreError, match="other code or other data where its trials are trained"):
+        replace(job, key="another").resolve()
+
+
+def test_a_snapshot_of_some_trials_is_in_their_order():
+    whole = Snapshot(
+        {"keys": ["a", "b", "c"], "update": 4}, {"state/w": np.arange(6).reshape(3, 2)}
+    )
+    part = whole.of(["c", "a"])
+    assert part.meta == {"keys": ["c", "a"], "update": 4}
+    assert part.arrays["state/w"].tolist() == [[4, 5], [0, 1]]
+
+
+# ---- which one ----
+
+
+def test_names_and_objects(monkeypatch):
+    assert isinstance(find_executor("local"), Local)
+    own = Processes()
+    assert isinstance(own, Executor)
+    assert find_executor(own) is own
+    monkeypatch.setattr(executors, "NAMES", {"own": "processes:Processes", "local": "x:y"})
+    assert isinstance(find_executor("own"), Processes)
+    with pytest.raises(UnknownNameError, match="unknown executor 'ray'; known: local, own"):
+        find_executor("ray")
+
+
+@pytest.mark.parametrize("wrong", [None, 3, object(), Local])
+def test_what_is_no_executor_is_refused(wrong):
+    with pytest.raises(UsageError, match="executor: not an executor"):
+        find_executor(wrong)
+
+
+# ---- child processes ----
+
+
+def test_several_works_at_once_give_the_results_of_one_after_the_other(tmp_path, by_local):
+    executor, events = Processes(), []
+    gs.run(tiny(), directory=tmp_path, executor=executor, listener=events.append)
+    assert executor.most_at_once == 2
+    assert len(ended(events)) == len(set(ended(events))) == 8
+    assert_equal_tables(stored(tmp_path), by_local)
+    assert not (tmp_path / "training.json").exists()
+    assert not list((tmp_path / "checkpoints").iterdir())
+
+
+def test_own_code_by_import_string(tmp_path):
+    study = tiny({"learning_rate": [0.01]}, task="digits-flat", model="processes:linear")
+    gs.run(study, directory=tmp_path / "processes", executor=Processes(1))
+    gs.run(study, directory=tmp_path / "local")
+    assert_equal_tables(stored(tmp_path / "processes"), stored(tmp_path / "local"))
+
+
+@pytest.mark.usefixtures("checkpoint_after_every_segment")
+def test_a_child_that_is_killed_costs_no_trial_and_goes_on_from_its_checkpoint(tmp_path, by_local):
+    executor, events, killed = Processes(), [], []
+
+    def listener(event):
+        events.append(event)
+        if isinstance(event, Progress) and event.update >= 4 and not killed:
+            killed.append(event)
+            (child,) = (c for c in executor.children if c.work == event.work)
+            os.kill(child.process.pid, signal.SIGKILL)
+
+    gs.run(tiny(), directory=tmp_path, executor=executor, listener=listener)
+    assert len(ended(events)) == len(set(ended(events))) == 8
+    assert_equal_tables(stored(tmp_path), by_local)
+    assert len({event.work for event in events if isinstance(event, Progress)}) == 3
+    assert not (tmp_path / "training.json").exists()
+
+
+def test_trials_that_kill_every_child_end_with_a_reason_and_the_others_finish(tmp_path):
+    executor = Processes()
+
+    def listener(event):
+        if isinstance(event, Progress) and event.trials[0].cell["hidden_size"] == 4:
+            for child in executor.children:
+                if child.work == event.work:
+                    os.kill(child.process.pid, signal.SIGKILL)
+
+    study = tiny({"hidden_size": [4, 8], "learning_rate": [0.1]}, replicates=1)
+    with pytest.warns(UserWarning, match="the process died while training hidden_size=4"):
+        gs.run(study, directory=tmp_path, executor=executor, listener=listener)
+    four, eight = (stored(tmp_path)[f"hidden_size={n}, learning_rate=0.1", 0] for n in (4, 8))
+    assert (four.status, eight.status) == ("failed", "finished")
+    assert "died 4 times" in four.reason
+
+
+def test_ctrl_c_keeps_what_every_child_has_come_to(tmp_path, by_local):
+    executor, seen = Processes(), []
+
+    def listener(event):
+        if isinstance(event, Progress):
+            seen.append(event)
+            if len(seen) == 1:
+                for child in executor.children:  # a terminal sends it to them too
+                    os.kill(child.process.pid, signal.SIGINT)
+                press_ctrl_c()
+
+    with pytest.raises(KeyboardInterrupt):
+        gs.run(tiny(), directory=tmp_path, executor=executor, listener=listener)
+    assert executor.children == []
+    with Store.read(tmp_path) as store:
+        kept = {key for _, meta, _ in store.checkpoints() for key in meta["keys"]}
+        kept |= store.statuses().keys()
+    assert {trial.key for event in seen for trial in event.trials} <= kept
+    events = []
+    gs.run(tiny(), directory=tmp_path, executor=Processes(), listener=events.append)
+    assert_equal_tables(stored(tmp_path), by_local)
+
+
+DYING = """
+import os, signal, sys
+from cohort_tools import tiny
+from processes import Processes
+from gridscape.execution.executors import Finished
+from gridscape.sweep import run
+
+executor = Processes()
+def listen(event):
+    if isinstance(event, Finished):
+        print(*(child.process.pid for child in executor.children), flush=True)
+        os.kill(os.getpid(), signal.SIGKILL)
+
+run(tiny(), directory=sys.argv[1], executor=executor, listener=listen)
+"""
+
+
+@pytest.mark.slow
+def test_when_the_sweep_is_killed_its_children_end_and_the_next_run_goes_on(tmp_path, by_local):
+    own = environment()
+    own["PYTHONPATH"] += os.pathsep + str(Path(__file__).parent)
+    done = subprocess.run(
+        [sys.executable, "-c", DYING, str(tmp_path)],
+        env=own,
+        capture_output=True,
+        text=True,
+        timeout=240,
+        check=False,
+    )  # returns when the children, which hold its output, have ended too
+    assert done.returncode == -signal.SIGKILL, done.stderr[-2000:]
+    assert len(done.stdout.split()) == 2
+    events = []
+    with pytest.warns(UserWarning, match="the process died while training"):
+        gs.run(tiny(), directory=tmp_path, listener=events.append)
+    assert 0 < len(ended(events)) < 8
+    assert_equal_tables(stored(tmp_path), by_local)
+
+
+# ---- executors that do not do what they owe ----
+
+
+class Wrong(Local):
+    """Local, but for what it makes of each event."""
+
+    def __init__(self, change):
+        super().__init__()
+        self.change = change
+
+    def events(self):
+        for event in super().events():
+            yield from self.change(event)
+
+
+def test_an_executor_that_leaves_trials_out_is_told_so(tmp_path):
+    def without_results(event):
+        return () if isinstance(event, Finished) else (event,)
+
+    with pytest.raises(GridscapeError, match="Wrong: the executor has left trials out"):
+        gs.run(tiny(), directory=tmp_path / "a", executor=Wrong(without_results))
+
+    def nothing(event):
+        return ()
+
+    with pytest.raises(GridscapeError, match="found 8 without"):
+        gs.run(tiny(), directory=tmp_path / "b", executor=Wrong(nothing))
+
+
+def test_what_is_told_twice_or_late_counts_once(tmp_path, by_local):
+    def twice(event):
+        return (event, event) if isinstance(event, Finished | Done) else (event,)
+
+    events = []
+    gs.run(tiny(), directory=tmp_path, executor=Wrong(twice), listener=events.append)
+    assert len(ended(events)) == 8
+    assert_equal_tables(stored(tmp_path), by_local)
+
+
+def test_the_room_of_this_process():
+    room = Room.here()
+    assert room.n_devices == 2
+    assert room.free_bytes > 0
