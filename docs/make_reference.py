@@ -18,9 +18,9 @@ from gridscape import models, optimizers, tasks
 from gridscape.base.limits import FINITE, Limit
 from gridscape.claims.rules import RULES
 from gridscape.cli.commands import app
+from gridscape.study.files import names
 from gridscape.study.parts import load_object
 from gridscape.study.settings import SAMPLINGS, STUDY_AXES
-from gridscape.study.files import names
 from gridscape.study.study import Study
 from gridscape.tasks import fetch, losses
 from gridscape.tasks.images import ImageOptions

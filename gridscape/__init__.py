@@ -15,8 +15,9 @@ from typing import TYPE_CHECKING, Any
 from gridscape._version import __version__ as __version__
 
 if TYPE_CHECKING:
-    from gridscape.base.data import Split
-    from gridscape.base.parts import Model, Optimizer, hyperparameters
+    from gridscape.base.data import Groups, Split, Stream
+    from gridscape.base.limits import Limit
+    from gridscape.base.parts import Model, Optimizer, hyperparameters, reads
     from gridscape.base.task import Task
     from gridscape.errors import GridscapeError
     from gridscape.execution.replay import replay
@@ -33,17 +34,21 @@ _HOME = {
     "Axis": "grid.axes",
     "Cell": "grid.axes",
     "GridscapeError": "errors",
+    "Groups": "base.data",
     "Landscape": "landscape",
+    "Limit": "base.limits",
     "Model": "base.parts",
     "Optimizer": "base.parts",
     "Split": "base.data",
     "Status": "grid.trials",
+    "Stream": "base.data",
     "Study": "study.study",
     "Task": "base.task",
     "from_equinox": "models.equinox",
     "hyperparameters": "base.parts",
     "image_folder": "tasks.images",
     "plan": "sweep",
+    "reads": "base.parts",
     "replay": "execution.replay",
     "run": "sweep",
 }
@@ -61,17 +66,21 @@ __all__ = [
     "Axis",
     "Cell",
     "GridscapeError",
+    "Groups",
     "Landscape",
+    "Limit",
     "Model",
     "Optimizer",
     "Split",
     "Status",
+    "Stream",
     "Study",
     "Task",
     "from_equinox",
     "hyperparameters",
     "image_folder",
     "plan",
+    "reads",
     "replay",
     "run",
 ]

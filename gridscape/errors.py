@@ -76,14 +76,22 @@ class UsageError(GridscapeError):
 
 
 class UnknownNameError(UsageError):
-    """A name that nothing has; the message offers the nearest one."""
+    """A name that nothing has; the message ends with ``hint``, else it offers the nearest one."""
 
-    def __init__(self, kind: str, name: str, known: Iterable[str], *, where: object = None) -> None:
+    def __init__(
+        self,
+        kind: str,
+        name: str,
+        known: Iterable[str],
+        *,
+        where: object = None,
+        hint: str | None = None,
+    ) -> None:
         known = sorted(known)
         near = difflib.get_close_matches(name, known, n=1, cutoff=0.5)
-        hint = f"did you mean {near[0]!r}?" if near else f"known: {', '.join(known) or 'none'}"
+        nearest = f"did you mean {near[0]!r}?" if near else f"known: {', '.join(known) or 'none'}"
         self.kind, self.name, self.known = kind, name, known
-        super().__init__(f"unknown {kind} {name!r}", where=where, hint=hint)
+        super().__init__(f"unknown {kind} {name!r}", where=where, hint=hint or nearest)
 
 
 class StudyFileError(UsageError):

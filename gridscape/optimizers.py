@@ -215,6 +215,7 @@ class _Fixed:
         return self.transformation
 
 
+# Its source is part of the keys of studies that have such an optimizer by import string.
 @dataclass(frozen=True)
 class _Make:
     """The rule after the L2 penalty."""

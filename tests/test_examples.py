@@ -1,5 +1,6 @@
 """Each example runs as a user would run it, in a process of its own, and learns something."""
 
+import ast
 import os
 import re
 import subprocess
@@ -87,3 +88,12 @@ def test_every_example_is_tested() -> None:
     assert scripts <= tested
     for path in EXAMPLES.glob("*.py"):
         assert len(path.read_text().splitlines()) < 60, path.name
+
+
+def test_own_parts(tmp_path: Path) -> None:
+    text = run(tmp_path, str(EXAMPLES / "own_parts.py"), "--updates=60")
+    losses = dict(line.split(" ", 1) for line in text.splitlines())
+    assert list(losses) == ["log_loss", "distance"]
+    for accuracies in map(ast.literal_eval, losses.values()):
+        assert list(accuracies) == [0.001, 0.01, 0.1, 1.0]
+        assert max(accuracies.values()) > 0.8, "chance is 1/2"

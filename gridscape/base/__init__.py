@@ -10,4 +10,8 @@ One legend of dimension letters for the whole package:
 Models, tasks and optimizers are small tuples of pure functions written for ONE trial; the engine
 adds the trial dimension K. Traced hyperparameters reach them as ``hyper``, a mapping from name to
 number, so that a new value never compiles anything again.
+
+Two trials share a compiled program where the functions of their model, task and optimizer are the
+same objects, and static options and shapes are equal. A factory that makes a new function for every
+task or model has each compiled: ``functools.cache`` gives the same one for the same options.
 """

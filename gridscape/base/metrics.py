@@ -24,6 +24,11 @@ def accuracy(outputs: Array, targets: Array) -> Array:
     return (jnp.argmax(outputs, axis=-1) == targets).astype(jnp.float32)
 
 
+def targets_themselves(targets: Any) -> Any:
+    """What is right where the targets say nothing else: (B,) -> (B,)."""
+    return targets
+
+
 def top_class(outputs: Array, targets: Any) -> Array:
     """The class that each example is given: (B, C) -> (B,)."""
     return jnp.argmax(outputs, axis=-1)

@@ -20,7 +20,7 @@ import numpy as np
 
 from gridscape.base._arrays import check_splits, classified
 from gridscape.base.data import Groups, Split, Stream, as_float
-from gridscape.base.metrics import accuracy, cross_entropy, top_class
+from gridscape.base.metrics import accuracy, cross_entropy, targets_themselves, top_class
 from gridscape.base.shapes import prepared
 from gridscape.base.types import Array
 from gridscape.errors import DataCorruptError, UsageError, check_numbers, check_whole
@@ -40,8 +40,12 @@ class Task:
         n_outputs). Test sequences may then be longer than those of the training.
     ``answer(outputs, targets)`` gives the class of each example, (B,), by which a network that
         answers one class is found; None where there are no classes.
+    ``truth(targets)`` gives what is right: the class of each example, (B,), or one number a step,
+        (B, T); ``n_steps(targets)`` how many steps of each example count, (B,), where the others
+        are padding. Inspection shows them.
     ``groups`` tells the test metrics apart by a kind of example.
-    ``fingerprint`` is a hash of all that determines the task; it is part of every trial's key.
+    ``fingerprint`` is a hash of all that determines the task; it is part of every trial's key. It
+        is made of data and code unless it is given.
 
     The inputs and targets of all splits, and of a stream's sample, have the same types and shapes,
     but for N. Raises UsageError or DataCorruptError for what cannot be a task.
@@ -52,7 +56,7 @@ class Task:
     test: Split
     input_shape: tuple[int, ...]
     n_outputs: int
-    fingerprint: str
+    fingerprint: str = ""
     prepare: Callable[[Array], Array] = as_float
     loss: Callable[[Array, Any], Array] = cross_entropy
     metrics: Mapping[str, Callable[[Array, Any], Array]] = field(
@@ -62,6 +66,8 @@ class Task:
     per_step: bool = False
     answer: Callable[[Array, Any], Array] | None = top_class
     groups: Groups | None = None
+    truth: Callable[[Any], Any] = targets_themselves
+    n_steps: Callable[[Any], Any] | None = None
 
     def __post_init__(self) -> None:
         where = f"task {self.name}"
@@ -75,6 +81,8 @@ class Task:
             raise UsageError(
                 "prepare gives another shape", where=where, expected=self.input_shape, found=shape
             )
+        if not self.fingerprint or isinstance(self.fingerprint, _Made):
+            object.__setattr__(self, "fingerprint", _Made(_fingerprint(self)))
 
     @property
     def train_examples(self) -> Split:
@@ -121,9 +129,30 @@ class Task:
             validation=splits.get("validation"),
             input_shape=shape,
             n_outputs=n_outputs,
-            fingerprint=fingerprint(name, n_outputs, code_identity(prepare), *splits.values()),
             prepare=prepare,
         )
+
+
+class _Made(str):
+    """A fingerprint that was made here: one made anew tells what ``replace`` has changed."""
+
+
+def _fingerprint(task: Task) -> str:
+    """A hash of the data and the code of a task; what is as in most tasks adds nothing to it."""
+    train, groups = task.train, task.groups
+    data = (task.train_examples, task.test, task.validation)
+    usual = {"loss": cross_entropy, "accuracy": accuracy}
+    functions = {"loss": task.loss, **task.metrics}
+    others: list[Any] = []
+    if functions != usual:
+        others += [(name, code_identity(function)) for name, function in functions.items()]
+    if isinstance(train, Stream):
+        others += [code_identity(train.draw), list(map(int, task.input_shape))]
+    if task.per_step:
+        others.append("per_step")
+    if groups is not None:
+        others += [groups.name, list(map(int, groups.values)), code_identity(groups.of)]
+    return fingerprint(task.name, task.n_outputs, code_identity(task.prepare), *data, *others)
 
 
 def _whole(n_outputs: Any) -> int:
@@ -145,6 +174,8 @@ def _check_types(task: Task, where: str) -> None:
         ("loss", task.loss, Callable),
         ("metrics", metrics, Mapping),
         ("answer", task.answer, Callable | None),
+        ("truth", task.truth, Callable),
+        ("n_steps", task.n_steps, Callable | None),
         ("groups", groups, Groups | None),
     ]
     if isinstance(train, Stream):

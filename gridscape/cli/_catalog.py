@@ -14,6 +14,7 @@ from gridscape.execution.memory import free_memory_bytes
 from gridscape.execution.planner import MEMORY_SHARE
 from gridscape.kernels.cores import use_all_cores
 from gridscape.study import files
+from gridscape.study.parts import data_set_of
 from gridscape.study.study import ResolvedStudy, Study
 from gridscape.tasks import fetch
 
@@ -51,10 +52,11 @@ def catalog(data_dir: str | Path | None = None) -> Iterator[Entry]:
     use_all_cores()
     machine = Machine.local()
     speed = EFFICIENCY * product_speed(machine)
-    absent = _absent_data(data_dir)
+    absent = fetch.absent(data_dir)
     for name in sorted(files.names(), key=lambda name: (name != "quickstart", name)):
         study = Study.load(name)
-        missing = _data_set_of(study.task, absent)
+        data_set = data_set_of(study.task)
+        missing = data_set if data_set in absent else None
         work = None if missing else study_work(study.resolve(data_dir), machine)
         yield Entry(
             name=name,
@@ -96,15 +98,3 @@ def study_work(resolved: ResolvedStudy, machine: Machine) -> Work:
             free_bytes,
         ),
     )
-
-
-def _absent_data(data_dir: str | Path | None) -> list[str]:
-    """The data sets that would have to be fetched."""
-    return [s.name for s in fetch.status(data_dir) if not s.embedded and s.found_at is None]
-
-
-def _data_set_of(task: object, names: list[str]) -> str | None:
-    """The data set among ``names`` that a named task reads: tasks are named after theirs."""
-    named = [name for name in fetch.DATA_SETS if str(task).startswith(name)]
-    owner = max(named, key=len, default=None)
-    return owner if owner in names else None

@@ -33,6 +33,7 @@ from gridscape.errors import (
     is_out_of_memory,
     out_of_memory,
 )
+from gridscape.study import synonyms
 
 if TYPE_CHECKING:
     from rich.console import RenderableType
@@ -662,9 +663,22 @@ def _usage(error: typer.TyperException) -> str:
         known = [option.lstrip("-") for option in options if option.startswith("-")]
         near = difflib.get_close_matches(name.lstrip("-"), known, n=1)
         hint = f"did you mean '--{near[0]}'?" if near else see
+        hint = _meant(name, known) or hint
         return str(UsageError(f"unknown option {name!r}", hint=hint))
     message = error.format_message().rstrip(".")
     return f"{message[:1].lower()}{message[1:]}; {see}"
+
+
+def _meant(name: str, known: list[str]) -> str | None:
+    """The option, or the axis, that is named otherwise in other libraries."""
+    found = synonyms.meaning(name)
+    if found is None:
+        return None
+    option = found.ours.replace("_", "-")
+    told = f"use --{option}" if option in known else None
+    if told is None and "set" in known and any(found.ours in t for t in synonyms.TABLES.values()):
+        told = f"use --set {found.ours}=..."
+    return told and told + (f": {found.note}" if found.note else "")
 
 
 def _complain(line: str) -> None:

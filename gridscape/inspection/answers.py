@@ -13,7 +13,6 @@ from gridscape.errors import UsageError
 from gridscape.inspection._chunks import over_chunks
 from gridscape.inspection.records import Confusion, Example, Mistakes
 from gridscape.study.study import Recipe
-from gridscape.tasks.sequences import Asked
 
 
 def mistakes(
@@ -88,20 +87,30 @@ def _answers(recipe: Recipe, task: Task, params: Params) -> _Answers:
 
         # A loss is the negative log probability of a class where exp(-loss) sums to 1 over them.
         def probability(label: Array) -> Array:
-            return jnp.exp(-recipe.loss(outputs, _with_class(batch.targets, label)))
+            return jnp.exp(-recipe.loss(outputs, with_truth(task, batch.targets, label)))
 
         classes = jnp.arange(task.n_outputs, dtype=answers.dtype)
         mass = jax.vmap(lambda c: probability(jnp.full_like(answers, c)))(classes).sum(axis=0)
-        return _Answers(right_class(batch.targets), answers, losses, probability(answers), mass)
+        return _Answers(truth_of(task, batch.targets), answers, losses, probability(answers), mass)
 
     parts = [jax.device_get(part) for part in over_chunks(look, task)]
     return jax.tree.map(lambda *arrays: np.concatenate(arrays), *parts)
 
 
-def right_class(targets: Any) -> Any:
-    """The class that is right, for targets that hold more than that."""
-    return targets.item if isinstance(targets, Asked) else targets
+def truth_of(task: Task, targets: Any) -> Any:
+    """What is right, of targets (B, ...); raises UsageError where the task does not tell."""
+    found = task.truth(targets)
+    if not isinstance(found, np.ndarray | jax.Array):
+        raise UsageError(
+            "nothing tells which of the targets is the right answer",
+            where=f"task {task.name}",
+            found=type(found).__name__,
+            hint="give the task truth=lambda targets: ...",
+        )
+    return found
 
 
-def _with_class(targets: Any, labels: Array) -> Any:
-    return targets._replace(item=labels) if isinstance(targets, Asked) else labels
+def with_truth(task: Task, targets: Any, labels: Array) -> Any:
+    """The targets with other classes as what is right; as they are where none of them is that."""
+    right = task.truth(targets)
+    return jax.tree.map(lambda part: labels if part is right else part, targets)

@@ -7,12 +7,10 @@ import numpy as np
 
 from gridscape.base.task import Task
 from gridscape.base.types import Array, Params
-from gridscape.inspection.answers import right_class
+from gridscape.inspection.answers import truth_of
 from gridscape.inspection.records import Sample
 from gridscape.models.precision import float32_products
 from gridscape.study.study import Recipe
-from gridscape.tasks.losses import Bits
-from gridscape.tasks.sequences import Asked
 
 
 def samples(
@@ -20,7 +18,7 @@ def samples(
 ) -> tuple[Sample, ...]:
     """The first test sequences of each group, with what is right and what the network answers.
 
-    Bits are answered 1 above 0. Without groups, the first ``per_group`` sequences of all.
+    A task without classes answers 1 above 0. Without groups, the first ``per_group`` of all.
     """
     rows, of_group = _first_of_groups(task, per_group)
     inputs, targets = jax.tree.map(lambda x: x[rows], task.test)
@@ -32,8 +30,8 @@ def samples(
         return outputs[..., 0] > 0 if task.answer is None else task.answer(outputs, targets)
 
     answers = np.asarray(answered(inputs, targets)).astype(int)
-    truths = np.asarray(targets.bits if isinstance(targets, Bits) else right_class(targets))
-    steps = _n_steps(targets, inputs)
+    truths = np.asarray(truth_of(task, targets))
+    steps = _n_steps(task, targets, inputs)
     return tuple(
         Sample(
             index=int(row),
@@ -57,10 +55,8 @@ def _first_of_groups(task: Task, per_group: int) -> tuple[np.ndarray, list[int |
     return rows, [task.groups.values[g] for g in of[rows]]
 
 
-def _n_steps(targets: Any, inputs: np.ndarray) -> np.ndarray:
+def _n_steps(task: Task, targets: Any, inputs: np.ndarray) -> np.ndarray:
     """The steps of each sequence without its padding: (N,)."""
-    if isinstance(targets, Bits):
-        return np.asarray(targets.length) + 1
-    if isinstance(targets, Asked):
-        return np.asarray(targets.length)
-    return np.full(len(inputs), inputs.shape[1])
+    if task.n_steps is None:
+        return np.full(len(inputs), inputs.shape[1])
+    return np.asarray(task.n_steps(targets))

@@ -15,6 +15,7 @@ from gridscape.grid.trials import TrialResult
 from gridscape.inspection.kinds import Look, fitting, look
 from gridscape.kernels.cores import use_all_cores
 from gridscape.landscape import Landscape
+from gridscape.study.parts import data_set_of
 from gridscape.study.study import ResolvedStudy, Study
 from gridscape.tasks import fetch
 
@@ -22,17 +23,15 @@ from gridscape.tasks import fetch
 def resolved(land: Landscape, data_dir: str | Path | None, trust: bool) -> ResolvedStudy:
     """The study of a landscape; raises GridscapeError where its data set is not at hand."""
     study = Study.from_record(land.study, trust=trust)
-    if missing := _missing_data(str(study.task), data_dir):
+    if missing := _missing_data(data_set_of(study.task), data_dir):
         raise GridscapeError("the data set is not on this machine", where=missing)
     use_all_cores()
     return study.override(keep_parameters="all").resolve(data_dir)
 
 
-def _missing_data(task: str, data_dir: str | Path | None) -> str | None:
-    """The data set of a task, where it would have to be fetched; tasks are named after theirs."""
-    named = [data_set for data_set in fetch.status(data_dir) if task.startswith(data_set.name)]
-    owner = max(named, key=lambda data_set: len(data_set.name), default=None)
-    return owner.name if owner and not owner.embedded and owner.found_at is None else None
+def _missing_data(data_set: str | None, data_dir: str | Path | None) -> str | None:
+    """The data set that a task declares to read, where it would have to be fetched."""
+    return data_set if data_set in fetch.absent(data_dir) else None
 
 
 def looks(resolved: ResolvedStudy, kept: Sequence[tuple[Cell, TrialResult]]) -> Iterator[Look]:

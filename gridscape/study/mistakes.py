@@ -7,6 +7,7 @@ from typing import Any
 from pydantic import ValidationError
 
 from gridscape.errors import UnknownNameError
+from gridscape.study import synonyms
 from gridscape.study.settings import MistakesError, mistake
 
 # How TOML writes a key: bare or quoted parts with dots between.
@@ -35,7 +36,8 @@ def _lines(item: Any, known: list[str]) -> list[str]:
     if isinstance(context.get("error"), MistakesError):
         return list(context["error"].lines)
     if kind == "extra_forbidden":
-        return [str(UnknownNameError("key", key, known, where=key))]
+        hint = synonyms.hint(key, "", known, known)
+        return [str(UnknownNameError("key", key, known, where=key, hint=hint))]
     if kind == "missing":
         return [f"{key}: required, but missing"]
     words = EXPECTED.get(kind, item["msg"].removeprefix("Input should be ")).format(**context)
@@ -44,11 +46,19 @@ def _lines(item: Any, known: list[str]) -> list[str]:
 
 
 def joined(of_settings: Iterable[str], of_parts: Iterable[str]) -> list[str]:
-    """Mistakes in settings and in what parts say of them; of one key, that of the part is told."""
-    parts = list(of_parts)
-    keys = {line.partition(": out of range")[0] for line in parts if ": out of range" in line}
-    settings = [line for line in of_settings if line.partition(":")[0] not in keys]
+    """Mistakes in settings and in what parts say of them, none of them told twice.
+
+    A part knows best which numbers it takes; what is of the wrong type is no part.
+    """
+    settings, parts = list(of_settings), list(of_parts)
+    wrong, numbers = _keys_of("wrong type", settings), _keys_of("out of range", parts)
+    settings = [line for line in settings if line.partition(":")[0] not in numbers]
+    parts = [line for line in parts if line.partition(":")[0] not in wrong]
     return list(dict.fromkeys([*settings, *parts]))
+
+
+def _keys_of(what: str, found: Iterable[str]) -> set[str]:
+    return {line.partition(":")[0] for line in found if f": {what} (" in line}
 
 
 def with_lines(found: Iterable[str], text: str) -> list[str]:

@@ -7,6 +7,7 @@ Traced numbers and options are declared by these parts, so it is here that unkno
 
 import importlib
 import inspect
+import warnings
 from collections.abc import Callable, Mapping
 from functools import wraps
 from operator import attrgetter
@@ -120,6 +121,17 @@ DECLARATIONS = {
 }
 
 
+def _made(kind: str, where: object, factory: Factory, **options: Any) -> Any:
+    """What a factory makes; raises UsageError for errors that are not Gridscape's own."""
+    try:
+        return factory(**options)
+    except GridscapeError:
+        raise
+    except Exception as error:  # a user's function may raise anything
+        what = f"the {kind} cannot be made"
+        raise UsageError(what, where=where, found=one_line(error)) from error
+
+
 # ---- tasks ----
 
 
@@ -163,7 +175,8 @@ def load_task(task: Any, options: Mapping[str, Any], data_dir: str | Path | None
     made = factory = _task_or_factory(task)
     if not isinstance(factory, Task):
         takes_folder = "data_dir" in inspect.signature(factory).parameters
-        made = factory(**options, **({"data_dir": data_dir} if takes_folder else {}))
+        folder = {"data_dir": data_dir} if takes_folder else {}
+        made = _made("task", "task", factory, **options, **folder)
     if not isinstance(made, Task):
         where = task if isinstance(task, str) else "task"
         raise UsageError("not a task", where=where, expected="a Task", found=type(made).__name__)
@@ -177,13 +190,19 @@ def load_optimizer(optimizer: Any, where: object = "optimizer") -> Optimizer:
     """An Optimizer itself, an optax transformation as one, or what a function makes."""
     made = _optimizer_or_factory(optimizer, where)
     if callable(made) and not isinstance(made, tuple):
-        made = made()
+        made = _made("optimizer", where, made)
     if isinstance(made, optax.GradientTransformation):
         made = optimizers.fixed(made)
     if not isinstance(made, Optimizer):
         raise UsageError(
             "not an optimizer", where=where, expected=AN_OPTIMIZER, found=type(made).__name__
         )
+    if made.native and made.native_rule is None:
+        message = (
+            "an optimizer with another make than its native step was written for is trained without"
+            " that step, which is slower; native=None says that this is meant"
+        )
+        warnings.warn(message, stacklevel=2)
     return made
 
 

@@ -171,10 +171,11 @@ class Study(BaseModel):
         this user trained this very study with the same code, or ``trust`` is given.
         """
         if objects := record.get("objects"):
+            found = ", ".join(str(record[name]) for name in objects)
             raise UsageError(
                 f"the {' and the '.join(objects)} of this study came from Python",
                 where=_where(record["name"]),
-                found=", ".join(str(record[name]) for name in objects),
+                found=found if len(found) <= 120 else f"{found[:117]}...",
                 hint="hand the study in as well",
             )
         reach.check(record, trust=trust, where=where)

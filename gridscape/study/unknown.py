@@ -11,6 +11,7 @@ from gridscape.errors import (
 )
 from gridscape.grid.axes import same, show
 from gridscape.grid.names import may_be_axis
+from gridscape.study import synonyms
 from gridscape.study.numbers import number_mistakes
 from gridscape.study.parts import (
     load_object,
@@ -105,12 +106,14 @@ def _model_mistakes(study: Mapping[str, Any]) -> list[str]:
     traced = numbers.union(*(rule.hyperparameters for rule in rules.values()))
     of_task, of_others = _options_of_task(study), {*traced, *options, *STUDY_AXES}
     return [
-        *_unknown("axis", "axes", filter(may_be_axis, axes), of_task | of_others),
+        *_unknown("axis", "axes", filter(may_be_axis, axes), of_task | of_others, study),
         *(
             f"axes.{name}: read by the task and not by it alone"
             for name in of_task & of_others & set(axes)
         ),
-        *_unknown("hyperparameter", "hyperparameters", _table(study, "hyperparameters"), traced),
+        *_unknown(
+            "hyperparameter", "hyperparameters", _table(study, "hyperparameters"), traced, study
+        ),
         *_option_mistakes("model", study, options, {**_table(study, "model_options"), **axes}),
         *_idle_axes(axes, traced - numbers, rules),
     ]
@@ -131,11 +134,15 @@ def _optimizers(
     return (None if found else rules), found
 
 
-def _unknown(kind: str, key: str, names: Iterable[str], known: Iterable[str]) -> list[str]:
+def _unknown(
+    kind: str, key: str, names: Iterable[str], known: Iterable[str], study: Iterable[str] = ()
+) -> list[str]:
+    """One line for every name that is not known; ``study``: the keys of the study itself."""
+    unknown = [name for name in names if name not in set(known)]
+    hints = {name: synonyms.hint(name, key, known, study) for name in unknown}
     return [
-        str(UnknownNameError(kind, name, known, where=f"{key}.{name}"))
-        for name in names
-        if name not in set(known)
+        str(UnknownNameError(kind, name, known, where=f"{key}.{name}", hint=hints[name]))
+        for name in unknown
     ]
 
 
@@ -148,7 +155,7 @@ def _option_mistakes(
     key = f"{kind}_options"
     missing = [name for name, p in known.items() if p.default is p.empty and name not in given]
     return [
-        *_unknown(f"{kind} option", key, _table(study, key), known),
+        *_unknown(f"{kind} option", key, _table(study, key), known, study),
         *(f"{key}.{name}: required by the {kind}, but missing" for name in missing),
     ]
 

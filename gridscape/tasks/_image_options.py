@@ -10,6 +10,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from gridscape.base.data import Split
+from gridscape.base.parts import Factory
 from gridscape.base.task import Task
 from gridscape.base.types import Array
 from gridscape.errors import UsageError, check_known, check_whole
@@ -81,7 +82,7 @@ class ImageOptions:
         return drawn(classes, n_train // n_classes, self.subset_seed)
 
 
-def image_task(factory: Callable[..., Task]) -> Callable[..., Task]:
+def image_task(factory: Callable[..., Task]) -> Factory[..., Task]:
     """The factory of an image task, with ImageOptions beside its own options.
 
     They are looked at before the factory reads, or fetches, any data.
@@ -94,8 +95,7 @@ def image_task(factory: Callable[..., Task]) -> Callable[..., Task]:
         return chosen.applied_to(factory(*args, **options))
 
     parameters = [*own.parameters.values(), *further.values()]
-    make.__signature__ = own.replace(parameters=parameters)  # type: ignore[attr-defined]
-    return make
+    return Factory(make, signature=own.replace(parameters=parameters))
 
 
 def by_class(targets: np.ndarray, n_classes: int) -> list[np.ndarray]:

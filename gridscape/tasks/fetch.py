@@ -175,6 +175,11 @@ def status(data_dir: str | Path | None = None) -> list[DataSetStatus]:
     return [_status(data_set, data_dir) for data_set in DATA_SETS.values()]
 
 
+def absent(data_dir: str | Path | None = None) -> set[str]:
+    """The data sets that would have to be fetched."""
+    return {s.name for s in status(data_dir) if not s.embedded and s.found_at is None}
+
+
 def check(name: str, data_dir: str | Path | None = None) -> DataSetStatus:
     """The status of a data set after verifying every checksum.
 

@@ -13,6 +13,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from gridscape.base.data import Split, as_float
+from gridscape.base.parts import reads
 from gridscape.base.task import Task
 from gridscape.base.types import Array
 from gridscape.errors import check_known
@@ -31,6 +32,7 @@ TF1_VALIDATION_EXAMPLES = 5_000
 DIGITS_TEST_EXAMPLES_PER_CLASS = 45
 
 
+@reads("digits")
 @image_task
 def digits_rows(*, data_dir: str | Path | None = None) -> Task:
     """The 1,797 embedded 8 x 8 digits as 8 rows of 8: (T=8, D=8), pixels 0..16 as fractions.
@@ -49,18 +51,21 @@ def digits_rows(*, data_dir: str | Path | None = None) -> Task:
     return _digits("rows")
 
 
+@reads("digits")
 @image_task
 def digits_flat(*, data_dir: str | Path | None = None) -> Task:
     """The digits of ``digits_rows`` as 64 pixels: (D=64,)."""
     return _digits("flat")
 
 
+@reads("digits")
 @image_task
 def digits_image(*, data_dir: str | Path | None = None) -> Task:
     """The digits of ``digits_rows`` as images: (8, 8, 1)."""
     return _digits("image")
 
 
+@reads("mnist")
 @image_task
 def mnist_rows(split: str = "tf1", *, data_dir: str | Path | None = None) -> Task:
     """MNIST as 28 rows of 28 pixels: (T=28, D=28), fractions of 255; 10,000 test images.
@@ -75,18 +80,21 @@ def mnist_rows(split: str = "tf1", *, data_dir: str | Path | None = None) -> Tas
     return _mnist("rows", split, data_dir)
 
 
+@reads("mnist")
 @image_task
 def mnist_flat(split: str = "tf1", *, data_dir: str | Path | None = None) -> Task:
     """MNIST as 784 pixels: (D=784,); the rest as in ``mnist_rows``."""
     return _mnist("flat", split, data_dir)
 
 
+@reads("mnist")
 @image_task
 def mnist_image(split: str = "tf1", *, data_dir: str | Path | None = None) -> Task:
     """MNIST as images: (28, 28, 1); the rest as in ``mnist_rows``."""
     return _mnist("image", split, data_dir)
 
 
+@reads("cifar10")
 @image_task
 def cifar10(layout: str = "image", *, data_dir: str | Path | None = None) -> Task:
     """CIFAR-10 in color, 32 x 32: 50,000 train and 10,000 test images of 10 classes.
@@ -105,18 +113,21 @@ def cifar10(layout: str = "image", *, data_dir: str | Path | None = None) -> Tas
     return _task(_named("cifar10", layout), layout, train, test, n_outputs=10)
 
 
+@reads("cifar10")
 @image_task
 def cifar10_rows(*, data_dir: str | Path | None = None) -> Task:
     """The images of ``cifar10`` as 32 rows of 32 colors: (T=32, D=96)."""
     return cifar10("rows", data_dir=data_dir)
 
 
+@reads("cifar10")
 @image_task
 def cifar10_flat(*, data_dir: str | Path | None = None) -> Task:
     """The images of ``cifar10`` as 1,024 colors: (D=3072,)."""
     return cifar10("flat", data_dir=data_dir)
 
 
+@reads("cifar10-gray28")
 @image_task
 def cifar10_gray28(layout: str = "image", *, data_dir: str | Path | None = None) -> Task:
     """A part of CIFAR-10 in gray, 28 x 28: 10,000 train and 1,000 test images of 10 classes.
@@ -133,12 +144,14 @@ def cifar10_gray28(layout: str = "image", *, data_dir: str | Path | None = None)
     return _tree_task(_named("cifar10-gray28", layout), tree, layout)
 
 
+@reads("cifar10-gray28")
 @image_task
 def cifar10_gray28_rows(*, data_dir: str | Path | None = None) -> Task:
     """The images of ``cifar10_gray28`` as 28 rows of 28 pixels: (T=28, D=28)."""
     return cifar10_gray28("rows", data_dir=data_dir)
 
 
+@reads("cifar10-gray28")
 @image_task
 def cifar10_gray28_flat(*, data_dir: str | Path | None = None) -> Task:
     """The images of ``cifar10_gray28`` as 784 pixels: (D=784,)."""

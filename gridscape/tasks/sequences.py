@@ -92,6 +92,8 @@ def recall(
         per_step=True,
         answer=_at_last_step(top_class),
         groups=Groups("length", tuple(lengths), _lengths_from(shortest)),
+        truth=lambda targets: targets.item,
+        n_steps=lambda targets: targets.length,
     )
 
 
@@ -178,6 +180,8 @@ def binary_addition(
         per_step=True,
         answer=None,
         groups=Groups("length", tuple(lengths), _lengths_from(1)),
+        truth=lambda targets: targets.bits,
+        n_steps=lambda targets: targets.length + 1,
     )
 
 

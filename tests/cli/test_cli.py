@@ -148,6 +148,13 @@ MISTAKES = [
     ("rnu", 2, "unknown command 'rnu'; did you mean 'run'?"),
     ("data chek", 2, "unknown command 'chek'; did you mean 'check'?"),
     ("data", 2, "missing command; see gridscape data --help"),
+    (
+        "run --epochs 5",
+        2,
+        "unknown option '--epochs'; use --updates: updates = epochs x examples / batch_size",
+    ),
+    ("run --lr 0.1", 2, "unknown option '--lr'; use --set learning_rate=..."),
+    ("show x --lr 3", 2, "unknown option '--lr'; see gridscape show --help"),
     ("--versoin", 2, "unknown option '--versoin'; did you mean '--version'?"),
     ("run --replicats 3", 2, "unknown option '--replicats'; did you mean '--replicates'?"),
     ("run --zzz", 2, "unknown option '--zzz'; see gridscape run --help"),

@@ -2,6 +2,7 @@
 
 from dataclasses import replace
 from functools import partial
+from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -9,6 +10,8 @@ import numpy as np
 import pytest
 import reference_feedforward as plain
 
+from gridscape.base.data import Split
+from gridscape.base.metrics import accuracy, cross_entropy
 from gridscape.base.parts import Model
 from gridscape.base.task import Task
 from gridscape.engine.training import named_leaves, restore
@@ -402,3 +405,62 @@ def test_stored_parameters_are_restored():
 def test_parameters_of_another_model():
     with pytest.raises(UsageError, match="another model"):
         restore(recipe_of(LENET), {"kernel": np.zeros((2, 2))})
+
+
+# ---- targets that hold more than the right answer ----
+
+
+class Weighted(NamedTuple):
+    """A class and how much it counts."""
+
+    label: Any
+    weight: Any
+
+
+def weighted(**values):
+    plain = random_task(n_test=9)
+    targets = Weighted(plain.test.targets, np.ones(9, np.float32))
+    split = Split(plain.test.inputs, targets)
+
+    def of_class(function):
+        return lambda outputs, targets: function(outputs, targets.label)
+
+    return replace(
+        plain,
+        train=split,
+        test=split,
+        loss=of_class(cross_entropy),
+        metrics={"accuracy": of_class(accuracy)},
+        **values,
+    )
+
+
+def test_a_task_tells_which_of_its_targets_is_right():
+    task, plain_task = weighted(truth=lambda targets: targets.label), random_task(n_test=9)
+    params, recipe = start(MLP), recipe_of(MLP)
+    mine = replace(recipe, loss=task.loss)
+    expected = mistakes(recipe, plain_task, params)
+    found = mistakes(mine, task, params)
+    assert [x.probability for x in found.wrong] == [x.probability for x in expected.wrong]
+    assert None not in [x.probability for x in found.wrong]
+    np.testing.assert_array_equal(
+        confusion(mine, task, params).counts, confusion(recipe, plain_task, params).counts
+    )
+
+
+def test_a_task_that_does_not_tell_is_asked_to():
+    with pytest.raises(UsageError, match=r"which of the targets.*found Weighted.*truth=lambda"):
+        mistakes(replace(recipe_of(MLP), loss=weighted().loss), weighted(), start(MLP))
+
+
+def test_steps_that_do_not_count_are_left_out_of_samples():
+    shape = (5, 3)
+    rng = np.random.default_rng(0)
+    split = Split(rng.normal(size=(6, *shape)).astype(np.float32), np.arange(6, dtype=np.int32) % 3)
+    task = Task(
+        name="cut", train=split, test=split, input_shape=shape, n_outputs=3, n_steps=lambda t: t + 1
+    )
+    found = samples(recipe_of(mlp(shape, 3)), task, start(mlp(shape, 3)), per_group=6)
+    assert [len(sample.inputs) for sample in found] == [1, 2, 3, 1, 2, 3]
+    whole = samples(recipe_of(mlp(shape, 3)), replace(task, n_steps=None), start(mlp(shape, 3)))
+    assert {len(sample.inputs) for sample in whole} == {5}
