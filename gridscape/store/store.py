@@ -272,8 +272,7 @@ class Store:
                 path.unlink(missing_ok=True)
                 return
             temporary = temporary_of(path)
-            with temporary.open("x") as file:  # a new file, whatever lies under its name
-                file.write(_to_json(content))
+            temporary.write_text(_to_json(content))
             os.replace(temporary, path)
 
     def noted(self) -> dict[str, Any]:
