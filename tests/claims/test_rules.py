@@ -267,6 +267,22 @@ def test_of_a_loss_the_lowest_is_best_and_what_diverged_is_highest():
     assert verdict("levels", lost, {"parts": below} | loss).outcome is FAILS
 
 
+@pytest.mark.parametrize(
+    ("axis", "than", "outcome"),
+    [("a", "b", FAILS), ("b", "a", HOLDS), ("z", "b", HOLDS), ("b", "z", FAILS)],
+)
+def test_a_spread_is_over_one_axis_with_all_others_fixed(axis, than, outcome):
+    axes = {"a": [0, 1], "b": [0, 1, 2, 3], "z": [0, 1]}
+    land = landscape(
+        axes, lambda c: 0.2 + 0.02 * c["a"] + 0.05 * c["b"] + 0.3 * c["z"], noise=0.0005
+    )
+    found = verdict("spread_larger", land, {"axis": axis, "than": than})
+    assert found.outcome is outcome
+    true = {"a": 0.02 / 2**0.5, "b": 0.05 * np.std(range(4), ddof=1), "z": 0.3 / 2**0.5}
+    for name in (axis, than):  # noise of 0.0005 moves a mean of 4 or more deviations by less
+        assert found.numbers[f"spread over {name}"] == pytest.approx(true[name], abs=0.001)
+
+
 def test_a_metric_may_be_the_difference_of_two():
     land = landscape(CELLS, lambda c: 0.9, gap=lambda c: 0.2 * (c["cell"] == "gru"), replicates=4)
     metric = {"metric": "train_accuracy - test_accuracy"}
