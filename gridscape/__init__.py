@@ -16,6 +16,7 @@ from gridscape._version import __version__ as __version__
 
 if TYPE_CHECKING:
     from gridscape.base.data import Split
+    from gridscape.base.metrics import Metric
     from gridscape.base.parts import Model, Optimizer, hyperparameters
     from gridscape.base.task import Task
     from gridscape.errors import GridscapeError
@@ -34,6 +35,7 @@ _HOME = {
     "Cell": "grid.axes",
     "GridscapeError": "errors",
     "Landscape": "landscape",
+    "Metric": "base.metrics",
     "Model": "base.parts",
     "Optimizer": "base.parts",
     "Split": "base.data",
@@ -62,6 +64,7 @@ __all__ = [
     "Cell",
     "GridscapeError",
     "Landscape",
+    "Metric",
     "Model",
     "Optimizer",
     "Split",

@@ -30,8 +30,9 @@ class Spread:
     excluded: tuple[Cell, ...]
 
 
-def spread(land: Landscape, axis: str, metric: str = "test_accuracy") -> tuple[Spread, ...]:
+def spread(land: Landscape, axis: str, metric: str | None = None) -> tuple[Spread, ...]:
     """How much the metric varies over ``axis`` in each row (all other axes fixed)."""
+    metric = metric or land.main_metric
     rows = rows_of(summarize(land, metric), row_axes(land, axis, None))
     return tuple(_spread_of_row(axis, row, members, metric) for row, members in rows)
 

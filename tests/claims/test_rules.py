@@ -283,6 +283,42 @@ def test_a_spread_is_over_one_axis_with_all_others_fixed(axis, than, outcome):
         assert found.numbers[f"spread over {name}"] == pytest.approx(true[name], abs=0.001)
 
 
+def perplexity_landscape(best, **options):
+    """A metric of which less is better: 10 times the "accuracy" of the synthetic landscape."""
+    meant = {"metrics": {"accuracy": {"better": "lower", "unit": "nats"}}}
+    return landscape(CELLS, best, study=meant, replicates=4, **options)
+
+
+def test_rules_follow_what_is_better_of_a_metric():
+    land = perplexity_landscape(by_cell(rnn=0.5, lstm=0.8, gru=0.95))
+    rows = {"at": {"hidden_size": [64, 128]}}
+    assert verdict("best_is", land, {"cell": {"cell": "rnn"}} | rows).outcome is HOLDS
+    assert verdict("best_is", land, {"cell": {"cell": "gru"}} | rows).outcome is FAILS
+    short = {"where": {"cell": "gru"}, "gap_within": 0.1, "short_by": 0.3}
+    found = verdict("underfits", land, short)
+    assert found.outcome is HOLDS
+    assert found.estimates[0].name.startswith("the region's minus test_accuracy of the best cell")
+    assert found.estimates[0].unit == "nats"
+    assert verdict("underfits", land, {**short, "where": {"cell": "rnn"}}).outcome is FAILS
+
+
+def valley(turn):
+    """Down to a rate of 10**turn and up again, as a loss."""
+    return lambda c: 0.2 + 0.1 * abs(np.log10(c["learning_rate"]) - turn(c))
+
+
+@pytest.mark.parametrize(("better", "outcome"), [("lower", HOLDS), ("higher", FAILS)])
+def test_rules_of_trends_follow_what_is_better(better, outcome):
+    meant = {"metrics": {"accuracy": {"better": better, "unit": ""}}}
+    land = landscape(GRID, valley(lambda c: -3), study=meant)
+    steps = {"axis": "learning_rate", "per": "hidden_size", "low": 1e-5, "high": 1e-3}
+    assert verdict("goldilocks", land, {**steps, "tolerance": 0.0}).outcome is outcome
+    moving = landscape(GRID, valley(lambda c: 1 - np.log2(c["hidden_size"])), study=meant)
+    shrinks = {"axis": "learning_rate", "along": "hidden_size"}
+    found = verdict("best_shrinks", moving, shrinks)
+    assert (found.outcome is HOLDS) == (outcome is HOLDS)
+
+
 def test_a_metric_may_be_the_difference_of_two():
     land = landscape(CELLS, lambda c: 0.9, gap=lambda c: 0.2 * (c["cell"] == "gru"), replicates=4)
     metric = {"metric": "train_accuracy - test_accuracy"}

@@ -6,14 +6,12 @@ from gridscape.analysis.cells import CellSummary
 from gridscape.analysis.spreads import deviations
 from gridscape.analysis.statistics import mean
 from gridscape.claims.checks import above
-from gridscape.claims.evidence import Evidence, metric_unit
-from gridscape.claims.rules.registry import Finding, rule
+from gridscape.claims.evidence import Evidence
+from gridscape.claims.rules.registry import MAIN, Finding, rule
 
 
 @rule
-def spread_larger(
-    evidence: Evidence, axis: str, than: str, metric: str = "test_accuracy"
-) -> Finding:
+def spread_larger(evidence: Evidence, axis: str, than: str, metric: str = MAIN) -> Finding:
     """The metric varies more over ``axis`` with all else fixed than over ``than``.
 
     Compared are the standard deviations along the one and along the other, each within a row of
@@ -25,7 +23,7 @@ def spread_larger(
         return Finding([], {}, lacks=f"two values of both {axis} and {than}")
     evidence.use(fit)
     name = f"spread over {axis} minus spread over {than}"
-    check = above(name, metric_unit(metric), first - second, 0.0)
+    check = above(name, evidence.meaning(metric).unit, first - second, 0.0)
     return Finding(
         [check], {f"spread over {axis}": mean(first), f"spread over {than}": mean(second)}
     )
