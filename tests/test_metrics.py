@@ -12,6 +12,7 @@ from cohort_tools import tiny
 
 import gridscape as gs
 from gridscape import analysis
+from gridscape.base.data import Groups
 from gridscape.base.metrics import accuracy, cross_entropy
 from gridscape.claims.judging import judge
 from gridscape.claims.records import Claim, Outcome
@@ -20,7 +21,7 @@ from gridscape.errors import StoreError, StudyFileError, UsageError
 from gridscape.grid.meanings import Meaning
 from gridscape.landscape import Landscape
 from gridscape.report.document import document
-from gridscape.report.figures import heat_map, pareto
+from gridscape.report.figures import draw_all, heat_map, pareto
 from gridscape.report.findings import gather
 from gridscape.study.parts import load_task
 from gridscape.study.study import ResolvedStudy
@@ -45,8 +46,8 @@ METRICS = {
 
 
 def study(metrics=METRICS, **values):
-    task = replace(DIGITS, metrics=metrics)
-    return tiny(CELL_AXES, **{"task": task, "model": "mlp", "updates": 30, **values})
+    own = replace(DIGITS, metrics=metrics)
+    return tiny(CELL_AXES, **{"task": own, "model": "mlp", "updates": 30, **values})
 
 
 @pytest.fixture(scope="module")
@@ -259,6 +260,16 @@ def test_the_first_metric_is_the_main_one_also_while_it_trains(tmp_path):
     assert land.main_metric == "test_zeta"
     seen = [event.accuracy for event in events if type(event).__name__ == "Progress"]
     assert all((np.asarray(values) > 300).all() for values in seen)
+
+
+def test_chance_is_a_level_of_accuracy_alone(tmp_path):
+    metrics = {"perplexity": METRICS["perplexity"], "accuracy": accuracy}
+    parity = Groups("parity", (0, 1), lambda labels: labels % 2)
+    task = replace(DIGITS, metrics=metrics, groups=parity)
+    drawn = draw_all(gather(gs.run(study(task=task), directory=tmp_path / "run")), 0.1)
+    for metric, marks in (("accuracy", 1), ("perplexity", 0)):
+        (box, *_) = drawn[f"test_{metric}_by_parity"].axes
+        assert [text.get_text() for text in box.texts].count("chance") == marks
 
 
 def test_a_metric_is_called_as_its_function():

@@ -690,7 +690,10 @@ def save_all(folder: Path, found: Findings, chance: float | None = None) -> list
 
 
 def draw_all(found: Findings, chance: float | None = None) -> dict[str, Figure]:
-    """Every figure that the findings allow, by the name of its file."""
+    """Every figure that the findings allow, by the name of its file.
+
+    chance: the accuracy of guessing, where it is known.
+    """
     axes, best = found.land.axes, found.best
     drawn = {"landscape": heat_map(axes, found.main, best)}
     if found.top and found.top.cell in found.bands:
@@ -700,7 +703,8 @@ def draw_all(found: Findings, chance: float | None = None) -> dict[str, Figure]:
         drawn[f"curves_{name}"] = curves_side_by_side(axes, bands)
     for record in found.by_kind:
         if record.cells:
-            known = chance if record.metric == found.metric else None
+            is_accuracy = record.metric == str(Variable("test", "accuracy"))
+            known = chance if is_accuracy else None
             drawn[names.by_kind(record.metric, record.kind)] = by_kind(axes, record, known)
     along = along_axis(axes, best[0].axis) if best else None
     if along and any(row.best for row in best):

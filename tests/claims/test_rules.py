@@ -283,14 +283,9 @@ def test_a_spread_is_over_one_axis_with_all_others_fixed(axis, than, outcome):
         assert found.numbers[f"spread over {name}"] == pytest.approx(true[name], abs=0.001)
 
 
-def perplexity_landscape(best, **options):
-    """A metric of which less is better: 10 times the "accuracy" of the synthetic landscape."""
-    meant = {"metrics": {"accuracy": {"better": "lower", "unit": "nats"}}}
-    return landscape(CELLS, best, study=meant, replicates=4, **options)
-
-
 def test_rules_follow_what_is_better_of_a_metric():
-    land = perplexity_landscape(by_cell(rnn=0.5, lstm=0.8, gru=0.95))
+    meant = {"metrics": {"accuracy": {"better": "lower", "unit": "nats"}}}
+    land = landscape(CELLS, by_cell(rnn=0.5, lstm=0.8, gru=0.95), study=meant, replicates=4)
     rows = {"at": {"hidden_size": [64, 128]}}
     assert verdict("best_is", land, {"cell": {"cell": "rnn"}} | rows).outcome is HOLDS
     assert verdict("best_is", land, {"cell": {"cell": "gru"}} | rows).outcome is FAILS

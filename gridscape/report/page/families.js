@@ -168,7 +168,7 @@ function drawKinds() {
   const lines = Object.entries(shown.cells).map(([cell, found]) => ({ cell: Number(cell), x: values, ...found }));
   const name = `${metric.label} by ${kind}`;
   const { node, show } = family(name, { metric, along: kind, lines,
-    mark: metric.name === doc.metrics[0].name ? doc.chance : null });
+    mark: metric.name === "test_accuracy" ? doc.chance : null });
   section("kinds", `By ${kind}`,
     el("form", { class: "controls" },
       choice("Show", doc.kinds.map((k, i) => [String(i), k.metric.label]), String(state.kind),
