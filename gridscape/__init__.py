@@ -17,6 +17,7 @@ from gridscape._version import __version__ as __version__
 if TYPE_CHECKING:
     from gridscape.base.data import Groups, Split, Stream
     from gridscape.base.limits import Limit
+    from gridscape.base.metrics import Metric
     from gridscape.base.parts import Model, Optimizer, hyperparameters, reads
     from gridscape.base.task import Task
     from gridscape.errors import GridscapeError
@@ -37,6 +38,7 @@ _HOME = {
     "Groups": "base.data",
     "Landscape": "landscape",
     "Limit": "base.limits",
+    "Metric": "base.metrics",
     "Model": "base.parts",
     "Optimizer": "base.parts",
     "Split": "base.data",
@@ -69,6 +71,7 @@ __all__ = [
     "Groups",
     "Landscape",
     "Limit",
+    "Metric",
     "Model",
     "Optimizer",
     "Split",

@@ -12,6 +12,7 @@ import xarray as xr
 
 from gridscape.errors import GridscapeError, StoreError, UnknownNameError, UsageError, one_line
 from gridscape.grid.axes import Axis, Cell, Grid, show
+from gridscape.grid.meanings import MEASURED, Meaning, from_record, meaning_of
 from gridscape.grid.names import (
     AXIS_AS_WELL,
     CLOCKS,
@@ -22,24 +23,18 @@ from gridscape.grid.names import (
     REPLICATE,
     RESERVED,
     TEXTS,
+    Variable,
     check_name,
+    curve_of,
     curve_variable,
+    finals_of,
     is_by,
+    main_of,
 )
 from gridscape.grid.trials import Status, Trial, TrialResult
 from gridscape.store.output import write_to
 from gridscape.store.store import Store
 
-UNITS = {
-    "seconds": "s",
-    "flops": "FLOP",
-    "n_parameters": "parameters",
-    "memory_bytes": "B",
-    "updates": "updates",
-    "first_bad_update": "updates",
-    "update": "updates",
-    "evaluated_at": "updates",
-}
 FORMATS = ("csv", "parquet", "netcdf")
 
 
@@ -55,7 +50,9 @@ class Landscape:
         same answer), ``key`` and ``reason`` (text: why it did not finish, else "").
         ``curve_train_*`` have the further dimension ``update``, ``curve_test_*``
         ``evaluated_at``, both in updates done. A task that tells kinds of examples apart adds
-        ``test_*_by_<kind>`` over the dimension <kind>.
+        ``test_*_by_<kind>`` over the dimension <kind>. Attributes: ``units`` of every variable that
+        has one ("fraction": in [0, 1]), ``better`` ("higher" or "lower") of those of metrics, and
+        ``main_metric`` of the whole.
     study: the plain data of the study: "name", "title", "task", "axes", ...
     """
 
@@ -84,15 +81,19 @@ class Landscape:
         inside = [(places.of(trial), trial, result) for trial, result in results]
         found = [(at, trial, result) for at, trial, result in inside if at is not None]
         kinds = _kinds(study)
-        finals, curves = _finals(places, found), _curves(places, found, next(iter(kinds), None))
+        metrics = from_record(study)
+        is_told = study.get("metrics") is not None
+        finals = _finals(places, found, finals_of(metrics) if is_told else METRICS)
+        curves = _curves(places, found, next(iter(kinds), None))
         by_kind = _by_kind(places, found, kinds, study)
         variables, others = finals | curves | by_kind, CLOCKS.keys() | kinds.keys()
         _refuse_taken(axes, RESERVED.difference(AXIS_AS_WELL).union(variables, others))
         data = xr.Dataset(variables, coords=_coordinates(places, found) | kinds)
         data.attrs = {name: str(study.get(name) or "") for name in ("name", "title", "task")}
+        if is_told:
+            data.attrs["main_metric"] = main_of(metrics)
         for name, variable in data.variables.items():
-            if unit := unit_of(str(name)):
-                variable.attrs["units"] = unit
+            variable.attrs |= _attributes(str(name), variable, metrics, next(iter(kinds), None))
         return cls(data, study)
 
     @cached_property
@@ -116,6 +117,38 @@ class Landscape:
             if set(variable.dims) == over and variable.dtype.kind == "f" and name not in FACTS
         )
 
+    @property
+    def curves(self) -> tuple[str, ...]:
+        """The names of the curves; that of a metric's is the metric's."""
+        found = (curve_of(str(name)) for name in self.data.data_vars)
+        return tuple(name for name in found if name is not None)
+
+    def curve(self, name: str | None = None) -> xr.DataArray:
+        """A curve (default: of the main metric) of every trial: (*axes, replicate, clock).
+
+        Raises UnknownNameError for a name that the landscape does not have.
+        """
+        name = name or self.main_metric
+        if name not in self.curves:
+            raise UnknownNameError("curve", name, self.curves)
+        found: xr.DataArray = self.data[curve_variable(name)]
+        return found.transpose(*self.data["status"].dims, ...)
+
+    def meaning(self, name: str) -> Meaning:
+        """Whether more of a metric, curve or fact is better, and its unit.
+
+        As the landscape's attributes say; where they do not, as the study or the name does.
+        """
+        for variable in (name, curve_variable(name)):
+            attributes = self.data[variable].attrs if variable in self.data.data_vars else {}
+            if "better" in attributes:
+                return Meaning(attributes["better"], attributes.get("units", ""))
+        return meaning_of(name, from_record(self.study), (self.study.get("groups") or [None])[0])
+
+    def attributes(self, name: str) -> dict[str, str]:
+        """``better`` and ``units`` of a metric or curve, as its array has them."""
+        return _attributes_of(self.meaning(name))
+
     def setting(self, name: str) -> Any:
         """What the study gives a setting in all cells; None where an axis varies it."""
         return None if name in (axis.name for axis in self.axes) else self.study.get(name)
@@ -124,11 +157,14 @@ class Landscape:
         """The axis of this name; raises UnknownNameError."""
         return self.grid.axis(name)
 
-    def values(self, metric: str = "test_accuracy") -> xr.DataArray:
+    def values(self, metric: str | None = None) -> xr.DataArray:
         """A final metric (or fact) of the finished trials, NaN elsewhere: (*axes, replicate).
+
+        By default the main metric.
 
         Raises UnknownNameError for a name that the landscape does not have.
         """
+        metric = metric or self.main_metric
         known = (*self.metrics, *(name for name in FACTS if name in self.data.data_vars))
         if metric not in known:
             raise UnknownNameError("metric", metric, known)
@@ -138,52 +174,87 @@ class Landscape:
 
     def candidates(self) -> xr.DataArray:
         """Which cells may be called best: (*axes), bool; the rule is ``is_candidate``."""
-        finished = (self.data["status"] == Status.FINISHED.value).sum("replicate")
-        ended = (self.data["status"] != Status.MISSING.value).sum("replicate")
+        finished = (self.data["status"] == Status.FINISHED.value).sum(REPLICATE)
+        ended = (self.data["status"] != Status.MISSING.value).sum(REPLICATE)
         candidates: xr.DataArray = is_candidate(finished, ended)
         return candidates
 
+    def score(self, metric: str | None = None) -> xr.DataArray:
+        """The mean over finished replicates, signed so that more is better: (*axes).
+
+        NaN where a cell is no candidate. By default of the main
+        metric; raises UnknownNameError for a metric that the landscape does not have.
+        """
+        metric = metric or self.main_metric
+        mean = self.meaning(metric).sign * self.values(metric).mean(REPLICATE)
+        found: xr.DataArray = mean.where(self.candidates())
+        return found
+
     def best(
-        self, axis: str, per: str | Sequence[str] | None = None, metric: str = "test_accuracy"
+        self, axis: str, per: str | Sequence[str] | None = None, metric: str | None = None
     ) -> xr.Dataset:
         """The best value of ``axis`` for each value of ``per`` (default: all other axes).
 
-        Best by the mean over finished replicates; axes that are neither are optimized over too.
-        Returns a Dataset over ``per`` with the variables ``axis`` and ``metric``; NaN (or "") where
-        no cell is a candidate. Intervals on the best value: ``analysis.best_per``.
+        Best by the mean over finished replicates of a metric (default: the main one); axes that are
+        neither are optimized over too. Returns a Dataset over ``per`` with the variables ``axis``
+        and ``metric``; NaN (or "") where no cell is a candidate. Intervals on the best value:
+        ``analysis.best_per``. Raises UnknownNameError for an axis or metric that is not there.
+        """
+        metric = metric or self.main_metric
+        rows = self._rows(axis, per)
+        found = list(self.best_of_rows(axis, per, metric).values())
+        nothing = "" if self.data[axis].dtype.kind == "U" else np.nan
+        best = [nothing if cell is None else cell[axis] for cell in found]
+        score = self.score(metric).values
+        means = [np.nan if c is None else score[self.grid.places(c)] for c in found]
+        shape, dims = [len(row.values) for row in rows], [row.name for row in rows]
+        arrays = {axis: np.array(best), metric: self.meaning(metric).sign * np.array(means)}
+        return xr.Dataset(
+            {name: (dims, array.reshape(shape)) for name, array in arrays.items()},
+            coords={name: self.data[name] for name in dims},
+        )
+
+    def best_of_rows(
+        self, axis: str, per: str | Sequence[str] | None = None, metric: str | None = None
+    ) -> dict[Cell, Cell | None]:
+        """The best cell of each row: of the cells that share their values of ``per``.
+
+        By default ``per`` is all axes but ``axis``, and the metric the main one. None where no cell
+        of a row is a candidate; of equals the first in the order of the grid.
         """
         self.axis(axis)
-        rows = row_axes(self, axis, per)
-        sign = 1 if higher_is_better(metric) else -1
-        score = (sign * self.values(metric).mean("replicate")).where(self.candidates())
-        rest = [a.name for a in self.axes if a.name not in (axis, *rows)]
-        score = score.max(rest).fillna(-np.inf)
-        found = (score > -np.inf).any(axis)
-        place = score.argmax(axis)
-        value = place.copy(data=self.data[axis].values[place.values])
-        if not found.all():
-            value = value.where(found, "" if value.dtype.kind == "U" else np.nan)
-        best = (sign * score.max(axis)).where(found)
-        return xr.Dataset({axis: value, metric: best})
+        rows = Grid(self._rows(axis, per))
+        score = self.score(metric)
+        names = [a.name for a in rows.axes]
+        order = [*names, *(str(name) for name in score.dims if name not in names)]
+        shape = [len(self.axis(name).values) for name in order]
+        flat = score.transpose(*order).values.reshape(len(rows.cells()), -1)
+        best: dict[Cell, Cell | None] = {}
+        for number, (row, line) in enumerate(zip(rows.cells(), flat, strict=True)):
+            at = int(np.argmax(np.where(np.isfinite(line), line, -np.inf)))
+            places = np.unravel_index(number * line.size + at, shape)
+            cell = dict(zip(order, map(int, places), strict=True))
+            found = self.grid.at(cell[a.name] for a in self.axes)
+            best[row] = found if np.isfinite(line[at]) else None
+        return best
+
+    def _rows(self, axis: str, per: str | Sequence[str] | None) -> tuple[Axis, ...]:
+        names = row_axes(self, axis, per)
+        return tuple(a for a in self.axes if a.name in names)
 
     @property
     def main_metric(self) -> str:
-        """The metric that is spoken of where none is named: test accuracy, else the first."""
-        return "test_accuracy" if "test_accuracy" in self.metrics else self.metrics[0]
+        """The metric that is spoken of where none is named: the first one of the task.
+
+        In a folder of long ago, which does not tell it: test accuracy, else the first.
+        """
+        first = (self.data.attrs.get("main_metric"), "test_accuracy", *self.metrics)
+        return next(name for name in first if name in self.metrics)
 
     def best_cells(self) -> list[Cell]:
         """The best cell of each row: for each value of all other axes, along the sought one."""
         axis = sought_axis(self.axes) or self.axes[-1]
-        best = self.best(axis.name, metric=self.main_metric)
-        score = best[self.main_metric].values.ravel()
-        rows = Grid(tuple(a for a in self.axes if a.name != axis.name))
-        pairs = zip(rows.cells(), best[axis.name].values.ravel().tolist(), strict=True)
-        places = [{**row, axis.name: value} for row, value in pairs]
-        return [
-            self.grid.find(**place)
-            for place, mean in zip(places, score, strict=True)
-            if np.isfinite(mean)
-        ]
+        return [cell for cell in self.best_of_rows(axis.name).values() if cell is not None]
 
     def export(self, path: str | Path, format: str = "csv") -> Path:
         """Writes the landscape and returns the path; an existing file is replaced as a whole.
@@ -255,25 +326,11 @@ def is_candidate(n_finished: Any, n_ended: Any) -> Any:
     return 2 * n_finished > n_ended
 
 
-def higher_is_better(metric: str) -> bool:
-    """Accuracies and shares rise; losses, errors, distances and costs fall."""
-    return not metric.endswith(("loss", "error", "distance")) and metric not in FACTS
-
-
 def sought_axis(axes: Sequence[Axis]) -> Axis | None:
     """The axis whose best value is of interest: the learning rate, else the last that varies."""
     varying = [axis for axis in axes if len(axis.values) > 1]
     rates = [axis for axis in varying if axis.name == "learning_rate"]
     return next(iter(rates or reversed(varying)), None)
-
-
-def unit_of(name: str) -> str | None:
-    """The unit of a variable: accuracies and shares are fractions in [0, 1]."""
-    if name.endswith(("accuracy", "match", "share", "error")):
-        return "fraction"
-    if name.endswith("loss"):
-        return "loss per example"
-    return UNITS.get(name)
 
 
 def row_axes(land: Landscape, axis: str, per: str | Sequence[str] | None) -> tuple[str, ...]:
@@ -325,9 +382,25 @@ class _Places:
 _Found = list[tuple[tuple[int, ...], Trial, TrialResult]]
 
 
-def _finals(places: _Places, found: _Found) -> dict[str, Any]:
-    """Every variable with one value per trial."""
-    metrics = dict.fromkeys(name for _, _, result in found for name in result.metrics) or METRICS
+def _attributes(
+    name: str, variable: Any, metrics: Mapping[str, Meaning], kind: str | None
+) -> dict[str, str]:
+    """What is told of a variable beside its numbers: its unit, and of a metric which is better."""
+    if name not in MEASURED and (variable.dtype.kind != "f" or variable.dims == (name,)):
+        return {}
+    attributes = _attributes_of(meaning_of(name, metrics, kind))
+    if name in MEASURED:  # a fact is no goal
+        del attributes["better"]
+    return attributes
+
+
+def _attributes_of(meaning: Meaning) -> dict[str, str]:
+    return {**({"units": meaning.unit} if meaning.unit else {}), "better": meaning.better}
+
+
+def _finals(places: _Places, found: _Found, expected: Iterable[str]) -> dict[str, Any]:
+    """Every variable with one value per trial; those expected where none has ended."""
+    metrics = dict.fromkeys(name for _, _, result in found for name in result.metrics) or expected
     facts = [name for name in FACTS if name not in {*places.dims} & {*AXIS_AS_WELL}]
     numbers = {name: places.empty(np.nan) for name in (*metrics, *facts)}
     texts = {name: places.empty("", object) for name in TEXTS}
@@ -383,7 +456,8 @@ def _own(study: Mapping[str, Any], cell: Cell, kinds: np.ndarray) -> Any:
 
 def _clock(curve: str) -> str:
     """The coordinate along which a curve runs."""
-    return "update" if curve.startswith("train_") else "evaluated_at"
+    variable = Variable.parse(curve)
+    return "update" if variable and variable.split == "train" else "evaluated_at"
 
 
 def _points(found: _Found, clock: str) -> np.ndarray:
@@ -428,19 +502,18 @@ def _html_table(land: Landscape, metric: str) -> str:
     Colors are a tint over whatever background the page has, and the text keeps the page's color:
     readable in dark and light.
     """
-    sign = 1 if higher_is_better(metric) else -1
+    meaning = land.meaning(metric)
     rows, *others = land.axes
     rest = [axis.name for axis in others[1:]]
     shape = (len(rows.values), -1)
-    mean = (sign * land.values(metric).mean("replicate")).where(land.candidates())
-    score = mean.max(rest).values.reshape(shape)
+    score = land.score(metric).max(rest).values.reshape(shape)
     ended = (land.data["status"] != Status.MISSING.value).any([*rest, "replicate"])
     cells = zip(rows.values, score, ended.values.reshape(shape), strict=True)
     low, high = _finite_range(score)
     body = "".join(
         f"<tr><th>{html.escape(show(value))}</th>"
         + "".join(
-            _html_cell(sign * number, (number - low) / (high - low), done)
+            _html_cell(meaning.sign * number, (number - low) / (high - low), done)
             for number, done in zip(numbers, dones, strict=True)
         )
         + "</tr>"

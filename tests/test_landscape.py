@@ -7,13 +7,14 @@ import numpy as np
 import pandas as pd
 import pytest
 import xarray as xr
-from synthetic import RATES, STUDY_AXES, WIDTHS, landscape
+from synthetic import RATES, STUDY_AXES, WIDTHS, hump, landscape
 
+from gridscape.analysis.best import best_per
 from gridscape.errors import GridscapeError, StoreError, UnknownNameError, UsageError
 from gridscape.grid.axes import Cell
 from gridscape.grid.names import FACTS
 from gridscape.grid.trials import Status, Trial, TrialResult
-from gridscape.landscape import Landscape, higher_is_better, unit_of
+from gridscape.landscape import Landscape
 from gridscape.store.store import Store
 
 
@@ -167,9 +168,10 @@ def test_units_and_attributes():
     assert land.data["seconds"].attrs["units"] == "s"
     assert land.data["memory_bytes"].attrs["units"] == "B"
     assert land.data["update"].attrs["units"] == "updates"
-    assert unit_of("hidden_size") is None
-    assert higher_is_better("test_accuracy")
-    assert not higher_is_better("test_loss")
+    assert land.data["hidden_size"].attrs == {}
+    assert land.data["test_accuracy"].attrs["better"] == "higher"
+    assert land.data["test_loss"].attrs == {"better": "lower", "units": "loss per example"}
+    assert land.data["curve_test_loss"].attrs == land.data["test_loss"].attrs
 
 
 def test_read_from_a_results_folder(tmp_path):
@@ -231,6 +233,43 @@ def test_best_of_a_categorical_axis_over_further_axes():
         "hidden_size",
         "learning_rate",
     )
+
+
+def test_best_of_the_only_axis():
+    land = landscape({"learning_rate": RATES}, lambda cell: cell["learning_rate"], noise=0)
+    best = land.best("learning_rate")
+    assert (best["learning_rate"].item(), best["learning_rate"].dims) == (1.0, ())
+    assert best["test_accuracy"].item() == pytest.approx(1.0)
+    assert land.best_cells() == [Cell.of(learning_rate=1.0)]
+    diverged = landscape(
+        {"cell": ["gru"]}, lambda cell: 0.5, status=lambda cell, r: Status.DIVERGED
+    )
+    assert diverged.best("cell")["cell"].item() == ""
+    assert np.isnan(diverged.best("cell")["test_accuracy"])
+    assert diverged.best_cells() == []
+
+
+@pytest.mark.parametrize("per", [None, "hidden_size", ["cell", "hidden_size"], []])
+@pytest.mark.parametrize("metric", [None, "test_loss"])
+def test_best_and_its_interval_are_of_the_same_cell(per, metric):
+    def status(cell, replicate):
+        lost = cell["learning_rate"] == 1.0 or (cell["hidden_size"], cell["cell"]) == (16, "gru")
+        return Status.DIVERGED if lost else Status.FINISHED
+
+    axes = {"cell": ["gru", "lstm"], "hidden_size": [16, 32, 64], "learning_rate": RATES}
+    land = landscape(axes, hump, noise=0.1, status=status)
+    best = land.best("learning_rate", per, metric)
+    rows = best_per(land, "learning_rate", per, metric)
+    assert len(rows) == best["learning_rate"].size
+    for row in rows:
+        value = best["learning_rate"].sel(dict(row.row)).item()
+        assert (row.value, row.metric) == (
+            None if np.isnan(value) else value,
+            metric or "test_accuracy",
+        )
+        if row.best:
+            mean = best[row.metric].sel(dict(row.row)).item()
+            assert mean == pytest.approx(row.best.estimate.mean, rel=1e-12)  # summed in other order
 
 
 def test_best_of_nothing_known_names_the_nearest():

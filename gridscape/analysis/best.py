@@ -4,7 +4,7 @@ import math
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
-from gridscape.analysis.cells import CellSummary, candidates, paired, rows_of, score, summarize
+from gridscape.analysis.cells import CellSummary, candidates, paired, rows_of, summarize
 from gridscape.analysis.statistics import LEVEL, holm
 from gridscape.grid.axes import Axis, Cell, Value
 from gridscape.landscape import Landscape, row_axes
@@ -46,27 +46,33 @@ def best_per(
     land: Landscape,
     axis: str = "learning_rate",
     per: str | Sequence[str] | None = None,
-    metric: str = "test_accuracy",
+    metric: str | None = None,
 ) -> tuple[BestPerRow, ...]:
     """The best value of ``axis`` in each row, with the values that cannot be told from it.
 
     A row holds the cells that share their values of ``per`` (default: of all other axes). The best
-    cell is the candidate with the best mean. Every other candidate is compared with it by a paired
-    t test over the replicates that finished in both; the p values of a row are Holm-corrected.
+    cell is the candidate with the best mean of the metric (default: the main one). Every other
+    candidate is compared with it by a paired t test over the replicates that finished in both; the
+    p values of a row are Holm-corrected.
     The interval of the best value are the values with a cell that differs with p > 1 - LEVEL.
     The best is picked from the same data, so the tests lean towards a shorter interval.
     With one replicate nothing can be tested: the interval is unknown and the note says so.
     """
+    metric = metric or land.main_metric
     rows = rows_of(summarize(land, metric), row_axes(land, axis, per))
-    return tuple(_best_of_row(land.axis(axis), row, members, metric) for row, members in rows)
+    best = land.best_of_rows(axis, per, metric)
+    return tuple(_best_of_row(land.axis(axis), row, best[row], of_row) for row, of_row in rows)
 
 
-def _best_of_row(axis: Axis, row: Cell, members: list[CellSummary], metric: str) -> BestPerRow:
+def _best_of_row(
+    axis: Axis, row: Cell, best_cell: Cell | None, members: list[CellSummary]
+) -> BestPerRow:
     fit, excluded = candidates(members)
-    if not fit:
+    metric = members[0].metric
+    best = next((s for s in fit if s.cell == best_cell), None)
+    if best is None:
         note = "no cell of the row is a candidate: none finished in most of its replicates"
         return BestPerRow(axis.name, row, metric, None, None, (), None, None, (), excluded, note)
-    best = max(fit, key=score)
     others = [s for s in fit if s is not best]
     adjusted = holm([paired(s, best).p_value for s in others])
     tied = [s for s, p in zip(others, adjusted, strict=True) if p > 1 - LEVEL]

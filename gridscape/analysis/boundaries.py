@@ -9,7 +9,7 @@ from gridscape.analysis.statistics import Interval, t_interval
 from gridscape.errors import UsageError
 from gridscape.grid.axes import Axis, Cell
 from gridscape.grid.trials import Status
-from gridscape.landscape import Landscape, higher_is_better, row_axes
+from gridscape.landscape import Landscape, row_axes
 
 
 @dataclass(frozen=True)
@@ -40,14 +40,15 @@ class Boundary:
 def boundary(
     land: Landscape,
     axis: str = "learning_rate",
-    metric: str = "test_accuracy",
+    metric: str | None = None,
     threshold: float = 0.5,
 ) -> tuple[Boundary, ...]:
     """The largest value of ``axis`` at which each row (all other axes) still learns.
 
-    A trial learns when it finished, does not answer one class only, and reaches ``threshold`` (at
-    most, for a loss). A diverged trial does not learn; a failed or missing one leaves its replicate
-    out unless the replicate learns at a larger value. Raises UsageError for an axis of names.
+    A trial learns when it finished, does not answer one class only, and its metric (default: the
+    main one) reaches ``threshold``: is at least that, or at most where less is better. A diverged
+    trial does not learn; a failed or missing one leaves its replicate out unless the replicate
+    learns at a larger value. Raises UsageError for an axis of names.
     """
     found = land.axis(axis)
     if found.scale == "category":
@@ -104,7 +105,7 @@ def _learns(summary: CellSummary, replicate: int, threshold: float) -> bool | No
         return False
     if status != Status.FINISHED:
         return None
-    sign = 1 if higher_is_better(summary.metric) else -1
+    sign = summary.meaning.sign
     reached = sign * summary.values[replicate] >= sign * threshold
     return reached and not summary.collapsed[replicate]
 

@@ -10,8 +10,9 @@ import xarray as xr
 
 from gridscape.analysis.statistics import Interval, mean, possible, t_interval, t_test
 from gridscape.grid.axes import Cell
+from gridscape.grid.meanings import Meaning
 from gridscape.grid.trials import Status
-from gridscape.landscape import Landscape, higher_is_better, is_candidate, unit_of
+from gridscape.landscape import Landscape, is_candidate
 
 
 class CellState(StrEnum):
@@ -33,6 +34,7 @@ class CellState(StrEnum):
 class CellSummary:
     """One cell over its replicates.
 
+    meaning: whether more of the metric is better, and its unit.
     estimate: mean and t interval over the finished replicates; of a fraction, the part in [0, 1].
     values, statuses, collapsed, keys, first_bad_updates: one entry per replicate, in the
         landscape's order; values are NaN where the replicate did not finish, first_bad_updates None
@@ -44,6 +46,7 @@ class CellSummary:
 
     cell: Cell
     metric: str
+    meaning: Meaning
     estimate: Interval
     values: tuple[float, ...]
     statuses: tuple[str, ...]
@@ -99,15 +102,18 @@ class PairedDifference:
     p_value: float
 
 
-def summarize(land: Landscape, metric: str = "test_accuracy") -> tuple[CellSummary, ...]:
+def summarize(land: Landscape, metric: str | None = None) -> tuple[CellSummary, ...]:
     """Every cell of the grid over its replicates, the last axis fastest.
 
-    Raises UnknownNameError for a metric that the landscape does not have.
+    metric: by default the main one. Raises UnknownNameError for one that the landscape does not
+    have.
     """
+    metric = metric or land.main_metric
+    named = (metric, land.meaning(metric))
     values = _by_cell(land, land.values(metric))
     facts = {name: _by_cell(land, land.data[name]) for name in _FACTS}
     return tuple(
-        _summary(cell, metric, values[i], {name: fact[i] for name, fact in facts.items()})
+        _summary(cell, *named, values[i], {name: fact[i] for name, fact in facts.items()})
         for i, cell in enumerate(land.grid.cells())
     )
 
@@ -126,7 +132,11 @@ def _by_cell(land: Landscape, array: xr.DataArray) -> np.ndarray:
 
 
 def _summary(
-    cell: Cell, metric: str, values: np.ndarray, facts: Mapping[str, np.ndarray]
+    cell: Cell,
+    metric: str,
+    meaning: Meaning,
+    values: np.ndarray,
+    facts: Mapping[str, np.ndarray],
 ) -> CellSummary:
     status = facts["status"]
     finished, missing = status == Status.FINISHED.value, status == Status.MISSING.value
@@ -136,7 +146,8 @@ def _summary(
     return CellSummary(
         cell=cell,
         metric=metric,
-        estimate=possible(t_interval(values), unit_of(metric)),
+        meaning=meaning,
+        estimate=possible(t_interval(values), meaning.unit),
         values=tuple(values.tolist()),
         statuses=tuple(status.tolist()),
         collapsed=tuple(facts["collapsed"].tolist()),
@@ -152,7 +163,7 @@ def _summary(
 
 
 def paired_difference(
-    land: Landscape, a: Cell, b: Cell, metric: str = "test_accuracy"
+    land: Landscape, a: Cell, b: Cell, metric: str | None = None
 ) -> PairedDifference:
     """Metric of cell ``a`` minus cell ``b``, paired by replicate (they share random numbers).
 
@@ -204,7 +215,7 @@ def rows_of(
 
 def score(summary: CellSummary) -> float:
     """The estimate, signed so that larger is better."""
-    return summary.estimate.mean * (1 if higher_is_better(summary.metric) else -1)
+    return summary.meaning.sign * summary.estimate.mean
 
 
 def candidates(

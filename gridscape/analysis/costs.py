@@ -10,7 +10,8 @@ from gridscape.analysis.cells import COSTS, CellSummary, candidates, paired, sco
 from gridscape.analysis.statistics import Interval, t_interval
 from gridscape.errors import UnknownNameError
 from gridscape.grid.axes import Cell
-from gridscape.landscape import Landscape, higher_is_better, unit_of
+from gridscape.grid.meanings import Meaning
+from gridscape.landscape import Landscape
 
 
 @dataclass(frozen=True)
@@ -28,6 +29,7 @@ class Pareto:
 
     cost: str
     metric: str
+    meaning: Meaning
     points: tuple[ParetoPoint, ...]
     excluded: tuple[Cell, ...]
 
@@ -63,14 +65,16 @@ class SmallestEquivalent:
     note: str
 
 
-def pareto(land: Landscape, cost: str = "flops", metric: str = "test_accuracy") -> Pareto:
+def pareto(land: Landscape, cost: str = "flops", metric: str | None = None) -> Pareto:
     """Mean metric against mean cost: "flops", "seconds", "n_parameters" or "memory_bytes".
 
+    metric: by default the main one.
     A cell is on the front when no other is at most as costly and at least as good, and better in
     one of the two. Raises UnknownNameError for another cost.
     """
     if cost not in COSTS:
         raise UnknownNameError("cost", cost, COSTS)
+    metric = metric or land.main_metric
     fit, excluded = candidates(summarize(land, metric))
     costs = np.array([getattr(s, cost) for s in fit])
     scores = np.array([score(s) for s in fit])
@@ -78,11 +82,12 @@ def pareto(land: Landscape, cost: str = "flops", metric: str = "test_accuracy") 
     better = (costs < costs[:, None]) | (scores > scores[:, None])
     beaten = (no_worse & better).any(axis=-1).reshape(len(fit))
     points = [ParetoPoint(s, float(c), not b) for s, c, b in zip(fit, costs, beaten, strict=True)]
-    return Pareto(cost, metric, tuple(sorted(points, key=lambda p: p.cost)), excluded)
+    by_cost = tuple(sorted(points, key=lambda p: p.cost))
+    return Pareto(cost, metric, land.meaning(metric), by_cost, excluded)
 
 
 def smallest_equivalent(
-    land: Landscape, margin: float = 0.005, metric: str = "test_accuracy"
+    land: Landscape, margin: float = 0.005, metric: str | None = None
 ) -> SmallestEquivalent | None:
     """The smallest network whose best cell is worse than the best cell by less than ``margin``.
 
@@ -91,6 +96,7 @@ def smallest_equivalent(
     from the smallest, each by its own interval. With one replicate the means decide, and
     ``by_interval`` is False. None where the landscape has no candidate.
     """
+    metric = metric or land.main_metric
     fit, _ = candidates(summarize(land, metric))
     if not fit:
         return None
@@ -127,8 +133,7 @@ def _saved(cost: float, of: float) -> float:
 
 def _signed_difference(a: CellSummary, b: CellSummary) -> Interval:
     """Paired difference a - b, negative where ``a`` is worse."""
-    sign = 1 if higher_is_better(a.metric) else -1
-    return t_interval(sign * d for d in paired(a, b).differences)
+    return t_interval(a.meaning.sign * d for d in paired(a, b).differences)
 
 
 def _equivalent_note(cell: CellSummary, within: CellSummary, by_interval: bool) -> str:
@@ -144,4 +149,5 @@ MARGIN = 0.005  # "within 0.5 points of the best"
 
 def smallest_network(land: Landscape, metric: str) -> SmallestEquivalent | None:
     """The smallest network within ``MARGIN`` of the best; None for a metric that is no fraction."""
-    return smallest_equivalent(land, MARGIN, metric) if unit_of(metric) == "fraction" else None
+    is_fraction = land.meaning(metric).is_fraction
+    return smallest_equivalent(land, MARGIN, metric) if is_fraction else None

@@ -5,10 +5,10 @@ from dataclasses import dataclass
 import numpy as np
 
 from gridscape.analysis.statistics import LEVEL, t_quantile
-from gridscape.errors import UnknownNameError
 from gridscape.grid.axes import Cell
+from gridscape.grid.meanings import Meaning
 from gridscape.grid.trials import Status
-from gridscape.landscape import Landscape, unit_of
+from gridscape.landscape import Landscape
 
 
 @dataclass(frozen=True)
@@ -23,6 +23,7 @@ class CurveBand:
 
     cell: Cell
     curve: str
+    meaning: Meaning
     updates: tuple[int, ...]
     mean: tuple[float, ...]
     low: tuple[float, ...]
@@ -32,30 +33,30 @@ class CurveBand:
     finished: tuple[bool, ...]
 
 
-def curve_band(land: Landscape, cell: Cell, curve: str = "test_accuracy") -> CurveBand:
+def curve_band(land: Landscape, cell: Cell, curve: str | None = None) -> CurveBand:
     """A curve of a cell over its replicates: "train_loss", "train_accuracy", "test_loss", ...
 
-    Raises UnknownNameError for another curve, UsageError for a cell that the grid does not have.
+    By default that of the main metric. Raises UnknownNameError for another curve, UsageError for a
+    cell that the grid does not have.
     """
-    known = [str(n).removeprefix("curve_") for n in land.data if str(n).startswith("curve_")]
-    if curve not in known:
-        raise UnknownNameError("curve", curve, known)
+    curve = curve or land.main_metric
+    array, status, meaning = land.curve(curve), land.data["status"], land.meaning(curve)
     found = land.grid.find(**cell)
-    array, status = land.data[f"curve_{curve}"], land.data["status"]
-    (clock,) = set(map(str, array.dims)) - set(map(str, status.dims))
+    clock = array.dims[-1]
     # By position: labels of one cell take xarray as long as the rest of a band.
     place = land.grid.places(found)
-    lines = array.transpose(*status.dims, clock).values[place]
+    lines = array.values[place]
     there = np.isfinite(lines).any(axis=0)
     finished = status.values[place] == Status.FINISHED.value
     lines = lines[:, there]
     mean, low, high, n = _band(lines[finished])
-    if unit_of(curve) == "fraction":  # as ``statistics.possible``
+    if meaning.is_fraction:  # as ``statistics.possible``
         fraction = (mean >= 0) & (mean <= 1)
         low, high = (np.where(fraction, np.clip(x, 0, 1), x) for x in (low, high))
     return CurveBand(
         cell=found,
         curve=curve,
+        meaning=meaning,
         updates=tuple(land.data[clock].values[there].tolist()),
         mean=tuple(mean.tolist()),
         low=tuple(low.tolist()),

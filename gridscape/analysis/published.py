@@ -12,6 +12,7 @@ from gridscape.analysis.readings import along
 from gridscape.analysis.statistics import Interval, finite, mean, prediction_interval, t_interval
 from gridscape.errors import UsageError
 from gridscape.grid.axes import Cell, Value
+from gridscape.grid.meanings import Meaning
 from gridscape.landscape import Landscape
 
 
@@ -63,11 +64,13 @@ class PublishedCell:
 class PublishedComparison:
     """A published table beside ours, cell by cell, in the table's order.
 
+    meaning: whether more of the metric is better, and its unit.
     mean_difference: published minus ours; rmse: root mean square of it; both over the cells that
     both have, NaN where there are none.
     """
 
     table: PublishedTable
+    meaning: Meaning
     cells: tuple[PublishedCell, ...]
     mean_difference: float
     rmse: float
@@ -95,6 +98,7 @@ def compare_published(land: Landscape, table: PublishedTable) -> PublishedCompar
     both = finite(c.difference for c in cells)
     return PublishedComparison(
         table=table,
+        meaning=land.meaning(table.metric),
         cells=cells,
         mean_difference=mean(both),
         rmse=float(np.sqrt((both**2).mean())) if len(both) else math.nan,

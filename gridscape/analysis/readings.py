@@ -11,7 +11,7 @@ import xarray as xr
 from gridscape.analysis.curves import interpolate
 from gridscape.errors import UnknownNameError
 from gridscape.grid.axes import Value
-from gridscape.grid.names import COLLAPSED, FACTS, TEXTS
+from gridscape.grid.names import COLLAPSED, FACTS, TEXTS, Variable, by_kind
 from gridscape.landscape import Landscape
 
 UPDATE = "update"
@@ -41,6 +41,8 @@ def _with_axis(land: Landscape, name: str, values: list[Value]) -> Landscape:
     whole = land.data[kept].expand_dims({name: values}, axis=-2)
     dims = whole["status"].dims
     data = whole.assign({metric: array.transpose(*dims) for metric, array in metrics.items()})
+    for metric in metrics:
+        data[metric].attrs |= land.attributes(metric)
     return Landscape(data, land.study)
 
 
@@ -52,21 +54,17 @@ def _kinds(land: Landscape) -> list[str]:
 
 def _of_kind(land: Landscape, name: str, values: list[Value]) -> dict[str, xr.DataArray]:
     nowhere = land.data["seconds"].expand_dims({name: values}) * np.nan
-    return {
-        metric: land.data[by].reindex({name: values}) if by in land.data else nowhere
-        for metric in land.metrics
-        if metric.startswith("test_")
-        for by in [f"{metric}_by_{name}"]
-    }
+    read = {}
+    for metric in land.metrics:
+        variable = Variable.parse(metric)
+        if variable is not None and variable.split == "test":
+            by = by_kind(metric, name)
+            read[metric] = land.data[by].reindex({name: values}) if by in land.data else nowhere
+    return read
 
 
 def _at_updates(land: Landscape, values: list[Value]) -> dict[str, xr.DataArray]:
-    curves = {
-        str(n).removeprefix("curve_"): a
-        for n, a in land.data.items()
-        if str(n).startswith("curve_")
-    }
-    return {metric: _read(array, values) for metric, array in curves.items()}
+    return {name: _read(land.curve(name), values) for name in land.curves}
 
 
 def _read(curve: xr.DataArray, updates: list[Value]) -> xr.DataArray:

@@ -1,11 +1,72 @@
-"""The usual loss and metric of classes."""
+"""What a task measures, and the usual loss and metric of classes."""
 
-from typing import Any
+import warnings
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any, Literal
 
 import jax
 import jax.numpy as jnp
 
 from gridscape.base.types import Array
+from gridscape.errors import UsageError
+from gridscape.grid.meanings import OWN, Meaning, was_lower
+
+
+@dataclass(frozen=True)
+class Metric:
+    """A number per example, and what it means: (outputs, targets) -> (B,).
+
+    better: "higher" or "lower": which cells are best, and the colors, follow from it.
+    unit: "fraction" for a number in [0, 1] that is shown in percent, or any other text.
+
+    Neither is part of a trial's key: what was trained stays as it is. Raises UsageError for
+    another side, another unit, and for what is no function.
+
+    >>> Metric(lambda outputs, targets: abs(outputs - targets), better="lower", unit="pixels").unit
+    'pixels'
+    """
+
+    function: Callable[[Array, Any], Array]
+    better: Literal["higher", "lower"] = "higher"
+    unit: str = ""
+
+    def __post_init__(self) -> None:
+        if not callable(self.function):
+            found = type(self.function).__name__
+            expected = "a function (outputs, targets) -> (B,)"
+            raise UsageError("not a metric", expected=expected, found=found)
+        Meaning(self.better, self.unit)
+
+    def __call__(self, outputs: Array, targets: Any) -> Array:
+        """The number of each example."""
+        return self.function(outputs, targets)
+
+    @property
+    def meaning(self) -> Meaning:
+        """Whether more of it is better, and its unit."""
+        return Meaning(self.better, self.unit)
+
+
+def declared(name: str, metric: Callable[[Array, Any], Array]) -> Metric:
+    """A metric of a task; a plain function has the meaning of its name, where that is our own.
+
+    Under any other name more is better, and there is no unit.
+    """
+    if isinstance(metric, Metric):
+        return metric
+    meaning = OWN.get(name, Meaning())
+    return Metric(metric, meaning.better, meaning.unit)
+
+
+def warn_of_doubt(name: str, metric: Callable[[Array, Any], Array]) -> None:
+    """Warn of a plain function whose name speaks of a loss, and of which more counts as better."""
+    if not isinstance(metric, Metric) and name not in OWN and was_lower(name):
+        warnings.warn(
+            f"metric {name}: more of a plain function counts as better; if less is, say"
+            ' gridscape.Metric(function, better="lower")',
+            stacklevel=4,
+        )
 
 
 def cross_entropy(outputs: Array, targets: Array) -> Array:

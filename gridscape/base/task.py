@@ -20,10 +20,19 @@ import numpy as np
 
 from gridscape.base._arrays import check_splits, classified
 from gridscape.base.data import Groups, Split, Stream, as_float
-from gridscape.base.metrics import accuracy, cross_entropy, targets_themselves, top_class
+from gridscape.base.metrics import (
+    Metric,
+    accuracy,
+    cross_entropy,
+    declared,
+    targets_themselves,
+    top_class,
+    warn_of_doubt,
+)
 from gridscape.base.shapes import prepared
 from gridscape.base.types import Array
 from gridscape.errors import DataCorruptError, UsageError, check_numbers, check_whole
+from gridscape.grid.meanings import FRACTION, Meaning
 from gridscape.grid.names import check_task_names
 from gridscape.identity.code import code_identity, fingerprint
 
@@ -36,6 +45,10 @@ class Task:
     ``prepare`` maps stored inputs (B, ...) to what the model reads, (B, *input_shape), float32.
     ``loss(outputs, targets)`` and every entry of ``metrics`` give one number per example, (B,),
         not its mean; a study may choose another loss. Shapes are checked before anything trains.
+    ``metrics`` holds Metrics, which say whether more is better and in which unit; the first is the
+        one that is spoken of where none is named. Of a plain function more is better, without a
+        unit; only "accuracy", "bit_accuracy" (fractions) and "distance" (less is better) have their
+        meaning by name.
     ``per_step``: the model answers at every step, (B, T, n_outputs), instead of once, (B,
         n_outputs). Test sequences may then be longer than those of the training.
     ``answer(outputs, targets)`` gives the class of each example, (B,), by which a network that
@@ -59,8 +72,8 @@ class Task:
     fingerprint: str = ""
     prepare: Callable[[Array], Array] = as_float
     loss: Callable[[Array, Any], Array] = cross_entropy
-    metrics: Mapping[str, Callable[[Array, Any], Array]] = field(
-        default_factory=lambda: {"accuracy": accuracy}
+    metrics: Mapping[str, Metric | Callable[[Array, Any], Array]] = field(
+        default_factory=lambda: {"accuracy": Metric(accuracy, "higher", FRACTION)}
     )
     validation: Split | None = None
     per_step: bool = False
@@ -74,6 +87,8 @@ class Task:
         _check_types(self, where)
         object.__setattr__(self, "n_outputs", _whole(self.n_outputs))
         check_task_names(self.metrics, self.groups and self.groups.name, where)
+        for name, metric in self.metrics.items():
+            warn_of_doubt(name, metric)
         splits = {"train": self.train_examples, "test": self.test, "validation": self.validation}
         check_splits(where, {name: split for name, split in splits.items() if split is not None})
         shape = prepared(self.prepare, self.train_examples.inputs, where).shape[1:]
@@ -88,6 +103,16 @@ class Task:
     def train_examples(self) -> Split:
         """The training examples, or the fixed sample of those that are drawn."""
         return self.train.sample if isinstance(self.train, Stream) else self.train
+
+    @property
+    def measured(self) -> dict[str, Metric]:
+        """The metrics with what they mean, plain functions as well."""
+        return {name: declared(name, metric) for name, metric in self.metrics.items()}
+
+    @property
+    def meanings(self) -> dict[str, Meaning]:
+        """What the metrics mean, by name."""
+        return {name: metric.meaning for name, metric in self.measured.items()}
 
     @classmethod
     def from_arrays(

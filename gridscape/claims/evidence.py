@@ -20,7 +20,8 @@ from gridscape.analysis.statistics import t_interval
 from gridscape.claims.records import Exclusion
 from gridscape.errors import StoreError, UsageError
 from gridscape.grid.axes import Axis, Cell, Grid, Value, same, show
-from gridscape.landscape import Landscape, unit_of
+from gridscape.grid.meanings import Meaning
+from gridscape.landscape import Landscape
 
 Region = Mapping[str, Any]  # axis -> a value, a list of values, or {from = ..., to = ...}
 MINUS = " - "  # a metric may be the difference of two
@@ -41,6 +42,10 @@ class Evidence:
         if metric not in self._summaries:
             self._summaries[metric] = {s.cell: s for s in _summaries(self.land, metric)}
         return self._summaries[metric]
+
+    def meaning(self, metric: str) -> Meaning:
+        """Which side of a metric is better, and its unit; of a difference, those of its first."""
+        return self.land.meaning(metric.partition(MINUS)[0])
 
     def all_in(self, region: Region, metric: str) -> list[CellSummary]:
         """Every cell of the region that was trained; the others are noted as excluded."""
@@ -213,11 +218,6 @@ def differences(a: CellSummary, b: CellSummary) -> np.ndarray:
 def ended_by_cell(summaries: Sequence[CellSummary]) -> dict[Cell, np.ndarray]:
     """``ended_values`` of each cell."""
     return dict(zip((s.cell for s in summaries), ended_values(summaries), strict=True))
-
-
-def metric_unit(metric: str) -> str:
-    """The unit of a metric, or of a difference of two; "" where it has none."""
-    return unit_of(metric.partition(MINUS)[0]) or ""
 
 
 def ruler_of(axis: Axis, base: float) -> Callable[[Value], float]:

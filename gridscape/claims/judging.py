@@ -1,7 +1,9 @@
 """Verdicts: what a landscape says of claims."""
 
+import inspect
 from collections import Counter
 from collections.abc import Iterable, Sequence
+from dataclasses import replace
 from pathlib import Path
 
 from gridscape.analysis.readings import along
@@ -9,9 +11,10 @@ from gridscape.claims.checks import decide, listed
 from gridscape.claims.evidence import Evidence
 from gridscape.claims.files import claims_of
 from gridscape.claims.records import Claim, Exclusion, Outcome, Verdict
-from gridscape.claims.rules.registry import RULES
+from gridscape.claims.rules.registry import MAIN, MAIN_OF_TRAIN, RULES
 from gridscape.errors import GridscapeError
 from gridscape.grid.axes import Axis
+from gridscape.grid.names import Variable
 from gridscape.landscape import Landscape
 from gridscape.study.files import with_claims
 
@@ -49,7 +52,7 @@ def _verdict(land: Landscape, claim: Claim, folder: Path | None) -> Verdict:
         return Verdict(claim, Outcome.UNDECIDED, claim.rule_in_words, (), {}, (), (), obstacle)
     further = tuple(Axis(name, values) for name, values in claim.along.items())
     evidence = Evidence(along(land, claim.along), (*claim.axes, *further), folder)
-    finding = RULES[claim.rule](evidence, **claim.parameters)
+    finding = RULES[claim.rule](evidence, **{**_defaults(land, claim), **claim.parameters})
     outcome, estimates, reason = decide(finding.checks)
     if finding.lacks and outcome is not Outcome.FAILS:
         outcome = Outcome.UNDECIDED
@@ -65,6 +68,15 @@ def _verdict(land: Landscape, claim: Claim, folder: Path | None) -> Verdict:
         excluded=excluded,
         note="; ".join(part for part in (lacks, reason, _tally(excluded)) if part),
     )
+
+
+def _defaults(land: Landscape, claim: Claim) -> dict[str, str]:
+    """The parameters of a rule that stand for the main metric where a claim names none."""
+    variable = Variable.parse(land.main_metric)
+    of_train = str(replace(variable, split="train")) if variable else land.main_metric
+    stands_for = {MAIN: land.main_metric, MAIN_OF_TRAIN: of_train}
+    takes = inspect.signature(RULES[claim.rule]).parameters.items()
+    return {name: stands_for[p.default] for name, p in takes if p.default in (*stands_for,)}
 
 
 def _obstacle(land: Landscape, claim: Claim) -> str:

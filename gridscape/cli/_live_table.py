@@ -16,12 +16,12 @@ from gridscape.cli.tables import (
     FAILED,
     MISSING,
     duration,
+    metric_words,
     plural,
     program_name,
 )
 from gridscape.grid.axes import Axis, show
 from gridscape.grid.trials import Trial
-from gridscape.landscape import unit_of
 
 STORED = "s"
 LEGEND = {
@@ -85,12 +85,11 @@ class LiveTable:
     # ---- the lines around the table ----
 
     def _caption(self) -> str:
-        unit = " in %" if unit_of(self.run.metric) == "fraction" else ""
         over = [axis.name for axis in self.view.further]
         if self.run.n_replicates > 1:
             over.append(plural(self.run.n_replicates, "replicate"))
         mean = f", mean over {' and '.join(over)}" if over else ""
-        return f"{self.run.metric.removeprefix('test_')}{unit} so far{mean}"
+        return f"{metric_words(self.run.metric, self.run.meaning)} so far{mean}"
 
     def _activity(self) -> str:
         latest = self.run.latest
@@ -165,13 +164,14 @@ class LiveTable:
         """A mean with its mark: 97.2 by three digits, 97 by two, 9 (tenths) by one."""
         if np.isnan(mean):
             return Tile((mark if digits == 1 else f"{mark} ",))
-        if unit_of(self.run.metric) != "fraction":
+        if not self.run.meaning.is_fraction:
             text = {3: _compact(mean), 2: f"{mean:.0e}", 1: mark or "o"}[digits]
             return Tile((text if digits == 1 else f"{text}{mark or ' '}",))
+        shade = mean if self.run.meaning.is_higher_better else 1 - mean
         if digits == 1:
-            return Tile((mark or str(min(int(10 * mean), 9)),), mean)
+            return Tile((mark or str(min(int(10 * mean), 9)),), shade)
         text = f"{100 * mean:.1f}" if digits == 3 else f"{100 * mean:.0f}"
-        return Tile((f"{text}{mark or ' '}",), mean)
+        return Tile((f"{text}{mark or ' '}",), shade)
 
     def _means(self, trials: np.ndarray) -> np.ndarray:
         """(rows, columns): the mean over the trials of a tile that have a number."""

@@ -10,6 +10,8 @@ from gridscape.engine.cohorts import Cohort, partition
 from gridscape.engine.flops import update_flops
 from gridscape.execution.executors import Cut, Finished, Progress
 from gridscape.grid.axes import Axis, Cell
+from gridscape.grid.meanings import meaning_of
+from gridscape.grid.names import Variable
 from gridscape.grid.trials import Status, Trial, TrialResult
 from gridscape.store.store import Store
 from gridscape.sweep import Started
@@ -42,7 +44,8 @@ class RunState:
         study = started.resolved.study
         self.title = study.title or study.name
         self.axes: tuple[Axis, ...] = study.grid.axes
-        self.metric = f"test_{next(iter(started.resolved.task.metrics), 'loss')}"
+        self.metric = next(iter(started.resolved.meanings), "loss")
+        self.meaning = meaning_of(self.metric, started.resolved.meanings)
         self.n_replicates = study.replicates
         self._cell = {self._place(cell): i for i, cell in enumerate(study.grid.cells())}
         n_trials = len(self._cell) * study.replicates
@@ -116,5 +119,7 @@ class RunState:
         if state is State.FINISHED and result.metrics.get("top_answer_share") == 1.0:
             state = State.COLLAPSED
         finished = result.status is Status.FINISHED
-        self.value[number] = result.metrics.get(self.metric, np.nan) if finished else np.nan
+        self.value[number] = (
+            result.metrics.get(str(Variable("test", self.metric)), np.nan) if finished else np.nan
+        )
         self.state[number] = state

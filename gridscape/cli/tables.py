@@ -20,8 +20,9 @@ from gridscape.analysis.costs import SmallestEquivalent, smallest_network
 from gridscape.analysis.statistics import Interval
 from gridscape.cli._tiles import Tile, View, labels_of, short_labels, stub_width, tile_table
 from gridscape.grid.axes import Axis, Cell, Value, is_wide, same, show
+from gridscape.grid.meanings import Meaning
 from gridscape.grid.trials import Trial
-from gridscape.landscape import Landscape, higher_is_better, sought_axis, unit_of
+from gridscape.landscape import Landscape, sought_axis
 
 if TYPE_CHECKING:
     from gridscape.claims.records import Verdict
@@ -97,22 +98,16 @@ def number(value: float | None) -> str:
     return f"{value:,.0f}" if abs(value) >= 99.5 else f"{value:.2g}"
 
 
-def metric_text(value: float, metric: str) -> str:
-    """A metric without its unit: fractions in percent, others with three digits."""
-    return f"{100 * value:.1f}" if unit_of(metric) == "fraction" else f"{value:.3g}"
-
-
-def metric_words(metric: str) -> str:
+def metric_words(metric: str, meaning: Meaning) -> str:
     """A metric's name as a reader says it, with its unit."""
-    words = metric.replace("_", " ")
-    return f"{words} in %" if unit_of(metric) == "fraction" else words
+    unit = f" in {meaning.shown_unit}" if meaning.shown_unit else ""
+    return metric.replace("_", " ") + unit
 
 
-def half_width(estimate: Interval, metric: str) -> str:
-    """Half of an interval (its longer side), "\u00b10.6"; nothing where there is none."""
-    if not estimate.known:
-        return ""
-    return f"\u00b1{metric_text(estimate.reach, metric)}"
+def half_width(summary: CellSummary) -> str:
+    """Half of a cell's interval (its longer side), "\u00b10.6"; nothing where there is none."""
+    estimate = summary.estimate
+    return f"\u00b1{summary.meaning.text(estimate.reach)}" if estimate.known else ""
 
 
 def plural(count: int, word: str) -> str:
@@ -157,7 +152,7 @@ def overview(found: Overview, width: int) -> Iterator[RenderableType]:
         yield part
     if found.best:
         yield Text()
-        yield from _best(found.best, found.metric)
+        yield from _best(found.best, land.meaning(found.metric))
     if top := top_cell(found.cells):
         yield Text()
         yield _smallest(found.smallest) if found.smallest else Text(_best_of_all(top))
@@ -190,7 +185,7 @@ def _landscape(found: Overview, width: int) -> Iterator[RenderableType]:
 
 def _caption(found: Overview, view: View) -> str:
     n_replicates = int(found.land.data.sizes["replicate"])
-    text = metric_words(found.metric).capitalize()
+    text = metric_words(found.metric, found.land.meaning(found.metric)).capitalize()
     if n_replicates > 1:
         text += f": mean of {n_replicates} replicates \u00b1 half of its 95 % interval"
     if view.fixed:
@@ -257,21 +252,22 @@ def _face(summary: CellSummary, scale: tuple[float, float]) -> _Face:
     if is_wide((low, high)):
         place, low, high = (math.log(x) for x in (max(mean, min(scale)), low, high))
     shade = (place - low) / (high - low) if high != low else 1.0
-    value = f"{mark}{metric_text(mean, summary.metric)}"
-    interval = half_width(summary.estimate, summary.metric)
+    value = f"{mark}{summary.meaning.text(mean)}"
+    interval = half_width(summary)
     return _Face(value, interval, None if mark in (DIVERGED, FAILED) else shade)
 
 
 def _scale(summaries: Iterable[CellSummary]) -> tuple[float, float]:
     """The values at the two ends of the colors, the better one second."""
     summaries = list(summaries)
-    metric = summaries[0].metric
-    if unit_of(metric) == "fraction" and higher_is_better(metric):
-        return 0.0, 1.0
+    meaning = summaries[0].meaning
+    if meaning.is_fraction:
+        return (0.0, 1.0) if meaning.is_higher_better else (1.0, 0.0)
     means = [s.estimate.mean for s in summaries if math.isfinite(s.estimate.mean)] or [0.0]
     if is_wide(means):  # zeros are colored as the smallest number above them
         means = [mean for mean in means if mean > 0]
-    return (min(means), max(means)) if higher_is_better(metric) else (max(means), min(means))
+    ends = (min(means), max(means))
+    return ends if meaning.is_higher_better else ends[::-1]
 
 
 def _mark(summary: CellSummary) -> str:
@@ -286,12 +282,14 @@ def _mark(summary: CellSummary) -> str:
     return marks.get(summary.state, PARTIAL if partial else "")
 
 
-def _best(rows: Sequence[BestPerRow], metric: str) -> Iterator[RenderableType]:
+def _best(rows: Sequence[BestPerRow], meaning: Meaning) -> Iterator[RenderableType]:
     names = list(rows[0].row)
     of_each = f" of each {' and '.join(names)}" if names else ""
     axis_words = rows[0].axis.replace("_", " ")
     yield Text(f"Best {axis_words}{of_each}", "bold")
-    table = new_table(*names, f"best {rows[0].axis}", "95 % interval", metric_words(metric))
+    table = new_table(
+        *names, f"best {rows[0].axis}", "95 % interval", metric_words(rows[0].metric, meaning)
+    )
     for column in table.columns:
         column.justify = "right"
     for row in rows:
@@ -299,8 +297,7 @@ def _best(rows: Sequence[BestPerRow], metric: str) -> Iterator[RenderableType]:
         if row.best is None:
             table.add_row(*cells, "none", "", row.note)
             continue
-        value = metric_text(row.best.estimate.mean, metric)
-        interval = half_width(row.best.estimate, metric)
+        value, interval = meaning.text(row.best.estimate.mean), half_width(row.best)
         told = _span(row.equivalent) if row.known else "unknown"
         table.add_row(*cells, show(row.value or 0), told, f"{value} {interval}".strip())
     yield table
@@ -340,12 +337,12 @@ def _best_of_all(top: CellSummary) -> str:
 
 
 def _estimate(summary: CellSummary) -> str:
-    unit = " %" if unit_of(summary.metric) == "fraction" else ""
-    mean = metric_text(summary.estimate.mean, summary.metric)
+    meaning = summary.meaning
+    unit = f" {meaning.shown_unit}" if meaning.shown_unit else ""
+    mean = meaning.text(summary.estimate.mean)
     if not summary.estimate.known:
         return f"{mean}{unit}"
-    low = metric_text(summary.estimate.low, summary.metric)
-    high = metric_text(summary.estimate.high, summary.metric)
+    low, high = meaning.text(summary.estimate.low), meaning.text(summary.estimate.high)
     return f"{mean}{unit} ({low} to {high})"
 
 

@@ -59,7 +59,7 @@ class Functions(NamedTuple):
             rule=recipe.optimizer.make,
             native=recipe.optimizer.native_rule,
             loss=recipe.loss,
-            metrics=tuple(task.metrics.items()),
+            metrics=tuple((name, m.function) for name, m in task.measured.items()),
             prepare=task.prepare,
             answer=task.answer,
             groups=task.groups,

@@ -21,6 +21,7 @@ from gridscape.errors import OutOfMemoryError, is_out_of_memory, one_line
 from gridscape.execution.executors import Finished, Progress, Snapshot
 from gridscape.execution.planner import Planner
 from gridscape.execution.schedule import evaluation_points
+from gridscape.grid.names import of_split
 from gridscape.grid.trials import Status, Trial, TrialResult
 
 # A call of a program lasts about this long: often enough to show, seldom enough to be free.
@@ -91,7 +92,7 @@ class CohortRun:
             yield Finished(trial, unfinished(trial, Status.FAILED, one_line(error)))
 
     def _progress(self, training: Training, evaluated: bool) -> Progress:
-        accuracy = next((name for name in self._traces if name != "loss"), "loss")
+        accuracy = next(iter(self.cohort.task.metrics), "loss")
         recent = [x[:, -50:] for x in self._traces[accuracy][-50:]]
         values = self._tests[accuracy][-1] if evaluated else _last_mean(np.hstack(recent))
         _, bad, _ = training.outcome()
@@ -121,10 +122,10 @@ class CohortRun:
         test = self._test(training, data.n_test)
         sample = training.evaluate(data.train_sample, data.n_sample)
         self.seconds += time.perf_counter() - begin
-        by_group = {f"test_{name}": x for name, x in test.items() if x.ndim > 1}
+        by_group = of_split("test", {name: x for name, x in test.items() if x.ndim > 1})
         metrics = {
-            **{f"test_{name}": x for name, x in _scores(test).items()},
-            **{f"train_{name}": x for name, x in _scores(sample).items()},
+            **of_split("test", _scores(test)),
+            **of_split("train", _scores(sample)),
             **{name: x for name, x in test.items() if name == "top_answer_share"},
         }
         # What is the same for all trials is found once: with many of them it would take longest.
@@ -154,11 +155,9 @@ class CohortRun:
             yield Finished(self.cohort.trials[index], result)
 
     def _curves(self, traces: Mapping[str, np.ndarray], index: int) -> dict[str, np.ndarray]:
-        trains = {f"train_{name}": x[index] for name, x in traces.items()}
-        tests = {
-            f"test_{name}": np.array([x[index] for x in values], np.float32)
-            for name, values in self._tests.items()
-        }
+        trains = of_split("train", {name: x[index] for name, x in traces.items()})
+        columns = {name: [x[index] for x in values] for name, values in self._tests.items()}
+        tests = of_split("test", {n: np.array(x, np.float32) for n, x in columns.items()})
         n_updates = len(next(iter(trains.values())))
         return {
             "recorded_at": np.arange(1, n_updates + 1),

@@ -4,7 +4,8 @@ The landscape is built from these, and no axis, metric or kind of example may ta
 """
 
 from collections.abc import Iterable, Mapping
-from typing import Any
+from dataclasses import dataclass, replace
+from typing import Any, Self, TypeVar
 
 from gridscape.errors import UsageError, short
 
@@ -24,8 +25,56 @@ AXIS_AS_WELL = ("updates",)
 EVALUATED = ("loss", "answers", "top_answer_share")
 
 
+SPLITS = ("test", "train")
+T = TypeVar("T")
+
+
+@dataclass(frozen=True)
+class Variable:
+    """What a variable of a landscape holds: the loss or a metric of a split.
+
+    group: the kind of test example by which it is told apart. is_curve: along the training,
+    instead of at its end.
+
+    >>> str(Variable("test", "accuracy", group="length"))
+    'test_accuracy_by_length'
+    >>> Variable.parse("curve_train_wins_by_margin")
+    Variable(split='train', metric='wins_by_margin', group=None, is_curve=True)
+    """
+
+    split: str
+    metric: str
+    group: str | None = None
+    is_curve: bool = False
+
+    @classmethod
+    def parse(cls, name: str, kind: str | None = None) -> Self | None:
+        """The variable of this name; None for a name that is none.
+
+        kind: by which the task tells its examples apart; no metric ends in it.
+        """
+        whole = curve_of(name) or name
+        split, _, metric = whole.partition("_")
+        if split not in SPLITS or not metric:
+            return None
+        group = kind if is_by(metric, kind) else None
+        if group is not None:
+            metric = metric.removesuffix(by_kind("", group))
+        return cls(split, metric, group, is_curve=whole != name)
+
+    def __str__(self) -> str:
+        metric = self.metric if self.group is None else by_kind(self.metric, self.group)
+        name = f"{self.split}_{metric}"
+        return curve_variable(name) if self.is_curve else name
+
+
+def of_split(split: str, values: Mapping[str, T]) -> dict[str, T]:
+    """Values by the names of the loss and of metrics, by those of a split's variables."""
+    return {str(Variable(split, metric)): value for metric, value in values.items()}
+
+
 def curve_variable(curve: str) -> str:
-    """The variable of a curve."""
+    """The variable of a curve, which is named as the variable of its end."""
     return f"curve_{curve}"
 
 
@@ -35,7 +84,7 @@ def curve_of(variable: str) -> str | None:
 
 
 def by_kind(metric: str, kind: str) -> str:
-    """The variable of a metric that is told apart by a kind of example."""
+    """The name of a metric, or of its variable, that is told apart by a kind of example."""
     return f"{metric}_by_{kind}"
 
 
@@ -56,9 +105,25 @@ def of_task(metrics: Iterable[str], kind: str | None = None) -> list[str]:
     ['test_hit', 'train_hit', 'curve_test_hit', 'curve_train_hit', 'test_hit_by_length']
     """
     each = ("loss", *metrics)
-    finals = [f"{split}_{name}" for split in ("test", "train") for name in each]
-    told_apart = [by_kind(f"test_{name}", kind) for name in each if kind is not None]
-    return [*finals, *map(curve_variable, finals), *told_apart, *([kind] if kind else [])]
+    finals = [Variable(split, name) for split in SPLITS for name in each]
+    curves = [replace(variable, is_curve=True) for variable in finals]
+    told_apart = [Variable("test", name, kind) for name in each if kind is not None]
+    return [*map(str, (*finals, *curves, *told_apart)), *([kind] if kind else [])]
+
+
+def finals_of(metrics: Iterable[str]) -> list[str]:
+    """The variables of a study of which nothing has ended yet, the main one first.
+
+    >>> finals_of(["hit"])
+    ['test_hit', 'test_loss', 'train_hit', 'train_loss', 'top_answer_share']
+    """
+    each = (*metrics, "loss")
+    return [*(str(Variable(split, name)) for split in SPLITS for name in each), "top_answer_share"]
+
+
+def main_of(metrics: Iterable[str]) -> str:
+    """The variable that is spoken of where none is named: of the first metric, else of the loss."""
+    return finals_of(metrics)[0]
 
 
 def check_name(name: Any, what: str, where: str) -> None:

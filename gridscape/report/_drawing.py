@@ -11,7 +11,7 @@ from typing import Any
 
 from gridscape.errors import GridscapeError
 from gridscape.grid.axes import Axis, Value, show
-from gridscape.landscape import unit_of
+from gridscape.grid.meanings import Meaning
 from gridscape.store.blobs import temporary_of
 
 
@@ -114,18 +114,10 @@ def words(name: str) -> str:
     return COST_WORDS.get(name, name.replace("_", " "))
 
 
-def axis_label(name: str) -> str:
+def axis_label(name: str, meaning: Meaning) -> str:
     """The label of a chart's axis, with its unit."""
-    return f"{words(name)}, %" if unit_of(name) == "fraction" else words(name)
-
-
-def short(value: float, metric: str) -> str:
-    """A number without its unit: accuracies in percent with one decimal, else three digits."""
-    return f"{100 * value:.1f}" if unit_of(metric) == "fraction" else f"{value:.3g}"
-
-
-def factor_of(metric: str) -> float:
-    return 100.0 if unit_of(metric) == "fraction" else 1.0
+    unit = "" if name in COST_WORDS else meaning.shown_unit
+    return f"{words(name)}, {unit}" if unit else words(name)
 
 
 def times(values: Sequence[float], factor: float) -> list[float]:

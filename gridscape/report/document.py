@@ -19,7 +19,8 @@ from gridscape.analysis.published import Agreement, PublishedCell, PublishedComp
 from gridscape.analysis.statistics import Interval
 from gridscape.claims.records import Estimate, Verdict
 from gridscape.grid.axes import Axis, Cell, Value, show
-from gridscape.landscape import Landscape, higher_is_better, unit_of
+from gridscape.grid.names import Variable
+from gridscape.landscape import Landscape
 from gridscape.report.findings import COSTS, ByKind, Findings, along_axis, line_view, view
 from gridscape.report.showcase import Showcase
 
@@ -80,9 +81,9 @@ def document(
         "top": _top(found, numbers),
         "curves": curves,
         "curve_rule": rule,
-        "curve_names": [_metric(name) for name in _curve_names(found)],
+        "curve_names": [_curve_name(land, name) for name in _curve_names(found)],
         "lines": _line_view(land.axes),
-        "kinds": [_kind(record, numbers) for record in found.by_kind if record.cells],
+        "kinds": [_kind(land, record, numbers) for record in found.by_kind if record.cells],
         "chance": shown.chance,
         "networks": list(_networks(land, numbers, shown.looks)),
         "network_notes": shown.notes,
@@ -137,7 +138,7 @@ def _counts(summaries: Iterable[CellSummary]) -> dict[str, int]:
 
 def _facts(study: Mapping[str, Any]) -> list[list[str]]:
     """What the study says of itself, without what the page shows elsewhere."""
-    elsewhere = {"title", "axes", "claims", "published"}
+    elsewhere = {"title", "axes", "claims", "published", "metrics"}
     return [
         [str(name).replace("_", " "), _fact(value)]
         for name, value in study.items()
@@ -163,8 +164,8 @@ def _metrics(found: Findings) -> list[dict[str, Any]]:
     """What the landscape can show, each with a number per cell: the metrics, then the costs."""
     metrics = [
         {
-            **_metric(name),
-            "better": "higher" if higher_is_better(name) else "lower",
+            **_metric(found.land, name),
+            "better": found.land.meaning(name).better,
             "mean": [cell.estimate.mean for cell in cells],
             "low": [cell.estimate.low for cell in cells],
             "high": [cell.estimate.high for cell in cells],
@@ -172,13 +173,26 @@ def _metrics(found: Findings) -> list[dict[str, Any]]:
         }
         for name, cells in found.summaries.items()
     ]
-    costs = [{**_metric(name), "mean": [getattr(c, name) for c in found.main]} for name in COSTS]
+    costs = [
+        {**_metric(found.land, name), "mean": [getattr(c, name) for c in found.main]}
+        for name in COSTS
+    ]
     return metrics + costs
 
 
-def _metric(name: str) -> dict[str, str]:
-    kind = KINDS.get(unit_of(name) or "", "number")
-    return {"name": name, "label": LABELS.get(name, name.replace("_", " ")), "unit": kind}
+def _metric(land: Landscape, name: str) -> dict[str, str]:
+    """How the page names a variable and writes its numbers; other units are told in the name."""
+    meaning = land.meaning(name)
+    kind = KINDS.get(meaning.unit, "number")
+    unit = f" ({meaning.shown_unit})" if kind == "number" and meaning.shown_unit else ""
+    return {"name": name, "label": LABELS.get(name, name.replace("_", " ") + unit), "unit": kind}
+
+
+def _curve_name(land: Landscape, name: str) -> dict[str, str]:
+    """A curve, its split, and the name that it shares with that of the other split."""
+    variable = Variable.parse(name)
+    split, metric = (variable.split, variable.metric) if variable else ("test", name)
+    return {**_metric(land, name), "split": split, "shared": metric.replace("_", " ")}
 
 
 # ---- cells ----
@@ -252,11 +266,11 @@ def _line_view(axes: Sequence[Axis]) -> dict[str, Any]:
     return {"color": axes.index(chosen.color), "style": style}
 
 
-def _kind(record: ByKind, numbers: Mapping[Cell, int]) -> dict[str, Any]:
+def _kind(land: Landscape, record: ByKind, numbers: Mapping[Cell, int]) -> dict[str, Any]:
     """A metric by a kind of test examples: the same shape as the curves."""
     return {
         "kind": record.kind,
-        "metric": _metric(record.metric),
+        "metric": _metric(land, record.metric),
         "values": record.values,
         "cells": {
             str(numbers[cell]): {
@@ -337,7 +351,7 @@ def _best(found: Findings, numbers: Mapping[Cell, int]) -> dict[str, Any] | None
     return {
         "axis": axis,
         "metric": found.metric,
-        "unit": _metric(found.metric)["unit"],
+        "unit": KINDS.get(found.land.meaning(found.metric).unit, "number"),
         "along": [a.name for a in axes].index(along.name) if along else None,
         "cells": sorted(cells),
         "equivalent": sorted(equivalent - cells),
@@ -415,7 +429,7 @@ def _published(comparison: PublishedComparison) -> dict[str, Any]:
     return {
         "name": comparison.table.name,
         "source": comparison.table.source,
-        "unit": _metric(comparison.table.metric)["unit"],
+        "unit": KINDS.get(comparison.meaning.unit, "number"),
         "row_name": ", ".join(n for n in comparison.cells[0].cell if n != across) if rows else "",
         "column_name": across,
         "columns": columns,

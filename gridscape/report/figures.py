@@ -11,18 +11,22 @@ told by pattern, not by color.
 
 import itertools
 import math
+import operator
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any, NamedTuple
 
 from gridscape.analysis.best import BestPerRow
-from gridscape.analysis.cells import CellState, CellSummary
+from gridscape.analysis.cells import CellState, CellSummary, top_cell
 from gridscape.analysis.costs import Pareto, ParetoPoint
 from gridscape.analysis.curves import CurveBand
 from gridscape.analysis.published import Agreement, PublishedCell, PublishedComparison
 from gridscape.errors import GridscapeError
+from gridscape.grid import names
 from gridscape.grid.axes import Axis, Cell, Value, is_wide, same, show
-from gridscape.landscape import higher_is_better, unit_of
+from gridscape.grid.meanings import Meaning
+from gridscape.grid.names import Variable
 from gridscape.report._drawing import (
     ACCENT,
     BAD,
@@ -34,7 +38,6 @@ from gridscape.report._drawing import (
     axis_label,
     coordinate,
     escaped,
-    factor_of,
     finish,
     ink_on,
     line_colors,
@@ -42,7 +45,6 @@ from gridscape.report._drawing import (
     needs_matplotlib,
     save,
     set_scale,
-    short,
     study_axis,
     styled,
     times,
@@ -104,9 +106,9 @@ def heat_map(
     panels = _panels(further, summaries)
     with styled():
         figure, boxes = _grid_of(len(panels), *_map_size(columns, rows))
-        metric = summaries[0].metric
-        scale = _scale([factor_of(metric) * s.estimate.mean for s in summaries], metric)
-        colormap = mpl.colormaps["viridis" if higher_is_better(metric) else "viridis_r"]
+        metric, meaning = summaries[0].metric, summaries[0].meaning
+        scale = _scale([meaning.factor * s.estimate.mean for s in summaries], meaning)
+        colormap = mpl.colormaps["viridis" if meaning.is_higher_better else "viridis_r"]
         for box, (label, fixed) in zip(boxes, panels, strict=True):
             inside = [s for s in summaries if _matches(s.cell, fixed)]
             _map_panel(box, columns, rows, inside, scale, colormap)
@@ -115,7 +117,7 @@ def heat_map(
         _map_title(figure, summaries, len(panels), further)
         _map_legend(figure, summaries, best)
         mappable = mpl.cm.ScalarMappable(scale, colormap)
-        label = axis_label(metric)
+        label = axis_label(metric, meaning)
         figure.colorbar(mappable, ax=boxes, shrink=0.7, pad=0.01, aspect=30, label=label)
     return figure
 
@@ -135,9 +137,7 @@ def _panels(
 
 def _top(summaries: Sequence[CellSummary]) -> CellSummary:
     """The candidate with the best mean, else the first cell."""
-    sign = 1 if higher_is_better(summaries[0].metric) else -1
-    able = [s for s in summaries if s.is_candidate and not math.isnan(s.estimate.mean)]
-    return max(able, key=lambda s: sign * s.estimate.mean, default=summaries[0])
+    return top_cell(summaries) or summaries[0]
 
 
 def _map_size(columns: Axis, rows: Axis | None) -> tuple[float, float]:
@@ -156,11 +156,11 @@ def _grid_of(count: int, wide: float, high: float) -> tuple[Figure, list[Axes]]:
     return figure, boxes[:count]
 
 
-def _scale(values: Sequence[float], metric: str) -> Normalize:
+def _scale(values: Sequence[float], meaning: Meaning) -> Normalize:
     """The ends of the colors; what is no fraction and lies far apart is colored by its log."""
     finite = [v for v in values if math.isfinite(v)] or [0.0, 1.0]
     low, high = min(finite), max(finite)
-    if unit_of(metric) != "fraction" and is_wide(finite):
+    if not meaning.is_fraction and is_wide(finite):
         return LogNorm(min(v for v in finite if v > 0), high, clip=True)
     return Normalize(low, high if high > low else low + 1e-9)
 
@@ -200,7 +200,7 @@ def _place(columns: Axis, rows: Axis | None, cell: Cell) -> tuple[int, int]:
 
 def _face(summary: CellSummary, scale: Normalize, colormap: Colormap) -> Any:
     mean = summary.estimate.mean
-    return colormap(scale(factor_of(summary.metric) * mean)) if math.isfinite(mean) else BLANK
+    return colormap(scale(summary.meaning.factor * mean)) if math.isfinite(mean) else BLANK
 
 
 def _gap(columns: Axis, rows: Axis | None) -> float:
@@ -240,14 +240,14 @@ def _label_cell(box: Axes, place: tuple[int, int], summary: CellSummary, face: A
         return
     collapsed = summary.state is CellState.COLLAPSED
     below = summary.state.value if collapsed else _half_width(summary)
-    box.text(x, y - (0.1 if below else 0), short(summary.estimate.mean, summary.metric), **style)
+    box.text(x, y - (0.1 if below else 0), summary.meaning.text(summary.estimate.mean), **style)
     if below:
         box.text(x, y + 0.22, below, fontsize=6.5, **style)
 
 
 def _half_width(summary: CellSummary) -> str:
     estimate = summary.estimate
-    return f"± {short(estimate.reach, summary.metric)}" if estimate.known else ""
+    return f"± {summary.meaning.text(estimate.reach)}" if estimate.known else ""
 
 
 def _frames(
@@ -309,23 +309,26 @@ def curves(bands: Sequence[CurveBand]) -> Figure:
 
     ``train_`` and ``test_`` of a number share a panel.
     """
-    kinds = list(dict.fromkeys(_without_split(band.curve) for band in bands))
+    kinds = list(dict.fromkeys(_parts(band.curve)[1] for band in bands))
     with styled():
         figure = Figure(figsize=(4.2 * max(len(kinds), 1), 3.0))
         for box, kind in zip(_row_of(figure, len(kinds)), kinds, strict=True):
-            shown = [band for band in bands if _without_split(band.curve) == kind]
+            shown = [band for band in bands if _parts(band.curve)[1] == kind]
             for band in shown:
                 _curve(box, band)
-            finish(box, "updates", axis_label(kind))
-            _limit(box, shown[0].curve, [x for b in shown for x in (b.mean, *b.per_replicate)])
+            meaning = shown[0].meaning
+            finish(box, "updates", axis_label(kind, meaning))
+            _limit(box, meaning, [x for b in shown for x in (b.mean, *b.per_replicate)])
             box.legend()
         if bands:
             figure.suptitle(escaped(str(bands[0].cell), 90), x=0.01, ha="left", fontsize=10)
     return figure
 
 
-def _without_split(curve: str) -> str:
-    return curve.removeprefix("train_").removeprefix("test_")
+def _parts(curve: str) -> tuple[str, str]:
+    """The split of a curve and its metric, "test" and "accuracy"."""
+    variable = Variable.parse(curve)
+    return (variable.split, variable.metric) if variable else ("", curve)
 
 
 def _row_of(figure: Figure, count: int) -> list[Axes]:
@@ -333,8 +336,8 @@ def _row_of(figure: Figure, count: int) -> list[Axes]:
 
 
 def _curve(box: Axes, band: CurveBand) -> None:
-    color = TRAIN if band.curve.startswith("train") else TEST
-    factor = factor_of(band.curve)
+    split, _ = _parts(band.curve)
+    color, factor = TRAIN if split == "train" else TEST, band.meaning.factor
     for values in band.per_replicate:
         box.plot(band.updates, times(values, factor), color=color, lw=0.5, alpha=0.5)
     low, high = times(band.low, factor), times(band.high, factor)
@@ -342,13 +345,13 @@ def _curve(box: Axes, band: CurveBand) -> None:
         box.fill_between(band.updates, low, high, color=color, alpha=0.18, lw=0)
     marker = "o" if len(band.updates) < 3 else None
     mean = times(band.mean, factor)
-    box.plot(band.updates, mean, color=color, lw=1.6, marker=marker, label=band.curve.split("_")[0])
+    box.plot(band.updates, mean, color=color, lw=1.6, marker=marker, label=split)
 
 
-def _limit(box: Axes, metric: str, lines: Iterable[Sequence[float]]) -> None:
+def _limit(box: Axes, meaning: Meaning, lines: Iterable[Sequence[float]]) -> None:
     """Limits by means and replicates; a loss that falls far is read on a log axis."""
-    values = [factor_of(metric) * v for line in lines for v in line if math.isfinite(v)]
-    log = unit_of(metric) != "fraction" and is_wide(values, 8)
+    values = [meaning.factor * v for line in lines for v in line if math.isfinite(v)]
+    log = not meaning.is_fraction and is_wide(values, 8)
     box.set_yscale("log" if log else "linear")
     box.set_ylim(*around(values, log=log))
 
@@ -372,7 +375,7 @@ def curves_side_by_side(axes: Sequence[Axis], bands: Sequence[CurveBand]) -> Fig
     bands: of one curve, one a cell. Colors, styles and panels are those of ``line_view``.
     """
     lines = [CellLine(b.cell, b.updates, b.mean, b.low, b.high) for b in bands]
-    return _family(line_view(axes), lines, bands[0].curve, "updates")
+    return _family(line_view(axes), lines, (bands[0].curve, bands[0].meaning), "updates")
 
 
 def by_kind(axes: Sequence[Axis], record: ByKind, chance: float | None = None) -> Figure:
@@ -386,9 +389,10 @@ def by_kind(axes: Sequence[Axis], record: ByKind, chance: float | None = None) -
         columns = zip(*[(e.mean, e.low, e.high) for e in found], strict=True)
         lines.append(CellLine(cell, [float(v) for v in record.values], *columns))
     marks = () if chance is None else (chance,)
-    figure = _family(line_view(axes), lines, record.metric, record.kind, marks)
+    meaning = next((s.meaning for of_cell in record.cells.values() for s in of_cell), Meaning())
+    figure = _family(line_view(axes), lines, (record.metric, meaning), record.kind, marks)
     for box in figure.axes if chance is not None else ():
-        _mark_chance(box, factor_of(record.metric) * (chance or 0))
+        _mark_chance(box, meaning.factor * (chance or 0))
     return figure
 
 
@@ -408,14 +412,15 @@ def _mark_chance(box: Axes, height: float) -> None:
 def _family(
     view: LineView,
     lines: Sequence[CellLine],
-    metric: str,
+    metric: tuple[str, Meaning],
     along: str,
     marks: Sequence[float] = (),
 ) -> Figure:
     """A panel for each combination of the axes that neither color nor style tells apart.
 
-    marks: numbers that the panels must have room for.
+    metric: its name and what it means. marks: numbers that the panels must have room for.
     """
+    name, meaning = metric
     panels: dict[str, list[CellLine]] = {}
     for line in lines:
         label = ", ".join(f"{a.name}={show(line.cell[a.name])}" for a in view.panels)
@@ -426,24 +431,23 @@ def _family(
         for box, (label, members) in zip(boxes, shown, strict=True):
             drawn = members[:: -(-len(members) // MOST_LINES)]
             for line in drawn:
-                _cell_line(box, line, view, metric, banded=len(members) <= MOST_BANDS)
+                _cell_line(box, line, view, meaning.factor, banded=len(members) <= MOST_BANDS)
             told = f"{len(drawn)} of {len(members)} cells" if len(drawn) < len(members) else ""
             box.set_title(escaped(", ".join(filter(None, (label, told))), 44), fontsize=8)
             box.grid(axis="y", lw=0.5)
-            _limit(box, metric, [*(line.mean for _, part in shown for line in part), marks])
+            _limit(box, meaning, [*(line.mean for _, part in shown for line in part), marks])
             if not any(math.isfinite(v) for line in members for v in line.mean):
                 box.text(0.5, 0.5, "none finished", transform=box.transAxes, ha="center")
         cut = f"; {len(shown)} of {len(panels)} panels" if len(shown) < len(panels) else ""
-        figure.suptitle(escaped(f"{words(metric).capitalize()}{cut}", 90), x=0.01, ha="left")
+        figure.suptitle(escaped(f"{words(name).capitalize()}{cut}", 90), x=0.01, ha="left")
         figure.supxlabel(escaped(along), fontsize=9)
-        figure.supylabel(escaped(axis_label(metric)), fontsize=9)
+        figure.supylabel(escaped(axis_label(name, meaning)), fontsize=9)
         figure.legend(handles=_family_legend(view), loc="outside right upper")
     return figure
 
 
-def _cell_line(box: Axes, line: CellLine, view: LineView, metric: str, *, banded: bool) -> None:
+def _cell_line(box: Axes, line: CellLine, view: LineView, factor: float, *, banded: bool) -> None:
     color, style = _look_of(line.cell, view)
-    factor = factor_of(metric)
     low, high = times(line.low, factor), times(line.high, factor)
     if banded and any(map(math.isfinite, low)):
         box.fill_between(line.x, low, high, color=color, alpha=0.14, lw=0)
@@ -533,7 +537,9 @@ def pareto(record: Pareto) -> Figure:
 
     Accuracies are spaced by their error: 98 and 99 percent lie as far apart as 80 and 90.
     """
-    height = _by_error if unit_of(record.metric) == "fraction" else float
+    meaning = record.meaning
+    is_spaced = meaning.is_fraction and meaning.is_higher_better
+    height = _by_error if is_spaced else partial(operator.mul, meaning.factor)
     with styled():
         figure = Figure(figsize=(5.2, 3.6))
         box = figure.subplots()
@@ -543,9 +549,9 @@ def pareto(record: Pareto) -> Figure:
         front = record.front
         means = [height(p.summary.estimate.mean) for p in front]
         box.step([p.cost for p in front], means, where="post", color=ACCENT, lw=1.4, label="front")
-        finish(box, axis_label(record.cost), axis_label(record.metric))
+        finish(box, words(record.cost), axis_label(record.metric, meaning))
         _cost_axis(box.xaxis, record)
-        if height is _by_error:
+        if is_spaced:
             _error_axis(box, [height(p.summary.estimate.mean) for p in record.points])
         box.legend(loc="lower right")
     return figure
@@ -618,14 +624,14 @@ def published(comparison: PublishedComparison) -> Figure:
         grid = figure.subplots(down, columns, squeeze=False, sharex=True, sharey=True)
         boxes = list(grid.flat)
         for box, (label, row) in zip(boxes, rows.items(), strict=False):
-            _published_panel(box, row, axis, factor_of(comparison.table.metric))
+            _published_panel(box, row, axis, comparison.meaning.factor)
             box.set_title(escaped(label, 40), fontsize=9)
         for box in boxes[len(rows) - columns : len(rows)]:
             box.set_xlabel(escaped(across))
             box.tick_params(labelbottom=True)
         for box in boxes[len(rows) :]:
             box.remove()
-        figure.supylabel(axis_label(comparison.table.metric), fontsize=9)
+        figure.supylabel(axis_label(comparison.table.metric, comparison.meaning), fontsize=9)
         figure.suptitle(escaped(comparison.table.source, 90), x=0.01, ha="left", fontsize=10)
         figure.legend(handles=_published_legend(cells), loc="outside lower left", ncols=3)
     return figure
@@ -683,7 +689,10 @@ def save_all(folder: Path, found: Findings, chance: float | None = None) -> list
 
 
 def draw_all(found: Findings, chance: float | None = None) -> dict[str, Figure]:
-    """Every figure that the findings allow, by the name of its file."""
+    """Every figure that the findings allow, by the name of its file.
+
+    chance: the accuracy of guessing, where it is known.
+    """
     axes, best = found.land.axes, found.best
     drawn = {"landscape": heat_map(axes, found.main, best)}
     if found.top and found.top.cell in found.bands:
@@ -693,8 +702,9 @@ def draw_all(found: Findings, chance: float | None = None) -> dict[str, Figure]:
         drawn[f"curves_{name}"] = curves_side_by_side(axes, bands)
     for record in found.by_kind:
         if record.cells:
-            known = chance if record.metric == found.metric else None
-            drawn[f"{record.metric}_by_{record.kind}"] = by_kind(axes, record, known)
+            is_accuracy = record.metric == str(Variable("test", "accuracy"))
+            known = chance if is_accuracy else None
+            drawn[names.by_kind(record.metric, record.kind)] = by_kind(axes, record, known)
     along = along_axis(axes, best[0].axis) if best else None
     if along and any(row.best for row in best):
         axis = found.land.axis(best[0].axis)

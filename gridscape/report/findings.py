@@ -27,9 +27,9 @@ from gridscape.claims.records import Verdict
 from gridscape.claims.tables import published
 from gridscape.errors import UntrustedError, UsageError
 from gridscape.grid.axes import Axis, Cell, Value
+from gridscape.grid.names import CURVES, by_kind, curve_variable
 from gridscape.landscape import Landscape, sought_axis
 
-CURVES = ("train_loss", "train_accuracy", "test_loss", "test_accuracy")  # these first
 COSTS = ("flops", "seconds", "n_parameters", "memory_bytes")  # in the order of the page's menu
 A = TypeVar("A")
 B = TypeVar("B")
@@ -143,7 +143,7 @@ def _by_kind(land: Landscape) -> Iterator[ByKind]:
     if name not in land.data.dims:
         return
     apart = along(land, {name: values})
-    told = [m for m in land.metrics if f"{m}_by_{name}" in land.data]
+    told = [m for m in land.metrics if by_kind(m, name) in land.data]
     for metric in sorted(told, key=lambda m: m != land.main_metric):
         cells: dict[Cell, list[CellSummary]] = {}
         for summary in summarize(apart, metric):
@@ -182,12 +182,14 @@ def _coarse(land: Landscape) -> tuple[Landscape, int]:
     A point of a train curve is the mean of the batches since the point before, so the mean of
     consecutive points is the same curve, recorded less often and with less noise.
     """
-    names = [f"curve_{name}" for name in curve_names(land)]
+    names = [curve_variable(name) for name in land.curves]
     data = land.data[["status", *names]]
     length = -(-data.sizes.get("update", 0) // STRETCHES) or 1
     if length > 1:
         clocked = [name for name in names if "update" in data[name].dims]
         means = {name: _mean_of_stretches(data[name], length) for name in clocked}
+        for name, array in means.items():
+            array.attrs |= data[name].attrs
         ends = data["update"].values[_ends(data.sizes["update"], length)]
         data = data.drop_dims("update").assign(means).assign_coords(update=ends)
     return Landscape(data, land.study), length
@@ -195,9 +197,7 @@ def _coarse(land: Landscape) -> tuple[Landscape, int]:
 
 def curve_names(land: Landscape) -> list[str]:
     """The curves that a landscape has: loss and accuracy first."""
-    found = [
-        str(name).removeprefix("curve_") for name in land.data if str(name).startswith("curve_")
-    ]
+    found = land.curves
     return [*(n for n in CURVES if n in found), *(n for n in found if n not in CURVES)]
 
 

@@ -47,6 +47,7 @@ def _is_study(study: Any) -> bool:
         and isinstance(study.get("axes"), dict)
         and all(isinstance(values, list) for values in study["axes"].values())
         and isinstance(study.get("replicates"), int)
+        and isinstance(study.get("metrics", {}), dict)
     )
 
 
@@ -57,6 +58,8 @@ def merge_studies(stored: dict[str, Any], asked: dict[str, Any], directory: Path
     described = {name: asked[name] for name in DESCRIPTIVE if name in asked}
     replicates = max(stored["replicates"], asked["replicates"])
     grown = {"axes": axes, "replicates": replicates, **_merged_groups(stored, asked)}
+    if "metrics" in asked:  # a further task may have others; what is said last of one counts
+        grown["metrics"] = {**asked["metrics"], **_others(stored, asked)}
     return {**stored, **described, **grown}
 
 
@@ -67,6 +70,12 @@ def _merged_groups(stored: dict[str, Any], asked: dict[str, Any]) -> dict[str, A
     (name, kinds), (_, others) = stored["groups"], asked["groups"]
     of_tasks = _union(stored.get("groups_of", []), asked["groups_of"])
     return {"groups": [name, sorted({*kinds, *others})], "groups_of": of_tasks}
+
+
+def _others(stored: dict[str, Any], asked: dict[str, Any]) -> dict[str, Any]:
+    """The metrics that only the stored study has."""
+    known = stored.get("metrics") or {}
+    return {name: known[name] for name in known if name not in asked["metrics"]}
 
 
 def _union(stored: list[Any], asked: list[Any]) -> list[Any]:
@@ -94,7 +103,7 @@ def require_same(
 
 def _identity(study: dict[str, Any]) -> dict[str, Any]:
     """What must be equal for two requests to share a folder."""
-    free = ("axes", "replicates", "groups", "groups_of", *DESCRIPTIVE)
+    free = ("axes", "replicates", "groups", "groups_of", "metrics", *DESCRIPTIVE)
     fixed = {name: value for name, value in study.items() if name not in free}
     return {**fixed, "axes": sorted(study["axes"])}
 

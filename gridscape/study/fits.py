@@ -136,8 +136,8 @@ class PerExample(NamedTuple):
 def _per_example(loss: Loss, task: Task, outputs: Any, targets: Any) -> Iterator[PerExample]:
     both = (outputs, targets)
     yield PerExample("the loss", loss, both, "float")
-    for name, metric in task.metrics.items():
-        yield PerExample(f"the metric {name!r}", metric, both, "number")
+    for name, metric in task.measured.items():
+        yield PerExample(f"the metric {name!r}", metric.function, both, "number")
     if task.answer is not None:
         yield PerExample("the task's answer", task.answer, both, "whole number")
     if task.groups is not None:

@@ -21,6 +21,7 @@ from gridscape.base.parts import Model, Optimizer, declared
 from gridscape.base.task import Task
 from gridscape.errors import ModelError, StudyFileError, UsageError
 from gridscape.grid.axes import Axis, Cell, Grid, Value, same
+from gridscape.grid.meanings import Meaning, merged, to_record
 from gridscape.grid.names import of_task
 from gridscape.grid.trials import Trial, content_key
 from gridscape.identity.memo import Memo
@@ -281,7 +282,8 @@ class ResolvedStudy:
 
     def __post_init__(self) -> None:
         cells = self.first_cells()
-        errors = [*self._taken_names(), *(e for cell in cells for e in self._errors(cell))]
+        names = [*self._taken_names(), *self._metrics_of_two_meanings()]
+        errors = [*names, *(e for cell in cells for e in self._errors(cell))]
         found = list(dict.fromkeys(map(str, errors)))
         if len(found) == 1 and isinstance(errors[0], ModelError):
             raise errors[0]
@@ -296,6 +298,12 @@ class ResolvedStudy:
     def task_of(self, cell: Cell) -> Task:
         """The task that a cell is trained on."""
         return self.tasks[tuple(cell[name] for name in self.study.task_axes)]
+
+    @cached_property
+    def meanings(self) -> dict[str, Meaning]:
+        """What the metrics of all tasks mean, by name, the main one first."""
+        of_tasks = (task.meanings for task in self.tasks.values())
+        return merged(of_tasks, _where(self.study.name))
 
     @cached_property
     def factory(self) -> Callable[..., Any]:
@@ -336,6 +344,13 @@ class ResolvedStudy:
                         where=f"axes.{name}",
                         hint="rename one of them",
                     )
+
+    def _metrics_of_two_meanings(self) -> list[UsageError]:
+        try:
+            self.meanings  # noqa: B018
+        except UsageError as error:
+            return [error]
+        return []
 
     def _errors(self, cell: Cell) -> list[UsageError | ModelError]:
         """What keeps a cell from being trained, found by the shapes of its parts."""
@@ -466,6 +481,7 @@ class ResolvedStudy:
             **{name: named[name] for name in objects},
             **({"objects": objects} if objects else {}),
             **self._groups(),
+            "metrics": to_record(self.meanings),
             # Not where an axis chooses the task: the folder may then grow by further tasks.
             "task_fingerprint": None if study.task_axes else self.task.fingerprint,
             "model_identity": self.identity,

@@ -10,6 +10,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from gridscape.base.data import Split
+from gridscape.base.metrics import Metric
 from gridscape.base.task import Task
 from gridscape.base.types import Array
 from gridscape.errors import UsageError
@@ -43,7 +44,7 @@ def quadratic(
         n_outputs=row.shape[1],
         fingerprint=fingerprint("quadratic", row),
         loss=bowl,
-        metrics={"distance": distance},
+        metrics={"distance": Metric(distance, "lower")},
         answer=None,
     )
 

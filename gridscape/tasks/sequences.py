@@ -14,10 +14,11 @@ import jax.numpy as jnp
 import numpy as np
 
 from gridscape.base.data import Groups, Split, Stream
-from gridscape.base.metrics import accuracy, cross_entropy, top_class
+from gridscape.base.metrics import Metric, accuracy, cross_entropy, top_class
 from gridscape.base.task import Task
 from gridscape.base.types import Array, Key
 from gridscape.errors import UsageError, check_known, check_whole
+from gridscape.grid.meanings import FRACTION
 from gridscape.identity.code import fingerprint
 from gridscape.tasks.losses import Bits, bce, counted, mean_over_steps
 
@@ -88,7 +89,7 @@ def recall(
         fingerprint=fingerprint("recall", settings, test, sample),
         prepare=_one_hot(alphabet),
         loss=_at_last_step(cross_entropy),
-        metrics={"accuracy": _at_last_step(accuracy)},
+        metrics={"accuracy": Metric(_at_last_step(accuracy), "higher", FRACTION)},
         per_step=True,
         answer=_at_last_step(top_class),
         groups=Groups("length", tuple(lengths), _lengths_from(shortest)),
@@ -176,7 +177,10 @@ def binary_addition(
         n_outputs=1,
         fingerprint=fingerprint("binary-addition", train_length, operands, test, sample),
         loss=bce,
-        metrics={"accuracy": exact_match, "bit_accuracy": bit_accuracy},
+        metrics={
+            "accuracy": Metric(exact_match, "higher", FRACTION),
+            "bit_accuracy": Metric(bit_accuracy, "higher", FRACTION),
+        },
         per_step=True,
         answer=None,
         groups=Groups("length", tuple(lengths), _lengths_from(1)),

@@ -9,6 +9,8 @@ import pandas as pd
 import pytest
 import xarray as xr
 from cohort_tools import tiny
+from hypothesis import assume, given, settings
+from hypothesis import strategies as st
 
 import gridscape as gs
 from gridscape.base.data import Groups
@@ -16,7 +18,7 @@ from gridscape.base.metrics import accuracy
 from gridscape.cli import commands
 from gridscape.errors import GridscapeError, StoreError, StudyFileError, UsageError
 from gridscape.grid.axes import Cell
-from gridscape.grid.names import AXIS_AS_WELL, RESERVED, check_axis, of_task
+from gridscape.grid.names import AXIS_AS_WELL, RESERVED, Variable, check_axis, is_by, of_task
 from gridscape.grid.trials import Status, Trial, TrialResult
 from gridscape.landscape import Landscape
 from gridscape.store.store import Store
@@ -249,9 +251,38 @@ def test_what_is_no_name_for_a_metric_or_a_kind_of_example(name):
             replace(DIGITS, groups=Groups(name, (0, 1), parity))
 
 
+PIECES = ["test", "train", "curve", "by", "loss", "x", "length", "_"]
+
+
+@given(
+    st.sampled_from(["test", "train"]),
+    st.lists(st.sampled_from(PIECES), min_size=1, max_size=5).map("_".join),
+    st.sampled_from([None, "length", "by_x"]),
+    st.booleans(),
+)
+@settings(max_examples=200, deadline=None)
+def test_a_variable_is_what_its_name_says(split, metric, kind, is_curve):
+    """Of any metric that a task may have beside its kind of example."""
+    assume(not is_by(metric, kind))
+    variable = Variable(split, metric, is_curve=is_curve)
+    assert Variable.parse(str(variable), kind) == variable
+    if kind:
+        by = Variable("test", metric, kind)
+        assert Variable.parse(str(by), kind) == by
+        assert str(by) in of_task([metric], kind)
+
+
+@pytest.mark.parametrize(
+    "name", ["top_answer_share", "seconds", "test", "test_", "curve_x", "tests_x"]
+)
+def test_what_is_no_variable_of_a_metric(name):
+    assert Variable.parse(name) is None
+
+
 def test_metrics_whose_names_look_like_ours_are_kept_whole(tmp_path):
     """A curve, and no kind of example, whatever its name reminds of."""
-    metrics = {"wins_by_margin": accuracy, "of_curve_x": accuracy, "accuracy": accuracy}
+    odd = ("wins_by_margin", "of_curve_x", "test_score", "train_loss2", "curve_x", "accuracy")
+    metrics = dict.fromkeys(odd, accuracy)
     task = replace(DIGITS, metrics=metrics)
     study = tiny({"learning_rate": [0.1]}, task=task, model=linear(), replicates=1)
     land = gs.run(study.override(model=gs.Model(zeros, linear().apply)), directory=tmp_path)

@@ -17,14 +17,12 @@ from gridscape.claims.evidence import (
     complete,
     differences,
     in_words,
-    metric_unit,
     rows_of,
 )
 from gridscape.claims.records import Outcome
-from gridscape.claims.rules.registry import Finding, rule
+from gridscape.claims.rules.registry import MAIN, Finding, rule
 from gridscape.errors import StoreError
 from gridscape.grid.axes import Cell, Value
-from gridscape.landscape import higher_is_better
 
 
 @rule
@@ -35,7 +33,7 @@ def equal_at_lower_cost(
     margin: float,
     cost: str,
     at_most: float,
-    metric: str = "test_accuracy",
+    metric: str = MAIN,
 ) -> Finding:
     """Cell ``a`` equals cell ``b`` within a margin at no more than a share of its cost.
 
@@ -53,7 +51,7 @@ def equal_at_lower_cost(
     difference = f"{metric} at {ours.cell} minus {other.cell}"
     return Finding(
         [
-            within(difference, metric_unit(metric), differences(ours, other), margin),
+            within(difference, evidence.meaning(metric).unit, differences(ours, other), margin),
             replace(cheaper, interval=_exp(cheaper.interval), asks=f"< {at_most:g}"),
         ],
         {f"{cost} at {s.cell}": s.estimate.mean for s in costs},
@@ -70,7 +68,7 @@ def ordered(
     cells: Sequence[Region],
     at: Region = MappingProxyType({}),
     by: float = 0.0,
-    metric: str = "test_accuracy",
+    metric: str = MAIN,
 ) -> Finding:
     """The metric grows from each of the cells to the next by more than ``by``, in every row ``at``.
 
@@ -89,12 +87,18 @@ def ordered(
     return Finding(checks, {}, lacks=f"a result of {listed(missing)}" if missing else "")
 
 
+def _better(best: CellSummary, other: CellSummary) -> Check:
+    """One cell is better than another."""
+    pair = (other, best) if best.meaning.is_higher_better else (best, other)
+    return _step(*pair, 0.0)
+
+
 def _step(lower: CellSummary, upper: CellSummary, by: float) -> Check:
     """The metric of one cell is above that of another by more than a number."""
     name = f"{lower.metric} at {upper.cell} minus {lower.cell}"
     if (settled := _without_numbers(lower, upper)) is not None:
         return certain(f"{name} (diverged)", f"> {by:g}", settled)
-    return above(name, metric_unit(lower.metric), differences(upper, lower), by)
+    return above(name, lower.meaning.unit, differences(upper, lower), by)
 
 
 def _without_numbers(lower: CellSummary, upper: CellSummary) -> Outcome | None:
@@ -105,7 +109,7 @@ def _without_numbers(lower: CellSummary, upper: CellSummary) -> Outcome | None:
     diverged = [s.state is CellState.DIVERGED for s in (lower, upper)]
     if diverged == [False, False]:
         return None
-    lowest = diverged if higher_is_better(lower.metric) else diverged[::-1]
+    lowest = diverged if lower.meaning.is_higher_better else diverged[::-1]
     return Outcome.HOLDS if lowest == [True, False] else Outcome.FAILS
 
 
@@ -114,7 +118,7 @@ def best_is(
     evidence: Evidence,
     cell: Region,
     at: Region = MappingProxyType({}),
-    metric: str = "test_accuracy",
+    metric: str = MAIN,
 ) -> Finding:
     """A cell is better than every other cell of its row, in every row ``at``.
 
@@ -128,9 +132,7 @@ def best_is(
         lacks += [lacking] if lacking else []
         if best is not None:
             evidence.use(cells)
-            pairs = [(s, best) for s in cells if s is not best]
-            rising = pairs if higher_is_better(metric) else [(b, a) for a, b in pairs]
-            checks += [_step(lower, upper, 0.0) for lower, upper in rising]
+            checks += [_better(best, s) for s in cells if s is not best]
     return Finding(checks, {}, lacks="; ".join(lacks))
 
 
@@ -140,7 +142,7 @@ def comparable(
     where: Region,
     margin: float,
     worse: Region | None = None,
-    metric: str = "test_accuracy",
+    metric: str = MAIN,
 ) -> Finding:
     """The cells of a region lie within a margin of their mean; those of another lie below it.
 
@@ -159,15 +161,15 @@ def _near_mean(cell: CellSummary, group: Sequence[CellSummary], margin: float) -
     name = f"{cell.metric} at {cell.cell} minus the mean"
     if cell.state is CellState.DIVERGED:
         return certain(f"{name} (diverged)", f"within +-{margin:g}", Outcome.FAILS)
-    return within(name, metric_unit(cell.metric), _minus_mean(cell, group), margin)
+    return within(name, cell.meaning.unit, _minus_mean(cell, group), margin)
 
 
 def _worse_than_mean(cell: CellSummary, group: Sequence[CellSummary], margin: float) -> Check:
     name = f"{cell.metric} at {cell.cell} minus the mean of the others"
-    bound, limit = (below, -margin) if higher_is_better(cell.metric) else (above, margin)
+    bound, limit = (below, -margin) if cell.meaning.is_higher_better else (above, margin)
     if cell.state is CellState.DIVERGED:
         return certain(f"{name} (diverged)", f"beyond {limit:g}", Outcome.HOLDS)
-    return bound(name, metric_unit(cell.metric), _minus_mean(cell, group), limit)
+    return bound(name, cell.meaning.unit, _minus_mean(cell, group), limit)
 
 
 def _minus_mean(cell: CellSummary, group: Sequence[CellSummary]) -> np.ndarray:
@@ -177,9 +179,7 @@ def _minus_mean(cell: CellSummary, group: Sequence[CellSummary]) -> np.ndarray:
 
 
 @rule
-def beats_study(
-    evidence: Evidence, cell: Region, other: str, metric: str = "test_accuracy"
-) -> Finding:
+def beats_study(evidence: Evidence, cell: Region, other: str, metric: str = MAIN) -> Finding:
     """A cell is better than every cell of another study, whose results lie beside these.
 
     Replicates of the same number are compared; the cells named in the verdict are the other's.
@@ -195,7 +195,7 @@ def beats_study(
     if not ended:
         return Finding([], {}, lacks=f"a finished cell of {other}")
     evidence.use([best, *ended])
-    checks = [_step(*_common_replicates(s, best), 0.0) for s in ended]
+    checks = [_better(*_common_replicates(best, s)) for s in ended]
     left = len(land.grid.cells()) - len(ended)
     return Finding(checks, {}, lacks=f"{left} cells of {other}" if left else "")
 

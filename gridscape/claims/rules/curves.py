@@ -9,9 +9,9 @@ from gridscape.analysis.cells import CellState, CellSummary
 from gridscape.analysis.curves import curve_band
 from gridscape.analysis.statistics import Interval, mean
 from gridscape.claims.checks import Check, above, certain, listed
-from gridscape.claims.evidence import Evidence, Region, in_words, metric_unit
+from gridscape.claims.evidence import Evidence, Region, in_words
 from gridscape.claims.records import Outcome
-from gridscape.claims.rules.registry import Finding, rule
+from gridscape.claims.rules.registry import MAIN, Finding, rule
 from gridscape.claims.tables import published
 
 
@@ -67,7 +67,7 @@ def smoother(
     a: Region,
     b: Region,
     curve: str = "test_loss",
-    metric: str = "test_accuracy",
+    metric: str = MAIN,
 ) -> Finding:
     """The curve of cell ``a`` rises less than that of ``b``, all its rises added up.
 
@@ -90,7 +90,7 @@ def smoother(
     }
     if np.isfinite(second).sum() >= 2 and not np.nansum(second):
         return Finding([certain(f"{name} (neither rises)", "> 0", Outcome.FAILS)], numbers)
-    return Finding([above(name, metric_unit(curve), second - first, 0.0)], numbers)
+    return Finding([above(name, evidence.meaning(curve).unit, second - first, 0.0)], numbers)
 
 
 def _rises(evidence: Evidence, cell: CellSummary, curve: str) -> np.ndarray:

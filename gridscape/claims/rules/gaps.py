@@ -4,11 +4,11 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from gridscape.analysis.cells import CellSummary, ended_values
+from gridscape.analysis.cells import CellSummary, ended_values, top_cell
 from gridscape.analysis.statistics import mean
 from gridscape.claims.checks import above, within
-from gridscape.claims.evidence import Evidence, Region, metric_unit
-from gridscape.claims.rules.registry import Finding, rule
+from gridscape.claims.evidence import Evidence, Region
+from gridscape.claims.rules.registry import MAIN, MAIN_OF_TRAIN, Finding, rule
 
 
 @rule
@@ -34,7 +34,9 @@ def gap(
         return Finding([], {}, lacks=what)
     evidence.use(cells)
     more, less = _region_means(evidence, cells, minuend), _region_means(evidence, cells, subtrahend)
-    check = above(f"{minuend} minus {subtrahend}", metric_unit(subtrahend), more - less, exceeds)
+    check = above(
+        f"{minuend} minus {subtrahend}", evidence.meaning(subtrahend).unit, more - less, exceeds
+    )
     return Finding([check], {f"mean {minuend}": mean(more), f"mean {subtrahend}": mean(less)})
 
 
@@ -50,28 +52,33 @@ def underfits(
     where: Region,
     gap_within: float,
     short_by: float,
-    train: str = "train_accuracy",
-    test: str = "test_accuracy",
+    train: str = MAIN_OF_TRAIN,
+    test: str = MAIN,
 ) -> Finding:
-    """In a region train and test are equal, and both lie below the landscape's best cell."""
+    """In a region train and test are equal, and both are worse than the landscape's best cell."""
     cells = evidence.fit_in(where, test)
-    candidates = [s for s in evidence.summaries(test).values() if s.is_candidate]
-    if not cells:
+    best = top_cell(tuple(evidence.summaries(test).values()))
+    if not cells or best is None:
         return Finding([], {}, lacks="the region")
-    best = max(candidates, key=lambda s: s.estimate.mean)
     evidence.use([*cells, best])
     low_train, low_test = (_region_means(evidence, cells, metric) for metric in (train, test))
     joint = ended_values([*cells, best])
-    short = joint[-1] - np.array([mean(column) for column in joint[:-1].T])
+    short = best.meaning.sign * (joint[-1] - np.array([mean(c) for c in joint[:-1].T]))
+    ends = [f"{test} of the best cell ({best.cell})", "the region's"]
     return Finding(
         [
             above(
-                f"{test} of the best cell ({best.cell}) minus the region's",
-                metric_unit(test),
+                " minus ".join(ends if best.meaning.is_higher_better else reversed(ends)),
+                evidence.meaning(test).unit,
                 short,
                 short_by,
             ),
-            within(f"{train} minus {test}", metric_unit(test), low_train - low_test, gap_within),
+            within(
+                f"{train} minus {test}",
+                evidence.meaning(test).unit,
+                low_train - low_test,
+                gap_within,
+            ),
         ],
         {f"mean {train}": mean(low_train), f"mean {test}": mean(low_test)},
     )

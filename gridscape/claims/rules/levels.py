@@ -7,12 +7,11 @@ import numpy as np
 
 from gridscape.analysis.cells import CellState, CellSummary
 from gridscape.claims.checks import Check, above, below, certain, within
-from gridscape.claims.evidence import LOST, Evidence, Region, metric_unit
+from gridscape.claims.evidence import LOST, Evidence, Region
 from gridscape.claims.records import Outcome
-from gridscape.claims.rules.registry import Finding, rule
+from gridscape.claims.rules.registry import MAIN, Finding, rule
 from gridscape.errors import UsageError
 from gridscape.grid.trials import Status
-from gridscape.landscape import higher_is_better
 
 
 @rule
@@ -24,7 +23,7 @@ def splits_at(
     keeps_above: float,
     fails_from: float,
     fails_below: float,
-    metric: str = "test_accuracy",
+    metric: str = MAIN,
 ) -> Finding:
     """Cells up to ``keeps_to`` keep a mean above a bound, those from ``fails_from`` fail.
 
@@ -57,7 +56,7 @@ def _level(
     if summary.state is CellState.DIVERGED:
         asks = f"{'>' if bound is above else '<'} {threshold:g}"
         return certain(f"{name} (diverged)", asks, when_diverged)
-    check: Check = bound(name, metric_unit(metric), np.array(summary.values), threshold)
+    check: Check = bound(name, summary.meaning.unit, np.array(summary.values), threshold)
     return check
 
 
@@ -65,7 +64,7 @@ Part = Mapping[str, Any]  # where, and one of: above; below; near and within
 
 
 @rule
-def levels(evidence: Evidence, parts: Sequence[Part], metric: str = "test_accuracy") -> Finding:
+def levels(evidence: Evidence, parts: Sequence[Part], metric: str = MAIN) -> Finding:
     """Every cell of each part has a mean above, below or near a number.
 
     parts: tables of ``where``, a region, and of ``above`` or ``below``, a bound of the mean, or
@@ -89,7 +88,7 @@ def _check_of_part(cell: CellSummary, part: Part, metric: str) -> Check:
         expected = "above, or below, or near and within"
         raise UsageError("not a level", where="parts", expected=expected, found=", ".join(asked))
     (side,) = asked
-    is_worse = (side == "below") == higher_is_better(metric)
+    is_worse = (side == "below") == cell.meaning.is_higher_better
     when_diverged = Outcome.HOLDS if is_worse else Outcome.FAILS
     return _level(cell, above if side == "above" else below, part[side], when_diverged, metric)
 
@@ -98,7 +97,7 @@ def _near(cell: CellSummary, number: float, margin: float, metric: str) -> Check
     name = f"{metric} at {cell.cell} minus {number:g}"
     if cell.state is CellState.DIVERGED:
         return certain(f"{name} (diverged)", f"within +-{margin:g}", Outcome.FAILS)
-    return within(name, metric_unit(metric), np.array(cell.values) - number, margin)
+    return within(name, cell.meaning.unit, np.array(cell.values) - number, margin)
 
 
 @rule
@@ -107,7 +106,7 @@ def fails_in_most(
     where: Region,
     below: float,
     share: float = 0.5,
-    metric: str = "test_accuracy",
+    metric: str = MAIN,
 ) -> Finding:
     """More than a share of the cells of a region fail: they diverge, or end below a level.
 

@@ -20,6 +20,9 @@ class Finding:
 
 Rule = Callable[..., Finding]
 
+# What a parameter stands for that a claim does not give: the landscape's main metric.
+MAIN, MAIN_OF_TRAIN = "test: main metric", "train: main metric"
+
 
 RULES: dict[str, Rule] = {}
 

@@ -1,49 +1,35 @@
 """Rules on how much the metric varies."""
 
-import math
-from collections.abc import Sequence
-
 import numpy as np
 
 from gridscape.analysis.cells import CellSummary
+from gridscape.analysis.spreads import deviations
 from gridscape.analysis.statistics import mean
 from gridscape.claims.checks import above
-from gridscape.claims.evidence import Evidence, ended_by_cell, grouped, metric_unit
-from gridscape.claims.rules.registry import Finding, rule
+from gridscape.claims.evidence import Evidence
+from gridscape.claims.rules.registry import MAIN, Finding, rule
 
 
 @rule
-def spread_larger(
-    evidence: Evidence, axis: str, than: str, metric: str = "test_accuracy"
-) -> Finding:
-    """The metric varies more over ``axis`` at a fixed ``than`` than the other way round.
+def spread_larger(evidence: Evidence, axis: str, than: str, metric: str = MAIN) -> Finding:
+    """The metric varies more over ``axis`` with all else fixed than over ``than``.
 
-    Compared are the standard deviations along the one, averaged over the other.
+    Compared are the standard deviations along the one and along the other, each within a row of
+    cells that share their values of all other axes, averaged over these rows.
     """
     fit = evidence.fit_in({}, metric)
-    first, second = _spreads(fit, along=axis, per=than), _spreads(fit, along=than, per=axis)
+    first, second = _mean_deviation(fit, axis), _mean_deviation(fit, than)
     if first is None or second is None:
         return Finding([], {}, lacks=f"two values of both {axis} and {than}")
     evidence.use(fit)
-    check = above(
-        f"spread over {axis} minus spread over {than}", metric_unit(metric), first - second, 0.0
-    )
+    name = f"spread over {axis} minus spread over {than}"
+    check = above(name, evidence.meaning(metric).unit, first - second, 0.0)
     return Finding(
         [check], {f"spread over {axis}": mean(first), f"spread over {than}": mean(second)}
     )
 
 
-def _spreads(summaries: Sequence[CellSummary], *, along: str, per: str) -> np.ndarray | None:
-    """(R',) standard deviations along an axis within each replicate, averaged over the other.
-
-    None where no row has two values.
-    """
-    values = ended_by_cell(summaries)
-    rows = [[values[s.cell] for s in members] for members in grouped(summaries, per).values()]
-    per_row = [_column_sd(np.array(row)) for row in rows if len(row) >= 2]
-    return np.array([mean(c) for c in np.transpose(per_row)]) if per_row else None
-
-
-def _column_sd(row: np.ndarray) -> list[float]:
-    columns = [column[np.isfinite(column)] for column in row.T]
-    return [float(c.std(ddof=1)) if len(c) >= 2 else math.nan for c in columns]
+def _mean_deviation(summaries: list[CellSummary], axis: str) -> np.ndarray | None:
+    """(R',) ``deviations`` averaged over the rows; None where no row has two values."""
+    found = deviations(summaries, axis)
+    return np.array([mean(column) for column in found.T]) if len(found) else None

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Sequence
 
 import numpy as np
 
-from gridscape.analysis.cells import CellState, CellSummary
+from gridscape.analysis.cells import CellState, CellSummary, score
 from gridscape.analysis.statistics import LEVEL, Interval, mean, t_p_value, t_quantile
 from gridscape.claims.checks import Check, above, below, certain, listed
 from gridscape.claims.evidence import (
@@ -16,14 +16,13 @@ from gridscape.claims.evidence import (
     differences,
     ended_by_cell,
     grouped,
-    metric_unit,
     per_step,
     rows_at,
     ruler_of,
     slopes_of,
 )
 from gridscape.claims.records import Outcome
-from gridscape.claims.rules.registry import Finding, rule
+from gridscape.claims.rules.registry import MAIN, Finding, rule
 from gridscape.errors import UnknownNameError
 from gridscape.grid.axes import Axis, Value, same, show
 
@@ -35,7 +34,7 @@ def monotone_in(
     at: Region,
     direction: str,
     tolerance: float,
-    metric: str = "test_accuracy",
+    metric: str = MAIN,
 ) -> Finding:
     """The metric "rises" or "falls" along ``axis`` in each row that ``at`` names.
 
@@ -46,7 +45,7 @@ def monotone_in(
         raise UnknownNameError("direction", direction, ("rises", "falls"))
     sign, bound = (1, above) if direction == "rises" else (-1, below)
     ruler = ruler_of(evidence.land.axis(axis), 2)
-    unit = f"{metric_unit(metric)} {per_step(evidence.land.axis(axis))}"
+    unit = f"{evidence.meaning(metric).unit} {per_step(evidence.land.axis(axis))}"
     slopes, guards, lacking = [], [], []
     numbers: dict[str, float] = {}
     for where, members in rows_at(evidence.fit_in(at, metric), at).items():
@@ -69,7 +68,7 @@ def guards_of(members: Sequence[CellSummary], sign: int, tolerance: float) -> li
     return [
         above(
             f"{'rise' if sign > 0 else 'fall'} from {a.cell} to {b.cell}",
-            metric_unit(a.metric),
+            a.meaning.unit,
             sign * differences(b, a),
             -tolerance,
             guard=True,
@@ -86,14 +85,17 @@ def goldilocks(
     low: float,
     high: float,
     tolerance: float,
-    metric: str = "test_accuracy",
+    metric: str = MAIN,
 ) -> Finding:
     """Along ``axis`` the metric rises from ``low`` to ``high`` and is lower again at the end.
 
-    Judged in every row ``per``. The end is the largest value of the landscape; where it diverged
-    in at least half of its replicates it counts as fallen.
+    Of a metric of which less is better, it falls and is higher again. Judged in every row ``per``.
+    The end is the largest value of the landscape; where it diverged in at least half of its
+    replicates it counts as worse.
     """
     rises, falls, guards = [], [], []
+    sign = evidence.meaning(metric).sign
+    up, down = ("rise", "fall")[::sign]
     end = max(evidence.land.axis(axis).values, key=float)
     fit = {s.cell for s in evidence.fit_in({}, metric)}
     trained = [s for s in evidence.summaries(metric).values() if s.n_ended]
@@ -106,12 +108,10 @@ def goldilocks(
             continue
         evidence.use([*members, last])
         way = members[members.index(start) : members.index(top) + 1]
-        rise = differences(top, start)
-        rises.append(
-            above(f"rise to {axis} {show(high)} at {where}", metric_unit(metric), rise, 0.0)
-        )
-        falls.append(_fall(f"fall from the best to the largest {axis} at {where}", members, last))
-        guards += guards_of(way, 1, tolerance)
+        rise = sign * differences(top, start)
+        rises.append(above(f"{up} to {axis} {show(high)} at {where}", top.meaning.unit, rise, 0.0))
+        falls.append(_fall(f"{down} from the best to the largest {axis} at {where}", members, last))
+        guards += guards_of(way, sign, tolerance)
     lacks = "" if rises else f"a row with {axis} {show(low)}, {show(high)} and a larger value"
     return Finding([*rises, *falls, *guards], {}, lacks)
 
@@ -121,17 +121,15 @@ def _at(row: Iterable[CellSummary], axis: str, wanted: Value) -> CellSummary | N
 
 
 def _fall(name: str, members: list[CellSummary], last: CellSummary) -> Check:
-    """The best of the smaller values is above the last; one that diverged has surely fallen."""
+    """The best of the smaller values is better than the last; one that diverged is surely worse."""
     if last.state is CellState.DIVERGED:
         return certain(name, "> 0", Outcome.HOLDS)
-    best = max((s for s in members if s is not last), key=lambda s: s.estimate.mean)
-    return above(name, metric_unit(last.metric), differences(best, last), 0.0)
+    best = max((s for s in members if s is not last), key=score)
+    return above(name, last.meaning.unit, best.meaning.sign * differences(best, last), 0.0)
 
 
 @rule
-def best_shrinks(
-    evidence: Evidence, axis: str, along: str, metric: str = "test_accuracy"
-) -> Finding:
+def best_shrinks(evidence: Evidence, axis: str, along: str, metric: str = MAIN) -> Finding:
     """The best value of ``axis`` falls as ``along`` grows.
 
     Within each replicate the best value of each row is taken from the cells that finished; the test
@@ -149,7 +147,10 @@ def best_shrinks(
     height, place = ruler_of(target, 10), ruler_of(evidence.land.axis(along), 2)
     best = np.array(
         [
-            _best_places([height(s.cell[axis]) for s in members], [values[s.cell] for s in members])
+            _best_places(
+                [height(s.cell[axis]) for s in members],
+                [s.meaning.sign * values[s.cell] for s in members],
+            )
             for members in rows.values()
         ]
     )

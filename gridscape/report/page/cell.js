@@ -117,9 +117,8 @@ async function copy(node, button) {
 // A chart for each number that has curves: train and test share it.
 function curveSpecs() {
   const specs = new Map();
-  for (const { name, unit } of doc.curve_names) {
-    const [split, ...rest] = name.split("_"),
-      title = heading(rest.join(" "));
+  for (const { name, unit, split, shared } of doc.curve_names) {
+    const title = heading(shared);
     if (!specs.has(title)) specs.set(title, { title, unit, curves: [] });
     specs.get(title).curves.push([name, split, split]);
   }
