@@ -58,12 +58,6 @@ STYLE: Any = {
     "hatch.linewidth": 0.8,
     "figure.constrained_layout.use": True,
 }
-COST_WORDS = {
-    "flops": "FLOP of training",
-    "seconds": "seconds per trial",
-    "n_parameters": "parameters",
-    "memory_bytes": "bytes of memory",
-}
 
 
 # ---- files ----
@@ -100,28 +94,13 @@ def _lay_out(figure: Figure) -> None:
         figure.set_layout_engine("none")
 
 
-# ---- words, colors, axes ----
+# ---- colors, axes ----
 
 
 @contextmanager
 def styled() -> Iterator[None]:
     with mpl.rc_context(STYLE):
         yield
-
-
-def words(name: str) -> str:
-    """A variable's name as a reader says it: test accuracy."""
-    return COST_WORDS.get(name, name.replace("_", " "))
-
-
-def axis_label(name: str) -> str:
-    """The label of a chart's axis, with its unit."""
-    return f"{words(name)}, %" if unit_of(name) == "fraction" else words(name)
-
-
-def short(value: float, metric: str) -> str:
-    """A number without its unit: accuracies in percent with one decimal, else three digits."""
-    return f"{100 * value:.1f}" if unit_of(metric) == "fraction" else f"{value:.3g}"
 
 
 def factor_of(metric: str) -> float:
@@ -182,17 +161,6 @@ def finish(box: Axes, x: str, y: str) -> None:
     box.set_ylabel(escaped(y))
     box.grid(axis="y", lw=0.5)
     box.set_axisbelow(True)
-
-
-def ink_on(face: Any) -> str:
-    """White or black, whichever has the higher contrast on this color."""
-    return "white" if luminance(face) < 0.179 else "black"
-
-
-def luminance(color: Sequence[float]) -> float:
-    """Relative luminance of an sRGB color, as WCAG defines it."""
-    linear = [c / 12.92 if c <= 0.04045 else ((c + 0.055) / 1.055) ** 2.4 for c in color[:3]]
-    return 0.2126 * linear[0] + 0.7152 * linear[1] + 0.0722 * linear[2]
 
 
 def around(values: Iterable[float], *, log: bool) -> tuple[float, float]:

@@ -69,7 +69,7 @@ def test_the_heat_map_writes_every_mean_and_half_interval() -> None:
         if math.isfinite(cell.estimate.mean):
             assert f"{100 * cell.estimate.mean:.1f}" in shown
     half = cells[2].estimate.high - cells[2].estimate.mean
-    assert f"± {100 * half:.1f}" in shown
+    assert f"±{100 * half:.1f}" in shown
     assert shown.count("collapsed") == 2
     assert shown.count("div.") == 2
     assert shown.count("failed") == 1
