@@ -191,7 +191,7 @@ def test_the_heading_tells_a_budget_only_where_all_cells_share_it():
     assert "3 replicates each, trained on none\nfor 400 updates of 100 examples\n" in shared
     axes = {"hidden_size": [8], "learning_rate": [0.01], "updates": [400, 800]}
     varied = synthetic.landscape(axes=axes)
-    heading = " ".join(overview(varied).splitlines()[1:3])
+    heading = " ".join(" ".join(overview(varied).splitlines()[1:3]).split())
     axes = f" {TIMES} ".join(("1 hidden_size", "1 learning_rate", "2 updates"))
     assert heading == f"6 networks: {axes}, 3 replicates each, trained on none"
     assert heading == size_of(varied)
