@@ -1,6 +1,7 @@
 # make run      install Gridscape into .venv, then train a first landscape and write its report
 # make test     the tests, in an environment of their own, .venv-test
-# make lint     style: ruff
+# make lint     style: ruff, clang-format, and by npm eslint, prettier and tsc
+# make format   lays all of it out, and writes the declarations of the page's document
 # make types    types: mypy
 # make bench    Gridscape against loops of PyTorch, in .venv-bench
 # make clean    remove the environments and caches; results in runs/ stay
@@ -11,9 +12,10 @@ SUITABLE := import sys, ensurepip; sys.exit(not (3, 11) <= sys.version_info[:2] 
 PYTHON ?= $(shell for p in python3 python3.13 python3.12 python3.11 python; do \
 	$$p -c '$(SUITABLE)' 2>/dev/null && command -v $$p && break; done)
 TEST_ENV ?= .venv-test
+CPP := $(wildcard gridscape/kernels/src/* tests/native/*)
 
 .NOTPARALLEL:
-.PHONY: help run test lint types bench clean
+.PHONY: help run test lint lint-page format types bench clean
 
 help:
 	@sed -n '/^#/!q; s/^# \{0,1\}//p' Makefile
@@ -27,6 +29,25 @@ test: $(TEST_ENV)/installed
 lint: $(TEST_ENV)/installed
 	$(TEST_ENV)/bin/ruff check .
 	$(TEST_ENV)/bin/ruff format --check .
+	$(TEST_ENV)/bin/clang-format --dry-run --Werror $(CPP)
+	@if command -v node >/dev/null && command -v npm >/dev/null; then \
+		$(MAKE) --no-print-directory lint-page; else \
+		echo "The page's scripts were not checked: that needs Node.js 20 or newer, with npm" >&2; fi
+
+lint-page: node_modules/installed
+	npm run --silent lint
+
+format: $(TEST_ENV)/installed node_modules/installed
+	$(TEST_ENV)/bin/ruff check --fix .
+	$(TEST_ENV)/bin/ruff format .
+	$(TEST_ENV)/bin/clang-format -i $(CPP)
+	$(TEST_ENV)/bin/python tests/declarations.py
+	npm run --silent format
+
+# Versions and checksums are in package-lock.json.
+node_modules/installed: package.json package-lock.json
+	npm ci --loglevel=error --no-audit --no-fund
+	@touch $@
 
 types: $(TEST_ENV)/installed
 	$(TEST_ENV)/bin/mypy
@@ -35,7 +56,7 @@ bench: .venv-bench/installed
 	.venv-bench/bin/python benchmarks/width_lr.py $(ARGS)
 
 clean:
-	rm -rf .venv .venv-* build *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis
+	rm -rf .venv .venv-* node_modules build *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis
 	rm -f gridscape/kernels/_native*.so
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
 

@@ -167,7 +167,8 @@ def _fingerprint(task: Task) -> str:
     train, groups = task.train, task.groups
     data = (task.train_examples, task.test, task.validation)
     usual = {"loss": cross_entropy, "accuracy": accuracy}
-    functions = {"loss": task.loss, **task.metrics}
+    measured = {name: metric.function for name, metric in task.measured.items()}
+    functions = {"loss": task.loss, **measured}
     others: list[Any] = []
     if functions != usual:
         others += [(name, code_identity(function)) for name, function in functions.items()]

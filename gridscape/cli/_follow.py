@@ -9,9 +9,10 @@ from rich.text import Text
 
 from gridscape.cli._live_table import LiveTable
 from gridscape.cli._run_state import RunState
-from gridscape.cli.tables import console, plural
+from gridscape.cli.tables import console
 from gridscape.execution.executors import Finished
 from gridscape.grid.trials import Status
+from gridscape.report.words import plural
 from gridscape.sweep import Event, Started, Stopping
 
 STOPPING = "stopping after this segment; Ctrl-C again stops at once"

@@ -8,30 +8,25 @@ import numpy as np
 from rich.console import Console, ConsoleOptions, RenderResult
 from rich.text import Text
 
+from gridscape.analysis.cells import CellState
 from gridscape.cli._run_state import RunState, State
 from gridscape.cli._tiles import Tile, View, labels_of, short_labels, stub_width, tile_table
-from gridscape.cli.tables import (
-    COLLAPSED,
-    DIVERGED,
-    FAILED,
-    MISSING,
-    duration,
-    metric_words,
-    plural,
-    program_name,
-)
+from gridscape.cli.tables import program_name
 from gridscape.grid.axes import Axis, show
 from gridscape.grid.trials import Trial
+from gridscape.report.words import STATES, duration, plural, with_unit
 
-STORED = "s"
+STORED, MISSING = "s", STATES[CellState.MISSING].sign
+BAD = {
+    State.COLLAPSED: STATES[CellState.COLLAPSED],
+    State.FAILED: STATES[CellState.FAILED],
+    State.DIVERGED: STATES[CellState.DIVERGED],
+}
 LEGEND = {
-    COLLAPSED: "collapsed",
-    DIVERGED: "diverged",
-    FAILED: "failed",
+    **{found.sign: found.word for found in BAD.values()},
     STORED: "stored before",
     MISSING: "waiting",
 }
-BAD_MARKS = {State.COLLAPSED: COLLAPSED, State.FAILED: FAILED, State.DIVERGED: DIVERGED}
 OTHER_LINES = 11  # of the display, besides the rows of the table; one stays free
 BAR_WIDTH = 60
 
@@ -89,7 +84,7 @@ class LiveTable:
         if self.run.n_replicates > 1:
             over.append(plural(self.run.n_replicates, "replicate"))
         mean = f", mean over {' and '.join(over)}" if over else ""
-        return f"{metric_words(self.run.metric, self.run.meaning)} so far{mean}"
+        return f"{with_unit(self.run.metric, self.run.meaning)} so far{mean}"
 
     def _activity(self) -> str:
         latest = self.run.latest
@@ -185,8 +180,8 @@ class LiveTable:
         state = self.run.state[trials]
         n_begun = (state != State.WAITING).sum(axis=-1)
         marks = np.where(self.run.stored[trials].all(axis=-1), STORED, "")
-        for bad, mark in BAD_MARKS.items():
-            marks = np.where(2 * (state == bad).sum(axis=-1) >= n_begun, mark, marks)
+        for bad, words in BAD.items():
+            marks = np.where(2 * (state == bad).sum(axis=-1) >= n_begun, words.sign, marks)
         return np.where(n_begun == 0, MISSING, marks)
 
 

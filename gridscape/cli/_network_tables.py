@@ -7,7 +7,7 @@ import numpy as np
 from rich.console import RenderableType
 from rich.text import Text
 
-from gridscape.cli.tables import BAD, GOOD, QUIET, UNSURE, new_table, plural
+from gridscape.cli.tables import BAD, GOOD, QUIET, UNSURE, new_table
 from gridscape.inspection.images import is_symbols
 from gridscape.inspection.kinds import Line, Look, sample_lines, spread_groups
 from gridscape.inspection.records import (
@@ -19,6 +19,7 @@ from gridscape.inspection.records import (
     Mistakes,
     Sample,
 )
+from gridscape.report.words import plural
 
 MOST_CLASSES = 10  # of a confusion matrix; of more classes the most frequent mistakes are listed
 MOST_MAPS = 12

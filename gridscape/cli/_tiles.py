@@ -11,24 +11,15 @@ from rich.style import Style
 from rich.text import Text
 
 from gridscape.grid.axes import Axis, Value, show
-
-VIRIDIS = (
-    (68, 1, 84),
-    (71, 44, 122),
-    (59, 81, 139),
-    (44, 113, 142),
-    (33, 144, 141),
-    (39, 173, 129),
-    (92, 200, 99),
-    (170, 220, 50),
-    (253, 231, 37),
-)
+from gridscape.report.layout import view
+from gridscape.report.palette import ink_on, viridis
 
 
 @dataclass(frozen=True)
 class View:
     """Which axes a table shows: rows down, columns across; one table for each value of the rest.
 
+    Those of ``layout.view``; an axis that varies alone runs down, since a terminal is narrow.
     further: axes that vary but are neither; fixed: those with one value.
     """
 
@@ -39,16 +30,12 @@ class View:
 
     @classmethod
     def of(cls, axes: Sequence[Axis]) -> "View":
-        """The first two axes that vary, in the study's order; fixed ones only where those lack."""
-        varying = [axis for axis in axes if len(axis.values) > 1]
-        fixed = [axis for axis in axes if len(axis.values) == 1]
-        chosen = [axis for axis in axes if axis in [*varying, *fixed][:2]]
-        return cls(
-            rows=chosen[0],
-            columns=chosen[1] if len(chosen) > 1 else None,
-            further=tuple(axis for axis in varying if axis not in chosen),
-            fixed=tuple(axis for axis in fixed if axis not in chosen),
-        )
+        """Of a study's axes."""
+        found = view(axes)
+        rows, columns = found.rows, found.columns
+        if rows is None or len(rows.values) == 1:
+            return cls(columns, rows, found.further, found.fixed)
+        return cls(rows, columns, found.further, found.fixed)
 
     @property
     def column_values(self) -> tuple[Value | None, ...]:
@@ -77,12 +64,8 @@ class Tile:
 @lru_cache(maxsize=256)
 def shade_style(shade: float) -> Style:
     """Viridis at ``shade`` in [0, 1] as a background, with black or white on it."""
-    place = min(max(shade, 0.0), 1.0) * (len(VIRIDIS) - 1)
-    low = min(int(place), len(VIRIDIS) - 2)
-    ends = zip(VIRIDIS[low], VIRIDIS[low + 1], strict=True)
-    red, green, blue = (round(a + (place - low) * (b - a)) for a, b in ends)
-    luminance = 0.2126 * red + 0.7152 * green + 0.0722 * blue
-    ink = "#000000" if luminance > 110 else "#ffffff"
+    red, green, blue = viridis(shade)
+    ink = {"black": "#000000", "white": "#ffffff"}[ink_on([red / 255, green / 255, blue / 255])]
     return Style(color=ink, bgcolor=f"#{red:02x}{green:02x}{blue:02x}")
 
 

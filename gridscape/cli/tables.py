@@ -23,6 +23,17 @@ from gridscape.grid.axes import Axis, Cell, Value, is_wide, same, show
 from gridscape.grid.meanings import Meaning
 from gridscape.grid.trials import Trial
 from gridscape.landscape import Landscape, sought_axis
+from gridscape.report.words import (
+    STATES,
+    duration,
+    half_width,
+    memory,
+    number,
+    plural,
+    size_of,
+    spoken,
+    with_unit,
+)
 
 if TYPE_CHECKING:
     from gridscape.claims.records import Verdict
@@ -34,16 +45,15 @@ if TYPE_CHECKING:
 
 GOOD, BAD, UNSURE, QUIET = "green", "red", "yellow", "dim"
 OUTCOME_STYLES = {"holds": GOOD, "fails": BAD, "undecided": UNSURE}
+BLANK = (CellState.DIVERGED, CellState.FAILED)  # states whose mean has no color
 
-TIMES, PLUS_MINUS = "\u00d7", "\u00b1"
-
-# The marks of cells, and what a legend says of them.
-COLLAPSED, DIVERGED, FAILED, MISSING, PARTIAL = "=", TIMES, "!", "\u00b7", "*"
+# What a legend says of the marks of cells: those of states, and one more.
+PARTIAL = "*"
 LEGEND = {
-    COLLAPSED: "collapsed: every test example gets one and the same answer",
-    DIVERGED: "diverged: something was not finite",
-    FAILED: "failed, or did not fit into memory",
-    MISSING: "not trained yet",
+    STATES[CellState.COLLAPSED].sign: "collapsed: every test example gets one and the same answer",
+    STATES[CellState.DIVERGED].sign: "diverged: something was not finite",
+    STATES[CellState.FAILED].sign: "failed, or did not fit into memory",
+    STATES[CellState.MISSING].sign: STATES[CellState.MISSING].word,
     PARTIAL: "some replicates did not finish; mean over the others",
 }
 
@@ -54,65 +64,6 @@ def console(*, stderr: bool = False) -> Console:
     if hasattr(stream, "reconfigure"):
         stream.reconfigure(errors="replace")
     return Console(file=stream, highlight=False, emoji=False, markup=False)
-
-
-# ---- numbers in words -------------------------------------------------------------------------
-
-
-def duration(seconds: float | None) -> str:
-    """A time as people say it.
-
-    >>> [duration(s) for s in (0.2, 41.7, 100, 5400, 2e5, 9e7, None)]
-    ['0.2 s', '42 s', '1.7 min', '1.5 h', '2.3 days', '1,042 days', 'unknown']
-    """
-    if seconds is None or not math.isfinite(seconds):
-        return "unknown"
-    for unit, size in (("days", 86_400), ("h", 3_600), ("min", 60)):
-        if seconds >= 1.5 * size:
-            return f"{number(seconds / size)} {unit}"
-    return f"{seconds:.0f} s" if seconds >= 0.95 else f"{seconds:.1f} s"
-
-
-def memory(size_bytes: float) -> str:
-    """An amount of memory as people say it.
-
-    >>> [memory(n) for n in (4e5, 1.8e6, 6.8e7, 1.55e9, 2.4e11)]
-    ['0.4 MB', '1.8 MB', '68 MB', '1.6 GB', '240 GB']
-    """
-    mega = size_bytes / 1e6
-    return f"{number(mega)} MB" if mega < 999.5 else f"{number(mega / 1e3)} GB"
-
-
-def number(value: float | None) -> str:
-    """Two digits that count, never an exponent.
-
-    >>> [number(x) for x in (0.0, 0.00042, 0.0035, 0.067, 3.28, 1234.5, None)]
-    ['0', '<0.001', '0.0035', '0.067', '3.3', '1,234', 'unknown']
-    """
-    if value is None or not math.isfinite(value):
-        return "unknown"
-    if value == 0:
-        return "0"
-    if abs(value) < 0.001:
-        return "<0.001"
-    return f"{value:,.0f}" if abs(value) >= 99.5 else f"{value:.2g}"
-
-
-def metric_words(metric: str, meaning: Meaning) -> str:
-    """A metric's name as a reader says it, with its unit."""
-    unit = f" in {meaning.shown_unit}" if meaning.shown_unit else ""
-    return metric.replace("_", " ") + unit
-
-
-def half_width(summary: CellSummary) -> str:
-    """Half of a cell's interval (its longer side), "\u00b10.6"; nothing where there is none."""
-    estimate = summary.estimate
-    return f"\u00b1{summary.meaning.text(estimate.reach)}" if estimate.known else ""
-
-
-def plural(count: int, word: str) -> str:
-    """A count with its word: "1 network", "18 networks"."""
-    return f"{count:,} {word}{'' if count == 1 else 's'}"
 
 
 # ---- the landscape ----------------------------------------------------------------------------
@@ -146,7 +97,7 @@ def overview(found: Overview, width: int) -> Iterator[RenderableType]:
     land = found.land
     study = land.study
     yield Text(str(study.get("title") or study.get("name") or "landscape"), "bold")
-    yield Text(_size_of(land), QUIET)
+    yield Text(size_of(land), QUIET)
     for part in _landscape(found, width):
         yield Text()
         yield part
@@ -156,15 +107,6 @@ def overview(found: Overview, width: int) -> Iterator[RenderableType]:
     if top := top_cell(found.cells):
         yield Text()
         yield _smallest(found.smallest) if found.smallest else Text(_best_of_all(top))
-
-
-def _size_of(land: Landscape) -> str:
-    """ "72 networks: 4 hidden_size x 6 learning_rate x 3 replicates, 400 updates of 100"."""
-    shape = [f"{len(axis.values)} {axis.name}" for axis in land.axes]
-    shape.append(plural(int(land.data.sizes["replicate"]), "replicate"))
-    text = f"{plural(land.data['status'].size, 'network')}: {f' {TIMES} '.join(shape)}"
-    updates, batch_size = land.setting("updates"), land.setting("batch_size")
-    return text if None in (updates, batch_size) else f"{text}, {updates} updates of {batch_size}"
 
 
 def _landscape(found: Overview, width: int) -> Iterator[RenderableType]:
@@ -185,7 +127,7 @@ def _landscape(found: Overview, width: int) -> Iterator[RenderableType]:
 
 def _caption(found: Overview, view: View) -> str:
     n_replicates = int(found.land.data.sizes["replicate"])
-    text = metric_words(found.metric, found.land.meaning(found.metric)).capitalize()
+    text = with_unit(found.metric, found.land.meaning(found.metric)).capitalize()
     if n_replicates > 1:
         text += f": mean of {n_replicates} replicates \u00b1 half of its 95 % interval"
     if view.fixed:
@@ -253,8 +195,8 @@ def _face(summary: CellSummary, scale: tuple[float, float]) -> _Face:
         place, low, high = (math.log(x) for x in (max(mean, min(scale)), low, high))
     shade = (place - low) / (high - low) if high != low else 1.0
     value = f"{mark}{summary.meaning.text(mean)}"
-    interval = half_width(summary)
-    return _Face(value, interval, None if mark in (DIVERGED, FAILED) else shade)
+    interval = half_width(summary.estimate, summary.meaning)
+    return _Face(value, interval, None if summary.state in BLANK else shade)
 
 
 def _scale(summaries: Iterable[CellSummary]) -> tuple[float, float]:
@@ -272,23 +214,18 @@ def _scale(summaries: Iterable[CellSummary]) -> tuple[float, float]:
 
 def _mark(summary: CellSummary) -> str:
     """What a reader must know of a cell besides its mean."""
-    marks = {
-        CellState.COLLAPSED: COLLAPSED,
-        CellState.DIVERGED: DIVERGED,
-        CellState.FAILED: FAILED,
-        CellState.MISSING: MISSING,
-    }
-    partial = summary.n_finished < len(summary.values)
-    return marks.get(summary.state, PARTIAL if partial else "")
+    if summary.state in STATES:
+        return STATES[summary.state].sign
+    return PARTIAL if summary.n_finished < len(summary.values) else ""
 
 
 def _best(rows: Sequence[BestPerRow], meaning: Meaning) -> Iterator[RenderableType]:
     names = list(rows[0].row)
     of_each = f" of each {' and '.join(names)}" if names else ""
-    axis_words = rows[0].axis.replace("_", " ")
+    axis_words = spoken(rows[0].axis)
     yield Text(f"Best {axis_words}{of_each}", "bold")
     table = new_table(
-        *names, f"best {rows[0].axis}", "95 % interval", metric_words(rows[0].metric, meaning)
+        *names, f"best {rows[0].axis}", "95 % interval", with_unit(rows[0].metric, meaning)
     )
     for column in table.columns:
         column.justify = "right"
@@ -297,7 +234,8 @@ def _best(rows: Sequence[BestPerRow], meaning: Meaning) -> Iterator[RenderableTy
         if row.best is None:
             table.add_row(*cells, "none", "", row.note)
             continue
-        value, interval = meaning.text(row.best.estimate.mean), half_width(row.best)
+        estimate = row.best.estimate
+        value, interval = meaning.text(estimate.mean), half_width(estimate, meaning)
         told = _span(row.equivalent) if row.known else "unknown"
         table.add_row(*cells, show(row.value or 0), told, f"{value} {interval}".strip())
     yield table

@@ -4,6 +4,7 @@ A task declares what its metrics mean. Folders that were written before it did a
 names of metrics end, as they were written.
 """
 
+import math
 from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass
 from typing import Any, Literal
@@ -62,7 +63,25 @@ class Meaning:
 
     def text(self, value: float) -> str:
         """A number without its unit: fractions in percent with one decimal, else three digits."""
-        return f"{100 * value:.1f}" if self.is_fraction else f"{value:.3g}"
+        return f"{100 * value:.1f}" if self.is_fraction else digits(value)
+
+
+def digits(value: float) -> str:
+    """Three digits that count; an exponent only where zeros would hide them.
+
+    >>> [digits(x) for x in (0.0, 0.5, 1234.5, 0.01234, 1.234e-7, 3.2e8)]
+    ['0', '0.5', '1234', '0.0123', '1.23e-7', '3.2e8']
+    """
+    if not math.isfinite(value):
+        return str(value)
+    mantissa, power = f"{value:.2e}".split("e")
+    if -5 < int(power) < 6:
+        return _without_zeros(f"{value:.{max(0, 2 - int(power))}f}")
+    return f"{_without_zeros(mantissa)}e{int(power)}"
+
+
+def _without_zeros(text: str) -> str:
+    return text.rstrip("0").rstrip(".") if "." in text else text
 
 
 def _check(what: str, found: Any, is_right: bool, expected: str) -> None:

@@ -5,7 +5,7 @@ One list for the command line and the report.
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, NamedTuple
+from typing import Any, Literal, NamedTuple
 
 import numpy as np
 
@@ -121,6 +121,9 @@ def is_picture(shape: tuple[int, ...]) -> bool:
 
 # ---- layers, in blocks ----
 
+Stage = Literal["before", "after", "pooled"]
+STAGES: dict[str, Stage] = {"activation": "after", "pool": "pooled"}
+
 
 def blocks(record: Sequence[LayerStatistics]) -> Iterator[list[LayerStatistics]]:
     """A layer with weights and those that follow up to the next one; at most three."""
@@ -134,9 +137,9 @@ def blocks(record: Sequence[LayerStatistics]) -> Iterator[list[LayerStatistics]]
         yield block
 
 
-def stage(of_layer: LayerStatistics) -> str:
+def stage(of_layer: LayerStatistics) -> Stage:
     """Where in its block a layer stands."""
-    return {"activation": "after", "pool": "pooled"}.get(of_layer.kind, "before")
+    return STAGES.get(of_layer.kind, "before")
 
 
 # ---- sequences, as lines of symbols ----

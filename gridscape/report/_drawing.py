@@ -11,7 +11,6 @@ from typing import Any
 
 from gridscape.errors import GridscapeError
 from gridscape.grid.axes import Axis, Value, show
-from gridscape.grid.meanings import Meaning
 from gridscape.store.blobs import temporary_of
 
 
@@ -58,12 +57,6 @@ STYLE: Any = {
     "hatch.linewidth": 0.8,
     "figure.constrained_layout.use": True,
 }
-COST_WORDS = {
-    "flops": "FLOP of training",
-    "seconds": "seconds per trial",
-    "n_parameters": "parameters",
-    "memory_bytes": "bytes of memory",
-}
 
 
 # ---- files ----
@@ -100,24 +93,13 @@ def _lay_out(figure: Figure) -> None:
         figure.set_layout_engine("none")
 
 
-# ---- words, colors, axes ----
+# ---- colors, axes ----
 
 
 @contextmanager
 def styled() -> Iterator[None]:
     with mpl.rc_context(STYLE):
         yield
-
-
-def words(name: str) -> str:
-    """A variable's name as a reader says it: test accuracy."""
-    return COST_WORDS.get(name, name.replace("_", " "))
-
-
-def axis_label(name: str, meaning: Meaning) -> str:
-    """The label of a chart's axis, with its unit."""
-    unit = "" if name in COST_WORDS else meaning.shown_unit
-    return f"{words(name)}, {unit}" if unit else words(name)
 
 
 def times(values: Sequence[float], factor: float) -> list[float]:
@@ -174,17 +156,6 @@ def finish(box: Axes, x: str, y: str) -> None:
     box.set_ylabel(escaped(y))
     box.grid(axis="y", lw=0.5)
     box.set_axisbelow(True)
-
-
-def ink_on(face: Any) -> str:
-    """White or black, whichever has the higher contrast on this color."""
-    return "white" if luminance(face) < 0.179 else "black"
-
-
-def luminance(color: Sequence[float]) -> float:
-    """Relative luminance of an sRGB color, as WCAG defines it."""
-    linear = [c / 12.92 if c <= 0.04045 else ((c + 0.055) / 1.055) ** 2.4 for c in color[:3]]
-    return 0.2126 * linear[0] + 0.7152 * linear[1] + 0.0722 * linear[2]
 
 
 def around(values: Iterable[float], *, log: bool) -> tuple[float, float]:

@@ -7,12 +7,13 @@ are numbered in the grid's order (the last axis fastest), and everything refers 
 import json
 import math
 import shlex
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from enum import Enum
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from gridscape.analysis.best import BestPerRow
-from gridscape.analysis.cells import CellSummary
+from gridscape.analysis.cells import CellState, CellSummary
 from gridscape.analysis.costs import Pareto, SmallestEquivalent
 from gridscape.analysis.curves import CurveBand
 from gridscape.analysis.published import Agreement, PublishedCell, PublishedComparison
@@ -21,25 +22,40 @@ from gridscape.claims.records import Estimate, Verdict
 from gridscape.grid.axes import Axis, Cell, Value, show
 from gridscape.grid.names import Variable
 from gridscape.landscape import Landscape
-from gridscape.report.findings import COSTS, ByKind, Findings, along_axis, line_view, view
+from gridscape.report.contract import (
+    AxisData,
+    BestData,
+    BestRow,
+    CellData,
+    ClaimData,
+    ClaimEstimate,
+    Counts,
+    CurveData,
+    CurveName,
+    EstimateData,
+    KindData,
+    LinesData,
+    Mark,
+    MetricData,
+    MetricName,
+    NetworkData,
+    OfCells,
+    PageData,
+    ParetoData,
+    PublishedCellData,
+    PublishedData,
+    SmallestData,
+    TopData,
+)
+from gridscape.report.findings import COSTS, ByKind, Findings
+from gridscape.report.layout import along_axis, line_view, view
+from gridscape.report.palette import VIRIDIS
 from gridscape.report.showcase import Showcase
+from gridscape.report.words import STATES, size_of, spoken, unit, with_unit
 
 if TYPE_CHECKING:
     from gridscape.inspection.kinds import Look
 
-LABELS = {
-    "seconds": "seconds per trial",
-    "flops": "FLOP",
-    "n_parameters": "parameters",
-    "memory_bytes": "memory",
-}
-KINDS = {  # unit of a variable -> how the page writes its numbers
-    "fraction": "fraction",
-    "s": "seconds",
-    "FLOP": "flops",
-    "B": "bytes",
-    "parameters": "count",
-}
 CURVE_NUMBERS = 240_000  # numbers that all curves together may take: about 1.5 MB of the page
 MOST_POINTS = 400
 NOTHING_SHOWN = Showcase()
@@ -53,27 +69,34 @@ def document(
     made: str,
     environment: Mapping[str, str],
     shown: Showcase = NOTHING_SHOWN,
-) -> dict[str, Any]:
+) -> PageData:
     """The plain data of the page; no NaN and no infinity: unknown numbers are None.
 
     shown: the networks that were looked at.
     """
     land, study = found.land, found.land.study
     numbers = {cell: i for i, cell in enumerate(land.grid.cells())}
-    rows, columns = view(land.axes)
+    shape = view(land.axes)
     curves, rule = _curves(found, numbers)
-    content = {
+    content: PageData = {
         "title": study.get("title") or study.get("name") or "A study",
-        "summary": summary(land),
+        "summary": f"{size_of(land)}.",
         "version": environment.get("Gridscape", ""),
         "made": made,
         "level": found.main[0].estimate.level,
+        "marks": {
+            "collapsed": _mark(CellState.COLLAPSED),
+            "diverged": _mark(CellState.DIVERGED),
+            "failed": _mark(CellState.FAILED),
+            "missing": _mark(CellState.MISSING),
+        },
+        "colors": VIRIDIS,
         "counts": _counts(found.main),
         "facts": _facts(study),
-        "environment": [[k, v] for k, v in environment.items()],
+        "environment": list(environment.items()),
         "axes": [_axis(axis) for axis in land.axes],
-        "rows": land.axes.index(rows) if rows else None,
-        "columns": land.axes.index(columns),
+        "rows": land.axes.index(shape.rows) if shape.rows else None,
+        "columns": land.axes.index(shape.columns),
         "replicates": int(land.data.sizes["replicate"]),
         "metrics": _metrics(found),
         "cells": [_cell(found, i, directory) for i in range(len(numbers))],
@@ -94,13 +117,13 @@ def document(
         "published": [_published(comparison) for comparison in found.published],
         "claims": [_claim(verdict) for verdict in found.verdicts],
     }
-    plain: dict[str, Any] = _plain(content)
+    plain: PageData = _plain(content)
     return plain
 
 
 def _networks(
     land: Landscape, numbers: Mapping[Cell, int], looks: Sequence["Look"]
-) -> Iterator[dict[str, Any]]:
+) -> Iterator[NetworkData]:
     if looks:  # without any, a page is written without JAX
         from gridscape.report.network_document import network
 
@@ -108,39 +131,30 @@ def _networks(
             yield network(look, numbers[land.grid.find(**look.network.trial.cell)])
 
 
-def summary(land: Landscape) -> str:
-    """One sentence: what was trained, and how much of it.
-
-    "72 networks: 4 hidden_size x 6 learning_rate, 3 replicates each, trained on digits-rows."
-    """
-    n_replicates = int(land.data.sizes["replicate"])
-    shape = " \u00d7 ".join(f"{len(axis.values)} {axis.name}" for axis in land.axes)
-    total = n_replicates * math.prod(land.grid.shape)
-    each = f"{n_replicates} replicates each" if n_replicates > 1 else "one replicate each"
-    task = land.study.get("task")
-    on = f", trained on {task}" if isinstance(task, str) and task else ""
-    updates, batch = land.setting("updates"), land.setting("batch_size")
-    budget = (
-        f" for {updates} updates" + (f" of {batch} examples" if batch else "") if updates else ""
-    )
-    return f"{total} network{'s' * (total > 1)}: {shape}, {each}{on}{budget}."
-
-
 def _first_ended(summaries: Sequence[CellSummary]) -> int:
     return next((i for i, s in enumerate(summaries) if s.n_ended), 0)
 
 
-def _counts(summaries: Iterable[CellSummary]) -> dict[str, int]:
-    names = ("finished", "collapsed", "diverged", "failed", "missing")
-    summaries = list(summaries)
-    return {name: sum(getattr(s, f"n_{name}") for s in summaries) for name in names}
+def _mark(state: CellState) -> Mark:
+    words = STATES[state]
+    return {"word": words.word, "short": words.short, "meaning": words.meaning}
 
 
-def _facts(study: Mapping[str, Any]) -> list[list[str]]:
+def _counts(summaries: Sequence[CellSummary]) -> Counts:
+    return {
+        "finished": sum(s.n_finished for s in summaries),
+        "collapsed": sum(s.n_collapsed for s in summaries),
+        "diverged": sum(s.n_diverged for s in summaries),
+        "failed": sum(s.n_failed for s in summaries),
+        "missing": sum(s.n_missing for s in summaries),
+    }
+
+
+def _facts(study: Mapping[str, Any]) -> list[tuple[str, str]]:
     """What the study says of itself, without what the page shows elsewhere."""
     elsewhere = {"title", "axes", "claims", "published", "metrics"}
     return [
-        [str(name).replace("_", " "), _fact(value)]
+        (str(name).replace("_", " "), _fact(value))
         for name, value in study.items()
         if name not in elsewhere and value not in (None, "", [], {})
     ]
@@ -154,15 +168,15 @@ def _fact(value: Any) -> str:
     return show(value)
 
 
-def _axis(axis: Axis) -> dict[str, Any]:
+def _axis(axis: Axis) -> AxisData:
     numbers = None if axis.scale == "category" else [float(value) for value in axis.values]
     labels = [show(value) for value in axis.values]
     return {"name": axis.name, "scale": axis.scale, "labels": labels, "numbers": numbers}
 
 
-def _metrics(found: Findings) -> list[dict[str, Any]]:
+def _metrics(found: Findings) -> list[MetricData]:
     """What the landscape can show, each with a number per cell: the metrics, then the costs."""
-    metrics = [
+    metrics: list[MetricData] = [
         {
             **_metric(found.land, name),
             "better": found.land.meaning(name).better,
@@ -173,49 +187,58 @@ def _metrics(found: Findings) -> list[dict[str, Any]]:
         }
         for name, cells in found.summaries.items()
     ]
-    costs = [
-        {**_metric(found.land, name), "mean": [getattr(c, name) for c in found.main]}
+    costs: list[MetricData] = [
+        {
+            **_metric(found.land, name),
+            "better": None,
+            "mean": [getattr(cell, name) for cell in found.main],
+            "low": None,
+            "high": None,
+            "each": None,
+        }
         for name in COSTS
     ]
     return metrics + costs
 
 
-def _metric(land: Landscape, name: str) -> dict[str, str]:
-    """How the page names a variable and writes its numbers; other units are told in the name."""
+def _metric(land: Landscape, name: str) -> MetricName:
     meaning = land.meaning(name)
-    kind = KINDS.get(meaning.unit, "number")
-    unit = f" ({meaning.shown_unit})" if kind == "number" and meaning.shown_unit else ""
-    return {"name": name, "label": LABELS.get(name, name.replace("_", " ") + unit), "unit": kind}
+    return {
+        "name": name,
+        "label": spoken(name),
+        "with_unit": with_unit(name, meaning),
+        "unit": unit(meaning),
+    }
 
 
-def _curve_name(land: Landscape, name: str) -> dict[str, str]:
+def _curve_name(land: Landscape, name: str) -> CurveName:
     """A curve, its split, and the name that it shares with that of the other split."""
     variable = Variable.parse(name)
     split, metric = (variable.split, variable.metric) if variable else ("test", name)
-    return {**_metric(land, name), "split": split, "shared": metric.replace("_", " ")}
+    return {**_metric(land, name), "split": split, "shared": spoken(metric)}
 
 
 # ---- cells ----
 
 
-def _cell(found: Findings, i: int, directory: Path) -> dict[str, Any]:
+def _cell(found: Findings, i: int, directory: Path) -> CellData:
     main = found.main[i]
     against = found.against_best.get(main.cell)
     return {
         "label": str(main.cell),
-        "state": main.state.value,
+        "state": main.state,
         "counts": _counts([main]),
         "statuses": main.statuses,
         "collapsed": main.collapsed,
         "keys": main.keys,
         "reasons": _reasons(found.land, main.cell) if main.n_diverged + main.n_failed else None,
         "first_bad_updates": main.first_bad_updates,
-        "against_best": against and _interval(against),
+        "against_best": _interval(against) if against else None,
         "command": command(directory, main.cell),
     }
 
 
-def _interval(estimate: Interval) -> dict[str, float]:
+def _interval(estimate: Interval) -> EstimateData:
     return {"mean": estimate.mean, "low": estimate.low, "high": estimate.high}
 
 
@@ -231,7 +254,7 @@ def command(directory: Path, cell: Cell) -> str:
     return f"gridscape replay {shlex.quote(str(directory))} --cell {shlex.quote(values)}"
 
 
-def _top(found: Findings, numbers: Mapping[Cell, int]) -> dict[str, Any] | None:
+def _top(found: Findings, numbers: Mapping[Cell, int]) -> TopData | None:
     if found.top is None:
         return None
     return {"cell": numbers[found.top.cell], **_interval(found.top.estimate)}
@@ -240,13 +263,13 @@ def _top(found: Findings, numbers: Mapping[Cell, int]) -> dict[str, Any] | None:
 # ---- curves ----
 
 
-def _curves(found: Findings, numbers: Mapping[Cell, int]) -> tuple[dict[str, Any], str]:
+def _curves(found: Findings, numbers: Mapping[Cell, int]) -> tuple[dict[str, OfCells], str]:
     """The curves by cell number, and the rule by which they were thinned, in words."""
     bands = found.bands
     n_replicates = int(found.land.data.sizes["replicate"])
     lines = sum(len(of_cell) for of_cell in bands.values()) or 1
     points, single = _budget(lines, n_replicates)
-    kept = {
+    kept: dict[str, OfCells] = {
         str(numbers[cell]): {band.curve: _curve(band, points, single) for band in of_cell}
         for cell, of_cell in bands.items()
         if points
@@ -259,14 +282,14 @@ def _curve_names(found: Findings) -> list[str]:
     return list(dict.fromkeys(b.curve for of_cell in found.bands.values() for b in of_cell))
 
 
-def _line_view(axes: Sequence[Axis]) -> dict[str, Any]:
+def _line_view(axes: Sequence[Axis]) -> LinesData:
     """How the lines of all cells are told apart at first sight, by the numbers of axes."""
     chosen = line_view(axes)
     style = axes.index(chosen.style) if chosen.style else None
     return {"color": axes.index(chosen.color), "style": style}
 
 
-def _kind(land: Landscape, record: ByKind, numbers: Mapping[Cell, int]) -> dict[str, Any]:
+def _kind(land: Landscape, record: ByKind, numbers: Mapping[Cell, int]) -> KindData:
     """A metric by a kind of test examples: the same shape as the curves."""
     return {
         "kind": record.kind,
@@ -274,8 +297,9 @@ def _kind(land: Landscape, record: ByKind, numbers: Mapping[Cell, int]) -> dict[
         "values": record.values,
         "cells": {
             str(numbers[cell]): {
-                end: [_short(getattr(s.estimate, end)) for s in summaries]
-                for end in ("mean", "low", "high")
+                "mean": [_short(s.estimate.mean) for s in summaries],
+                "low": [_short(s.estimate.low) for s in summaries],
+                "high": [_short(s.estimate.high) for s in summaries],
             }
             for cell, summaries in record.cells.items()
         },
@@ -308,13 +332,19 @@ def _rule(longest: int, points: int, single: bool, stretch: int) -> str:
     return " ".join(rules) or "Curves show every recorded point and every replicate."
 
 
-def _curve(band: CurveBand, points: int, single: bool) -> dict[str, Any]:
+def _curve(band: CurveBand, points: int, single: bool) -> CurveData:
     """Four digits are more than a chart shows."""
     kept = thinned(len(band.updates), points)
-    along = {"at": band.updates, "mean": band.mean, "low": band.low, "high": band.high}
+
+    def few(values: Sequence[float]) -> list[float]:
+        return [_short(values[i]) for i in kept]
+
     return {
-        **{name: [_short(values[i]) for i in kept] for name, values in along.items()},
-        "each": [[_short(line[i]) for i in kept] for line in band.per_replicate] if single else [],
+        "at": few(band.updates),
+        "mean": few(band.mean),
+        "low": few(band.low),
+        "high": few(band.high),
+        "each": [few(line) for line in band.per_replicate] if single else [],
     }
 
 
@@ -336,7 +366,7 @@ def thinned(length: int, points: int) -> list[int]:
 # ---- sections ----
 
 
-def _best(found: Findings, numbers: Mapping[Cell, int]) -> dict[str, Any] | None:
+def _best(found: Findings, numbers: Mapping[Cell, int]) -> BestData | None:
     if not found.best:
         return None
     axes, axis = found.land.axes, found.best[0].axis
@@ -351,7 +381,7 @@ def _best(found: Findings, numbers: Mapping[Cell, int]) -> dict[str, Any] | None
     return {
         "axis": axis,
         "metric": found.metric,
-        "unit": KINDS.get(found.land.meaning(found.metric).unit, "number"),
+        "unit": unit(found.land.meaning(found.metric)),
         "along": [a.name for a in axes].index(along.name) if along else None,
         "cells": sorted(cells),
         "equivalent": sorted(equivalent - cells),
@@ -361,17 +391,17 @@ def _best(found: Findings, numbers: Mapping[Cell, int]) -> dict[str, Any] | None
 
 def _best_row(
     row: BestPerRow, axis: Axis, along: Axis | None, numbers: Mapping[Cell, int]
-) -> dict[str, Any]:
+) -> BestRow:
     rest = {name: value for name, value in row.row.items() if not along or name != along.name}
     return {
         "label": str(row.row),
         "group": ", ".join(f"{name}={show(value)}" for name, value in rest.items()),
-        "along": along and along.values.index(row.row[along.name]),
-        "cell": row.best and numbers[row.best.cell],
+        "along": along.values.index(row.row[along.name]) if along else None,
+        "cell": numbers[row.best.cell] if row.best else None,
         "value": row.value,
         "index": None if row.value is None else axis.values.index(row.value),
         "value_text": "none" if row.value is None else show(row.value),
-        "mean": row.best and row.best.estimate.mean,
+        "mean": row.best.estimate.mean if row.best else None,
         "low": row.low,
         "high": row.high,
         "equivalent": [show(value) for value in row.equivalent],
@@ -389,7 +419,7 @@ def _varies(record: Pareto) -> bool:
     return bool(costs) and max(costs) > min(costs)
 
 
-def _pareto(record: Pareto, numbers: Mapping[Cell, int]) -> dict[str, Any]:
+def _pareto(record: Pareto, numbers: Mapping[Cell, int]) -> ParetoData:
     """Cells by rising cost; their costs and metrics stand in the landscape."""
     return {
         "cells": [numbers[point.summary.cell] for point in record.points],
@@ -400,7 +430,7 @@ def _pareto(record: Pareto, numbers: Mapping[Cell, int]) -> dict[str, Any]:
 
 def _smallest(
     record: SmallestEquivalent | None, numbers: Mapping[Cell, int]
-) -> dict[str, Any] | None:
+) -> SmallestData | None:
     if record is None:
         return None
     return {
@@ -418,7 +448,7 @@ def _smallest(
     }
 
 
-def _published(comparison: PublishedComparison) -> dict[str, Any]:
+def _published(comparison: PublishedComparison) -> PublishedData:
     """A published table in its own shape: its last axis across, all others down."""
     across = list(comparison.cells[0].cell)[-1] if comparison.cells else ""
     columns = list(dict.fromkeys(show(c.cell[across]) for c in comparison.cells))
@@ -429,7 +459,7 @@ def _published(comparison: PublishedComparison) -> dict[str, Any]:
     return {
         "name": comparison.table.name,
         "source": comparison.table.source,
-        "unit": KINDS.get(comparison.meaning.unit, "number"),
+        "unit": unit(comparison.meaning),
         "row_name": ", ".join(n for n in comparison.cells[0].cell if n != across) if rows else "",
         "column_name": across,
         "columns": columns,
@@ -437,13 +467,13 @@ def _published(comparison: PublishedComparison) -> dict[str, Any]:
             {"label": label, "cells": [_published_cell(row.get(column)) for column in columns]}
             for label, row in rows.items()
         ],
-        "counts": {agreement.value: comparison.count(agreement) for agreement in Agreement},
+        "counts": {agreement: comparison.count(agreement) for agreement in Agreement},
         "mean_difference": comparison.mean_difference,
         "rmse": comparison.rmse,
     }
 
 
-def _published_cell(cell: PublishedCell | None) -> dict[str, Any] | None:
+def _published_cell(cell: PublishedCell | None) -> PublishedCellData | None:
     if cell is None:
         return None
     return {
@@ -452,33 +482,33 @@ def _published_cell(cell: PublishedCell | None) -> dict[str, Any] | None:
         "prediction_low": cell.prediction_low,
         "prediction_high": cell.prediction_high,
         "difference": cell.difference,
-        "agreement": cell.agreement.value,
+        "agreement": cell.agreement,
     }
 
 
-def _claim(verdict: Verdict) -> dict[str, Any]:
+def _claim(verdict: Verdict) -> ClaimData:
     claim = verdict.claim
     return {
         "id": claim.id,
         "statement": claim.statement,
         "source": claim.source,
-        "outcome": verdict.outcome.value,
+        "outcome": verdict.outcome,
         "rule": verdict.rule,
         "note": verdict.note,
         "estimates": [_claim_estimate(estimate) for estimate in verdict.estimates],
-        "numbers": [[name, f"{value:.4g}"] for name, value in verdict.numbers.items()],
+        "numbers": [(name, f"{value:.4g}") for name, value in verdict.numbers.items()],
         "excluded": [f"{item.cell}: {item.reason}" for item in verdict.excluded],
     }
 
 
-def _claim_estimate(estimate: Estimate) -> dict[str, str]:
+def _claim_estimate(estimate: Estimate) -> ClaimEstimate:
     low, high = estimate.interval.low, estimate.interval.high
     return {
         "name": estimate.name,
         "text": quantity(estimate.interval.mean, estimate.unit),
         "interval": f"{low:.3g} to {high:.3g}" if estimate.interval.known else "",
         "asks": estimate.asks,
-        "says": estimate.says.value,
+        "says": estimate.says,
     }
 
 
@@ -490,7 +520,7 @@ def quantity(value: float, unit: str) -> str:
 # ---- plain data ----
 
 
-def to_json(content: Mapping[str, Any]) -> str:
+def to_json(content: PageData) -> str:
     """JSON that may stand inside a <script> element: no <, >, & and no line separators."""
     text = json.dumps(content, ensure_ascii=False, allow_nan=False, separators=(",", ":"))
     for character in "<>&\u2028\u2029":
@@ -500,10 +530,12 @@ def to_json(content: Mapping[str, Any]) -> str:
 
 def _plain(value: Any) -> Any:
     """The same without NaN, infinities and needless digits."""
+    if isinstance(value, Enum):
+        return value.value
     if isinstance(value, bool) or value is None or isinstance(value, str | int):
         return value
     if isinstance(value, float):
         return float(f"{value:.6g}") if math.isfinite(value) else None
     if isinstance(value, Mapping):
-        return {str(k): _plain(v) for k, v in value.items()}
+        return {str(_plain(k)): _plain(v) for k, v in value.items()}
     return [_plain(v) for v in value]

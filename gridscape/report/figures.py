@@ -35,11 +35,9 @@ from gridscape.report._drawing import (
     TEST,
     TRAIN,
     around,
-    axis_label,
     coordinate,
     escaped,
     finish,
-    ink_on,
     line_colors,
     name_ticks,
     needs_matplotlib,
@@ -48,16 +46,11 @@ from gridscape.report._drawing import (
     study_axis,
     styled,
     times,
-    words,
 )
-from gridscape.report.findings import (
-    ByKind,
-    Findings,
-    LineView,
-    along_axis,
-    line_view,
-    view,
-)
+from gridscape.report.findings import ByKind, Findings
+from gridscape.report.layout import LineView, along_axis, line_view, view
+from gridscape.report.palette import ink_on
+from gridscape.report.words import STATES, agreement, blank, half_width, spoken, with_unit
 
 with needs_matplotlib():
     import matplotlib as mpl
@@ -77,7 +70,6 @@ with needs_matplotlib():
 
 BLANK = (0.957, 0.945, 0.922, 1.0)
 FEW_CELLS = 40  # along an axis: so many can be told apart by a gap
-BLANK_WORDS = {CellState.DIVERGED: "div.", CellState.FAILED: "failed"}
 HATCHES = {CellState.COLLAPSED: "..", CellState.DIVERGED: "////", CellState.FAILED: "xxx"}
 ERRORS = (80, 70, 50, 40, 30, 20, 15, 10, 7, 5, 4, 3, 2, 1.5, 1, 0.5, 0.2, 0.1, 0.05, 0.02, 0.01)
 FEW_ERRORS = (80, 50, 20, 10, 5, 2, 1, 0.5, 0.2, 0.1, 0.05, 0.02, 0.01)  # ticks, in percent
@@ -101,7 +93,8 @@ def heat_map(
     its own; beyond ``MOST_PANELS`` of them only the one with the best cell is drawn, and the title
     says so. A solid frame marks the best cell of a row, dotted ones those not told from it.
     """
-    rows, columns = view(axes)
+    found = view(axes)
+    rows, columns = found.rows, found.columns
     further = [axis for axis in axes if axis not in (rows, columns)]
     panels = _panels(further, summaries)
     with styled():
@@ -117,7 +110,7 @@ def heat_map(
         _map_title(figure, summaries, len(panels), further)
         _map_legend(figure, summaries, best)
         mappable = mpl.cm.ScalarMappable(scale, colormap)
-        label = axis_label(metric, meaning)
+        label = with_unit(metric, meaning)
         figure.colorbar(mappable, ax=boxes, shrink=0.7, pad=0.01, aspect=30, label=label)
     return figure
 
@@ -236,18 +229,14 @@ def _label_cell(box: Axes, place: tuple[int, int], summary: CellSummary, face: A
     if summary.state in HATCHES:
         style["bbox"] = {"facecolor": face, "edgecolor": "none", "pad": 1.5}
     if not math.isfinite(summary.estimate.mean):
-        box.text(x, y, BLANK_WORDS.get(summary.state, "-"), fontsize=7, **style)
+        box.text(x, y, blank(summary.state), fontsize=7, **style)
         return
     collapsed = summary.state is CellState.COLLAPSED
-    below = summary.state.value if collapsed else _half_width(summary)
+    interval = half_width(summary.estimate, summary.meaning)
+    below = STATES[summary.state].word if collapsed else interval
     box.text(x, y - (0.1 if below else 0), summary.meaning.text(summary.estimate.mean), **style)
     if below:
         box.text(x, y + 0.22, below, fontsize=6.5, **style)
-
-
-def _half_width(summary: CellSummary) -> str:
-    estimate = summary.estimate
-    return f"± {summary.meaning.text(estimate.reach)}" if estimate.known else ""
 
 
 def _frames(
@@ -278,7 +267,7 @@ def _map_title(
     n = len(summaries[0].statuses)
     what = "mean and half the 95 % interval" if n > 1 else "one replicate, no interval"
     figure.suptitle(
-        f"{words(summaries[0].metric).capitalize()}: {what}{cut}", x=0.01, ha="left", fontsize=10
+        f"{spoken(summaries[0].metric).capitalize()}: {what}{cut}", x=0.01, ha="left", fontsize=10
     )
 
 
@@ -287,12 +276,20 @@ def _map_legend(
 ) -> None:
     states = {s.state for s in summaries}
     marks = [
-        Patch(facecolor="#eee9df", edgecolor=MUTED, hatch=HATCHES[state], lw=0, label=state.value)
+        Patch(
+            facecolor="#eee9df",
+            edgecolor=MUTED,
+            hatch=HATCHES[state],
+            lw=0,
+            label=STATES[state].word,
+        )
         for state in HATCHES
         if state in states
     ]
     if CellState.MISSING in states:
-        marks.append(Patch(fill=False, edgecolor=MUTED, ls="--", label="not trained yet"))
+        marks.append(
+            Patch(fill=False, edgecolor=MUTED, ls="--", label=STATES[CellState.MISSING].word)
+        )
     if any(row.best for row in best):
         marks.append(Patch(fill=False, edgecolor=INK, label=f"best {escaped(best[0].axis)}"))
     if any(len(row.equivalent) > 1 for row in best):
@@ -317,7 +314,7 @@ def curves(bands: Sequence[CurveBand]) -> Figure:
             for band in shown:
                 _curve(box, band)
             meaning = shown[0].meaning
-            finish(box, "updates", axis_label(kind, meaning))
+            finish(box, "updates", with_unit(kind, meaning))
             _limit(box, meaning, [x for b in shown for x in (b.mean, *b.per_replicate)])
             box.legend()
         if bands:
@@ -439,9 +436,9 @@ def _family(
             if not any(math.isfinite(v) for line in members for v in line.mean):
                 box.text(0.5, 0.5, "none finished", transform=box.transAxes, ha="center")
         cut = f"; {len(shown)} of {len(panels)} panels" if len(shown) < len(panels) else ""
-        figure.suptitle(escaped(f"{words(name).capitalize()}{cut}", 90), x=0.01, ha="left")
+        figure.suptitle(escaped(f"{spoken(name).capitalize()}{cut}", 90), x=0.01, ha="left")
         figure.supxlabel(escaped(along), fontsize=9)
-        figure.supylabel(escaped(axis_label(name, meaning)), fontsize=9)
+        figure.supylabel(escaped(with_unit(name, meaning)), fontsize=9)
         figure.legend(handles=_family_legend(view), loc="outside right upper")
     return figure
 
@@ -549,7 +546,7 @@ def pareto(record: Pareto) -> Figure:
         front = record.front
         means = [height(p.summary.estimate.mean) for p in front]
         box.step([p.cost for p in front], means, where="post", color=ACCENT, lw=1.4, label="front")
-        finish(box, words(record.cost), axis_label(record.metric, meaning))
+        finish(box, spoken(record.cost), with_unit(record.metric, meaning))
         _cost_axis(box.xaxis, record)
         if is_spaced:
             _error_axis(box, [height(p.summary.estimate.mean) for p in record.points])
@@ -631,7 +628,7 @@ def published(comparison: PublishedComparison) -> Figure:
             box.tick_params(labelbottom=True)
         for box in boxes[len(rows) :]:
             box.remove()
-        figure.supylabel(axis_label(comparison.table.metric, comparison.meaning), fontsize=9)
+        figure.supylabel(with_unit(comparison.table.metric, comparison.meaning), fontsize=9)
         figure.suptitle(escaped(comparison.table.source, 90), x=0.01, ha="left", fontsize=10)
         figure.legend(handles=_published_legend(cells), loc="outside lower left", ncols=3)
     return figure
@@ -664,16 +661,12 @@ def _published_panel(box: Axes, cells: Sequence[PublishedCell], axis: Axis, fact
 def _published_legend(cells: Sequence[PublishedCell]) -> list[Line2D]:
     found = {cell.agreement for cell in cells}
     marks = [Line2D([], [], color=TEST, marker=".", label="ours, with the interval of one new run")]
-    for agreement, (marker, face, edge) in _DOTS.items():
-        if agreement in found:
+    for kind, (marker, face, edge) in _DOTS.items():
+        if kind in found:
             marks.append(
-                Line2D([], [], ls="none", marker=marker, mfc=face, mec=edge, label=_says(agreement))
+                Line2D([], [], ls="none", marker=marker, mfc=face, mec=edge, label=agreement(kind))
             )
     return marks
-
-
-def _says(agreement: Agreement) -> str:
-    return "cannot be judged" if agreement is Agreement.UNKNOWN else agreement.value
 
 
 # ---- files ----

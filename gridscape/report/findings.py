@@ -1,7 +1,6 @@
 """One pass of the analysis over a landscape: everything that the page and the figures show."""
 
-import math
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TypeVar
@@ -26,16 +25,16 @@ from gridscape.claims.judging import judge
 from gridscape.claims.records import Verdict
 from gridscape.claims.tables import published
 from gridscape.errors import UntrustedError, UsageError
-from gridscape.grid.axes import Axis, Cell, Value
+from gridscape.grid.axes import Cell, Value
 from gridscape.grid.names import CURVES, by_kind, curve_variable
 from gridscape.landscape import Landscape, sought_axis
+from gridscape.report.words import Cost
 
-COSTS = ("flops", "seconds", "n_parameters", "memory_bytes")  # in the order of the page's menu
+# In the order of the page's menu.
+COSTS: tuple[Cost, ...] = ("flops", "seconds", "n_parameters", "memory_bytes")
 A = TypeVar("A")
 B = TypeVar("B")
 STRETCHES = 80  # points of a train curve: more are averaged
-FEW_CELLS = 12  # whose curves share one picture
-MOST_STYLES = 4  # of lines that are still told apart
 
 
 @dataclass(frozen=True)
@@ -49,15 +48,6 @@ class ByKind:
     metric: str
     values: tuple[Value, ...]
     cells: Mapping[Cell, tuple[CellSummary, ...]]
-
-
-@dataclass(frozen=True)
-class LineView:
-    """How the lines of all cells are told apart: by color, by style of line, by panel."""
-
-    color: Axis
-    style: Axis | None
-    panels: tuple[Axis, ...]
 
 
 @dataclass(frozen=True)
@@ -80,7 +70,7 @@ class Findings:
     bands: Mapping[Cell, tuple[CurveBand, ...]]
     stretch: int
     by_kind: tuple[ByKind, ...]
-    paretos: Mapping[str, Pareto]
+    paretos: Mapping[Cost, Pareto]
     smallest: SmallestEquivalent | None
     published: tuple[PublishedComparison, ...]
     verdicts: tuple[Verdict, ...]
@@ -153,25 +143,6 @@ def _by_kind(land: Landscape) -> Iterator[ByKind]:
         yield ByKind(name, metric, tuple(values), trained)
 
 
-def line_view(axes: Sequence[Axis]) -> LineView:
-    """The first axis that varies by color, the second by style; all others are panels.
-
-    Two axes of many cells: panels for each value of the one whose best value is sought.
-    """
-    varying = [axis for axis in axes if len(axis.values) > 1] or list(axes[-1:])
-    if len(varying) == 1:
-        return LineView(varying[0], None, ())
-    n_cells = math.prod(len(axis.values) for axis in varying)
-    if len(varying) == 2 and n_cells > FEW_CELLS:
-        panels = sought_axis(axes) or varying[1]
-        color = next(axis for axis in varying if axis is not panels)
-        return LineView(color, None, (panels,))
-    color, second, *rest = varying
-    if len(second.values) > MOST_STYLES:
-        return LineView(color, None, (second, *rest))
-    return LineView(color, second, tuple(rest))
-
-
 def _against(cell: CellSummary, top: CellSummary) -> Interval:
     return t_interval(np.subtract(cell.values, top.values))
 
@@ -236,17 +207,3 @@ def _each(items: Iterable[A], function: Callable[[A], B], notes: list[str]) -> l
         except (UsageError, UntrustedError) as error:
             notes.append(f"{getattr(item, 'name', item)} is left out: {error}")
     return done
-
-
-def view(axes: Sequence[Axis]) -> tuple[Axis | None, Axis]:
-    """Rows and columns at first sight: the axis whose best value is sought runs across."""
-    columns = sought_axis(axes) or axes[-1]
-    others = [axis for axis in axes if axis is not columns]
-    return along_axis(axes, columns.name) or next(iter(others), None), columns
-
-
-def along_axis(axes: Sequence[Axis], best_axis: str) -> Axis | None:
-    """The axis against which the best value of another is drawn: the first ordered one."""
-    others = [axis for axis in axes if axis.name != best_axis and len(axis.values) > 1]
-    ordered = [axis for axis in others if axis.scale != "category"]
-    return next(iter(ordered or others), None)

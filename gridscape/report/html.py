@@ -7,7 +7,6 @@ load and lets only the two scripts run that are inside. All that a study says is
 import base64
 import hashlib
 import html
-from collections.abc import Mapping
 from datetime import UTC, datetime
 from functools import cache
 from importlib import metadata, resources
@@ -19,6 +18,7 @@ from typing import Any
 from gridscape._version import __version__
 from gridscape.errors import GridscapeError
 from gridscape.landscape import Landscape
+from gridscape.report.contract import PageData
 from gridscape.report.document import NOTHING_SHOWN, document, to_json
 from gridscape.report.findings import Findings, gather
 from gridscape.report.showcase import Showcase, showcase
@@ -80,7 +80,7 @@ def _page_of(found: Findings, directory: str | Path, shown: Showcase) -> str:
     return page(document(found, Path(directory), made, environment(), shown))
 
 
-def page(content: Mapping[str, Any]) -> str:
+def page(content: PageData) -> str:
     """The HTML page of a document.
 
     Raises GridscapeError where plotly is not installed.

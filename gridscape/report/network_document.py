@@ -5,7 +5,7 @@ Pictures hold pixels only; all words are text of the page, and so are read in li
 
 import base64
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 
@@ -20,6 +20,20 @@ from gridscape.inspection.records import (
     LayerStatistics,
     Mistakes,
     Sample,
+    Tiles,
+)
+from gridscape.report.contract import (
+    BlockData,
+    ConfusionData,
+    DeconvData,
+    ExampleData,
+    FiltersData,
+    MistakesData,
+    NetworkData,
+    Picture,
+    SamplesData,
+    StageData,
+    StartEnd,
 )
 
 MOST_FILTERS = 32
@@ -27,15 +41,13 @@ MOST_MAPS = 16  # of a deconvnet: some 15 kB each
 MOST_CHANNELS = 256  # of a chart
 
 
-def network(look: Look, cell: int) -> dict[str, Any]:
+def network(look: Look, cell: int) -> NetworkData:
     """One network: the number of its cell, its replicate from 0, and its records by kind."""
     trial, groups = look.network.trial, look.network.task.groups
-    return {
-        "cell": cell,
-        "replicate": trial.replicate,
-        "group": groups.name if groups else "",
-        **{kind: PLAIN[kind](record) for kind, record in look.records.items()},
-    }
+    plain: dict[str, Any] = {kind: PLAIN[kind](record) for kind, record in look.records.items()}
+    name = groups.name if groups else ""
+    about = {"cell": cell, "replicate": trial.replicate, "group": name}
+    return cast(NetworkData, about | plain)
 
 
 def uri(pixels: np.ndarray) -> str:
@@ -43,12 +55,12 @@ def uri(pixels: np.ndarray) -> str:
     return f"data:image/png;base64,{base64.b64encode(mosaics.png(pixels)).decode()}"
 
 
-def _picture(pixels: np.ndarray) -> dict[str, Any]:
+def _picture(pixels: np.ndarray) -> Picture:
     """A picture with its size in pixels."""
     return {"src": uri(pixels), "width": pixels.shape[1], "height": pixels.shape[0]}
 
 
-def _mistakes(record: Mistakes) -> dict[str, Any]:
+def _mistakes(record: Mistakes) -> MistakesData:
     return {
         "n_wrong": record.n_wrong,
         "n_examples": record.n_examples,
@@ -57,7 +69,7 @@ def _mistakes(record: Mistakes) -> dict[str, Any]:
     }
 
 
-def _example(example: Example) -> dict[str, Any]:
+def _example(example: Example) -> ExampleData:
     symbols = mosaics.is_symbols(example.inputs)
     inputs = example.inputs[example.inputs >= 0] if symbols else example.inputs
     return {
@@ -71,20 +83,19 @@ def _example(example: Example) -> dict[str, Any]:
     }
 
 
-def _confusion(record: Confusion) -> dict[str, Any]:
+def _confusion(record: Confusion) -> ConfusionData:
     return {"counts": record.counts.tolist(), "shares": record.shares.tolist()}
 
 
-def _filters(record: Filters) -> dict[str, Any]:
+def _filters(record: Filters) -> FiltersData:
     n = min(len(record.start.values), MOST_FILTERS)
     columns = mosaics.square_columns(n, 0.5)
 
-    def drawn(scaled: Any) -> dict[str, Any]:
-        both = {"start": record.start, "end": record.end}
-        return {
-            when: _picture(mosaics.sheet(scaled(tiles, record.limit)[:n], columns))
-            for when, tiles in both.items()
-        }
+    def drawn(scaled: Any) -> StartEnd:
+        def sheet(tiles: Tiles) -> Picture:
+            return _picture(mosaics.sheet(scaled(tiles, record.limit)[:n], columns))
+
+        return {"start": sheet(record.start), "end": sheet(record.end)}
 
     return {
         "layer": record.layer,
@@ -97,7 +108,7 @@ def _filters(record: Filters) -> dict[str, Any]:
     }
 
 
-def _activations(record: Sequence[LayerStatistics]) -> list[dict[str, Any]]:
+def _activations(record: Sequence[LayerStatistics]) -> list[BlockData]:
     return [
         {
             "layer": block[0].layer,
@@ -108,7 +119,7 @@ def _activations(record: Sequence[LayerStatistics]) -> list[dict[str, Any]]:
     ]
 
 
-def _stage(of_layer: LayerStatistics) -> dict[str, Any]:
+def _stage(of_layer: LayerStatistics) -> StageData:
     channels, total = of_layer.channels, of_layer.total
     few = slice(MOST_CHANNELS)
     return {
@@ -117,7 +128,7 @@ def _stage(of_layer: LayerStatistics) -> dict[str, Any]:
         "mean": _digits(channels.mean[few]),
         "sd": _digits(channels.sd[few]),
         "zeros": _digits(channels.zero_share[few]),
-        "total": [float(total.mean), float(total.sd), float(total.zero_share)],
+        "total": (float(total.mean), float(total.sd), float(total.zero_share)),
         "silent": int((channels.zero_share == 1).sum()),
     }
 
@@ -126,7 +137,7 @@ def _digits(values: np.ndarray) -> list[float]:
     return [float(f"{value:.4g}") for value in values.tolist()]
 
 
-def _deconv(record: Deconvnet) -> dict[str, Any]:
+def _deconv(record: Deconvnet) -> DeconvData:
     n = min(len(record.channels), MOST_MAPS)
     return {
         "layer": record.layer,
@@ -143,7 +154,7 @@ def _deconv(record: Deconvnet) -> dict[str, Any]:
     }
 
 
-def _samples(record: Sequence[Sample]) -> dict[str, Any]:
+def _samples(record: Sequence[Sample]) -> SamplesData:
     return {
         "n_right": sum(sample.is_right for sample in record),
         "n": len(record),
@@ -151,7 +162,10 @@ def _samples(record: Sequence[Sample]) -> dict[str, Any]:
             {
                 "group": sample.group,
                 "right": sample.is_right,
-                "lines": [line._asdict() for line in sample_lines(sample)],
+                "lines": [
+                    {"name": line.name, "symbols": line.symbols, "wrong": line.wrong}
+                    for line in sample_lines(sample)
+                ],
             }
             for sample in spread_groups(record)
         ],

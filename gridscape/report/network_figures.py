@@ -34,11 +34,11 @@ from gridscape.report._drawing import (
     TEST,
     TRAIN,
     escaped,
-    ink_on,
     needs_matplotlib,
     save,
     styled,
 )
+from gridscape.report.palette import ink_on
 from gridscape.store.blobs import require_within
 
 with needs_matplotlib():

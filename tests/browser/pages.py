@@ -12,6 +12,7 @@ from synthetic import RATES, hump, landscape
 from gridscape.grid.axes import Cell
 from gridscape.grid.trials import Status
 from gridscape.landscape import Landscape
+from gridscape.report.contract import PageData
 from gridscape.report.document import document
 from gridscape.report.findings import gather
 from gridscape.report.html import page
@@ -152,13 +153,16 @@ class Pages:
     def path(self, name: str) -> Path:
         path = self.folder / f"{name}.html"
         if not path.exists():
-            environment = {"Gridscape": "0"}
-            made = "2024-05-01T12:00:00+00:00"
-            found = gather(LANDSCAPES[name]())
-            shown = SHOWN.get(name, lambda land: Showcase())(found.land)
-            content = document(found, Path("runs/it"), made, environment, shown)
-            path.write_text(page(content), encoding="utf-8")
+            path.write_text(page(content(name)), encoding="utf-8")
         return path
+
+
+def content(name: str) -> PageData:
+    """The document of a landscape."""
+    found = gather(LANDSCAPES[name]())
+    shown = SHOWN.get(name, lambda land: Showcase())(found.land)
+    made = "2024-05-01T12:00:00+00:00"
+    return document(found, Path("runs/it"), made, {"Gridscape": "0"}, shown)
 
 
 class Visit:

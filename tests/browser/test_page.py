@@ -89,7 +89,7 @@ def test_click_shows_curves_and_facts(visit: Open) -> None:
     panel = page.text("#cell")
     assert "hidden_size=32, learning_rate=0.001" in panel
     assert "gridscape replay runs/it --cell hidden_size=32,learning_rate=0.001" in panel
-    assert "4\u202f416" in panel  # parameters: 4 H^2 + 10 H
+    assert "4,416" in panel  # parameters: 4 H^2 + 10 H
     curves = page.run("[...document.querySelectorAll('#cell .chart')].map((c) => c.data.length)")
     # Two curves a panel, each with two edges of a band, three replicates and a mean.
     assert curves == [12, 12]

@@ -7,6 +7,7 @@ from dataclasses import replace
 import jax
 import numpy as np
 import pytest
+from declarations import mistakes
 
 from gridscape.cli import commands
 from gridscape.engine.machine import Machine
@@ -17,7 +18,7 @@ from gridscape.execution.planner import Planner
 from gridscape.inspection import kinds
 from gridscape.landscape import Landscape
 from gridscape.report import figures, html
-from gridscape.report.document import document
+from gridscape.report.document import document, to_json
 from gridscape.report.findings import gather
 from gridscape.report.showcase import MOST_CELLS, showcase
 from gridscape.store.store import Store
@@ -335,7 +336,9 @@ def test_without_the_extra_there_are_tables_and_a_hint(folder_of, call, monkeypa
 def content(folder):
     """The data of the page, without writing it and its figures."""
     land = Landscape.read(folder)
-    return document(gather(land), folder, "now", {}, showcase(folder, land))
+    found = document(gather(land), folder, "now", {}, showcase(folder, land))
+    assert mistakes(json.loads(to_json(found))) == []
+    return found
 
 
 def test_the_report_shows_the_networks_that_were_kept(folder_of):

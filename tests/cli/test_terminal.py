@@ -12,6 +12,7 @@ import synthetic
 from cohort_tools import planner_of, tiny
 from rich.console import Console
 
+from gridscape.analysis.cells import CellState
 from gridscape.claims.files import load_claims
 from gridscape.claims.judging import judge
 from gridscape.cli import _json, _tiles, tables
@@ -19,16 +20,23 @@ from gridscape.cli._catalog import Entry
 from gridscape.cli._follow import Follower
 from gridscape.cli._live_table import LiveTable
 from gridscape.cli._run_state import RunState, State
-from gridscape.cli._tiles import VIRIDIS, View, shade_style
+from gridscape.cli._tiles import View, shade_style
 from gridscape.cli._time_left import TimeLeft
 from gridscape.cli.doctor import Health, SelfCheck
 from gridscape.execution.executors import Finished, Progress
 from gridscape.execution.replay import Replay
 from gridscape.grid.axes import Axis
 from gridscape.grid.trials import Status, TrialResult
-from gridscape.report.document import summary
+from gridscape.report import layout, palette
+from gridscape.report import words as report_words
+from gridscape.report.words import STATES, TIMES, number, size_of
 from gridscape.sweep import Started
 from gridscape.tasks import fetch
+
+COLLAPSED, DIVERGED, FAILED, MISSING = (
+    STATES[state].sign
+    for state in (CellState.COLLAPSED, CellState.DIVERGED, CellState.FAILED, CellState.MISSING)
+)
 
 ESCAPE = re.compile(r"\x1b\[[0-9;?]*[A-Za-z]")
 RATES = list(synthetic.RATES)
@@ -61,7 +69,7 @@ def widest(text):
     return max(len(line) for line in ESCAPE.sub("", text).splitlines())
 
 
-@pytest.mark.parametrize("module", [tables, _json, _tiles], ids=lambda m: m.__name__)
+@pytest.mark.parametrize("module", [tables, report_words, _json, _tiles], ids=lambda m: m.__name__)
 def test_the_examples_in_the_docstrings_hold(module):
     assert doctest.testmod(module).failed == 0
 
@@ -124,8 +132,12 @@ def test_diverged_collapsed_failed_and_missing_cells_are_marked_and_explained():
     missing, collapsed, _, partial, failed, diverged = (
         cell for cell in re.sub(r"\u00b1\S+", "", row).split()[1:]
     )
-    assert (missing, failed, diverged) == (tables.MISSING, tables.FAILED, tables.DIVERGED)
-    assert (collapsed[0], partial[0]) == (tables.COLLAPSED, tables.PARTIAL)
+    assert (missing, failed, diverged) == (
+        MISSING,
+        FAILED,
+        DIVERGED,
+    )
+    assert (collapsed[0], partial[0]) == (COLLAPSED, tables.PARTIAL)
     for mark in tables.LEGEND:
         assert f"{mark} {tables.LEGEND[mark]}" in text
 
@@ -170,19 +182,19 @@ def test_the_smallest_equivalent_network_and_what_it_saves():
 def test_a_landscape_of_which_nothing_is_trained_can_be_shown():
     land = synthetic.landscape(status=lambda cell, replicate: Status.MISSING)
     text = overview(land)
-    assert tables.LEGEND[tables.MISSING] in text
+    assert tables.LEGEND[MISSING] in text
     assert "Best" not in text
 
 
 def test_the_heading_tells_a_budget_only_where_all_cells_share_it():
     shared = overview(synthetic.landscape())
-    assert "3 replicates, 400 updates of 100\n" in " ".join(shared.split(" "))
+    assert "3 replicates each, trained on none\nfor 400 updates of 100 examples\n" in shared
     axes = {"hidden_size": [8], "learning_rate": [0.01], "updates": [400, 800]}
     varied = synthetic.landscape(axes=axes)
-    heading = overview(varied).splitlines()[1]
-    axes = ("1 hidden_size", "1 learning_rate", "2 updates", "3 replicates")
-    assert heading == "6 networks: " + f" {tables.TIMES} ".join(axes)
-    assert summary(varied).endswith("3 replicates each, trained on none.")
+    heading = " ".join(" ".join(overview(varied).splitlines()[1:3]).split())
+    axes = f" {TIMES} ".join(("1 hidden_size", "1 learning_rate", "2 updates"))
+    assert heading == f"6 networks: {axes}, 3 replicates each, trained on none"
+    assert heading == size_of(varied)
 
 
 def test_plain_output_has_no_escapes_and_color_has_one_background_a_shaded_cell():
@@ -206,7 +218,7 @@ def test_the_colors_keep_their_order_in_gray_and_their_text_is_legible():
         linear = [c / 3294.6 if c <= 10 else ((c / 255 + 0.055) / 1.055) ** 2.4 for c in rgb]
         return float(np.dot(linear, (0.2126, 0.7152, 0.0722)))
 
-    grays = [luminance(rgb) for rgb in VIRIDIS]
+    grays = [luminance(rgb) for rgb in palette.VIRIDIS]
     assert grays == sorted(grays)
     for shade in np.linspace(0, 1, 101):
         style = shade_style(float(shade))
@@ -225,13 +237,18 @@ def test_shades_beyond_the_ends_are_the_ends():
         ({"a": 2, "b": 3}, "a", "b", [], []),
         ({"a": 1, "b": 3, "c": 2}, "b", "c", [], ["a"]),
         ({"a": 2, "b": 1, "c": 1}, "a", "b", [], ["c"]),
-        ({"a": 1, "b": 1}, "a", "b", [], []),
+        ({"a": 1, "b": 1}, "b", "a", [], []),
         ({"a": 4}, "a", None, [], []),
-        ({"a": 2, "b": 3, "c": 4}, "a", "b", ["c"], []),
+        ({"a": 2, "b": 3, "c": 4}, "a", "c", ["b"], []),
+        ({"learning_rate": 6, "a": 2, "b": 3}, "a", "learning_rate", ["b"], []),
     ],
 )
-def test_the_first_two_axes_that_vary_span_the_table(shape, rows, columns, further, fixed):
-    view = View.of([Axis(name, tuple(range(size))) for name, size in shape.items()])
+def test_a_table_shows_the_axes_that_the_page_shows(shape, rows, columns, further, fixed):
+    axes = [Axis(name, tuple(range(size))) for name, size in shape.items()]
+    view, page = View.of(axes), layout.view(axes)
+    assert {view.rows, view.columns} == {page.rows, page.columns}
+    is_turned = view.rows == page.columns
+    assert is_turned == (page.rows is None or len(page.rows.values) == 1)
     assert view.rows.name == rows
     assert (view.columns and view.columns.name) == columns
     assert [axis.name for axis in view.further] == further
@@ -267,7 +284,7 @@ def live(run, width=80, height=24, color=False):
 
 def test_cells_fill_while_their_cohort_trains_and_show_the_mean_over_replicates():
     run = RunState(started())  # 2 widths x 2 rates x 2 replicates
-    assert live(run).count(tables.MISSING) == 4 + 1  # and the legend
+    assert live(run).count(MISSING) == 4 + 1  # and the legend
     run(progress(run, 0, 6, [0.2, 0.4, 0.5, 0.7]))
     text = live(run)
     row = next(line for line in text.splitlines() if line.startswith(">"))
@@ -286,11 +303,15 @@ def test_marks_of_the_live_table():
     run(finished(cells[2], status=Status.DIVERGED))
     run(finished(cells[3], status=Status.DIVERGED))
     row = next(line for line in live(run).splitlines() if line.split()[:1] == ["4"])
-    assert row.split() == ["4", f"10.0{tables.COLLAPSED}", tables.DIVERGED]
+    assert row.split() == [
+        "4",
+        f"10.0{COLLAPSED}",
+        DIVERGED,
+    ]
     for trial in run.cohorts[1].trials:
         run(finished(trial, status=Status.FAILED))
     text = live(run)
-    assert f"{tables.FAILED} failed" in text
+    assert f"{FAILED} failed" in text
     assert "8 of 8 networks done" in text
 
 
@@ -456,8 +477,8 @@ def test_the_plan_adds_up(plan):
     rows = {line.split()[0]: line.split() for line in text.splitlines() if line.strip()}
     assert rows["hidden_size=4"][1:3] == ["4", "1"]
     assert rows["in"][2:4] == ["8", "2"]
-    assert rows["in"][4] == tables.number(plan.memory_bytes / 1e9)
-    assert rows["in"][5] == tables.number(plan.flops / 1e12)
+    assert rows["in"][4] == number(plan.memory_bytes / 1e9)
+    assert rows["in"][5] == number(plan.flops / 1e12)
 
 
 def test_a_plan_of_what_is_stored_already_says_so(planner):

@@ -24,7 +24,7 @@ from gridscape.errors import GridscapeError
 from gridscape.grid.axes import Cell
 from gridscape.grid.trials import Status
 from gridscape.landscape import Landscape
-from gridscape.report import _drawing, figures
+from gridscape.report import _drawing, figures, palette
 from gridscape.report.findings import gather
 
 pytestmark = pytest.mark.slow
@@ -69,7 +69,7 @@ def test_the_heat_map_writes_every_mean_and_half_interval() -> None:
         if math.isfinite(cell.estimate.mean):
             assert f"{100 * cell.estimate.mean:.1f}" in shown
     half = cells[2].estimate.high - cells[2].estimate.mean
-    assert f"± {100 * half:.1f}" in shown
+    assert f"±{100 * half:.1f}" in shown
     assert shown.count("collapsed") == 2
     assert shown.count("div.") == 2
     assert shown.count("failed") == 1
@@ -111,8 +111,8 @@ def test_the_color_of_a_cell_is_its_mean() -> None:
 @pytest.mark.parametrize("color", ["#440154", "#21918c", "#35b779", "#fde725", "#31688e"])
 def test_ink_on_a_cell_has_contrast(color: str) -> None:
     face = to_rgba(color)
-    ink = to_rgba(_drawing.ink_on(face))
-    low, high = sorted((_drawing.luminance(face), _drawing.luminance(ink)))
+    ink = to_rgba(palette.ink_on(face))
+    low, high = sorted((palette.luminance(face), palette.luminance(ink)))
     assert (high + 0.05) / (low + 0.05) >= 4.5
 
 
@@ -180,7 +180,7 @@ def test_curves_show_mean_band_and_replicates() -> None:
     assert len(loss.lines) == 4  # three replicates and the mean
     assert len(loss.collections) == 1
     np.testing.assert_allclose(accuracy.lines[-1].get_ydata(), np.multiply(bands[1].mean, 100))
-    assert accuracy.get_ylabel() == "accuracy, %"
+    assert accuracy.get_ylabel() == "accuracy in %"
 
 
 def test_a_panel_of_very_many_cells_draws_evenly_chosen_ones() -> None:

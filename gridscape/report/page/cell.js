@@ -1,11 +1,12 @@
 // The chosen cell: its number, its curves, its facts, and the command that trains it again.
 
 function drawCell() {
-  const cell = doc.cells[state.cell],
+  const cell = allCells[state.cell],
     main = doc.metrics[0],
     unit = unitOf(main.unit);
   const found = cell.values[main.name];
-  const panel = byId("cell");
+  const panel = byId("cell"),
+    curves = el("div", { class: "curves" });
   panel.replaceChildren(
     el("h2", { id: "cell-title", "aria-live": "polite" }, cell.label),
     el(
@@ -16,15 +17,15 @@ function drawCell() {
       found && known(found.mean) ? main.label : "",
       el("span", { class: "muted" }, readingNote(cell, found, unit)),
     ),
-    el("div", { class: "curves" }),
+    curves,
     el("div", { class: "facts" }, facts(cell)),
     replicates(cell, main),
     cell.keys.some(Boolean) ? replayLine(cell) : "",
   );
-  drawCurves(panel.querySelector(".curves"), cell);
+  drawCurves(curves, cell);
 }
 
-const cellWord = (cell) => (MARKS[cell.state] ?? [cell.state])[0];
+const cellWord = (cell) => markOf(cell.state)?.word ?? cell.state;
 
 function readingNote(cell, found, unit) {
   const range = found && known(found.low) ? `${interval(found.low, found.high, unit)}; ` : "";
@@ -39,6 +40,7 @@ function readingNote(cell, found, unit) {
   );
 }
 
+/** @param {ShownCell} cell */
 function facts(cell) {
   const fact = (name, unit) => unit.text(cell.values[name].mean);
   const items = [
@@ -47,7 +49,7 @@ function facts(cell) {
     ["Time", fact("seconds", UNITS.seconds)],
     ["Memory", fact("memory_bytes", UNITS.bytes)],
   ];
-  if (cell.against_best && cell.index !== doc.top.cell) {
+  if (cell.against_best && cell.index !== doc.top?.cell) {
     const { mean, low, high } = cell.against_best;
     const unit = unitOf(doc.metrics[0].unit);
     items.push([
@@ -64,12 +66,16 @@ function facts(cell) {
   );
 }
 
+/**
+ * @param {ShownCell} cell
+ * @param {MetricData} main
+ */
 function replicates(cell, main) {
   const unit = unitOf(main.unit),
     found = cell.values[main.name];
   const rows = cell.statuses.map((status, i) => [
     String(i + 1),
-    found && known(found.each?.[i]) ? unit.text(found.each[i]) : NONE,
+    unit.text(found?.each?.[i]),
     ending(cell, i) + (cell.reasons?.[i] ? `: ${cell.reasons[i]}` : ""),
     cell.keys[i] ? el("code", { title: cell.keys[i] }, cell.keys[i].slice(0, 10)) : NONE,
   ]);
@@ -85,6 +91,7 @@ function replicates(cell, main) {
   );
 }
 
+/** @param {ShownCell} cell */
 function replayLine(cell) {
   const code = el("code", {}, cell.command);
   const button = el(
@@ -101,7 +108,7 @@ function replayLine(cell) {
 }
 
 async function copy(node, button) {
-  getSelection().selectAllChildren(node);
+  getSelection()?.selectAllChildren(node);
   let done = true;
   if (navigator.clipboard) {
     await navigator.clipboard.writeText(node.textContent).catch(() => {
@@ -125,6 +132,10 @@ function curveSpecs() {
   return [...specs.values()];
 }
 
+/**
+ * @param {Element} host
+ * @param {ShownCell} cell
+ */
 function drawCurves(host, cell) {
   const curves = doc.curves[cell.index];
   if (!curves) {
@@ -162,7 +173,7 @@ function curveChart(shown, curves, spec, look) {
   const numbers = found.flatMap(({ mean, each }) => plot([mean, ...each].flat()).filter(known));
   const log = spec.unit !== "fraction" && spreadOf(numbers) > 8;
   const range = around(numbers, log),
-    floor = log ? 10 ** range[0] : -Infinity;
+    floor = log && range ? 10 ** range[0] : -Infinity;
   const traces = found.flatMap(({ at, mean, low, high, each, word, color }) => [
     // An end of an interval below zero has no place on a log axis: the band goes on to its edge.
     ...(low.some(known)

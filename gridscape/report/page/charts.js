@@ -8,6 +8,9 @@ const plain = (text) =>
 
 const lines = (...parts) => parts.flat().filter(Boolean).map(plain).join("<br>");
 
+/** @typedef {ReturnType<typeof theme>} Look */
+/** @typedef {HTMLElement & { layout?: any, data?: any, on: Function }} Plot */
+
 // The colors in force, as rgb(): a custom property alone would give its two-colored source text.
 function theme() {
   const probe = document.body.appendChild(el("span", { hidden: true }));
@@ -15,15 +18,20 @@ function theme() {
     probe.style.color = `var(--${name})`;
     return getComputedStyle(probe).color;
   };
-  const look = Object.fromEntries(
-    ["ink", "muted", "line", "paper", "raised", "train", "test", "accent"].map((name) => [
-      name,
-      color(name),
-    ]),
-  );
-  look.series = [1, 2, 3, 4, 5, 6].map((n) => color(`series-${n}`));
-  look.dark = luminance(channels(look.paper)) < 0.2;
-  look.font = getComputedStyle(document.body).fontFamily;
+  const paper = color("paper");
+  const look = {
+    ink: color("ink"),
+    muted: color("muted"),
+    line: color("line"),
+    paper,
+    raised: color("raised"),
+    train: color("train"),
+    test: color("test"),
+    accent: color("accent"),
+    series: [1, 2, 3, 4, 5, 6].map((n) => color(`series-${n}`)),
+    dark: luminance(channels(paper)) < 0.2,
+    font: getComputedStyle(document.body).fontFamily,
+  };
   probe.remove();
   return look;
 }
@@ -59,7 +67,8 @@ function redraw() {
 }
 
 const resized = new ResizeObserver((entries) => {
-  for (const { target } of entries) {
+  for (const entry of entries) {
+    const target = /** @type {Plot} */ (entry.target);
     const width = Math.floor(target.clientWidth);
     if (target.layout && width && width !== target.layout.width) Plotly.relayout(target, { width });
   }
@@ -104,8 +113,10 @@ const titled = (text) => ({ text: plain(cut(text, 48)), standoff: 8 });
 const named = (text) => plain(cut(text));
 
 // A chart axis that carries a study's axis: its own values as ticks, log where the axis is.
+/** @param {AxisData} axis */
 function studyAxis(axis) {
-  if (axis.scale === "category") {
+  const { numbers } = axis;
+  if (!numbers) {
     return {
       type: "category",
       title: titled(axis.name),
@@ -123,7 +134,7 @@ function studyAxis(axis) {
     type: axis.scale === "log" ? "log" : "linear",
     title: titled(axis.name),
     tickmode: "array",
-    tickvals: shown.map((i) => axis.numbers[i]),
+    tickvals: shown.map((i) => numbers[i]),
     ticktext: shown.map((i) => named(axis.labels[i])),
   };
 }
@@ -140,7 +151,7 @@ const channels = (color) =>
 const transparent = (color, alpha) => `rgba(${channels(color).join(",")},${alpha})`;
 
 // The area between low and high; replicates too few leave a gap, never a band of width zero.
-function band(x, low, high, color) {
+function band(x, low, high, color, alpha = 0.18) {
   const edge = {
     x,
     mode: "lines",
@@ -151,7 +162,7 @@ function band(x, low, high, color) {
   };
   return [
     { ...edge, y: low },
-    { ...edge, y: high, fill: "tonexty", fillcolor: transparent(color, 0.18) },
+    { ...edge, y: high, fill: "tonexty", fillcolor: transparent(color, alpha) },
   ];
 }
 
@@ -160,17 +171,23 @@ function band(x, low, high, color) {
 const ERRORS = [80, 50, 20, 10, 5, 2, 1, 0.5, 0.2, 0.1, 0.05, 0.02, 0.01];
 const MORE_ERRORS = [7, 4, 3, 1.5].flatMap((e) => [10 * e, e, e / 10, e / 100]).concat(ERRORS);
 
+/**
+ * @param {MetricData} metric
+ * @param {Array<?number | undefined>} values
+ * @param {boolean} fine
+ */
 function metricAxis(metric, values, fine) {
   const unit = unitOf(metric.unit),
     numbers = values.filter(known);
-  const title = titled(metric.label + (unit.axis ? `, ${unit.axis}` : ""));
-  const error = (v) => (known(v) ? Math.max(100 * (1 - v), ERRORS.at(-1)) : null);
-  const reach = spreadOf(numbers.map(error));
-  if (fine && metric.unit === "fraction" && metric.better === "higher" && reach > 3) {
-    const ticks = reach > 20 ? ERRORS : MORE_ERRORS,
-      range = around(numbers.map(error), true);
+  const title = titled(metric.with_unit);
+  const errorOf = (v) => Math.max(100 * (1 - v), ERRORS[ERRORS.length - 1]);
+  const errors = numbers.map(errorOf),
+    times = spreadOf(errors);
+  if (fine && metric.unit === "fraction" && metric.better === "higher" && times > 3) {
+    const ticks = times > 20 ? ERRORS : MORE_ERRORS,
+      range = around(errors, true) ?? [];
     return {
-      of: error,
+      of: (v) => (known(v) ? errorOf(v) : null),
       settings: {
         type: "log",
         range: range.reverse(),
@@ -202,8 +219,13 @@ const spreadOf = (numbers) =>
     : 0;
 
 // A little more than the numbers need. Means set the range of a chart: intervals may leave it.
+/**
+ * @param {Array<number>} numbers
+ * @param {boolean} log
+ * @returns {?[number, number]}
+ */
 function around(numbers, log) {
-  if (!numbers.length) return undefined;
+  if (!numbers.length) return null;
   const places = log ? above(numbers).map(Math.log10) : numbers;
   const low = Math.min(...places),
     high = Math.max(...places),
@@ -219,6 +241,11 @@ function logScale(numbers) {
 }
 
 // Colors of a family of lines: in order for an ordered axis, else told apart.
+/**
+ * @param {?AxisData} axis
+ * @param {number} count
+ * @param {Look} look
+ */
 function lineColors(axis, count, look) {
   if (axis && axis.scale !== "category") {
     const [from, to] = look.dark ? [0.25, 1] : [0, 0.8];

@@ -1,25 +1,7 @@
-// Viridis, which keeps its order for color-blind readers and in gray print.
+// Viridis, which keeps its order for color-blind readers and in gray print; its stops come with
+// the document.
 
-const VIRIDIS = [
-  "#440154",
-  "#481a6c",
-  "#472f7d",
-  "#414487",
-  "#39568c",
-  "#31688e",
-  "#2a788e",
-  "#23888e",
-  "#1f988b",
-  "#22a884",
-  "#35b779",
-  "#54c568",
-  "#7ad151",
-  "#a5db36",
-  "#d2e21b",
-  "#fde725",
-].map((hex) => [1, 3, 5].map((i) => parseInt(hex.slice(i, i + 2), 16)));
-
-const viridis = (share) => between(VIRIDIS, share);
+const viridis = (share) => between(doc.colors, share);
 
 function between(colors, share) {
   const place = Math.min(Math.max(share, 0), 1) * (colors.length - 1);
@@ -51,6 +33,11 @@ function inkOn(rgb) {
 }
 
 // What a metric's values are colored by. "fine" spends most colors near the best value.
+/**
+ * @param {Array<?number>} values
+ * @param {MetricData} metric
+ * @param {string} shading
+ */
 function scaleOf(values, metric, shading) {
   const numbers = values.filter(known);
   const wide = metric.unit !== "fraction" && spreadOf(numbers) > 30;

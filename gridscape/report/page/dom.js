@@ -1,6 +1,11 @@
 // Elements from plain data. Text is always a text node: nothing that a study, a cell value or an
 // error message holds can become markup.
 
+/**
+ * @param {string} tag
+ * @param {Record<string, any>} attributes
+ * @param {...any} children
+ */
 function el(tag, attributes = {}, ...children) {
   const node = document.createElement(tag);
   for (const [name, value] of Object.entries(attributes)) {
@@ -13,7 +18,20 @@ function el(tag, attributes = {}, ...children) {
   return node;
 }
 
-const byId = (id) => document.getElementById(id);
+/**
+ * An element of page.html, which has it.
+ * @param {string} id
+ * @returns {HTMLElement}
+ */
+const byId = (id) => /** @type {HTMLElement} */ (document.getElementById(id));
+
+/**
+ * The first element of such a selector within another.
+ * @param {string} id
+ * @param {string} selector
+ * @returns {?HTMLElement}
+ */
+const within = (id, selector) => byId(id).querySelector(selector);
 
 // Text cut to what a chart has room for.
 const cut = (text, most = 28) => {
@@ -75,7 +93,9 @@ function table(caption, head, rows, attributes = {}) {
 const PRINTED_ROWS = 60;
 
 function dataTable(summary, build) {
-  const details = el("details", { class: "data" }, el("summary", {}, summary));
+  const details = /** @type {HTMLDetailsElement} */ (
+    el("details", { class: "data" }, el("summary", {}, summary))
+  );
   details.addEventListener("toggle", () => {
     if (!details.open || details.dataset.built) return;
     details.dataset.built = "yes";

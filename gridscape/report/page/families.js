@@ -6,6 +6,13 @@ const MOST_PANELS = 12,
   MOST_BANDS = 9;
 
 // lines: [{cell, x, mean, low, high}] of cells by index; family: {metric, along, lines, mark}.
+/**
+ * @typedef {{ cell: number, x: Array<any>, mean: Array<?number>, low: Array<?number>,
+ *   high: Array<?number> }} CellLine
+ * @typedef {{ metric: MetricName, along: string, lines: Array<CellLine>, mark: ?number }} Family
+ */
+
+/** @param {Array<CellLine>} lines */
 function panelsOf(lines) {
   const told = [state.color, state.style];
   const others = doc.axes
@@ -22,13 +29,18 @@ function panelsOf(lines) {
   }
   // The panel with the best cell first, where not all have room.
   const sorted = [...panels];
-  if (sorted.length > MOST_PANELS && doc.top) {
-    const has = ([, members]) => members.some((line) => line.cell === doc.top.cell);
-    sorted.sort((a, b) => has(b) - has(a));
+  const top = doc.top?.cell;
+  if (sorted.length > MOST_PANELS && top !== undefined) {
+    const has = ([, members]) => members.some((line) => line.cell === top);
+    sorted.sort((a, b) => Number(has(b)) - Number(has(a)));
   }
   return sorted;
 }
 
+/**
+ * @param {string} name
+ * @param {Family} family
+ */
 function family(name, { metric, along, lines, mark }) {
   const panels = panelsOf(lines),
     shown = panels.slice(0, MOST_PANELS);
@@ -80,6 +92,11 @@ function family(name, { metric, along, lines, mark }) {
   return { node, show };
 }
 
+/**
+ * @param {MetricName} metric
+ * @param {Array<CellLine>} lines
+ * @param {?number} mark
+ */
 function familyScale(metric, lines, mark) {
   const unit = unitOf(metric.unit);
   const numbers = [...lines.flatMap(({ mean }) => mean), mark].filter(known).map(unit.plot);
@@ -92,7 +109,7 @@ function familyChart(members, { metric, along, mark, scale, alone }, look) {
   const plot = (values) =>
     values.map((v) => (known(v) && (!scale.log || v > 0) ? unit.plot(v) : null));
   const range = around(scale.numbers, scale.log),
-    floor = scale.log ? 10 ** range[0] : -Infinity;
+    floor = scale.log && range ? 10 ** range[0] : -Infinity;
   const bands = members.length > MOST_BANDS ? [] : members.filter(({ low }) => low.some(known));
   const traces = [
     ...bands.flatMap(({ x, low, high, position }) =>
@@ -117,7 +134,7 @@ function familyChart(members, { metric, along, mark, scale, alone }, look) {
       hoverinfo: "text",
       hovertext: x.map((at, i) =>
         lines(
-          doc.cells[cell].label,
+          allCells[cell].label,
           `${along} ${at}`,
           unit.text(mean[i]),
           known(low[i]) ? interval(low[i], high[i], unit) : null,
@@ -212,6 +229,11 @@ function recolor(key, look) {
     stroke.style.color = colors[stroke.dataset.color];
 }
 
+/**
+ * @param {Array<CellLine>} members
+ * @param {MetricName} metric
+ * @param {string} along
+ */
 function familyTable(members, metric, along) {
   const unit = unitOf(metric.unit);
   return table(
@@ -220,7 +242,7 @@ function familyTable(members, metric, along) {
     members.map(({ cell, x, mean, low, high }) => {
       const last = mean.findLastIndex(known);
       return [
-        pickable(cell, doc.cells[cell].label),
+        pickable(cell, allCells[cell].label),
         last < 0 ? NONE : String(x[last]),
         unit.text(mean[last]),
         last < 0 ? NONE : interval(low[last], high[last], unit),
@@ -266,14 +288,13 @@ function drawSideBySide() {
   const cells = Object.keys(doc.curves).map(Number);
   if (cells.length < 2) return section("curves");
   const metric = doc.curve_names[state.curve];
-  const lines = cells
-    .filter((i) => doc.curves[i][metric.name])
-    .map((i) => {
-      const { at, mean, low, high } = doc.curves[i][metric.name];
-      return { cell: i, x: at, mean, low, high };
-    });
+  const lines = cells.flatMap((cell) => {
+    const curve = doc.curves[cell]?.[metric.name];
+    if (!curve) return [];
+    return [{ cell, x: curve.at, mean: curve.mean, low: curve.low, high: curve.high }];
+  });
   const name = `${metric.label} by update`;
-  const { node, show } = family(name, { metric, along: "updates", lines });
+  const { node, show } = family(name, { metric, along: "updates", lines, mark: null });
   section(
     "curves",
     "Curves side by side",
@@ -308,12 +329,10 @@ function drawSideBySide() {
 function drawKinds() {
   if (!doc.kinds.length) return section("kinds");
   const shown = doc.kinds[state.kind],
-    { metric, values, kind, chance } = shown;
-  const lines = Object.entries(shown.cells).map(([cell, found]) => ({
-    cell: Number(cell),
-    x: values,
-    ...found,
-  }));
+    { metric, values, kind } = shown;
+  const lines = Object.entries(shown.cells).flatMap(([cell, found]) =>
+    found ? [{ cell: Number(cell), x: values, ...found }] : [],
+  );
   const name = `${metric.label} by ${kind}`;
   const { node, show } = family(name, {
     metric,

@@ -1,25 +1,47 @@
 // Numbers as a reader writes them. An accuracy is a percent with one decimal everywhere.
 
+/**
+ * @param {any} value
+ * @returns {value is number}
+ */
 const known = (value) => typeof value === "number" && Number.isFinite(value);
 
 const NONE = "–";
 
 const SI = ["", "k", "M", "G", "T", "P", "E"];
 
-function digits(value, count = 3) {
+// Decimals as Python rounds them, ties to even: 97.25 is 97.2 here and in the terminal.
+function fixed(value, decimals) {
+  const nearest = value.toFixed(decimals),
+    exact = value.toFixed(decimals + 30),
+    below = exact.slice(0, -30).replace(/\.$/, "");
+  return /50{29}$/.test(exact) && /[02468]$/.test(below) ? below : nearest;
+}
+
+const withoutZeros = (text) => (text.includes(".") ? text.replace(/\.?0+$/, "") : text);
+
+// Three digits that count; an exponent only where zeros would hide them. As words.digits.
+function digits(value) {
+  if (!known(value)) return NONE;
+  const [mantissa, power] = value.toExponential(2).split("e");
+  if (-5 < Number(power) && Number(power) < 6)
+    return withoutZeros(fixed(value, Math.max(0, 2 - Number(power))));
+  return `${withoutZeros(mantissa)} × 10${superscript(String(Number(power)))}`;
+}
+
+// Two digits that count, never an exponent. As words.number.
+function number(value) {
   if (!known(value)) return NONE;
   if (value === 0) return "0";
-  const size = Math.floor(Math.log10(Math.abs(value)));
-  if (size >= 6 || size < -4) return exponent(value, count - 2);
-  return value.toFixed(Math.max(0, Math.min(count - 1 - size, 6)));
+  if (Math.abs(value) < 0.001) return "<0.001";
+  if (Math.abs(value) >= 99.5) return grouped(value);
+  const power = Number(value.toExponential(1).split("e")[1]);
+  return withoutZeros(fixed(value, Math.max(0, 1 - power)));
 }
 
-function exponent(value, decimals) {
-  const [mantissa, power] = value.toExponential(Math.max(0, decimals)).split("e");
-  return `${mantissa} × 10${superscript(String(Number(power)))}`;
-}
+const grouped = (value) => fixed(value, 0).replace(/\B(?=(\d{3})+$)/g, ",");
 
-const superscript = (text) => [...text].map((c) => "⁰¹²³⁴⁵⁶⁷⁸⁹"[c] ?? "⁻").join("");
+const superscript = (text) => [...text].map((c) => "⁰¹²³⁴⁵⁶⁷⁸⁹"[Number(c)] ?? "⁻").join("");
 
 function si(value, unit) {
   if (!known(value)) return NONE;
@@ -27,11 +49,20 @@ function si(value, unit) {
   return `${digits(value / 1000 ** step)} ${SI[step]}${unit}`.trim();
 }
 
+// A time as people say it. As words.duration.
 function duration(seconds) {
   if (!known(seconds)) return NONE;
-  if (seconds < 120) return `${digits(seconds, seconds < 10 ? 2 : 3)} s`;
-  if (seconds < 7200) return `${digits(seconds / 60)} min`;
-  return `${digits(seconds / 3600)} h`;
+  if (seconds >= 1.5 * 86400) return `${number(seconds / 86400)} days`;
+  if (seconds >= 1.5 * 3600) return `${number(seconds / 3600)} h`;
+  if (seconds >= 1.5 * 60) return `${number(seconds / 60)} min`;
+  return `${fixed(seconds, seconds >= 0.95 ? 0 : 1)} s`;
+}
+
+// An amount of memory as people say it. As words.memory.
+function memory(bytes) {
+  if (!known(bytes)) return NONE;
+  const mega = bytes / 1e6;
+  return mega < 999.5 ? `${number(mega)} MB` : `${number(mega / 1000)} GB`;
 }
 
 // plot: the number that a chart draws; short: without its unit; text: with it.
@@ -39,20 +70,19 @@ const UNITS = {
   fraction: {
     axis: "%",
     plot: (v) => 100 * v,
-    short: (v) => (known(v) ? (100 * v).toFixed(1) : NONE),
-    text: (v) => (known(v) ? `${(100 * v).toFixed(1)} %` : NONE),
+    short: (v) => (known(v) ? fixed(100 * v, 1) : NONE),
+    text: (v) => (known(v) ? `${fixed(100 * v, 1)} %` : NONE),
   },
-  seconds: { axis: "s", plot: (v) => v, short: (v) => digits(v, 2), text: duration },
+  seconds: { axis: "s", plot: (v) => v, short: digits, text: duration },
   flops: { axis: "FLOP", plot: (v) => v, short: (v) => si(v, ""), text: (v) => si(v, "FLOP") },
-  bytes: { axis: "bytes", plot: (v) => v, short: (v) => si(v, ""), text: (v) => si(v, "B") },
+  bytes: { axis: "bytes", plot: (v) => v, short: (v) => si(v, ""), text: memory },
   count: {
     axis: "",
     plot: (v) => v,
     short: (v) => si(v, ""),
-    text: (v) =>
-      known(v) ? Math.round(v).toLocaleString("en-US").replaceAll(",", "\u202f") : NONE,
+    text: (v) => (known(v) ? grouped(v) : NONE),
   },
-  number: { axis: "", plot: (v) => v, short: (v) => digits(v), text: (v) => digits(v) },
+  number: { axis: "", plot: (v) => v, short: digits, text: digits },
 };
 
 const unitOf = (name) => UNITS[name] ?? UNITS.number;
@@ -63,7 +93,7 @@ function interval(low, high, unit) {
   return `${unit.short(low)} to ${unit.text(high)}`;
 }
 
-const points = (value) => (known(value) ? signed((100 * value).toFixed(1)) : NONE);
+const points = (value) => (known(value) ? signed(fixed(100 * value, 1)) : NONE);
 
 // A difference with its sign: in points where the numbers are fractions.
 const gap = (value, unit) =>
@@ -77,9 +107,19 @@ const sentence = (text) =>
 
 const signed = (text) => (text.startsWith("-") ? `−${text.slice(1)}` : `+${text}`);
 
-const plural = (count, word) => `${count} ${word}${count === 1 ? "" : "s"}`;
+/**
+ * The larger of the two sides of an interval; half of it, where it is even.
+ * @param {CellValue} found
+ */
+const reach = ({ mean, low, high }) =>
+  known(mean) && known(low) && known(high) ? Math.max(mean - low, high - mean) : null;
 
-function when(iso) {
+// A sum; null where one of the two is not known.
+const plus = (a, b) => (known(a) && known(b) ? a + b : null);
+
+const plural = (count, word) => `${grouped(count)} ${word}${count === 1 ? "" : "s"}`;
+
+function moment(iso) {
   const date = new Date(iso);
   return Number.isNaN(date.getTime())
     ? iso

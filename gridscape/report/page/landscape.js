@@ -1,24 +1,8 @@
 // The landscape: a table whose cells are colored by the mean. A table, not a picture: it can be
 // read aloud, walked by arrow keys, printed, and copied.
 
-const MARKS = {
-  collapsed: [
-    "collapsed",
-    "The network trained to the end but gives one and the same answer to (nearly) everything: it learned nothing but a constant.",
-  ],
-  diverged: [
-    "diverged",
-    "Loss, gradient or parameters stopped being finite numbers in at least half of the replicates.",
-  ],
-  failed: [
-    "failed",
-    "At least half of the replicates ended in an error or did not fit into memory.",
-  ],
-  missing: [
-    "not trained yet",
-    "No replicate has ended: the study is running, was interrupted, or was extended.",
-  ],
-};
+// States whose cells have no color of their own.
+const BLANK = ["diverged", "failed", "missing"];
 
 function strides() {
   const sizes = doc.axes.map((axis) => axis.labels.length);
@@ -37,7 +21,7 @@ function shownCells() {
   return rows.map((r) =>
     doc.axes[state.columns].labels.map((_, c) => {
       const position = [...state.fixed];
-      if (r !== null) position[state.rows] = r;
+      if (r !== null && state.rows !== null) position[state.rows] = r;
       position[state.columns] = c;
       return indexOf(position);
     }),
@@ -108,7 +92,7 @@ function fix(axis, value) {
 function drawMap() {
   const shown = shownCells(),
     metric = metricNow();
-  const values = shown.flat().map((i) => cellValue(doc.cells[i], metric));
+  const values = shown.flat().map((i) => cellValue(allCells[i], metric));
   const scale = scaleOf(values, metric, state.shading);
   const columns = doc.axes[state.columns],
     rows = state.rows === null ? null : doc.axes[state.rows];
@@ -151,7 +135,9 @@ function drawMap() {
       class: `landscape ${density}`,
       style: `--rows:${shown.length}`,
       role: "grid",
-      "aria-label": `${metric.label} by ${rows ? `${rows.name} and ` : ""}${columns.name}; arrow keys move, Enter shows a cell`,
+      "aria-label":
+        `${metric.label} by ${rows ? `${rows.name} and ` : ""}${columns.name}; ` +
+        "arrow keys move, Enter shows a cell",
       onkeydown: walk,
       onclick: (event) => pick(event.target),
       onmouseover: hover,
@@ -166,14 +152,21 @@ function drawMap() {
   drawKey(scale, metric);
 }
 
+/**
+ * @param {number} index
+ * @param {MetricData} metric
+ * @param {any} scale
+ * @param {number} r
+ * @param {number} c
+ */
 function mapCell(index, metric, scale, r, c) {
-  const cell = doc.cells[index],
+  const cell = allCells[index],
     value = cellValue(cell, metric),
     unit = unitOf(metric.unit);
   const classes = ["cell", `is-${cell.state}`];
-  const best = doc.best && doc.best.metric === metric.name;
-  if (best && doc.best.cells.includes(index)) classes.push("is-best");
-  else if (best && doc.best.equivalent.includes(index)) classes.push("is-equal");
+  const best = doc.best?.metric === metric.name ? doc.best : null;
+  if (best?.cells.includes(index)) classes.push("is-best");
+  else if (best?.equivalent.includes(index)) classes.push("is-equal");
   if (index === state.cell) classes.push("is-selected");
   let style = "";
   if (known(value)) {
@@ -205,31 +198,42 @@ function mapCell(index, metric, scale, r, c) {
   );
 }
 
-function blankWord(cell) {
-  return { diverged: "div.", failed: "failed", missing: NONE }[cell.state] ?? NONE;
-}
+/**
+ * What marks a state; nothing where all went well.
+ * @param {string} state
+ */
+const markOf = (state) => /** @type {Record<string, Mark | undefined>} */ ({ ...doc.marks })[state];
 
+const blankWord = (cell) => markOf(cell.state)?.short ?? NONE;
+
+/**
+ * @param {ShownCell} cell
+ * @param {MetricData} metric
+ */
 function spread(cell, metric) {
-  if (cell.state === "collapsed") return el("span", { class: "spread" }, "collapsed");
+  if (cell.state === "collapsed") {
+    return el("span", { class: "spread" }, doc.marks.collapsed.word);
+  }
   const found = cell.values[metric.name];
   if (!found || !known(found.low)) return null;
-  return el(
-    "span",
-    { class: "spread" },
-    `± ${unitOf(metric.unit).short(Math.max(found.mean - found.low, found.high - found.mean))}`,
-  );
+  return el("span", { class: "spread" }, `±${unitOf(metric.unit).short(reach(found))}`);
 }
 
+/**
+ * @param {ShownCell} cell
+ * @param {MetricData} metric
+ */
 function spokenCell(cell, metric) {
   const unit = unitOf(metric.unit),
     found = cell.values[metric.name];
   const parts = [cell.label, `${metric.label} ${found ? unit.text(found.mean) : "unknown"}`];
   if (found && known(found.low)) parts.push(interval(found.low, found.high, unit));
-  if (cell.state !== "finished") parts.push(MARKS[cell.state][0]);
+  if (cell.state !== "finished") parts.push(cellWord(cell));
   return parts.join(", ");
 }
 
 // One line of words: 2 finished (1 collapsed), 1 diverged.
+/** @param {Counts} counts */
 function endings(counts) {
   const parts = [];
   if (counts.finished) {
@@ -239,7 +243,7 @@ function endings(counts) {
   }
   for (const name of ["diverged", "failed"])
     if (counts[name]) parts.push(`${counts[name]} ${name}`);
-  if (counts.missing) parts.push(`${counts.missing} not trained yet`);
+  if (counts.missing) parts.push(`${counts.missing} ${doc.marks.missing.word}`);
   return parts.join(", ");
 }
 
@@ -261,7 +265,7 @@ function walk(event) {
       : { Home: [row, 0], End: [row, last] }[event.key];
   if (!target) return;
   event.preventDefault();
-  const next = byId("map").querySelector(`[data-row="${target[0]}"][data-column="${target[1]}"]`);
+  const next = within("map", `[data-row="${target[0]}"][data-column="${target[1]}"]`);
   if (!next) return;
   here.tabIndex = -1;
   next.tabIndex = 0;
@@ -275,9 +279,13 @@ function pick(target) {
 
 function hover(event) {
   const here = event.target.closest("[data-cell]");
-  if (here) showTip(here, doc.cells[Number(here.dataset.cell)]);
+  if (here) showTip(here, allCells[Number(here.dataset.cell)]);
 }
 
+/**
+ * @param {Element} anchor
+ * @param {ShownCell} cell
+ */
 function showTip(anchor, cell) {
   const metric = metricNow(),
     unit = unitOf(metric.unit),
@@ -301,7 +309,7 @@ function showTip(anchor, cell) {
             el("li", {}, known(value) ? unit.text(value) : ending(cell, i)),
           ),
         )
-      : null,
+      : "",
     el("p", { class: "muted" }, endings(cell.counts)),
   );
   tip.hidden = false;
@@ -321,13 +329,21 @@ const hideTip = () => {
   byId("tip").hidden = true;
 };
 
+/**
+ * @param {ShownCell} cell
+ * @param {number} replicate
+ */
 function ending(cell, replicate) {
   const status = cell.statuses[replicate];
   const bad = cell.first_bad_updates[replicate];
   if (status === "diverged" && bad) return `diverged at update ${bad}`;
-  return { missing: "not trained yet", out_of_memory: "out of memory" }[status] ?? status;
+  return { missing: doc.marks.missing.word, out_of_memory: "out of memory" }[status] ?? status;
 }
 
+/**
+ * @param {any} scale
+ * @param {MetricData} metric
+ */
 function drawKey(scale, metric) {
   const unit = unitOf(metric.unit),
     parts = [];
@@ -338,7 +354,7 @@ function drawKey(scale, metric) {
       el(
         "div",
         { class: "ramp-box" },
-        el("span", { class: "ramp-name" }, metric.label + (unit.axis ? `, ${unit.axis}` : "")),
+        el("span", { class: "ramp-name" }, metric.with_unit),
         el("div", { class: "ramp", style: `background:linear-gradient(90deg,${stops.join(",")})` }),
         el(
           "div",
@@ -348,19 +364,17 @@ function drawKey(scale, metric) {
       ),
     );
   } else if (known(scale.low)) parts.push(`${metric.label}: ${unit.text(scale.low)} everywhere`);
-  const states = new Set(
-    shownCells()
-      .flat()
-      .map((i) => doc.cells[i].state),
-  );
-  const swatches = Object.keys(MARKS)
-    .filter((name) => states.has(name))
-    .map((name) =>
+  const states = shownCells()
+    .flat()
+    .map((i) => allCells[i].state);
+  const swatches = Object.entries(doc.marks)
+    .filter(([name]) => states.some((state) => state === name))
+    .map(([name, mark]) =>
       el(
         "li",
         {},
-        el("span", { class: `swatch is-${name} ${name === "collapsed" ? "" : "is-blank"}` }),
-        MARKS[name][0],
+        el("span", { class: `swatch is-${name} ${BLANK.includes(name) ? "is-blank" : ""}` }),
+        mark.word,
       ),
     );
   if (doc.best && doc.best.metric === metric.name) {

@@ -1,11 +1,20 @@
 // State, and what is drawn when it changes.
 
-const doc = JSON.parse(byId("results").textContent);
+/** @type {PageData} */
+const doc = JSON.parse(byId("results").textContent ?? "");
+
+/**
+ * A number of a cell: its mean, interval and replicates.
+ * @typedef {{ mean: ?number, low?: ?number, high?: ?number, each?: Array<?number> }} CellValue
+ * @typedef {CellData & { index: number, values: Record<string, CellValue> }} ShownCell
+ */
 
 // Numbers come by metric; here they are wanted by cell.
-doc.cells.forEach((cell, index) => {
-  cell.index = index;
-  cell.values = Object.fromEntries(
+/** @type {Array<ShownCell>} */
+const allCells = doc.cells.map((cell, index) => ({
+  ...cell,
+  index,
+  values: Object.fromEntries(
     doc.metrics.map((metric) => [
       metric.name,
       {
@@ -15,9 +24,15 @@ doc.cells.forEach((cell, index) => {
         each: metric.each?.[index],
       },
     ]),
-  );
-});
+  ),
+}));
 
+/**
+ * What is shown; axes, cells and the like by their numbers.
+ * @type {{ metric: number, rows: ?number, columns: number, fixed: Array<number>, cell: number,
+ *   shading: string, cost: Cost, theme: string, curve: number, color: number, style: ?number,
+ *   kind: number, network: number }}
+ */
 const state = {
   metric: 0,
   rows: doc.rows,
@@ -25,7 +40,7 @@ const state = {
   fixed: positionOf(doc.start),
   cell: doc.start,
   shading: "even",
-  cost: Object.keys(doc.pareto)[0],
+  cost: costs()[0],
   theme: "auto",
   curve: Math.max(
     0,
@@ -36,6 +51,11 @@ const state = {
   kind: 0,
   network: 0,
 };
+
+/** Those that have something to weigh. */
+function costs() {
+  return /** @type {Array<Cost>} */ (Object.keys(doc.pareto));
+}
 
 const THEMES = ["auto", "light", "dark"];
 
@@ -54,8 +74,7 @@ function select(index, scroll) {
   state.fixed = position;
   const focused = byId("map").contains(document.activeElement);
   change({ cell: index });
-  const here = byId("map").querySelector(`[data-cell="${index}"]`);
-  if (focused) here.focus({ preventScroll: true });
+  if (focused) within("map", `[data-cell="${index}"]`)?.focus({ preventScroll: true });
   hideTip();
   const narrow = matchMedia("(max-width: 60rem)").matches;
   if (scroll || narrow) byId("cell").scrollIntoView({ block: "nearest", behavior: motion() });
@@ -66,18 +85,18 @@ const motion = () => (matchMedia("(prefers-reduced-motion: reduce)").matches ? "
 // The view is kept in the address, so that a link or a reload shows the same again.
 function remember() {
   const view = new URLSearchParams({
-    cell: state.cell,
+    cell: String(state.cell),
     metric: doc.metrics[state.metric].name,
-    rows: state.rows ?? "",
-    columns: state.columns,
+    rows: String(state.rows ?? ""),
+    columns: String(state.columns),
     scale: state.shading,
     cost: state.cost ?? "",
     theme: state.theme,
     curve: doc.curve_names[state.curve]?.name ?? "",
-    color: state.color,
-    style: state.style ?? "",
-    kind: state.kind,
-    network: state.network,
+    color: String(state.color),
+    style: String(state.style ?? ""),
+    kind: String(state.kind),
+    network: String(state.network),
   });
   location.replace(`#${view}`);
 }
@@ -97,7 +116,7 @@ function recall() {
   }
   const word = (name, allowed) => (allowed.includes(view.get(name)) ? view.get(name) : null);
   state.shading = word("scale", ["even", "fine"]) ?? state.shading;
-  state.cost = word("cost", Object.keys(doc.pareto)) ?? state.cost;
+  state.cost = costs().find((name) => name === view.get("cost")) ?? state.cost;
   state.theme = word("theme", THEMES) ?? state.theme;
   const curve = doc.curve_names.findIndex((m) => m.name === view.get("curve"));
   if (curve >= 0) state.curve = curve;
@@ -106,56 +125,52 @@ function recall() {
   if (color !== null && color !== style) Object.assign(state, { color, style });
   state.kind = whole("kind", doc.kinds.length) ?? state.kind;
   state.network = whole("network", doc.networks.length) ?? state.network;
-  const cell = whole("cell", doc.cells.length);
+  const cell = whole("cell", allCells.length);
   if (cell !== null) Object.assign(state, { cell, fixed: positionOf(cell) });
 }
 
 function drawHead() {
   byId("title").textContent = doc.title;
-  document.querySelector("[data-level]").textContent = `${Math.round(100 * doc.level)} %`;
+  byId("level").textContent = `${Math.round(100 * doc.level)} %`;
   fill("lede", lede());
   const { counts } = doc;
-  const items = [
-    ["finished", counts.finished],
-    ["collapsed", counts.collapsed],
-    ["diverged", counts.diverged],
-    ["failed", counts.failed],
-    ["missing", counts.missing],
-  ];
+  const words = { collapsed: "of them collapsed", missing: doc.marks.missing.word };
   fill(
     "counts",
-    items
+    Object.entries(counts)
       .filter(([name, count]) => count || name === "finished")
       .map(([name, count]) =>
         el(
           "li",
           {},
-          el("span", {
-            class: `swatch is-${name} ${name === "finished" || name === "collapsed" ? "" : "is-blank"}`,
-          }),
+          el("span", { class: `swatch is-${name} ${BLANK.includes(name) ? "is-blank" : ""}` }),
           el("b", {}, UNITS.count.text(count)),
-          ` ${{ collapsed: "of them collapsed", missing: "not trained yet" }[name] ?? name}`,
+          ` ${words[name] ?? name}`,
         ),
       ),
   );
   byId("curve-rule").textContent = doc.curve_rule;
   fill(
     "marks",
-    Object.values(MARKS).flatMap(([word, meaning]) => [el("dt", {}, word), el("dd", {}, meaning)]),
+    Object.values(doc.marks).flatMap(({ word, meaning }) => [
+      el("dt", {}, word),
+      el("dd", {}, meaning),
+    ]),
   );
   fill(
     "foot",
-    `Gridscape ${doc.version}, ${when(doc.made)}. Self-contained: this file loads nothing.`,
+    `Gridscape ${doc.version}, ${moment(doc.made)}. Self-contained: this file loads nothing.`,
   );
 }
 
 function lede() {
+  /** @type {Array<string | Node>} */
   const parts = [doc.summary + " "];
   if (doc.top) {
     const unit = unitOf(doc.metrics[0].unit);
     parts.push(
       "The best cell, ",
-      pickable(doc.top.cell, doc.cells[doc.top.cell].label),
+      pickable(doc.top.cell, allCells[doc.top.cell].label),
       `, reaches `,
       el("b", {}, unit.text(doc.top.mean)),
       ` ${doc.metrics[0].label}`,
@@ -224,9 +239,12 @@ matchMedia("(prefers-color-scheme: dark)").addEventListener("change", redraw);
 
 // ---- print: light, everything open, charts as wide as the paper ----
 
+const everyDetails = (selector) =>
+  /** @type {NodeListOf<HTMLDetailsElement>} */ (document.querySelectorAll(`details${selector}`));
+
 function toPaper() {
   document.body.classList.add("on-paper");
-  for (const details of document.querySelectorAll("details:not([open])")) {
+  for (const details of everyDetails(":not([open])")) {
     details.open = true;
     details.dataset.opened = "for print";
     details.dispatchEvent(new Event("toggle"));
@@ -238,7 +256,7 @@ function toPaper() {
 
 function fromPaper() {
   document.body.classList.remove("on-paper");
-  for (const details of document.querySelectorAll("details[data-opened]")) {
+  for (const details of everyDetails("[data-opened]")) {
     details.open = false;
     delete details.dataset.opened;
   }

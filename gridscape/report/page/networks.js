@@ -1,6 +1,11 @@
 // Single networks: what they mistake, their filters, what their layers put out. Pictures are inside
 // the page and hold pixels only; every word about them is text.
 
+/**
+ * How each kind of record is shown; draw: its charts, once the node is in the page.
+ * @typedef {{ node: HTMLElement, wide?: boolean, draw?: () => void }} Exhibit
+ * @type {Record<string, [string, (found: any, network: NetworkData) => Exhibit]>}
+ */
 const KINDS = {
   mistakes: ["Mistakes", showMistakes],
   confusion: ["Confusion", showConfusion],
@@ -14,7 +19,7 @@ function drawNetworks() {
   const notes = doc.network_notes.map((text) => el("p", { class: "notice" }, sentence(text)));
   if (!doc.networks.length) return section("networks", "Networks", ...notes);
   const found = doc.networks[state.network];
-  const options = doc.networks.map((network, i) => [String(i), doc.cells[network.cell].label]);
+  const options = doc.networks.map((network, i) => [String(i), allCells[network.cell].label]);
   const parts = Object.entries(KINDS)
     .filter(([kind]) => found[kind])
     .map(([kind, [title, show]]) => ({ title, ...show(found[kind], found) }));
@@ -35,7 +40,7 @@ function drawNetworks() {
       "p",
       { class: "note" },
       "One trained network: ",
-      pickable(found.cell, doc.cells[found.cell].label),
+      pickable(found.cell, allCells[found.cell].label),
       `, replicate ${found.replicate + 1}, over the whole test set.`,
     ),
     el(
@@ -64,6 +69,7 @@ function pixels({ src, width, height }, alt, size) {
 
 // ---- mistakes and confusion ----
 
+/** @param {MistakesData} found */
 function showMistakes(found) {
   const share = UNITS.fraction.text(found.n_wrong / found.n_examples);
   const row = (title, examples) =>
@@ -84,6 +90,7 @@ function showMistakes(found) {
   };
 }
 
+/** @param {ExampleData} record */
 function exampleItem({ index, truth, answer, probability, loss, symbols, picture }) {
   const sure = known(probability) ? UNITS.fraction.text(probability) : "";
   const words = `true ${truth}, answer ${answer}${sure ? ` with ${sure}` : ""}`;
@@ -104,18 +111,24 @@ function exampleItem({ index, truth, answer, probability, loss, symbols, picture
   );
 }
 
+/** @param {ConfusionData} record */
 function showConfusion({ counts, shares }) {
   const classes = counts.map((_, i) => i),
     small = classes.length <= 30;
-  const off = Math.max(...shares.flatMap((row, i) => row.filter((v, j) => i !== j && known(v))), 0);
+  const off = Math.max(
+    ...shares.flatMap((row, i) => row.filter((_, j) => i !== j).filter(known)),
+    0,
+  );
   // At most half of the color, so that the numbers keep their contrast.
   const tint = (i, j) => {
+    if (!counts[i][j]) return null;
     const share = shares[i][j] ?? 0,
-      strength = Math.round(50 * (i === j ? share : off && share / off));
-    return counts[i][j]
-      ? `background:color-mix(in srgb, var(--${i === j ? "test" : "train"}) ${strength}%, var(--paper))`
-      : null;
+      strength = Math.round(50 * (i === j ? share : off && share / off)),
+      color = `var(--${i === j ? "test" : "train"})`;
+    return `background:color-mix(in srgb, ${color} ${strength}%, var(--paper))`;
   };
+  const tell = (i, j) =>
+    `true ${i}, answer ${j}: ${counts[i][j]} (${UNITS.fraction.text(shares[i][j])})`;
   return {
     node: el(
       "div",
@@ -145,10 +158,7 @@ function showConfusion({ counts, shares }) {
               classes.map((j) =>
                 el(
                   "td",
-                  {
-                    style: tint(i, j),
-                    title: `true ${i}, answer ${j}: ${counts[i][j]} (${UNITS.fraction.text(shares[i][j])})`,
-                  },
+                  { style: tint(i, j), title: tell(i, j) },
                   counts[i][j] && small ? String(counts[i][j]) : "",
                 ),
               ),
@@ -162,8 +172,11 @@ function showConfusion({ counts, shares }) {
 
 // ---- filters, activations, feature maps ----
 
+/** @param {FiltersData} record */
 function showFilters({ layer, n, shown, shape, limit, own, common }) {
   const size = `${shape[0]} × ${shape[1]}${shape[2] > 1 ? ` × ${shape[2]}` : ""}`;
+  const [low, middle, high] =
+    shape[2] === 3 ? ["black", "gray", "bright"] : ["blue", "white", "red"];
   const sheets = (title, { start, end }) =>
     el(
       "div",
@@ -188,15 +201,15 @@ function showFilters({ layer, n, shown, shape, limit, own, common }) {
       el(
         "p",
         {},
-        `${shown < n ? `The first ${shown} of ${n}` : n} filters of ${layer}, ${size} weights each, before and after training.`,
+        `${shown < n ? `The first ${shown} of ${n}` : n} filters of ${layer}, `,
+        `${size} weights each, before and after training.`,
       ),
       el(
         "div",
         { class: "pair" },
         sheets("Each from its lowest weight, black, to its highest, white", own),
         sheets(
-          `All on one scale: ${shape[2] === 3 ? "black" : "blue"} −${digits(limit)}, ${shape[2] === 3 ? "gray" : "white"} 0, ` +
-            `${shape[2] === 3 ? "bright" : "red"} ${digits(limit)}`,
+          `All on one scale: ${low} −${digits(limit)}, ${middle} 0, ${high} ${digits(limit)}`,
           common,
         ),
       ),
@@ -204,6 +217,7 @@ function showFilters({ layer, n, shown, shape, limit, own, common }) {
   };
 }
 
+/** @param {Array<BlockData>} blocks */
 function showActivations(blocks) {
   const hosts = blocks.map((block) => ({ block, mean: el("div"), zeros: el("div") }));
   const node = el(
@@ -249,14 +263,22 @@ const stagesOf = (blocks) =>
 
 const stageColor = (stage, look) => ({ after: look.train, pooled: look.test })[stage] ?? look.muted;
 
-const shownOf = ({ shape, stages: [{ mean }] }) =>
-  mean.length < shape.at(-1) ? `; the first ${mean.length} channels` : "";
+/** @param {BlockData} block */
+const shownOf = ({ shape, stages }) => {
+  const shown = stages[0].mean.length;
+  return shown < shape[shape.length - 1] ? `; the first ${shown} channels` : "";
+};
 
+/** @param {Array<StageData>} stages */
 const channelAxis = ([{ mean }]) => ({
   title: { text: "channel", standoff: 2 },
   dtick: Math.max(1, Math.ceil(mean.length / 8)),
 });
 
+/**
+ * @param {BlockData} record
+ * @param {Look} look
+ */
 function meanChart({ stages }, look) {
   const traces = stages.flatMap(({ stage, mean, sd }) => {
     const x = mean.map((_, i) => i),
@@ -265,8 +287,8 @@ function meanChart({ stages }, look) {
     return [
       ...band(
         x,
-        mean.map((m, i) => m - sd[i]),
-        mean.map((m, i) => m + sd[i]),
+        mean.map((m, i) => plus(m, -(sd[i] ?? NaN))),
+        mean.map((m, i) => plus(m, sd[i])),
         color,
       ).map(step),
       {
@@ -292,12 +314,16 @@ function meanChart({ stages }, look) {
   };
 }
 
+/**
+ * @param {BlockData} record
+ * @param {Look} look
+ */
 function zeroChart({ stages }, look) {
   const traces = stages.map(({ stage, zeros }) => {
     const x = zeros.map((_, i) => i);
     return {
       x,
-      y: zeros.map((z) => 100 * z),
+      y: zeros.map((z) => (known(z) ? 100 * z : null)),
       mode: "lines",
       line: { color: stageColor(stage, look), width: 1.6, shape: "hvh" },
       hoverinfo: "text",
@@ -317,6 +343,7 @@ function zeroChart({ stages }, look) {
   };
 }
 
+/** @param {BlockData} record */
 function activationTable({ stages }) {
   return table(
     null,
@@ -332,6 +359,7 @@ function activationTable({ stages }) {
   );
 }
 
+/** @param {DeconvData} record */
 function showDeconv({ layer, n, maps }) {
   const cut =
     maps.length < n ? `The first ${maps.length} of ${n} feature maps` : `${n} feature maps`;
@@ -343,8 +371,8 @@ function showDeconv({ layer, n, maps }) {
       el(
         "p",
         {},
-        `${cut} of ${layer}: the test images that activate a map most, and beside them what in each does ` +
-          "(one activation walked back to the pixels; gray is 0).",
+        `${cut} of ${layer}: the test images that activate a map most, and beside them what in ` +
+          "each does (one activation walked back to the pixels; gray is 0).",
       ),
       el(
         "ul",
@@ -365,7 +393,7 @@ function showDeconv({ layer, n, maps }) {
               el(
                 "span",
                 { class: "muted" },
-                strongest > 0 ? `up to ${digits(strongest)}` : "silent",
+                known(strongest) && strongest > 0 ? `up to ${digits(strongest)}` : "silent",
               ),
             ),
           ),
@@ -377,6 +405,10 @@ function showDeconv({ layer, n, maps }) {
 
 // ---- sequences ----
 
+/**
+ * @param {SamplesData} record
+ * @param {NetworkData} network
+ */
 function showSamples({ n_right, n, shown }, { group }) {
   return {
     wide: true,

@@ -1,6 +1,6 @@
 // The sections below the landscape: each shows records of the analysis, and computes nothing.
 
-function section(id, title, ...children) {
+function section(id, title = "", ...children) {
   const host = byId(id);
   const shown = children.filter((child) => child !== null);
   host.hidden = shown.length === 0;
@@ -12,20 +12,16 @@ function section(id, title, ...children) {
 function drawBest() {
   const lines = el("figure"),
     best = el("figure");
+  const along = doc.best && doc.best.along !== null ? doc.axes[doc.best.along] : null;
   // The lines of a study of one axis are its landscape: they stand beside the curves.
   const alone = state.rows === null;
   byId("map-lines").hidden = !alone;
   if (!doc.top) return section("best");
-  const pair = el(
-    "div",
-    { class: "pair" },
-    alone ? null : lines,
-    doc.best?.along != null ? best : null,
-  );
+  const pair = el("div", { class: "pair" }, alone ? null : lines, along ? best : null);
   section("best", `Best ${spoken(doc.best?.axis ?? "")}`, bestSentence(), pair);
   byId("map-lines").replaceChildren();
   drawSlices(alone ? byId("map-lines") : lines);
-  if (best.isConnected) drawBestPerRow(best);
+  if (doc.best && along) drawBestPerRow(best, doc.best, along);
   return null;
 }
 
@@ -49,6 +45,7 @@ function bestSentence() {
   );
 }
 
+/** @param {BestRow} row */
 function equivalents(row) {
   if (!row.equivalent.length) return sentence(row.note);
   if (row.equivalent.length === 1) return "Every other value that was tried is measurably worse.";
@@ -98,10 +95,10 @@ const SYMBOLS = {
 function sliceChart(shown, metric, unit, columns, rows, look) {
   const colors = lineColors(rows, shown.length, look);
   const x = columns.labels.map((_, c) => studyValue(columns, c));
-  const values = shown.flat().map((i) => cellValue(doc.cells[i], metric));
+  const values = shown.flat().map((i) => cellValue(allCells[i], metric));
   const axis = metricAxis(metric, values, state.shading === "fine");
   const traces = shown.flatMap((line, r) => {
-    const cells = line.map((i) => doc.cells[i]);
+    const cells = line.map((i) => allCells[i]);
     const found = cells.map((cell) => cell.values[metric.name] ?? {});
     const steps = columns.scale === "category";
     // Bars, not bands: between two values of an axis nothing was trained.
@@ -161,12 +158,17 @@ function sliceTable(shown, metric, columns, rows) {
     [rows ? rows.name : "", ...columns.labels],
     shown.map((line, r) => [
       rows ? rows.labels[r] : metric.label,
-      ...line.map((i) => pickable(i, cellText(doc.cells[i], metric, unit))),
+      ...line.map((i) => pickable(i, cellText(allCells[i], metric, unit))),
     ]),
     { class: "plain" },
   );
 }
 
+/**
+ * @param {ShownCell} cell
+ * @param {MetricData} metric
+ * @param {any} unit
+ */
 function cellText(cell, metric, unit) {
   const found = cell.values[metric.name];
   if (!found || !known(found.mean)) return cellWord(cell);
@@ -175,10 +177,13 @@ function cellText(cell, metric, unit) {
     : unit.text(found.mean);
 }
 
-function drawBestPerRow(host) {
-  const best = doc.best,
-    axis = doc.axes.find((a) => a.name === best.axis);
-  const along = doc.axes[best.along];
+/**
+ * @param {HTMLElement} host
+ * @param {BestData} best
+ * @param {AxisData} along
+ */
+function drawBestPerRow(host, best, along) {
+  const axis = /** @type {AxisData} */ (doc.axes.find((a) => a.name === best.axis));
   const name = `Best ${best.axis} by ${along.name}`;
   const box = el("div");
   host.append(
@@ -189,6 +194,12 @@ function drawBestPerRow(host) {
   chart(box, name, (look) => bestChart(best, axis, along, look));
 }
 
+/**
+ * @param {BestData} best
+ * @param {AxisData} axis
+ * @param {AxisData} along
+ * @param {Look} look
+ */
 function bestChart(best, axis, along, look) {
   const unit = unitOf(best.unit);
   const groups = [...new Set(best.rows.map((row) => row.group))];
@@ -220,8 +231,8 @@ function bestChart(best, axis, along, look) {
             color: colors[g],
             thickness: 1.6,
             width: 6,
-            array: rows.map((row) => (known(row.high) ? row.high - row.value : 0)),
-            arrayminus: rows.map((row) => (known(row.low) ? row.value - row.low : 0)),
+            array: rows.map((row) => plus(row.high, -Number(row.value)) ?? 0),
+            arrayminus: rows.map((row) => plus(Number(row.value), -(row.low ?? NaN)) ?? 0),
           }
         : undefined,
     };
@@ -248,6 +259,7 @@ function padded(settings, axis) {
   return { ...settings, range: [low - margin, high + margin] };
 }
 
+/** @param {BestData} best */
 function bestTable(best) {
   return table(
     null,
@@ -265,20 +277,18 @@ function bestTable(best) {
 
 // ---- accuracy against cost ----
 
-const COSTS = {
-  flops: ["FLOP of training", "flops"],
-  seconds: ["seconds per trial", "seconds"],
-  n_parameters: ["parameters", "count"],
-  memory_bytes: ["bytes of memory", "bytes"],
-};
+/** The chosen cost, which is a number of every cell like the metrics. */
+const costNow = () => metricOf(state.cost);
+
+/** @param {string} name */
+const metricOf = (name) => /** @type {MetricData} */ (doc.metrics.find((m) => m.name === name));
 
 function drawCost() {
-  const costs = Object.keys(doc.pareto);
-  if (!costs.length) return section("cost");
-  const box = el("div"),
-    pareto = doc.pareto[state.cost];
-  const name = `${doc.metrics[0].label} against ${COSTS[state.cost][0]}`;
-  const options = costs.map((name) => [name, COSTS[name][0]]);
+  const pareto = doc.pareto[state.cost];
+  if (!pareto) return section("cost");
+  const box = el("div");
+  const name = `${doc.metrics[0].label} against ${costNow().label}`;
+  const options = costs().map((name) => [name, metricOf(name).label]);
   section(
     "cost",
     `${heading(doc.metrics[0].label)} against cost`,
@@ -324,29 +334,31 @@ function smallestSentence() {
   const found = doc.smallest;
   if (!found) return null;
   const unit = UNITS.fraction,
+    { mean, low, high } = found.difference,
     margin = (100 * found.margin).toFixed(1);
-  const name = (index) => pickable(index, doc.cells[index].label);
+  const name = (index) => pickable(index, allCells[index].label);
   if (found.cell === found.best) {
     return el(
       "p",
       { class: "finding" },
       "The best cell, ",
       name(found.best),
-      ` (${unit.text(found.best_mean)}), is also the smallest network shown to be within ${margin} points of the best.`,
+      ` (${unit.text(found.best_mean)}), is also the smallest network shown to be within `,
+      `${margin} points of the best.`,
       found.note ? ` ${sentence(found.note)}` : "",
     );
   }
   const shares = [
-    ["parameters", found.saves_parameters],
-    ["FLOP", found.saves_flops],
-    ["time", found.saves_seconds],
-  ].filter(([, share]) => known(share));
+    { word: "parameters", share: found.saves_parameters ?? 0 },
+    { word: "FLOP", share: found.saves_flops ?? 0 },
+    { word: "time", share: found.saves_seconds ?? 0 },
+  ];
   const saves = shares
-    .filter(([, share]) => share >= 0.005)
-    .map(([word, share]) => `${Math.round(100 * share)} % of the ${word}`);
+    .filter(({ share }) => share >= 0.005)
+    .map(({ word, share }) => `${Math.round(100 * share)} % of the ${word}`);
   const costs = shares
-    .filter(([, share]) => share <= -0.005)
-    .map(([word, share]) => `${Math.round(-100 * share)} % more ${word}`);
+    .filter(({ share }) => share <= -0.005)
+    .map(({ word, share }) => `${Math.round(-100 * share)} % more ${word}`);
   return el(
     "p",
     { class: "finding" },
@@ -355,12 +367,13 @@ function smallestSentence() {
     name(found.cell),
     `: ${unit.text(found.cell_mean)}, against ${unit.text(found.best_mean)} of `,
     name(found.best),
-    `. It saves ${saves.join(", ") || "nothing"}${costs.length ? ` and takes ${costs.join(", ")}` : ""}. `,
+    `. It saves ${saves.join(", ") || "nothing"}`,
+    costs.length ? ` and takes ${costs.join(", ")}. ` : ". ",
     el(
       "span",
       { class: "muted" },
       found.by_interval
-        ? `Paired difference ${points(found.difference.mean)} points (${points(found.difference.low)} to ${points(found.difference.high)}).`
+        ? `Paired difference ${points(mean)} points (${points(low)} to ${points(high)}).`
         : "Judged by means alone: there are too few replicates for an interval.",
       found.note ? ` ${sentence(found.note)}` : "",
     ),
@@ -374,16 +387,21 @@ function costScale(points) {
 }
 
 // The candidates by rising cost.
+/** @param {ParetoData} pareto */
 function costPoints(pareto) {
   const front = new Set(pareto.front);
   return pareto.cells.map((cell) => ({
     cell,
     front: front.has(cell),
-    cost: doc.cells[cell].values[state.cost].mean,
-    ...doc.cells[cell].values[doc.metrics[0].name],
+    cost: allCells[cell].values[state.cost].mean,
+    ...allCells[cell].values[doc.metrics[0].name],
   }));
 }
 
+/**
+ * @param {ParetoData} pareto
+ * @param {Look} look
+ */
 function costChart(pareto, look) {
   const unit = unitOf(doc.metrics[0].unit),
     points = costPoints(pareto);
@@ -395,10 +413,10 @@ function costChart(pareto, look) {
   );
   const hovertext = points.map((p) =>
     lines(
-      doc.cells[p.cell].label,
+      allCells[p.cell].label,
       unit.text(p.mean),
       known(p.low) ? interval(p.low, p.high, unit) : null,
-      `${unitOf(COSTS[state.cost][1]).text(p.cost)}${state.cost === "n_parameters" ? " parameters" : ""}`,
+      unitOf(costNow().unit).text(p.cost) + (state.cost === "n_parameters" ? " parameters" : ""),
       p.front ? "on the front" : null,
     ),
   );
@@ -432,7 +450,7 @@ function costChart(pareto, look) {
     ],
     layout: {
       height: 380,
-      xaxis: { ...costScale(points), title: titled(COSTS[state.cost][0]) },
+      xaxis: { ...costScale(points), title: titled(costNow().label) },
       yaxis: axis.settings,
     },
     onclick: (point) => point.customdata !== undefined && select(point.customdata, true),
@@ -442,7 +460,7 @@ function costChart(pareto, look) {
 const byError = () =>
   metricAxis(
     doc.metrics[0],
-    doc.pareto[state.cost].cells.map((i) => cellValue(doc.cells[i], doc.metrics[0])),
+    (doc.pareto[state.cost]?.cells ?? []).map((i) => cellValue(allCells[i], doc.metrics[0])),
     true,
   ).settings.type === "log";
 
@@ -463,12 +481,12 @@ function errorBars(points, axis, color) {
 
 function costTable(pareto, points) {
   const unit = unitOf(doc.metrics[0].unit),
-    cost = unitOf(COSTS[state.cost][1]);
+    cost = unitOf(costNow().unit);
   return table(
     null,
-    ["Cell", COSTS[state.cost][0], doc.metrics[0].label, "Interval", "On the front"],
+    ["Cell", costNow().label, doc.metrics[0].label, "Interval", "On the front"],
     points.map((p) => [
-      pickable(p.cell, doc.cells[p.cell].label),
+      pickable(p.cell, allCells[p.cell].label),
       cost.text(p.cost),
       unit.text(p.mean),
       interval(p.low, p.high, unit),
@@ -491,8 +509,9 @@ function drawPublished() {
           el(
             "p",
             {},
-            "A published table has one run per cell. The mark says whether it lies where one new run ",
-            "of ours would lie (the prediction interval, wider than the interval of our mean). ",
+            "A published table has one run per cell. The mark says whether it lies where one ",
+            "new run of ours would lie (the prediction interval, wider than the interval of ",
+            "our mean). ",
             "Differences are published minus ours; of accuracies in points.",
           ),
           el("div", { class: "pair" }, doc.published.map(publishedTable)),
@@ -502,9 +521,10 @@ function drawPublished() {
   );
 }
 
+/** @param {PublishedData} found */
 function publishedTable(found) {
   const c = found.counts,
-    judged = c.inside + c.outside,
+    judged = (c.inside ?? 0) + (c.outside ?? 0),
     unit = unitOf(found.unit);
   const sentence = [
     judged ? `${c.inside} of ${judged} cells inside` : "No cell can be judged",
@@ -514,7 +534,8 @@ function publishedTable(found) {
     .filter(Boolean)
     .join(", ");
   const sizes = known(found.mean_difference)
-    ? `; mean difference ${gap(found.mean_difference, unit)}, root mean square ${unit.short(found.rmse)}${gapUnit(unit)}.`
+    ? `; mean difference ${gap(found.mean_difference, unit)}, ` +
+      `root mean square ${unit.short(found.rmse)}${gapUnit(unit)}.`
     : ".";
   return el(
     "article",
@@ -578,6 +599,10 @@ function agreementLegend() {
 
 const AGREEMENT = { inside: "●", outside: "▲", unknown: "○" };
 
+/**
+ * @param {?PublishedCellData} cell
+ * @param {any} unit
+ */
 function besideCell(cell, unit) {
   if (!cell || cell.agreement === "not published") return el("td", { class: "muted" }, NONE);
   const mark = AGREEMENT[cell.agreement];
@@ -647,6 +672,7 @@ function claimCounts() {
   );
 }
 
+/** @param {ClaimData} claim */
 function claimItem(claim) {
   const [mark, word] = OUTCOMES[claim.outcome];
   const first = claim.estimates[0];
@@ -685,6 +711,7 @@ function claimItem(claim) {
   );
 }
 
+/** @param {ClaimData} claim */
 function claimDetails(claim) {
   const rows = [
     ...claim.estimates.map((e) => [

@@ -1,0 +1,432 @@
+"""The page's document, as Python writes it and the page's scripts read it: this is the contract.
+
+tests/declarations.py makes ``page/document.d.ts`` of it, against which tsc checks the
+scripts. A number that is not known is None. Cells are numbered in the grid's order (the last axis
+fastest), axes in the study's, and everything refers to them by number.
+"""
+
+from collections.abc import Mapping, Sequence
+from typing import Literal, NotRequired, TypedDict
+
+from gridscape.analysis.cells import CellState
+from gridscape.analysis.published import Agreement
+from gridscape.claims.records import Outcome
+from gridscape.grid.axes import Value
+from gridscape.inspection.kinds import Stage
+from gridscape.report.words import Cost, Unit
+
+Number = float | None
+OfCells = Mapping[str, "CurveData"]  # by the name of a curve
+
+
+class Mark(TypedDict):
+    """What marks a state of cells: in a legend, in a cell without a number, in a sentence."""
+
+    word: str
+    short: str
+    meaning: str
+
+
+class Marks(TypedDict):
+    """Of the states that have one: all but finished."""
+
+    collapsed: Mark
+    diverged: Mark
+    failed: Mark
+    missing: Mark
+
+
+class AxisData(TypedDict):
+    """numbers: of the values, None for an axis of categories."""
+
+    name: str
+    scale: str
+    labels: Sequence[str]
+    numbers: Sequence[float] | None
+
+
+class MetricName(TypedDict):
+    """A number of a trial. label: its words; with_unit: beside its numbers."""
+
+    name: str
+    label: str
+    with_unit: str
+    unit: Unit
+
+
+class MetricData(MetricName):
+    """A number per cell. Of costs there is only a mean; each: a number per replicate of a cell."""
+
+    mean: Sequence[Number]
+    better: Literal["higher", "lower"] | None
+    low: Sequence[Number] | None
+    high: Sequence[Number] | None
+    each: Sequence[Sequence[Number]] | None
+
+
+class Counts(TypedDict):
+    """Of trials; collapsed ones are among the finished."""
+
+    finished: int
+    collapsed: int
+    diverged: int
+    failed: int
+    missing: int
+
+
+class EstimateData(TypedDict):
+    """A mean with its interval."""
+
+    mean: Number
+    low: Number
+    high: Number
+
+
+class CellData(TypedDict):
+    """One cell; lists have an entry per replicate. against_best: paired, in the main metric."""
+
+    label: str
+    state: CellState
+    counts: Counts
+    statuses: Sequence[str]
+    collapsed: Sequence[bool]
+    keys: Sequence[str]
+    reasons: Sequence[str] | None
+    first_bad_updates: Sequence[int | None]
+    against_best: EstimateData | None
+    command: str
+
+
+class TopData(EstimateData):
+    """The best cell of all."""
+
+    cell: int
+
+
+class CurveName(MetricName):
+    """A curve of its split; ``shared`` are the words that train and test have in common."""
+
+    split: str
+    shared: str
+
+
+class CurveData(TypedDict):
+    """A curve of a cell by update. each: a line per replicate, or none at all."""
+
+    at: Sequence[float]
+    mean: Sequence[Number]
+    low: Sequence[Number]
+    high: Sequence[Number]
+    each: Sequence[Sequence[Number]]
+
+
+class LinesData(TypedDict):
+    """The axes that tell the lines of all cells apart at first sight."""
+
+    color: int
+    style: int | None
+
+
+class Ends(TypedDict):
+    """A mean and its interval along the values of a kind."""
+
+    mean: Sequence[Number]
+    low: Sequence[Number]
+    high: Sequence[Number]
+
+
+class KindData(TypedDict):
+    """A metric by a kind of test examples. cells: by number, those that have any."""
+
+    kind: str
+    metric: MetricName
+    values: Sequence[Value]
+    cells: Mapping[str, Ends]
+
+
+class BestRow(TypedDict):
+    """The best value of a row. index: of that value on its axis; along: of the row on its own."""
+
+    label: str
+    group: str
+    along: int | None
+    cell: int | None
+    value: Value | None
+    index: int | None
+    value_text: str
+    mean: Number
+    low: Number
+    high: Number
+    equivalent: Sequence[str]
+    note: str
+
+
+class BestData(TypedDict):
+    """An axis' best value in each row. cells: the best; equivalent: not told from them."""
+
+    axis: str
+    metric: str
+    unit: Unit
+    along: int | None
+    cells: Sequence[int]
+    equivalent: Sequence[int]
+    rows: Sequence[BestRow]
+
+
+class ParetoData(TypedDict):
+    """Cells by rising cost, and those on the front. excluded: how many had no finished majority."""
+
+    cells: Sequence[int]
+    front: Sequence[int]
+    excluded: int
+
+
+class SmallestData(TypedDict):
+    """The smallest network that does as well as the best one; shares that it saves."""
+
+    margin: float
+    best: int
+    best_mean: Number
+    cell: int
+    cell_mean: Number
+    difference: EstimateData
+    by_interval: bool
+    saves_parameters: Number
+    saves_flops: Number
+    saves_seconds: Number
+    note: str
+
+
+class PublishedCellData(TypedDict):
+    """A published number beside ours. difference: published minus ours."""
+
+    published: Number
+    ours: Number
+    prediction_low: Number
+    prediction_high: Number
+    difference: Number
+    agreement: Agreement
+
+
+class PublishedRow(TypedDict):
+    """A row of a published table; None where it has no such cell."""
+
+    label: str
+    cells: Sequence[PublishedCellData | None]
+
+
+class PublishedData(TypedDict):
+    """A published table in its own shape. counts: of cells, by agreement."""
+
+    name: str
+    source: str
+    unit: Unit
+    row_name: str
+    column_name: str
+    columns: Sequence[str]
+    rows: Sequence[PublishedRow]
+    counts: Mapping[Agreement, int]
+    mean_difference: Number
+    rmse: Number
+
+
+class ClaimEstimate(TypedDict):
+    """A number that a claim is judged by, in words. interval: "" where there is none."""
+
+    name: str
+    text: str
+    interval: str
+    asks: str
+    says: Outcome
+
+
+class ClaimData(TypedDict):
+    """A published statement and what our replicates say of it. numbers: names and texts."""
+
+    id: str
+    statement: str
+    source: str
+    outcome: Outcome
+    rule: str
+    note: str
+    estimates: Sequence[ClaimEstimate]
+    numbers: Sequence[tuple[str, str]]
+    excluded: Sequence[str]
+
+
+# ---- single networks ----
+
+
+class Picture(TypedDict):
+    """src: a data URI; the size in pixels."""
+
+    src: str
+    width: int
+    height: int
+
+
+class ExampleData(TypedDict):
+    """A test example and its answer; either a picture or, of words, its symbols."""
+
+    index: int
+    truth: int
+    answer: int
+    probability: Number
+    loss: Number
+    symbols: str | None
+    picture: Picture | None
+
+
+class MistakesData(TypedDict):
+    """wrong: those of the largest loss."""
+
+    n_wrong: int
+    n_examples: int
+    wrong: Sequence[ExampleData]
+    right: Sequence[ExampleData]
+
+
+class ConfusionData(TypedDict):
+    """Rows: true class; columns: answer."""
+
+    counts: Sequence[Sequence[int]]
+    shares: Sequence[Sequence[Number]]
+
+
+class StartEnd(TypedDict):
+    """Filters before and after training."""
+
+    start: Picture
+    end: Picture
+
+
+class FiltersData(TypedDict):
+    """shape: height, width, channels of one filter. own, common: the scale of the colors."""
+
+    layer: str
+    n: int
+    shown: int
+    shape: Sequence[int]
+    limit: Number
+    own: StartEnd
+    common: StartEnd
+
+
+class StageData(TypedDict):
+    """What a layer puts out, by channel. total: mean, standard deviation, share of zeros."""
+
+    layer: str
+    stage: Stage
+    mean: Sequence[Number]
+    sd: Sequence[Number]
+    zeros: Sequence[Number]
+    total: tuple[Number, Number, Number]
+    silent: int
+
+
+class BlockData(TypedDict):
+    """A layer with weights and what follows it."""
+
+    layer: str
+    shape: Sequence[int]
+    stages: Sequence[StageData]
+
+
+class MapData(TypedDict):
+    """A feature map. indices: of the examples that activate it most."""
+
+    channel: int
+    strongest: Number
+    indices: Sequence[int]
+    picture: Picture
+
+
+class DeconvData(TypedDict):
+    """Feature maps of a layer; n: how many it has."""
+
+    layer: str
+    n: int
+    maps: Sequence[MapData]
+
+
+class LineData(TypedDict):
+    """A line of a sample: a symbol a step, and which of them are wrong answers."""
+
+    name: str
+    symbols: Sequence[str]
+    wrong: Sequence[bool]
+
+
+class SampleData(TypedDict):
+    """A test sequence; group: its kind."""
+
+    group: int | None
+    right: bool
+    lines: Sequence[LineData]
+
+
+class SamplesData(TypedDict):
+    """n: sequences that were asked, of which n_right were answered right."""
+
+    n_right: int
+    n: int
+    shown: Sequence[SampleData]
+
+
+class NetworkData(TypedDict):
+    """One trained network. replicate: from 0; group: the kind of its sequences, else ""."""
+
+    cell: int
+    replicate: int
+    group: str
+    mistakes: NotRequired[MistakesData]
+    confusion: NotRequired[ConfusionData]
+    filters: NotRequired[FiltersData]
+    activations: NotRequired[Sequence[BlockData]]
+    deconv: NotRequired[DeconvData]
+    samples: NotRequired[SamplesData]
+
+
+# ---- all of it ----
+
+
+class PageData(TypedDict):
+    """Everything that the page shows.
+
+    level: of all intervals. rows, columns: the axes that run down and across at first sight.
+    start: the cell that is shown first. metrics: the main one first. curves: by the number of a
+    cell, then by the name of a curve. chance: the accuracy of guessing. pareto: by cost.
+    """
+
+    title: str
+    summary: str
+    version: str
+    made: str
+    level: float
+    marks: Marks
+    colors: Sequence[tuple[int, int, int]]
+    counts: Counts
+    facts: Sequence[tuple[str, str]]
+    environment: Sequence[tuple[str, str]]
+    axes: Sequence[AxisData]
+    rows: int | None
+    columns: int
+    replicates: int
+    metrics: Sequence[MetricData]
+    cells: Sequence[CellData]
+    start: int
+    top: TopData | None
+    curves: Mapping[str, OfCells]
+    curve_rule: str
+    curve_names: Sequence[CurveName]
+    lines: LinesData
+    kinds: Sequence[KindData]
+    chance: Number
+    networks: Sequence[NetworkData]
+    network_notes: Sequence[str]
+    best: BestData | None
+    pareto: Mapping[Cost, ParetoData]
+    smallest: SmallestData | None
+    notes: Sequence[str]
+    published: Sequence[PublishedData]
+    claims: Sequence[ClaimData]

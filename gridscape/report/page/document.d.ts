@@ -1,0 +1,447 @@
+// Made by tests/declarations.py of report/contract.py: change that, not this.
+
+type Unit = "fraction" | "seconds" | "flops" | "bytes" | "count" | "number";
+type Cost = "flops" | "seconds" | "n_parameters" | "memory_bytes";
+
+/**
+ * What marks a state of cells: in a legend, in a cell without a number, in a sentence.
+ */
+interface Mark {
+  word: string;
+  short: string;
+  meaning: string;
+}
+
+/**
+ * Of the states that have one: all but finished.
+ */
+interface Marks {
+  collapsed: Mark;
+  diverged: Mark;
+  failed: Mark;
+  missing: Mark;
+}
+
+/**
+ * numbers: of the values, None for an axis of categories.
+ */
+interface AxisData {
+  name: string;
+  scale: string;
+  labels: Array<string>;
+  numbers: Array<number> | null;
+}
+
+/**
+ * A number of a trial. label: its words; with_unit: beside its numbers.
+ */
+interface MetricName {
+  name: string;
+  label: string;
+  with_unit: string;
+  unit: "fraction" | "seconds" | "flops" | "bytes" | "count" | "number";
+}
+
+/**
+ * A number per cell. Of costs there is only a mean; each: a number per replicate of a cell.
+ */
+interface MetricData {
+  name: string;
+  label: string;
+  with_unit: string;
+  unit: "fraction" | "seconds" | "flops" | "bytes" | "count" | "number";
+  mean: Array<number | null>;
+  better: "higher" | "lower" | null;
+  low: Array<number | null> | null;
+  high: Array<number | null> | null;
+  each: Array<Array<number | null>> | null;
+}
+
+/**
+ * Of trials; collapsed ones are among the finished.
+ */
+interface Counts {
+  finished: number;
+  collapsed: number;
+  diverged: number;
+  failed: number;
+  missing: number;
+}
+
+/**
+ * A mean with its interval.
+ */
+interface EstimateData {
+  mean: number | null;
+  low: number | null;
+  high: number | null;
+}
+
+/**
+ * One cell; lists have an entry per replicate. against_best: paired, in the main metric.
+ */
+interface CellData {
+  label: string;
+  state: "finished" | "collapsed" | "diverged" | "failed" | "missing";
+  counts: Counts;
+  statuses: Array<string>;
+  collapsed: Array<boolean>;
+  keys: Array<string>;
+  reasons: Array<string> | null;
+  first_bad_updates: Array<number | null>;
+  against_best: EstimateData | null;
+  command: string;
+}
+
+/**
+ * The best cell of all.
+ */
+interface TopData {
+  mean: number | null;
+  low: number | null;
+  high: number | null;
+  cell: number;
+}
+
+/**
+ * A curve of a cell by update. each: a line per replicate, or none at all.
+ */
+interface CurveData {
+  at: Array<number>;
+  mean: Array<number | null>;
+  low: Array<number | null>;
+  high: Array<number | null>;
+  each: Array<Array<number | null>>;
+}
+
+/**
+ * The axes that tell the lines of all cells apart at first sight.
+ */
+interface LinesData {
+  color: number;
+  style: number | null;
+}
+
+/**
+ * A mean and its interval along the values of a kind.
+ */
+interface Ends {
+  mean: Array<number | null>;
+  low: Array<number | null>;
+  high: Array<number | null>;
+}
+
+/**
+ * A metric by a kind of test examples. cells: by number, those that have any.
+ */
+interface KindData {
+  kind: string;
+  metric: MetricName;
+  values: Array<number | string | boolean>;
+  cells: { [key in string]?: Ends };
+}
+
+/**
+ * The best value of a row. index: of that value on its axis; along: of the row on its own.
+ */
+interface BestRow {
+  label: string;
+  group: string;
+  along: number | null;
+  cell: number | null;
+  value: number | string | boolean | null;
+  index: number | null;
+  value_text: string;
+  mean: number | null;
+  low: number | null;
+  high: number | null;
+  equivalent: Array<string>;
+  note: string;
+}
+
+/**
+ * An axis' best value in each row. cells: the best; equivalent: not told from them.
+ */
+interface BestData {
+  axis: string;
+  metric: string;
+  unit: "fraction" | "seconds" | "flops" | "bytes" | "count" | "number";
+  along: number | null;
+  cells: Array<number>;
+  equivalent: Array<number>;
+  rows: Array<BestRow>;
+}
+
+/**
+ * Cells by rising cost, and those on the front. excluded: how many had no finished majority.
+ */
+interface ParetoData {
+  cells: Array<number>;
+  front: Array<number>;
+  excluded: number;
+}
+
+/**
+ * The smallest network that does as well as the best one; shares that it saves.
+ */
+interface SmallestData {
+  margin: number;
+  best: number;
+  best_mean: number | null;
+  cell: number;
+  cell_mean: number | null;
+  difference: EstimateData;
+  by_interval: boolean;
+  saves_parameters: number | null;
+  saves_flops: number | null;
+  saves_seconds: number | null;
+  note: string;
+}
+
+/**
+ * A published number beside ours. difference: published minus ours.
+ */
+interface PublishedCellData {
+  published: number | null;
+  ours: number | null;
+  prediction_low: number | null;
+  prediction_high: number | null;
+  difference: number | null;
+  agreement: "inside" | "outside" | "unknown" | "not run" | "not published";
+}
+
+/**
+ * A row of a published table; None where it has no such cell.
+ */
+interface PublishedRow {
+  label: string;
+  cells: Array<PublishedCellData | null>;
+}
+
+/**
+ * A published table in its own shape. counts: of cells, by agreement.
+ */
+interface PublishedData {
+  name: string;
+  source: string;
+  unit: "fraction" | "seconds" | "flops" | "bytes" | "count" | "number";
+  row_name: string;
+  column_name: string;
+  columns: Array<string>;
+  rows: Array<PublishedRow>;
+  counts: { [key in "inside" | "outside" | "unknown" | "not run" | "not published"]?: number };
+  mean_difference: number | null;
+  rmse: number | null;
+}
+
+/**
+ * A number that a claim is judged by, in words. interval: "" where there is none.
+ */
+interface ClaimEstimate {
+  name: string;
+  text: string;
+  interval: string;
+  asks: string;
+  says: "holds" | "fails" | "undecided";
+}
+
+/**
+ * A published statement and what our replicates say of it. numbers: names and texts.
+ */
+interface ClaimData {
+  id: string;
+  statement: string;
+  source: string;
+  outcome: "holds" | "fails" | "undecided";
+  rule: string;
+  note: string;
+  estimates: Array<ClaimEstimate>;
+  numbers: Array<[string, string]>;
+  excluded: Array<string>;
+}
+
+/**
+ * src: a data URI; the size in pixels.
+ */
+interface Picture {
+  src: string;
+  width: number;
+  height: number;
+}
+
+/**
+ * A test example and its answer; either a picture or, of words, its symbols.
+ */
+interface ExampleData {
+  index: number;
+  truth: number;
+  answer: number;
+  probability: number | null;
+  loss: number | null;
+  symbols: string | null;
+  picture: Picture | null;
+}
+
+/**
+ * wrong: those of the largest loss.
+ */
+interface MistakesData {
+  n_wrong: number;
+  n_examples: number;
+  wrong: Array<ExampleData>;
+  right: Array<ExampleData>;
+}
+
+/**
+ * Rows: true class; columns: answer.
+ */
+interface ConfusionData {
+  counts: Array<Array<number>>;
+  shares: Array<Array<number | null>>;
+}
+
+/**
+ * Filters before and after training.
+ */
+interface StartEnd {
+  start: Picture;
+  end: Picture;
+}
+
+/**
+ * shape: height, width, channels of one filter. own, common: the scale of the colors.
+ */
+interface FiltersData {
+  layer: string;
+  n: number;
+  shown: number;
+  shape: Array<number>;
+  limit: number | null;
+  own: StartEnd;
+  common: StartEnd;
+}
+
+/**
+ * What a layer puts out, by channel. total: mean, standard deviation, share of zeros.
+ */
+interface StageData {
+  layer: string;
+  stage: "before" | "after" | "pooled";
+  mean: Array<number | null>;
+  sd: Array<number | null>;
+  zeros: Array<number | null>;
+  total: [number | null, number | null, number | null];
+  silent: number;
+}
+
+/**
+ * A layer with weights and what follows it.
+ */
+interface BlockData {
+  layer: string;
+  shape: Array<number>;
+  stages: Array<StageData>;
+}
+
+/**
+ * A feature map. indices: of the examples that activate it most.
+ */
+interface MapData {
+  channel: number;
+  strongest: number | null;
+  indices: Array<number>;
+  picture: Picture;
+}
+
+/**
+ * Feature maps of a layer; n: how many it has.
+ */
+interface DeconvData {
+  layer: string;
+  n: number;
+  maps: Array<MapData>;
+}
+
+/**
+ * A line of a sample: a symbol a step, and which of them are wrong answers.
+ */
+interface LineData {
+  name: string;
+  symbols: Array<string>;
+  wrong: Array<boolean>;
+}
+
+/**
+ * A test sequence; group: its kind.
+ */
+interface SampleData {
+  group: number | null;
+  right: boolean;
+  lines: Array<LineData>;
+}
+
+/**
+ * n: sequences that were asked, of which n_right were answered right.
+ */
+interface SamplesData {
+  n_right: number;
+  n: number;
+  shown: Array<SampleData>;
+}
+
+/**
+ * One trained network. replicate: from 0; group: the kind of its sequences, else "".
+ */
+interface NetworkData {
+  cell: number;
+  replicate: number;
+  group: string;
+  mistakes?: MistakesData;
+  confusion?: ConfusionData;
+  filters?: FiltersData;
+  activations?: Array<BlockData>;
+  deconv?: DeconvData;
+  samples?: SamplesData;
+}
+
+/**
+ * Everything that the page shows.
+ *
+ * level: of all intervals. rows, columns: the axes that run down and across at first sight.
+ * start: the cell that is shown first. metrics: the main one first. curves: by the number of a
+ * cell, then by the name of a curve. chance: the accuracy of guessing. pareto: by cost.
+ */
+interface PageData {
+  title: string;
+  summary: string;
+  version: string;
+  made: string;
+  level: number;
+  marks: Marks;
+  colors: Array<[number, number, number]>;
+  counts: Counts;
+  facts: Array<[string, string]>;
+  environment: Array<[string, string]>;
+  axes: Array<AxisData>;
+  rows: number | null;
+  columns: number;
+  replicates: number;
+  metrics: Array<MetricData>;
+  cells: Array<CellData>;
+  start: number;
+  top: TopData | null;
+  curves: { [key in string]?: { [key in string]?: CurveData } };
+  curve_rule: string;
+  curve_names: Array<MetricName>;
+  lines: LinesData;
+  kinds: Array<KindData>;
+  chance: number | null;
+  networks: Array<NetworkData>;
+  network_notes: Array<string>;
+  best: BestData | null;
+  pareto: { [key in "flops" | "seconds" | "n_parameters" | "memory_bytes"]?: ParetoData };
+  smallest: SmallestData | null;
+  notes: Array<string>;
+  published: Array<PublishedData>;
+  claims: Array<ClaimData>;
+}
