@@ -199,7 +199,8 @@ def adamw() -> Optimizer:
 def fixed(transformation: optax.GradientTransformation) -> Optimizer:
     """A transformation of optax as it is: its numbers are its own, and none is traced.
 
-    >>> fixed(optax.sgd(0.5)).make({}).update(jnp.ones(1), optax.EmptyState())[0].tolist()
+    >>> rule = fixed(optax.sgd(0.5)).make({})
+    >>> rule.update(jnp.ones(1), rule.init(jnp.ones(1)))[0].tolist()
     [-0.5]
     """
     return Optimizer(_Fixed(transformation), {})
