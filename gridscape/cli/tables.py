@@ -3,14 +3,12 @@
 import itertools
 import math
 import sys
-import textwrap
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, NamedTuple
 
 from rich.box import SIMPLE_HEAD
 from rich.console import Console, RenderableType
-from rich.padding import Padding
 from rich.table import Table
 from rich.text import Text
 
@@ -18,6 +16,7 @@ from gridscape.analysis.best import BestPerRow, best_per
 from gridscape.analysis.cells import CellState, CellSummary, summarize, top_cell
 from gridscape.analysis.costs import SmallestEquivalent, smallest_network
 from gridscape.analysis.statistics import Interval
+from gridscape.analysis.words import half_width, metric_text
 from gridscape.cli._tiles import Tile, View, labels_of, short_labels, stub_width, tile_table
 from gridscape.grid.axes import Axis, Cell, Value, is_wide, same, show
 from gridscape.grid.trials import Trial
@@ -97,22 +96,10 @@ def number(value: float | None) -> str:
     return f"{value:,.0f}" if abs(value) >= 99.5 else f"{value:.2g}"
 
 
-def metric_text(value: float, metric: str) -> str:
-    """A metric without its unit: fractions in percent, others with three digits."""
-    return f"{100 * value:.1f}" if unit_of(metric) == "fraction" else f"{value:.3g}"
-
-
 def metric_words(metric: str) -> str:
     """A metric's name as a reader says it, with its unit."""
     words = metric.replace("_", " ")
     return f"{words} in %" if unit_of(metric) == "fraction" else words
-
-
-def half_width(estimate: Interval, metric: str) -> str:
-    """Half of an interval (its longer side), "\u00b10.6"; nothing where there is none."""
-    if not estimate.known:
-        return ""
-    return f"\u00b1{metric_text(estimate.reach, metric)}"
 
 
 def plural(count: int, word: str) -> str:
@@ -563,13 +550,3 @@ def new_table(*columns: str) -> Table:
     for column in columns:
         found.add_column(column)
     return found
-
-
-def indented(part: RenderableType, by: int = 2) -> RenderableType:
-    """The same, further right."""
-    return Padding(part, (0, 0, 0, by))
-
-
-def wrapped(text: str, width: int) -> str:
-    """A paragraph in lines of at most ``width`` characters."""
-    return textwrap.fill(text, width)

@@ -119,11 +119,6 @@ def axis_label(name: str) -> str:
     return f"{words(name)}, %" if unit_of(name) == "fraction" else words(name)
 
 
-def short(value: float, metric: str) -> str:
-    """A number without its unit: accuracies in percent with one decimal, else three digits."""
-    return f"{100 * value:.1f}" if unit_of(metric) == "fraction" else f"{value:.3g}"
-
-
 def factor_of(metric: str) -> float:
     return 100.0 if unit_of(metric) == "fraction" else 1.0
 

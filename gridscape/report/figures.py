@@ -20,6 +20,7 @@ from gridscape.analysis.cells import CellState, CellSummary
 from gridscape.analysis.costs import Pareto, ParetoPoint
 from gridscape.analysis.curves import CurveBand
 from gridscape.analysis.published import Agreement, PublishedCell, PublishedComparison
+from gridscape.analysis.words import half_width, metric_text
 from gridscape.errors import GridscapeError
 from gridscape.grid.axes import Axis, Cell, Value, is_wide, same, show
 from gridscape.landscape import higher_is_better, unit_of
@@ -42,7 +43,6 @@ from gridscape.report._drawing import (
     needs_matplotlib,
     save,
     set_scale,
-    short,
     study_axis,
     styled,
     times,
@@ -239,15 +239,12 @@ def _label_cell(box: Axes, place: tuple[int, int], summary: CellSummary, face: A
         box.text(x, y, BLANK_WORDS.get(summary.state, "-"), fontsize=7, **style)
         return
     collapsed = summary.state is CellState.COLLAPSED
-    below = summary.state.value if collapsed else _half_width(summary)
-    box.text(x, y - (0.1 if below else 0), short(summary.estimate.mean, summary.metric), **style)
+    below = summary.state.value if collapsed else half_width(summary.estimate, summary.metric, "± ")
+    box.text(
+        x, y - (0.1 if below else 0), metric_text(summary.estimate.mean, summary.metric), **style
+    )
     if below:
         box.text(x, y + 0.22, below, fontsize=6.5, **style)
-
-
-def _half_width(summary: CellSummary) -> str:
-    estimate = summary.estimate
-    return f"± {short(estimate.reach, summary.metric)}" if estimate.known else ""
 
 
 def _frames(
