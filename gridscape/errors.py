@@ -22,9 +22,8 @@ import difflib
 import math
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
+from numbers import Integral  # NumPy's whole numbers are such, too
 from typing import Any
-
-import numpy as np
 
 
 class GridscapeError(Exception):
@@ -193,7 +192,7 @@ def check_numbers(
 ) -> None:
     """Raise UsageError unless there are numbers, all whole and from ``low``, each ``once``."""
     numbers = list(values)
-    are_whole = [isinstance(n, int | np.integer) and not isinstance(n, bool) for n in numbers]
+    are_whole = [isinstance(n, Integral) and not isinstance(n, bool) for n in numbers]
     repeated = once and all(are_whole) and len(set(numbers)) < len(numbers)
     if not numbers or not all(are_whole) or min(numbers) < low or repeated:
         expected = "whole numbers" + (f" from {low}" if low > -math.inf else "")

@@ -56,7 +56,7 @@ class RunState:
         self.cohorts = partition(started.resolved, started.todo)
         self.latest: Progress | None = None
         self.begin = time.perf_counter()
-        self.time_left = self._time_left(started)
+        self.time_left = self._time_left()
         if started.n_stored:
             self._note_stored(started)
 
@@ -94,7 +94,7 @@ class RunState:
     def _place(self, cell: Cell) -> tuple[object, ...]:
         return tuple(cell[axis.name] for axis in self.axes)
 
-    def _time_left(self, started: Started) -> TimeLeft:
+    def _time_left(self) -> TimeLeft:
         flops, left = np.zeros(len(self.value)), np.zeros(len(self.value))
         program = np.full(len(self.value), -1)
         for number, cohort in enumerate(self.cohorts):

@@ -8,7 +8,6 @@ import platform
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from importlib import metadata
 from pathlib import Path
 
 import jax
@@ -16,7 +15,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from gridscape import kernels
-from gridscape._version import __version__
+from gridscape._version import __version__, version_of
 from gridscape.base.metrics import cross_entropy
 from gridscape.base.types import Array
 from gridscape.engine.machine import Machine
@@ -88,7 +87,7 @@ def examine(data_dir: str | Path | None = None) -> Health:
     use_all_cores()
     machine = Machine.local()
     versions = {"python": platform.python_version(), "gridscape": __version__}
-    installed = {name: _version(name) for name in (*PACKAGES, *EXTRAS)}
+    installed = {name: version_of(name) for name in (*PACKAGES, *EXTRAS)}
     checks = self_check()
     cache = jax.config.values.get("jax_compilation_cache_dir")
     return Health(
@@ -118,13 +117,6 @@ def _bfloat16_by() -> str:
         return "XLA"
     has_own = kernels.target() == "avx512bf16"
     return "AVX512_BF16" if has_own else "float32 instructions, slower"
-
-
-def _version(package: str) -> str | None:
-    try:
-        return metadata.version(package)
-    except metadata.PackageNotFoundError:
-        return None
 
 
 def _advice(installed: Mapping[str, str | None], checks: tuple[SelfCheck, ...]) -> list[str]:

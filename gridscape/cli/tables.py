@@ -3,14 +3,12 @@
 import itertools
 import math
 import sys
-import textwrap
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, NamedTuple
 
 from rich.box import SIMPLE_HEAD
 from rich.console import Console, RenderableType
-from rich.padding import Padding
 from rich.table import Table
 from rich.text import Text
 
@@ -498,13 +496,3 @@ def new_table(*columns: str) -> Table:
     for column in columns:
         found.add_column(column)
     return found
-
-
-def indented(part: RenderableType, by: int = 2) -> RenderableType:
-    """The same, further right."""
-    return Padding(part, (0, 0, 0, by))
-
-
-def wrapped(text: str, width: int) -> str:
-    """A paragraph in lines of at most ``width`` characters."""
-    return textwrap.fill(text, width)

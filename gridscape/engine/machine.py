@@ -11,7 +11,7 @@ from jax.sharding import PartitionSpec as P
 
 from gridscape.base.data import Split, Stream
 from gridscape.base.task import Task
-from gridscape.engine.trial import EVALUATION_CHUNK
+from gridscape.engine.trial import in_chunks
 
 
 class DeviceData(NamedTuple):
@@ -68,7 +68,7 @@ class Machine:
     def load(self, task: Task) -> DeviceData:
         """The task's arrays, on every device."""
         n_test, n_train = task.test.n_examples, task.train_examples.n_examples
-        n_padded = -(-n_test // EVALUATION_CHUNK) * EVALUATION_CHUNK
+        n_padded = in_chunks(n_test)
 
         def padded(split: Split) -> Split:
             rows = np.minimum(np.arange(n_padded), split.n_examples - 1)

@@ -91,6 +91,11 @@ def init_trial(
     return TrialState(params, opt_state, zero, zero, zero)
 
 
+def in_chunks(n_examples: int) -> int:
+    """Examples of an evaluation, with those that fill its last chunk."""
+    return -(-n_examples // EVALUATION_CHUNK) * EVALUATION_CHUNK
+
+
 def state_shapes(recipe: Recipe) -> TrialState:
     """The shapes of the state of one trial: its parameters and the optimizer's state."""
     hyper = dict.fromkeys(recipe.hyper, jax.ShapeDtypeStruct((), jnp.float32))

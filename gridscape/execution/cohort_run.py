@@ -23,6 +23,7 @@ from gridscape.execution.planner import Planner
 from gridscape.execution.schedule import evaluation_points
 from gridscape.grid.names import of_split
 from gridscape.grid.trials import Status, Trial, TrialResult
+from gridscape.store.blobs import family
 
 # A call of a program lasts about this long: often enough to show, seldom enough to be free.
 CALL_SECONDS = 0.5
@@ -204,18 +205,14 @@ class CohortRun:
         # The cohort may have been larger: what its trials took each is what they took.
         self.seconds = float(meta["seconds"]) * meta.get("share", self._share()) / self._share()
         self._evaluated_at = list(meta["evaluated_at"])
-        self._traces = {name: [x] for name, x in _family(arrays, "trace").items()}
-        self._tests = {name: list(x.T) for name, x in _family(arrays, "test").items()}
-        return _family(arrays, "state")
+        self._traces = {name: [x] for name, x in family(arrays, "trace").items()}
+        self._tests = {name: list(x.T) for name, x in family(arrays, "test").items()}
+        return family(arrays, "state")
 
 
 def _scores(means: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
     """Loss and metrics over all examples, each (trials,): neither answers nor groups."""
     return {name: x for name, x in means.items() if x.ndim == 1 and name != "top_answer_share"}
-
-
-def _family(arrays: Mapping[str, np.ndarray], name: str) -> dict[str, np.ndarray]:
-    return {k.removeprefix(f"{name}/"): v for k, v in arrays.items() if k.startswith(f"{name}/")}
 
 
 def _last_mean(recent: np.ndarray) -> np.ndarray:

@@ -20,9 +20,9 @@ from gridscape.engine.cohorts import Cohort
 from gridscape.engine.flops import traced, traced_update
 from gridscape.engine.sizes import tree_bytes
 from gridscape.engine.trial import (
-    EVALUATION_CHUNK,
     Functions,
     evaluate_trial,
+    in_chunks,
     order_shapes,
     state_shapes,
 )
@@ -103,7 +103,7 @@ def _data_bytes(task: Task) -> int:
 
 def _padded(task: Task, split: Split) -> Split:
     """The shapes of a split as it lies on a device, in whole chunks of the test set."""
-    n_padded = -(-task.test.n_examples // EVALUATION_CHUNK) * EVALUATION_CHUNK
+    n_padded = in_chunks(task.test.n_examples)
     return jax.tree.map(lambda x: jax.ShapeDtypeStruct((n_padded, *x.shape[1:]), x.dtype), split)
 
 

@@ -9,13 +9,13 @@ import hashlib
 import html
 from datetime import UTC, datetime
 from functools import cache
-from importlib import metadata, resources
+from importlib import resources
 from importlib.util import find_spec
 from pathlib import Path
 from string import Template
 from typing import Any
 
-from gridscape._version import __version__
+from gridscape._version import __version__, version_of
 from gridscape.errors import GridscapeError
 from gridscape.landscape import Landscape
 from gridscape.report.contract import PageData
@@ -130,15 +130,8 @@ def plotly() -> str:
 
 def environment() -> dict[str, str]:
     """The versions that made the report."""
-    installed = {name: _version(name) for name in PACKAGES}
+    installed = {name: version_of(name) for name in PACKAGES}
     return {"Gridscape": __version__, **{k: v for k, v in installed.items() if v}}
-
-
-def _version(package: str) -> str | None:
-    try:
-        return metadata.version(package)
-    except metadata.PackageNotFoundError:
-        return None
 
 
 @cache

@@ -112,6 +112,11 @@ def publish(names: Mapping[Path, Path]) -> None:
         _sync(folder)
 
 
+def family(arrays: Mapping[str, np.ndarray], name: str) -> dict[str, np.ndarray]:
+    """The arrays of a blob that are named "<name>/...", by the rest of their names."""
+    return {k.removeprefix(f"{name}/"): v for k, v in arrays.items() if k.startswith(f"{name}/")}
+
+
 def temporary_of(path: Path) -> Path:
     """A new, empty file beside a file, to be written before it gets its name.
 

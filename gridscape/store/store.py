@@ -38,6 +38,7 @@ from gridscape.store._ledger import NAME, Ledger, Row, build_ledger, damaged_led
 from gridscape.store.blobs import (
     Content,
     DamagedError,
+    family,
     file_status,
     read_blob,
     require_within,
@@ -560,11 +561,9 @@ def _trial_of(plain: dict[str, Any]) -> Trial:
 
 
 def _result_of(plain: dict[str, Any], arrays: Mapping[str, np.ndarray]) -> TrialResult:
-    def family(prefix: str) -> dict[str, np.ndarray]:
-        return {n.removeprefix(prefix): a for n, a in arrays.items() if n.startswith(prefix)}
-
     plain = {**plain, "status": Status(plain["status"])}
-    return TrialResult(**plain, curves=family("curve/"), params=family("params/") or None)
+    curves, params = family(arrays, "curve"), family(arrays, "params")
+    return TrialResult(**plain, curves=curves, params=params or None)
 
 
 def _to_json(data: Any) -> str:

@@ -37,7 +37,7 @@ def _training_examples(task: Task) -> Split:
     train, where = task.train, f"task {task.name}, train.draw"
     if not isinstance(train, Stream):
         return train
-    key = jax.eval_shape(lambda: jax.random.key(0))
+    key = _key_shape()
     try:
         drawn = jax.eval_shape(lambda key: train.draw(key, DRAWN), key)
     except Exception as error:  # a user's function may raise anything
@@ -66,12 +66,16 @@ def _check_on(
         _check_per_example(asked, n_examples, where, memo)
 
 
+def _key_shape() -> Any:
+    return jax.eval_shape(lambda: jax.random.key(0))
+
+
 def _outputs(model: Model, hyper: Hyper, task: Task, inputs: Any, where: str) -> Any:
     """The shape of a model's outputs; raises ModelError where it is not what the task needs."""
     n_examples = inputs.shape[0]
     expected = (n_examples, *inputs.shape[1 : 1 + task.per_step], task.n_outputs)
     numbers = {name: jax.ShapeDtypeStruct((), jnp.float32) for name in hyper}
-    key = jax.eval_shape(lambda: jax.random.key(0))
+    key = _key_shape()
     try:
         params = jax.eval_shape(model.init, key, numbers)
         outputs = [jax.eval_shape(model.apply, params, inputs, k, numbers) for k in (key, None)]

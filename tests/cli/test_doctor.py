@@ -10,6 +10,7 @@ import pytest
 import reference
 
 from gridscape import kernels
+from gridscape._version import version_of
 from gridscape.cli import doctor
 from gridscape.engine.machine import Machine
 from gridscape.kernels import library
@@ -124,5 +125,5 @@ def test_a_package_that_is_not_installed_has_no_version(monkeypatch):
     def missing(name):
         raise importlib.metadata.PackageNotFoundError(name)
 
-    monkeypatch.setattr(doctor.metadata, "version", missing)
-    assert doctor._version("numpy") is None
+    monkeypatch.setattr(importlib.metadata, "version", missing)
+    assert version_of("numpy") is None
