@@ -257,10 +257,13 @@ def test_an_executor_that_leaves_trials_out_is_told_so(tmp_path):
 
 
 def test_what_is_told_twice_or_late_counts_once(tmp_path, by_local):
-    def twice(event):
-        return (event, event) if isinstance(event, Finished | Done) else (event,)
+    events, told = [], []
 
-    events = []
+    def twice(event):
+        if isinstance(event, Finished):
+            told.append(event)
+        return (event, event, *told) if isinstance(event, Done) else (event,)
+
     gs.run(tiny(), directory=tmp_path, executor=Wrong(twice), listener=events.append)
     assert len(ended(events)) == 8
     assert_equal_tables(stored(tmp_path), by_local)
