@@ -52,7 +52,9 @@ def test_the_python_of_the_readme_runs(tmp_path: Path) -> None:
 
 
 def test_the_study_files_of_the_readme_are_valid(tmp_path: Path) -> None:
-    for number, text in enumerate(blocks("toml")):
+    texts = blocks("toml")
+    assert texts
+    for number, text in enumerate(texts):
         path = tmp_path / f"study-{number}.toml"
         path.write_text(text)
         assert Study.load(path).grid.cells()

@@ -1,4 +1,4 @@
-"""The one verb: exactly once, resumed bit for bit, extended, failed, out of memory, replayed."""
+"""The one verb: exactly once, resumed bit for bit, extended, killed."""
 
 import os
 import random
@@ -8,46 +8,22 @@ import sys
 import time
 import types
 from dataclasses import replace
-from pathlib import Path
 
-import jax.numpy as jnp
 import numpy as np
 import pytest
-from cohort_tools import assert_same, planner_of, tiny
+from cohort_tools import planner_of, tiny
+from runs import assert_equal_tables, environment, stored
 
 from gridscape import sweep
 from gridscape.base.metrics import cross_entropy
 from gridscape.engine.cohorts import partition
-from gridscape.engine.machine import Machine
-from gridscape.errors import OutOfMemoryError, StoreError, UsageError
-from gridscape.execution import planner
+from gridscape.errors import StoreError
 from gridscape.execution.executors import Finished, Progress, Snapshot
 from gridscape.execution.interrupt import Interrupt
 from gridscape.execution.local import Local
-from gridscape.execution.planner import Planner
-from gridscape.execution.replay import replay
-from gridscape.grid.trials import Status
 from gridscape.store.store import Store
-from gridscape.sweep import Cut, Started, Sweep, run
+from gridscape.sweep import Started, run
 from gridscape.tasks.losses import squared_error
-
-
-def stored(directory):
-    with Store.read(directory) as store:
-        return {(str(t.cell), t.replicate): r for t, r in store.results()}
-
-
-def assert_equal_tables(one, other):
-    assert one.keys() == other.keys()
-    for name in one:
-        assert_same(one[name], other[name])
-
-
-@pytest.fixture(scope="module")
-def undisturbed(tmp_path_factory):
-    folder = tmp_path_factory.mktemp("undisturbed")
-    run(tiny(), directory=folder)
-    return stored(folder)
 
 
 def test_every_trial_is_recorded_and_the_second_run_trains_nothing(tmp_path, undisturbed):
@@ -208,26 +184,6 @@ def test_what_trials_took_before_is_theirs_also_where_fewer_of_them_go_on():
     assert one.seconds == pytest.approx(1e6 * n_devices, rel=1e-3)
 
 
-def raising_model():
-    def init(key, hyper):
-        return {"w": jnp.zeros((64, 10))}
-
-    def apply(params, inputs, key, hyper):
-        if len(inputs) == 10:  # the batch size of training: shapes and evaluation are fine
-            raise RuntimeError("no such layer")
-        return inputs @ params["w"]
-
-    return init, apply
-
-
-def test_trials_beyond_what_a_program_holds_fail_for_the_same_reason(tmp_path, monkeypatch):
-    monkeypatch.setattr(planner, "MOST_SLOTS", 1)
-    axes = {"learning_rate": [0.01, 0.02, 0.03]}
-    run(tiny(axes, task="digits-flat", model=raising_model()), directory=tmp_path)
-    reasons = {result.reason for result in stored(tmp_path).values()}
-    assert reasons == {"RuntimeError: no such layer"}
-
-
 def test_trials_that_end_are_stored_before_the_next_progress_and_in_lots(monkeypatch):
     small = types.SimpleNamespace(curves={}, params=None)
     ended = [Finished(trial=None, result=small) for _ in range(4)]
@@ -236,143 +192,6 @@ def test_trials_that_end_are_stored_before_the_next_progress_and_in_lots(monkeyp
     assert lots == [ended[:2], [between], ended[2:]]
     monkeypatch.setattr(sweep, "STORED_TOGETHER_BYTES", -1)
     assert list(sweep._together(ended)) == [[event] for event in ended]
-
-
-def test_a_failing_program_fails_its_trials_and_no_others(tmp_path):
-    study = tiny(
-        {"batch_size": [10, 12], "learning_rate": [0.01]},
-        task="digits-flat",
-        model=raising_model(),
-    )
-    land = run(study, directory=tmp_path)
-    results = stored(tmp_path)
-    for (cell, _), result in results.items():
-        if "batch_size=10" in cell:
-            assert result.status is Status.FAILED
-            assert result.reason == "RuntimeError: no such layer"
-        else:
-            assert result.status is Status.FINISHED
-    assert (land.data.status.sel(batch_size=10) == "failed").all()
-    events = []
-    run(study, directory=tmp_path, listener=events.append)  # a failed trial is tried again
-    assert {e.trial.cell["batch_size"] for e in events if isinstance(e, Finished)} == {10}
-
-
-class Forgetful:
-    """An executor without memory for more than ``fits`` trials, or for batches in few pieces."""
-
-    def __init__(self, planner, fits, pieces=1):
-        self.inner, self.fits, self.pieces = Local(planner), fits, pieces
-        self.asked = []
-
-    def snapshots(self):
-        return self.inner.snapshots()
-
-    def run(self, cohort, restored=None):
-        self.asked.append((len(cohort.trials), cohort.pieces))
-        if len(cohort.trials) > self.fits or cohort.pieces < self.pieces:
-            raise OutOfMemoryError("out of memory", found="made up")
-        yield from self.inner.run(cohort, restored)
-
-
-def swept(study, directory, fits, pieces=1):
-    resolved = study.resolve()
-    planner, events = Planner(resolved, Machine.local()), []
-    executor = Forgetful(planner, fits, pieces)
-    with Store.create(directory, resolved.record()) as store:
-        Sweep(store, resolved, planner, executor, events.append).run()
-    return executor, events
-
-
-def test_out_of_memory_halves_the_run_and_loses_no_trial(tmp_path, undisturbed):
-    executor, events = swept(tiny(), tmp_path, fits=1)
-    assert executor.asked == [(4, 1), (2, 1), (1, 1), (1, 1), (2, 1), (1, 1), (1, 1)] * 2
-    assert sum(isinstance(e, Cut) for e in events) == 6
-    assert_equal_tables(stored(tmp_path), undisturbed)
-
-
-def test_a_trial_that_does_not_fit_alone_gets_its_batch_in_pieces(tmp_path, undisturbed):
-    executor, _ = swept(tiny(), tmp_path, fits=1, pieces=5)
-    assert max(pieces for _, pieces in executor.asked) == 5
-    for name, result in stored(tmp_path).items():
-        assert result.status is Status.FINISHED
-        # The same mathematics in another order: float32 rounding, grown over twelve updates.
-        for metric, value in result.metrics.items():
-            assert value == pytest.approx(undisturbed[name].metrics[metric], abs=0.02)
-
-
-@pytest.mark.slow
-def test_out_of_memory_is_the_outcome_of_a_trial_that_never_fits(tmp_path):
-    _, events = swept(tiny(), tmp_path, fits=0)
-    assert {r.status for r in stored(tmp_path).values()} == {Status.OUT_OF_MEMORY}
-    assert sum(isinstance(e, Finished) for e in events) == 8
-
-
-MEMORY_SCRIPT = """
-import resource, sys
-import jax, jax.numpy as jnp
-from cohort_tools import tiny
-from gridscape.executors import Local
-from gridscape.planner import Planner
-from gridscape.programs import Machine, use_all_cores
-from gridscape.store import Store
-from gridscape.sweep import Cut, Sweep
-
-use_all_cores()
-
-def init(key, hyper):
-    return {"w": jax.random.normal(key, (64, 60_000)) * 0.1, "v": jnp.zeros((60_000, 10))}
-
-def apply(params, x, key, hyper):
-    return jnp.tanh(x @ params["w"]) @ params["v"]
-
-rates = [1e-4 * (k + 1) for k in range(12)]
-study = tiny({"learning_rate": rates}, task="digits-flat", model=(init, apply), updates=3)
-resolved = study.resolve()
-planner = Planner(resolved, Machine.local())
-Planner(tiny().resolve(), planner.machine).plan(tiny().resolve().trials(), timed=False)  # warm up
-used = int(open("/proc/self/statm").read().split()[0]) * resource.getpagesize()
-resource.setrlimit(resource.RLIMIT_AS, (used + 1200 * 2**20,) * 2)
-if sys.argv[2] == "blind":
-    planner.limit_bytes = 2**60  # a plan that is wrong
-cuts = 0
-def listen(event):
-    global cuts
-    cuts += isinstance(event, Cut)
-with Store.create(sys.argv[1], resolved.record()) as store:
-    Sweep(store, resolved, planner, Local(planner), listen).run()
-    print(cuts, sorted({str(s) for s in store.statuses().values()}), len(store.statuses()))
-"""
-
-
-@pytest.mark.parametrize("plan", ["planned", "blind"])
-def test_under_a_real_limit_on_the_memory_of_the_process(tmp_path, plan):
-    """24 trials of 53 MB each take 1.3 GB and more: 1.2 GB are left to the process."""
-    done = python("-c", MEMORY_SCRIPT, str(tmp_path / "run"), plan)
-    assert done.returncode == 0, done.stderr[-2000:]
-    cuts, rest = done.stdout.split(maxsplit=1)
-    assert rest.strip() == "['finished'] 24"
-    assert (int(cuts) > 0) == (plan == "blind")
-
-
-def environment():
-    root = Path(__file__).parents[1]
-    return {
-        **os.environ,
-        "PYTHONPATH": f"{root}{os.pathsep}{root / 'tests'}",
-        "TF_CPP_MIN_LOG_LEVEL": "3",
-    }
-
-
-def python(*arguments):
-    return subprocess.run(
-        [sys.executable, *arguments],
-        env=environment(),
-        capture_output=True,
-        text=True,
-        timeout=240,
-        check=False,
-    )
 
 
 KILLED_SCRIPT = """
@@ -433,38 +252,3 @@ def _ended(directory):
             return store.statuses()
     except StoreError:  # killed before the folder was made
         return {}
-
-
-def test_replay_is_identical(tmp_path):
-    run(tiny(), directory=tmp_path)
-    again = replay(tmp_path, {"hidden_size": 8, "learning_rate": 0.1}, replicate=1)
-    assert again.identical
-    assert set(again.differences().values()) == {0.0}
-
-
-def test_replay_tells_a_difference(tmp_path):
-    run(tiny(), directory=tmp_path)
-    found = replay(tmp_path, {"hidden_size": 8, "learning_rate": 0.1})
-    metrics = {**found.again.metrics, "test_loss": found.again.metrics["test_loss"] + 0.5}
-    from dataclasses import replace
-
-    changed = replace(found, again=replace(found.again, metrics=metrics))
-    assert not changed.identical
-    assert changed.differences()["test_loss"] == pytest.approx(0.5)
-
-
-def test_replay_of_what_is_not_there(tmp_path):
-    run(tiny(), directory=tmp_path)
-    with pytest.raises(UsageError, match="no cell has hidden_size=9"):
-        replay(tmp_path, {"hidden_size": 9, "learning_rate": 0.1})
-    with pytest.raises(UsageError, match="replicate"):
-        replay(tmp_path, {"hidden_size": 8, "learning_rate": 0.1}, replicate=7)
-
-
-def test_curves_tell_when_they_were_recorded(undisturbed):
-    for result in undisturbed.values():
-        np.testing.assert_array_equal(result.curves["recorded_at"], np.arange(1, 13))
-        np.testing.assert_array_equal(result.curves["evaluated_at"], [4, 8, 12])
-        assert result.curves["test_accuracy"].shape == (3,)
-        assert result.curves["test_accuracy"][-1] == pytest.approx(result.metrics["test_accuracy"])
-        assert result.curves["train_loss"].shape == (12,)

@@ -1,10 +1,12 @@
 """A stored trial trained again, alone; and what a planner leaves behind when it is closed."""
 
+import dataclasses
 import threading
 
 import pytest
 from cohort_tools import planner_of, tiny
 
+from gridscape.errors import UsageError
 from gridscape.execution import replay
 from gridscape.landscape import Landscape
 from gridscape.report.showcase import showcase
@@ -38,9 +40,10 @@ USERS = {
 def test_who_uses_a_planner_closes_it(folder, use):
     before = compiling()
     use(folder)
-    for thread in compiling() - before:
+    left = compiling() - before
+    for thread in left:
         thread.join(timeout=30)
-        assert not thread.is_alive()
+    assert not any(thread.is_alive() for thread in left)
 
 
 def test_a_planner_that_is_open_has_threads_and_closed_it_compiles_no_more(folder):
@@ -50,3 +53,27 @@ def test_a_planner_that_is_open_has_threads_and_closed_it_compiles_no_more(folde
         assert compiling()
     with pytest.raises(RuntimeError, match="shutdown"):
         planner._compilers.submit(abs, (1.0,))
+
+
+def test_replay_is_identical(tmp_path):
+    run(tiny(), directory=tmp_path)
+    again = replay.replay(tmp_path, {"hidden_size": 8, "learning_rate": 0.1}, replicate=1)
+    assert again.identical
+    assert set(again.differences().values()) == {0.0}
+
+
+def test_replay_tells_a_difference(tmp_path):
+    run(tiny(), directory=tmp_path)
+    found = replay.replay(tmp_path, {"hidden_size": 8, "learning_rate": 0.1})
+    metrics = {**found.again.metrics, "test_loss": found.again.metrics["test_loss"] + 0.5}
+    changed = dataclasses.replace(found, again=dataclasses.replace(found.again, metrics=metrics))
+    assert not changed.identical
+    assert changed.differences()["test_loss"] == pytest.approx(0.5)
+
+
+def test_replay_of_what_is_not_there(tmp_path):
+    run(tiny(), directory=tmp_path)
+    with pytest.raises(UsageError, match="no cell has hidden_size=9"):
+        replay.replay(tmp_path, {"hidden_size": 9, "learning_rate": 0.1})
+    with pytest.raises(UsageError, match="replicate"):
+        replay.replay(tmp_path, {"hidden_size": 8, "learning_rate": 0.1}, replicate=7)
