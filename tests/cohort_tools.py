@@ -1,7 +1,13 @@
 """What several tests need to train small studies in process."""
 
+import contextlib
+from itertools import pairwise
+
+import jax
+import jax.numpy as jnp
 import numpy as np
 
+from gridscape.base.parts import Model
 from gridscape.engine.cohorts import partition
 from gridscape.engine.machine import Machine
 from gridscape.execution.cohort_run import CohortRun
@@ -48,3 +54,34 @@ def assert_same(a, b):
     assert a.curves.keys() == b.curves.keys()
     for name in a.curves:
         np.testing.assert_array_equal(a.curves[name], b.curves[name], err_msg=name)
+
+
+@contextlib.contextmanager
+def compilations():
+    """Counts the programs that XLA compiles in the block."""
+    events = []
+
+    def listen(name, seconds, **_):
+        if name == "/jax/core/compile/backend_compile_duration":
+            events.append(name)
+
+    jax.monitoring.register_event_duration_secs_listener(listen)
+    try:
+        yield events
+    finally:
+        jax.monitoring.unregister_event_duration_listener(listen)
+
+
+def perceptron(*widths):
+    """tanh layers of these widths, the first of them the inputs."""
+
+    def init(key, hyper):
+        return [jnp.zeros(shape) for shape in pairwise(widths)]
+
+    def apply(params, inputs, key, hyper):
+        *hidden, last = params
+        for weights in hidden:
+            inputs = jnp.tanh(inputs @ weights)
+        return inputs @ last
+
+    return Model(init, apply)

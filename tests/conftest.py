@@ -9,6 +9,7 @@ import shutil
 import tempfile
 
 import jax
+import pytest
 from jaxtyping import install_import_hook
 
 # A program that one test compiled is read by all others, in their processes too.
@@ -32,3 +33,17 @@ install_import_hook("gridscape", "shapes.check_shapes")
 def pytest_collection_modifyitems(items):
     """What takes longest first: begun last, it would keep one worker while the others idle."""
     items.sort(key=lambda item: item.get_closest_marker("slow") is None)
+
+
+@pytest.fixture(scope="session")
+def undisturbed(tmp_path_factory):
+    """What a tiny study comes to, trained without any trouble: results by cell and replicate."""
+    # Here: only what is imported after the hook above has its shapes checked.
+    from cohort_tools import tiny
+    from runs import stored
+
+    from gridscape.sweep import run
+
+    folder = tmp_path_factory.mktemp("undisturbed")
+    run(tiny(), directory=folder)
+    return stored(folder)

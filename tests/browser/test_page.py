@@ -1,62 +1,12 @@
-"""The report in real Chromium: what loads, what a reader can do, what it looks like to them.
+"""The page in a browser: every chart and table, by mouse and by keyboard."""
 
-Every visit fails at its end when anything but the file itself was asked for, or when the console
-holds a warning or an error (a breach of the Content-Security-Policy is one).
-"""
-
-import itertools
 import re
-from collections.abc import Callable
-from typing import Any
 
 import pytest
-from pages import HOSTILE, LANDSCAPES, Visit
+from looking import PAINTED, TRACES, Open, contrast, data_of
+from pages import HOSTILE, LANDSCAPES
 
 pytestmark = pytest.mark.slow
-
-Open = Callable[..., Visit]
-
-TRACES = "[...document.querySelectorAll('#cell .chart')].flatMap((chart) => chart.data)"
-
-CONTRAST = """
-(pairs) => {
-  const probe = document.body.appendChild(document.createElement("span"));
-  const channels = (name) => {
-    probe.style.color = `var(--${name})`;
-    return getComputedStyle(probe).color.match(/[\\d.]+/g).slice(0, 3).map(Number);
-  };
-  return pairs.map(([a, b]) => [a, b, channels(a), channels(b)]);
-}
-"""
-
-
-# Ink and ground of each cell as they are painted on the page.
-PAINTED = """
-(cells) => cells.map((cell) => {
-  const brush = document.createElement("canvas").getContext("2d", { willReadFrequently: true });
-  const painted = (color) => {
-    for (const fill of [getComputedStyle(document.body).backgroundColor, color]) {
-      brush.fillStyle = fill;
-      brush.fillRect(0, 0, 1, 1);
-    }
-    return [...brush.getImageData(0, 0, 1, 1).data].slice(0, 3);
-  };
-  const style = getComputedStyle(cell);
-  return [painted(style.color), painted(style.backgroundColor)];
-})
-"""
-
-
-def contrast(first: list[float], second: list[float]) -> float:
-    """The contrast of two sRGB colors as WCAG 2 defines it, from 1 to 21."""
-
-    def luminance(color: list[float]) -> float:
-        shares = [c / 255 for c in color]
-        linear = [s / 12.92 if s <= 0.04045 else ((s + 0.055) / 1.055) ** 2.4 for s in shares]
-        return 0.2126 * linear[0] + 0.7152 * linear[1] + 0.0722 * linear[2]
-
-    low, high = sorted((luminance(first), luminance(second)))
-    return (high + 0.05) / (low + 0.05)
 
 
 @pytest.mark.parametrize("name", LANDSCAPES)
@@ -214,12 +164,6 @@ def test_every_chart_has_its_numbers_as_a_table(visit: Open) -> None:
     assert all(chart.get_attribute("aria-label") for chart in charts.all())
 
 
-def data_of(page: Visit, section: str) -> list[list[dict[str, Any]]]:
-    """The lines of every chart of a section, without the edges of bands."""
-    charts = f"[...document.querySelectorAll('#{section} .chart')]"
-    return page.run(f"{charts}.map((c) => c.data.filter((t) => t.hoverinfo === 'text'))")
-
-
 def test_the_curves_of_all_cells_stand_side_by_side(visit: Open) -> None:
     page = visit()
     # 24 cells, of which one was not trained and another one failed: a panel for each rate.
@@ -350,160 +294,3 @@ def test_published_tables_and_claims(visit: Open) -> None:
     assert "asked for" in first
     page.tab.locator("#claims summary").first.click()
     assert page.tab.locator("#claims .claim table tbody tr").first.is_visible()
-
-
-def test_hostile_text_stays_text(visit: Open) -> None:
-    page = visit("hostile")
-    assert page.run("document.title") == HOSTILE
-    assert page.text("h1") == HOSTILE
-    page.cell(1, 0).click()
-    page.tab.locator("#cell .more summary").click()
-    assert HOSTILE in page.text("#cell .more")  # why it failed
-    page.choose("Rows", "1")
-    page.cell(1, 0).hover()
-    assert HOSTILE in page.text("#tip")
-    assert page.run("window.hacked") is None
-    assert page.tab.locator("img").count() == 0
-    assert page.tab.locator("body b", has_text="&").count() == 0
-
-
-def test_the_policy_forbids_scripts_and_loads(visit: Open) -> None:
-    page = visit()
-    page.run(
-        """async () => {
-          const script = document.createElement("script");
-          script.textContent = "window.hacked = 1";
-          document.body.append(script);
-          const image = document.createElement("img");
-          image.setAttribute("onerror", "window.hacked = 1");
-          image.src = "https://example.org/x.png";
-          document.body.append(image);
-          await fetch("https://example.org/").catch(() => null);
-        }"""
-    )
-    assert page.run("window.hacked") is None
-    assert len(page.complaints) >= 3
-    assert all("Content Security Policy" in text or "Fetch" in text for text in page.complaints)
-    page.expected_complaints = page.complaints
-    page.requests = [page.address]  # the forbidden image is told of, though it is never sent
-
-
-@pytest.mark.parametrize("scheme", ["light", "dark"])
-def test_text_has_contrast_in_light_and_dark(visit: Open, scheme: str) -> None:
-    page = visit(color_scheme=scheme)
-    inks = ("ink", "muted", "accent", "good", "bad", "train", "test")
-    pairs = [(ink, ground) for ink in inks for ground in ("paper", "raised", "sunk")]
-    for ink, ground, first, second in page.tab.evaluate(CONTRAST, pairs):
-        assert contrast(first, second) >= 4.5, (scheme, ink, ground)
-    cells = page.run(
-        """[...document.querySelectorAll(".landscape .cell .in")].map((text) => {
-          const style = getComputedStyle(text);
-          const numbers = (color) => color.match(/[\\d.]+/g).map(Number);
-          return [numbers(style.color), numbers(style.backgroundColor)];
-        })"""
-    )
-    solid = [pair for pair in cells if len(pair[1]) == 3]
-    assert len(solid) >= 20
-    assert min(contrast(*pair) for pair in solid) >= 4.5
-
-
-def test_dark_and_light_follow_the_system_and_the_button(visit: Open) -> None:
-    page = visit(color_scheme="dark")
-    ground = "getComputedStyle(document.body).backgroundColor"
-    ink = "document.querySelector('.chart').layout.font.color"
-    dark, dark_ink = page.run(ground), page.run(ink)
-    page.tab.emulate_media(color_scheme="light")
-    page.until(f"{ink} !== '{dark_ink}'")  # charts are redrawn
-    assert page.run(ground) != dark
-    page.tab.locator("#theme").click()
-    page.tab.locator("#theme").click()
-    assert page.text("#theme") == "Dark"
-    assert page.run(ground) == dark
-    assert page.run(ink) == dark_ink
-
-
-def test_print_is_light_expanded_and_whole(visit: Open) -> None:
-    page = visit(color_scheme="dark")
-    page.tab.emulate_media(media="print", color_scheme="dark")
-    page.run("dispatchEvent(new Event('beforeprint'))")
-    shut = "[...document.querySelectorAll('details:not([open])')].map((d) => d.className)"
-    assert page.run(shut) == []
-    assert page.run("getComputedStyle(document.body).colorScheme") == "light"
-    assert page.run("document.querySelector('.chart').layout.font.color") == "rgb(27, 29, 33)"
-    widest = page.run(
-        "Math.max(...[...document.querySelectorAll('.chart')].map((c) => c.layout.width))"
-    )
-    assert widest <= page.run("document.body.clientWidth")
-    assert page.run("document.body.clientWidth") <= 690  # A4 less its margins, in CSS pixels
-    assert page.tab.locator(".controls").first.is_hidden()
-    page.run("dispatchEvent(new Event('afterprint'))")
-    assert page.tab.locator("details[open]").count() == 0
-
-
-def test_it_prints(visit: Open) -> None:
-    pdf = visit().tab.pdf(format="A4", print_background=True)
-    assert pdf.startswith(b"%PDF")
-    assert (
-        pdf.count(b"/Type /Page\n") + pdf.count(b"/Type /Page/") + pdf.count(b"/Type /Page ") >= 4
-    )
-
-
-def test_a_reload_keeps_the_view(visit: Open) -> None:
-    page = visit()
-    page.cell(1, 2).click()
-    page.choose("Scale", "fine")
-    page.tab.locator("#theme").click()
-    page.tab.reload()
-    assert "hidden_size=32, learning_rate=0.001" in page.text("#cell-title")
-    assert page.tab.get_by_label("Scale").input_value() == "fine"
-    assert page.text("#theme") == "Light"
-
-
-def test_a_link_leads_to_a_cell(visit: Open) -> None:
-    page = visit("study", "#cell=3&metric=test_loss&rows=1&columns=0&cost=seconds&theme=dark")
-    assert "hidden_size=16, learning_rate=0.01" in page.text("#cell-title")
-    assert "test loss" in page.text("#map-key")
-    assert page.text("#theme") == "Dark"
-    assert "against seconds" in page.text("#cost figcaption")
-    assert page.text(".landscape thead .axis-name") == "hidden_size"
-
-
-@pytest.mark.parametrize("view", ["#cell=999&metric=x", "#cell=-1&rows=0&columns=0&%"])
-def test_a_wrong_link_changes_nothing(visit: Open, view: str) -> None:
-    page = visit("study", view)
-    assert "hidden_size=16, learning_rate=0.1" in page.text("#cell-title")  # the best
-    assert page.text(".landscape thead .axis-name") == "learning_rate"
-
-
-def test_headings_landmarks_and_labels(visit: Open) -> None:
-    page = visit()
-    levels = page.run(
-        "[...document.querySelectorAll('h1,h2,h3,h4')].map((h) => Number(h.tagName[1]))"
-    )
-    assert levels.count(1) == 1
-    assert levels[0] == 1
-    assert all(b - a <= 1 for a, b in itertools.pairwise(levels))
-    for landmark in ("header", "nav", "main", "aside", "footer"):
-        assert page.tab.locator(landmark).count() == 1
-    selects = "[...document.querySelectorAll('select')]"
-    unlabeled = f"{selects}.filter((s) => !s.labels[0]?.innerText.trim()).length"
-    assert page.run(unlabeled) == 0
-    names = page.run(
-        "[...document.querySelectorAll('section')].map((s) => s.getAttribute('aria-labelledby'))"
-    )
-    assert all(page.tab.locator(f"#{name}").count() == 1 for name in names)
-
-
-def test_the_first_screen_shows_the_landscape(visit: Open) -> None:
-    page = visit()
-    for selector in (".landscape", "#map-key", ".curves"):
-        box = page.tab.locator(selector).bounding_box()
-        assert box["y"] + box["height"] <= 900, selector
-
-
-def test_without_scripts_it_says_where_the_pictures_are(browser: Any, pages: Any) -> None:
-    apart = browser.new_context(java_script_enabled=False)
-    tab = apart.new_page()
-    tab.goto(pages.path("study").as_uri())
-    assert "figures" in tab.locator("noscript").inner_text()
-    apart.close()

@@ -1,34 +1,22 @@
-"""The rules of studies 2 to 11 on landscapes whose truth is known: holds, fails, undecided."""
+"""Rules that studies share: they hold, fail, or cannot be decided."""
 
 from collections import Counter
 
 import numpy as np
 import pytest
 from synthetic import RATES, landscape
+from verdicts import CELLS, FAILS, HOLDS, UNDECIDED, verdict
 
-from gridscape import optimizers
 from gridscape.analysis.cells import CellSummary
 from gridscape.claims.evidence import Evidence, rows_at
 from gridscape.claims.files import load_claims
-from gridscape.claims.judging import judge
-from gridscape.claims.records import Claim, Outcome
-from gridscape.claims.rules import momentum
+from gridscape.claims.records import Outcome
 from gridscape.claims.rules.registry import RULES
 from gridscape.errors import UnknownNameError, UsageError
 from gridscape.grid.axes import Axis
 from gridscape.grid.trials import Status
 
-HOLDS, FAILS, UNDECIDED = Outcome.HOLDS, Outcome.FAILS, Outcome.UNDECIDED
-CELLS = {"cell": ["rnn", "gru", "lstm"], "hidden_size": [64, 128]}
 GRID = {"hidden_size": [16, 32, 64], "learning_rate": list(RATES)}
-MOMENTA = {"momentum": [0.0, 0.5, 0.9, 1.0, 1.05]}
-
-
-def verdict(rule, land, parameters, along=None, folder=None, axes=None):
-    claim = Claim("x", "It is so.", "A report", rule, parameters, "in words", axes or land.axes)
-    claim = Claim(**{**claim.__dict__, "along": along or {}})
-    (found,) = judge(land, [claim], folder=folder)
-    return found
 
 
 def by_cell(**accuracies):
@@ -46,6 +34,8 @@ def diverging(**where):
 
 
 ORDER = {"cells": [{"cell": "rnn"}, {"cell": "lstm"}, {"cell": "gru"}]}
+
+
 ORDERED = {
     "holds": (HOLDS, {"accuracy": by_cell(rnn=0.8, lstm=0.9, gru=0.95)}),
     "holds where the lowest diverges": (
@@ -84,6 +74,7 @@ ORDERED = {
     ),
 }
 
+
 BEST = {
     "holds": (HOLDS, {"accuracy": by_cell(rnn=0.8, lstm=0.9, gru=0.95)}),
     "holds where the others diverge": (
@@ -109,7 +100,10 @@ BEST = {
     ),
 }
 
+
 ALIKE = {"where": {"cell": ["gru", "lstm"]}, "worse": {"cell": "rnn"}, "margin": 0.02}
+
+
 COMPARABLE = {
     "holds": (HOLDS, {"accuracy": by_cell(rnn=0.5, lstm=0.95, gru=0.955)}),
     "holds where the worse one diverges": (
@@ -135,6 +129,7 @@ COMPARABLE = {
     ),
 }
 
+
 PARTS = {
     "parts": [
         {"where": {"cell": "gru"}, "above": 0.9},
@@ -142,6 +137,8 @@ PARTS = {
         {"where": {"cell": "lstm", "hidden_size": {"from": 128}}, "near": 0.7, "within": 0.05},
     ]
 }
+
+
 LEVELS = {
     "holds": (HOLDS, {"accuracy": by_cell(rnn=0.3, lstm=0.7, gru=0.95)}),
     "holds where what is below diverges": (
@@ -176,7 +173,10 @@ LEVELS = {
     ),
 }
 
+
 MOST = {"where": {"cell": ["rnn", "lstm"]}, "below": 0.5}
+
+
 FAIL_IN_MOST = {
     "holds where they are low": (HOLDS, {"accuracy": by_cell(rnn=0.1, lstm=0.2, gru=0.9)}),
     "holds where they diverge": (
@@ -206,6 +206,7 @@ FAIL_IN_MOST = {
     ),
 }
 
+
 RULED = {
     "ordered": (ORDER | {"at": {"hidden_size": [64, 128]}}, ORDERED),
     "best_is": ({"cell": {"cell": "gru"}, "at": {"hidden_size": [64, 128]}}, BEST),
@@ -213,6 +214,8 @@ RULED = {
     "levels": (PARTS, LEVELS),
     "fails_in_most": (MOST, FAIL_IN_MOST),
 }
+
+
 CASES = [
     pytest.param(rule, parameters, outcome, options, id=f"{rule}: {name}")
     for rule, (parameters, cases) in RULED.items()
@@ -331,6 +334,8 @@ def test_a_metric_may_be_the_difference_of_two():
 # ---- parts of the grid ---------------------------------------------------------------------------
 
 PUBLISHED = (Axis("cell", ("rnn", "lstm", "gru")), Axis("hidden_size", (64, 128, 256)))
+
+
 GOOD = by_cell(rnn=0.3, lstm=0.7, gru=0.95)
 
 
@@ -515,61 +520,3 @@ def test_without_the_other_study_it_is_undecided(tmp_path):
     assert alone.outcome is UNDECIDED
     assert "cell-types" in alone.note
     assert "run a study first" in alone.note
-
-
-# ---- the steps of momentum -----------------------------------------------------------------------
-
-
-EXACT = {
-    "sums_gradients": {"n_steps": 300, "tolerance": 1e-5},
-    "step_limit": {"signs": "equal", "n_steps": 1500, "tolerance": 1e-3},
-}
-
-
-@pytest.mark.parametrize("rule", EXACT)
-def test_momentum_does_what_is_stated(rule):
-    found = verdict(rule, landscape(MOMENTA, lambda c: 0.9), EXACT[rule])
-    assert found.outcome is HOLDS, found
-    assert len(found.estimates) == 5
-
-
-@pytest.mark.parametrize("rule", EXACT)
-def test_another_optimizer_does_not(rule, monkeypatch):
-    wrong = optimizers.nesterov() if rule == "sums_gradients" else optimizers.sgd()
-    monkeypatch.setattr(optimizers, "momentum", lambda: wrong)
-    found = verdict(rule, landscape(MOMENTA, lambda c: 0.9), EXACT[rule])
-    assert found.outcome is FAILS, found
-
-
-def test_alternating_signs():
-    land = landscape(MOMENTA, lambda c: 0.9)
-    parameters = EXACT["step_limit"] | {"signs": "alternating"}
-    found = verdict("step_limit", land, parameters)
-    assert found.outcome is HOLDS
-    sizes = [e.interval.mean for e in found.estimates]
-    assert sizes == pytest.approx([1, 1 / 1.5, 1 / 1.9], rel=1e-3)
-    with pytest.raises(UnknownNameError, match="did you mean 'equal'"):
-        verdict("step_limit", land, parameters | {"signs": "equals"})
-
-
-@pytest.mark.parametrize(
-    ("values", "signs"), [([0.0], "equal"), ([0.5, 0.9], "equal"), ([0.0], "alternating")]
-)
-def test_without_the_momenta_that_are_spoken_of_it_is_undecided(values, signs):
-    land = landscape({"momentum": values}, lambda c: 0.9)
-    found = verdict("step_limit", land, EXACT["step_limit"] | {"signs": signs})
-    assert found.outcome is UNDECIDED
-    assert "the landscape lacks a momentum between 0 and 1" in found.note
-
-
-def test_without_an_axis_of_momentum_it_is_undecided():
-    land = landscape({"learning_rate": [0.1]}, lambda c: 0.9)
-    axes = (Axis("momentum", (0.0, 0.5)),)
-    found = verdict("sums_gradients", land, EXACT["sums_gradients"], axes=axes)
-    assert found.outcome is UNDECIDED
-    assert "no axis momentum" in found.note
-
-
-def test_steps_of_the_optimizer():
-    taken = momentum.steps(0.5, np.array([1.0, 0.0, 2.0]))
-    assert taken == pytest.approx([-0.1, -0.05, -0.225])

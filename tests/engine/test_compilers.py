@@ -1,7 +1,6 @@
 """What is traced to the same program is compiled once; what is not, is not."""
 
 import threading
-import time
 from typing import NamedTuple
 
 import jax
@@ -345,12 +344,13 @@ def test_what_cannot_be_compiled_is_told_to_everyone_who_waits(compilers):
 
 @pytest.fixture
 def held(monkeypatch):
-    """Compiling begins when the event is set; ``held.begun`` counts how often it has begun."""
+    """Compiling goes on when the event is set; ``begins`` is set, and ``begun`` counts, before."""
     event, plain = threading.Event(), jax.stages.Lowered.compile
-    event.begun = 0
+    event.begins, event.begun = threading.Event(), 0
 
     def compile(*args, **options):
         event.begun += 1
+        event.begins.set()
         assert event.wait(60)
         return plain(*args, **options)
 
@@ -395,8 +395,7 @@ def test_what_was_not_begun_when_all_ends_is_cancelled(held, monkeypatch):
     monkeypatch.setattr(module, "n_cores", lambda: 1)
     compilers = Compilers()
     first = compilers.submit(lambda x: x, ONE)
-    while not held.begun:
-        time.sleep(0.01)
+    assert held.begins.wait(60)
     second = compilers.submit(lambda x: x + 1, ONE)
     compilers.close()
     held.set()

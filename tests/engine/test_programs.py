@@ -7,7 +7,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
-from cohort_tools import assert_same, planner_of, tiny, train
+from cohort_tools import assert_same, compilations, planner_of, tiny, train
 
 from gridscape import kernels
 from gridscape.base.data import Groups
@@ -50,7 +50,9 @@ def test_a_trial_is_the_same_on_one_device_and_on_two(grid):
     single = planner_of(planner.resolved.study)
     single.machine = Machine(tuple(jax.local_devices()[:1]))
     chosen = planner.resolved.trials()[:5]
-    for key, result in train(single, chosen).items():
+    results = train(single, chosen)
+    assert len(results) == len(chosen)
+    for key, result in results.items():
         assert_same(result, whole[key])
 
 
@@ -126,22 +128,6 @@ def test_replicates_differ_and_share_their_data_order(grid):
     cell = planner.resolved.trials()[0].cell
     digests = {by_trial[cell, r].params_digest for r in range(3)}
     assert len(digests) == 3
-
-
-@contextlib.contextmanager
-def compilations():
-    """Counts the programs that XLA compiles in the block."""
-    events = []
-
-    def listen(name, seconds, **_):
-        if name == "/jax/core/compile/backend_compile_duration":
-            events.append(name)
-
-    jax.monitoring.register_event_duration_secs_listener(listen)
-    try:
-        yield events
-    finally:
-        jax.monitoring.unregister_event_duration_listener(listen)
 
 
 def test_programs_that_come_next_are_compiled_while_one_trains(monkeypatch):
@@ -301,6 +287,8 @@ def test_a_trial_is_cut_out_on_a_device_with_memory_of_its_own(monkeypatch):
     (cohort,) = partition(planner.resolved, planner.resolved.trials())
     training = Training(planner.program(cohort), cohort)
     shared = [training.snapshot(index) for index in range(len(cohort.trials))]
+    assert shared
+    assert shared[0]
     monkeypatch.setattr(Machine, "shares_memory", False)
     for index, expected in enumerate(shared):
         found = training.snapshot(index)

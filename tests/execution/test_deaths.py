@@ -9,7 +9,7 @@ from dataclasses import replace
 
 import pytest
 from cohort_tools import planner_of, tiny
-from test_sweep import assert_equal_tables, environment, stored
+from runs import assert_equal_tables, environment, stored
 
 from gridscape import sweep
 from gridscape.engine.cohorts import joined, partition

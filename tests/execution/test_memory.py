@@ -4,9 +4,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
-from cohort_tools import planner_of, tiny
-from test_planner import perceptron
-from test_programs import compilations
+from cohort_tools import compilations, perceptron, planner_of, tiny
 
 from gridscape.engine.cohorts import partition
 from gridscape.engine.flops import traced, traced_update
@@ -71,7 +69,9 @@ def test_it_is_about_what_the_compiled_programs_take(study):
 @pytest.mark.parametrize("study", STUDIES.values(), ids=STUDIES)
 def test_data_and_slots_are_those_of_the_programs(study):
     planner = planner_of(study)
-    for cohort in partition(planner.resolved, planner.resolved.trials()):
+    cohorts = partition(planner.resolved, planner.resolved.trials())
+    assert cohorts
+    for cohort in cohorts:
         program = planner.program(cohort)
         needs = needs_of(study, cohort, traced(lambda a: a, SQUARE), len(planner.machine.devices))
         assert needs.data == tree_bytes(program.data[:3])

@@ -10,13 +10,11 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
-from cohort_tools import planner_of, tiny
+from cohort_tools import compilations, perceptron, planner_of, tiny
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from jax import lax
-from test_programs import compilations
 
-from gridscape.base.parts import Model
 from gridscape.base.task import Task
 from gridscape.engine.cohorts import partition
 from gridscape.engine.flops import product_flops, update_flops
@@ -63,21 +61,6 @@ def test_an_update_of_an_lstm(shape, flops):
     recipe, task = recipe_on_zeros("lstm", (n_steps, n_features), n_batch, **options)
     assert update_flops(recipe, task) == lstm_flops(*shape)
     assert flops in (None, lstm_flops(*shape))
-
-
-def perceptron(*widths):
-    """tanh layers of these widths, the first of them the inputs."""
-
-    def init(key, hyper):
-        return [jnp.zeros(shape) for shape in pairwise(widths)]
-
-    def apply(params, inputs, key, hyper):
-        *hidden, last = params
-        for weights in hidden:
-            inputs = jnp.tanh(inputs @ weights)
-        return inputs @ last
-
-    return Model(init, apply)
 
 
 @pytest.mark.parametrize("widths", [(6, 10), (6, 5, 10), (6, 5, 4, 10)])

@@ -206,6 +206,7 @@ def test_what_is_not_finite_is_not_hidden(cell, hidden, bad, precision):
     """A bad input spoils its own example alone, and the gradient of every weight it meets."""
     params, inputs, dstates = problem(cell, 3, 20, 4, hidden)
     inputs[0, 7, 2] = bad
+    assert kernels.targets()
     for name in kernels.targets():
         with kernels.use(name):
             run = gradients(cell, True, precision)

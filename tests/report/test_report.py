@@ -13,6 +13,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from contents import content_of, per_update
 from hypothesis import given
 from hypothesis import strategies as st
 from synthetic import RATES, landscape
@@ -20,22 +21,16 @@ from synthetic import RATES, landscape
 from gridscape.analysis.best import best_per
 from gridscape.analysis.cells import summarize
 from gridscape.analysis.costs import pareto, smallest_equivalent
-from gridscape.analysis.curves import curve_band
 from gridscape.errors import GridscapeError, StoreError
 from gridscape.grid.axes import Axis, Cell, Grid
 from gridscape.grid.trials import Status, Trial, TrialResult
-from gridscape.landscape import Landscape, sought_axis
 from gridscape.report import document as document_module
 from gridscape.report import html
 from gridscape.report.document import CURVE_NUMBERS, command, document, thinned, to_json
-from gridscape.report.findings import STRETCHES, Findings, gather
+from gridscape.report.findings import Findings, gather
 from gridscape.store.store import Store
 
 HOSTILE = "</script><script>x()</script><!-- \u2028 & <img src=x onerror=x()>"
-
-
-def content_of(land: Landscape, directory: str = "runs/it") -> dict[str, Any]:
-    return document(gather(land), Path(directory), "2024-05-01T12:00:00+00:00", {"Gridscape": "0"})
 
 
 def some_lost(cell: Cell, replicate: int) -> Status:
@@ -232,15 +227,6 @@ def test_the_command_is_one_that_a_shell_reads(values: dict[str, Any], folder: s
     assert len(words) == 5
 
 
-def test_the_sought_axis_is_the_learning_rate_else_the_last() -> None:
-    rate, width = Axis("learning_rate", (0.1, 1.0)), Axis("hidden_size", (1, 2))
-    kind = Axis("cell", ("rnn", "gru"))
-    assert sought_axis([rate, width]) is rate
-    assert sought_axis([width, kind]) is kind
-    assert sought_axis([width, Axis("learning_rate", (0.1,))]) is width
-    assert sought_axis([Axis("cell", ("rnn",))]) is None
-
-
 # ---- curves ----
 
 
@@ -259,53 +245,6 @@ def test_thinned_points_are_spread_and_keep_both_ends(length: int, points: int) 
 def test_curves_never_take_more_than_their_share(lines: int, replicates: int) -> None:
     points, single = document_module._budget(lines, replicates)
     assert points * lines * (4 + replicates * single) <= CURVE_NUMBERS
-
-
-def per_update(n: int) -> Landscape:
-    """A landscape whose train curves have a point per update, with one gap."""
-    land = landscape({"learning_rate": [0.1, 0.2]}, lambda cell: float(cell["learning_rate"]))
-    rng = np.random.default_rng(0)
-    values = rng.normal(size=(2, 3, n))
-    values[0, 0, 4] = np.nan
-    dims = ("learning_rate", "replicate", "update")
-    data = land.data.drop_dims("update").assign(
-        curve_train_loss=(dims, values), update=np.arange(1, n + 1)
-    )
-    return Landscape(data, land.study)
-
-
-def _mean(values: np.ndarray) -> float:
-    finite = values[np.isfinite(values)]
-    return float(finite.mean()) if len(finite) else math.nan
-
-
-@pytest.mark.parametrize("n", [STRETCHES, STRETCHES + 1, 399, 400, 999])
-def test_train_curves_are_averaged_over_stretches(n: int) -> None:
-    land = per_update(n)
-    found = gather(land)
-    cell = land.grid.cells()[0]
-    (band,) = [b for b in found.bands[cell] if b.curve == "train_loss"]
-    raw = land.data["curve_train_loss"].sel(dict(cell)).values
-    length = found.stretch
-    assert len(band.updates) <= STRETCHES
-    assert length == math.ceil(n / STRETCHES)
-    starts = range(0, n, length)
-    assert band.updates == tuple(min(start + length, n) for start in starts)
-    expected = [[_mean(line[s : s + length]) for s in starts] for line in raw]
-    np.testing.assert_allclose(band.per_replicate, expected)
-
-
-def test_short_curves_are_those_of_the_analysis() -> None:
-    land = landscape()
-    found = gather(land)
-    assert found.stretch == 1
-    cell = land.grid.cells()[9]
-    expected = curve_band(land, cell, "train_loss")
-    (band,) = [b for b in found.bands[cell] if b.curve == "train_loss"]
-    assert band == expected
-    shown = content_of(land)["curves"]["9"]["train_loss"]
-    assert shown["at"] == list(expected.updates)
-    np.testing.assert_allclose(shown["mean"], expected.mean, rtol=1e-3)
 
 
 def test_the_page_says_how_curves_were_shortened() -> None:

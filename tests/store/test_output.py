@@ -7,7 +7,7 @@ import sys
 from pathlib import Path
 
 import pytest
-from test_store import a_result, a_trial, study
+from stored import a_result, a_trial, study
 
 from gridscape.cli import commands
 from gridscape.errors import GridscapeError

@@ -18,7 +18,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from test_store import a_result, a_trial, contents, same_arrays, same_result, study
+from stored import a_result, a_trial, contents, same_arrays, same_result, study
 
 import gridscape
 from gridscape.errors import StoreError, StoreFullError, StoreLockedError

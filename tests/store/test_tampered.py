@@ -7,7 +7,7 @@ import stat
 from contextlib import closing
 
 import pytest
-from test_store import a_result, a_trial, study
+from stored import a_result, a_trial, study
 
 from gridscape.cli import commands
 from gridscape.errors import StoreError

@@ -62,7 +62,9 @@ def test_a_study_says_what_it_is(name):
 @pytest.mark.parametrize("name", NAMED)
 def test_claims_are_made_on_the_axes_of_the_study(name):
     study = Study.load(name)
-    for claim in load_claims(study.claims):
+    claims = load_claims(study.claims)
+    assert claims
+    for claim in claims:
         assert {axis.name: list(axis.values) for axis in claim.axes} == study.axes
         assert claim.source.split(",")[0] in "; ".join(study.source)
 

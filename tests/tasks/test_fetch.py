@@ -1,6 +1,5 @@
 """Data sets are found in order, fetched whole or not at all, and refused when altered."""
 
-import doctest
 import hashlib
 import io
 import os
@@ -423,6 +422,7 @@ def test_progress_is_shown_on_a_terminal(cache: Path, monkeypatch: pytest.Monkey
 
 
 def test_every_checksum_is_pinned() -> None:
+    assert any(listed.files for listed in fetch.DATA_SETS.values())
     for listed in fetch.DATA_SETS.values():
         for file in (*listed.files, *listed.instead):
             assert len(bytes.fromhex(file.sha256)) == 32
@@ -432,9 +432,5 @@ def test_every_checksum_is_pinned() -> None:
 
 def test_the_command_line_lists_data_without_jax() -> None:
     code = "import sys, gridscape.tasks.fetch as f; f.status(); sys.exit('jax' in sys.modules)"
-    subprocess.run([sys.executable, "-W", "error", "-c", code], check=True, timeout=60)
-
-
-def test_examples_of_the_docstrings() -> None:
-    failed, attempted = doctest.testmod(fetch)
-    assert (failed, attempted > 0) == (0, True)
+    done = subprocess.run([sys.executable, "-W", "error", "-c", code], check=False, timeout=60)
+    assert done.returncode == 0

@@ -1,0 +1,50 @@
+"""Help and versions: fast, narrow, and importing nothing slow."""
+
+import subprocess
+import sys
+
+import pytest
+from calls import DEADLINE_SECONDS, command_names, environment, widest
+
+from gridscape._version import __version__
+
+pytestmark = pytest.mark.usefixtures("kept_programs", "quiet_place")
+
+
+def test_the_commands_are_those_of_the_design():
+    designed = {"list", "plan", "run", "show", "report", "claims", "inspect", "replay", "export"}
+    assert set(command_names()) == designed | {"data", "doctor"}
+
+
+def test_help_imports_nothing_slow_and_is_fast():
+    code = """
+import sys, time
+begin = time.process_time()
+from gridscape.cli.commands import exit_status
+for arguments in [["--help"], ["--version"]] + [[name, "--help"] for name in sys.argv[1:]]:
+    assert exit_status(arguments) == 0, arguments
+slow = {"jax", "pandas", "xarray", "matplotlib", "numpy", "scipy", "sklearn", "optax", "plotly"}
+print(sorted(slow & set(sys.modules)), time.process_time() - begin, file=sys.stderr)
+"""
+    done = subprocess.run(
+        [sys.executable, "-c", code, *command_names()],
+        env=environment("nowhere"),
+        capture_output=True,
+        text=True,
+        timeout=DEADLINE_SECONDS,
+        check=True,
+    )
+    imported, seconds = done.stderr.rsplit(maxsplit=1)
+    assert imported == "[]"
+    assert float(seconds) < 0.5  # all of them together
+    assert widest(done.stdout) <= 80
+
+
+def test_no_command_shows_the_help(call):
+    status, out, err = call()
+    assert (status, err) == (0, "")
+    assert "run      Train what is missing of a study" in out
+
+
+def test_version(call):
+    assert call("--version") == (0, f"gridscape {__version__}\n", "")
