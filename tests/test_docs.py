@@ -24,9 +24,9 @@ from gridscape.claims.rules import RULES
 from gridscape.cli.commands import app
 from gridscape.cli.tables import LEGEND
 from gridscape.kernels import library
+from gridscape.study.files import names as study_names
 from gridscape.study.settings import STUDY_AXES
 from gridscape.study.study import Study
-from gridscape.study.study import names as study_names
 from gridscape.tasks import losses
 
 ROOT = Path(__file__).parent.parent
