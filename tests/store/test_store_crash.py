@@ -20,10 +20,10 @@ import numpy as np
 import pytest
 from stored import a_result, a_trial, contents, same_arrays, same_result, study
 
-import gridscape
 from gridscape.errors import StoreError, StoreFullError, StoreLockedError
 from gridscape.grid.trials import Status
-from gridscape.store import blobs
+from gridscape.store import _ledger, blobs
+from gridscape.store import store as store_module
 from gridscape.store._ledger import Ledger
 from gridscape.store.store import Store
 
@@ -47,8 +47,7 @@ def every_moment(directory, snapshots):
 
     Yields a list of (number of facts that hold by then, copy); moments with equal files count once.
     """
-    sources = {str(Path(gridscape.__file__).parent / f"{n}.py") for n in ("store", "_ledger")}
-    sources.add(blobs.__file__)
+    sources = {module.__file__ for module in (store_module, _ledger, blobs)}
     moments, facts, seen = [], [], set()
 
     def look(frame, event, _):
