@@ -104,6 +104,18 @@ interface TopData {
 }
 
 /**
+ * A curve of its split; ``shared`` are the words that train and test have in common.
+ */
+interface CurveName {
+  name: string;
+  label: string;
+  with_unit: string;
+  unit: "fraction" | "seconds" | "flops" | "bytes" | "count" | "number";
+  split: string;
+  shared: string;
+}
+
+/**
  * A curve of a cell by update. each: a line per replicate, or none at all.
  */
 interface CurveData {
@@ -432,7 +444,7 @@ interface PageData {
   top: TopData | null;
   curves: { [key in string]?: { [key in string]?: CurveData } };
   curve_rule: string;
-  curve_names: Array<MetricName>;
+  curve_names: Array<CurveName>;
   lines: LinesData;
   kinds: Array<KindData>;
   chance: number | null;
