@@ -215,14 +215,14 @@ def test_targets_exist() -> None:
 def test_the_quoted_landscape_is_of_the_study_that_runs() -> None:
     (output,) = blocks("text")
     study = Study.load("quickstart")
-    title, size, *_ = output.splitlines()
+    title, size, budget, *_ = output.splitlines()
     assert title == study.title
     axes = " x ".join(f"{len(values)} {name}" for name, values in study.axes.items())
     count = len(study.grid.cells()) * study.replicates
     assert size.replace("\N{MULTIPLICATION SIGN}", "x") == (
-        f"{count} networks: {axes} x {study.replicates} replicates,"
-        f" {study.updates} updates of {study.batch_size}"
+        f"{count} networks: {axes}, {study.replicates} replicates each, trained on {study.task}"
     )
+    assert budget == f"for {study.updates} updates of {study.batch_size} examples"
     assert f"trains {count} LSTMs" in re.sub(r"\s+", " ", README)
 
 

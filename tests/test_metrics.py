@@ -137,7 +137,8 @@ def test_the_page_and_the_figures_show_it_in_its_unit(folder, land):
         "lower",
         "number",
     )
-    assert metrics["test_reprojection_error"]["label"] == "test reprojection error (pixels)"
+    assert metrics["test_reprojection_error"]["label"] == "test reprojection error"
+    assert metrics["test_reprojection_error"]["with_unit"] == "test reprojection error in pixels"
     assert metrics["test_reprojection_error"]["unit"] == "number"
     assert metrics["test_top_error"]["unit"] == "fraction"
     assert content["smallest"] is None
@@ -146,10 +147,10 @@ def test_the_page_and_the_figures_show_it_in_its_unit(folder, land):
     assert curves["train_reprojection_error"]["shared"] == "reprojection error"
     drawn = heat_map(land.axes, found.summaries["test_reprojection_error"])
     bar = drawn.axes[-1]
-    assert bar.get_ylabel() == "test reprojection error, pixels"
+    assert bar.get_ylabel() == "test reprojection error in pixels"
     assert 300 < bar.get_ylim()[0] < 400
     front = pareto(found.paretos["flops"]).axes[0]
-    assert front.get_ylabel() == "test perplexity, nats"
+    assert front.get_ylabel() == "test perplexity in nats"
     assert front.get_yscale() == "linear"
     assert gs.report.write(folder).is_file()
 

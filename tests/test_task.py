@@ -282,8 +282,8 @@ def test_kinds_of_examples_by_name_still_fit():
 BEGIN = """
 import warnings
 import numpy as np
-from gridscape import _cores
-_cores.n_cores = lambda: 3
+from gridscape.kernels import cores
+cores.n_cores = lambda: 3
 import jax
 import gridscape as gs
 x, y = np.ones((20, 3), np.float32), np.arange(20) % 2

@@ -5,7 +5,7 @@ One list for the command line and the report.
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Literal, NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -21,6 +21,7 @@ from gridscape.inspection.records import (
     LayerStatistics,
     Mistakes,
     Sample,
+    Stage,
 )
 from gridscape.landscape import Landscape
 
@@ -121,7 +122,6 @@ def is_picture(shape: tuple[int, ...]) -> bool:
 
 # ---- layers, in blocks ----
 
-Stage = Literal["before", "after", "pooled"]
 STAGES: dict[str, Stage] = {"activation": "after", "pool": "pooled"}
 
 

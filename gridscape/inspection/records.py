@@ -1,9 +1,11 @@
 """What is found in a network: frozen records of numbers."""
 
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
+
+Stage = Literal["before", "after", "pooled"]  # of a layer's activations: its function, pooling
 
 
 @dataclass(frozen=True, eq=False)

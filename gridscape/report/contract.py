@@ -12,7 +12,7 @@ from gridscape.analysis.cells import CellState
 from gridscape.analysis.published import Agreement
 from gridscape.claims.records import Outcome
 from gridscape.grid.axes import Value
-from gridscape.inspection.kinds import Stage
+from gridscape.inspection.records import Stage
 from gridscape.report.words import Cost, Unit
 
 Number = float | None

@@ -14,6 +14,7 @@ import numpy as np
 import pytest
 from declarations import mistakes
 
+from gridscape.grid import meanings
 from gridscape.report import palette, words
 from gridscape.report.document import to_json
 
@@ -126,8 +127,8 @@ def test_the_page_writes_numbers_as_the_terminal_does(tmp_path: Path) -> None:
     for value, told in zip(NUMBERS, json.loads(done.stdout), strict=True):
         size = abs(value)
         expected = [
-            typeset(words.digits(value)),
-            words.metric_text(value, "test_accuracy"),
+            typeset(meanings.digits(value)),
+            meanings.Meaning("higher", "fraction").text(value),
             words.number(value),
             words.duration(size),
             words.memory(size),

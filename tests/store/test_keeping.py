@@ -48,7 +48,7 @@ def test_chosen_cells_keep_theirs_and_a_later_run_adds_none(tmp_path):
     ("given", "told"),
     [
         ("some", "keep_parameters: out of range (expected none, best, all, or a list of cells"),
-        ([{"hidden_sizes": 4}], "did you mean 'hidden_size'?"),
+        ([{"hidden_sizes": 4}], "unknown axis 'hidden_sizes'; use 'hidden_size'"),
         ([{"hidden_size": 5}], "keep_parameters.hidden_size: no such value on the axis"),
     ],
 )

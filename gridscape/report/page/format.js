@@ -20,7 +20,7 @@ function fixed(value, decimals) {
 
 const withoutZeros = (text) => (text.includes(".") ? text.replace(/\.?0+$/, "") : text);
 
-// Three digits that count; an exponent only where zeros would hide them. As words.digits.
+// Three digits that count; an exponent only where zeros would hide them. As meanings.digits.
 function digits(value) {
   if (!known(value)) return NONE;
   const [mantissa, power] = value.toExponential(2).split("e");
