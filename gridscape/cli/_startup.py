@@ -6,6 +6,8 @@ from collections import defaultdict
 from collections.abc import Callable
 from functools import cache
 
+from gridscape.kernels.cores import require_addresses
+
 
 def prepare_jax(computes: bool = True) -> Callable[[], float]:
     """Quiet XLA, keep compiled programs from run to run; returns what tells the compile time.
@@ -16,13 +18,13 @@ def prepare_jax(computes: bool = True) -> Callable[[], float]:
     """
     # XLA prints pages of harmless lines when it loads a kept program on a CPU.
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+    if computes:
+        require_addresses()  # before JAX, which takes most of them, is even imported
+
     import jax
 
-    from gridscape.kernels.cores import require_addresses
     from gridscape.tasks.fetch import cache_folder
 
-    if computes:
-        require_addresses()
     if not jax.config.values.get("jax_compilation_cache_dir"):
         jax.config.update("jax_compilation_cache_dir", str(cache_folder() / "jax"))
         jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.2)

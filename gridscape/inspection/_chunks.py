@@ -16,5 +16,10 @@ CHUNK = 100
 def over_chunks(look: Callable[[Split], Any], task: Task) -> Iterator[Any]:
     """``look`` at each chunk of the test set, compiled."""
     compiled = jax.jit(float32_products()(look))
-    for begin in range(0, task.test.n_examples, CHUNK):
-        yield compiled(jax.tree.map(lambda x, b=begin: x[b : b + CHUNK], task.test))
+    for part in slices(task.test.n_examples):
+        yield compiled(jax.tree.map(lambda x, part=part: x[part], task.test))
+
+
+def slices(n_examples: int) -> Iterator[slice]:
+    """So many examples in chunks; the last one may be smaller."""
+    return (slice(begin, begin + CHUNK) for begin in range(0, n_examples, CHUNK))

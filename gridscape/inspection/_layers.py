@@ -5,7 +5,8 @@ from gridscape.models.feedforward import Layer
 from gridscape.study.study import Recipe
 
 
-def _layers(recipe: Recipe) -> tuple[Layer, ...]:
+def inspected_layers(recipe: Recipe) -> tuple[Layer, ...]:
+    """The layers of a feed-forward network; raises UsageError for any other model."""
     layers = recipe.model.layers
     if not layers:
         raise UsageError(

@@ -11,8 +11,8 @@ from gridscape.base.data import Split
 from gridscape.base.task import Task
 from gridscape.base.types import Array, Hyper, Params
 from gridscape.errors import UnknownNameError, UsageError
-from gridscape.inspection._chunks import CHUNK, over_chunks
-from gridscape.inspection._layers import _layers
+from gridscape.inspection import _chunks
+from gridscape.inspection._layers import inspected_layers
 from gridscape.inspection.records import Deconvnet
 from gridscape.models.feedforward import Layer, run
 from gridscape.models.precision import float32_products
@@ -24,7 +24,7 @@ def feature_layers(recipe: Recipe) -> tuple[str, ...]:
 
     Raises UsageError for a model without convolutions.
     """
-    layers = _layers(recipe)
+    layers = inspected_layers(recipe)
     kinds = [layer.kind for layer in layers]
     if "conv" not in kinds:
         raise UsageError(
@@ -60,7 +60,7 @@ def deconvnet(
         *_, maps = run(layers, params, task.prepare(batch.inputs), None, hyper)
         return maps.max(axis=(1, 2))
 
-    peaks = np.concatenate([np.asarray(part) for part in over_chunks(strongest, task)])
+    peaks = np.concatenate([np.asarray(part) for part in _chunks.over_chunks(strongest, task)])
     chosen = _check_channels(channels, peaks.shape[1])
     indices = np.argsort(-peaks, axis=0, kind="stable")[:n_images].T[chosen]
 
@@ -71,8 +71,8 @@ def deconvnet(
 
     rows, maps = indices.ravel(), np.repeat(chosen, indices.shape[1])
     parts = [
-        np.asarray(projected(task.test.inputs[rows[b : b + CHUNK]], maps[b : b + CHUNK]))
-        for b in range(0, len(rows), CHUNK)
+        np.asarray(projected(task.test.inputs[rows[part]], maps[part]))
+        for part in _chunks.slices(len(rows))
     ]
     return Deconvnet(
         layer=layers[-1].name,

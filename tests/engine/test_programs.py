@@ -12,7 +12,7 @@ from cohort_tools import assert_same, compilations, planner_of, tiny, train
 from gridscape import kernels
 from gridscape.base.data import Groups
 from gridscape.base.task import Task
-from gridscape.engine import programs
+from gridscape.engine import training as training_module
 from gridscape.engine.cohorts import partition
 from gridscape.engine.compilers import LIGHTLY
 from gridscape.engine.machine import Machine
@@ -116,7 +116,7 @@ def test_the_data_order_of_a_replicate_is_made_once_a_call(monkeypatch):
     training = Training(planner.program(cohort), cohort)
     made = []
     monkeypatch.setattr(
-        programs, "batch_order", lambda *args: made.append(args[3]) or batch_order(*args)
+        training_module, "batch_order", lambda *args: made.append(args[3]) or batch_order(*args)
     )
     training._order(0)
     assert sorted(made) == [0, 1]

@@ -93,7 +93,7 @@ def test_what_is_not_finite_goes_through_dense(activation, width, bad):
     with (
         kernels.plain(),
         np.errstate(invalid="ignore"),
-    ):  # some libraries of products tell, some not
+    ):  # inf * 0, of which some tell
         value = {"linear": lambda z: z, "relu": jax.nn.relu, "tanh": jnp.tanh}[activation]
         expected = np.asarray(value(x @ kernel + bias[None]))
     np.testing.assert_array_equal(np.isnan(y), np.isnan(expected))
