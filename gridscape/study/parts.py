@@ -86,10 +86,14 @@ def _makes(found: Any, kind: type) -> bool:
 
 def _takes(found: Any) -> tuple[str, ...]:
     """The names of what a function takes; none where it cannot be told."""
-    try:
-        return tuple(inspect.signature(found).parameters)
-    except (TypeError, ValueError):
+    if not callable(found):
         return ()
+    for called in (found, found.__call__):  # the latter of objects with an odd ``__eq__``
+        try:
+            return tuple(inspect.signature(called).parameters)
+        except (TypeError, ValueError):
+            continue
+    return ()
 
 
 def _is_pair(found: Any) -> bool:

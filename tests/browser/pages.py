@@ -87,7 +87,8 @@ def distances() -> Landscape:
         noise=0.0,
     )
     names = {str(n): str(n).replace("accuracy", "distance") for n in land.data if "acc" in str(n)}
-    data = land.data.rename(names)
+    data = land.data.rename(names).drop_attrs()
+    data.attrs = land.data.attrs | {"main_metric": "test_distance"}
     zero = data["test_distance"].where(data["momentum"] == 0.9, 0.0)
     exact = data["test_distance"].where(data["learning_rate"] > 1e-3, zero)
     return Landscape(data.assign(test_distance=exact), land.study)
