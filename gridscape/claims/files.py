@@ -21,8 +21,8 @@ def load_claims(name: str | Path) -> tuple[Claim, ...]:
     Raises UnknownNameError for a name without claims, StudyFileError with all mistakes of a file.
     """
     path = Path(name)
-    if path.suffix != ".toml":
-        known = {file.stem: file for file in (STATEMENTS).glob("*.toml")}
+    if not reach.names_file(path):
+        known = {file.stem: file for file in STATEMENTS.glob("*.toml")}
         if str(name) not in known:
             raise UnknownNameError("claims", str(name), known)
         path = known[str(name)]

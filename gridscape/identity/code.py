@@ -12,6 +12,16 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+# Keys hold the names of functions and classes as they were when the first keys were made; what has
+# moved since goes by its former name.
+FORMER_MODULES = {
+    "gridscape.base.data": "gridscape.base",
+    "gridscape.base.metrics": "gridscape.base",
+    "gridscape.base.parts": "gridscape.base",
+    "gridscape.base.task": "gridscape.base",
+    "gridscape.models.equinox": "gridscape.models.guests",
+    "gridscape.tasks.losses": "gridscape.losses",
+}
 PLAIN = (bool, int, float, complex, str, bytes, type(None))
 
 
@@ -71,7 +81,8 @@ def _describe(value: Any, within: tuple[int, ...]) -> str:
 
 
 def _name(owner: Any) -> str:
-    return f"{getattr(owner, '__module__', '')}.{owner.__qualname__}"
+    module = getattr(owner, "__module__", "")
+    return f"{FORMER_MODULES.get(module, module)}.{owner.__qualname__}"
 
 
 def _describe_code(value: Any, within: tuple[int, ...]) -> str:

@@ -14,8 +14,8 @@ R = TypeVar("R")
 
 # A study has some ten programs, and of each some ten results are kept, all of them small.
 MOST_KEPT = 1024
-# Not float: 0.0 and -0.0 are equal.
-PLAIN = bool | int | str | None | jax.ShapeDtypeStruct
+# Not float: 0.0 and -0.0 are equal. Nor what derives from these, which may hold more.
+PLAIN = (bool, int, str, type(None), jax.ShapeDtypeStruct)
 
 
 class Itself:
@@ -41,13 +41,21 @@ def key_of(value: Any) -> Any:
     >>> key_of((1, len)) == key_of((1, len)), key_of(1) == key_of(True), key_of(0.0) == key_of(-0.0)
     (True, False, False)
     """
-    if isinstance(value, PLAIN):
+    if type(value) in PLAIN:
         return type(value), value
-    if isinstance(value, tuple | list) and not callable(value):
+    if _is_sequence(value):
         return type(value), *map(key_of, value)
-    if isinstance(value, dict):
+    if type(value) is dict:
         return dict, *((key_of(name), key_of(part)) for name, part in value.items())
     return Itself(value)
+
+
+def _is_sequence(value: Any) -> bool:
+    """Whether a value is its items and nothing else: a tuple, a list, a named tuple of data."""
+    if type(value) in (tuple, list):
+        return True
+    is_named = isinstance(value, tuple) and hasattr(value, "_fields")
+    return is_named and not callable(value) and not getattr(value, "__dict__", None)
 
 
 class Memo:

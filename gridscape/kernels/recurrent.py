@@ -12,7 +12,7 @@ from gridscape.kernels.library import call, load
 from gridscape.kernels.tables import CELLS, RecurrentRoom
 
 Weights = tuple[jax.Array, ...]
-PRECISIONS = ("float32", "bfloat16")  # of products; see _precision.py
+PRECISIONS = ("float32", "bfloat16")  # of products; see models/precision.py
 
 
 def fits(cell: str, weights: Weights, inputs: jax.Array) -> bool:

@@ -47,6 +47,8 @@ def _is_study(study: Any) -> bool:
         and isinstance(study.get("axes"), dict)
         and all(isinstance(values, list) for values in study["axes"].values())
         and isinstance(study.get("replicates"), int)
+        and study["replicates"] >= 1
+        and isinstance(study.get("claims"), str | None)
         and isinstance(study.get("metrics", {}), dict)
     )
 

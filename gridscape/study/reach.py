@@ -65,9 +65,14 @@ def require(
 def claims_reach(study: Mapping[str, Any]) -> tuple[Reach, ...]:
     """The file of claims that a study names, where they are none of Gridscape's own."""
     name = study.get("claims")
-    if isinstance(name, str) and name.endswith(".toml"):
+    if isinstance(name, str) and names_file(name):
         return (Reach(f"the claims in {name!r}", code=False),)
     return ()
+
+
+def names_file(claims: str | Path) -> bool:
+    """Whether claims are named by the path of a file, not as those of a study of Gridscape's."""
+    return Path(claims).suffix == ".toml"
 
 
 def is_known(study: Mapping[str, Any]) -> bool:

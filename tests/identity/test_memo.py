@@ -1,14 +1,16 @@
 """What is found out about functions is kept by one resolved study, and by no other."""
 
 from collections import Counter
+from typing import NamedTuple
 
 import jax.numpy as jnp
+import pytest
 from cohort_tools import tiny
 
 from gridscape.base.parts import Model
 from gridscape.engine.trial import state_shapes
 from gridscape.identity import memo as memo_module
-from gridscape.identity.memo import Memo
+from gridscape.identity.memo import Memo, key_of
 
 
 def recipe_of(resolved):
@@ -50,3 +52,36 @@ def test_a_memo_keeps_the_latest_only(monkeypatch):
 
     assert [memo.of(twice, number) for number in (1, 2, 1, 3, 1)] == [2, 4, 2, 6, 2]
     assert asked == {1: 2, 2: 1, 3: 1}  # 3 took the place of 1
+
+
+class Text(str):
+    """A text that holds more than its letters."""
+
+
+class Loss(dict):
+    """Calls itself equal to any other that holds as little."""
+
+    def __init__(self, power):
+        self.power = power
+
+    def __call__(self, outputs, targets):
+        return (outputs**self.power).sum(axis=-1)
+
+
+class Point(NamedTuple):
+    x: int
+    y: int
+
+
+@pytest.mark.parametrize("make", [lambda: Text("a"), lambda: Loss(2)], ids=["text", "mapping"])
+def test_what_derives_from_plain_data_is_told_apart_as_an_object(make):
+    one, other = make(), make()
+    assert one == other
+    assert key_of(one) == key_of(one)
+    assert key_of(one) != key_of(other)
+    assert key_of((1, one)) != key_of((1, other))
+
+
+def test_plain_data_is_told_apart_by_what_it_holds():
+    assert key_of(Point(1, 2)) == key_of(Point(1, 2)) != key_of((1, 2))
+    assert key_of({"a": [1, "b"]}) == key_of({"a": [1, "b"]})

@@ -337,10 +337,11 @@ def test_claims_go_by_the_names_of_gridscape(trained, tmp_path, name):
         verdicts(folder)
 
 
-def test_a_file_of_claims_is_read_where_it_is_trusted(trained, tmp_path):
+@pytest.mark.parametrize("end", ["", "/", "/."])
+def test_a_file_of_claims_is_read_where_it_is_trusted(trained, tmp_path, end):
     path = tmp_path / "their.toml"
     path.write_text("[axes]\n")
-    folder = tampered(trained, tmp_path / "theirs", claims=str(path))
+    folder = tampered(trained, tmp_path / "theirs", claims=f"{path}{end}")
     with pytest.raises(UntrustedError, match="the claims in"):
         verdicts(folder)
     with pytest.raises(StudyFileError):  # read, and found to hold none
