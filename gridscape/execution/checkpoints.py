@@ -8,6 +8,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from gridscape.errors import StoreError
 from gridscape.execution.executors import Snapshot
 from gridscape.grid.trials import content_key
 from gridscape.store.store import Store
@@ -55,17 +56,29 @@ class Checkpoints:
         return {key: place.update for key, place in places.items()}
 
     def restored(self, keys: Sequence[str]) -> Snapshot:
-        """One snapshot of these trials, put together from where each of them was found."""
+        """One snapshot of these trials, put together from where each of them was found.
+
+        Raises StoreError where a checkpoint is no longer there, or can no longer be read.
+        """
         places = [self._places[key] for key in keys]
+        left = {place.name for place in places}
         meta: dict[str, Any] = {}
         rows: dict[str, list[np.ndarray]] = {}
         for name, part_meta, arrays in self.store.checkpoints():
+            left.discard(name)
             for position, place in enumerate(places):
                 if place.name == name:
                     meta = part_meta
                     for array_name, array in arrays.items():
                         row = rows.setdefault(array_name, [np.empty(0)] * len(places))
                         row[position] = array[place.row]
+        if left:
+            raise StoreError(
+                "a checkpoint has gone while its trials were to go on from it",
+                where=self.store.directory,
+                found=f"no {min(left)}",
+                hint="run the study again: it goes on from what is there",
+            )
         arrays = {name: np.stack(row) for name, row in rows.items()}
         return Snapshot({**meta, "keys": list(keys)}, arrays)
 

@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 
+from gridscape.errors import StoreError
 from gridscape.execution.checkpoints import Checkpoints
 from gridscape.execution.executors import Snapshot
 from gridscape.store.store import Store
@@ -79,3 +80,14 @@ def test_without_memory_for_it_the_last_one_stays(store):
     with pytest.warns(UserWarning, match="no checkpoint for lack of memory: made up"):
         checkpoints.save(1, short_of_memory())
     assert kept(store) == [(4, "a"), (4, "b"), (8, "a")]
+
+
+def test_a_checkpoint_that_has_gone_is_told(store):
+    Checkpoints(store).save(1, [snapshot(4, "a"), snapshot(4, "b")])
+    checkpoints = Checkpoints(store)
+    checkpoints.find({"a", "b"})
+    name = next(name for name, meta, _ in store.checkpoints() if meta["keys"] == ["b"])
+    store.drop_checkpoint(name)
+    assert checkpoints.restored(["a"]).meta["keys"] == ["a"]
+    with pytest.raises(StoreError, match=r"a checkpoint has gone.*run the study again"):
+        checkpoints.restored(["a", "b"])
