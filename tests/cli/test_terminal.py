@@ -1,7 +1,6 @@
 """What stands in a terminal: right numbers, in the width there is, with and without color."""
 
 import doctest
-import io
 import re
 from dataclasses import replace
 from pathlib import Path
@@ -10,63 +9,32 @@ import numpy as np
 import pytest
 import synthetic
 from cohort_tools import planner_of, tiny
-from rich.console import Console
+from printing import (
+    COLLAPSED,
+    DIVERGED,
+    FAILED,
+    MISSING,
+    RATES,
+    overview,
+    printed,
+    started,
+    widest,
+)
 
-from gridscape.analysis.cells import CellState
 from gridscape.claims.files import load_claims
 from gridscape.claims.judging import judge
 from gridscape.cli import _json, _tiles, tables
 from gridscape.cli._catalog import Entry
-from gridscape.cli._follow import Follower
-from gridscape.cli._live_table import LiveTable
-from gridscape.cli._run_state import RunState, State
+from gridscape.cli._run_state import State
 from gridscape.cli._tiles import View, shade_style
-from gridscape.cli._time_left import TimeLeft
 from gridscape.cli.doctor import Health, SelfCheck
-from gridscape.execution.executors import Finished, Progress
 from gridscape.execution.replay import Replay
 from gridscape.grid.axes import Axis
 from gridscape.grid.trials import Status, TrialResult
 from gridscape.report import layout, palette
 from gridscape.report import words as report_words
-from gridscape.report.words import STATES, TIMES, number, size_of
-from gridscape.sweep import Started
+from gridscape.report.words import TIMES, number, size_of
 from gridscape.tasks import fetch
-
-COLLAPSED, DIVERGED, FAILED, MISSING = (
-    STATES[state].sign
-    for state in (CellState.COLLAPSED, CellState.DIVERGED, CellState.FAILED, CellState.MISSING)
-)
-
-ESCAPE = re.compile(r"\x1b\[[0-9;?]*[A-Za-z]")
-RATES = list(synthetic.RATES)
-
-
-def printed(parts, width=80, color=False, height=24):
-    """What a terminal of this size shows; plain text is what a file gets."""
-    out = io.StringIO()
-    system = "truecolor" if color else None
-    console = Console(
-        file=out,
-        width=width,
-        height=height,
-        force_terminal=color,
-        color_system=system,
-        highlight=False,
-        emoji=False,
-        markup=False,
-    )
-    for part in parts:
-        console.print(part)
-    return out.getvalue()
-
-
-def overview(land, width=80, color=False):
-    return printed(tables.overview(tables.Overview.of(land), width), width, color)
-
-
-def widest(text):
-    return max(len(line) for line in ESCAPE.sub("", text).splitlines())
 
 
 @pytest.mark.parametrize("module", [tables, report_words, _json, _tiles], ids=lambda m: m.__name__)
@@ -253,208 +221,6 @@ def test_a_table_shows_the_axes_that_the_page_shows(shape, rows, columns, furthe
     assert (view.columns and view.columns.name) == columns
     assert [axis.name for axis in view.further] == further
     assert [axis.name for axis in view.fixed] == fixed
-
-
-# ---- the live table ---------------------------------------------------------------------------
-
-
-def started(axes=None, **values):
-    planner = planner_of(tiny(axes, **values))
-    todo = tuple(planner.resolved.trials())
-    return Started(planner.resolved, Path("nowhere"), todo, 0)
-
-
-def progress(run, number, update, accuracy, alive=None):
-    cohort = run.cohorts[number]
-    accuracy = np.broadcast_to(accuracy, len(cohort.trials)).astype(float)
-    alive = np.ones(len(cohort.trials), bool) if alive is None else alive
-    updates = cohort.recipe.updates
-    return Progress(number, cohort.trials, update, updates, accuracy, False, alive, 1.0)
-
-
-def finished(trial, accuracy=0.9, status=Status.FINISHED, share=0.2):
-    metrics = {"test_accuracy": accuracy, "top_answer_share": share}
-    curves = {}
-    return Finished(trial, TrialResult(trial.key, status, 12, metrics, curves, 1.0, 10, 1e6, 1000))
-
-
-def live(run, width=80, height=24, color=False):
-    return printed([LiveTable(run)], width, color, height)
-
-
-def test_cells_fill_while_their_cohort_trains_and_show_the_mean_over_replicates():
-    run = RunState(started())  # 2 widths x 2 rates x 2 replicates
-    assert live(run).count(MISSING) == 4 + 1  # and the legend
-    run(progress(run, 0, 6, [0.2, 0.4, 0.5, 0.7]))
-    text = live(run)
-    row = next(line for line in text.splitlines() if line.startswith(">"))
-    assert row.split() == [">", "4", "30.0", "60.0"]
-    assert "training 4 networks, hidden_size=4: update 6 of 12" in text
-    assert "0 of 8 networks done" in text
-
-
-def test_marks_of_the_live_table():
-    run = RunState(started())
-    cells = run.cohorts[0].trials  # two cells of two replicates
-    run(progress(run, 0, 12, 0.1, np.array([True, True, False, True])))
-    assert "60.0" not in live(run)
-    for trial in cells[:2]:
-        run(finished(trial, 0.1, share=1.0))
-    run(finished(cells[2], status=Status.DIVERGED))
-    run(finished(cells[3], status=Status.DIVERGED))
-    row = next(line for line in live(run).splitlines() if line.split()[:1] == ["4"])
-    assert row.split() == [
-        "4",
-        f"10.0{COLLAPSED}",
-        DIVERGED,
-    ]
-    for trial in run.cohorts[1].trials:
-        run(finished(trial, status=Status.FAILED))
-    text = live(run)
-    assert f"{FAILED} failed" in text
-    assert "8 of 8 networks done" in text
-
-
-@pytest.mark.parametrize(
-    "axes",
-    [
-        {"hidden_size": [4, 8], "learning_rate": RATES},
-        {"hidden_size": [4, 8], "learning_rate": np.geomspace(1e-5, 1, 13).tolist()},
-        {"hidden_size": list(range(2, 18)), "learning_rate": [0.1, 1.0]},
-        {"hidden_size": [4], "learning_rate": np.geomspace(1e-5, 1, 150).tolist()},
-        {"hidden_size": [4], "learning_rate": [0.1], "init_scale": [0.5, 1.0]},
-    ],
-    ids=["usual", "13 columns", "16 rows", "150 columns", "fixed axes"],
-)
-def test_the_live_table_fits_and_shows_what_trains(axes):
-    run = RunState(started(axes, replicates=1))
-    run(progress(run, -1, 5, 0.5))
-    for width, height in ((80, 24), (40, 16), (200, 60)):
-        text = live(run, width, height)
-        assert widest(text) <= width
-        assert len(text.splitlines()) < height
-        assert any(line.startswith(">") for line in text.splitlines())
-
-
-def test_a_part_of_the_rows_says_which():
-    axes = {"hidden_size": list(range(2, 18)), "learning_rate": [0.1]}
-    run = RunState(started(axes, replicates=1))
-    run(progress(run, 8, 5, 0.5))
-    text = live(run, height=16)
-    assert "hidden_size: 7 to 11 of 16 values" in text
-    labels = [line.split()[-2] for line in text.splitlines() if line.endswith("\u00b7 ")]
-    assert labels == ["8", "9", "11", "12"]  # and 10, which trains
-
-
-def test_further_axes_are_averaged_and_the_caption_says_so():
-    axes = {"hidden_size": [4, 8], "learning_rate": [0.01, 0.1], "init_scale": [0.5, 1.0]}
-    run = RunState(started(axes, replicates=1))
-    run(progress(run, 0, 5, [0.2, 0.4, 0.6, 0.8]))
-    text = live(run)
-    assert "mean over init_scale" in text
-    row = next(line for line in text.splitlines() if line.startswith(">"))
-    assert row.split() == [">", "4", "30.0", "70.0"]
-
-
-def test_drawing_costs_next_to_nothing():
-    import time
-
-    run = RunState(started({"hidden_size": [4, 8, 16], "learning_rate": RATES}))
-    run(progress(run, 0, 5, 0.5))
-    live(run)
-    begin = time.process_time()
-    for _ in range(20):
-        live(run)
-    # Drawn four times a second: 25 ms each would take a tenth of a core.
-    assert (time.process_time() - begin) / 20 < 0.025
-
-
-# ---- how long still ---------------------------------------------------------------------------
-
-
-def time_left(**values):
-    # Two programs of two trials, 100 updates each; the second one's updates cost ten times more.
-    return TimeLeft(
-        flops=np.array([1.0, 1.0, 10.0, 10.0]),
-        program=np.array([0, 0, 1, 1]),
-        left=np.full(4, 100),
-        now=0.0,
-        **values,
-    )
-
-
-ALIVE = np.array([True, True])
-
-
-def test_nothing_is_told_before_there_is_something_to_tell_it_by():
-    clock = time_left()
-    assert clock.seconds(1.0) is None
-    clock.advance(np.array([0, 1]), 99, ALIVE, 5.0)
-    clock.advance(np.array([0, 1]), 98, ALIVE, 5.1)
-    assert clock.seconds(5.1) is None
-    assert clock.updates_per_second is None
-
-
-def test_time_left_follows_from_operations_speed_and_the_programs_to_come():
-    clock = time_left()
-    clock.advance(np.array([0, 1]), 99, ALIVE, 5.0)  # ready after 5 s
-    clock.advance(np.array([0, 1]), 49, ALIVE, 10.0)  # 50 updates each in 5 s
-    assert clock.updates_per_second == pytest.approx(20)
-    # 98 operations and 2,000 more at 20 a second, and 5 s until the second program is ready.
-    assert clock.seconds(10.0) == pytest.approx(98 / 20 + 2000 / 20 + 5)
-    assert clock.share_done == pytest.approx(1 - 2098 / 2200)
-
-
-def test_waiting_for_a_program_counts_down_and_its_speed_is_its_own():
-    clock = time_left()
-    clock.advance(np.array([0, 1]), 99, ALIVE, 5.0)
-    clock.advance(np.array([0, 1]), 0, ALIVE, 14.9)
-    for trial in (0, 1):
-        clock.end(trial, 15.0)
-    assert clock.seconds(15.0) - clock.seconds(17.0) == pytest.approx(2)
-    clock.advance(np.array([2, 3]), 99, ALIVE, 20.0)
-    assert clock.updates_per_second is None
-    clock.advance(np.array([2, 3]), 59, ALIVE, 22.0)  # 800 operations in 2 s
-    assert clock.seconds(22.0) == pytest.approx(2 * 59 * 10 / 400)
-
-
-def test_a_diverged_trial_is_no_work_done_and_none_to_do():
-    clock = time_left()
-    clock.advance(np.array([0, 1]), 99, ALIVE, 5.0)
-    clock.advance(np.array([0, 1]), 89, np.array([True, False]), 6.0)
-    assert clock.updates_per_second == pytest.approx(10)
-    assert clock.left.tolist() == [89, 0, 100, 100]
-
-
-def test_old_speeds_are_forgotten():
-    clock = time_left()
-    for second in range(20):  # 1 update a second, then 4
-        left = 99 - second if second < 10 else 90 - 4 * (second - 9)
-        clock.advance(np.array([0, 1]), left, ALIVE, 5.0 + second)
-    assert clock.updates_per_second == pytest.approx(8)
-
-
-def test_a_run_with_nothing_to_do_is_done():
-    clock = TimeLeft(np.zeros(2), np.array([-1, -1]), np.zeros(2), 0.0)
-    assert clock.share_done == 1.0
-    assert clock.seconds(1.0) is None
-
-
-# ---- Following a run --------------------------------------------------------------------------
-
-
-def test_a_follower_counts_what_ended_and_tells_why_the_first_one_failed():
-    follower, event = Follower(), started()
-    follower(event)
-    trial = event.todo[0]
-    result = TrialResult(trial.key, Status.FAILED, 0, {}, {}, 0.0, 0, 0.0, 0, reason="Oops: no")
-    follower(Finished(trial, result))
-    follower(finished(event.todo[1]))
-    assert follower.n_ended == 2
-    assert follower.directory == Path("nowhere")
-    assert "with 2 of 8 networks done" in follower.kept()
-    assert follower.failures().startswith("1 network failed")
-    assert "hidden_size=4, learning_rate=0.001, replicate 0: Oops: no" in follower.failures()
 
 
 # ---- other tables -----------------------------------------------------------------------------

@@ -1,0 +1,106 @@
+"""Cells fill while their cohort trains; the table fits, and shows what trains."""
+
+import numpy as np
+import pytest
+from printing import (
+    COLLAPSED,
+    DIVERGED,
+    FAILED,
+    MISSING,
+    RATES,
+    finished,
+    live,
+    progress,
+    started,
+    widest,
+)
+
+from gridscape.cli._run_state import RunState
+from gridscape.grid.trials import Status
+
+
+def test_cells_fill_while_their_cohort_trains_and_show_the_mean_over_replicates():
+    run = RunState(started())  # 2 widths x 2 rates x 2 replicates
+    assert live(run).count(MISSING) == 4 + 1  # and the legend
+    run(progress(run, 0, 6, [0.2, 0.4, 0.5, 0.7]))
+    text = live(run)
+    row = next(line for line in text.splitlines() if line.startswith(">"))
+    assert row.split() == [">", "4", "30.0", "60.0"]
+    assert "training 4 networks, hidden_size=4: update 6 of 12" in text
+    assert "0 of 8 networks done" in text
+
+
+def test_marks_of_the_live_table():
+    run = RunState(started())
+    cells = run.cohorts[0].trials  # two cells of two replicates
+    run(progress(run, 0, 12, 0.1, np.array([True, True, False, True])))
+    assert "60.0" not in live(run)
+    for trial in cells[:2]:
+        run(finished(trial, 0.1, share=1.0))
+    run(finished(cells[2], status=Status.DIVERGED))
+    run(finished(cells[3], status=Status.DIVERGED))
+    row = next(line for line in live(run).splitlines() if line.split()[:1] == ["4"])
+    assert row.split() == [
+        "4",
+        f"10.0{COLLAPSED}",
+        DIVERGED,
+    ]
+    for trial in run.cohorts[1].trials:
+        run(finished(trial, status=Status.FAILED))
+    text = live(run)
+    assert f"{FAILED} failed" in text
+    assert "8 of 8 networks done" in text
+
+
+@pytest.mark.parametrize(
+    "axes",
+    [
+        {"hidden_size": [4, 8], "learning_rate": RATES},
+        {"hidden_size": [4, 8], "learning_rate": np.geomspace(1e-5, 1, 13).tolist()},
+        {"hidden_size": list(range(2, 18)), "learning_rate": [0.1, 1.0]},
+        {"hidden_size": [4], "learning_rate": np.geomspace(1e-5, 1, 150).tolist()},
+        {"hidden_size": [4], "learning_rate": [0.1], "init_scale": [0.5, 1.0]},
+    ],
+    ids=["usual", "13 columns", "16 rows", "150 columns", "fixed axes"],
+)
+def test_the_live_table_fits_and_shows_what_trains(axes):
+    run = RunState(started(axes, replicates=1))
+    run(progress(run, -1, 5, 0.5))
+    for width, height in ((80, 24), (40, 16), (200, 60)):
+        text = live(run, width, height)
+        assert widest(text) <= width
+        assert len(text.splitlines()) < height
+        assert any(line.startswith(">") for line in text.splitlines())
+
+
+def test_a_part_of_the_rows_says_which():
+    axes = {"hidden_size": list(range(2, 18)), "learning_rate": [0.1]}
+    run = RunState(started(axes, replicates=1))
+    run(progress(run, 8, 5, 0.5))
+    text = live(run, height=16)
+    assert "hidden_size: 7 to 11 of 16 values" in text
+    labels = [line.split()[-2] for line in text.splitlines() if line.endswith("\u00b7 ")]
+    assert labels == ["8", "9", "11", "12"]  # and 10, which trains
+
+
+def test_further_axes_are_averaged_and_the_caption_says_so():
+    axes = {"hidden_size": [4, 8], "learning_rate": [0.01, 0.1], "init_scale": [0.5, 1.0]}
+    run = RunState(started(axes, replicates=1))
+    run(progress(run, 0, 5, [0.2, 0.4, 0.6, 0.8]))
+    text = live(run)
+    assert "mean over init_scale" in text
+    row = next(line for line in text.splitlines() if line.startswith(">"))
+    assert row.split() == [">", "4", "30.0", "70.0"]
+
+
+def test_drawing_costs_next_to_nothing():
+    import time
+
+    run = RunState(started({"hidden_size": [4, 8, 16], "learning_rate": RATES}))
+    run(progress(run, 0, 5, 0.5))
+    live(run)
+    begin = time.process_time()
+    for _ in range(20):
+        live(run)
+    # Drawn four times a second: 25 ms each would take a tenth of a core.
+    assert (time.process_time() - begin) / 20 < 0.025
