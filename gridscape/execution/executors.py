@@ -50,7 +50,7 @@ from gridscape.engine.machine import Machine
 from gridscape.errors import StoreError, UsageError, check_known
 from gridscape.execution.memory import free_memory_bytes
 from gridscape.grid.trials import Trial, TrialResult, content_key
-from gridscape.study.study import ResolvedStudy, Study
+from gridscape.study.study import ResolvedStudy, Study, told_objects
 
 NAMES: Mapping[str, str] = {"local": "gridscape.execution.local:Local"}
 
@@ -125,7 +125,7 @@ class Job:
                 f"the {' and the '.join(objects)} cannot be sent to other processes",
                 where=f"study {record['name']}",
                 expected="a name or an import string",
-                found=", ".join(str(record[name]) for name in objects),
+                found=told_objects(record),
                 hint="name it 'module:object', or use the executor 'local'",
             )
         folder = None if data_dir is None else str(Path(data_dir).absolute())

@@ -60,6 +60,7 @@ MEANINGS = (
     Meaning("optimizer", "solver optim optimiser opt algorithm"),
     Meaning("optimizer", "nesterov nesterovsmomentum usenesterov", 'optimizer = "nesterov"'),
     Meaning("loss", "criterion lossfn lossfunction objective"),
+    Meaning("metrics", "metric measures measured"),
     Meaning("task", "dataset data datasetname"),
     Meaning("model", "network net architecture arch estimator"),
     Meaning("activation", "nonlinearity act activationfn activationfunction"),
