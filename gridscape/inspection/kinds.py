@@ -14,6 +14,7 @@ from gridscape.errors import UnknownNameError, UsageError
 from gridscape.execution.replay import Trained
 from gridscape.grid.axes import Cell
 from gridscape.inspection import activations, answers, deconvnet, filters, samples
+from gridscape.inspection._layers import compute_the_same
 from gridscape.inspection.records import (
     Confusion,
     Deconvnet,
@@ -100,6 +101,8 @@ def check_kinds(kinds: tuple[str, ...], layer: str | None = None) -> None:
 def fitting(network: Trained) -> tuple[str, ...]:
     """The kinds that fit a model and its task, in their order."""
     layers = network.recipe.model.layers
+    if layers and not compute_the_same(network.recipe, network.task, network.end):
+        layers = ()  # of another apply, which was replaced
     fits = {
         "mistakes": network.task.answer is not None,
         "confusion": network.task.answer is not None,
