@@ -124,6 +124,26 @@ def test_several_works_at_once_give_the_results_of_one_after_the_other(tmp_path,
     assert not list((tmp_path / "checkpoints").iterdir())
 
 
+def test_a_plan_is_made_where_the_executor_would_train(tmp_path):
+    """In another process, whose numbers are those of this one; a later plan may use it again."""
+    executor, study = Processes(1), tiny()
+    here = gs.plan(study, directory=tmp_path, timed=False)
+    pids = set()
+    hear = executor._hear
+    executor._hear = lambda child: (pids.add(child.process.pid), hear(child))[1]
+    for timed in (False, True):
+        there = gs.plan(study, directory=tmp_path, executor=executor, timed=timed)
+        assert executor.children == []
+        for one, other in zip(here.cohorts, there.cohorts, strict=True):
+            assert [run.trials for run in one.runs] == [run.trials for run in other.runs]
+            assert (one.flops, one.memory_bytes) == (other.flops, other.memory_bytes)
+        assert (there.seconds is not None) is timed
+    assert len(pids) == 2
+    assert os.getpid() not in pids
+    with pytest.raises(UsageError, match="not an executor"):
+        gs.plan(study, executor=3)
+
+
 def test_own_code_by_import_string(tmp_path):
     study = tiny({"learning_rate": [0.01]}, task="digits-flat", model="processes:linear")
     gs.run(study, directory=tmp_path / "processes", executor=Processes(1))
