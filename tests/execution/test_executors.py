@@ -19,6 +19,8 @@ import gridscape as gs
 from gridscape import sweep
 from gridscape.base.data import Split
 from gridscape.base.task import Task
+from gridscape.cli._live_table import LiveTable
+from gridscape.cli._run_state import RunState
 from gridscape.errors import GridscapeError, StoreError, UnknownNameError, UsageError
 from gridscape.execution import executors
 from gridscape.execution.executors import (
@@ -122,6 +124,27 @@ def test_several_works_at_once_give_the_results_of_one_after_the_other(tmp_path,
     assert_equal_tables(stored(tmp_path), by_local)
     assert not (tmp_path / "training.json").exists()
     assert not list((tmp_path / "checkpoints").iterdir())
+
+
+def test_the_live_table_tells_all_works_that_are_out(tmp_path):
+    """Two children train at once: both are told, and nothing is left when the run has ended."""
+    shown, tables = set(), []
+
+    def listener(event):
+        if isinstance(event, sweep.Started):
+            tables.append(LiveTable(RunState(event)))
+        else:
+            tables[0].run(event)
+            shown.add(tuple(tables[0]._activities(4)))
+
+    gs.run(tiny(updates=600), directory=tmp_path, executor=Processes(), listener=listener)
+    both = [lines for lines in shown if len(lines) == 2]
+    assert both
+    for lines in both:
+        for width, line in zip((4, 8), sorted(lines), strict=True):
+            assert line.startswith(f"training 4 networks, hidden_size={width}: update ")
+    assert tables[0].run.training == {}
+    assert tables[0]._activities(4) == ["storing the results"]
 
 
 def test_a_plan_is_made_where_the_executor_would_train(tmp_path):
