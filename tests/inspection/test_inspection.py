@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 import reference_feedforward as plain
 
+from gridscape import inspection
 from gridscape.base.data import Split
 from gridscape.base.metrics import accuracy, cross_entropy
 from gridscape.base.parts import Model
@@ -22,10 +23,10 @@ from gridscape.grid.trials import Trial
 from gridscape.inspection import _chunks
 from gridscape.inspection.activations import activation_statistics
 from gridscape.inspection.answers import confusion, mistakes
-from gridscape.inspection.deconvnet import deconvnet, feature_layers, keep_strongest, walk_down
+from gridscape.inspection.feature_maps import deconvnet, feature_layers, keep_strongest, walk_down
 from gridscape.inspection.filters import first_layer_filters, picture_shape
 from gridscape.inspection.kinds import fitting
-from gridscape.inspection.samples import samples
+from gridscape.inspection.sequences import samples
 from gridscape.models.feedforward import (
     lenet5,
     max_pool,
@@ -251,6 +252,14 @@ def test_a_wrapped_apply_keeps_its_layers(wrap, precision):
         Trial(Cell.of(a=1), 0, "k"), recipe_of(model), task, params, params, False, True
     )
     assert {"filters", "activations", "deconv"} <= set(fitting(network))
+
+
+def test_every_public_name_is_what_it_says_whatever_was_imported_before():
+    """A module of the name of a function would hide it as soon as it is imported."""
+    for name in inspection.__all__:
+        found = getattr(inspection, name)
+        assert callable(found), name
+        assert found.__name__ == name
 
 
 # ---- filters ----
