@@ -195,7 +195,9 @@ def check_values(
             errors.append(error)
     if errors:
         first, found = errors[0], ", ".join(str(error.found) for error in errors)
-        raise UsageError(first.what, where=key, expected=first.expected, found=found)
+        raise UsageError(
+            first.what, where=key, expected=first.expected, found=found, hint=first.hint
+        )
 
 
 def _check_value(name: str, value: Any) -> None:
@@ -205,6 +207,11 @@ def _check_value(name: str, value: Any) -> None:
             raise UsageError("out of range", expected=expected, found=short(value))
     elif name in ("optimizer", "loss") and not isinstance(value, str):
         expected = f"names or import strings of {'losses' if name == 'loss' else 'optimizers'}"
+        # A folder, a table and --cell tell the values of an axis by what is written.
+        hint = "put an object in a module and name it 'module:object'"
+        raise UsageError("wrong type", expected=expected, found=short(value), hint=hint)
+    elif name in ("task", "model") and not isinstance(value, int | float | str):
+        expected = f"no such axis: make a study of each {name}"
         raise UsageError("wrong type", expected=expected, found=short(value))
     elif name == "sampling" and value not in SAMPLINGS:
         raise UsageError("out of range", expected=" or ".join(SAMPLINGS), found=short(value))
