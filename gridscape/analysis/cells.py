@@ -6,7 +6,6 @@ from dataclasses import dataclass
 from enum import StrEnum
 
 import numpy as np
-import xarray as xr
 
 from gridscape.analysis.statistics import Interval, mean, possible, t_interval, t_test
 from gridscape.grid.axes import Cell
@@ -110,8 +109,8 @@ def summarize(land: Landscape, metric: str | None = None) -> tuple[CellSummary, 
     """
     metric = metric or land.main_metric
     named = (metric, land.meaning(metric))
-    values = _by_cell(land, land.values(metric))
-    facts = {name: _by_cell(land, land.data[name]) for name in _FACTS}
+    values = _by_cell(land.finished(metric))
+    facts = {name: _by_cell(land.array(name)) for name in _FACTS}
     return tuple(
         _summary(cell, *named, values[i], {name: fact[i] for name, fact in facts.items()})
         for i, cell in enumerate(land.grid.cells())
@@ -124,11 +123,9 @@ COSTS = ("n_parameters", "flops", "seconds", "memory_bytes")
 _FACTS = (*COSTS, "status", "collapsed", "key", "first_bad_update")
 
 
-def _by_cell(land: Landscape, array: xr.DataArray) -> np.ndarray:
+def _by_cell(array: np.ndarray) -> np.ndarray:
     """(*axes, replicate) as (cells, R), in the order of ``Grid.cells``."""
-    flat: np.ndarray = array.transpose(*land.data["status"].dims).values
-    by_cell: np.ndarray = flat.reshape(-1, flat.shape[-1])
-    return by_cell
+    return array.reshape(-1, array.shape[-1])
 
 
 def _summary(

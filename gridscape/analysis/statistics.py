@@ -6,7 +6,6 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
-from scipy import special
 
 LEVEL = 0.95  # of every interval; 1 - LEVEL is the significance level of every test
 
@@ -77,6 +76,8 @@ def t_quantile(level: float, df: Any) -> Any:
     >>> f"{t_quantile(0.95, 2):.3f}"
     '4.303'
     """
+    from scipy import special
+
     return special.stdtrit(df, (1 + level) / 2)
 
 
@@ -86,6 +87,8 @@ def t_p_value(t: float, df: int) -> float:
     >>> f"{t_p_value(4.303, 2):.3f}"
     '0.050'
     """
+    from scipy import special
+
     return float(2 * special.stdtr(df, -abs(t)))
 
 

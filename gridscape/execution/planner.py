@@ -22,11 +22,7 @@ from gridscape.engine.machine import DeviceData, Machine
 from gridscape.engine.programs import Program
 from gridscape.engine.sizes import tree_bytes
 from gridscape.engine.training import Training
-from gridscape.engine.trial import (
-    EVALUATION_CHUNK,
-    order_shapes,
-    state_shapes,
-)
+from gridscape.engine.trial import EVALUATION_CHUNK, order_shapes, state_shapes
 from gridscape.errors import GridscapeError, OutOfMemoryError
 from gridscape.execution.memory import free_memory_bytes
 from gridscape.execution.schedule import n_evaluated_examples, segment_length

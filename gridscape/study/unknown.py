@@ -5,10 +5,7 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 
 from gridscape.base.parts import Optimizer, declared
-from gridscape.errors import (
-    UnknownNameError,
-    UsageError,
-)
+from gridscape.errors import UnknownNameError, UsageError
 from gridscape.grid.axes import same, show
 from gridscape.grid.names import may_be_axis
 from gridscape.study import synonyms

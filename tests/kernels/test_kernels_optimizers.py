@@ -10,9 +10,9 @@ from reference_optimizers import REFERENCES
 
 from gridscape import kernels
 from gridscape.engine.training import named_leaves
-from gridscape.engine.trial import BAD_QUANTITIES, TrialState, _optax_step
+from gridscape.engine.trial import TrialState, _optax_step
 from gridscape.kernels import optimizers as native
-from gridscape.kernels.tables import RULES
+from gridscape.kernels.tables import BAD_QUANTITIES, RULES
 from gridscape.optimizers import NAMES, adam, sgd
 from gridscape.study.parts import load_optimizer
 
