@@ -40,7 +40,7 @@ def told(value, code="print(kernels.target(), '|', kernels.trouble())"):
         env={**os.environ, library.VARIABLE: value},
         capture_output=True,
         text=True,
-        timeout=120,
+        timeout=600,
     )
     return found.stdout.strip() or found.stderr.strip().splitlines()[-1]
 
@@ -150,7 +150,7 @@ def test_a_study_trains_without_them(tmp_path):
         env={**os.environ, library.VARIABLE: "off"},
         capture_output=True,
         text=True,
-        timeout=200,
+        timeout=600,
     )
     assert found.returncode == 0, found.stderr
     assert json.loads(found.stdout)["counts"]["finished"] == 1
