@@ -11,6 +11,9 @@ import pytest
 from gridscape.study.study import Study
 from gridscape.sweep import run
 
+# What is imported, Python and JAX have no say in.
+pytestmark = pytest.mark.slow
+
 COMPILERS = ("jax", "optax")
 COMMANDS = {
     "help": ["--help"],
@@ -52,7 +55,7 @@ def imported_by(code: str, place: Path) -> list[str]:
         env={**os.environ, "PYTHONPATH": str(Path(__file__).parent.parent)},
         capture_output=True,
         text=True,
-        timeout=120,
+        timeout=600,
         check=True,
     )
     return json.loads(done.stderr.splitlines()[-1].replace("'", '"'))
