@@ -12,6 +12,9 @@ from gridscape.store.store import Store
 from gridscape.study.study import Study
 from gridscape.sweep import run
 
+# What is imported, Python and JAX have no say in.
+pytestmark = pytest.mark.slow
+
 COMPILERS = ("jax", "optax")
 SLOW = (*COMPILERS, "xarray", "pandas", "scipy.stats", "matplotlib", "plotly", "asyncio")
 COMMANDS = {
@@ -64,7 +67,7 @@ def imported_by(code: str, place: Path, named: tuple[str, ...] = COMPILERS) -> l
         env={**os.environ, "PYTHONPATH": str(Path(__file__).parent.parent)},
         capture_output=True,
         text=True,
-        timeout=120,
+        timeout=600,
         check=True,
     )
     return json.loads(done.stderr.splitlines()[-1].replace("'", '"'))

@@ -15,7 +15,7 @@ from gridscape.execution.executors import Done, Job, Lost, Room, Snapshot
 from gridscape.execution.planner import Costs
 from gridscape.execution.worker import Worker
 
-LONGEST_SECONDS = 240  # without a word from any child
+LONGEST_SECONDS = 600  # without a word from any child
 
 
 class Child:

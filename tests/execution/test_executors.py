@@ -258,7 +258,7 @@ def test_when_the_sweep_is_killed_its_children_end_and_the_next_run_goes_on(tmp_
         env=own,
         capture_output=True,
         text=True,
-        timeout=240,
+        timeout=600,
         check=False,
     )  # returns when the children, which hold its output, have ended too
     assert done.returncode == -signal.SIGKILL, done.stderr[-2000:]
