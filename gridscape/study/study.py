@@ -23,7 +23,7 @@ from gridscape.errors import ModelError, StudyFileError, UsageError
 from gridscape.grid.axes import Axis, Cell, Grid, Value, same
 from gridscape.grid.meanings import Meaning, merged, to_record
 from gridscape.grid.names import of_task
-from gridscape.grid.trials import Trial, content_key
+from gridscape.grid.trials import SEMANTICS, Trial, content_key
 from gridscape.identity.memo import Memo
 from gridscape.kernels.cores import use_all_cores
 from gridscape.models.precision import Precision
@@ -53,9 +53,6 @@ PARTS = ("task", "model", "optimizer", "loss")
 
 NAMES_OF = {"optimizer": optimizers.NAMES, "loss": losses.NAMES}
 
-# Raised when the same study would give other numbers than before, so that no old result is reused.
-SEMANTICS = 1
-
 
 class Study(BaseModel):
     """A grid of networks to train.
@@ -63,12 +60,16 @@ class Study(BaseModel):
     updates: per trial. batch_size: examples of an update. replicates: seeds of each cell.
     loss: instead of the task's own. sampling: "epochs" walks fresh permutations of the training
     examples, what is left of one joining the next; "draws" draws each batch anew from all.
-    evaluations: points, evenly spaced, at which the test set is looked at; all but the last use
-    its first ``evaluation_examples`` examples only. hyperparameters: traced numbers that are the
-    same in all cells. keep_parameters: of which trials the final parameters are stored: "none",
-    "all", "best" (of the best cell of each row: of all values of the other axes), or a list of
-    cells, each a table that names some axes. It does not determine a result, and so is no part of
-    a key: what is stored already stays as it is.
+    evaluations: points, evenly spaced, at which the test and validation sets are looked at, each by
+    one choice of ``evaluation_examples`` of its examples; final metrics are over all of them.
+    evaluation_sample: "balanced" chooses every class, or kind of example, with its share, the same
+    ones for all cells and replicates; "first" takes the first ones. Training examples, on which
+    train metrics are measured, are chosen likewise. selection: "validation" or "test", the set by
+    which the best is chosen, by default validation where every task has such a set.
+    hyperparameters: traced numbers that are the same in all cells. keep_parameters: of which trials
+    the final parameters are stored: "none", "all", "best" (of the best cell of each row: of all
+    values of the other axes), or a list of cells, each a table that names some axes. Neither it nor
+    ``selection`` determines a result, so they are no part of a key: what is stored stays as it is.
 
     An axis may not have the name of something that every landscape has, such as "status".
 
@@ -116,6 +117,8 @@ class Study(BaseModel):
     precision: Precision = "float32"
     evaluations: int = Field(default=8, ge=1)
     evaluation_examples: int = Field(default=2_000, ge=1)
+    evaluation_sample: Literal["balanced", "first"] = "balanced"
+    selection: Literal["validation", "test"] | None = None
     keep_parameters: Annotated[
         Literal["none", "best", "all"] | list[dict[str, Value]],
         BeforeValidator(settings.kept_cells),
@@ -282,7 +285,7 @@ class ResolvedStudy:
 
     def __post_init__(self) -> None:
         cells = self.first_cells()
-        names = [*self._taken_names(), *self._metrics_of_two_meanings()]
+        names = [*self._taken_names(), *self._metrics_of_two_meanings(), *self._no_validation()]
         errors = [*names, *(e for cell in cells for e in self._errors(cell))]
         found = list(dict.fromkeys(map(str, errors)))
         if len(found) == 1 and isinstance(errors[0], ModelError):
@@ -351,6 +354,35 @@ class ResolvedStudy:
         except UsageError as error:
             return [error]
         return []
+
+    @property
+    def n_examples(self) -> dict[str, int]:
+        """Test and validation examples, of the task that has the fewest; 0 where one has none."""
+        validations = (task.validation for task in self.tasks.values())
+        return {
+            "test": min(task.test.n_examples for task in self.tasks.values()),
+            "validation": min(split.n_examples if split else 0 for split in validations),
+        }
+
+    @property
+    def selection(self) -> Literal["validation", "test"]:
+        """The set by which the best is chosen: "validation" or "test"."""
+        default: Literal["validation", "test"] = (
+            "validation" if self.n_examples["validation"] else "test"
+        )
+        return self.study.selection or default
+
+    def _no_validation(self) -> Iterator[UsageError]:
+        """Tasks without the validation set by which the study would choose."""
+        for task in self.tasks.values():
+            if self.study.selection == "validation" and task.validation is None:
+                yield UsageError(
+                    f"task {task.name} has no validation set",
+                    where="selection",
+                    expected="test",
+                    found="validation",
+                    hint="or give the task one (of images: the option validation = 0.1)",
+                )
 
     def _errors(self, cell: Cell) -> list[UsageError | ModelError]:
         """What keeps a cell from being trained, found by the shapes of its parts."""
@@ -464,6 +496,7 @@ class ResolvedStudy:
             "precision": self.study.precision,
             "evaluations": self.study.evaluations,
             "evaluation_examples": self.study.evaluation_examples,
+            "evaluation_sample": self.study.evaluation_sample,
         }
 
     def record(self) -> dict[str, Any]:
@@ -481,6 +514,8 @@ class ResolvedStudy:
             **{name: named[name] for name in objects},
             **({"objects": objects} if objects else {}),
             **self._groups(),
+            "selection": self.selection,
+            "n_examples": self.n_examples,
             "metrics": to_record(self.meanings),
             # Not where an axis chooses the task: the folder may then grow by further tasks.
             "task_fingerprint": None if study.task_axes else self.task.fingerprint,

@@ -1,8 +1,10 @@
 """Folders that earlier versions wrote open, report, and go on without training anything again.
 
-One folder for each change of what is written; ``hall`` is from before metrics said what they mean.
+One folder for each change of what is written: ``hall`` is from before metrics said what they mean,
+``semantics-1`` from before validation sets were evaluated.
 """
 
+import json
 import shutil
 from pathlib import Path
 
@@ -10,9 +12,24 @@ import pytest
 from stored import ASSETS
 
 import gridscape as gs
+from gridscape.claims.judging import verdicts
+from gridscape.cli import commands
+from gridscape.errors import GridscapeError, StoreError
 
 FOLDERS = sorted((ASSETS / "written-by").iterdir())
+
+
+def folder_semantics(folder: Path) -> int:
+    """By which rules it was evaluated."""
+    return int(json.loads((folder / "study.json").read_text())["study"]["semantics"])
+
+
+OLD, NEW = ([f for f in FOLDERS if (folder_semantics(f) < 2) == is_old] for is_old in (True, False))
 STUDY = {"set": {"hidden_size": [4], "learning_rate": [0.01, 0.1]}, "replicates": 2, "updates": 20}
+
+
+def contents(folder: Path) -> dict[Path, bytes]:
+    return {path: path.read_bytes() for path in sorted(folder.rglob("*")) if path.is_file()}
 
 
 @pytest.fixture(params=FOLDERS, ids=lambda folder: folder.name)
@@ -21,7 +38,7 @@ def folder(request: pytest.FixtureRequest, tmp_path: Path) -> Path:
 
 
 def test_there_is_one() -> None:
-    assert [folder.name for folder in FOLDERS] == ["hall"]
+    assert [folder.name for folder in FOLDERS] == ["hall", "semantics-1", "semantics-2"]
 
 
 def test_it_opens_and_its_numbers_mean_what_they_meant(folder: Path) -> None:
@@ -40,6 +57,38 @@ def test_it_reports(folder: Path) -> None:
     assert "quickstart" in gs.report.write(folder).read_text(encoding="utf-8")
 
 
+def test_it_is_judged_and_exported(folder: Path, tmp_path: Path) -> None:
+    assert commands.exit_status(["show", str(folder)]) == 0
+    gs.Landscape.read(folder).export(tmp_path / "land.csv")
+    with pytest.raises(GridscapeError, match="no published claims"):
+        verdicts(folder)
+
+
+def test_it_says_in_one_line_what_it_lacks(
+    folder: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    is_old = folder_semantics(folder) < 2
+    for command in (["show", str(folder)], ["report", str(folder)]):
+        assert commands.exit_status(command) == 0
+        told = capsys.readouterr().err.splitlines()
+        lines = [line for line in told if "no validation metrics, no class answered" in line]
+        assert len(lines) == is_old
+        assert all(len(line) <= 300 for line in lines)
+    page = (folder / "report.html").read_text(encoding="utf-8")
+    assert ("no class answered" in page) == is_old
+
+
+@pytest.mark.parametrize("folder", OLD, indirect=True, ids=lambda folder: folder.name)
+def test_an_earlier_one_is_not_added_to_and_stays_as_it_is(folder: Path) -> None:
+    before = contents(folder)
+    for ask in (gs.run, gs.plan):
+        with pytest.raises(StoreError, match=r"earlier version .*--dir") as caught:
+            ask("quickstart", directory=folder, **STUDY)
+        assert len(str(caught.value)) - len(str(folder)) <= 250
+    assert {k: v for k, v in contents(folder).items() if k in before} == before
+
+
+@pytest.mark.parametrize("folder", NEW, indirect=True, ids=lambda folder: folder.name)
 def test_it_goes_on_and_only_what_is_new_is_trained(folder: Path) -> None:
     before = gs.Landscape.read(folder).data
     begun = []
