@@ -17,7 +17,7 @@ from gridscape.execution.cohort_run import CohortRun
 from gridscape.execution.executors import Finished
 from gridscape.execution.planner import Planner
 from gridscape.grid.axes import Value
-from gridscape.grid.trials import Trial, TrialResult
+from gridscape.grid.trials import SEMANTICS, Trial, TrialResult
 from gridscape.kernels.cores import use_all_cores
 from gridscape.store.store import Store
 from gridscape.study.study import Recipe, ResolvedStudy, Study
@@ -67,10 +67,11 @@ def replay(
     as ``study``. trust: run code that the folder names, whoever made it. Raises UntrustedError
     where it names code of somebody else's, UsageError for a cell that is not in the grid,
     StoreError for a trial that is not stored or was trained under other conditions (its key
-    differs).
+    differs), and for a folder of an earlier version, whose numbers are of other examples.
     """
     use_all_cores()
     with Store.read(directory) as store:
+        _require_comparable(store)
         resolved = (study or _study_of(store, trust)).resolve(data_dir)
         trial = _find_trial(resolved, cell, replicate, store)
         stored = store.get(trial.key)
@@ -157,11 +158,26 @@ def _alone(planner: Planner, cohort: Cohort) -> TrialResult:
     return result
 
 
+def _require_comparable(store: Store) -> None:
+    """Raise StoreError where an earlier version has evaluated in another way."""
+    written = store.study.get("semantics", SEMANTICS)
+    if written != SEMANTICS:
+        raise StoreError(
+            "cannot be compared: another version of Gridscape trained it, which evaluates in"
+            " another way",
+            where=store.directory,
+            expected=f"semantics {SEMANTICS}",
+            found=f"semantics {written}",
+            hint="gridscape inspect shows its networks",
+        )
+
+
 def _find_trial(
     resolved: ResolvedStudy, cell: Mapping[str, Value], replicate: int, store: Store
 ) -> Trial:
     found = resolved.study.grid.find(**cell)
-    trials = [t for t in resolved.trials() if t.cell == found and t.replicate == replicate]
+    written = store.study.get("semantics", SEMANTICS)
+    trials = [t for t in resolved.trials(written) if t.cell == found and t.replicate == replicate]
     if not trials:
         raise UnknownNameError(
             "replicate", str(replicate), map(str, range(resolved.study.replicates))

@@ -14,7 +14,7 @@ from typing import Annotated, Any, Literal, Self
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
 
-from gridscape import optimizers
+from gridscape import optimizers, tasks
 from gridscape.base.data import Stream
 from gridscape.base.metrics import cross_entropy
 from gridscape.base.parts import Model, Optimizer, declared
@@ -183,6 +183,7 @@ class Study(BaseModel):
                 hint="hand the study in as well",
             )
         reach.check(record, trust=trust, where=where)
+        record = _up_to_date(record)
         return cls(**{name: record[name] for name in cls.model_fields if name in record})
 
     def override(self, axes: Mapping[str, Iterable[Value]] | None = None, **values: Any) -> Self:
@@ -476,19 +477,23 @@ class ResolvedStudy:
     def _optimizers(self) -> dict[Any, Optimizer]:
         return {}
 
-    def trials(self) -> list[Trial]:
-        """Every cell with every replicate; the key is a hash of all that determines the result."""
+    def trials(self, semantics: int = SEMANTICS) -> list[Trial]:
+        """Every cell with every replicate; the key is a hash of all that determines the result.
+
+        semantics: of the folder in which the keys are looked up; those of earlier ones are others.
+        """
         return [
             Trial(cell, replicate, content_key({**content, "replicate": replicate}))
             for cell in self.study.grid.cells()
-            for content in [self._content(cell)]
+            for content in [self._content(cell, semantics)]
             for replicate in range(self.study.replicates)
         ]
 
-    def _content(self, cell: Cell) -> dict[str, Any]:
+    def _content(self, cell: Cell, semantics: int) -> dict[str, Any]:
         recipe = self.recipe(cell)
+        sample = {"evaluation_sample": self.study.evaluation_sample} if semantics > 1 else {}
         return {
-            "semantics": SEMANTICS,
+            "semantics": semantics,
             "task": self.task_of(cell).fingerprint,
             "static": recipe.static,
             "hyper": recipe.hyper,
@@ -496,7 +501,7 @@ class ResolvedStudy:
             "precision": self.study.precision,
             "evaluations": self.study.evaluations,
             "evaluation_examples": self.study.evaluation_examples,
-            "evaluation_sample": self.study.evaluation_sample,
+            **sample,
         }
 
     def record(self) -> dict[str, Any]:
@@ -538,6 +543,19 @@ class ResolvedStudy:
                 for chosen, kinds in kinds_of.items()
             ],
         }
+
+
+def _up_to_date(record: Mapping[str, Any]) -> Mapping[str, Any]:
+    """The record of a folder as this version says it: one of semantics 1 had no validation set."""
+    if record.get("semantics") != 1:
+        return record
+    known = task_options(record["task"]) if record["task"] in tasks.NAMES else {}
+    none = {name: 0 for name in ("n_validation", "n_validation_per_length") if name in known}
+    return {
+        **record,
+        "evaluation_sample": "first",
+        "task_options": {**none, **record.get("task_options", {})},
+    }
 
 
 def _where(name: object) -> str:

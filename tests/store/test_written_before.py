@@ -8,6 +8,7 @@ import json
 import shutil
 from pathlib import Path
 
+import numpy as np
 import pytest
 from stored import ASSETS
 
@@ -15,6 +16,8 @@ import gridscape as gs
 from gridscape.claims.judging import verdicts
 from gridscape.cli import commands
 from gridscape.errors import GridscapeError, StoreError
+from gridscape.execution.replay import trained
+from gridscape.store.store import Store
 
 FOLDERS = sorted((ASSETS / "written-by").iterdir())
 
@@ -86,6 +89,38 @@ def test_an_earlier_one_is_not_added_to_and_stays_as_it_is(folder: Path) -> None
             ask("quickstart", directory=folder, **STUDY)
         assert len(str(caught.value)) - len(str(folder)) <= 250
     assert {k: v for k, v in contents(folder).items() if k in before} == before
+
+
+def test_its_networks_are_looked_into(folder: Path) -> None:
+    cell = {"hidden_size": 4, "learning_rate": 0.1}
+    found = trained(folder, cell, replicate=1)
+    assert found.trained_again == (folder.name == "hall")  # which has kept none
+    assert found.recipe.hyper["learning_rate"] == 0.1
+
+
+@pytest.mark.parametrize("folder", OLD, indirect=True, ids=lambda folder: folder.name)
+def test_an_earlier_one_is_not_compared_with_what_is_measured_now(folder: Path) -> None:
+    with pytest.raises(StoreError, match="cannot be compared: another version"):
+        gs.replay(folder, {"hidden_size": 4, "learning_rate": 0.1})
+
+
+def test_what_is_trained_is_what_was_trained(tmp_path: Path) -> None:
+    study = gs.Study.load("quickstart").override(
+        {"hidden_size": [4], "learning_rate": [0.01, 0.1]},
+        updates=20,
+        replicates=2,
+        keep_parameters="all",
+    )
+    gs.run(study, directory=tmp_path)
+    with Store.read(tmp_path) as now, Store.read(ASSETS / "written-by" / "semantics-1") as then:
+        again = {(trial.cell, trial.replicate): result for trial, result in now.results()}
+        kept = [(again[t.cell, t.replicate], r) for t, r in then.results() if r.params]
+    assert len(kept) == 2
+    for result, before in kept:
+        assert result.params.keys() == before.params.keys()
+        for name, array in before.params.items():
+            # Equal here; another machine's kernels may round otherwise in 20 updates.
+            np.testing.assert_allclose(result.params[name], array, rtol=0, atol=1e-4)
 
 
 @pytest.mark.parametrize("folder", NEW, indirect=True, ids=lambda folder: folder.name)
