@@ -94,7 +94,7 @@ def test_an_earlier_one_is_not_added_to_and_stays_as_it_is(folder: Path) -> None
 def test_its_networks_are_looked_into(folder: Path) -> None:
     cell = {"hidden_size": 4, "learning_rate": 0.1}
     found = trained(folder, cell, replicate=1)
-    assert found.trained_again == (folder.name == "hall")  # which has kept none
+    assert found.trained_again == (gs.Landscape.read(folder).study["keep_parameters"] == "none")
     assert found.recipe.hyper["learning_rate"] == 0.1
 
 
