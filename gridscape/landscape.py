@@ -23,6 +23,7 @@ from gridscape.grid.names import (
     REPLICATE,
     RESERVED,
     TEXTS,
+    TOP_ANSWER,
     Variable,
     check_name,
     curve_of,
@@ -31,7 +32,7 @@ from gridscape.grid.names import (
     is_by,
     main_of,
 )
-from gridscape.grid.trials import Status, Trial, TrialResult
+from gridscape.grid.trials import SEMANTICS, Status, Trial, TrialResult
 from gridscape.store.output import write_to
 from gridscape.store.store import Store
 
@@ -46,13 +47,15 @@ class Landscape:
     """What became of every cell and replicate of a grid.
 
     data: one dimension per axis, in the study's order, then ``replicate``. Variables over them:
-        every final metric by its name (test_accuracy, test_loss, train_accuracy, train_loss,
-        top_answer_share), ``seconds``, ``flops``, ``n_parameters``, ``memory_bytes``, ``updates``,
-        ``first_bad_update``; all float64 and NaN where there is none; ``status`` (text, "missing"
-        where not trained yet), ``collapsed`` (finished, and every test example got one and the
-        same answer), ``key`` and ``reason`` (text: why it did not finish, else "").
-        ``curve_train_*`` have the further dimension ``update``, ``curve_test_*``
-        ``evaluated_at``, both in updates done. A task that tells kinds of examples apart adds
+        every final metric by its name (test_accuracy, test_loss, val_accuracy, val_loss where there
+        is a validation set, train_accuracy, train_loss, top_answer_share), ``top_answer`` (the
+        class that most test examples get), ``seconds``, ``flops``, ``n_parameters``,
+        ``memory_bytes``, ``updates``, ``first_bad_update``; all float64 and NaN where there is
+        none; ``status`` (text, "missing" where not trained yet), ``collapsed`` (finished, and every
+        test example got one and the same answer), ``key`` and ``reason`` (text: why it did not
+        finish, else ""). ``curve_train_*`` have the further dimension ``update``, all other curves
+        ``evaluated_at``, both in updates done. The last point of a curve is measured on the same
+        examples as the others, final metrics on all. A task that tells kinds of examples apart adds
         ``test_*_by_<kind>`` over the dimension <kind>. Attributes: ``units`` of every variable that
         has one ("fraction": in [0, 1]), ``better`` ("higher" or "lower") of those of metrics, and
         ``main_metric`` of the whole.
@@ -87,7 +90,8 @@ class Landscape:
         kinds = _kinds(study)
         metrics = from_record(study)
         is_told = study.get("metrics") is not None
-        finals = _finals(places, found, finals_of(metrics) if is_told else METRICS)
+        validated = bool(study.get("n_examples", {}).get("validation"))
+        finals = _finals(places, found, finals_of(metrics, validated) if is_told else METRICS)
         kind = next(iter(kinds), None)
         curves = _curves(places, found, kind)
         by_kind = _by_kind(places, found, kinds, study)
@@ -149,18 +153,18 @@ class Landscape:
     @property
     def metrics(self) -> tuple[str, ...]:
         """The names of the final metrics."""
-        over = {*self._dims}
+        over, no_metric = {*self._dims}, {*FACTS, TOP_ANSWER}
         return tuple(
             str(name)
             for name, found in self._arrays.data_vars.items()
-            if {*found.dims} == over and found.values.dtype.kind == "f" and name not in FACTS
+            if {*found.dims} == over and found.values.dtype.kind == "f" and name not in no_metric
         )
 
     @property
     def curves(self) -> tuple[str, ...]:
         """The names of the curves; that of a metric's is the metric's."""
         found = (curve_of(str(name)) for name in self._arrays.data_vars)
-        return tuple(name for name in found if name is not None)
+        return tuple(name for name in found if name not in (None, TOP_ANSWER))
 
     def curve(self, name: str | None = None) -> "xr.DataArray":
         """A curve (default: of the main metric) of every trial: (*axes, replicate, clock).
@@ -188,6 +192,11 @@ class Landscape:
     def attributes(self, name: str) -> dict[str, str]:
         """``better`` and ``units`` of a metric or curve, as its array has them."""
         return _attributes_of(self.meaning(name))
+
+    @property
+    def lacks(self) -> str:
+        """What these results do not tell since an earlier version wrote them; "" where nothing."""
+        return lacks_of(self.study)
 
     def setting(self, name: str) -> Any:
         """What the study gives a setting in all cells; None where an axis varies it."""
@@ -366,7 +375,7 @@ class Landscape:
     def table(self) -> Any:
         """A pandas DataFrame with one row per trial: axes, replicate, status, key, all numbers."""
         per_trial = self.data.drop_dims(set(self.data.dims) - set(self.data["status"].dims))
-        names = ["status", COLLAPSED, "key", *self.metrics, *FACTS, "reason"]
+        names = ["status", COLLAPSED, "key", *self.metrics, TOP_ANSWER, *FACTS, "reason"]
         names = [name for name in names if name in per_trial.data_vars]
         return per_trial[names].to_dataframe(dim_order=list(self.data["status"].dims)).reset_index()
 
@@ -383,6 +392,17 @@ class Landscape:
 
     def _repr_html_(self) -> str:
         return _html_table(self, self.main_metric)
+
+
+def lacks_of(study: Mapping[str, Any]) -> str:
+    """What the results of a study (its plain data) lack, in one line; "" where nothing."""
+    written = study.get("semantics")
+    if not isinstance(written, int) or written >= SEMANTICS:
+        return ""
+    return (
+        "trained by an earlier version of Gridscape: no validation metrics, no class answered,"
+        " and the last point of a curve may be over more test examples than those before it"
+    )
 
 
 def is_candidate(n_finished: Any, n_ended: Any) -> Any:
@@ -465,6 +485,8 @@ def _attributes(
 ) -> dict[str, str]:
     """What is told of a variable beside its numbers: its unit, and of a metric which is better."""
     if name not in MEASURED and (values.dtype.kind != "f" or dims == (name,)):
+        return {}
+    if TOP_ANSWER in (name, curve_of(name)):  # a class is no amount
         return {}
     attributes = _attributes_of(meaning_of(name, metrics, kind))
     if name in MEASURED:  # a fact is no goal

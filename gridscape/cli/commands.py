@@ -13,7 +13,7 @@ import sys
 import time
 import traceback
 import warnings
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, nullcontext
 from importlib.util import find_spec
 from pathlib import Path
@@ -278,6 +278,10 @@ def report(
             _tell_code(directory, trust)
         except UntrustedError as error:
             _complain(f"networks are not shown: {error}")
+    from gridscape.store.store import Store
+
+    with Store.read(directory) as store:
+        _tell_lacks(store.study)
     print(_write_report(directory, data_dir, trust))
 
 
@@ -294,6 +298,7 @@ def claims(
     with _busy("judging the claims"):
         found = verdicts(directory, trust=trust)
     with Store.read(directory) as store:
+        _tell_lacks(store.study)
         content = {"study": store.study["name"], "directory": directory, "claims": found}
     _tell(json, content, lambda width: [tables.verdicts(found)])
 
@@ -503,7 +508,17 @@ def _check_executor(name: str) -> None:
 def _read(directory: Path) -> "Landscape":
     from gridscape.landscape import Landscape
 
-    return Landscape.read(directory)
+    land = Landscape.read(directory)
+    _tell_lacks(land.study)
+    return land
+
+
+def _tell_lacks(study: Mapping[str, Any]) -> None:
+    """Say what the results of an earlier version lack."""
+    from gridscape.landscape import lacks_of
+
+    if line := lacks_of(study):
+        _complain(line)
 
 
 def _shows_networks(directory: Path) -> bool:

@@ -323,9 +323,9 @@ def curves(bands: Sequence[CurveBand]) -> Figure:
 
 
 def _parts(curve: str) -> tuple[str, str]:
-    """The split of a curve and its metric, "test" and "accuracy"."""
+    """The split of a curve and its metric, "test" and "accuracy"; answers are those to the test."""
     variable = Variable.parse(curve)
-    return (variable.split, variable.metric) if variable else ("", curve)
+    return (variable.split, variable.metric) if variable else ("test", curve)
 
 
 def _row_of(figure: Figure, count: int) -> list[Axes]:

@@ -102,7 +102,7 @@ def gather(land: Landscape, folder: Path | None = None, *, trust: bool = False) 
     axis = sought_axis(land.axes)
     top = top_cell(summaries[main])
     curves, stretch = _coarse(land)
-    notes: list[str] = []
+    notes = [land.lacks] if land.lacks else []
     tables = _each(land.study.get("published") or (), published, notes)
     claims = land.study.get("claims")
     verdicts = _each(

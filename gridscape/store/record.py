@@ -9,7 +9,10 @@ from gridscape.errors import StoreError
 from gridscape.store.blobs import DamagedError
 
 FORMAT = 1
-DESCRIPTIVE = ("title", "description", "source", "claims", "published", "keep_parameters")
+DESCRIPTIVE = (
+    *("title", "description", "source", "claims", "published", "keep_parameters"),
+    *("selection", "n_examples"),
+)
 OTHER_FOLDER = "choose another folder with --dir"
 
 
@@ -55,6 +58,7 @@ def _is_study(study: Any) -> bool:
 
 def merge_studies(stored: dict[str, Any], asked: dict[str, Any], directory: Path) -> dict[str, Any]:
     """The stored study with the axis values and replicates that are asked for as well."""
+    _require_semantics(asked, stored, directory)
     require_same(asked, stored, directory, "holds results of another study")
     axes = {name: _union(values, asked["axes"][name]) for name, values in stored["axes"].items()}
     described = {name: asked[name] for name in DESCRIPTIVE if name in asked}
@@ -63,6 +67,20 @@ def merge_studies(stored: dict[str, Any], asked: dict[str, Any], directory: Path
     if "metrics" in asked:  # a further task may have others; what is said last of one counts
         grown["metrics"] = {**asked["metrics"], **_others(stored, asked)}
     return {**stored, **described, **grown}
+
+
+def _require_semantics(asked: dict[str, Any], stored: dict[str, Any], directory: Path) -> None:
+    """Raise StoreError where a version wrote the folder that evaluates in another way."""
+    now, then = asked.get("semantics"), stored.get("semantics")
+    if isinstance(now, int) and isinstance(then, int) and now != then:
+        other = "an earlier" if then < now else "a later"
+        raise StoreError(
+            f"was trained by {other} version of Gridscape, which evaluates in another way",
+            where=directory,
+            expected=f"semantics {now}",
+            found=f"semantics {then}",
+            hint=f"it can be read, but not added to: {OTHER_FOLDER}",
+        )
 
 
 def _merged_groups(stored: dict[str, Any], asked: dict[str, Any]) -> dict[str, Any]:
