@@ -63,9 +63,12 @@ class LiveTable:
         self._trials = moved.reshape(*shape, -1)  # (rows, columns, trials of a tile)
 
     def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
-        """The title, the table, what is going on, how far it is, and the marks in use."""
+        """Title, table, what is going on, how far it is, marks; first what is not as published."""
         now, width = time.perf_counter(), options.max_width
-        table, part, marks = self._table(width, max(console.height - OTHER_LINES, 3))
+        others = OTHER_LINES + bool(self.run.altered)
+        table, part, marks = self._table(width, max(console.height - others, 3))
+        if self.run.altered:
+            yield _line(self.run.altered, "yellow")
         yield _line(self.run.title, "bold")
         yield _line("; ".join([self._caption(), *part]), "dim")
         yield Text()

@@ -289,12 +289,15 @@ def claims(
     from gridscape.claims.judging import verdicts
     from gridscape.cli import tables
     from gridscape.store.store import Store
+    from gridscape.study.conditions import altered
 
     with _busy("judging the claims"):
         found = verdicts(directory, trust=trust)
     with Store.read(directory) as store:
-        content = {"study": store.study["name"], "directory": directory, "claims": found}
-    _tell(json, content, lambda width: [tables.verdicts(found)])
+        study = store.study
+    told = altered(study)
+    content = {"study": study["name"], "altered": told, "directory": directory, "claims": found}
+    _tell(json, content, lambda width: [*tables.notice(told), tables.verdicts(found)])
 
 
 @app.command()
