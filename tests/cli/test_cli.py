@@ -42,7 +42,7 @@ def test_running_again_trains_nothing(call, study):
 
 
 OVERVIEW_KEYS = {
-    *("study", "title", "directory", "axes", "replicates", "counts"),
+    *("study", "title", "altered", "directory", "axes", "replicates", "counts"),
     *("metric", "cells", "best", "smallest"),
 }
 
