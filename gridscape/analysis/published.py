@@ -8,12 +8,14 @@ from enum import StrEnum
 import numpy as np
 
 from gridscape.analysis.cells import CellSummary, summarize
-from gridscape.analysis.readings import along
+from gridscape.analysis.conditions import at_published, differences
+from gridscape.analysis.readings import UPDATE, along
 from gridscape.analysis.statistics import Interval, finite, mean, prediction_interval, t_interval
 from gridscape.errors import UsageError
 from gridscape.grid.axes import Cell, Value
 from gridscape.grid.meanings import Meaning
 from gridscape.landscape import Landscape
+from gridscape.study.conditions import Conditions, in_words
 
 
 @dataclass(frozen=True)
@@ -23,6 +25,7 @@ class PublishedTable:
     values: each number with its place: values of axes, and after them the update of a curve
         ("update") or the kind of test example ("length") where it is not a final metric; NaN where
         nothing was published. at: the values of further axes, the same for all numbers.
+    conditions: what the published study fixed; None where nobody says.
     """
 
     name: str
@@ -30,6 +33,7 @@ class PublishedTable:
     metric: str
     values: tuple[tuple[Cell, float], ...]
     at: Cell = field(default_factory=Cell.of)
+    conditions: Conditions | None = None
 
 
 class Agreement(StrEnum):
@@ -40,6 +44,7 @@ class Agreement(StrEnum):
     UNKNOWN = "unknown"  # fewer than two finished replicates: no prediction interval
     NOT_RUN = "not run"
     NOT_PUBLISHED = "not published"
+    NOT_COMPARABLE = "not comparable"  # trained under other conditions than published
 
 
 @dataclass(frozen=True)
@@ -65,8 +70,8 @@ class PublishedComparison:
     """A published table beside ours, cell by cell, in the table's order.
 
     meaning: whether more of the metric is better, and its unit.
-    mean_difference: published minus ours; rmse: root mean square of it; both over the cells that
-    both have, NaN where there are none.
+    mean_difference: published minus ours; rmse: root mean square of it; both over the comparable
+    cells that both have, NaN where there are none. note: what our run has otherwise than published.
     """
 
     table: PublishedTable
@@ -74,6 +79,7 @@ class PublishedComparison:
     cells: tuple[PublishedCell, ...]
     mean_difference: float
     rmse: float
+    note: str = ""
 
     def count(self, agreement: Agreement) -> int:
         """The number of cells with this agreement."""
@@ -85,23 +91,34 @@ def compare_published(land: Landscape, table: PublishedTable) -> PublishedCompar
 
     A published number is inside where it lies in the prediction interval of one new run: our mean
     -+ t sd sqrt(1 + 1/n) at LEVEL. Numbers of a curve or of a kind of test example are compared
-    with ours read at the same place. Raises UsageError where the landscape lacks an axis of the
+    with ours read at the same place. Under other conditions than published, numbers stand beside
+    each other and are not judged; but those read off a curve are, up to where ours was trained.
+    Raises UsageError where the landscape lacks an axis of the
     table, or has a further axis of several values.
     """
+    told = differences(land, table.conditions)
+    whole = land = at_published(land, table.conditions)
     land = along(land, _places(land, table))
     ours = {s.cell: s for s in summarize(land, table.metric)}
     find = finder(land, table)
     cells = tuple(
-        _published_cell(cell, value, ours[own] if (own := find(cell)) else None)
+        _published_cell(
+            cell,
+            value,
+            ours[own] if (own := find(cell)) else None,
+            _is_comparable(whole, table, cell),
+        )
         for cell, value in table.values
     )
-    both = finite(c.difference for c in cells)
+    judged = [c for c in cells if c.agreement is not Agreement.NOT_COMPARABLE]
+    both = finite(c.difference for c in judged)
     return PublishedComparison(
         table=table,
         meaning=land.meaning(table.metric),
         cells=cells,
         mean_difference=mean(both),
         rmse=float(np.sqrt((both**2).mean())) if len(both) else math.nan,
+        note=in_words(told),
     )
 
 
@@ -127,13 +144,22 @@ def finder(land: Landscape, table: PublishedTable) -> Callable[[Cell], Cell | No
     return lambda place: land.grid.look_up({**table.at, **place})
 
 
-def _published_cell(cell: Cell, published: float, ours: CellSummary | None) -> PublishedCell:
+def _is_comparable(land: Landscape, table: PublishedTable, cell: Cell) -> bool:
+    reads = [float(cell[UPDATE])] if UPDATE in cell else []
+    return not any(found.matters for found in differences(land, table.conditions, reads))
+
+
+def _published_cell(
+    cell: Cell, published: float, ours: CellSummary | None, comparable: bool
+) -> PublishedCell:
     estimate = ours.estimate if ours else t_interval([])
     low, high = prediction_interval(ours.values if ours else ())
     if math.isnan(published):
         agreement = Agreement.NOT_PUBLISHED
     elif ours is None or not ours.n_ended:
         agreement = Agreement.NOT_RUN
+    elif not comparable:
+        agreement = Agreement.NOT_COMPARABLE
     elif math.isnan(low):
         agreement = Agreement.UNKNOWN
     else:

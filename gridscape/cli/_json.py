@@ -8,6 +8,8 @@ from enum import Enum
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from gridscape.study.conditions import altered
+
 if TYPE_CHECKING:
     from gridscape.cli.tables import Overview
     from gridscape.execution.planner import CohortPlan, Plan
@@ -55,6 +57,7 @@ def overview(found: "Overview", directory: Path) -> dict[str, Any]:
     return {
         "study": land.study.get("name"),
         "title": land.study.get("title"),
+        "altered": altered(land.study),
         "directory": directory,
         "axes": {axis.name: axis.values for axis in land.axes},
         "replicates": land.n_replicates,

@@ -65,11 +65,14 @@ class LiveTable:
         self._trials = moved.reshape(*shape, -1)  # (rows, columns, trials of a tile)
 
     def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
-        """The title, the table, what is going on, how far it is, and the marks in use."""
+        """Title, table, what is going on, how far it is, marks; first what is not as published."""
         now, width = time.perf_counter(), options.max_width
-        room = max(console.height - OTHER_LINES, FEWEST_ROWS)
+        others = OTHER_LINES + bool(self.run.altered)
+        room = max(console.height - others, FEWEST_ROWS)
         doing = self._activities(min(1 + (room - FEWEST_ROWS) // 2, MOST_RUNS))
         table, part, marks = self._table(width, max(room - len(doing) + 1, FEWEST_ROWS))
+        if self.run.altered:
+            yield _line(self.run.altered, "yellow")
         yield _line(self.run.title, "bold")
         yield _line("; ".join([self._caption(), *part]), "dim")
         yield Text()

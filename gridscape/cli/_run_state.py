@@ -14,6 +14,7 @@ from gridscape.grid.meanings import meaning_of
 from gridscape.grid.names import Variable
 from gridscape.grid.trials import Status, Trial, TrialResult
 from gridscape.store.store import Store
+from gridscape.study.conditions import altered
 from gridscape.sweep import Started
 
 
@@ -43,6 +44,7 @@ class RunState:
     def __init__(self, started: Started) -> None:
         study = started.resolved.study
         self.title = study.title or study.name
+        self.altered = altered(started.resolved.record())
         self.axes: tuple[Axis, ...] = study.grid.axes
         self.metric = next(iter(started.resolved.meanings), "loss")
         self.meaning = meaning_of(self.metric, started.resolved.meanings)

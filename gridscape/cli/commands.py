@@ -294,13 +294,16 @@ def claims(
     from gridscape.claims.judging import verdicts
     from gridscape.cli import tables
     from gridscape.store.store import Store
+    from gridscape.study.conditions import altered
 
     with _busy("judging the claims"):
         found = verdicts(directory, trust=trust)
     with Store.read(directory) as store:
-        _tell_lacks(store.study)
-        content = {"study": store.study["name"], "directory": directory, "claims": found}
-    _tell(json, content, lambda width: [tables.verdicts(found)])
+        study = store.study
+    _tell_lacks(study)
+    told = altered(study)
+    content = {"study": study["name"], "altered": told, "directory": directory, "claims": found}
+    _tell(json, content, lambda width: [*tables.notice(told), tables.verdicts(found)])
 
 
 @app.command()

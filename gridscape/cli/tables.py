@@ -14,6 +14,7 @@ from rich.text import Text
 
 from gridscape.analysis.best import BestPerRow, best_per
 from gridscape.analysis.cells import CellState, CellSummary, summarize, top_cell
+from gridscape.analysis.conditions import altered
 from gridscape.analysis.costs import SmallestEquivalent, smallest_network
 from gridscape.analysis.statistics import Interval
 from gridscape.cli._tiles import Tile, View, labels_of, short_labels, stub_width, tile_table
@@ -42,7 +43,7 @@ if TYPE_CHECKING:
     from gridscape.tasks.fetch import DataSetStatus
 
 GOOD, BAD, UNSURE, QUIET = "green", "red", "yellow", "dim"
-OUTCOME_STYLES = {"holds": GOOD, "fails": BAD, "undecided": UNSURE}
+OUTCOME_STYLES = {"holds": GOOD, "fails": BAD, "undecided": UNSURE, "not comparable": QUIET}
 BLANK = (CellState.DIVERGED, CellState.FAILED)  # states whose mean has no color
 
 # What a legend says of the marks of cells: those of states, and one more.
@@ -91,9 +92,10 @@ class Overview:
 
 
 def overview(found: Overview, width: int) -> Iterator[RenderableType]:
-    """The landscape, the best value per row, the smallest equivalent network."""
+    """What is not as published, the landscape, the best value per row, the smallest network."""
     land = found.land
     study = land.study
+    yield from notice(altered(land))
     yield Text(str(study.get("title") or study.get("name") or "landscape"), "bold")
     yield Text(size_of(land), QUIET)
     for part in _landscape(found, width):
@@ -105,6 +107,12 @@ def overview(found: Overview, width: int) -> Iterator[RenderableType]:
     if top := top_cell(found.cells):
         yield Text()
         yield _smallest(found.smallest) if found.smallest else Text(_best_of_all(top))
+
+
+def notice(line: str) -> Iterator[Text]:
+    """What a reader must know before anything else, in the first line; nothing for ""."""
+    if line:
+        yield Text(line, UNSURE)
 
 
 def _landscape(found: Overview, width: int) -> Iterator[RenderableType]:
@@ -394,7 +402,8 @@ def verdicts(found: Sequence["Verdict"]) -> RenderableType:
             text.append(f"{_estimated(estimate.interval, estimate.unit)}", "bold")
             text.append(f"  ({estimate.name}; needs {estimate.asks})\n")
         if verdict.note:
-            text.append(f"{verdict.note}\n", UNSURE)
+            is_gray = verdict.outcome.value == "not comparable"
+            text.append(f"{verdict.note}\n", QUIET if is_gray else UNSURE)
         text.append(f"rule: {verdict.rule}\n", QUIET)
         style = OUTCOME_STYLES[verdict.outcome]
         table.add_row(verdict.claim.id, Text(verdict.outcome.value, f"bold {style}"), text)

@@ -216,7 +216,10 @@ class PublishedRow(TypedDict):
 
 
 class PublishedData(TypedDict):
-    """A published table in its own shape. counts: of cells, by agreement."""
+    """A published table in its own shape.
+
+    counts: of cells, by agreement. note: what our run has otherwise than published.
+    """
 
     name: str
     source: str
@@ -228,6 +231,7 @@ class PublishedData(TypedDict):
     counts: Mapping[Agreement, int]
     mean_difference: Number
     rmse: Number
+    note: str
 
 
 class ClaimEstimate(TypedDict):
@@ -393,11 +397,13 @@ class NetworkData(TypedDict):
 class PageData(TypedDict):
     """Everything that the page shows.
 
+    altered: how the run differs from the named study whose title it bears, in one line.
     level: of all intervals. rows, columns: the axes that run down and across at first sight.
     start: the cell that is shown first. metrics: the main one first. curves: by the number of a
     cell, then by the name of a curve. chance: the accuracy of guessing. pareto: by cost.
     """
 
+    altered: str
     title: str
     summary: str
     version: str

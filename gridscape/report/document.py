@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 from gridscape.analysis.best import BestPerRow
 from gridscape.analysis.cells import CellState, CellSummary
+from gridscape.analysis.conditions import altered
 from gridscape.analysis.costs import Pareto, SmallestEquivalent
 from gridscape.analysis.curves import CurveBand
 from gridscape.analysis.published import Agreement, PublishedCell, PublishedComparison
@@ -79,6 +80,7 @@ def document(
     shape = view(land.axes)
     curves, rule = _curves(found, numbers)
     content: PageData = {
+        "altered": altered(land),
         "title": study.get("title") or study.get("name") or "A study",
         "summary": f"{size_of(land)}.",
         "version": environment.get("Gridscape", ""),
@@ -470,6 +472,7 @@ def _published(comparison: PublishedComparison) -> PublishedData:
         "counts": {agreement: comparison.count(agreement) for agreement in Agreement},
         "mean_difference": comparison.mean_difference,
         "rmse": comparison.rmse,
+        "note": comparison.note,
     }
 
 

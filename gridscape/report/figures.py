@@ -603,7 +603,8 @@ def published(comparison: PublishedComparison) -> Figure:
     """A published table beside ours: a panel per row of the table, along its last axis.
 
     Our mean with the interval in which ONE new run would lie; a filled dot lies inside it, a
-    triangle outside, an open dot cannot be judged.
+    triangle outside, an open dot cannot be judged, a gray diamond is not comparable: the title says
+    what our run has otherwise.
     """
     cells = [c for c in comparison.cells if c.agreement is not Agreement.NOT_PUBLISHED]
     if not cells:
@@ -629,7 +630,8 @@ def published(comparison: PublishedComparison) -> Figure:
         for box in boxes[len(rows) :]:
             box.remove()
         figure.supylabel(with_unit(comparison.table.metric, comparison.meaning), fontsize=9)
-        figure.suptitle(escaped(comparison.table.source, 90), x=0.01, ha="left", fontsize=10)
+        told = f" (not as published: {comparison.note})" if comparison.note else ""
+        figure.suptitle(escaped(comparison.table.source + told, 90), x=0.01, ha="left", fontsize=10)
         figure.legend(handles=_published_legend(cells), loc="outside lower left", ncols=3)
     return figure
 
@@ -639,6 +641,7 @@ _DOTS: dict[Agreement, tuple[str, str, str]] = {  # marker, face, edge
     Agreement.OUTSIDE: ("^", BAD, BAD),
     Agreement.UNKNOWN: ("o", "none", TRAIN),
     Agreement.NOT_RUN: ("o", "none", MUTED),
+    Agreement.NOT_COMPARABLE: ("D", "none", MUTED),
 }
 
 

@@ -9,7 +9,6 @@ from synthetic import STUDY_AXES, landscape
 
 from gridscape.analysis.statistics import holm, t_interval
 from gridscape.claims.checks import above, below, certain, within
-from gridscape.claims.files import load_claims
 from gridscape.claims.judging import judge
 from gridscape.grid.axes import Cell
 from gridscape.grid.trials import Status
@@ -143,7 +142,7 @@ def test_other_axes_are_an_obstacle_and_no_error():
 
 
 def test_the_full_grid_is_judged_by_every_claim():
-    found = judge(landscape(FULL, replicates=3), load_claims("lstm-width-lr"))
+    found = judge(landscape(FULL, replicates=3), CLAIMS.values())
     assert [v.claim.id for v in found] == list("abcdefghi")
     assert not any(x.reason == "not in this landscape" for v in found for x in v.excluded)
     assert all(v.estimates for v in found)

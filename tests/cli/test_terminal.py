@@ -261,8 +261,8 @@ def test_a_resumed_program_says_from_where(plan):
 
 
 def test_verdicts_show_statement_estimate_interval_and_rule():
-    land = synthetic.landscape()
-    found = judge(land, load_claims("lstm-width-lr"))
+    published = {"updates": 999, "task": "mnist-rows"}
+    found = judge(synthetic.landscape(study=published), load_claims("lstm-width-lr"))
     text = printed([tables.verdicts(found)])
     assert widest(text) <= 80
     flat = " ".join(text.split())

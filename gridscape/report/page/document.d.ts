@@ -219,7 +219,7 @@ interface PublishedCellData {
   prediction_low: number | null;
   prediction_high: number | null;
   difference: number | null;
-  agreement: "inside" | "outside" | "unknown" | "not run" | "not published";
+  agreement: "inside" | "outside" | "unknown" | "not run" | "not published" | "not comparable";
 }
 
 /**
@@ -231,7 +231,9 @@ interface PublishedRow {
 }
 
 /**
- * A published table in its own shape. counts: of cells, by agreement.
+ * A published table in its own shape.
+ *
+ * counts: of cells, by agreement. note: what our run has otherwise than published.
  */
 interface PublishedData {
   name: string;
@@ -241,9 +243,10 @@ interface PublishedData {
   column_name: string;
   columns: Array<string>;
   rows: Array<PublishedRow>;
-  counts: { [key in "inside" | "outside" | "unknown" | "not run" | "not published"]?: number };
+  counts: { [key in "inside" | "outside" | "unknown" | "not run" | "not published" | "not comparable"]?: number };
   mean_difference: number | null;
   rmse: number | null;
+  note: string;
 }
 
 /**
@@ -254,7 +257,7 @@ interface ClaimEstimate {
   text: string;
   interval: string;
   asks: string;
-  says: "holds" | "fails" | "undecided";
+  says: "holds" | "fails" | "undecided" | "not comparable";
 }
 
 /**
@@ -264,7 +267,7 @@ interface ClaimData {
   id: string;
   statement: string;
   source: string;
-  outcome: "holds" | "fails" | "undecided";
+  outcome: "holds" | "fails" | "undecided" | "not comparable";
   rule: string;
   note: string;
   estimates: Array<ClaimEstimate>;
@@ -419,11 +422,13 @@ interface NetworkData {
 /**
  * Everything that the page shows.
  *
+ * altered: how the run differs from the named study whose title it bears, in one line.
  * level: of all intervals. rows, columns: the axes that run down and across at first sight.
  * start: the cell that is shown first. metrics: the main one first. curves: by the number of a
  * cell, then by the name of a curve. chance: the accuracy of guessing. pareto: by cost.
  */
 interface PageData {
+  altered: string;
   title: string;
   summary: string;
   version: string;

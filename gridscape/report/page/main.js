@@ -130,6 +130,8 @@ function recall() {
 }
 
 function drawHead() {
+  byId("altered").textContent = doc.altered;
+  byId("altered").hidden = !doc.altered;
   byId("title").textContent = doc.title;
   byId("level").textContent = `${Math.round(100 * doc.level)} %`;
   fill("lede", lede());

@@ -529,6 +529,7 @@ function publishedTable(found) {
   const sentence = [
     judged ? `${c.inside} of ${judged} cells inside` : "No cell can be judged",
     c.unknown ? `${c.unknown} without an interval` : null,
+    c["not comparable"] ? `${c["not comparable"]} not comparable` : null,
     c["not run"] ? `${c["not run"]} not run here` : null,
   ]
     .filter(Boolean)
@@ -542,6 +543,7 @@ function publishedTable(found) {
     {},
     el("h3", {}, found.source),
     el("p", {}, sentence + sizes),
+    found.note ? el("p", { class: "muted" }, `Not as published: ${found.note}.`) : null,
     el(
       "div",
       { class: "scroll" },
@@ -584,7 +586,7 @@ function agreementLegend() {
     el(
       "li",
       {},
-      el("span", { class: `agree ${name}` }, `${sign} ${example}`),
+      el("span", { class: `agree ${name.replace(" ", "-")}` }, `${sign} ${example}`),
       name === "unknown" ? "cannot be judged" : name,
     );
   return el(
@@ -594,10 +596,23 @@ function agreementLegend() {
     mark("inside", "●", "−0.1"),
     mark("outside", "▲", "+1.5"),
     mark("unknown", "○", "+0.2"),
+    doc.published.some((table) => table.counts["not comparable"])
+      ? mark("not comparable", "≠", "+0.3")
+      : null,
   );
 }
 
-const AGREEMENT = { inside: "●", outside: "▲", unknown: "○" };
+const AGREEMENT = { inside: "●", outside: "▲", unknown: "○", "not comparable": "≠" };
+
+/**
+ * @param {PublishedCellData} cell
+ * @param {string} mark
+ * @param {any} unit
+ */
+function besideText(cell, mark, unit) {
+  if (known(cell.difference)) return `${mark} ${gap(cell.difference, unit)}`;
+  return cell.agreement === "not comparable" ? `${mark} not comparable` : `${mark} ours failed`;
+}
 
 /**
  * @param {?PublishedCellData} cell
@@ -623,10 +638,10 @@ function besideCell(cell, unit) {
       ? el(
           "span",
           {
-            class: `agree ${cell.agreement}`,
+            class: `agree ${cell.agreement.replace(" ", "-")}`,
             "aria-label": `${cell.agreement}, difference ${gap(cell.difference, unit)}`,
           },
-          known(cell.difference) ? `${mark} ${gap(cell.difference, unit)}` : `${mark} ours failed`,
+          besideText(cell, mark, unit),
         )
       : el("span", { class: "agree muted" }, "not run"),
   );
@@ -638,6 +653,7 @@ const OUTCOMES = {
   holds: ["✓", "holds", "hold"],
   fails: ["✕", "fails", "fail"],
   undecided: ["?", "not decided", "not decided"],
+  "not comparable": ["≠", "not comparable", "not comparable"],
 };
 
 function drawClaims() {
@@ -682,7 +698,7 @@ function claimItem(claim) {
       : null;
   return el(
     "li",
-    { class: `claim ${claim.outcome}` },
+    { class: `claim ${claim.outcome.replace(" ", "-")}` },
     el("p", { class: "verdict" }, el("span", { "aria-hidden": "true" }, mark), ` ${word}`),
     el(
       "div",
