@@ -60,7 +60,10 @@ def overview(found: "Overview", directory: Path) -> dict[str, Any]:
         "replicates": int(land.data.sizes["replicate"]),
         "counts": land.counts(),
         "metric": found.metric,
+        "selection": land.selection,
+        "selection_metric": land.selection_metric,
         "cells": [{"state": summary.state, **plain(summary)} for summary in found.cells],
+        "top": found.top and found.top.cell,
         "best": found.best,
         "smallest": found.smallest,
     }

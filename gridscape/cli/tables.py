@@ -12,17 +12,18 @@ from rich.console import Console, RenderableType
 from rich.table import Table
 from rich.text import Text
 
-from gridscape.analysis.best import BestPerRow, best_per
-from gridscape.analysis.cells import CellState, CellSummary, summarize, top_cell
-from gridscape.analysis.costs import SmallestEquivalent, smallest_network
+from gridscape.analysis import selection
+from gridscape.analysis.best import BestPerRow
+from gridscape.analysis.cells import CellState, CellSummary, summarize
+from gridscape.analysis.costs import SmallestEquivalent
 from gridscape.analysis.statistics import Interval
 from gridscape.cli._tiles import Tile, View, labels_of, short_labels, stub_width, tile_table
 from gridscape.grid.axes import Axis, Cell, Value, is_wide, same, show
-from gridscape.grid.meanings import Meaning
 from gridscape.grid.trials import Trial
 from gridscape.landscape import Landscape, sought_axis
 from gridscape.report.words import (
     STATES,
+    chosen_on,
     duration,
     half_width,
     memory,
@@ -71,13 +72,15 @@ def console(*, stderr: bool = False) -> Console:
 class Overview:
     """What is said of a landscape at first sight; records of the analysis.
 
-    cells: in the grid's order. best: the best value of the axis that is sought (the learning rate
-    where it varies) in each row. smallest: the smallest network that does as well as the best.
+    cells: in the grid's order, by ``metric``. What is best is chosen by ``land.selection_metric``.
+    top: the best cell. best: the best value of the axis that is sought (the learning rate where it
+    varies) in each row. smallest: the smallest network that does as well as the best.
     """
 
     land: Landscape
     metric: str
     cells: tuple[CellSummary, ...]
+    top: CellSummary | None
     best: tuple[BestPerRow, ...]
     smallest: SmallestEquivalent | None
 
@@ -86,8 +89,9 @@ class Overview:
         """By the main metric."""
         metric, sought = land.main_metric, sought_axis(land.axes)
         cells = summarize(land, metric)
-        best = best_per(land, sought.name, metric=metric) if sought and top_cell(cells) else ()
-        return cls(land, metric, cells, best, smallest_network(land, metric))
+        top = selection.top(land, cells)
+        best = selection.best_rows(land, sought.name, cells) if sought and top else ()
+        return cls(land, metric, cells, top, best, selection.smallest(land, cells))
 
 
 def overview(found: Overview, width: int) -> Iterator[RenderableType]:
@@ -101,10 +105,11 @@ def overview(found: Overview, width: int) -> Iterator[RenderableType]:
         yield part
     if found.best:
         yield Text()
-        yield from _best(found.best, land.meaning(found.metric))
-    if top := top_cell(found.cells):
+        yield from _best(found)
+    if found.top:
         yield Text()
-        yield _smallest(found.smallest) if found.smallest else Text(_best_of_all(top))
+        best = f"The best, {chosen_on(land)}: {found.top.cell}, {_estimate(found.top)}."
+        yield Text(best + (f"\n{_smallest(found.smallest)}" if found.smallest else ""))
 
 
 def _landscape(found: Overview, width: int) -> Iterator[RenderableType]:
@@ -217,13 +222,14 @@ def _mark(summary: CellSummary) -> str:
     return PARTIAL if summary.n_finished < len(summary.values) else ""
 
 
-def _best(rows: Sequence[BestPerRow], meaning: Meaning) -> Iterator[RenderableType]:
+def _best(found: Overview) -> Iterator[RenderableType]:
+    rows, meaning = found.best, found.land.meaning(found.metric)
     names = list(rows[0].row)
     of_each = f" of each {' and '.join(names)}" if names else ""
     axis_words = spoken(rows[0].axis)
-    yield Text(f"Best {axis_words}{of_each}", "bold")
+    yield Text(f"Best {axis_words}{of_each}, {chosen_on(found.land)}", "bold")
     table = new_table(
-        *names, f"best {rows[0].axis}", "95 % interval", with_unit(rows[0].metric, meaning)
+        *names, f"best {rows[0].axis}", "95 % interval", with_unit(found.metric, meaning)
     )
     for column in table.columns:
         column.justify = "right"
@@ -246,12 +252,11 @@ def _span(values: Sequence[Value]) -> str:
     return ", ".join(map(show, values))
 
 
-def _smallest(record: SmallestEquivalent) -> RenderableType:
+def _smallest(record: SmallestEquivalent) -> str:
     points = f"{100 * record.margin:g} points"
-    best = _best_of_all(record.best)
     note = f" ({record.note})" if record.note else ""
     if record.cell.cell == record.best.cell:
-        return Text(f"{best}\nNo smaller network comes within {points} of it{note}.")
+        return f"No smaller network was shown to come within {points} of it{note}."
     saved = [
         f"{100 * share:.0f} % of the {what}"
         for share, what in (
@@ -261,15 +266,11 @@ def _smallest(record: SmallestEquivalent) -> RenderableType:
         )
         if share >= 0.005
     ]
-    text = (
-        f"The smallest network within {points} of it: {record.cell.cell}, "
+    shown = "shown to be within" if record.by_interval else "by its mean alone within"
+    return (
+        f"The smallest network {shown} {points} of it: {record.cell.cell}, "
         f"{_estimate(record.cell)}. It saves {', '.join(saved) or 'nothing'}{note}."
     )
-    return Text(f"{best}\n{text}")
-
-
-def _best_of_all(top: CellSummary) -> str:
-    return f"The best: {top.cell}, {_estimate(top)}."
 
 
 def _estimate(summary: CellSummary) -> str:

@@ -25,7 +25,8 @@ AXIS_AS_WELL = ("updates",)
 EVALUATED = ("loss", "answers", "top_answer_share")
 
 
-SPLITS = ("test", "train")
+ALWAYS = ("test", "train")
+SPLITS = (*ALWAYS, "val")  # some tasks have a validation set
 T = TypeVar("T")
 
 
@@ -101,8 +102,8 @@ RESERVED = frozenset(
 def of_task(metrics: Iterable[str], kind: str | None = None) -> list[str]:
     """The names that a task's loss, metrics and kind of example have in its landscape.
 
-    >>> [name for name in of_task(["hit"], "length") if "hit" in name]
-    ['test_hit', 'train_hit', 'curve_test_hit', 'curve_train_hit', 'test_hit_by_length']
+    >>> [name for name in of_task(["hit"], "length") if "test_hit" in name or "val_hit" in name]
+    ['test_hit', 'val_hit', 'curve_test_hit', 'curve_val_hit', 'test_hit_by_length']
     """
     each = ("loss", *metrics)
     finals = [Variable(split, name) for split in SPLITS for name in each]
@@ -118,7 +119,7 @@ def finals_of(metrics: Iterable[str]) -> list[str]:
     ['test_hit', 'test_loss', 'train_hit', 'train_loss', 'top_answer_share']
     """
     each = (*metrics, "loss")
-    return [*(str(Variable(split, name)) for split in SPLITS for name in each), "top_answer_share"]
+    return [*(str(Variable(split, name)) for split in ALWAYS for name in each), "top_answer_share"]
 
 
 def main_of(metrics: Iterable[str]) -> str:

@@ -50,8 +50,8 @@ OF_A_LAYER = ("activations", "deconv")
 
 
 def best_cell(land: Landscape) -> Cell:
-    """The cell with the best mean of the main metric; raises UsageError where none finished."""
-    top = top_cell(summarize(land, land.main_metric))
+    """The cell with the best mean by ``land.selection_metric``; UsageError where none finished."""
+    top = top_cell(summarize(land, land.selection_metric))
     if top is None:
         raise UsageError("no cell has finished in most of its replicates", where="inspect")
     return top.cell

@@ -394,7 +394,8 @@ class PageData(TypedDict):
     """Everything that the page shows.
 
     level: of all intervals. rows, columns: the axes that run down and across at first sight.
-    start: the cell that is shown first. metrics: the main one first. curves: by the number of a
+    start: the cell that is shown first. selection: the set on which what is best was chosen;
+    chosen: the same in words. metrics: the main one first. curves: by the number of a
     cell, then by the name of a curve. chance: the accuracy of guessing. pareto: by cost.
     """
 
@@ -416,6 +417,8 @@ class PageData(TypedDict):
     cells: Sequence[CellData]
     start: int
     top: TopData | None
+    selection: Literal["validation", "test"]
+    chosen: str
     curves: Mapping[str, OfCells]
     curve_rule: str
     curve_names: Sequence[CurveName]

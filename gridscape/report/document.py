@@ -51,7 +51,7 @@ from gridscape.report.findings import COSTS, ByKind, Findings
 from gridscape.report.layout import along_axis, line_view, view
 from gridscape.report.palette import VIRIDIS
 from gridscape.report.showcase import Showcase
-from gridscape.report.words import STATES, size_of, spoken, unit, with_unit
+from gridscape.report.words import STATES, chosen_on, size_of, spoken, unit, with_unit
 
 if TYPE_CHECKING:
     from gridscape.inspection.kinds import Look
@@ -102,6 +102,8 @@ def document(
         "cells": [_cell(found, i, directory) for i in range(len(numbers))],
         "start": numbers[found.top.cell] if found.top else _first_ended(found.main),
         "top": _top(found, numbers),
+        "selection": land.selection,
+        "chosen": chosen_on(land),
         "curves": curves,
         "curve_rule": rule,
         "curve_names": [_curve_name(land, name) for name in _curve_names(found)],

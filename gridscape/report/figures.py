@@ -34,6 +34,7 @@ from gridscape.report._drawing import (
     MUTED,
     TEST,
     TRAIN,
+    VALIDATION,
     around,
     coordinate,
     escaped,
@@ -50,7 +51,15 @@ from gridscape.report._drawing import (
 from gridscape.report.findings import ByKind, Findings
 from gridscape.report.layout import LineView, along_axis, line_view, view
 from gridscape.report.palette import ink_on
-from gridscape.report.words import STATES, agreement, blank, half_width, spoken, with_unit
+from gridscape.report.words import (
+    STATES,
+    agreement,
+    blank,
+    chosen_on,
+    half_width,
+    spoken,
+    with_unit,
+)
 
 with needs_matplotlib():
     import matplotlib as mpl
@@ -76,6 +85,8 @@ FEW_ERRORS = (80, 50, 20, 10, 5, 2, 1, 0.5, 0.2, 0.1, 0.05, 0.02, 0.01)  # ticks
 MOST_PANELS = 9  # of the further axes' combinations in one heat map
 MOST_BANDS = 9  # lines of a panel that still have bands
 MOST_LINES = 60  # of a panel: of more cells, evenly chosen ones are drawn
+OF_SPLITS = {"train": TRAIN, "test": TEST, "val": VALIDATION}
+SPLIT_WORDS = {"val": "validation"}
 SERIES = (TEST, TRAIN, "#0f7a5c", "#8a4f9e", "#7a6a00", MUTED)  # lines without an order
 STYLES = ("-", (0, (5, 2)), (0, (1, 1.5)), (0, (5, 2, 1, 2)))
 MOST_TEXT = 300  # cells of a panel that are still labeled one by one
@@ -85,18 +96,24 @@ MOST_TEXT = 300  # cells of a panel that are still labeled one by one
 
 
 def heat_map(
-    axes: Sequence[Axis], summaries: Sequence[CellSummary], best: Sequence[BestPerRow] = ()
+    axes: Sequence[Axis],
+    summaries: Sequence[CellSummary],
+    best: Sequence[BestPerRow] = (),
+    *,
+    top: Cell | None = None,
+    chosen: str = "",
 ) -> Figure:
     """The mean of every cell, laid out as ``view`` says.
 
     summaries: one per cell, in the grid's order. Each combination of further axes has a panel of
-    its own; beyond ``MOST_PANELS`` of them only the one with the best cell is drawn, and the title
-    says so. A solid frame marks the best cell of a row, dotted ones those not told from it.
+    its own; beyond ``MOST_PANELS`` of them only the one with the best cell (``top``, by default by
+    these means) is drawn, and the title says so. chosen: on which set the best was chosen, in
+    words. A solid frame marks the best cell of a row, dotted ones those not told from it.
     """
     found = view(axes)
     rows, columns = found.rows, found.columns
     further = [axis for axis in axes if axis not in (rows, columns)]
-    panels = _panels(further, summaries)
+    panels = _panels(further, top or _top(summaries).cell)
     with styled():
         figure, boxes = _grid_of(len(panels), *_map_size(columns, rows))
         metric, meaning = summaries[0].metric, summaries[0].meaning
@@ -108,21 +125,18 @@ def heat_map(
             _frames(box, columns, rows, fixed, best)
             box.set_title(escaped(label, 40))
         _map_title(figure, summaries, len(panels), further)
-        _map_legend(figure, summaries, best)
+        _map_legend(figure, summaries, best, chosen)
         mappable = mpl.cm.ScalarMappable(scale, colormap)
         label = with_unit(metric, meaning)
         figure.colorbar(mappable, ax=boxes, shrink=0.7, pad=0.01, aspect=30, label=label)
     return figure
 
 
-def _panels(
-    further: Sequence[Axis], summaries: Sequence[CellSummary]
-) -> list[tuple[str, dict[str, Value]]]:
+def _panels(further: Sequence[Axis], top: Cell) -> list[tuple[str, dict[str, Value]]]:
     """Label and fixed values of each panel."""
     names = [axis.name for axis in further]
     points = list(itertools.product(*(axis.values for axis in further)))
     if len(points) > MOST_PANELS:
-        top = _top(summaries).cell
         points = [tuple(top[name] for name in names)]
     fixed = [dict(zip(names, point, strict=True)) for point in points]
     return [(", ".join(f"{n}={show(v)}" for n, v in values.items()), values) for values in fixed]
@@ -272,7 +286,7 @@ def _map_title(
 
 
 def _map_legend(
-    figure: Figure, summaries: Sequence[CellSummary], best: Sequence[BestPerRow]
+    figure: Figure, summaries: Sequence[CellSummary], best: Sequence[BestPerRow], chosen: str
 ) -> None:
     states = {s.state for s in summaries}
     marks = [
@@ -291,7 +305,8 @@ def _map_legend(
             Patch(fill=False, edgecolor=MUTED, ls="--", label=STATES[CellState.MISSING].word)
         )
     if any(row.best for row in best):
-        marks.append(Patch(fill=False, edgecolor=INK, label=f"best {escaped(best[0].axis)}"))
+        label = ", ".join(filter(None, (f"best {escaped(best[0].axis)}", chosen)))
+        marks.append(Patch(fill=False, edgecolor=INK, label=label))
     if any(len(row.equivalent) > 1 for row in best):
         marks.append(Patch(fill=False, edgecolor=MUTED, ls=":", label="not told from the best"))
     if marks:
@@ -301,10 +316,11 @@ def _map_legend(
 # ---- curves ----
 
 
-def curves(bands: Sequence[CurveBand]) -> Figure:
+def curves(bands: Sequence[CurveBand], chosen: str = "") -> Figure:
     """The curves of one cell by update: mean, interval, and each replicate as a thin line.
 
-    ``train_`` and ``test_`` of a number share a panel.
+    ``train_``, ``val_`` and ``test_`` of a number share a panel. chosen: in words, how the cell
+    was chosen.
     """
     kinds = list(dict.fromkeys(_parts(band.curve)[1] for band in bands))
     with styled():
@@ -318,7 +334,8 @@ def curves(bands: Sequence[CurveBand]) -> Figure:
             _limit(box, meaning, [x for b in shown for x in (b.mean, *b.per_replicate)])
             box.legend()
         if bands:
-            figure.suptitle(escaped(str(bands[0].cell), 90), x=0.01, ha="left", fontsize=10)
+            title = ", ".join(filter(None, (str(bands[0].cell), chosen)))
+            figure.suptitle(escaped(title, 90), x=0.01, ha="left", fontsize=10)
     return figure
 
 
@@ -334,7 +351,7 @@ def _row_of(figure: Figure, count: int) -> list[Axes]:
 
 def _curve(box: Axes, band: CurveBand) -> None:
     split, _ = _parts(band.curve)
-    color, factor = TRAIN if split == "train" else TEST, band.meaning.factor
+    color, factor = OF_SPLITS.get(split, TEST), band.meaning.factor
     for values in band.per_replicate:
         box.plot(band.updates, times(values, factor), color=color, lw=0.5, alpha=0.5)
     low, high = times(band.low, factor), times(band.high, factor)
@@ -342,7 +359,9 @@ def _curve(box: Axes, band: CurveBand) -> None:
         box.fill_between(band.updates, low, high, color=color, alpha=0.18, lw=0)
     marker = "o" if len(band.updates) < 3 else None
     mean = times(band.mean, factor)
-    box.plot(band.updates, mean, color=color, lw=1.6, marker=marker, label=split)
+    box.plot(
+        band.updates, mean, color=color, lw=1.6, marker=marker, label=SPLIT_WORDS.get(split, split)
+    )
 
 
 def _limit(box: Axes, meaning: Meaning, lines: Iterable[Sequence[float]]) -> None:
@@ -480,10 +499,10 @@ def _family_legend(view: LineView) -> list[Line2D]:
 # ---- the best value of an axis ----
 
 
-def best_per_row(rows: Sequence[BestPerRow], axis: Axis, along: Axis) -> Figure:
+def best_per_row(rows: Sequence[BestPerRow], axis: Axis, along: Axis, chosen: str = "") -> Figure:
     """The best value of ``axis`` against ``along``; bars span the values not told from it.
 
-    A line for each combination of any further axes.
+    A line for each combination of any further axes. chosen: on which set, in words.
     """
     groups: dict[str, list[BestPerRow]] = {}
     for row in rows:
@@ -502,6 +521,7 @@ def best_per_row(rows: Sequence[BestPerRow], axis: Axis, along: Axis) -> Figure:
         finish(box, along.name, f"best {axis.name}")
         study_axis(box.xaxis, along)
         study_axis(box.yaxis, axis)
+        box.set_title(chosen, fontsize=8)
         if len(groups) > 1:
             figure.legend(loc="outside right upper" if len(groups) > 4 else "outside lower left")
     return figure
@@ -529,8 +549,10 @@ def _best_line(
 # ---- accuracy against cost ----
 
 
-def pareto(record: Pareto) -> Figure:
+def pareto(record: Pareto, chosen: str = "") -> Figure:
     """Metric against cost, with the front that no other cell beats.
+
+    chosen: on which set the front was chosen, in words.
 
     Accuracies are spaced by their error: 98 and 99 percent lie as far apart as 80 and 90.
     """
@@ -545,7 +567,8 @@ def pareto(record: Pareto) -> Figure:
             _cost_points(box, points, height, color, size)
         front = record.front
         means = [height(p.summary.estimate.mean) for p in front]
-        box.step([p.cost for p in front], means, where="post", color=ACCENT, lw=1.4, label="front")
+        label = ", ".join(filter(None, ("front", chosen)))
+        box.step([p.cost for p in front], means, where="post", color=ACCENT, lw=1.4, label=label)
         finish(box, spoken(record.cost), with_unit(record.metric, meaning))
         _cost_axis(box.xaxis, record)
         if is_spaced:
@@ -686,10 +709,11 @@ def draw_all(found: Findings, chance: float | None = None) -> dict[str, Figure]:
 
     chance: the accuracy of guessing, where it is known.
     """
-    axes, best = found.land.axes, found.best
-    drawn = {"landscape": heat_map(axes, found.main, best)}
-    if found.top and found.top.cell in found.bands:
-        drawn["curves_of_the_best"] = curves(found.bands[found.top.cell])
+    axes, best, chosen = found.land.axes, found.best, chosen_on(found.land)
+    top = found.top.cell if found.top else None
+    drawn = {"landscape": heat_map(axes, found.main, best, top=top, chosen=chosen)}
+    if top and top in found.bands:
+        drawn["curves_of_the_best"] = curves(found.bands[top], f"the best, {chosen}")
     for name in side_by_side(found):
         bands = [b for of_cell in found.bands.values() for b in of_cell if b.curve == name]
         drawn[f"curves_{name}"] = curves_side_by_side(axes, bands)
@@ -701,10 +725,10 @@ def draw_all(found: Findings, chance: float | None = None) -> dict[str, Figure]:
     along = along_axis(axes, best[0].axis) if best else None
     if along and any(row.best for row in best):
         axis = found.land.axis(best[0].axis)
-        drawn[f"best_{axis.name}"] = best_per_row(best, axis, along)
+        drawn[f"best_{axis.name}"] = best_per_row(best, axis, along, chosen)
     for cost in ("flops", "seconds", "n_parameters"):
         if found.paretos[cost].points:
-            drawn[f"cost_{cost}"] = pareto(found.paretos[cost])
+            drawn[f"cost_{cost}"] = pareto(found.paretos[cost], chosen)
     for comparison in found.published:
         if any(c.agreement is not Agreement.NOT_PUBLISHED for c in comparison.cells):
             drawn[f"published_{comparison.table.name}"] = published(comparison)

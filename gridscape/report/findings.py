@@ -8,14 +8,10 @@ from typing import TypeVar
 import numpy as np
 import xarray as xr
 
-from gridscape.analysis.best import BestPerRow, best_per
-from gridscape.analysis.cells import CellSummary, summarize, top_cell
-from gridscape.analysis.costs import (
-    Pareto,
-    SmallestEquivalent,
-    pareto,
-    smallest_network,
-)
+from gridscape.analysis import selection
+from gridscape.analysis.best import BestPerRow
+from gridscape.analysis.cells import CellSummary, summarize
+from gridscape.analysis.costs import Pareto, SmallestEquivalent
 from gridscape.analysis.curves import CurveBand, curve_band
 from gridscape.analysis.published import PublishedComparison, compare_published
 from gridscape.analysis.readings import along
@@ -55,6 +51,7 @@ class Findings:
     """Everything that the page and the figures show.
 
     summaries: by metric, the main metric first, cells in the grid's order. top: the best cell.
+    What is best is chosen by ``land.selection_metric``; its numbers are those of the main metric.
     against_best: each cell minus the best one, paired by replicate. bands: the curves of each cell
     that has any; stretch: of how many recorded points a point of a train curve is the mean.
     by_kind: a record for each test metric that the task tells apart by a kind of examples.
@@ -100,7 +97,7 @@ def gather(land: Landscape, folder: Path | None = None, *, trust: bool = False) 
     metrics = sorted(land.metrics, key=lambda name: name != main)
     summaries = {name: summarize(land, name) for name in metrics}
     axis = sought_axis(land.axes)
-    top = top_cell(summaries[main])
+    top = selection.top(land, summaries[main])
     curves, stretch = _coarse(land)
     notes: list[str] = []
     tables = _each(land.study.get("published") or (), published, notes)
@@ -113,14 +110,14 @@ def gather(land: Landscape, folder: Path | None = None, *, trust: bool = False) 
     return Findings(
         land=land,
         summaries=summaries,
-        best=best_per(land, axis.name, metric=main) if axis and top else (),
+        best=selection.best_rows(land, axis.name, summaries[main]) if axis and top else (),
         top=top,
         against_best={s.cell: _against(s, top) for s in summaries[main]} if top else {},
         bands={s.cell: bands for s in summaries[main] if (bands := _bands(curves, s))},
         stretch=stretch,
         by_kind=tuple(_by_kind(land)),
-        paretos={cost: pareto(land, cost, main) for cost in COSTS},
-        smallest=smallest_network(land, main),
+        paretos={cost: selection.front(land, cost, summaries[main]) for cost in COSTS},
+        smallest=selection.smallest(land, summaries[main]),
         published=tuple(_each(tables, lambda table: compare_published(land, table), notes)),
         verdicts=tuple(verdict for of_file in verdicts for verdict in of_file),
         notes=tuple(notes),

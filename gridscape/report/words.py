@@ -37,8 +37,14 @@ NAMES: dict[str, str] = {
 
 
 def spoken(name: str) -> str:
-    """A variable's name as a reader says it: "test accuracy"."""
+    """A variable's name as a reader says it: "test accuracy", "validation loss"."""
+    name = f"validation_{name[4:]}" if name.startswith("val_") else name
     return NAMES.get(name, name.replace("_", " "))
+
+
+def chosen_on(land: Landscape) -> str:
+    """On which set whatever is called best was chosen: "chosen on the validation set"."""
+    return f"chosen on the {land.selection} set"
 
 
 def with_unit(name: str, meaning: Meaning) -> str:

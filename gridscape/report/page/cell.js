@@ -127,7 +127,7 @@ function curveSpecs() {
   for (const { name, unit, split, shared } of doc.curve_names) {
     const title = heading(shared);
     if (!specs.has(title)) specs.set(title, { title, unit, curves: [] });
-    specs.get(title).curves.push([name, split, split]);
+    specs.get(title).curves.push([name, split === "val" ? "validation" : split, split]);
   }
   return [...specs.values()];
 }

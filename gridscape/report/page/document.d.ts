@@ -420,7 +420,8 @@ interface NetworkData {
  * Everything that the page shows.
  *
  * level: of all intervals. rows, columns: the axes that run down and across at first sight.
- * start: the cell that is shown first. metrics: the main one first. curves: by the number of a
+ * start: the cell that is shown first. selection: the set on which what is best was chosen;
+ * chosen: the same in words. metrics: the main one first. curves: by the number of a
  * cell, then by the name of a curve. chance: the accuracy of guessing. pareto: by cost.
  */
 interface PageData {
@@ -442,6 +443,8 @@ interface PageData {
   cells: Array<CellData>;
   start: number;
   top: TopData | null;
+  selection: "validation" | "test";
+  chosen: string;
   curves: { [key in string]?: { [key in string]?: CurveData } };
   curve_rule: string;
   curve_names: Array<CurveName>;

@@ -383,7 +383,7 @@ function drawKey(scale, metric) {
         "li",
         {},
         el("span", { class: "swatch is-best" }),
-        `best ${doc.best.axis}, all else equal`,
+        `best ${doc.best.axis}, all else equal; ${doc.chosen}`,
       ),
     );
     if (doc.best.equivalent.length) {

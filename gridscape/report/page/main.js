@@ -171,7 +171,7 @@ function lede() {
     parts.push(
       "The best cell, ",
       pickable(doc.top.cell, allCells[doc.top.cell].label),
-      `, reaches `,
+      `, ${doc.chosen}, reaches `,
       el("b", {}, unit.text(doc.top.mean)),
       ` ${doc.metrics[0].label}`,
       known(doc.top.low)

@@ -33,14 +33,15 @@ function bestSentence() {
     const text =
       single.value === null
         ? sentence(single.note)
-        : `The best ${spoken(axis)} is ${single.value_text}. ${equivalents(single)}`;
+        : `The best ${spoken(axis)}, ${doc.chosen}, is ${single.value_text}. ` +
+          equivalents(single);
     return el("p", {}, text);
   }
   return el(
     "p",
     {},
-    `Each dot is the best ${spoken(axis)}; its bar spans the values that the replicates ` +
-      "cannot tell from it (paired test).",
+    `Each dot is the best ${spoken(axis)}, ${doc.chosen}; its bar spans the values ` +
+      "that the replicates cannot tell from it (paired test).",
     doc.replicates === 1 ? " With one replicate there are no bars." : "",
   );
 }
@@ -316,6 +317,9 @@ function drawCost() {
         "p",
         { class: "note" },
         "The line is the Pareto front: no other cell is at once cheaper and better. ",
+        doc.selection === "validation"
+          ? `It was ${doc.chosen}; what is drawn is ${doc.metrics[0].label}. `
+          : `It was ${doc.chosen}. `,
         byError() ? "Accuracies are spaced by their error. " : "",
         pareto.excluded
           ? `${plural(pareto.excluded, "cell")} without a finished majority left out. `
@@ -343,8 +347,8 @@ function smallestSentence() {
       { class: "finding" },
       "The best cell, ",
       name(found.best),
-      ` (${unit.text(found.best_mean)}), is also the smallest network shown to be within `,
-      `${margin} points of the best.`,
+      ` (${unit.text(found.best_mean)}), ${doc.chosen}, is also the smallest network `,
+      `shown to be within ${margin} points of the best.`,
       found.note ? ` ${sentence(found.note)}` : "",
     );
   }
@@ -362,7 +366,9 @@ function smallestSentence() {
   return el(
     "p",
     { class: "finding" },
-    "The smallest network within ",
+    found.by_interval
+      ? "The smallest network shown to be within "
+      : "The smallest network that by its mean alone is within ",
     `${margin} points of the best is `,
     name(found.cell),
     `: ${unit.text(found.cell_mean)}, against ${unit.text(found.best_mean)} of `,
@@ -373,7 +379,8 @@ function smallestSentence() {
       "span",
       { class: "muted" },
       found.by_interval
-        ? `Paired difference ${points(mean)} points (${points(low)} to ${points(high)}).`
+        ? `Paired difference on the ${doc.selection} set ${points(mean)} points ` +
+            `(${points(low)} to ${points(high)}).`
         : "Judged by means alone: there are too few replicates for an interval.",
       found.note ? ` ${sentence(found.note)}` : "",
     ),
