@@ -41,6 +41,7 @@ def landscape(
     seed: int = 0,
     status: Callable[[Cell, int], Status] = lambda cell, replicate: Status.FINISHED,
     collapsed: Callable[[Cell, int], bool] = lambda cell, replicate: False,
+    not_started: Callable[[Cell, int], bool] = lambda cell, replicate: False,
     gap: Callable[[Cell], float] = lambda cell: 0.0,
     validation: Callable[[Cell], float] | None = None,
     seconds: Callable[[Cell], float] = lambda cell: _hidden(cell) / 10,
@@ -52,7 +53,8 @@ def landscape(
     """A landscape whose test accuracy is ``accuracy(cell)`` + noise of a replicate + noise.
 
     noise: standard deviation of a trial; shared_noise: of a replicate, common to all its cells.
-    status: MISSING leaves the trial out. gap: train accuracy minus test accuracy.
+    status: MISSING leaves the trial out. collapsed, not_started: gives one answer, with a training
+    loss that is flat, or falls. gap: train accuracy minus test accuracy.
     validation(cell): the accuracy on a validation set, with noise of its own; by default the task
     has none. A study that has one chooses by it unless ``study`` says otherwise.
     curve(cell, final, updates): the accuracy at each of these updates; linear from 0.1 by default.
@@ -75,6 +77,7 @@ def landscape(
                     test,
                     status(cell, replicate),
                     collapsed(cell, replicate),
+                    not_started(cell, replicate),
                     gap(cell),
                     val,
                     seconds(cell) * float(np.exp(0.02 * rng.standard_normal())),
@@ -106,6 +109,7 @@ def _result(
     test: float,
     status: Status,
     collapsed: bool,
+    not_started: bool,
     gap: float,
     val: float | None,
     seconds: float,
@@ -121,7 +125,7 @@ def _result(
         "test_loss": -float(np.log(max(test, 1e-3))),
         "train_accuracy": test + gap,
         "train_loss": -float(np.log(max(test + gap, 1e-3))),
-        "top_answer_share": 1.0 if collapsed else 0.2,
+        "top_answer_share": 1.0 if collapsed or not_started else 0.2,
     }
     if val is not None:
         metrics |= {"val_accuracy": val, "val_loss": -float(np.log(max(val, 1e-3)))}

@@ -108,12 +108,20 @@ def replay(record: "Replay") -> dict[str, Any]:
     }
 
 
-def look(record: "Look", files: list[Path]) -> dict[str, Any]:
-    """What ``inspect`` tells, by kind; pictures are in the files, and not repeated in numbers."""
+def look(
+    record: "Look", files: list[Path], why: str = "", selection: str | None = None
+) -> dict[str, Any]:
+    """What ``inspect`` tells, by kind; pictures are in the files, and not repeated in numbers.
+
+    why: what went wrong with the cell. selection: the set on which the cell was chosen as the best
+    one; None where it was named.
+    """
     network = record.network
     return {
         "cell": network.trial.cell,
         "replicate": network.trial.replicate,
+        "selection": selection,
+        "why": why,
         "trained_again": network.trained_again,
         "identical": network.identical,
         **{kind: _without_pictures(plain(found)) for kind, found in record.records.items()},

@@ -19,6 +19,7 @@ from gridscape.report.words import STATES, duration, plural, with_unit
 STORED, MISSING = "s", STATES[CellState.MISSING].sign
 BAD = {
     State.COLLAPSED: STATES[CellState.COLLAPSED],
+    State.NOT_STARTED: STATES[CellState.NOT_STARTED],
     State.FAILED: STATES[CellState.FAILED],
     State.DIVERGED: STATES[CellState.DIVERGED],
 }

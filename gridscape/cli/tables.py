@@ -28,6 +28,7 @@ from gridscape.report.words import (
     half_width,
     memory,
     number,
+    partly_short,
     plural,
     size_of,
     spoken,
@@ -49,7 +50,10 @@ BLANK = (CellState.DIVERGED, CellState.FAILED)  # states whose mean has no color
 # What a legend says of the marks of cells: those of states, and one more.
 PARTIAL = "*"
 LEGEND = {
-    STATES[CellState.COLLAPSED].sign: "collapsed: every test example gets one and the same answer",
+    STATES[CellState.COLLAPSED].sign: "collapsed to one answer for every test example",
+    STATES[
+        CellState.NOT_STARTED
+    ].sign: "not started: no better than guessing, its loss still falls",
     STATES[CellState.DIVERGED].sign: "diverged: something was not finite",
     STATES[CellState.FAILED].sign: "failed, or did not fit into memory",
     STATES[CellState.MISSING].sign: STATES[CellState.MISSING].word,
@@ -123,8 +127,11 @@ def _landscape(found: Overview, width: int) -> Iterator[RenderableType]:
             yield Text(", ".join(f"{name}={show(value)}" for name, value in shown.items()), "bold")
         yield from _blocks(view, [[by_cell[cell] for cell in row] for row in panel], width)
     marks = {_mark(summary) for summary in found.cells} - {""}
+    marks |= {part[0] for s in found.cells for part in partly_short(s).split()}
     if marks:
         lines = [f"{mark} {words}" for mark, words in LEGEND.items() if mark in marks]
+        if part := next(filter(None, map(partly_short, found.cells)), ""):
+            lines.append(f"{part} in place of an interval: so many of its replicates")
         yield Text("\n".join(lines), QUIET)
 
 
@@ -198,7 +205,7 @@ def _face(summary: CellSummary, scale: tuple[float, float]) -> _Face:
         place, low, high = (math.log(x) for x in (max(mean, min(scale)), low, high))
     shade = (place - low) / (high - low) if high != low else 1.0
     value = f"{mark}{summary.meaning.text(mean)}"
-    interval = half_width(summary.estimate, summary.meaning)
+    interval = partly_short(summary) or half_width(summary.estimate, summary.meaning)
     return _Face(value, interval, None if summary.state in BLANK else shade)
 
 

@@ -31,6 +31,7 @@ class Marks(TypedDict):
     """Of the states that have one: all but finished."""
 
     collapsed: Mark
+    not_started: Mark
     diverged: Mark
     failed: Mark
     missing: Mark
@@ -65,10 +66,11 @@ class MetricData(MetricName):
 
 
 class Counts(TypedDict):
-    """Of trials; collapsed ones are among the finished."""
+    """Of trials; those that collapsed or have not started are among the finished."""
 
     finished: int
     collapsed: int
+    not_started: int
     diverged: int
     failed: int
     missing: int
@@ -83,13 +85,20 @@ class EstimateData(TypedDict):
 
 
 class CellData(TypedDict):
-    """One cell; lists have an entry per replicate. against_best: paired, in the main metric."""
+    """One cell; lists have an entry per replicate. against_best: paired, in the main metric.
+
+    partly: "1 of 2 collapsed", "" where all replicates ended alike. why: what went wrong, "" where
+    nothing did.
+    """
 
     label: str
     state: CellState
     counts: Counts
     statuses: Sequence[str]
     collapsed: Sequence[bool]
+    not_started: Sequence[bool]
+    partly: str
+    why: str
     keys: Sequence[str]
     reasons: Sequence[str] | None
     first_bad_updates: Sequence[int | None]

@@ -51,7 +51,7 @@ from gridscape.report.findings import COSTS, ByKind, Findings
 from gridscape.report.layout import along_axis, line_view, view
 from gridscape.report.palette import VIRIDIS
 from gridscape.report.showcase import Showcase
-from gridscape.report.words import STATES, chosen_on, size_of, spoken, unit, with_unit
+from gridscape.report.words import STATES, chosen_on, partly, size_of, spoken, unit, with_unit
 
 if TYPE_CHECKING:
     from gridscape.inspection.kinds import Look
@@ -86,6 +86,7 @@ def document(
         "level": found.main[0].estimate.level,
         "marks": {
             "collapsed": _mark(CellState.COLLAPSED),
+            "not_started": _mark(CellState.NOT_STARTED),
             "diverged": _mark(CellState.DIVERGED),
             "failed": _mark(CellState.FAILED),
             "missing": _mark(CellState.MISSING),
@@ -146,6 +147,7 @@ def _counts(summaries: Sequence[CellSummary]) -> Counts:
     return {
         "finished": sum(s.n_finished for s in summaries),
         "collapsed": sum(s.n_collapsed for s in summaries),
+        "not_started": sum(s.n_not_started for s in summaries),
         "diverged": sum(s.n_diverged for s in summaries),
         "failed": sum(s.n_failed for s in summaries),
         "missing": sum(s.n_missing for s in summaries),
@@ -232,6 +234,9 @@ def _cell(found: Findings, i: int, directory: Path) -> CellData:
         "counts": _counts([main]),
         "statuses": main.statuses,
         "collapsed": main.collapsed,
+        "not_started": main.not_started,
+        "partly": partly(main),
+        "why": found.why.get(main.cell, ""),
         "keys": main.keys,
         "reasons": _reasons(found.land, main.cell) if main.n_diverged + main.n_failed else None,
         "first_bad_updates": main.first_bad_updates,

@@ -57,6 +57,7 @@ from gridscape.report.words import (
     blank,
     chosen_on,
     half_width,
+    partly,
     spoken,
     with_unit,
 )
@@ -79,7 +80,13 @@ with needs_matplotlib():
 
 BLANK = (0.957, 0.945, 0.922, 1.0)
 FEW_CELLS = 40  # along an axis: so many can be told apart by a gap
-HATCHES = {CellState.COLLAPSED: "..", CellState.DIVERGED: "////", CellState.FAILED: "xxx"}
+HATCHES = {
+    CellState.COLLAPSED: "..",
+    CellState.NOT_STARTED: "--",
+    CellState.DIVERGED: "////",
+    CellState.FAILED: "xxx",
+}
+NOTHING_LEARNED = (CellState.COLLAPSED, CellState.NOT_STARTED)
 ERRORS = (80, 70, 50, 40, 30, 20, 15, 10, 7, 5, 4, 3, 2, 1.5, 1, 0.5, 0.2, 0.1, 0.05, 0.02, 0.01)
 FEW_ERRORS = (80, 50, 20, 10, 5, 2, 1, 0.5, 0.2, 0.1, 0.05, 0.02, 0.01)  # ticks, in percent
 MOST_PANELS = 9  # of the further axes' combinations in one heat map
@@ -232,7 +239,7 @@ def _map_cells(
         drawn.set(facecolor="none", edgecolor=MUTED, linestyle="--", linewidth=0.6)
     elif state in HATCHES:
         drawn.set(hatch=HATCHES[state], edgecolor=BAD if state is CellState.DIVERGED else MUTED)
-    if state is CellState.COLLAPSED and faces:
+    if state in NOTHING_LEARNED and faces:
         drawn.set_edgecolor(ink_on(faces[0]))
     box.add_collection(drawn)
 
@@ -245,12 +252,13 @@ def _label_cell(box: Axes, place: tuple[int, int], summary: CellSummary, face: A
     if not math.isfinite(summary.estimate.mean):
         box.text(x, y, blank(summary.state), fontsize=7, **style)
         return
-    collapsed = summary.state is CellState.COLLAPSED
     interval = half_width(summary.estimate, summary.meaning)
-    below = STATES[summary.state].word if collapsed else interval
+    word = STATES[summary.state].word if summary.state in NOTHING_LEARNED else interval
+    below = partly(summary) or word
+    size = 6.5 if len(below) < 12 else 5
     box.text(x, y - (0.1 if below else 0), summary.meaning.text(summary.estimate.mean), **style)
     if below:
-        box.text(x, y + 0.22, below, fontsize=6.5, **style)
+        box.text(x, y + 0.22, below, fontsize=size, **style)
 
 
 def _frames(

@@ -15,6 +15,7 @@ from gridscape.analysis.costs import Pareto, SmallestEquivalent
 from gridscape.analysis.curves import CurveBand, curve_band
 from gridscape.analysis.published import PublishedComparison, compare_published
 from gridscape.analysis.readings import along
+from gridscape.analysis.reasons import explanations
 from gridscape.analysis.statistics import Interval, t_interval
 from gridscape.claims.files import claims_of
 from gridscape.claims.judging import judge
@@ -56,7 +57,8 @@ class Findings:
     that has any; stretch: of how many recorded points a point of a train curve is the mean.
     by_kind: a record for each test metric that the task tells apart by a kind of examples.
     paretos: by cost. smallest: None for a metric that is no fraction, whose margin would mean
-    nothing. notes: what could not be compared, and why.
+    nothing. why: a sentence for each cell of which some replicate went wrong. notes: what could not
+    be compared, and why.
     """
 
     land: Landscape
@@ -69,6 +71,7 @@ class Findings:
     by_kind: tuple[ByKind, ...]
     paretos: Mapping[Cost, Pareto]
     smallest: SmallestEquivalent | None
+    why: Mapping[Cell, str]
     published: tuple[PublishedComparison, ...]
     verdicts: tuple[Verdict, ...]
     notes: tuple[str, ...]
@@ -118,6 +121,7 @@ def gather(land: Landscape, folder: Path | None = None, *, trust: bool = False) 
         by_kind=tuple(_by_kind(land)),
         paretos={cost: selection.front(land, cost, summaries[main]) for cost in COSTS},
         smallest=selection.smallest(land, summaries[main]),
+        why=explanations(land, summaries[main]),
         published=tuple(_each(tables, lambda table: compare_published(land, table), notes)),
         verdicts=tuple(verdict for of_file in verdicts for verdict in of_file),
         notes=tuple(notes),

@@ -7,7 +7,7 @@ themselves, ``page/format.js`` repeats the rules, and a test compares the two.
 import math
 from typing import Literal, NamedTuple
 
-from gridscape.analysis.cells import CellState
+from gridscape.analysis.cells import CellState, CellSummary
 from gridscape.analysis.published import Agreement
 from gridscape.analysis.statistics import Interval
 from gridscape.grid.meanings import Meaning
@@ -131,8 +131,15 @@ STATES = {
         "collapsed",
         NONE,
         "=",
-        "The network trained to the end but gives one and the same answer to (nearly) everything: "
-        "it learned nothing but a constant.",
+        "The network trained to the end and gives one and the same answer to everything: it had "
+        "learned and fell to it, or its training loss no longer falls.",
+    ),
+    CellState.NOT_STARTED: StateWords(
+        "not started",
+        NONE,
+        "_",
+        "The network trained to the end and is no better than guessing, but its training loss "
+        "still falls: more updates or a larger learning rate may help.",
     ),
     CellState.DIVERGED: StateWords(
         "diverged",
@@ -159,6 +166,34 @@ STATES = {
 def blank(state: CellState) -> str:
     """What stands in a cell that has no number."""
     return STATES[state].short if state in STATES else NONE
+
+
+def partly(summary: CellSummary) -> str:
+    """How many of a cell's replicates went wrong where not all did: "1 of 2 collapsed"; else ""."""
+    parts = [
+        f"{count} of {summary.n_finished} {STATES[state].word}"
+        for state, count in _wrong(summary)
+        if 0 < count < summary.n_finished
+    ]
+    return ", ".join(parts)
+
+
+def partly_short(summary: CellSummary) -> str:
+    """The same for a narrow cell, by signs: "=1/2"."""
+    parts = [
+        f"{STATES[state].sign}{count}/{summary.n_finished}"
+        for state, count in _wrong(summary)
+        if 0 < count < summary.n_finished
+    ]
+    return " ".join(parts)
+
+
+def _wrong(summary: CellSummary) -> tuple[tuple[CellState, int], ...]:
+    """The states of replicates that finished and give nothing, with their number."""
+    return (
+        (CellState.COLLAPSED, summary.n_collapsed),
+        (CellState.NOT_STARTED, summary.n_not_started),
+    )
 
 
 def agreement(found: Agreement) -> str:

@@ -94,6 +94,7 @@ def test_diverged_collapsed_failed_and_missing_cells_are_marked_and_explained():
             else kinds.get(cell["learning_rate"], Status.FINISHED)
         ),
         collapsed=lambda cell, replicate: cell["learning_rate"] == 1e-4,
+        not_started=lambda cell, r: cell["learning_rate"] == 1e-3 and cell["hidden_size"] == 32,
     )
     text = overview(land)
     row = next(line for line in text.splitlines() if line.split()[:1] == ["16"])
@@ -364,3 +365,17 @@ def test_json_has_no_nan_and_keeps_what_it_knows():
 
 def test_states_of_trials_are_ordered_as_the_live_table_needs():
     assert min(State.FINISHED, State.COLLAPSED, State.DIVERGED, State.FAILED) > State.TRAINING
+
+
+@pytest.mark.parametrize("n", [1, 2, 3])
+def test_a_cell_of_which_a_part_collapsed_says_how_many(n):
+    """In place of an interval, which would tell nothing of two kinds of networks together."""
+    land = synthetic.landscape(
+        {"learning_rate": [0.01, 0.1]},
+        lambda cell: 0.5,
+        collapsed=lambda cell, r: cell["learning_rate"] == 0.1 and r < n,
+    )
+    text = overview(land)
+    assert (f"={n}/3" in text) == (n < 3)
+    assert (f"={n}/3 in place of an interval: so many of its replicates" in text) == (n < 3)
+    assert f"= {tables.LEGEND['=']}" in text

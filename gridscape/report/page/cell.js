@@ -17,6 +17,7 @@ function drawCell() {
       found && known(found.mean) ? main.label : "",
       el("span", { class: "muted" }, readingNote(cell, found, unit)),
     ),
+    cell.why ? el("p", { class: "why" }, sentence(cell.why)) : "",
     curves,
     el("div", { class: "facts" }, facts(cell)),
     replicates(cell, main),

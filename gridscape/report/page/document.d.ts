@@ -17,6 +17,7 @@ interface Mark {
  */
 interface Marks {
   collapsed: Mark;
+  not_started: Mark;
   diverged: Mark;
   failed: Mark;
   missing: Mark;
@@ -58,11 +59,12 @@ interface MetricData {
 }
 
 /**
- * Of trials; collapsed ones are among the finished.
+ * Of trials; those that collapsed or have not started are among the finished.
  */
 interface Counts {
   finished: number;
   collapsed: number;
+  not_started: number;
   diverged: number;
   failed: number;
   missing: number;
@@ -79,13 +81,19 @@ interface EstimateData {
 
 /**
  * One cell; lists have an entry per replicate. against_best: paired, in the main metric.
+ *
+ * partly: "1 of 2 collapsed", "" where all replicates ended alike. why: what went wrong, "" where
+ * nothing did.
  */
 interface CellData {
   label: string;
-  state: "finished" | "collapsed" | "diverged" | "failed" | "missing";
+  state: "finished" | "collapsed" | "not_started" | "diverged" | "failed" | "missing";
   counts: Counts;
   statuses: Array<string>;
   collapsed: Array<boolean>;
+  not_started: Array<boolean>;
+  partly: string;
+  why: string;
   keys: Array<string>;
   reasons: Array<string> | null;
   first_bad_updates: Array<number | null>;

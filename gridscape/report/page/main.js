@@ -134,7 +134,11 @@ function drawHead() {
   byId("level").textContent = `${Math.round(100 * doc.level)} %`;
   fill("lede", lede());
   const { counts } = doc;
-  const words = { collapsed: "of them collapsed", missing: doc.marks.missing.word };
+  const words = {
+    collapsed: "of them collapsed",
+    not_started: "of them not started",
+    missing: doc.marks.missing.word,
+  };
   fill(
     "counts",
     Object.entries(counts)

@@ -88,6 +88,7 @@ function fixedWords() {
 const SYMBOLS = {
   finished: "circle",
   collapsed: "circle-open",
+  not_started: "circle-open",
   diverged: "x-thin-open",
   failed: "x-thin-open",
   missing: "circle-open",
