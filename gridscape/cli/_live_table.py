@@ -85,7 +85,8 @@ class LiveTable:
         if self.run.n_replicates > 1:
             over.append(plural(self.run.n_replicates, "replicate"))
         mean = f", mean over {' and '.join(over)}" if over else ""
-        return f"{with_unit(self.run.metric, self.run.meaning)} so far{mean}"
+        of_what = "ended: test set, others: latest batches"
+        return f"{with_unit(self.run.metric, self.run.meaning)} so far{mean}; {of_what}"
 
     def _activity(self) -> str:
         latest = self.run.latest

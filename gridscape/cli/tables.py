@@ -16,6 +16,7 @@ from gridscape.analysis import selection
 from gridscape.analysis.best import BestPerRow
 from gridscape.analysis.cells import CellState, CellSummary, summarize
 from gridscape.analysis.costs import SmallestEquivalent
+from gridscape.analysis.few import FEWEST, has_few, told_cell, told_row
 from gridscape.analysis.statistics import Interval
 from gridscape.cli._tiles import Tile, View, labels_of, short_labels, stub_width, tile_table
 from gridscape.grid.axes import Axis, Cell, Value, is_wide, same, show
@@ -25,6 +26,7 @@ from gridscape.report.words import (
     STATES,
     chosen_on,
     duration,
+    few,
     half_width,
     memory,
     number,
@@ -32,6 +34,7 @@ from gridscape.report.words import (
     plural,
     size_of,
     spoken,
+    value_set,
     with_unit,
 )
 
@@ -78,7 +81,8 @@ class Overview:
 
     cells: in the grid's order, by ``metric``. What is best is chosen by ``land.selection_metric``.
     top: the best cell. best: the best value of the axis that is sought (the learning rate where it
-    varies) in each row. smallest: the smallest network that does as well as the best.
+    varies) in each row. smallest: the smallest network that does as well as the best. Of too few
+    replicates there are neither intervals nor verdicts: ``analysis.few``.
     """
 
     land: Landscape
@@ -92,10 +96,11 @@ class Overview:
     def of(cls, land: Landscape) -> "Overview":
         """By the main metric."""
         metric, sought = land.main_metric, sought_axis(land.axes)
-        cells = summarize(land, metric)
+        cells = tuple(map(told_cell, summarize(land, metric)))
         top = selection.top(land, cells)
         best = selection.best_rows(land, sought.name, cells) if sought and top else ()
-        return cls(land, metric, cells, top, best, selection.smallest(land, cells))
+        smallest = None if has_few(land) else selection.smallest(land, cells)
+        return cls(land, metric, cells, top, tuple(map(told_row, best)), smallest)
 
 
 def overview(found: Overview, width: int) -> Iterator[RenderableType]:
@@ -104,6 +109,8 @@ def overview(found: Overview, width: int) -> Iterator[RenderableType]:
     study = land.study
     yield Text(str(study.get("title") or study.get("name") or "landscape"), "bold")
     yield Text(size_of(land), QUIET)
+    if line := few(land):
+        yield Text(line, UNSURE)
     for part in _landscape(found, width):
         yield Text()
         yield part
@@ -139,7 +146,8 @@ def _caption(found: Overview, view: View) -> str:
     n_replicates = int(found.land.data.sizes["replicate"])
     text = with_unit(found.metric, found.land.meaning(found.metric)).capitalize()
     if n_replicates > 1:
-        text += f": mean of {n_replicates} replicates \u00b1 half of its 95 % interval"
+        half = " \u00b1 half of its 95 % interval" if n_replicates >= FEWEST else ""
+        text += f": mean of {n_replicates} replicates{half}"
     if view.fixed:
         text += "; " + ", ".join(f"{axis.name}={show(axis.values[0])}" for axis in view.fixed)
     return text
@@ -231,12 +239,15 @@ def _mark(summary: CellSummary) -> str:
 
 def _best(found: Overview) -> Iterator[RenderableType]:
     rows, meaning = found.best, found.land.meaning(found.metric)
-    names = list(rows[0].row)
+    names, axis = list(rows[0].row), found.land.axis(rows[0].axis)
     of_each = f" of each {' and '.join(names)}" if names else ""
     axis_words = spoken(rows[0].axis)
     yield Text(f"Best {axis_words}{of_each}, {chosen_on(found.land)}", "bold")
     table = new_table(
-        *names, f"best {rows[0].axis}", "95 % interval", with_unit(found.metric, meaning)
+        *names,
+        f"best {rows[0].axis}",
+        "not shown to be worse",
+        with_unit(found.metric, meaning),
     )
     for column in table.columns:
         column.justify = "right"
@@ -247,16 +258,11 @@ def _best(found: Overview) -> Iterator[RenderableType]:
             continue
         estimate = row.best.estimate
         value, interval = meaning.text(estimate.mean), half_width(estimate, meaning)
-        told = _span(row.equivalent) if row.known else "unknown"
+        told = value_set(row.equivalent, axis) if row.known else "unknown"
         table.add_row(*cells, show(row.value or 0), told, f"{value} {interval}".strip())
     yield table
-
-
-def _span(values: Sequence[Value]) -> str:
-    """The values that cannot be told from the best one, itself included: "0.001 to 0.01"."""
-    if len(values) > 1 and all(isinstance(v, int | float) for v in values):
-        return f"{show(values[0])} to {show(values[-1])}"
-    return ", ".join(map(show, values))
+    if len(rows) > 1 and any(row.known for row in rows):
+        yield Text("Not shown to be worse: a set of its own for each row, at 95 %.", QUIET)
 
 
 def _smallest(record: SmallestEquivalent) -> str:

@@ -87,8 +87,8 @@ class EstimateData(TypedDict):
 class CellData(TypedDict):
     """One cell; lists have an entry per replicate. against_best: paired, in the main metric.
 
-    partly: "1 of 2 collapsed", "" where all replicates ended alike. why: what went wrong, "" where
-    nothing did.
+    command: trains it again; "" where only Python can. partly: "1 of 2 collapsed", "" where all
+    replicates ended alike. why: what went wrong, "" where nothing did.
     """
 
     label: str
@@ -154,7 +154,10 @@ class KindData(TypedDict):
 
 
 class BestRow(TypedDict):
-    """The best value of a row. index: of that value on its axis; along: of the row on its own."""
+    """The best value of a row. index: of that value on its axis; along: of the row on its own.
+
+    told: which values are not shown to be worse, in words.
+    """
 
     label: str
     group: str
@@ -167,11 +170,12 @@ class BestRow(TypedDict):
     low: Number
     high: Number
     equivalent: Sequence[str]
+    told: str
     note: str
 
 
 class BestData(TypedDict):
-    """An axis' best value in each row. cells: the best; equivalent: not told from them."""
+    """An axis' best value in each row. cells: the best; equivalent: not shown to be worse."""
 
     axis: str
     metric: str
@@ -207,7 +211,7 @@ class SmallestData(TypedDict):
 
 
 class PublishedCellData(TypedDict):
-    """A published number beside ours. difference: published minus ours."""
+    """A published number beside ours. difference: published minus ours. note: why there is none."""
 
     published: Number
     ours: Number
@@ -215,6 +219,7 @@ class PublishedCellData(TypedDict):
     prediction_high: Number
     difference: Number
     agreement: Agreement
+    note: str
 
 
 class PublishedRow(TypedDict):
@@ -404,8 +409,9 @@ class PageData(TypedDict):
 
     level: of all intervals. rows, columns: the axes that run down and across at first sight.
     start: the cell that is shown first. selection: the set on which what is best was chosen;
-    chosen: the same in words. metrics: the main one first. curves: by the number of a
-    cell, then by the name of a curve. chance: the accuracy of guessing. pareto: by cost.
+    chosen: the same in words. few: what to know of too few replicates, else "". metrics: the main
+    one first. curves: by the number of a cell, then by the name of a curve. chance: the accuracy of
+    guessing. pareto: by cost.
     """
 
     title: str
@@ -428,6 +434,7 @@ class PageData(TypedDict):
     top: TopData | None
     selection: Literal["validation", "test"]
     chosen: str
+    few: str
     curves: Mapping[str, OfCells]
     curve_rule: str
     curve_names: Sequence[CurveName]

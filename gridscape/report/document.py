@@ -51,7 +51,17 @@ from gridscape.report.findings import COSTS, ByKind, Findings
 from gridscape.report.layout import along_axis, line_view, view
 from gridscape.report.palette import VIRIDIS
 from gridscape.report.showcase import Showcase
-from gridscape.report.words import STATES, chosen_on, partly, size_of, spoken, unit, with_unit
+from gridscape.report.words import (
+    STATES,
+    chosen_on,
+    few,
+    not_worse,
+    partly,
+    size_of,
+    spoken,
+    unit,
+    with_unit,
+)
 
 if TYPE_CHECKING:
     from gridscape.inspection.kinds import Look
@@ -105,6 +115,7 @@ def document(
         "top": _top(found, numbers),
         "selection": land.selection,
         "chosen": chosen_on(land),
+        "few": few(land),
         "curves": curves,
         "curve_rule": rule,
         "curve_names": [_curve_name(land, name) for name in _curve_names(found)],
@@ -241,7 +252,8 @@ def _cell(found: Findings, i: int, directory: Path) -> CellData:
         "reasons": _reasons(found.land, main.cell) if main.n_diverged + main.n_failed else None,
         "first_bad_updates": main.first_bad_updates,
         "against_best": _interval(against) if against else None,
-        "command": command(directory, main.cell),
+        # What came from Python cannot be handed in on a command line.
+        "command": "" if found.land.study.get("objects") else command(directory, main.cell),
     }
 
 
@@ -412,6 +424,7 @@ def _best_row(
         "low": row.low,
         "high": row.high,
         "equivalent": [show(value) for value in row.equivalent],
+        "told": not_worse(row, axis),
         "note": row.note,
     }
 
@@ -490,6 +503,7 @@ def _published_cell(cell: PublishedCell | None) -> PublishedCellData | None:
         "prediction_high": cell.prediction_high,
         "difference": cell.difference,
         "agreement": cell.agreement,
+        "note": cell.note,
     }
 
 

@@ -21,6 +21,7 @@ from gridscape.analysis.best import BestPerRow
 from gridscape.analysis.cells import CellState, CellSummary, top_cell
 from gridscape.analysis.costs import Pareto, ParetoPoint
 from gridscape.analysis.curves import CurveBand
+from gridscape.analysis.few import FEWEST
 from gridscape.analysis.published import Agreement, PublishedCell, PublishedComparison
 from gridscape.errors import GridscapeError
 from gridscape.grid import names
@@ -115,7 +116,7 @@ def heat_map(
     summaries: one per cell, in the grid's order. Each combination of further axes has a panel of
     its own; beyond ``MOST_PANELS`` of them only the one with the best cell (``top``, by default by
     these means) is drawn, and the title says so. chosen: on which set the best was chosen, in
-    words. A solid frame marks the best cell of a row, dotted ones those not told from it.
+    words. A solid frame marks the best cell of a row, dotted ones those not shown to be worse.
     """
     found = view(axes)
     rows, columns = found.rows, found.columns
@@ -268,7 +269,7 @@ def _frames(
     fixed: Mapping[str, Value],
     best: Sequence[BestPerRow],
 ) -> None:
-    """A solid frame around the best cell of a row, dotted ones around those not told from it."""
+    """A solid frame around the best cell of a row, dotted ones around those not shown worse."""
     for row in best:
         for value in row.equivalent or (() if row.value is None else (row.value,)):
             cell = Cell.of(**{**row.row, row.axis: value})
@@ -287,7 +288,8 @@ def _map_title(
     total = math.prod(len(axis.values) for axis in further)
     cut = f"\n{drawn} of {total} slices" if drawn < total else ""
     n = len(summaries[0].statuses)
-    what = "mean and half the 95 % interval" if n > 1 else "one replicate, no interval"
+    several = "mean and half the 95 % interval" if n >= FEWEST else f"mean of {n}, no interval"
+    what = several if n > 1 else "one replicate, no interval"
     figure.suptitle(
         f"{spoken(summaries[0].metric).capitalize()}: {what}{cut}", x=0.01, ha="left", fontsize=10
     )
@@ -316,7 +318,7 @@ def _map_legend(
         label = ", ".join(filter(None, (f"best {escaped(best[0].axis)}", chosen)))
         marks.append(Patch(fill=False, edgecolor=INK, label=label))
     if any(len(row.equivalent) > 1 for row in best):
-        marks.append(Patch(fill=False, edgecolor=MUTED, ls=":", label="not told from the best"))
+        marks.append(Patch(fill=False, edgecolor=MUTED, ls=":", label="not shown to be worse"))
     if marks:
         figure.legend(handles=marks, loc="outside lower left", ncols=min(len(marks), 4))
 
@@ -508,7 +510,7 @@ def _family_legend(view: LineView) -> list[Line2D]:
 
 
 def best_per_row(rows: Sequence[BestPerRow], axis: Axis, along: Axis, chosen: str = "") -> Figure:
-    """The best value of ``axis`` against ``along``; bars span the values not told from it.
+    """The best value of ``axis`` against ``along``; marks beside it are not shown to be worse.
 
     A line for each combination of any further axes. chosen: on which set, in words.
     """
@@ -549,9 +551,19 @@ def _best_line(
     style = "none" if along.scale == "category" else ":"
     box.plot(x, y, color=color, lw=0.8, ls=style, marker="o", ms=6, label=escaped(label, 40))
     for at, row in zip(x, rows, strict=True):
-        if row.equivalent:
-            ends = [coordinate(axis, value) for value in row.equivalent]
-            box.plot([at, at], [min(ends), max(ends)], color=color, lw=1.4, marker="_", ms=8)
+        for run in _runs(row.equivalent, axis):
+            box.plot([at] * len(run), run, color=color, lw=1.4, marker="_", ms=8)
+
+
+def _runs(values: Sequence[Value], axis: Axis) -> list[list[float]]:
+    """Where values lie on their axis, neighbors together: a hole stays one."""
+    runs: list[list[float]] = []
+    for value in axis.values:
+        runs = runs if value in values else [*runs, []]
+        if value in values:
+            runs = runs or [[]]
+            runs[-1].append(coordinate(axis, value))
+    return [run for run in runs if run]
 
 
 # ---- accuracy against cost ----
@@ -670,6 +682,8 @@ _DOTS: dict[Agreement, tuple[str, str, str]] = {  # marker, face, edge
     Agreement.OUTSIDE: ("^", BAD, BAD),
     Agreement.UNKNOWN: ("o", "none", TRAIN),
     Agreement.NOT_RUN: ("o", "none", MUTED),
+    Agreement.NOT_REACHED: ("s", "none", MUTED),
+    Agreement.FAILED: ("x", MUTED, MUTED),
 }
 
 

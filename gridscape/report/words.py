@@ -5,11 +5,15 @@ themselves, ``page/format.js`` repeats the rules, and a test compares the two.
 """
 
 import math
+from collections.abc import Sequence
 from typing import Literal, NamedTuple
 
+from gridscape.analysis.best import BestPerRow
 from gridscape.analysis.cells import CellState, CellSummary
+from gridscape.analysis.few import FEWEST, has_few
 from gridscape.analysis.published import Agreement
 from gridscape.analysis.statistics import Interval
+from gridscape.grid.axes import Axis, Value, show
 from gridscape.grid.meanings import Meaning
 from gridscape.landscape import Landscape
 
@@ -166,6 +170,37 @@ STATES = {
 def blank(state: CellState) -> str:
     """What stands in a cell that has no number."""
     return STATES[state].short if state in STATES else NONE
+
+
+def few(land: Landscape) -> str:
+    """What a reader must know of a study of too few replicates; "" of any other."""
+    if not has_few(land):
+        return ""
+    n = plural(int(land.data.sizes["replicate"]), "replicate")
+    again = "gridscape run ... --replicates 5"
+    return f"{n}: intervals and verdicts need {FEWEST} or more; {again} adds them"
+
+
+def value_set(values: Sequence[Value], axis: Axis) -> str:
+    """A set of values of an axis, holes and all: "0.001, 0.1", or "0.001 to 0.1 (3 values)".
+
+    A span is said only of three or more neighbors of an ordered axis.
+    """
+    at = [axis.values.index(value) for value in values]
+    is_run = len(at) > 2 and at == list(range(at[0], at[-1] + 1))
+    if is_run and axis.scale != "category":
+        return f"{show(values[0])} to {show(values[-1])} ({len(values)} values)"
+    return ", ".join(map(show, values))
+
+
+def not_worse(row: BestPerRow, axis: Axis) -> str:
+    """Which values of a row are not shown to be worse than the best, in a sentence."""
+    note = f"; {row.note}" if row.note else ""
+    if not row.known or row.note.startswith("the only candidate"):
+        return row.note
+    if len(row.equivalent) == 1:
+        return f"every other value that was tested is shown to be worse{note}"
+    return f"not shown to be worse than it: {value_set(row.equivalent, axis)}{note}"
 
 
 def partly(summary: CellSummary) -> str:

@@ -33,7 +33,7 @@ from gridscape.grid.axes import Axis
 from gridscape.grid.trials import Status, TrialResult
 from gridscape.report import layout, palette
 from gridscape.report import words as report_words
-from gridscape.report.words import TIMES, number, size_of
+from gridscape.report.words import TIMES, number, size_of, value_set
 from gridscape.tasks import fetch
 
 
@@ -126,13 +126,58 @@ def test_the_best_of_each_row_stands_with_its_interval():
             if line.split()[:1] == [str(row.row["hidden_size"])]
         )
         assert f"{row.value:g}" in line
-        assert tables._span(row.equivalent) in line
+        assert value_set(row.equivalent, land.axis("learning_rate")) in line
 
 
 def test_one_replicate_has_no_interval_and_says_so():
     text = overview(synthetic.landscape(replicates=1))
     assert "\u00b1" not in text
     assert "unknown" in text
+
+
+@pytest.mark.parametrize("n", [1, 2, 3])
+def test_fewer_than_three_replicates_give_one_warning_and_no_verdict(n):
+    land = synthetic.landscape(replicates=n)
+    found, text = tables.Overview.of(land), overview(land)
+    warning = f"{n} replicate{'s' if n > 1 else ''}: intervals and verdicts need 3 or more;"
+    assert text.count(warning) == (n < 3)
+    assert ("\u00b1" in text) == (n >= 3)
+    assert ("smallest network" in text or "smaller network" in text) == (n >= 3)
+    assert all(row.known == (n >= 3) for row in found.best)
+    document = _json.plain(_json.overview(found, Path("runs/it")))
+    assert (document["cells"][0]["estimate"]["low"] is None) == (n < 3)
+
+
+def test_a_cell_of_which_two_replicates_ended_has_no_interval():
+    land = synthetic.landscape(
+        {"learning_rate": [0.01, 0.1]},
+        lambda cell: 0.5,
+        status=lambda cell, r: (
+            Status.DIVERGED if r == 2 and cell["learning_rate"] == 0.1 else Status.FINISHED
+        ),
+    )
+    (low, high) = tables.Overview.of(land).cells
+    assert (low.estimate.known, high.estimate.known) == (True, False)
+    assert "need 3 or more" not in overview(land)
+
+
+@pytest.mark.parametrize(
+    ("values", "words"),
+    [
+        ((0.01,), "0.01"),
+        ((0.001, 0.01), "0.001, 0.01"),
+        ((0.001, 0.01, 0.1), "0.001 to 0.1 (3 values)"),
+        ((0.001, 0.1), "0.001, 0.1"),
+        ((1e-4, 0.01, 0.1, 1.0), "0.0001, 0.01, 0.1, 1"),
+    ],
+)
+def test_a_set_of_values_with_holes_is_listed(values, words):
+    assert value_set(values, Axis("learning_rate", tuple(RATES))) == words
+
+
+def test_a_set_of_words_is_listed():
+    cells = ("rnn", "gru", "lstm")
+    assert value_set(cells, Axis("cell", cells)) == "rnn, gru, lstm"
 
 
 def test_the_smallest_equivalent_network_and_what_it_saves():

@@ -21,7 +21,7 @@ function drawCell() {
     curves,
     el("div", { class: "facts" }, facts(cell)),
     replicates(cell, main),
-    cell.keys.some(Boolean) ? replayLine(cell) : "",
+    cell.command && cell.keys.some(Boolean) ? replayLine(cell) : "",
   );
   drawCurves(curves, cell);
 }
@@ -31,7 +31,9 @@ const cellWord = (cell) => markOf(cell.state)?.word ?? cell.state;
 function readingNote(cell, found, unit) {
   const range = found && known(found.low) ? `${interval(found.low, found.high, unit)}; ` : "";
   const single =
-    found && known(found.mean) && !range ? "no interval: one replicate finished; " : "";
+    found && known(found.mean) && !range
+      ? "no interval: fewer than three replicates finished; "
+      : "";
   const one = cell.statuses.every((status) => status === cell.statuses[0]);
   return (
     ` ${range}${single}` +

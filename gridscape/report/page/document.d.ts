@@ -82,8 +82,8 @@ interface EstimateData {
 /**
  * One cell; lists have an entry per replicate. against_best: paired, in the main metric.
  *
- * partly: "1 of 2 collapsed", "" where all replicates ended alike. why: what went wrong, "" where
- * nothing did.
+ * command: trains it again; "" where only Python can. partly: "1 of 2 collapsed", "" where all
+ * replicates ended alike. why: what went wrong, "" where nothing did.
  */
 interface CellData {
   label: string;
@@ -163,6 +163,8 @@ interface KindData {
 
 /**
  * The best value of a row. index: of that value on its axis; along: of the row on its own.
+ *
+ * told: which values are not shown to be worse, in words.
  */
 interface BestRow {
   label: string;
@@ -176,11 +178,12 @@ interface BestRow {
   low: number | null;
   high: number | null;
   equivalent: Array<string>;
+  told: string;
   note: string;
 }
 
 /**
- * An axis' best value in each row. cells: the best; equivalent: not told from them.
+ * An axis' best value in each row. cells: the best; equivalent: not shown to be worse.
  */
 interface BestData {
   axis: string;
@@ -219,7 +222,7 @@ interface SmallestData {
 }
 
 /**
- * A published number beside ours. difference: published minus ours.
+ * A published number beside ours. difference: published minus ours. note: why there is none.
  */
 interface PublishedCellData {
   published: number | null;
@@ -227,7 +230,8 @@ interface PublishedCellData {
   prediction_low: number | null;
   prediction_high: number | null;
   difference: number | null;
-  agreement: "inside" | "outside" | "unknown" | "not run" | "not published";
+  agreement: "inside" | "outside" | "unknown" | "not run" | "not trained that far" | "ours failed" | "not published";
+  note: string;
 }
 
 /**
@@ -249,7 +253,7 @@ interface PublishedData {
   column_name: string;
   columns: Array<string>;
   rows: Array<PublishedRow>;
-  counts: { [key in "inside" | "outside" | "unknown" | "not run" | "not published"]?: number };
+  counts: { [key in "inside" | "outside" | "unknown" | "not run" | "not trained that far" | "ours failed" | "not published"]?: number };
   mean_difference: number | null;
   rmse: number | null;
 }
@@ -429,8 +433,9 @@ interface NetworkData {
  *
  * level: of all intervals. rows, columns: the axes that run down and across at first sight.
  * start: the cell that is shown first. selection: the set on which what is best was chosen;
- * chosen: the same in words. metrics: the main one first. curves: by the number of a
- * cell, then by the name of a curve. chance: the accuracy of guessing. pareto: by cost.
+ * chosen: the same in words. few: what to know of too few replicates, else "". metrics: the main
+ * one first. curves: by the number of a cell, then by the name of a curve. chance: the accuracy of
+ * guessing. pareto: by cost.
  */
 interface PageData {
   title: string;
@@ -453,6 +458,7 @@ interface PageData {
   top: TopData | null;
   selection: "validation" | "test";
   chosen: string;
+  few: string;
   curves: { [key in string]?: { [key in string]?: CurveData } };
   curve_rule: string;
   curve_names: Array<CurveName>;

@@ -92,7 +92,8 @@ function fix(axis, value) {
 function drawMap() {
   const shown = shownCells(),
     metric = metricNow();
-  const values = shown.flat().map((i) => cellValue(allCells[i], metric));
+  // Of the whole study: a color means the same in every slice.
+  const values = allCells.map((cell) => cellValue(cell, metric));
   const scale = scaleOf(values, metric, state.shading);
   const columns = doc.axes[state.columns],
     rows = state.rows === null ? null : doc.axes[state.rows];
@@ -393,7 +394,7 @@ function drawKey(scale, metric) {
     );
     if (doc.best.equivalent.length) {
       swatches.push(
-        el("li", {}, el("span", { class: "swatch is-equal" }), "cannot be told from it"),
+        el("li", {}, el("span", { class: "swatch is-equal" }), "not shown to be worse, row by row"),
       );
     }
   }

@@ -133,6 +133,8 @@ function drawHead() {
   byId("title").textContent = doc.title;
   byId("level").textContent = `${Math.round(100 * doc.level)} %`;
   fill("lede", lede());
+  byId("few").textContent = sentence(doc.few);
+  byId("few").hidden = !doc.few;
   const { counts } = doc;
   const words = {
     collapsed: "of them collapsed",
@@ -180,7 +182,7 @@ function lede() {
       ` ${doc.metrics[0].label}`,
       known(doc.top.low)
         ? ` (${interval(doc.top.low, doc.top.high, unit)}).`
-        : " in its one finished replicate, so without an interval.",
+        : "; too few of its replicates finished for an interval.",
     );
   } else
     parts.push(
