@@ -132,8 +132,9 @@ def heat_map(
             _map_panel(box, columns, rows, inside, scale, colormap)
             _frames(box, columns, rows, fixed, best)
             box.set_title(escaped(label, 40))
-        _map_title(figure, summaries, len(panels), further)
-        _map_legend(figure, summaries, best, chosen)
+        told = chosen if any(row.best for row in best) else ""
+        _map_title(figure, summaries, len(panels), further, told)
+        _map_legend(figure, summaries, best)
         mappable = mpl.cm.ScalarMappable(scale, colormap)
         label = with_unit(metric, meaning)
         figure.colorbar(mappable, ax=boxes, shrink=0.7, pad=0.01, aspect=30, label=label)
@@ -283,20 +284,24 @@ def _frames(
 
 
 def _map_title(
-    figure: Figure, summaries: Sequence[CellSummary], drawn: int, further: Sequence[Axis]
+    figure: Figure,
+    summaries: Sequence[CellSummary],
+    drawn: int,
+    further: Sequence[Axis],
+    chosen: str,
 ) -> None:
     total = math.prod(len(axis.values) for axis in further)
     cut = f"\n{drawn} of {total} slices" if drawn < total else ""
     n = len(summaries[0].statuses)
     several = "mean and half the 95 % interval" if n >= FEWEST else f"mean of {n}, no interval"
     what = several if n > 1 else "one replicate, no interval"
-    figure.suptitle(
-        f"{spoken(summaries[0].metric).capitalize()}: {what}{cut}", x=0.01, ha="left", fontsize=10
-    )
+    best = f"\nbest cells {chosen}" if chosen else ""
+    title = f"{spoken(summaries[0].metric).capitalize()}: {what}{cut}{best}"
+    figure.suptitle(title, x=0.01, ha="left", fontsize=10)
 
 
 def _map_legend(
-    figure: Figure, summaries: Sequence[CellSummary], best: Sequence[BestPerRow], chosen: str
+    figure: Figure, summaries: Sequence[CellSummary], best: Sequence[BestPerRow]
 ) -> None:
     states = {s.state for s in summaries}
     marks = [
@@ -315,8 +320,7 @@ def _map_legend(
             Patch(fill=False, edgecolor=MUTED, ls="--", label=STATES[CellState.MISSING].word)
         )
     if any(row.best for row in best):
-        label = ", ".join(filter(None, (f"best {escaped(best[0].axis)}", chosen)))
-        marks.append(Patch(fill=False, edgecolor=INK, label=label))
+        marks.append(Patch(fill=False, edgecolor=INK, label=f"best {escaped(best[0].axis)}"))
     if any(len(row.equivalent) > 1 for row in best):
         marks.append(Patch(fill=False, edgecolor=MUTED, ls=":", label="not shown to be worse"))
     if marks:
@@ -369,9 +373,8 @@ def _curve(box: Axes, band: CurveBand) -> None:
         box.fill_between(band.updates, low, high, color=color, alpha=0.18, lw=0)
     marker = "o" if len(band.updates) < 3 else None
     mean = times(band.mean, factor)
-    box.plot(
-        band.updates, mean, color=color, lw=1.6, marker=marker, label=SPLIT_WORDS.get(split, split)
-    )
+    label = SPLIT_WORDS.get(split, split or "test")  # a share of answers is of no split
+    box.plot(band.updates, mean, color=color, lw=1.6, marker=marker, label=label)
 
 
 def _limit(box: Axes, meaning: Meaning, lines: Iterable[Sequence[float]]) -> None:
