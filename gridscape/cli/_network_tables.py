@@ -32,8 +32,9 @@ def tables(look: Look, how: str = "", why: str = "") -> Iterator[RenderableType]
     how: the cell was chosen, in words. why: what went wrong with its replicates.
     """
     network = look.network
-    name = f"{network.trial.cell}, replicate {network.trial.replicate}"
-    yield Text(f"{name} ({how})" if how else name, "bold")
+    yield Text(f"{network.trial.cell}, replicate {network.trial.replicate}", "bold")
+    if how:
+        yield Text(how, QUIET)
     if why:
         yield Text(f"{why[0].upper()}{why[1:]}.", UNSURE)
     if network.trained_again:

@@ -375,7 +375,7 @@ def inspect(
         found = kinds.look(network, wanted, layer)
         files = _draw(found, directory)
     why = kinds.why(land, network.trial.cell)
-    how = "" if values else f"the best cell, {chosen_on(land)}"
+    how = "" if values else f"The best cell, {chosen_on(land)}."
     _tell(
         json,
         _json.look(found, files, why, land.selection if how else None),
