@@ -30,6 +30,7 @@ LEGEND = {
 }
 OTHER_LINES = 11  # of the display, besides the rows of the table; one stays free
 BAR_WIDTH = 60
+OF_WHAT = "ended: test set, others: latest batches"  # what a number is of
 
 
 @dataclass(frozen=True)
@@ -68,7 +69,7 @@ class LiveTable:
         now, width = time.perf_counter(), options.max_width
         table, part, marks = self._table(width, max(console.height - OTHER_LINES, 3))
         yield _line(self.run.title, "bold")
-        yield _line("; ".join([self._caption(), *part]), "dim")
+        yield _line("; ".join([self._caption(), *part, OF_WHAT]), "dim")
         yield Text()
         yield table
         yield Text()
@@ -85,8 +86,7 @@ class LiveTable:
         if self.run.n_replicates > 1:
             over.append(plural(self.run.n_replicates, "replicate"))
         mean = f", mean over {' and '.join(over)}" if over else ""
-        of_what = "ended: test set, others: latest batches"
-        return f"{with_unit(self.run.metric, self.run.meaning)} so far{mean}; {of_what}"
+        return f"{with_unit(self.run.metric, self.run.meaning)} so far{mean}"
 
     def _activity(self) -> str:
         latest = self.run.latest
