@@ -2,10 +2,10 @@
 
 import html
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 
@@ -58,7 +58,7 @@ class Landscape:
         examples as the others, final metrics on all. A task that tells kinds of examples apart adds
         ``test_*_by_<kind>`` over the dimension <kind>. Attributes: ``units`` of every variable that
         has one ("fraction": in [0, 1]), ``better`` ("higher" or "lower") of those of metrics, and
-        ``main_metric`` of the whole.
+        ``main_metric`` and ``selection`` of the whole.
     study: the plain data of the study: "name", "title", "task", "axes", ...
     """
 
@@ -108,6 +108,7 @@ class Landscape:
         )
         land = cls.__new__(cls)
         land.__dict__.update(study=study, _unlabelled=arrays)
+        attributes["selection"] = land.selection
         return land
 
     if not TYPE_CHECKING:  # to a type checker ``data`` is a field like any other
@@ -219,6 +220,12 @@ class Landscape:
             raise UnknownNameError("metric", metric, known)
         return np.where(self.array("status") == Status.FINISHED.value, self.array(metric), np.nan)
 
+    def lines(self, curve: str) -> np.ndarray:
+        """A curve of every trial as a NumPy array: (*axes, replicate, points)."""
+        found = self._arrays[curve_variable(curve)]
+        clock = [dim for dim in found.dims if dim not in self._dims]
+        return found.values.transpose([found.dims.index(dim) for dim in (*self._dims, *clock)])
+
     def values(self, metric: str | None = None) -> "xr.DataArray":
         """A final metric (or fact) of the finished trials, NaN elsewhere: (*axes, replicate).
 
@@ -266,10 +273,12 @@ class Landscape:
     ) -> "xr.Dataset":
         """The best value of ``axis`` for each value of ``per`` (default: all other axes).
 
-        Best by the mean over finished replicates of a metric (default: the main one); axes that are
-        neither are optimized over too. Returns a Dataset over ``per`` with the variables ``axis``
-        and ``metric``; NaN (or "") where no cell is a candidate. Intervals on the best value:
-        ``analysis.best_per``. Raises UnknownNameError for an axis or metric that is not there.
+        Best by the mean over finished replicates of ``chosen_by(metric)``; axes that are neither
+        are optimized over too. Returns a Dataset over ``per`` with the variables ``axis`` and
+        ``metric`` (default: the main one), the mean of the chosen; NaN (or "") where no cell is a
+        candidate. Its attribute ``chosen_by`` names the metric of the choice. Intervals on the best
+        value: ``analysis.best_per``. Raises UnknownNameError for an axis or metric that is not
+        there.
         """
         import xarray as xr
 
@@ -285,6 +294,7 @@ class Landscape:
         return xr.Dataset(
             {name: (dims, array.reshape(shape)) for name, array in arrays.items()},
             coords={name: self.data[name] for name in dims},
+            attrs={"chosen_by": self.chosen_by(metric)},
         )
 
     def best_of_rows(
@@ -292,12 +302,13 @@ class Landscape:
     ) -> dict[Cell, Cell | None]:
         """The best cell of each row: of the cells that share their values of ``per``.
 
-        By default ``per`` is all axes but ``axis``, and the metric the main one. None where no cell
-        of a row is a candidate; of equals the first in the order of the grid.
+        By default ``per`` is all axes but ``axis``, and the metric the main one; it is chosen by
+        ``chosen_by(metric)``. None where no cell of a row is a candidate; of equals the first in
+        the order of the grid.
         """
         self.axis(axis)
         rows = Grid(self._rows(axis, per))
-        score = self._score(metric or self.main_metric)
+        score = self._score(self.chosen_by(metric))
         names, own = [a.name for a in rows.axes], [a.name for a in self.axes]
         order = [*names, *(name for name in own if name not in names)]
         shape = [len(self.axis(name).values) for name in order]
@@ -323,6 +334,37 @@ class Landscape:
         """
         first = (self._arrays.attrs.get("main_metric"), "test_accuracy", *self.metrics)
         return next(name for name in first if name in self.metrics)
+
+    @property
+    def selection(self) -> Literal["validation", "test"]:
+        """On which set the best is chosen: as the study's ``selection`` says, by default "test".
+
+        "validation" only where every trial that has the main metric has it on a validation set.
+        """
+        asked = self.study.get("selection", self._arrays.attrs.get("selection"))
+        return "validation" if asked == "validation" and self._is_validated() else "test"
+
+    def _is_validated(self) -> bool:
+        twin = _on_validation(self.main_metric)
+        if twin == self.main_metric or twin not in self.metrics:
+            return False
+        shown, chosen = (np.isfinite(self.finished(n)) for n in (self.main_metric, twin))
+        return bool(chosen.any() and (chosen >= shown).all())
+
+    @property
+    def selection_metric(self) -> str:
+        """The metric by which the best is chosen: the main one, on the set of ``selection``."""
+        return self.chosen_by(self.main_metric)
+
+    def chosen_by(self, metric: str | None = None) -> str:
+        """By which metric a choice is made of which ``metric`` (default: the main one) is shown.
+
+        A test metric is chosen by its twin on the validation set where ``selection`` is
+        "validation" and there is one. Any other metric is chosen by itself.
+        """
+        metric = metric or self.main_metric
+        twin = _on_validation(metric)
+        return twin if self.selection == "validation" and twin in self.metrics else metric
 
     def best_cells(self) -> list[Cell]:
         """The best cell of each row: for each value of all other axes, along the sought one."""
@@ -408,6 +450,13 @@ def lacks_of(study: Mapping[str, Any]) -> str:
 def is_candidate(n_finished: Any, n_ended: Any) -> Any:
     """Whether a cell may be called best: more than half of its ended replicates finished."""
     return 2 * n_finished > n_ended
+
+
+def _on_validation(metric: str) -> str:
+    """The name of a test metric on the validation set; any other name as it is."""
+    variable = Variable.parse(metric)
+    is_test = variable is not None and variable.split == "test" and not variable.is_curve
+    return str(replace(variable, split="val")) if is_test and variable else metric
 
 
 def sought_axis(axes: Sequence[Axis]) -> Axis | None:
@@ -606,7 +655,7 @@ def _html_table(land: Landscape, metric: str) -> str:
     rows, *others = land.axes
     rest = [axis.name for axis in others[1:]]
     shape = (len(rows.values), -1)
-    score = land.score(metric).max(rest).values.reshape(shape)
+    score = _of_the_best(land, metric, rest).reshape(shape)
     ended = (land.data["status"] != Status.MISSING.value).any([*rest, "replicate"])
     cells = zip(rows.values, score, ended.values.reshape(shape), strict=True)
     low, high = _finite_range(score)
@@ -622,9 +671,20 @@ def _html_table(land: Landscape, metric: str) -> str:
     heads = [show(value) for value in others[0].values] if others else [metric]
     corner = " \\ ".join(axis.name for axis in land.axes[:2])
     head = "".join(f"<th>{html.escape(text)}</th>" for text in (corner, *heads))
-    over = f", best over {', '.join(rest)}" if rest else ""
+    on = f"chosen on the {land.selection} set"
+    over = f", best over {', '.join(rest)}, {on}" if rest else ""
     caption = html.escape(f"{land!r} {metric}, mean over replicates{over}")
     return f"<table><caption>{caption}</caption><tr>{head}</tr>{body}</table>"
+
+
+def _of_the_best(land: Landscape, metric: str, over: Sequence[str]) -> np.ndarray:
+    """The score by a metric of the cell that is chosen along these axes, the last of the grid."""
+    scores = [land.score(name).values for name in (metric, land.chosen_by(metric))]
+    n_kept = scores[0].ndim - len(over)
+    shown, chosen = (score.reshape(*score.shape[:n_kept], -1) for score in scores)
+    at = np.where(np.isfinite(chosen), chosen, -np.inf).argmax(axis=-1)
+    found: np.ndarray = np.take_along_axis(shown, at[..., None], axis=-1)[..., 0]
+    return found
 
 
 def _finite_range(numbers: np.ndarray) -> tuple[float, float]:

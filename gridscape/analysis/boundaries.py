@@ -107,7 +107,7 @@ def _learns(summary: CellSummary, replicate: int, threshold: float) -> bool | No
         return None
     sign = summary.meaning.sign
     reached = sign * summary.values[replicate] >= sign * threshold
-    return reached and not summary.collapsed[replicate]
+    return reached and not (summary.collapsed[replicate] or summary.not_started[replicate])
 
 
 def _bracketed_interval(

@@ -7,6 +7,7 @@ from enum import StrEnum
 
 import numpy as np
 
+from gridscape.analysis.states import not_started
 from gridscape.analysis.statistics import Interval, mean, possible, t_interval, t_test
 from gridscape.grid.axes import Cell
 from gridscape.grid.meanings import Meaning
@@ -19,11 +20,14 @@ class CellState(StrEnum):
 
     MISSING: none ended. FAILED: at least half of the ended ones failed or ran out of memory.
     DIVERGED: at least half of the ended ones diverged (or diverged and failed together).
-    COLLAPSED: at least half of the finished ones answer one class. FINISHED: all else.
+    COLLAPSED: at least half of the finished ones fell to one answer, or learn no more than one.
+    NOT_STARTED: at least half of the finished ones have not begun to learn: ``states``. Where only
+    both together are half, the more frequent. FINISHED: all else.
     """
 
     FINISHED = "finished"
     COLLAPSED = "collapsed"
+    NOT_STARTED = "not_started"
     DIVERGED = "diverged"
     FAILED = "failed"
     MISSING = "missing"
@@ -35,10 +39,11 @@ class CellSummary:
 
     meaning: whether more of the metric is better, and its unit.
     estimate: mean and t interval over the finished replicates; of a fraction, the part in [0, 1].
-    values, statuses, collapsed, keys, first_bad_updates: one entry per replicate, in the
-        landscape's order; values are NaN where the replicate did not finish, first_bad_updates None
-        where it did not diverge, keys "" and statuses "missing" where it was not trained.
-    n_failed counts failed and out_of_memory; n_collapsed is a part of n_finished.
+    values, statuses, collapsed, not_started, keys, first_bad_updates: one entry per replicate, in
+        the landscape's order; values are NaN where the replicate did not finish, first_bad_updates
+        None where it did not diverge, keys "" and statuses "missing" where it was not trained.
+    n_failed counts failed and out_of_memory; n_collapsed and n_not_started are parts of
+        n_finished, and no replicate is in both.
     seconds, flops, memory_bytes: means over the finished replicates (over the ended ones where
         none finished); NaN where none ended. n_parameters: NaN likewise.
     """
@@ -61,6 +66,8 @@ class CellSummary:
     flops: float
     seconds: float
     memory_bytes: float
+    not_started: tuple[bool, ...] = ()
+    n_not_started: int = 0
 
     @property
     def n_ended(self) -> int:
@@ -80,9 +87,10 @@ class CellSummary:
         if not self.is_candidate:
             failed_most = self.n_failed > self.n_diverged
             return CellState.FAILED if failed_most else CellState.DIVERGED
-        return (
-            CellState.COLLAPSED if 2 * self.n_collapsed >= self.n_finished else CellState.FINISHED
-        )
+        if 2 * (self.n_collapsed + self.n_not_started) < self.n_finished:
+            return CellState.FINISHED
+        more_collapsed = self.n_collapsed >= self.n_not_started
+        return CellState.COLLAPSED if more_collapsed else CellState.NOT_STARTED
 
 
 @dataclass(frozen=True)
@@ -111,6 +119,7 @@ def summarize(land: Landscape, metric: str | None = None) -> tuple[CellSummary, 
     named = (metric, land.meaning(metric))
     values = _by_cell(land.finished(metric))
     facts = {name: _by_cell(land.array(name)) for name in _FACTS}
+    facts["not_started"] = _by_cell(not_started(land))
     return tuple(
         _summary(cell, *named, values[i], {name: fact[i] for name, fact in facts.items()})
         for i, cell in enumerate(land.grid.cells())
@@ -140,6 +149,7 @@ def _summary(
     diverged = status == Status.DIVERGED.value
     costs = finished if finished.any() else ~missing
     bad = facts["first_bad_update"]
+    collapsed = facts["collapsed"] & ~facts["not_started"]
     return CellSummary(
         cell=cell,
         metric=metric,
@@ -147,12 +157,14 @@ def _summary(
         estimate=possible(t_interval(values), meaning.unit),
         values=tuple(values.tolist()),
         statuses=tuple(status.tolist()),
-        collapsed=tuple(facts["collapsed"].tolist()),
+        collapsed=tuple(collapsed.tolist()),
+        not_started=tuple(facts["not_started"].tolist()),
         keys=tuple(facts["key"].tolist()),
         first_bad_updates=tuple(None if np.isnan(at) else int(at) for at in bad),
         n_finished=int(finished.sum()),
         n_diverged=int(diverged.sum()),
-        n_collapsed=int(facts["collapsed"].sum()),
+        n_collapsed=int(collapsed.sum()),
+        n_not_started=int(facts["not_started"].sum()),
         n_failed=int((~finished & ~missing & ~diverged).sum()),
         n_missing=int(missing.sum()),
         **{name: mean(facts[name][costs]) for name in COSTS},

@@ -127,6 +127,6 @@ def _obstacle(land: Landscape, claim: Claim) -> str:
 
 
 def _tally(excluded: Sequence[Exclusion]) -> str:
-    """Excluded cells by reason: "30 cells not in this landscape"."""
+    """Excluded cells by reason: "30 cells: not asked for"."""
     counts = Counter(exclusion.reason for exclusion in excluded)
     return "; ".join(f"{n} cell{'s' if n > 1 else ''}: {why}" for why, n in counts.items())

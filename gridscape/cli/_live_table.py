@@ -19,6 +19,7 @@ from gridscape.report.words import STATES, duration, plural, with_unit
 STORED, MISSING = "s", STATES[CellState.MISSING].sign
 BAD = {
     State.COLLAPSED: STATES[CellState.COLLAPSED],
+    State.NOT_STARTED: STATES[CellState.NOT_STARTED],
     State.FAILED: STATES[CellState.FAILED],
     State.DIVERGED: STATES[CellState.DIVERGED],
 }
@@ -31,6 +32,7 @@ OTHER_LINES = 11  # of the display, besides the rows of the table; one stays fre
 FEWEST_ROWS = 3  # of the table
 MOST_RUNS = 4  # that have a line each, if there is room for them
 BAR_WIDTH = 60
+OF_WHAT = "ended: test set, others: latest batches"  # what a number is of
 
 
 @dataclass(frozen=True)
@@ -74,7 +76,7 @@ class LiveTable:
         if self.run.altered:
             yield _line(self.run.altered, "yellow")
         yield _line(self.run.title, "bold")
-        yield _line("; ".join([self._caption(), *part]), "dim")
+        yield _line("; ".join([self._caption(), *part, OF_WHAT]), "dim")
         yield Text()
         yield table
         yield Text()

@@ -5,6 +5,7 @@ from enum import IntEnum
 
 import numpy as np
 
+from gridscape.analysis.states import has_not_started
 from gridscape.cli._time_left import TimeLeft
 from gridscape.engine.cohorts import Cohort, partition
 from gridscape.engine.flops import update_flops
@@ -27,6 +28,7 @@ class State(IntEnum):
     COLLAPSED = 3
     DIVERGED = 4
     FAILED = 5
+    NOT_STARTED = 6
 
 
 STATES = {Status.FINISHED: State.FINISHED, Status.DIVERGED: State.DIVERGED}
@@ -135,7 +137,7 @@ class RunState:
     def _note(self, number: int, result: TrialResult) -> None:
         state = STATES.get(result.status, State.FAILED)
         if state is State.FINISHED and result.metrics.get("top_answer_share") == 1.0:
-            state = State.COLLAPSED
+            state = State.NOT_STARTED if has_not_started(result) else State.COLLAPSED
         finished = result.status is Status.FINISHED
         self.value[number] = (
             result.metrics.get(str(Variable("test", self.metric)), np.nan) if finished else np.nan

@@ -369,19 +369,27 @@ def inspect(
     from gridscape.cli import _json, _network_tables
     from gridscape.execution import replay
     from gridscape.inspection import kinds
+    from gridscape.report.words import chosen_on
 
     wanted = tuple(dict.fromkeys(what or ()))
     kinds.check_kinds(wanted, layer)
     _tell_code(directory, trust)
     with _busy("bringing the network back"):
-        chosen = values or kinds.best_cell(_read(directory))
+        land = _read(directory)
+        chosen = values or kinds.best_cell(land)
         network = replay.trained(
             directory, chosen, replicate=replicate, data_dir=data_dir, trust=trust
         )
     with _busy("looking into the network"):
         found = kinds.look(network, wanted, layer)
         files = _draw(found, directory)
-    _tell(json, _json.look(found, files), lambda width: _network_tables.tables(found))
+    why = kinds.why(land, network.trial.cell)
+    how = "" if values else f"The best cell, {chosen_on(land)}."
+    _tell(
+        json,
+        _json.look(found, files, why, land.selection if how else None),
+        lambda width: _network_tables.tables(found, how, why),
+    )
     if files and not json:
         print(f"\nPictures: {files[0].parent}")
 

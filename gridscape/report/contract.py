@@ -31,6 +31,7 @@ class Marks(TypedDict):
     """Of the states that have one: all but finished."""
 
     collapsed: Mark
+    not_started: Mark
     diverged: Mark
     failed: Mark
     missing: Mark
@@ -65,10 +66,11 @@ class MetricData(MetricName):
 
 
 class Counts(TypedDict):
-    """Of trials; collapsed ones are among the finished."""
+    """Of trials; those that collapsed or have not started are among the finished."""
 
     finished: int
     collapsed: int
+    not_started: int
     diverged: int
     failed: int
     missing: int
@@ -83,13 +85,20 @@ class EstimateData(TypedDict):
 
 
 class CellData(TypedDict):
-    """One cell; lists have an entry per replicate. against_best: paired, in the main metric."""
+    """One cell; lists have an entry per replicate. against_best: paired, in the main metric.
+
+    command: trains it again; "" where only Python can. partly: "1 of 2 collapsed", "" where all
+    replicates ended alike. why: what went wrong, "" where nothing did.
+    """
 
     label: str
     state: CellState
     counts: Counts
     statuses: Sequence[str]
     collapsed: Sequence[bool]
+    not_started: Sequence[bool]
+    partly: str
+    why: str
     keys: Sequence[str]
     reasons: Sequence[str] | None
     first_bad_updates: Sequence[int | None]
@@ -145,7 +154,10 @@ class KindData(TypedDict):
 
 
 class BestRow(TypedDict):
-    """The best value of a row. index: of that value on its axis; along: of the row on its own."""
+    """The best value of a row. index: of that value on its axis; along: of the row on its own.
+
+    told: which values are not shown to be worse, in words.
+    """
 
     label: str
     group: str
@@ -158,11 +170,12 @@ class BestRow(TypedDict):
     low: Number
     high: Number
     equivalent: Sequence[str]
+    told: str
     note: str
 
 
 class BestData(TypedDict):
-    """An axis' best value in each row. cells: the best; equivalent: not told from them."""
+    """An axis' best value in each row. cells: the best; equivalent: not shown to be worse."""
 
     axis: str
     metric: str
@@ -198,7 +211,7 @@ class SmallestData(TypedDict):
 
 
 class PublishedCellData(TypedDict):
-    """A published number beside ours. difference: published minus ours."""
+    """A published number beside ours. difference: published minus ours. note: why there is none."""
 
     published: Number
     ours: Number
@@ -206,6 +219,7 @@ class PublishedCellData(TypedDict):
     prediction_high: Number
     difference: Number
     agreement: Agreement
+    note: str
 
 
 class PublishedRow(TypedDict):
@@ -399,8 +413,10 @@ class PageData(TypedDict):
 
     altered: how the run differs from the named study whose title it bears, in one line.
     level: of all intervals. rows, columns: the axes that run down and across at first sight.
-    start: the cell that is shown first. metrics: the main one first. curves: by the number of a
-    cell, then by the name of a curve. chance: the accuracy of guessing. pareto: by cost.
+    start: the cell that is shown first. selection: the set on which what is best was chosen;
+    chosen: the same in words. few: what to know of too few replicates, else "". metrics: the main
+    one first. curves: by the number of a cell, then by the name of a curve. chance: the accuracy of
+    guessing. pareto: by cost.
     """
 
     altered: str
@@ -422,6 +438,9 @@ class PageData(TypedDict):
     cells: Sequence[CellData]
     start: int
     top: TopData | None
+    selection: Literal["validation", "test"]
+    chosen: str
+    few: str
     curves: Mapping[str, OfCells]
     curve_rule: str
     curve_names: Sequence[CurveName]

@@ -52,7 +52,17 @@ from gridscape.report.findings import COSTS, ByKind, Findings
 from gridscape.report.layout import along_axis, line_view, view
 from gridscape.report.palette import VIRIDIS
 from gridscape.report.showcase import Showcase
-from gridscape.report.words import STATES, size_of, spoken, unit, with_unit
+from gridscape.report.words import (
+    STATES,
+    chosen_on,
+    few,
+    not_worse,
+    partly,
+    size_of,
+    spoken,
+    unit,
+    with_unit,
+)
 
 if TYPE_CHECKING:
     from gridscape.inspection.kinds import Look
@@ -88,6 +98,7 @@ def document(
         "level": found.main[0].estimate.level,
         "marks": {
             "collapsed": _mark(CellState.COLLAPSED),
+            "not_started": _mark(CellState.NOT_STARTED),
             "diverged": _mark(CellState.DIVERGED),
             "failed": _mark(CellState.FAILED),
             "missing": _mark(CellState.MISSING),
@@ -104,6 +115,9 @@ def document(
         "cells": [_cell(found, i, directory) for i in range(len(numbers))],
         "start": numbers[found.top.cell] if found.top else _first_ended(found.main),
         "top": _top(found, numbers),
+        "selection": land.selection,
+        "chosen": chosen_on(land),
+        "few": few(land),
         "curves": curves,
         "curve_rule": rule,
         "curve_names": [_curve_name(land, name) for name in _curve_names(found)],
@@ -146,6 +160,7 @@ def _counts(summaries: Sequence[CellSummary]) -> Counts:
     return {
         "finished": sum(s.n_finished for s in summaries),
         "collapsed": sum(s.n_collapsed for s in summaries),
+        "not_started": sum(s.n_not_started for s in summaries),
         "diverged": sum(s.n_diverged for s in summaries),
         "failed": sum(s.n_failed for s in summaries),
         "missing": sum(s.n_missing for s in summaries),
@@ -232,11 +247,15 @@ def _cell(found: Findings, i: int, directory: Path) -> CellData:
         "counts": _counts([main]),
         "statuses": main.statuses,
         "collapsed": main.collapsed,
+        "not_started": main.not_started,
+        "partly": partly(main),
+        "why": found.why.get(main.cell, ""),
         "keys": main.keys,
         "reasons": _reasons(found.land, main.cell) if main.n_diverged + main.n_failed else None,
         "first_bad_updates": main.first_bad_updates,
         "against_best": _interval(against) if against else None,
-        "command": command(directory, main.cell),
+        # What came from Python cannot be handed in on a command line.
+        "command": "" if found.land.study.get("objects") else command(directory, main.cell),
     }
 
 
@@ -407,6 +426,7 @@ def _best_row(
         "low": row.low,
         "high": row.high,
         "equivalent": [show(value) for value in row.equivalent],
+        "told": not_worse(row, axis),
         "note": row.note,
     }
 
@@ -486,6 +506,7 @@ def _published_cell(cell: PublishedCell | None) -> PublishedCellData | None:
         "prediction_high": cell.prediction_high,
         "difference": cell.difference,
         "agreement": cell.agreement,
+        "note": cell.note,
     }
 
 

@@ -5,11 +5,15 @@ themselves, ``page/format.js`` repeats the rules, and a test compares the two.
 """
 
 import math
+from collections.abc import Sequence
 from typing import Literal, NamedTuple
 
-from gridscape.analysis.cells import CellState
+from gridscape.analysis.best import BestPerRow
+from gridscape.analysis.cells import CellState, CellSummary
+from gridscape.analysis.few import FEWEST, has_few
 from gridscape.analysis.published import Agreement
 from gridscape.analysis.statistics import Interval
+from gridscape.grid.axes import Axis, Value, show
 from gridscape.grid.meanings import Meaning
 from gridscape.landscape import Landscape
 
@@ -37,8 +41,14 @@ NAMES: dict[str, str] = {
 
 
 def spoken(name: str) -> str:
-    """A variable's name as a reader says it: "test accuracy"."""
+    """A variable's name as a reader says it: "test accuracy", "validation loss"."""
+    name = f"validation_{name[4:]}" if name.startswith("val_") else name
     return NAMES.get(name, name.replace("_", " "))
+
+
+def chosen_on(land: Landscape) -> str:
+    """On which set whatever is called best was chosen: "chosen on the validation set"."""
+    return f"chosen on the {land.selection} set"
 
 
 def with_unit(name: str, meaning: Meaning) -> str:
@@ -125,8 +135,15 @@ STATES = {
         "collapsed",
         NONE,
         "=",
-        "The network trained to the end but gives one and the same answer to (nearly) everything: "
-        "it learned nothing but a constant.",
+        "The network trained to the end and gives one and the same answer to everything: it had "
+        "learned and fell to it, or its training loss no longer falls.",
+    ),
+    CellState.NOT_STARTED: StateWords(
+        "not started",
+        NONE,
+        "_",
+        "The network trained to the end and is no better than guessing, but its training loss "
+        "still falls: more updates or a larger learning rate may help.",
     ),
     CellState.DIVERGED: StateWords(
         "diverged",
@@ -153,6 +170,65 @@ STATES = {
 def blank(state: CellState) -> str:
     """What stands in a cell that has no number."""
     return STATES[state].short if state in STATES else NONE
+
+
+def few(land: Landscape) -> str:
+    """What a reader must know of a study of too few replicates; "" of any other."""
+    if not has_few(land):
+        return ""
+    n = plural(int(land.data.sizes["replicate"]), "replicate")
+    again = "gridscape run ... --replicates 5"
+    return f"{n}: intervals and verdicts need {FEWEST} or more; {again} adds them"
+
+
+def value_set(values: Sequence[Value], axis: Axis) -> str:
+    """A set of values of an axis, holes and all: "0.001, 0.1", or "0.001 to 0.1 (3 values)".
+
+    A span is said only of three or more neighbors of an ordered axis.
+    """
+    at = [axis.values.index(value) for value in values]
+    is_run = len(at) > 2 and at == list(range(at[0], at[-1] + 1))
+    if is_run and axis.scale != "category":
+        return f"{show(values[0])} to {show(values[-1])} ({len(values)} values)"
+    return ", ".join(map(show, values))
+
+
+def not_worse(row: BestPerRow, axis: Axis) -> str:
+    """Which values of a row are not shown to be worse than the best, in a sentence."""
+    note = f"; {row.note}" if row.note else ""
+    if not row.known or row.note.startswith("the only candidate"):
+        return row.note
+    if len(row.equivalent) == 1:
+        return f"every other value that was tested is shown to be worse{note}"
+    return f"not shown to be worse than it: {value_set(row.equivalent, axis)}{note}"
+
+
+def partly(summary: CellSummary) -> str:
+    """How many of a cell's replicates went wrong where not all did: "1 of 2 collapsed"; else ""."""
+    parts = [
+        f"{count} of {summary.n_finished} {STATES[state].word}"
+        for state, count in _wrong(summary)
+        if 0 < count < summary.n_finished
+    ]
+    return ", ".join(parts)
+
+
+def partly_short(summary: CellSummary) -> str:
+    """The same for a narrow cell, by signs: "=1/2"."""
+    parts = [
+        f"{STATES[state].sign}{count}/{summary.n_finished}"
+        for state, count in _wrong(summary)
+        if 0 < count < summary.n_finished
+    ]
+    return " ".join(parts)
+
+
+def _wrong(summary: CellSummary) -> tuple[tuple[CellState, int], ...]:
+    """The states of replicates that finished and give nothing, with their number."""
+    return (
+        (CellState.COLLAPSED, summary.n_collapsed),
+        (CellState.NOT_STARTED, summary.n_not_started),
+    )
 
 
 def agreement(found: Agreement) -> str:

@@ -76,7 +76,7 @@ def test_part_of_the_grid_is_judged_and_the_rest_is_told():
         assert found[id].outcome is HOLDS, found[id]
     assert len(found["b"].used) == 24
     assert len(found["b"].excluded) == 30
-    assert found["b"].note == "30 cells: not in this landscape"
+    assert found["b"].note == "30 cells: not asked for"
     assert found["e"].outcome is UNDECIDED
     assert "a cell with hidden_size from 256" in found["e"].note
     assert found["f"].outcome is UNDECIDED
@@ -144,5 +144,5 @@ def test_other_axes_are_an_obstacle_and_no_error():
 def test_the_full_grid_is_judged_by_every_claim():
     found = judge(landscape(FULL, replicates=3), CLAIMS.values())
     assert [v.claim.id for v in found] == list("abcdefghi")
-    assert not any(x.reason == "not in this landscape" for v in found for x in v.excluded)
+    assert not any(x.reason == "not asked for" for v in found for x in v.excluded)
     assert all(v.estimates for v in found)

@@ -17,6 +17,7 @@ interface Mark {
  */
 interface Marks {
   collapsed: Mark;
+  not_started: Mark;
   diverged: Mark;
   failed: Mark;
   missing: Mark;
@@ -58,11 +59,12 @@ interface MetricData {
 }
 
 /**
- * Of trials; collapsed ones are among the finished.
+ * Of trials; those that collapsed or have not started are among the finished.
  */
 interface Counts {
   finished: number;
   collapsed: number;
+  not_started: number;
   diverged: number;
   failed: number;
   missing: number;
@@ -79,13 +81,19 @@ interface EstimateData {
 
 /**
  * One cell; lists have an entry per replicate. against_best: paired, in the main metric.
+ *
+ * command: trains it again; "" where only Python can. partly: "1 of 2 collapsed", "" where all
+ * replicates ended alike. why: what went wrong, "" where nothing did.
  */
 interface CellData {
   label: string;
-  state: "finished" | "collapsed" | "diverged" | "failed" | "missing";
+  state: "finished" | "collapsed" | "not_started" | "diverged" | "failed" | "missing";
   counts: Counts;
   statuses: Array<string>;
   collapsed: Array<boolean>;
+  not_started: Array<boolean>;
+  partly: string;
+  why: string;
   keys: Array<string>;
   reasons: Array<string> | null;
   first_bad_updates: Array<number | null>;
@@ -155,6 +163,8 @@ interface KindData {
 
 /**
  * The best value of a row. index: of that value on its axis; along: of the row on its own.
+ *
+ * told: which values are not shown to be worse, in words.
  */
 interface BestRow {
   label: string;
@@ -168,11 +178,12 @@ interface BestRow {
   low: number | null;
   high: number | null;
   equivalent: Array<string>;
+  told: string;
   note: string;
 }
 
 /**
- * An axis' best value in each row. cells: the best; equivalent: not told from them.
+ * An axis' best value in each row. cells: the best; equivalent: not shown to be worse.
  */
 interface BestData {
   axis: string;
@@ -211,7 +222,7 @@ interface SmallestData {
 }
 
 /**
- * A published number beside ours. difference: published minus ours.
+ * A published number beside ours. difference: published minus ours. note: why there is none.
  */
 interface PublishedCellData {
   published: number | null;
@@ -219,7 +230,8 @@ interface PublishedCellData {
   prediction_low: number | null;
   prediction_high: number | null;
   difference: number | null;
-  agreement: "inside" | "outside" | "unknown" | "not run" | "not published" | "not comparable";
+  agreement: "inside" | "outside" | "unknown" | "not run" | "not trained that far" | "ours failed" | "not published" | "not comparable";
+  note: string;
 }
 
 /**
@@ -243,7 +255,7 @@ interface PublishedData {
   column_name: string;
   columns: Array<string>;
   rows: Array<PublishedRow>;
-  counts: { [key in "inside" | "outside" | "unknown" | "not run" | "not published" | "not comparable"]?: number };
+  counts: { [key in "inside" | "outside" | "unknown" | "not run" | "not trained that far" | "ours failed" | "not published" | "not comparable"]?: number };
   mean_difference: number | null;
   rmse: number | null;
   note: string;
@@ -424,8 +436,10 @@ interface NetworkData {
  *
  * altered: how the run differs from the named study whose title it bears, in one line.
  * level: of all intervals. rows, columns: the axes that run down and across at first sight.
- * start: the cell that is shown first. metrics: the main one first. curves: by the number of a
- * cell, then by the name of a curve. chance: the accuracy of guessing. pareto: by cost.
+ * start: the cell that is shown first. selection: the set on which what is best was chosen;
+ * chosen: the same in words. few: what to know of too few replicates, else "". metrics: the main
+ * one first. curves: by the number of a cell, then by the name of a curve. chance: the accuracy of
+ * guessing. pareto: by cost.
  */
 interface PageData {
   altered: string;
@@ -447,6 +461,9 @@ interface PageData {
   cells: Array<CellData>;
   start: number;
   top: TopData | null;
+  selection: "validation" | "test";
+  chosen: string;
+  few: string;
   curves: { [key in string]?: { [key in string]?: CurveData } };
   curve_rule: string;
   curve_names: Array<CurveName>;
