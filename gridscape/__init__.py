@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from gridscape.models.equinox import from_equinox
     from gridscape.study.study import Study
     from gridscape.sweep import plan, run
+    from gridscape.sweep.extending import extend
     from gridscape.tasks.images import image_folder
 
 
@@ -46,6 +47,7 @@ _HOME = {
     "Stream": "base.data",
     "Study": "study.study",
     "Task": "base.task",
+    "extend": "sweep.extending",
     "from_equinox": "models.equinox",
     "hyperparameters": "base.parts",
     "image_folder": "tasks.images",
@@ -79,6 +81,7 @@ __all__ = [
     "Stream",
     "Study",
     "Task",
+    "extend",
     "from_equinox",
     "hyperparameters",
     "image_folder",

@@ -11,6 +11,7 @@ import numpy as np
 import xarray as xr
 
 from gridscape.errors import GridscapeError, StoreError, UnknownNameError, UsageError, one_line
+from gridscape.grid.asked import Asked
 from gridscape.grid.axes import Axis, Cell, Grid, show
 from gridscape.grid.meanings import MEASURED, Meaning, from_record, meaning_of
 from gridscape.grid.names import (
@@ -75,9 +76,10 @@ class Landscape:
         """The landscape of a study (its plain data: "axes", "replicates", ...) and its results.
 
         Trials outside the study's axes or replicates, left over from a larger grid, do not enter.
+        Cells may have different numbers of replicates: the dimension has the largest one.
         """
         axes = tuple(Axis(name, tuple(values)) for name, values in study["axes"].items())
-        places = _Places(axes, int(study["replicates"]))
+        places = _Places(axes, Asked(study).most)
         inside = [(places.of(trial), trial, result) for trial, result in results]
         found = [(at, trial, result) for at, trial, result in inside if at is not None]
         kinds = _kinds(study)
@@ -171,6 +173,17 @@ class Landscape:
         ordered = self.data[metric].transpose(*self.data["status"].dims)
         finished: xr.DataArray = ordered.where(self.data["status"] == Status.FINISHED.value)
         return finished
+
+    def asked(self) -> xr.DataArray:
+        """Which trials the study asks for: (*axes, replicate), bool; others are not missing."""
+        status = self.data["status"]
+        asked = Asked({"axes": {}, **self.study})
+        if not asked.names or not set(asked.names) <= {axis.name for axis in self.axes}:
+            return xr.ones_like(status, dtype=bool)
+        numbers = np.array([asked.of(cell) for cell in self.grid.cells()])
+        wanted = numbers.reshape(-1, 1) > self.data[REPLICATE].values
+        found: xr.DataArray = status.copy(data=wanted.reshape(status.shape))
+        return found
 
     def candidates(self) -> xr.DataArray:
         """Which cells may be called best: (*axes), bool; the rule is ``is_candidate``."""
@@ -313,8 +326,9 @@ class Landscape:
         return f"<Landscape {title}: {shape} x {self.data.sizes['replicate']} replicates; {counts}>"
 
     def counts(self) -> dict[str, int]:
-        """How many trials have each status."""
+        """How many trials have each status; of those that were asked for, or have ended."""
         status = self.data["status"].values
+        status = status[self.asked().values | (status != Status.MISSING.value)]
         return {str(s): int((status == s.value).sum()) for s in Status}
 
     def _repr_html_(self) -> str:

@@ -52,6 +52,7 @@ LEGEND = {
     STATES[CellState.DIVERGED].sign: "diverged: something was not finite",
     STATES[CellState.FAILED].sign: "failed, or did not fit into memory",
     STATES[CellState.MISSING].sign: STATES[CellState.MISSING].word,
+    STATES[CellState.NOT_ASKED].sign: STATES[CellState.NOT_ASKED].word,
     PARTIAL: "some replicates did not finish; mean over the others",
 }
 
@@ -124,10 +125,12 @@ def _landscape(found: Overview, width: int) -> Iterator[RenderableType]:
 
 
 def _caption(found: Overview, view: View) -> str:
-    n_replicates = int(found.land.data.sizes["replicate"])
+    numbers = {int(n) for n in found.land.asked().sum("replicate").values.flat}
     text = with_unit(found.metric, found.land.meaning(found.metric)).capitalize()
-    if n_replicates > 1:
-        text += f": mean of {n_replicates} replicates \u00b1 half of its 95 % interval"
+    if max(numbers) > 1:
+        # A cell that nobody asked for has no mean.
+        span = " to ".join(str(n) for n in sorted({min(numbers - {0}), max(numbers)}))
+        text += f": mean of {span} replicates \u00b1 half of its 95 % interval"
     if view.fixed:
         text += "; " + ", ".join(f"{axis.name}={show(axis.values[0])}" for axis in view.fixed)
     return text
@@ -214,7 +217,7 @@ def _mark(summary: CellSummary) -> str:
     """What a reader must know of a cell besides its mean."""
     if summary.state in STATES:
         return STATES[summary.state].sign
-    return PARTIAL if summary.n_finished < len(summary.values) else ""
+    return PARTIAL if summary.n_finished < summary.n_ended + summary.n_missing else ""
 
 
 def _best(rows: Sequence[BestPerRow], meaning: Meaning) -> Iterator[RenderableType]:

@@ -34,6 +34,7 @@ class Marks(TypedDict):
     diverged: Mark
     failed: Mark
     missing: Mark
+    not_asked: Mark
 
 
 class AxisData(TypedDict):

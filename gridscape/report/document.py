@@ -19,8 +19,10 @@ from gridscape.analysis.curves import CurveBand
 from gridscape.analysis.published import Agreement, PublishedCell, PublishedComparison
 from gridscape.analysis.statistics import Interval
 from gridscape.claims.records import Estimate, Verdict
+from gridscape.grid.asked import OTHERS
 from gridscape.grid.axes import Axis, Cell, Value, show
 from gridscape.grid.names import Variable
+from gridscape.grid.trials import Status
 from gridscape.landscape import Landscape
 from gridscape.report.contract import (
     AxisData,
@@ -89,6 +91,7 @@ def document(
             "diverged": _mark(CellState.DIVERGED),
             "failed": _mark(CellState.FAILED),
             "missing": _mark(CellState.MISSING),
+            "not_asked": _mark(CellState.NOT_ASKED),
         },
         "colors": VIRIDIS,
         "counts": _counts(found.main),
@@ -152,7 +155,7 @@ def _counts(summaries: Sequence[CellSummary]) -> Counts:
 
 def _facts(study: Mapping[str, Any]) -> list[tuple[str, str]]:
     """What the study says of itself, without what the page shows elsewhere."""
-    elsewhere = {"title", "axes", "claims", "published", "metrics"}
+    elsewhere = {"title", "axes", "claims", "published", "metrics", OTHERS}
     return [
         (str(name).replace("_", " "), _fact(value))
         for name, value in study.items()
@@ -228,7 +231,7 @@ def _cell(found: Findings, i: int, directory: Path) -> CellData:
         "label": str(main.cell),
         "state": main.state,
         "counts": _counts([main]),
-        "statuses": main.statuses,
+        "statuses": _statuses(main),
         "collapsed": main.collapsed,
         "keys": main.keys,
         "reasons": _reasons(found.land, main.cell) if main.n_diverged + main.n_failed else None,
@@ -236,6 +239,15 @@ def _cell(found: Findings, i: int, directory: Path) -> CellData:
         "against_best": _interval(against) if against else None,
         "command": command(directory, main.cell),
     }
+
+
+def _statuses(summary: CellSummary) -> list[str]:
+    """By replicate; the last ones of a cell are those that nobody asked for."""
+    n_asked = len(summary.statuses) - summary.n_not_asked
+    return [
+        CellState.NOT_ASKED.value if status == Status.MISSING and number >= n_asked else status
+        for number, status in enumerate(summary.statuses)
+    ]
 
 
 def _interval(estimate: Interval) -> EstimateData:

@@ -70,6 +70,7 @@ with needs_matplotlib():
 
 BLANK = (0.957, 0.945, 0.922, 1.0)
 FEW_CELLS = 40  # along an axis: so many can be told apart by a gap
+NO_RESULT = (CellState.MISSING, CellState.NOT_ASKED)
 HATCHES = {CellState.COLLAPSED: "..", CellState.DIVERGED: "////", CellState.FAILED: "xxx"}
 ERRORS = (80, 70, 50, 40, 30, 20, 15, 10, 7, 5, 4, 3, 2, 1.5, 1, 0.5, 0.2, 0.1, 0.05, 0.02, 0.01)
 FEW_ERRORS = (80, 50, 20, 10, 5, 2, 1, 0.5, 0.2, 0.1, 0.05, 0.02, 0.01)  # ticks, in percent
@@ -214,7 +215,7 @@ def _map_cells(
     squares = [Rectangle((x - side / 2, y - side / 2), side, side) for x, y in places]
     # Without gaps, smoothed edges would let the ground shine through between neighbors.
     drawn = PatchCollection(squares, facecolors=faces, linewidth=0, antialiased=gap > 0)
-    if state is CellState.MISSING:
+    if state in NO_RESULT:
         drawn.set(facecolor="none", edgecolor=MUTED, linestyle="--", linewidth=0.6)
     elif state in HATCHES:
         drawn.set(hatch=HATCHES[state], edgecolor=BAD if state is CellState.DIVERGED else MUTED)
@@ -286,10 +287,11 @@ def _map_legend(
         for state in HATCHES
         if state in states
     ]
-    if CellState.MISSING in states:
-        marks.append(
-            Patch(fill=False, edgecolor=MUTED, ls="--", label=STATES[CellState.MISSING].word)
-        )
+    marks += [
+        Patch(fill=False, edgecolor=MUTED, ls="--", label=STATES[state].word)
+        for state in NO_RESULT
+        if state in states
+    ]
     if any(row.best for row in best):
         marks.append(Patch(fill=False, edgecolor=INK, label=f"best {escaped(best[0].axis)}"))
     if any(len(row.equivalent) > 1 for row in best):

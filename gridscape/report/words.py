@@ -7,6 +7,8 @@ themselves, ``page/format.js`` repeats the rules, and a test compares the two.
 import math
 from typing import Literal, NamedTuple
 
+import numpy as np
+
 from gridscape.analysis.cells import CellState
 from gridscape.analysis.published import Agreement
 from gridscape.analysis.statistics import Interval
@@ -147,6 +149,12 @@ STATES = {
         "\u00b7",
         "No replicate has ended: the study is running, was interrupted, or was extended.",
     ),
+    CellState.NOT_ASKED: StateWords(
+        "not asked for",
+        NONE,
+        "-",
+        "Nobody asked for this cell: other rows have further values of this axis.",
+    ),
 }
 
 
@@ -169,13 +177,21 @@ def size_of(land: Landscape) -> str:
     "72 networks: 4 hidden_size x 6 learning_rate, 3 replicates each, trained on digits-rows for
     400 updates of 100 examples"
     """
-    n_replicates = int(land.data.sizes["replicate"])
     shape = f" {TIMES} ".join(f"{len(axis.values)} {axis.name}" for axis in land.axes)
-    each = f"{n_replicates} replicates each" if n_replicates > 1 else "one replicate each"
+    asked = land.asked()
+    each = _replicates_each(asked.sum("replicate").values)
     task = land.study.get("task")
     on = f", trained on {task}" if isinstance(task, str) and task else ""
     updates, batch = land.setting("updates"), land.setting("batch_size")
     budget = (
         f" for {updates} updates" + (f" of {batch} examples" if batch else "") if updates else ""
     )
-    return f"{plural(land.data['status'].size, 'network')}: {shape}, {each}{on}{budget}"
+    return f"{plural(int(asked.sum()), 'network')}: {shape}, {each}{on}{budget}"
+
+
+def _replicates_each(numbers: np.ndarray) -> str:
+    """How many replicates the cells have."""
+    least, most = int(numbers.min()), int(numbers.max())
+    if least < most:
+        return f"{least} to {most} replicates each"
+    return f"{most} replicates each" if most > 1 else "one replicate each"

@@ -32,6 +32,7 @@ from typing import Any, Self, TypeVar
 import numpy as np
 
 from gridscape.errors import StoreError, StoreFullError, StoreLockedError
+from gridscape.grid.asked import asked_more
 from gridscape.grid.axes import Cell
 from gridscape.grid.trials import Status, Trial, TrialResult
 from gridscape.store._ledger import NAME, Ledger, Row, build_ledger, damaged_ledger
@@ -166,6 +167,16 @@ class Store:
             stored = _stored_study(directory)
             if stored is not None:
                 merge_studies(stored, asked, directory)
+
+    def ask(self, more: Mapping[Cell, int]) -> None:
+        """Ask for at least so many replicates of these cells, which name every axis.
+
+        When this returns, it survives a crash; what is asked for already stays.
+        """
+        self._require_writer()
+        with _store_errors(self.directory):
+            self.study = json.loads(_to_json(asked_more(self.study, more)))
+            self._write_study()
 
     def statuses(self) -> dict[str, Status]:
         """The status of every stored trial by key; a trial whose blob is damaged is left out."""

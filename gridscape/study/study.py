@@ -444,13 +444,18 @@ class ResolvedStudy:
     def _optimizers(self) -> dict[Any, Optimizer]:
         return {}
 
-    def trials(self) -> list[Trial]:
-        """Every cell with every replicate; the key is a hash of all that determines the result."""
+    def trials(self, chosen: Mapping[Cell, Iterable[int]] | None = None) -> list[Trial]:
+        """Every cell with every replicate; the key is a hash of all that determines the result.
+
+        chosen: these cells of the grid with these replicates instead.
+        """
+        if chosen is None:
+            chosen = dict.fromkeys(self.study.grid.cells(), range(self.study.replicates))
         return [
             Trial(cell, replicate, content_key({**content, "replicate": replicate}))
-            for cell in self.study.grid.cells()
+            for cell, replicates in chosen.items()
             for content in [self._content(cell)]
-            for replicate in range(self.study.replicates)
+            for replicate in replicates
         ]
 
     def _content(self, cell: Cell) -> dict[str, Any]:

@@ -20,6 +20,7 @@ interface Marks {
   diverged: Mark;
   failed: Mark;
   missing: Mark;
+  not_asked: Mark;
 }
 
 /**
@@ -82,7 +83,7 @@ interface EstimateData {
  */
 interface CellData {
   label: string;
-  state: "finished" | "collapsed" | "diverged" | "failed" | "missing";
+  state: "finished" | "collapsed" | "diverged" | "failed" | "missing" | "not_asked";
   counts: Counts;
   statuses: Array<string>;
   collapsed: Array<boolean>;

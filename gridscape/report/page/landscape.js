@@ -2,7 +2,7 @@
 // read aloud, walked by arrow keys, printed, and copied.
 
 // States whose cells have no color of their own.
-const BLANK = ["diverged", "failed", "missing"];
+const BLANK = ["diverged", "failed", "missing", "not_asked"];
 
 function strides() {
   const sizes = doc.axes.map((axis) => axis.labels.length);
@@ -337,7 +337,12 @@ function ending(cell, replicate) {
   const status = cell.statuses[replicate];
   const bad = cell.first_bad_updates[replicate];
   if (status === "diverged" && bad) return `diverged at update ${bad}`;
-  return { missing: doc.marks.missing.word, out_of_memory: "out of memory" }[status] ?? status;
+  const words = {
+    missing: doc.marks.missing.word,
+    not_asked: doc.marks.not_asked.word,
+    out_of_memory: "out of memory",
+  };
+  return words[status] ?? status;
 }
 
 /**

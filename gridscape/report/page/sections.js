@@ -90,6 +90,7 @@ const SYMBOLS = {
   diverged: "x-thin-open",
   failed: "x-thin-open",
   missing: "circle-open",
+  not_asked: "circle-open",
 };
 
 function sliceChart(shown, metric, unit, columns, rows, look) {
