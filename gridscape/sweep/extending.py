@@ -56,6 +56,9 @@ class Extender:
     there meanwhile: raises StoreLockedError where somebody does.
     """
 
+    store: Store
+    resolved: ResolvedStudy
+
     def __init__(
         self,
         directory: str | Path,
