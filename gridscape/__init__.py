@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from gridscape.models.equinox import from_equinox
     from gridscape.study.study import Study
     from gridscape.sweep import plan, run
+    from gridscape.sweep.deciding import decide
     from gridscape.sweep.extending import extend
     from gridscape.tasks.images import image_folder
 
@@ -47,6 +48,7 @@ _HOME = {
     "Stream": "base.data",
     "Study": "study.study",
     "Task": "base.task",
+    "decide": "sweep.deciding",
     "extend": "sweep.extending",
     "from_equinox": "models.equinox",
     "hyperparameters": "base.parts",
@@ -81,6 +83,7 @@ __all__ = [
     "Stream",
     "Study",
     "Task",
+    "decide",
     "extend",
     "from_equinox",
     "hyperparameters",
