@@ -14,7 +14,9 @@ if TYPE_CHECKING:
     from rich.console import RenderableType
 
     from gridscape.cli._follow import Follower
+    from gridscape.sweep.confirming import Confirmation
     from gridscape.sweep.deciding import Decided, Decision, Looked, Planned
+    from gridscape.sweep.refining import Refined
 
 Folder = Annotated[
     str | None,
@@ -48,7 +50,8 @@ Debug = Annotated[bool, typer.Option("--debug", help="Show the trace of an error
 
 def register(app: typer.Typer) -> None:
     """Add these commands to the command line."""
-    app.command()(decide)
+    for command in (decide, confirm, refine):
+        app.command()(command)
 
 
 def decide(
@@ -124,6 +127,108 @@ def decide(
             listener=teller,
         )
     commands.tell(json, decided_document(found, directory), lambda width: decided_table(found))
+
+
+def confirm(
+    folder: Folder = None,
+    top: Annotated[int, typer.Option("--top", metavar="K", help="How many of the best cells.")] = 3,
+    replicates: Annotated[
+        int, typer.Option("--replicates", metavar="N", help="Fresh replicates of each.")
+    ] = 10,
+    data_dir: DataDir = None,
+    executor: ExecutorName = "local",
+    trust: Trust = False,
+    json: Json = False,
+    debug: Debug = False,
+) -> None:
+    """Train fresh replicates of the best cells: numbers without luck."""
+    from gridscape.cli import commands
+
+    directory = commands.results_folder(folder)
+    with _training(directory, trust) as follower:
+        from gridscape.sweep import confirming
+
+        found = confirming.confirm(
+            directory,
+            top=top,
+            replicates=replicates,
+            trust=trust,
+            data_dir=data_dir,
+            executor=executor,
+            listener=follower,
+        )
+    commands.tell(json, vars(found), lambda width: confirmed_table(found))
+
+
+def refine(
+    folder: Folder = None,
+    optimum: Annotated[
+        bool, typer.Option("--optimum", help="Where the best value lies, in each row.")
+    ] = False,
+    boundary: Annotated[
+        bool, typer.Option("--boundary", help="Up to which value each row learns.")
+    ] = False,
+    axis: Annotated[
+        str | None,
+        typer.Option(
+            "--axis",
+            metavar="AXIS",
+            help="Of numbers.",
+            show_default="the learning rate, or the last",
+        ),
+    ] = None,
+    within: Annotated[
+        float | None,
+        typer.Option(
+            "--within",
+            metavar="W",
+            help="Narrow enough: a ratio on a log axis, else a difference.",
+            show_default="1.3, or a twentieth of the range",
+        ),
+    ] = None,
+    at: At = None,
+    threshold: Annotated[
+        float | None,
+        typer.Option(
+            "--threshold",
+            metavar="X",
+            help="From here on a network learns.",
+            show_default="0.5 of a fraction",
+        ),
+    ] = None,
+    at_most: Annotated[
+        int, typer.Option("--at-most", metavar="N", help="New values in a row at most.")
+    ] = 12,
+    minutes: Minutes = None,
+    data_dir: DataDir = None,
+    executor: ExecutorName = "local",
+    trust: Trust = False,
+    json: Json = False,
+    debug: Debug = False,
+) -> None:
+    """Add values of an axis at its optimum or its edge, row by row."""
+    from gridscape.cli import commands
+
+    directory, where = commands.results_folder(folder), commands.axes_of(at, "--at")
+    with _training(directory, trust) as follower:
+        from gridscape.sweep import refining
+
+        found = refining.refine(
+            directory,
+            optimum=optimum,
+            boundary=boundary,
+            axis=axis,
+            within=within,
+            at=where,
+            threshold=threshold,
+            at_most=at_most,
+            minutes=minutes,
+            trust=trust,
+            data_dir=data_dir,
+            executor=executor,
+            listener=follower,
+        )
+    commands.tell(json, found, lambda width: refined_table(found))
 
 
 @contextmanager
@@ -223,3 +328,62 @@ def decided_document(found: "Decided", directory: Path) -> dict[str, Any]:
 
     cells = [{"cell": plain(cell), "replicates": n} for cell, n in found.replicates.items()]
     return {"directory": directory, **plain({**vars(found), "replicates": {}}), "replicates": cells}
+
+
+def confirmed_table(found: "Confirmation") -> Iterator["RenderableType"]:
+    """The finalists: the number to quote, and beside it the one of the search."""
+    from rich.text import Text
+
+    from gridscape.cli.tables import QUIET, estimate_words, new_table
+    from gridscape.report.words import with_unit
+
+    meaning = found.meaning
+    yield Text(f"{with_unit(found.metric, meaning).capitalize()} of fresh replicates", "bold")
+    table = new_table("cell", "to quote", "learns in", "of the search", "luck")
+    for each in found.finalists:
+        table.add_row(
+            str(each.cell),
+            estimate_words(each.fresh, meaning),
+            f"{each.n_learns} of {each.n_fresh}",
+            estimate_words(each.searched, meaning),
+            meaning.text(each.luck),
+        )
+    yield table
+    chosen = f"Chosen by {found.chosen_by} among {found.n_cells} cells: who is best of many was"
+    yield Text(f"{chosen} lucky, too. Fresh results: {found.directory}", QUIET)
+
+
+REFINED_WHY = {
+    "narrow": "Every interval is narrow enough.",
+    "values": "No further value may be added: --at-most allows more.",
+    "budget": "The budget ended. The same command goes on.",
+}
+
+
+def refined_table(found: "Refined") -> Iterator["RenderableType"]:
+    """The interval of each row, and the values that were added."""
+    from rich.text import Text
+
+    from gridscape.cli.tables import new_table
+    from gridscape.grid.axes import show
+    from gridscape.report.words import NONE, duration, plural
+
+    value = {"optimum": f"best {found.axis}", "boundary": "learns up to"}[found.sought]
+    yield Text(f"{found.sought.capitalize()} of {found.axis}", "bold")
+    table = new_table("row", value, "between", "added", "")
+    for b in found.brackets:
+        ends = [NONE if end is None else show(end) for end in (b.low, b.high)]
+        note = (
+            f"{b.end} value that was tried: it may lie beyond" if b.end and not b.note else b.note
+        )
+        added = ", ".join(map(show, b.added))
+        table.add_row(
+            b.row or "all",
+            NONE if b.value is None else show(b.value),
+            " and ".join(ends),
+            added,
+            note,
+        )
+    yield table
+    trained = f"Trained {plural(found.n_trained, 'network')} in {duration(found.seconds)}."
+    yield Text(f"{REFINED_WHY[found.why]} {trained}")

@@ -12,7 +12,7 @@ from rich.console import Console, RenderableType
 from rich.table import Table
 from rich.text import Text
 
-from gridscape.analysis.best import BestPerRow, best_per
+from gridscape.analysis.best import BestPerRow, best_per, is_at_end
 from gridscape.analysis.cells import CellState, CellSummary, summarize, top_cell
 from gridscape.analysis.costs import SmallestEquivalent, smallest_network
 from gridscape.analysis.statistics import Interval
@@ -103,6 +103,7 @@ def overview(found: Overview, width: int) -> Iterator[RenderableType]:
     if found.best:
         yield Text()
         yield from _best(found.best, land.meaning(found.metric))
+        yield from _at_ends(found)
     if top := top_cell(found.cells):
         yield Text()
         yield _smallest(found.smallest) if found.smallest else Text(_best_of_all(top))
@@ -242,6 +243,21 @@ def _best(rows: Sequence[BestPerRow], meaning: Meaning) -> Iterator[RenderableTy
     yield table
 
 
+def _at_ends(found: Overview) -> Iterator[RenderableType]:
+    """Rows whose best value is the first or the last that was tried there."""
+    asked = [s.cell for s in found.cells if s.n_ended + s.n_missing]
+    ends = [row for row in found.best if is_at_end(row, asked)]
+    if ends:
+        axis = ends[0].axis
+        where = [str(row.row) or "the only row" for row in ends]
+        rows = where[0] if len(where) == 1 else f"{len(where)} rows"
+        yield Text(
+            f"The best {axis} is the first or last value tried in {rows}: the true one may lie"
+            f" beyond. gridscape refine DIR --optimum --axis {axis} goes there.",
+            UNSURE,
+        )
+
+
 def _span(values: Sequence[Value]) -> str:
     """The values that cannot be told from the best one, itself included: "0.001 to 0.01"."""
     if len(values) > 1 and all(isinstance(v, int | float) for v in values):
@@ -276,12 +292,16 @@ def _best_of_all(top: CellSummary) -> str:
 
 
 def _estimate(summary: CellSummary) -> str:
-    meaning = summary.meaning
+    return estimate_words(summary.estimate, summary.meaning)
+
+
+def estimate_words(estimate: Interval, meaning: Meaning) -> str:
+    """A mean with its interval: "97.2 % (96.9 to 97.5)"."""
     unit = f" {meaning.shown_unit}" if meaning.shown_unit else ""
-    mean = meaning.text(summary.estimate.mean)
-    if not summary.estimate.known:
+    mean = meaning.text(estimate.mean)
+    if not estimate.known:
         return f"{mean}{unit}"
-    low, high = meaning.text(summary.estimate.low), meaning.text(summary.estimate.high)
+    low, high = meaning.text(estimate.low), meaning.text(estimate.high)
     return f"{mean}{unit} ({low} to {high})"
 
 
