@@ -13,8 +13,8 @@ from gridscape.errors import UsageError
 if TYPE_CHECKING:
     from rich.console import RenderableType
 
+    from gridscape.analysis.confirmed import Confirmation
     from gridscape.cli._follow import Follower
-    from gridscape.sweep.confirming import Confirmation
     from gridscape.sweep.deciding import Decided, Decision, Looked, Planned
     from gridscape.sweep.refining import Refined
 
@@ -334,8 +334,8 @@ def confirmed_table(found: "Confirmation") -> Iterator["RenderableType"]:
     """The finalists: the number to quote, and beside it the one of the search."""
     from rich.text import Text
 
-    from gridscape.cli.tables import QUIET, estimate_words, new_table
-    from gridscape.report.words import with_unit
+    from gridscape.cli.tables import QUIET, new_table
+    from gridscape.report.words import confirmed_words, estimate_words, with_unit
 
     meaning = found.meaning
     yield Text(f"{with_unit(found.metric, meaning).capitalize()} of fresh replicates", "bold")
@@ -349,8 +349,7 @@ def confirmed_table(found: "Confirmation") -> Iterator["RenderableType"]:
             meaning.text(each.luck),
         )
     yield table
-    chosen = f"Chosen by {found.chosen_by} among {found.n_cells} cells: who is best of many was"
-    yield Text(f"{chosen} lucky, too. Fresh results: {found.directory}", QUIET)
+    yield Text(f"{confirmed_words(found)} Fresh results: {found.directory}", QUIET)
 
 
 REFINED_WHY = {

@@ -24,6 +24,7 @@ from gridscape.landscape import Landscape, sought_axis
 from gridscape.report.words import (
     STATES,
     duration,
+    estimate_words,
     half_width,
     memory,
     number,
@@ -293,16 +294,6 @@ def _best_of_all(top: CellSummary) -> str:
 
 def _estimate(summary: CellSummary) -> str:
     return estimate_words(summary.estimate, summary.meaning)
-
-
-def estimate_words(estimate: Interval, meaning: Meaning) -> str:
-    """A mean with its interval: "97.2 % (96.9 to 97.5)"."""
-    unit = f" {meaning.shown_unit}" if meaning.shown_unit else ""
-    mean = meaning.text(estimate.mean)
-    if not estimate.known:
-        return f"{mean}{unit}"
-    low, high = meaning.text(estimate.low), meaning.text(estimate.high)
-    return f"{mean}{unit} ({low} to {high})"
 
 
 def effort_words(effort: Mapping[str, float]) -> str:

@@ -12,8 +12,9 @@ from enum import Enum
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from gridscape.analysis.best import BestPerRow
+from gridscape.analysis.best import BestPerRow, is_at_end
 from gridscape.analysis.cells import CellState, CellSummary
+from gridscape.analysis.confirmed import Confirmation
 from gridscape.analysis.costs import Pareto, SmallestEquivalent
 from gridscape.analysis.curves import CurveBand
 from gridscape.analysis.published import Agreement, PublishedCell, PublishedComparison
@@ -31,6 +32,7 @@ from gridscape.report.contract import (
     CellData,
     ClaimData,
     ClaimEstimate,
+    ConfirmedData,
     Counts,
     CurveData,
     CurveName,
@@ -53,7 +55,15 @@ from gridscape.report.findings import COSTS, ByKind, Findings
 from gridscape.report.layout import along_axis, line_view, view
 from gridscape.report.palette import VIRIDIS
 from gridscape.report.showcase import Showcase
-from gridscape.report.words import STATES, size_of, spoken, unit, with_unit
+from gridscape.report.words import (
+    STATES,
+    confirmed_words,
+    estimate_words,
+    size_of,
+    spoken,
+    unit,
+    with_unit,
+)
 
 if TYPE_CHECKING:
     from gridscape.inspection.kinds import Look
@@ -113,7 +123,8 @@ def document(
         "chance": shown.chance,
         "networks": list(_networks(land, numbers, shown.looks)),
         "network_notes": shown.notes,
-        "best": _best(found, numbers),
+        "best": _best(found, numbers, directory),
+        "confirmed": _confirmed(found.confirmed, numbers),
         "pareto": {k: _pareto(v, numbers) for k, v in found.paretos.items() if _varies(v)},
         "smallest": _smallest(found.smallest, numbers),
         "notes": found.notes,
@@ -378,12 +389,33 @@ def thinned(length: int, points: int) -> list[int]:
 # ---- sections ----
 
 
-def _best(found: Findings, numbers: Mapping[Cell, int]) -> BestData | None:
+def _confirmed(found: Confirmation | None, numbers: Mapping[Cell, int]) -> ConfirmedData | None:
+    if found is None:
+        return None
+    meaning = found.meaning
+    return {
+        "metric": with_unit(found.metric, meaning),
+        "finalists": [
+            {
+                "cell": numbers[each.cell],
+                "fresh": estimate_words(each.fresh, meaning),
+                "learns": f"{each.n_learns} of {each.n_fresh}",
+                "searched": estimate_words(each.searched, meaning),
+                "luck": meaning.text(each.luck),
+            }
+            for each in found.finalists
+        ],
+        "note": confirmed_words(found),
+    }
+
+
+def _best(found: Findings, numbers: Mapping[Cell, int], directory: Path) -> BestData | None:
     if not found.best:
         return None
     axes, axis = found.land.axes, found.best[0].axis
     land_axis = found.land.axis(axis)
     along = along_axis(axes, axis)
+    asked = [s.cell for s in found.main if s.n_ended + s.n_missing]
     equivalent = {
         numbers[_cell_at(found.land.axes, {**row.row, axis: value})]
         for row in found.best
@@ -398,6 +430,8 @@ def _best(found: Findings, numbers: Mapping[Cell, int]) -> BestData | None:
         "cells": sorted(cells),
         "equivalent": sorted(equivalent - cells),
         "rows": [_best_row(row, land_axis, along, numbers) for row in found.best],
+        "beyond": [str(row.row) for row in found.best if is_at_end(row, asked)],
+        "command": f"gridscape refine {shlex.quote(str(directory))} --optimum --axis {axis}",
     }
 
 

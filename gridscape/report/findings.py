@@ -10,6 +10,7 @@ import xarray as xr
 
 from gridscape.analysis.best import BestPerRow, best_per
 from gridscape.analysis.cells import CellSummary, summarize, top_cell
+from gridscape.analysis.confirmed import Confirmation, confirmed
 from gridscape.analysis.costs import (
     Pareto,
     SmallestEquivalent,
@@ -75,6 +76,7 @@ class Findings:
     published: tuple[PublishedComparison, ...]
     verdicts: tuple[Verdict, ...]
     notes: tuple[str, ...]
+    confirmed: Confirmation | None = None
 
     @property
     def metric(self) -> str:
@@ -110,8 +112,10 @@ def gather(land: Landscape, folder: Path | None = None, *, trust: bool = False) 
         lambda _: judge(land, claims_of(land.study, trust=trust), folder=folder),
         notes,
     )
+    confirmations = _each([folder] if folder else (), confirmed, notes)
     return Findings(
         land=land,
+        confirmed=next(iter(confirmations), None),
         summaries=summaries,
         best=best_per(land, axis.name, metric=main) if axis and top else (),
         top=top,

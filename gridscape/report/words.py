@@ -10,6 +10,7 @@ from typing import Literal, NamedTuple
 import numpy as np
 
 from gridscape.analysis.cells import CellState
+from gridscape.analysis.confirmed import Confirmation
 from gridscape.analysis.published import Agreement
 from gridscape.analysis.statistics import Interval
 from gridscape.grid.meanings import Meaning
@@ -166,6 +167,24 @@ def blank(state: CellState) -> str:
 def agreement(found: Agreement) -> str:
     """How a published number lies to ours, in words."""
     return "cannot be judged" if found is Agreement.UNKNOWN else found.value
+
+
+def estimate_words(estimate: Interval, meaning: Meaning) -> str:
+    """A mean with its interval: "97.2 % (96.9 to 97.5)"."""
+    unit = f" {meaning.shown_unit}" if meaning.shown_unit else ""
+    mean = meaning.text(estimate.mean)
+    if not estimate.known:
+        return f"{mean}{unit}"
+    low, high = meaning.text(estimate.low), meaning.text(estimate.high)
+    return f"{mean}{unit} ({low} to {high})"
+
+
+def confirmed_words(found: Confirmation) -> str:
+    """What to know of the numbers of finalists."""
+    return (
+        f"Chosen by {found.chosen_by} among {found.n_cells} cells: who is best of many was lucky,"
+        " too. The number to quote is that of fresh replicates, which the search did not see."
+    )
 
 
 # ---- a study ----

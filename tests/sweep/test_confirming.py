@@ -5,11 +5,12 @@ import pytest
 from runs import assert_equal_tables, stored
 
 import gridscape as gs
+from gridscape.analysis.confirmed import confirmed
 from gridscape.errors import UsageError
 from gridscape.store.store import Store
 from gridscape.study.study import Study
 from gridscape.sweep import run
-from gridscape.sweep.confirming import FRESH, confirm, confirmed
+from gridscape.sweep.confirming import FRESH, confirm
 
 
 def study(**values):

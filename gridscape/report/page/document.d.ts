@@ -155,6 +155,26 @@ interface KindData {
 }
 
 /**
+ * A finalist in words: fresh is the number to quote, searched that of the search.
+ */
+interface FinalistData {
+  cell: number;
+  fresh: string;
+  learns: string;
+  searched: string;
+  luck: string;
+}
+
+/**
+ * Fresh replicates of the best cells. metric: with its unit.
+ */
+interface ConfirmedData {
+  metric: string;
+  finalists: Array<FinalistData>;
+  note: string;
+}
+
+/**
  * The best value of a row. index: of that value on its axis; along: of the row on its own.
  */
 interface BestRow {
@@ -174,6 +194,8 @@ interface BestRow {
 
 /**
  * An axis' best value in each row. cells: the best; equivalent: not told from them.
+ *
+ * beyond: rows whose best value is the first or last one tried; command: goes on there.
  */
 interface BestData {
   axis: string;
@@ -183,6 +205,8 @@ interface BestData {
   cells: Array<number>;
   equivalent: Array<number>;
   rows: Array<BestRow>;
+  beyond: Array<string>;
+  command: string;
 }
 
 /**
@@ -452,6 +476,7 @@ interface PageData {
   networks: Array<NetworkData>;
   network_notes: Array<string>;
   best: BestData | null;
+  confirmed: ConfirmedData | null;
   pareto: { [key in "flops" | "seconds" | "n_parameters" | "memory_bytes"]?: ParetoData };
   smallest: SmallestData | null;
   notes: Array<string>;
