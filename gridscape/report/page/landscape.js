@@ -194,7 +194,7 @@ function mapCell(index, metric, scale, r, c) {
       el("span", { class: "value" }, known(value) ? unit.short(value) : blankWord(cell)),
       spread(cell, metric),
     ),
-    partly ? el("span", { class: "lost" }, `${lost}/${doc.replicates}`) : null,
+    partly ? el("span", { class: "lost" }, `${lost}/${nAsked(cell)}`) : null,
   );
 }
 
@@ -230,6 +230,12 @@ function spokenCell(cell, metric) {
   if (found && known(found.low)) parts.push(interval(found.low, found.high, unit));
   if (cell.state !== "finished") parts.push(cellWord(cell));
   return parts.join(", ");
+}
+
+// How many replicates of a cell anybody asked for: of others it has none.
+/** @param {ShownCell} cell */
+function nAsked(cell) {
+  return cell.statuses.filter((status) => status !== "not_asked").length;
 }
 
 // One line of words: 2 finished (1 collapsed), 1 diverged.
