@@ -11,6 +11,7 @@ import numpy as np
 
 from gridscape.errors import GridscapeError, StoreError, UnknownNameError, UsageError, one_line
 from gridscape.grid.arrays import Array, Arrays
+from gridscape.grid.asked import Asked
 from gridscape.grid.axes import Axis, Cell, Grid, show
 from gridscape.grid.meanings import MEASURED, Meaning, from_record, meaning_of
 from gridscape.grid.names import (
@@ -82,9 +83,10 @@ class Landscape:
         """The landscape of a study (its plain data: "axes", "replicates", ...) and its results.
 
         Trials outside the study's axes or replicates, left over from a larger grid, do not enter.
+        Cells may have different numbers of replicates: the dimension has the largest one.
         """
         axes = tuple(Axis(name, tuple(values)) for name, values in study["axes"].items())
-        places = _Places(axes, int(study["replicates"]))
+        places = _Places(axes, Asked(study).most)
         inside = [(places.of(trial), trial, result) for trial, result in results]
         found = [(at, trial, result) for at, trial, result in inside if at is not None]
         kinds = _kinds(study)
@@ -235,6 +237,15 @@ class Landscape:
         """
         metric = metric or self.main_metric
         return self._labelled(self.finished(metric), metric)
+
+    def asked(self) -> np.ndarray:
+        """Which trials the study asks for: (*axes, replicate), bool; others are not missing."""
+        asked, shape = Asked({"axes": {}, **self.study}), self.array("status").shape
+        if not asked.names or not set(asked.names) <= {axis.name for axis in self.axes}:
+            return np.ones(shape, bool)
+        numbers = np.array([asked.of(cell) for cell in self.grid.cells()])
+        wanted: np.ndarray = numbers.reshape(-1, 1) > self._arrays[REPLICATE].values
+        return wanted.reshape(shape)
 
     def candidates(self) -> "xr.DataArray":
         """Which cells may be called best: (*axes), bool; the rule is ``is_candidate``."""
@@ -428,8 +439,9 @@ class Landscape:
         return f"<Landscape {title}: {shape} x {self.n_replicates} replicates; {counts}>"
 
     def counts(self) -> dict[str, int]:
-        """How many trials have each status."""
+        """How many trials have each status; of those that were asked for, or have ended."""
         status = self.array("status")
+        status = status[self.asked() | (status != Status.MISSING.value)]
         return {str(s): int((status == s.value).sum()) for s in Status}
 
     def _repr_html_(self) -> str:

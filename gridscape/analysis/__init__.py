@@ -28,6 +28,7 @@ from gridscape.analysis.costs import (
     smallest_equivalent,
 )
 from gridscape.analysis.curves import CurveBand, curve_band, interpolate
+from gridscape.analysis.looks import Looks
 from gridscape.analysis.published import (
     Agreement,
     PublishedCell,
@@ -57,6 +58,7 @@ __all__ = [
     "CellSummary",
     "CurveBand",
     "Interval",
+    "Looks",
     "PairedDifference",
     "Pareto",
     "ParetoPoint",

@@ -64,6 +64,15 @@ def best_per(
     return tuple(_best_of_row(land.axis(axis), row, best[row], of_row) for row, of_row in rows)
 
 
+def is_at_end(row: BestPerRow, asked: Iterable[Cell]) -> bool:
+    """Whether the best value is the first or last number of its axis that its row was asked for."""
+    if row.value is None or isinstance(row.value, str | bool):
+        return False
+    values = [cell[row.axis] for cell in asked if row.row.items() <= cell.items()]
+    numbers = [v for v in values if isinstance(v, int | float)]
+    return len(values) > 1 and row.value in (min(numbers), max(numbers))
+
+
 def _best_of_row(
     axis: Axis, row: Cell, best_cell: Cell | None, members: list[CellSummary]
 ) -> BestPerRow:

@@ -18,7 +18,8 @@ from gridscape.landscape import Landscape, is_candidate
 class CellState(StrEnum):
     """What most of a cell's replicates did; a figure marks a cell by it.
 
-    MISSING: none ended. FAILED: at least half of the ended ones failed or ran out of memory.
+    MISSING: none ended. NOT_ASKED: nobody asked for any.
+    FAILED: at least half of the ended ones failed or ran out of memory.
     DIVERGED: at least half of the ended ones diverged (or diverged and failed together).
     COLLAPSED: at least half of the finished ones fell to one answer, or learn no more than one.
     NOT_STARTED: at least half of the finished ones have not begun to learn: ``states``. Where only
@@ -31,6 +32,7 @@ class CellState(StrEnum):
     DIVERGED = "diverged"
     FAILED = "failed"
     MISSING = "missing"
+    NOT_ASKED = "not_asked"
 
 
 @dataclass(frozen=True)
@@ -43,7 +45,8 @@ class CellSummary:
         the landscape's order; values are NaN where the replicate did not finish, first_bad_updates
         None where it did not diverge, keys "" and statuses "missing" where it was not trained.
     n_failed counts failed and out_of_memory; n_collapsed and n_not_started are parts of
-        n_finished, and no replicate is in both.
+        n_finished, and no replicate is in both. n_missing: those that were asked for and have not
+        ended; n_not_asked: those that other cells have, this not.
     seconds, flops, memory_bytes: means over the finished replicates (over the ended ones where
         none finished); NaN where none ended. n_parameters: NaN likewise.
     """
@@ -68,6 +71,7 @@ class CellSummary:
     memory_bytes: float
     not_started: tuple[bool, ...] = ()
     n_not_started: int = 0
+    n_not_asked: int = 0
 
     @property
     def n_ended(self) -> int:
@@ -83,7 +87,7 @@ class CellSummary:
     def state(self) -> CellState:
         """What most of the replicates did."""
         if not self.n_ended:
-            return CellState.MISSING
+            return CellState.MISSING if self.n_missing else CellState.NOT_ASKED
         if not self.is_candidate:
             failed_most = self.n_failed > self.n_diverged
             return CellState.FAILED if failed_most else CellState.DIVERGED
@@ -120,6 +124,7 @@ def summarize(land: Landscape, metric: str | None = None) -> tuple[CellSummary, 
     values = _by_cell(land.finished(metric))
     facts = {name: _by_cell(land.array(name)) for name in _FACTS}
     facts["not_started"] = _by_cell(not_started(land))
+    facts["asked"] = _by_cell(land.asked())
     return tuple(
         _summary(cell, *named, values[i], {name: fact[i] for name, fact in facts.items()})
         for i, cell in enumerate(land.grid.cells())
@@ -166,7 +171,8 @@ def _summary(
         n_collapsed=int(collapsed.sum()),
         n_not_started=int(facts["not_started"].sum()),
         n_failed=int((~finished & ~missing & ~diverged).sum()),
-        n_missing=int(missing.sum()),
+        n_missing=int((missing & facts["asked"]).sum()),
+        n_not_asked=int((missing & ~facts["asked"]).sum()),
         **{name: mean(facts[name][costs]) for name in COSTS},
     )
 

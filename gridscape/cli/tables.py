@@ -13,7 +13,7 @@ from rich.table import Table
 from rich.text import Text
 
 from gridscape.analysis import selection
-from gridscape.analysis.best import BestPerRow
+from gridscape.analysis.best import BestPerRow, is_at_end
 from gridscape.analysis.cells import CellState, CellSummary, summarize
 from gridscape.analysis.conditions import altered
 from gridscape.analysis.costs import SmallestEquivalent
@@ -27,6 +27,7 @@ from gridscape.report.words import (
     STATES,
     chosen_on,
     duration,
+    estimate_words,
     few,
     half_width,
     memory,
@@ -61,6 +62,7 @@ LEGEND = {
     STATES[CellState.DIVERGED].sign: "diverged: something was not finite",
     STATES[CellState.FAILED].sign: "failed, or did not fit into memory",
     STATES[CellState.MISSING].sign: STATES[CellState.MISSING].word,
+    STATES[CellState.NOT_ASKED].sign: STATES[CellState.NOT_ASKED].word,
     PARTIAL: "some replicates did not finish; mean over the others",
 }
 
@@ -119,6 +121,7 @@ def overview(found: Overview, width: int) -> Iterator[RenderableType]:
     if found.best:
         yield Text()
         yield from _best(found)
+        yield from _at_ends(found)
     if found.top:
         yield Text()
         best = f"The best, {chosen_on(land)}: {found.top.cell}, {_estimate(found.top)}."
@@ -151,11 +154,13 @@ def _landscape(found: Overview, width: int) -> Iterator[RenderableType]:
 
 
 def _caption(found: Overview, view: View) -> str:
-    n_replicates = found.land.n_replicates
+    numbers = {int(n) for n in found.land.asked().sum(-1).flat}
     text = with_unit(found.metric, found.land.meaning(found.metric)).capitalize()
-    if n_replicates > 1:
-        half = " \u00b1 half of its 95 % interval" if n_replicates >= FEWEST else ""
-        text += f": mean of {n_replicates} replicates{half}"
+    if max(numbers) > 1:
+        # A cell that nobody asked for has no mean.
+        span = " to ".join(str(n) for n in sorted({min(numbers - {0}), max(numbers)}))
+        half = " \u00b1 half of its 95 % interval" if max(numbers) >= FEWEST else ""
+        text += f": mean of {span} replicates{half}"
     if view.fixed:
         text += "; " + ", ".join(f"{axis.name}={show(axis.values[0])}" for axis in view.fixed)
     return text
@@ -242,7 +247,7 @@ def _mark(summary: CellSummary) -> str:
     """What a reader must know of a cell besides its mean."""
     if summary.state in STATES:
         return STATES[summary.state].sign
-    return PARTIAL if summary.n_finished < len(summary.values) else ""
+    return PARTIAL if summary.n_finished < summary.n_ended + summary.n_missing else ""
 
 
 def _best(found: Overview) -> Iterator[RenderableType]:
@@ -273,6 +278,21 @@ def _best(found: Overview) -> Iterator[RenderableType]:
         yield Text("Not shown to be worse: a set of its own for each row, at 95 %.", QUIET)
 
 
+def _at_ends(found: Overview) -> Iterator[RenderableType]:
+    """Rows whose best value is the first or the last that was tried there."""
+    asked = [s.cell for s in found.cells if s.n_ended + s.n_missing]
+    ends = [row for row in found.best if is_at_end(row, asked)]
+    if ends:
+        axis = ends[0].axis
+        where = [str(row.row) or "the only row" for row in ends]
+        rows = where[0] if len(where) == 1 else f"{len(where)} rows"
+        yield Text(
+            f"The best {axis} is the first or last value tried in {rows}: the true one may lie"
+            f" beyond. gridscape refine DIR --optimum --axis {axis} goes there.",
+            UNSURE,
+        )
+
+
 def _smallest(record: SmallestEquivalent) -> str:
     points = f"{100 * record.margin:g} points"
     note = f" ({record.note})" if record.note else ""
@@ -295,13 +315,7 @@ def _smallest(record: SmallestEquivalent) -> str:
 
 
 def _estimate(summary: CellSummary) -> str:
-    meaning = summary.meaning
-    unit = f" {meaning.shown_unit}" if meaning.shown_unit else ""
-    mean = meaning.text(summary.estimate.mean)
-    if not summary.estimate.known:
-        return f"{mean}{unit}"
-    low, high = meaning.text(summary.estimate.low), meaning.text(summary.estimate.high)
-    return f"{mean}{unit} ({low} to {high})"
+    return estimate_words(summary.estimate, summary.meaning)
 
 
 def effort_words(effort: Mapping[str, float]) -> str:

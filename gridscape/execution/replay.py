@@ -16,6 +16,7 @@ from gridscape.errors import StoreError, UnknownNameError
 from gridscape.execution.cohort_run import CohortRun
 from gridscape.execution.executors import Finished
 from gridscape.execution.planner import Planner
+from gridscape.grid.asked import Asked
 from gridscape.grid.axes import Value
 from gridscape.grid.trials import SEMANTICS, Trial, TrialResult
 from gridscape.kernels.cores import use_all_cores
@@ -188,11 +189,10 @@ def _find_trial(
 ) -> Trial:
     found = resolved.study.grid.find(**cell)
     written = store.study.get("semantics", SEMANTICS)
-    trials = [t for t in resolved.trials(written) if t.cell == found and t.replicate == replicate]
-    if not trials:
-        raise UnknownNameError(
-            "replicate", str(replicate), map(str, range(resolved.study.replicates))
-        )
+    known = range(Asked(store.study).of(found))
+    if replicate not in known:
+        raise UnknownNameError("replicate", str(replicate), map(str, known))
+    trials = resolved.trials({found: [replicate]}, semantics=written)
     if trials[0].key not in store.statuses():
         raise StoreError(
             "this trial is not stored",

@@ -35,6 +35,7 @@ class Marks(TypedDict):
     diverged: Mark
     failed: Mark
     missing: Mark
+    not_asked: Mark
 
 
 class AxisData(TypedDict):
@@ -153,6 +154,24 @@ class KindData(TypedDict):
     cells: Mapping[str, Ends]
 
 
+class FinalistData(TypedDict):
+    """A finalist in words: fresh is the number to quote, searched that of the search."""
+
+    cell: int
+    fresh: str
+    learns: str
+    searched: str
+    luck: str
+
+
+class ConfirmedData(TypedDict):
+    """Fresh replicates of the best cells. metric: with its unit."""
+
+    metric: str
+    finalists: Sequence[FinalistData]
+    note: str
+
+
 class BestRow(TypedDict):
     """The best value of a row. index: of that value on its axis; along: of the row on its own.
 
@@ -175,7 +194,10 @@ class BestRow(TypedDict):
 
 
 class BestData(TypedDict):
-    """An axis' best value in each row. cells: the best; equivalent: not shown to be worse."""
+    """An axis' best value in each row. cells: the best; equivalent: not shown to be worse.
+
+    beyond: rows whose best value is the first or last one tried; command: goes on there.
+    """
 
     axis: str
     metric: str
@@ -184,6 +206,8 @@ class BestData(TypedDict):
     cells: Sequence[int]
     equivalent: Sequence[int]
     rows: Sequence[BestRow]
+    beyond: Sequence[str]
+    command: str
 
 
 class ParetoData(TypedDict):
@@ -450,6 +474,7 @@ class PageData(TypedDict):
     networks: Sequence[NetworkData]
     network_notes: Sequence[str]
     best: BestData | None
+    confirmed: ConfirmedData | None
     pareto: Mapping[Cost, ParetoData]
     smallest: SmallestData | None
     notes: Sequence[str]

@@ -12,16 +12,19 @@ from enum import Enum
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from gridscape.analysis.best import BestPerRow
+from gridscape.analysis.best import BestPerRow, is_at_end
 from gridscape.analysis.cells import CellState, CellSummary
 from gridscape.analysis.conditions import altered
+from gridscape.analysis.confirmed import Confirmation
 from gridscape.analysis.costs import Pareto, SmallestEquivalent
 from gridscape.analysis.curves import CurveBand
 from gridscape.analysis.published import Agreement, PublishedCell, PublishedComparison
 from gridscape.analysis.statistics import Interval
 from gridscape.claims.records import Estimate, Verdict
+from gridscape.grid.asked import OTHERS
 from gridscape.grid.axes import Axis, Cell, Value, show
 from gridscape.grid.names import Variable
+from gridscape.grid.trials import Status
 from gridscape.landscape import Landscape
 from gridscape.report.contract import (
     AxisData,
@@ -30,6 +33,7 @@ from gridscape.report.contract import (
     CellData,
     ClaimData,
     ClaimEstimate,
+    ConfirmedData,
     Counts,
     CurveData,
     CurveName,
@@ -55,6 +59,8 @@ from gridscape.report.showcase import Showcase
 from gridscape.report.words import (
     STATES,
     chosen_on,
+    confirmed_words,
+    estimate_words,
     few,
     not_worse,
     partly,
@@ -102,6 +108,7 @@ def document(
             "diverged": _mark(CellState.DIVERGED),
             "failed": _mark(CellState.FAILED),
             "missing": _mark(CellState.MISSING),
+            "not_asked": _mark(CellState.NOT_ASKED),
         },
         "colors": VIRIDIS,
         "counts": _counts(found.main),
@@ -126,7 +133,8 @@ def document(
         "chance": shown.chance,
         "networks": list(_networks(land, numbers, shown.looks)),
         "network_notes": shown.notes,
-        "best": _best(found, numbers),
+        "best": _best(found, numbers, directory),
+        "confirmed": _confirmed(found.confirmed, numbers),
         "pareto": {k: _pareto(v, numbers) for k, v in found.paretos.items() if _varies(v)},
         "smallest": _smallest(found.smallest, numbers),
         "notes": found.notes,
@@ -169,7 +177,7 @@ def _counts(summaries: Sequence[CellSummary]) -> Counts:
 
 def _facts(study: Mapping[str, Any]) -> list[tuple[str, str]]:
     """What the study says of itself, without what the page shows elsewhere."""
-    elsewhere = {"title", "axes", "claims", "published", "metrics"}
+    elsewhere = {"title", "axes", "claims", "published", "metrics", OTHERS}
     return [
         (str(name).replace("_", " "), _fact(value))
         for name, value in study.items()
@@ -245,7 +253,7 @@ def _cell(found: Findings, i: int, directory: Path) -> CellData:
         "label": str(main.cell),
         "state": main.state,
         "counts": _counts([main]),
-        "statuses": main.statuses,
+        "statuses": _statuses(main),
         "collapsed": main.collapsed,
         "not_started": main.not_started,
         "partly": partly(main),
@@ -257,6 +265,15 @@ def _cell(found: Findings, i: int, directory: Path) -> CellData:
         # What came from Python cannot be handed in on a command line.
         "command": "" if found.land.study.get("objects") else command(directory, main.cell),
     }
+
+
+def _statuses(summary: CellSummary) -> list[str]:
+    """By replicate; the last ones of a cell are those that nobody asked for."""
+    n_asked = len(summary.statuses) - summary.n_not_asked
+    return [
+        CellState.NOT_ASKED.value if status == Status.MISSING and number >= n_asked else status
+        for number, status in enumerate(summary.statuses)
+    ]
 
 
 def _interval(estimate: Interval) -> EstimateData:
@@ -387,12 +404,33 @@ def thinned(length: int, points: int) -> list[int]:
 # ---- sections ----
 
 
-def _best(found: Findings, numbers: Mapping[Cell, int]) -> BestData | None:
+def _confirmed(found: Confirmation | None, numbers: Mapping[Cell, int]) -> ConfirmedData | None:
+    if found is None:
+        return None
+    meaning = found.meaning
+    return {
+        "metric": with_unit(found.metric, meaning),
+        "finalists": [
+            {
+                "cell": numbers[each.cell],
+                "fresh": estimate_words(each.fresh, meaning),
+                "learns": f"{each.n_learns} of {each.n_fresh}",
+                "searched": estimate_words(each.searched, meaning),
+                "luck": meaning.text(each.luck),
+            }
+            for each in found.finalists
+        ],
+        "note": confirmed_words(found),
+    }
+
+
+def _best(found: Findings, numbers: Mapping[Cell, int], directory: Path) -> BestData | None:
     if not found.best:
         return None
     axes, axis = found.land.axes, found.best[0].axis
     land_axis = found.land.axis(axis)
     along = along_axis(axes, axis)
+    asked = [s.cell for s in found.main if s.n_ended + s.n_missing]
     equivalent = {
         numbers[_cell_at(found.land.axes, {**row.row, axis: value})]
         for row in found.best
@@ -407,6 +445,8 @@ def _best(found: Findings, numbers: Mapping[Cell, int]) -> BestData | None:
         "cells": sorted(cells),
         "equivalent": sorted(equivalent - cells),
         "rows": [_best_row(row, land_axis, along, numbers) for row in found.best],
+        "beyond": [str(row.row) for row in found.best if is_at_end(row, asked)],
+        "command": f"gridscape refine {shlex.quote(str(directory))} --optimum --axis {axis}",
     }
 
 

@@ -81,6 +81,7 @@ with needs_matplotlib():
 
 BLANK = (0.957, 0.945, 0.922, 1.0)
 FEW_CELLS = 40  # along an axis: so many can be told apart by a gap
+NO_RESULT = (CellState.MISSING, CellState.NOT_ASKED)
 HATCHES = {
     CellState.COLLAPSED: "..",
     CellState.NOT_STARTED: "--",
@@ -237,7 +238,7 @@ def _map_cells(
     squares = [Rectangle((x - side / 2, y - side / 2), side, side) for x, y in places]
     # Without gaps, smoothed edges would let the ground shine through between neighbors.
     drawn = PatchCollection(squares, facecolors=faces, linewidth=0, antialiased=gap > 0)
-    if state is CellState.MISSING:
+    if state in NO_RESULT:
         drawn.set(facecolor="none", edgecolor=MUTED, linestyle="--", linewidth=0.6)
     elif state in HATCHES:
         drawn.set(hatch=HATCHES[state], edgecolor=BAD if state is CellState.DIVERGED else MUTED)
@@ -315,10 +316,11 @@ def _map_legend(
         for state in HATCHES
         if state in states
     ]
-    if CellState.MISSING in states:
-        marks.append(
-            Patch(fill=False, edgecolor=MUTED, ls="--", label=STATES[CellState.MISSING].word)
-        )
+    marks += [
+        Patch(fill=False, edgecolor=MUTED, ls="--", label=STATES[state].word)
+        for state in NO_RESULT
+        if state in states
+    ]
     if any(row.best for row in best):
         marks.append(Patch(fill=False, edgecolor=INK, label=f"best {escaped(best[0].axis)}"))
     if any(len(row.equivalent) > 1 for row in best):

@@ -12,6 +12,7 @@ import xarray as xr
 from gridscape.analysis import selection
 from gridscape.analysis.best import BestPerRow
 from gridscape.analysis.cells import CellSummary, summarize
+from gridscape.analysis.confirmed import Confirmation, confirmed
 from gridscape.analysis.costs import Pareto, SmallestEquivalent
 from gridscape.analysis.curves import CurveBand, curve_band
 from gridscape.analysis.few import FEWEST, has_few, told, told_cell, told_row
@@ -78,6 +79,7 @@ class Findings:
     published: tuple[PublishedComparison, ...]
     verdicts: tuple[Verdict, ...]
     notes: tuple[str, ...]
+    confirmed: Confirmation | None = None
 
     @property
     def metric(self) -> str:
@@ -114,8 +116,10 @@ def gather(land: Landscape, folder: Path | None = None, *, trust: bool = False) 
         lambda _: judge(land, claims_of(land.study, trust=trust), folder=folder),
         notes,
     )
+    confirmations = _each([folder] if folder else (), confirmed, notes)
     return Findings(
         land=land,
+        confirmed=next(iter(confirmations), None),
         summaries=summaries,
         best=tuple(map(told_row, best)),
         top=top,

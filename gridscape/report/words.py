@@ -8,8 +8,11 @@ import math
 from collections.abc import Sequence
 from typing import Literal, NamedTuple
 
+import numpy as np
+
 from gridscape.analysis.best import BestPerRow
 from gridscape.analysis.cells import CellState, CellSummary
+from gridscape.analysis.confirmed import Confirmation
 from gridscape.analysis.few import FEWEST, has_few
 from gridscape.analysis.published import Agreement
 from gridscape.analysis.statistics import Interval
@@ -164,6 +167,12 @@ STATES = {
         "\u00b7",
         "No replicate has ended: the study is running, was interrupted, or was extended.",
     ),
+    CellState.NOT_ASKED: StateWords(
+        "not asked for",
+        NONE,
+        "-",
+        "Nobody asked for this cell: other rows have further values of this axis.",
+    ),
 }
 
 
@@ -236,6 +245,24 @@ def agreement(found: Agreement) -> str:
     return "cannot be judged" if found is Agreement.UNKNOWN else found.value
 
 
+def estimate_words(estimate: Interval, meaning: Meaning) -> str:
+    """A mean with its interval: "97.2 % (96.9 to 97.5)"."""
+    unit = f" {meaning.shown_unit}" if meaning.shown_unit else ""
+    mean = meaning.text(estimate.mean)
+    if not estimate.known:
+        return f"{mean}{unit}"
+    low, high = meaning.text(estimate.low), meaning.text(estimate.high)
+    return f"{mean}{unit} ({low} to {high})"
+
+
+def confirmed_words(found: Confirmation) -> str:
+    """What to know of the numbers of finalists."""
+    return (
+        f"Chosen by {found.chosen_by} among {found.n_cells} cells: who is best of many was lucky,"
+        " too. The number to quote is that of fresh replicates, which the search did not see."
+    )
+
+
 # ---- a study ----
 
 
@@ -245,13 +272,21 @@ def size_of(land: Landscape) -> str:
     "72 networks: 4 hidden_size x 6 learning_rate, 3 replicates each, trained on digits-rows for
     400 updates of 100 examples"
     """
-    n_replicates = land.n_replicates
     shape = f" {TIMES} ".join(f"{len(axis.values)} {axis.name}" for axis in land.axes)
-    each = f"{n_replicates} replicates each" if n_replicates > 1 else "one replicate each"
+    asked = land.asked()
+    each = _replicates_each(asked.sum(-1))
     task = land.study.get("task")
     on = f", trained on {task}" if isinstance(task, str) and task else ""
     updates, batch = land.setting("updates"), land.setting("batch_size")
     budget = (
         f" for {updates} updates" + (f" of {batch} examples" if batch else "") if updates else ""
     )
-    return f"{plural(land.array('status').size, 'network')}: {shape}, {each}{on}{budget}"
+    return f"{plural(int(asked.sum()), 'network')}: {shape}, {each}{on}{budget}"
+
+
+def _replicates_each(numbers: np.ndarray) -> str:
+    """How many replicates the cells have."""
+    least, most = int(numbers.min()), int(numbers.max())
+    if least < most:
+        return f"{least} to {most} replicates each"
+    return f"{most} replicates each" if most > 1 else "one replicate each"

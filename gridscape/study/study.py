@@ -498,16 +498,24 @@ class ResolvedStudy:
     def _optimizers(self) -> dict[Any, Optimizer]:
         return {}
 
-    def trials(self, semantics: int = SEMANTICS) -> list[Trial]:
+    def trials(
+        self,
+        chosen: Mapping[Cell, Iterable[int]] | None = None,
+        *,
+        semantics: int = SEMANTICS,
+    ) -> list[Trial]:
         """Every cell with every replicate; the key is a hash of all that determines the result.
 
-        semantics: of the folder in which the keys are looked up; those of earlier ones are others.
+        chosen: these cells of the grid with these replicates instead. semantics: of the folder in
+        which the keys are looked up; those of earlier ones are others.
         """
+        if chosen is None:
+            chosen = dict.fromkeys(self.study.grid.cells(), range(self.study.replicates))
         return [
             Trial(cell, replicate, content_key({**content, "replicate": replicate}))
-            for cell in self.study.grid.cells()
+            for cell, replicates in chosen.items()
             for content in [self._content(cell, semantics)]
-            for replicate in range(self.study.replicates)
+            for replicate in replicates
         ]
 
     def _content(self, cell: Cell, semantics: int) -> dict[str, Any]:

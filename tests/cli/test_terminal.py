@@ -31,6 +31,7 @@ from gridscape.cli.doctor import Health, SelfCheck
 from gridscape.execution.replay import Replay
 from gridscape.grid.axes import Axis
 from gridscape.grid.trials import Status, TrialResult
+from gridscape.landscape import Landscape
 from gridscape.report import layout, palette
 from gridscape.report import words as report_words
 from gridscape.report.words import TIMES, number, size_of, value_set
@@ -107,8 +108,18 @@ def test_diverged_collapsed_failed_and_missing_cells_are_marked_and_explained():
         DIVERGED,
     )
     assert (collapsed[0], partial[0]) == (COLLAPSED, tables.PARTIAL)
+    text += overview(asked_for_in_part())
     for mark in tables.LEGEND:
         assert f"{mark} {tables.LEGEND[mark]}" in text
+
+
+def asked_for_in_part():
+    """A landscape whose first cell nobody asked for."""
+    first = {"hidden_size": 16, "learning_rate": 1e-5}
+    whole = synthetic.landscape(
+        status=lambda cell, replicate: Status.MISSING if cell == first else Status.FINISHED
+    )
+    return Landscape(whole.data, {**whole.study, "replicates_of": [[first, 0]]})
 
 
 def test_a_healthy_landscape_needs_no_legend():

@@ -76,16 +76,18 @@ function facts(cell) {
 function replicates(cell, main) {
   const unit = unitOf(main.unit),
     found = cell.values[main.name];
-  const rows = cell.statuses.map((status, i) => [
-    String(i + 1),
-    unit.text(found?.each?.[i]),
-    ending(cell, i) + (cell.reasons?.[i] ? `: ${cell.reasons[i]}` : ""),
-    cell.keys[i] ? el("code", { title: cell.keys[i] }, cell.keys[i].slice(0, 10)) : NONE,
-  ]);
+  const rows = cell.statuses
+    .slice(0, nAsked(cell))
+    .map((status, i) => [
+      String(i + 1),
+      unit.text(found?.each?.[i]),
+      ending(cell, i) + (cell.reasons?.[i] ? `: ${cell.reasons[i]}` : ""),
+      cell.keys[i] ? el("code", { title: cell.keys[i] }, cell.keys[i].slice(0, 10)) : NONE,
+    ]);
   return el(
     "details",
     { class: "more" },
-    el("summary", {}, plural(doc.replicates, "replicate")),
+    el("summary", {}, plural(nAsked(cell), "replicate")),
     el(
       "div",
       { class: "scroll" },

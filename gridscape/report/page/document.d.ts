@@ -21,6 +21,7 @@ interface Marks {
   diverged: Mark;
   failed: Mark;
   missing: Mark;
+  not_asked: Mark;
 }
 
 /**
@@ -87,7 +88,7 @@ interface EstimateData {
  */
 interface CellData {
   label: string;
-  state: "finished" | "collapsed" | "not_started" | "diverged" | "failed" | "missing";
+  state: "finished" | "collapsed" | "not_started" | "diverged" | "failed" | "missing" | "not_asked";
   counts: Counts;
   statuses: Array<string>;
   collapsed: Array<boolean>;
@@ -162,6 +163,26 @@ interface KindData {
 }
 
 /**
+ * A finalist in words: fresh is the number to quote, searched that of the search.
+ */
+interface FinalistData {
+  cell: number;
+  fresh: string;
+  learns: string;
+  searched: string;
+  luck: string;
+}
+
+/**
+ * Fresh replicates of the best cells. metric: with its unit.
+ */
+interface ConfirmedData {
+  metric: string;
+  finalists: Array<FinalistData>;
+  note: string;
+}
+
+/**
  * The best value of a row. index: of that value on its axis; along: of the row on its own.
  *
  * told: which values are not shown to be worse, in words.
@@ -184,6 +205,8 @@ interface BestRow {
 
 /**
  * An axis' best value in each row. cells: the best; equivalent: not shown to be worse.
+ *
+ * beyond: rows whose best value is the first or last one tried; command: goes on there.
  */
 interface BestData {
   axis: string;
@@ -193,6 +216,8 @@ interface BestData {
   cells: Array<number>;
   equivalent: Array<number>;
   rows: Array<BestRow>;
+  beyond: Array<string>;
+  command: string;
 }
 
 /**
@@ -473,6 +498,7 @@ interface PageData {
   networks: Array<NetworkData>;
   network_notes: Array<string>;
   best: BestData | null;
+  confirmed: ConfirmedData | null;
   pareto: { [key in "flops" | "seconds" | "n_parameters" | "memory_bytes"]?: ParetoData };
   smallest: SmallestData | null;
   notes: Array<string>;

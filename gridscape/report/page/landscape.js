@@ -2,7 +2,7 @@
 // read aloud, walked by arrow keys, printed, and copied.
 
 // States whose cells have no color of their own.
-const BLANK = ["diverged", "failed", "missing"];
+const BLANK = ["diverged", "failed", "missing", "not_asked"];
 
 function strides() {
   const sizes = doc.axes.map((axis) => axis.labels.length);
@@ -195,7 +195,7 @@ function mapCell(index, metric, scale, r, c) {
       el("span", { class: "value" }, known(value) ? unit.short(value) : blankWord(cell)),
       spread(cell, metric),
     ),
-    partly ? el("span", { class: "lost" }, `${lost}/${doc.replicates}`) : null,
+    partly ? el("span", { class: "lost" }, `${lost}/${nAsked(cell)}`) : null,
   );
 }
 
@@ -233,6 +233,12 @@ function spokenCell(cell, metric) {
   if (cell.partly) parts.push(cell.partly);
   else if (cell.state !== "finished") parts.push(cellWord(cell));
   return parts.join(", ");
+}
+
+// How many replicates of a cell anybody asked for: of others it has none.
+/** @param {ShownCell} cell */
+function nAsked(cell) {
+  return cell.statuses.filter((status) => status !== "not_asked").length;
 }
 
 // One line of words: 2 finished (1 collapsed), 1 diverged.
@@ -343,7 +349,12 @@ function ending(cell, replicate) {
   const status = cell.statuses[replicate];
   const bad = cell.first_bad_updates[replicate];
   if (status === "diverged" && bad) return `diverged at update ${bad}`;
-  return { missing: doc.marks.missing.word, out_of_memory: "out of memory" }[status] ?? status;
+  const words = {
+    missing: doc.marks.missing.word,
+    not_asked: doc.marks.not_asked.word,
+    out_of_memory: "out of memory",
+  };
+  return words[status] ?? status;
 }
 
 /**

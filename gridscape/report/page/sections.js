@@ -18,7 +18,8 @@ function drawBest() {
   byId("map-lines").hidden = !alone;
   if (!doc.top) return section("best");
   const pair = el("div", { class: "pair" }, alone ? null : lines, along ? best : null);
-  section("best", `Best ${spoken(doc.best?.axis ?? "")}`, bestSentence(), pair);
+  const title = `Best ${spoken(doc.best?.axis ?? "")}`;
+  section("best", title, bestSentence(), beyondNote(), pair, confirmedTable());
   byId("map-lines").replaceChildren();
   drawSlices(alone ? byId("map-lines") : lines);
   if (doc.best && along) drawBestPerRow(best, doc.best, along);
@@ -42,6 +43,41 @@ function bestSentence() {
     {},
     `Each dot is the best ${spoken(axis)}, ${doc.chosen}; the marks above and ` +
       "below it are values that are not shown to be worse, a set of its own for each row.",
+  );
+}
+
+// Where the best value is the first or last that was tried, and how to go on there.
+function beyondNote() {
+  if (!doc.best || !doc.best.beyond.length) return null;
+  const { axis, beyond, command } = doc.best;
+  const where = beyond.length > 1 ? `${beyond.length} rows` : beyond[0] || "the only row";
+  return el(
+    "p",
+    { class: "notice" },
+    `The best ${spoken(axis)} is the first or last value tried in ${where}: the true one may lie ` +
+      "beyond. ",
+    el("code", {}, command),
+    " goes there.",
+  );
+}
+
+// Fresh replicates of the best cells: the numbers to quote.
+function confirmedTable() {
+  if (!doc.confirmed) return null;
+  const rows = doc.confirmed.finalists.map((found) => [
+    pickable(found.cell, allCells[found.cell].label),
+    el("b", {}, found.fresh),
+    found.learns,
+    found.searched,
+    found.luck,
+  ]);
+  const heads = ["Cell", "To quote", "Learns in", "Of the search", "Luck"];
+  return el(
+    "div",
+    {},
+    el("h3", {}, `Confirmed: ${doc.confirmed.metric} of fresh replicates`),
+    el("p", {}, doc.confirmed.note),
+    el("div", { class: "scroll" }, table(null, heads, rows, { class: "plain" })),
   );
 }
 
@@ -87,6 +123,7 @@ const SYMBOLS = {
   diverged: "x-thin-open",
   failed: "x-thin-open",
   missing: "circle-open",
+  not_asked: "circle-open",
 };
 
 function sliceChart(shown, metric, unit, columns, rows, look) {
