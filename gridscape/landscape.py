@@ -172,22 +172,41 @@ class Landscape:
         finished: xr.DataArray = ordered.where(self.data["status"] == Status.FINISHED.value)
         return finished
 
+    @cached_property
+    def learns(self) -> xr.DataArray:
+        """Which trials learn: (*axes, replicate), bool.
+
+        Those that finished, do not give every test example the same answer, and, where the main
+        metric is a fraction, come at least half as far from guessing as the best run of their cell.
+        """
+        finished = self.data["status"] == Status.FINISHED.value
+        learns = finished & ~self.data[COLLAPSED]
+        meaning = self.meaning(self.main_metric)
+        if meaning.is_fraction:
+            height = self.values() if meaning.is_higher_better else 1 - self.values()
+            guessing = float(self.study.get("guessing") or 0.0)
+            above = height - guessing
+            learns &= ~(above < above.max(REPLICATE) / 2)
+        return learns.transpose(*self.data["status"].dims)
+
     def candidates(self) -> xr.DataArray:
         """Which cells may be called best: (*axes), bool; the rule is ``is_candidate``."""
         finished = (self.data["status"] == Status.FINISHED.value).sum(REPLICATE)
         ended = (self.data["status"] != Status.MISSING.value).sum(REPLICATE)
-        candidates: xr.DataArray = is_candidate(finished, ended)
+        candidates: xr.DataArray = is_candidate(finished, self.learns.sum(REPLICATE), ended)
         return candidates
 
     def score(self, metric: str | None = None) -> xr.DataArray:
-        """The mean over finished replicates, signed so that more is better: (*axes).
+        """The mean over the replicates that learn, signed so that more is better: (*axes).
 
-        NaN where a cell is no candidate. By default of the main
-        metric; raises UnknownNameError for a metric that the landscape does not have.
+        Over those that finished where none learns; NaN where a cell is no candidate. By default of
+        the main metric; raises UnknownNameError for a metric that the landscape does not have.
         """
         metric = metric or self.main_metric
-        mean = self.meaning(metric).sign * self.values(metric).mean(REPLICATE)
-        found: xr.DataArray = mean.where(self.candidates())
+        values = self.values(metric)
+        learned = values.where(self.learns).mean(REPLICATE)
+        mean = learned.where(self.learns.any(REPLICATE), values.mean(REPLICATE))
+        found: xr.DataArray = (self.meaning(metric).sign * mean).where(self.candidates())
         return found
 
     def best(
@@ -321,9 +340,12 @@ class Landscape:
         return _html_table(self, self.main_metric)
 
 
-def is_candidate(n_finished: Any, n_ended: Any) -> Any:
-    """Whether a cell may be called best: more than half of its ended replicates finished."""
-    return 2 * n_finished > n_ended
+def is_candidate(n_finished: Any, n_learns: Any, n_ended: Any) -> Any:
+    """Whether a cell may be called best: more than half of its ended replicates learn.
+
+    Or more than half finished and none learns: what has not begun to learn may be all there is.
+    """
+    return (2 * n_learns > n_ended) | ((n_learns == 0) & (2 * n_finished > n_ended))
 
 
 def sought_axis(axes: Sequence[Axis]) -> Axis | None:

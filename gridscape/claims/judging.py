@@ -7,7 +7,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from gridscape.analysis.readings import along
-from gridscape.claims.checks import decide, listed
+from gridscape.claims.checks import ALPHA, decide, listed
 from gridscape.claims.evidence import Evidence
 from gridscape.claims.files import claims_of
 from gridscape.claims.records import Claim, Exclusion, Outcome, Verdict
@@ -20,16 +20,20 @@ from gridscape.study.files import with_claims
 
 
 def judge(
-    land: Landscape, claims: Iterable[Claim], *, folder: str | Path | None = None
+    land: Landscape,
+    claims: Iterable[Claim],
+    *,
+    folder: str | Path | None = None,
+    alpha: float = ALPHA,
 ) -> tuple[Verdict, ...]:
     """Judges every claim by the landscape's replicates, also where only a part of it is there.
 
     folder: where the results lie; a claim that compares two studies looks for the other one beside
-    it. Raises UnknownNameError where the landscape lacks a metric or an axis that a rule names,
-    UsageError where the parameters of a rule cannot be right.
+    it. alpha: the level of each two-sided test. Raises UnknownNameError where the landscape lacks a
+    metric or an axis that a rule names, UsageError where the parameters of a rule cannot be right.
     """
     place = Path(folder) if folder is not None else None
-    return tuple(_verdict(land, claim, place) for claim in claims)
+    return tuple(_verdict(land, claim, place, alpha) for claim in claims)
 
 
 def verdicts(directory: str | Path, *, trust: bool = False) -> tuple[Verdict, ...]:
@@ -47,13 +51,13 @@ def verdicts(directory: str | Path, *, trust: bool = False) -> tuple[Verdict, ..
     return judge(land, found, folder=directory)
 
 
-def _verdict(land: Landscape, claim: Claim, folder: Path | None) -> Verdict:
+def _verdict(land: Landscape, claim: Claim, folder: Path | None, alpha: float) -> Verdict:
     if obstacle := _obstacle(land, claim):
         return Verdict(claim, Outcome.UNDECIDED, claim.rule_in_words, (), {}, (), (), obstacle)
     further = tuple(Axis(name, values) for name, values in claim.along.items())
-    evidence = Evidence(along(land, claim.along), (*claim.axes, *further), folder)
+    evidence = Evidence(along(land, claim.along), (*claim.axes, *further), folder, alpha)
     finding = RULES[claim.rule](evidence, **{**_defaults(land, claim), **claim.parameters})
-    outcome, estimates, reason = decide(finding.checks)
+    outcome, estimates, reason = decide(finding.checks, alpha)
     if finding.lacks and outcome is not Outcome.FAILS:
         outcome = Outcome.UNDECIDED
     lacks = f"the landscape lacks {finding.lacks}" if finding.lacks else ""

@@ -482,10 +482,25 @@ class ResolvedStudy:
             **({"objects": objects} if objects else {}),
             **self._groups(),
             "metrics": to_record(self.meanings),
+            **self._examples(),
             # Not where an axis chooses the task: the folder may then grow by further tasks.
             "task_fingerprint": None if study.task_axes else self.task.fingerprint,
             "model_identity": self.identity,
             "semantics": SEMANTICS,
+        }
+
+    def _examples(self) -> dict[str, Any]:
+        """How many examples the metrics are measured on, and how good guessing is; of all tasks."""
+        tasks = self.tasks.values()
+        splits = {"test": "test", "val": "validation"}
+        found = {name: [getattr(task, split) for task in tasks] for name, split in splits.items()}
+        return {
+            "n_examples": {
+                name: min(split.n_examples for split in of_tasks)
+                for name, of_tasks in found.items()
+                if None not in of_tasks
+            },
+            "guessing": max(task.guessing for task in tasks),
         }
 
     def _groups(self) -> dict[str, Any]:
