@@ -69,7 +69,7 @@ KERNELS := setup.py $(wildcard gridscape/kernels/src/*)
 .venv/installed $(TEST_ENV)/installed .venv-bench/installed: pyproject.toml constraints.txt $(KERNELS)
 	@'$(PYTHON)' -c '$(SUITABLE)' 2>/dev/null || { echo "No Python 3.11 to 3.13 with venv found:" \
 		"install one, or name it with PYTHON=/path/to/python3.12" >&2; exit 1; }
-	@echo "Installing into $(@D), the kernels compiled: two minutes, once"
+	@echo "Installing into $(@D): two minutes, once, with the kernels compiled for all environments"
 	@'$(PYTHON)' -m venv $(@D)
 	@$(@D)/bin/python -m pip --disable-pip-version-check --quiet \
 		install -c constraints.txt -e '.[$(EXTRAS)]'

@@ -9,6 +9,8 @@ import hashlib
 import os
 import platform
 import shlex
+import shutil
+import subprocess
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -19,6 +21,7 @@ from setuptools import Extension, setup
 from setuptools.command.build_ext import build_ext
 from setuptools.errors import CompileError
 
+RECIPE = Path(__file__).read_text()
 SOURCES = Path("gridscape/kernels/src")
 # What the library was made of: code of another version must not call it (kernels/library.py).
 DIGEST = hashlib.sha256(b"".join(p.read_bytes() for p in sorted(SOURCES.iterdir()))).hexdigest()[
@@ -38,9 +41,15 @@ if platform.machine().lower() in ("x86_64", "amd64"):
     TARGETS["avx512bf16"] = [*TARGETS["avx512"], "-mavx512bf16"]
 
 
-def _is_newer(made: Path, sources: list[str]) -> bool:
-    """Whether a file is there that is newer than all it is made of."""
-    return made.exists() and made.stat().st_mtime > max(map(os.path.getmtime, sources))
+def _kept_library(compiler: str) -> Path:
+    """Where a library is kept that this compiler makes of these very sources and flags.
+
+    It knows nothing of Python: all environments of a checkout share it. `make clean` removes it.
+    """
+    version = subprocess.run([compiler, "--version"], capture_output=True, check=False).stdout
+    flags = [os.environ.get(name) for name in ("CPPFLAGS", "CFLAGS", "CXXFLAGS", "LDFLAGS")]
+    made_of = [DIGEST, RECIPE, FLAGS, flags, jaxlib.__version__, version]
+    return Path("build/kernels") / f"{hashlib.sha256(repr(made_of).encode()).hexdigest()[:16]}.so"
 
 
 class Unit(NamedTuple):
@@ -81,15 +90,24 @@ class BuildKernels(build_ext):
         """The objects of all targets, and the calls of JAX beside them, as one library."""
         output = Path(self.get_ext_fullpath(ext.name))
         output.parent.mkdir(parents=True, exist_ok=True)
-        if not EXTRA_FLAGS and _is_newer(output, [*ext.depends, *ext.sources, __file__]):
-            return
         output.unlink(missing_ok=True)  # what cannot be compiled is missing, not old
-        linked = ["-pthread", *EXTRA_FLAGS]
+        compiler = shutil.which(self.compiler.compiler_so_cxx[0])
+        if compiler is None:
+            raise CompileError("no C++ compiler was found")
+        kept = _kept_library(compiler)
+        if not kept.exists():
+            kept.parent.mkdir(parents=True, exist_ok=True)
+            made = kept.with_suffix(f".{os.getpid()}")  # whole or not there
+            self._build(made)
+            made.replace(kept)
+        shutil.copyfile(kept, output)
+
+    def _build(self, output: Path) -> None:
         known = {name: flags for name, flags in TARGETS.items() if self._knows(flags)}
         with ThreadPoolExecutor(os.cpu_count()) as threads:
             objects = list(threads.map(self._compile, units_of(known)))
         self.compiler.link_shared_object(
-            objects, str(output), extra_postargs=linked, target_lang="c++"
+            objects, str(output), extra_postargs=["-pthread", *EXTRA_FLAGS], target_lang="c++"
         )
 
     def _knows(self, flags: list[str]) -> bool:

@@ -5,12 +5,12 @@ from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
-import xarray as xr
 
 from gridscape.errors import GridscapeError, StoreError, UnknownNameError, UsageError, one_line
+from gridscape.grid.arrays import Array, Arrays
 from gridscape.grid.axes import Axis, Cell, Grid, show
 from gridscape.grid.meanings import MEASURED, Meaning, from_record, meaning_of
 from gridscape.grid.names import (
@@ -35,6 +35,9 @@ from gridscape.grid.trials import Status, Trial, TrialResult
 from gridscape.store.output import write_to
 from gridscape.store.store import Store
 
+if TYPE_CHECKING:
+    import xarray as xr
+
 FORMATS = ("csv", "parquet", "netcdf")
 
 
@@ -56,8 +59,9 @@ class Landscape:
     study: the plain data of the study: "name", "title", "task", "axes", ...
     """
 
-    data: xr.Dataset
+    data: "xr.Dataset"
     study: Mapping[str, Any] = field(default_factory=dict)
+    _unlabelled: Arrays | None = field(default=None, init=False, compare=False)
 
     @classmethod
     def read(cls, directory: str | Path) -> "Landscape":
@@ -84,23 +88,53 @@ class Landscape:
         metrics = from_record(study)
         is_told = study.get("metrics") is not None
         finals = _finals(places, found, finals_of(metrics) if is_told else METRICS)
-        curves = _curves(places, found, next(iter(kinds), None))
+        kind = next(iter(kinds), None)
+        curves = _curves(places, found, kind)
         by_kind = _by_kind(places, found, kinds, study)
         variables, others = finals | curves | by_kind, CLOCKS.keys() | kinds.keys()
         _refuse_taken(axes, RESERVED.difference(AXIS_AS_WELL).union(variables, others))
-        data = xr.Dataset(variables, coords=_coordinates(places, found) | kinds)
-        data.attrs = {name: str(study.get(name) or "") for name in ("name", "title", "task")}
+        coordinates = {n: ((n,), v) for n, v in (_coordinates(places, found) | kinds).items()}
+        attributes = {name: str(study.get(name) or "") for name in ("name", "title", "task")}
         if is_told:
-            data.attrs["main_metric"] = main_of(metrics)
-        for name, variable in data.variables.items():
-            variable.attrs |= _attributes(str(name), variable, metrics, next(iter(kinds), None))
-        return cls(data, study)
+            attributes["main_metric"] = main_of(metrics)
+        arrays = Arrays(
+            _described(variables, metrics, kind),
+            _described(coordinates, metrics, kind),
+            attributes,
+        )
+        land = cls.__new__(cls)
+        land.__dict__.update(study=study, _unlabelled=arrays)
+        return land
+
+    if not TYPE_CHECKING:  # to a type checker ``data`` is a field like any other
+
+        def __getattr__(self, name: str) -> Any:
+            """``data`` of what was stored, made when it is first asked for: xarray loads slowly."""
+            if name != "data" or self._unlabelled is None:
+                return super().__getattribute__(name)  # which raises
+            return self.__dict__.setdefault("data", self._unlabelled.dataset())
+
+    def __dir__(self) -> list[str]:
+        return sorted({*super().__dir__(), "data"})
+
+    @property
+    def _arrays(self) -> "Arrays | xr.Dataset":
+        """What ``data`` holds. Once it is there it counts itself: users write into it."""
+        if self._unlabelled is None or "data" in self.__dict__:
+            return self.data
+        return self._unlabelled
+
+    @property
+    def _dims(self) -> tuple[str, ...]:
+        """The dimensions of what has one value per trial: (*axes, replicate)."""
+        axes = [str(name) for name in self._arrays["status"].dims if name != REPLICATE]
+        return (*axes, REPLICATE)
 
     @cached_property
     def axes(self) -> tuple[Axis, ...]:
         """The axes with their values, in the study's order."""
-        names = [str(name) for name in self.data["status"].dims if name != "replicate"]
-        return tuple(Axis(name, tuple(self.data[name].values.tolist())) for name in names)
+        values = {name: self._arrays[name].values.tolist() for name in self._dims[:-1]}
+        return tuple(Axis(name, tuple(found)) for name, found in values.items())
 
     @cached_property
     def grid(self) -> Grid:
@@ -108,22 +142,27 @@ class Landscape:
         return Grid(self.axes)
 
     @property
+    def n_replicates(self) -> int:
+        """The number of replicates of every cell."""
+        return int(self.array("status").shape[-1])
+
+    @property
     def metrics(self) -> tuple[str, ...]:
         """The names of the final metrics."""
-        over = {axis.name for axis in self.axes} | {"replicate"}
+        over = {*self._dims}
         return tuple(
             str(name)
-            for name, variable in self.data.data_vars.items()
-            if set(variable.dims) == over and variable.dtype.kind == "f" and name not in FACTS
+            for name, found in self._arrays.data_vars.items()
+            if {*found.dims} == over and found.values.dtype.kind == "f" and name not in FACTS
         )
 
     @property
     def curves(self) -> tuple[str, ...]:
         """The names of the curves; that of a metric's is the metric's."""
-        found = (curve_of(str(name)) for name in self.data.data_vars)
+        found = (curve_of(str(name)) for name in self._arrays.data_vars)
         return tuple(name for name in found if name is not None)
 
-    def curve(self, name: str | None = None) -> xr.DataArray:
+    def curve(self, name: str | None = None) -> "xr.DataArray":
         """A curve (default: of the main metric) of every trial: (*axes, replicate, clock).
 
         Raises UnknownNameError for a name that the landscape does not have.
@@ -139,8 +178,9 @@ class Landscape:
 
         As the landscape's attributes say; where they do not, as the study or the name does.
         """
+        found = self._arrays.data_vars
         for variable in (name, curve_variable(name)):
-            attributes = self.data[variable].attrs if variable in self.data.data_vars else {}
+            attributes: Mapping[str, Any] = found[variable].attrs if variable in found else {}
             if "better" in attributes:
                 return Meaning(attributes["better"], attributes.get("units", ""))
         return meaning_of(name, from_record(self.study), (self.study.get("groups") or [None])[0])
@@ -157,7 +197,20 @@ class Landscape:
         """The axis of this name; raises UnknownNameError."""
         return self.grid.axis(name)
 
-    def values(self, metric: str | None = None) -> xr.DataArray:
+    def array(self, name: str) -> np.ndarray:
+        """A variable with one value per trial as a NumPy array: (*axes, replicate)."""
+        found = self._arrays[name]
+        return found.values.transpose([found.dims.index(dim) for dim in self._dims])
+
+    def finished(self, metric: str | None = None) -> np.ndarray:
+        """The same as ``values`` as a NumPy array; raises UnknownNameError."""
+        metric = metric or self.main_metric
+        known = (*self.metrics, *(name for name in FACTS if name in self._arrays.data_vars))
+        if metric not in known:
+            raise UnknownNameError("metric", metric, known)
+        return np.where(self.array("status") == Status.FINISHED.value, self.array(metric), np.nan)
+
+    def values(self, metric: str | None = None) -> "xr.DataArray":
         """A final metric (or fact) of the finished trials, NaN elsewhere: (*axes, replicate).
 
         By default the main metric.
@@ -165,53 +218,64 @@ class Landscape:
         Raises UnknownNameError for a name that the landscape does not have.
         """
         metric = metric or self.main_metric
-        known = (*self.metrics, *(name for name in FACTS if name in self.data.data_vars))
-        if metric not in known:
-            raise UnknownNameError("metric", metric, known)
-        ordered = self.data[metric].transpose(*self.data["status"].dims)
-        finished: xr.DataArray = ordered.where(self.data["status"] == Status.FINISHED.value)
-        return finished
+        return self._labelled(self.finished(metric), metric)
 
-    @cached_property
-    def learns(self) -> xr.DataArray:
+    @property
+    def learns(self) -> np.ndarray:
         """Which trials learn: (*axes, replicate), bool.
 
         Those that finished, do not give every test example the same answer, and, where the main
         metric is a fraction, come at least half as far from guessing as the best run of their cell.
         """
-        finished = self.data["status"] == Status.FINISHED.value
-        learns = finished & ~self.data[COLLAPSED]
+        learns: np.ndarray = self.array("status") == Status.FINISHED.value
+        learns &= ~self.array(COLLAPSED)
         meaning = self.meaning(self.main_metric)
         if meaning.is_fraction:
-            height = self.values() if meaning.is_higher_better else 1 - self.values()
-            guessing = float(self.study.get("guessing") or 0.0)
-            above = height - guessing
-            learns &= ~(above < above.max(REPLICATE) / 2)
-        return learns.transpose(*self.data["status"].dims)
+            values = self.finished()
+            above = values if meaning.is_higher_better else 1 - values
+            above = above - float(self.study.get("guessing") or 0.0)
+            best = np.fmax.reduce(above, axis=-1, keepdims=True)
+            learns &= ~(above < best / 2)
+        return learns
 
-    def candidates(self) -> xr.DataArray:
+    def candidates(self) -> "xr.DataArray":
         """Which cells may be called best: (*axes), bool; the rule is ``is_candidate``."""
-        finished = (self.data["status"] == Status.FINISHED.value).sum(REPLICATE)
-        ended = (self.data["status"] != Status.MISSING.value).sum(REPLICATE)
-        candidates: xr.DataArray = is_candidate(finished, self.learns.sum(REPLICATE), ended)
-        return candidates
+        return self._labelled(self._candidates(), "status")
 
-    def score(self, metric: str | None = None) -> xr.DataArray:
+    def score(self, metric: str | None = None) -> "xr.DataArray":
         """The mean over the replicates that learn, signed so that more is better: (*axes).
 
         Over those that finished where none learns; NaN where a cell is no candidate. By default of
         the main metric; raises UnknownNameError for a metric that the landscape does not have.
         """
         metric = metric or self.main_metric
-        values = self.values(metric)
-        learned = values.where(self.learns).mean(REPLICATE)
-        mean = learned.where(self.learns.any(REPLICATE), values.mean(REPLICATE))
-        found: xr.DataArray = (self.meaning(metric).sign * mean).where(self.candidates())
-        return found
+        return self._labelled(self._score(metric), metric)
+
+    def _candidates(self) -> np.ndarray:
+        status = self.array("status")
+        finished = (status == Status.FINISHED.value).sum(-1)
+        ended = (status != Status.MISSING.value).sum(-1)
+        candidates: np.ndarray = is_candidate(finished, self.learns.sum(-1), ended)
+        return candidates
+
+    def _score(self, metric: str) -> np.ndarray:
+        learns = self.learns
+        told = learns | ~learns.any(axis=-1, keepdims=True)
+        values = np.where(told, self.finished(metric), np.nan)
+        with np.errstate(invalid="ignore"):  # no value: 0 / 0 is NaN
+            mean = np.nansum(values, axis=-1) / (~np.isnan(values)).sum(-1)
+        return np.where(self._candidates(), self.meaning(metric).sign * mean, np.nan)
+
+    def _labelled(self, array: np.ndarray, name: str) -> "xr.DataArray":
+        """An array (*axes) or (*axes, replicate) with the labels of a variable of the data set."""
+        like = self.data[name].transpose(*self._dims)
+        if array.ndim < like.ndim:
+            like = like.isel({REPLICATE: 0}, drop=True)
+        return like.copy(data=array)
 
     def best(
         self, axis: str, per: str | Sequence[str] | None = None, metric: str | None = None
-    ) -> xr.Dataset:
+    ) -> "xr.Dataset":
         """The best value of ``axis`` for each value of ``per`` (default: all other axes).
 
         Best by the mean over finished replicates of a metric (default: the main one); axes that are
@@ -219,12 +283,14 @@ class Landscape:
         and ``metric``; NaN (or "") where no cell is a candidate. Intervals on the best value:
         ``analysis.best_per``. Raises UnknownNameError for an axis or metric that is not there.
         """
+        import xarray as xr
+
         metric = metric or self.main_metric
         rows = self._rows(axis, per)
         found = list(self.best_of_rows(axis, per, metric).values())
         nothing = "" if self.data[axis].dtype.kind == "U" else np.nan
         best = [nothing if cell is None else cell[axis] for cell in found]
-        score = self.score(metric).values
+        score = self._score(metric)
         means = [np.nan if c is None else score[self.grid.places(c)] for c in found]
         shape, dims = [len(row.values) for row in rows], [row.name for row in rows]
         arrays = {axis: np.array(best), metric: self.meaning(metric).sign * np.array(means)}
@@ -243,11 +309,11 @@ class Landscape:
         """
         self.axis(axis)
         rows = Grid(self._rows(axis, per))
-        score = self.score(metric)
-        names = [a.name for a in rows.axes]
-        order = [*names, *(str(name) for name in score.dims if name not in names)]
+        score = self._score(metric or self.main_metric)
+        names, own = [a.name for a in rows.axes], [a.name for a in self.axes]
+        order = [*names, *(name for name in own if name not in names)]
         shape = [len(self.axis(name).values) for name in order]
-        flat = score.transpose(*order).values.reshape(len(rows.cells()), -1)
+        flat = score.transpose([own.index(n) for n in order]).reshape(len(rows.cells()), -1)
         best: dict[Cell, Cell | None] = {}
         for number, (row, line) in enumerate(zip(rows.cells(), flat, strict=True)):
             at = int(np.argmax(np.where(np.isfinite(line), line, -np.inf)))
@@ -267,7 +333,7 @@ class Landscape:
 
         In a folder of long ago, which does not tell it: test accuracy, else the first.
         """
-        first = (self.data.attrs.get("main_metric"), "test_accuracy", *self.metrics)
+        first = (self._arrays.attrs.get("main_metric"), "test_accuracy", *self.metrics)
         return next(name for name in first if name in self.metrics)
 
     def best_cells(self) -> list[Cell]:
@@ -328,12 +394,12 @@ class Landscape:
     def __repr__(self) -> str:
         shape = " x ".join(f"{axis.name} {len(axis.values)}" for axis in self.axes)
         counts = ", ".join(f"{n} {status}" for status, n in self.counts().items() if n)
-        title = self.data.attrs.get("name") or "landscape"
-        return f"<Landscape {title}: {shape} x {self.data.sizes['replicate']} replicates; {counts}>"
+        title = self._arrays.attrs.get("name") or "landscape"
+        return f"<Landscape {title}: {shape} x {self.n_replicates} replicates; {counts}>"
 
     def counts(self) -> dict[str, int]:
         """How many trials have each status."""
-        status = self.data["status"].values
+        status = self.array("status")
         return {str(s): int((status == s.value).sum()) for s in Status}
 
     def _repr_html_(self) -> str:
@@ -404,11 +470,25 @@ class _Places:
 _Found = list[tuple[tuple[int, ...], Trial, TrialResult]]
 
 
+def _described(
+    variables: Mapping[str, Any], metrics: Mapping[str, Meaning], kind: str | None
+) -> dict[str, Array]:
+    """Variables, each (dimensions, values), with what is told of them."""
+    return {
+        name: Array(dims, values, _attributes(name, dims, values, metrics, kind))
+        for name, (dims, values) in variables.items()
+    }
+
+
 def _attributes(
-    name: str, variable: Any, metrics: Mapping[str, Meaning], kind: str | None
+    name: str,
+    dims: tuple[str, ...],
+    values: np.ndarray,
+    metrics: Mapping[str, Meaning],
+    kind: str | None,
 ) -> dict[str, str]:
     """What is told of a variable beside its numbers: its unit, and of a metric which is better."""
-    if name not in MEASURED and (variable.dtype.kind != "f" or variable.dims == (name,)):
+    if name not in MEASURED and (values.dtype.kind != "f" or dims == (name,)):
         return {}
     attributes = _attributes_of(meaning_of(name, metrics, kind))
     if name in MEASURED:  # a fact is no goal

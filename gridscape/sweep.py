@@ -14,7 +14,6 @@ from typing import Any
 
 from gridscape.base.task import Task
 from gridscape.engine.cohorts import Cohort, joined, partition
-from gridscape.engine.machine import Machine
 from gridscape.engine.sizes import tree_bytes
 from gridscape.errors import StoreError, UsageError, memory_errors
 from gridscape.execution.checkpoints import CheckpointClock, Checkpoints
@@ -36,7 +35,7 @@ from gridscape.execution.executors import (
 )
 from gridscape.execution.executors import Event as ExecutorEvent
 from gridscape.execution.interrupt import Interrupt
-from gridscape.execution.planner import Plan, Planner
+from gridscape.execution.planner import Plan
 from gridscape.grid.axes import Axis, Grid, Value
 from gridscape.grid.trials import Status, Trial
 from gridscape.kernels.cores import use_all_cores
@@ -92,14 +91,17 @@ def plan(
     study: str | Path | Study,
     *,
     directory: str | Path | None = None,
+    executor: str | Executor = "local",
     timed: bool = True,
     **values: Any,
 ) -> Plan:
     """What running the study would take now; trains nothing that is kept.
 
-    Takes the arguments of ``run``, and refuses the folders that it refuses. ``timed`` runs a few
-    updates of each program to estimate time. Raises OutOfMemoryError where not even that fits.
+    Takes the arguments of ``run``, and refuses the folders that it refuses. It is measured where
+    the executor would train. ``timed`` runs a few updates of each program to estimate time. Raises
+    OutOfMemoryError where not even that fits.
     """
+    chosen = find_executor(executor)
     resolved = prepare(study, **values)
     folder, trials = results_folder(resolved.study, directory), resolved.trials()
     stored: set[str] = set()
@@ -109,8 +111,9 @@ def plan(
             _require_same_conditions(store, trials)
             stored = _done(store)
     where = resolved.study.name
-    with memory_errors(where), Planner(resolved, Machine.local()) as planner:
-        return planner.plan(trials, stored, timed)
+    with memory_errors(where), closing(chosen):
+        chosen.open(resolved, values.get("data_dir"))
+        return Plan.of(resolved, trials, stored, lambda missing: chosen.costs(missing, timed))
 
 
 def run(

@@ -16,11 +16,13 @@ from jaxtyping import install_import_hook
 if "JAX_COMPILATION_CACHE_DIR" not in os.environ:
     os.environ["JAX_COMPILATION_CACHE_DIR"] = tempfile.mkdtemp(prefix="gridscape-test-programs-")
     atexit.register(shutil.rmtree, os.environ["JAX_COMPILATION_CACHE_DIR"], ignore_errors=True)
+KEPT_FROM_SECONDS = 0.1
+os.environ["JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS"] = str(KEPT_FROM_SECONDS)
 # What a user trains is noted in the user's own data directory: not in that of whoever tests.
 os.environ["XDG_DATA_HOME"] = tempfile.mkdtemp(prefix="gridscape-test-user-data-")
 atexit.register(shutil.rmtree, os.environ["XDG_DATA_HOME"], ignore_errors=True)
 jax.config.update("jax_compilation_cache_dir", os.environ["JAX_COMPILATION_CACHE_DIR"])
-jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.1)
+jax.config.update("jax_persistent_cache_min_compile_time_secs", KEPT_FROM_SECONDS)
 # Two devices wherever the tests run: the division of trials among devices is always tried.
 jax.config.update("jax_num_cpu_devices", 2)
 # (B,) - (B, 1) is a (B, B) array and nearly always a mistake.

@@ -36,6 +36,6 @@ def python(*arguments):
         env=environment(),
         capture_output=True,
         text=True,
-        timeout=240,
+        timeout=600,
         check=False,
     )

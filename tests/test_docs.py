@@ -54,7 +54,7 @@ def run_python(arguments: list[str], folder: Path) -> str:
         env={**os.environ, "PYTHONPATH": f"{ROOT}{os.pathsep}{folder}"},
         capture_output=True,
         text=True,
-        timeout=250,
+        timeout=600,
     )
     assert done.returncode == 0, done.stderr
     return done.stdout
@@ -116,7 +116,7 @@ def test_the_reference_is_what_the_code_says(tmp_path: Path) -> None:
         [sys.executable, "-c", code],
         env={**os.environ, "PYTHONPATH": f"{ROOT}{os.pathsep}{DOCS}"},
         capture_output=True,
-        timeout=250,
+        timeout=600,
         check=True,
     ).stdout.decode()
     assert made == REFERENCE, "run python docs/make_reference.py"

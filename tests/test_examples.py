@@ -20,7 +20,7 @@ def run(folder: Path, *command: str, paths: tuple[Path, ...] = (EXAMPLES.parent,
         env={**os.environ, "PYTHONPATH": os.pathsep.join(map(str, paths))},
         capture_output=True,
         text=True,
-        timeout=200,
+        timeout=600,
     )
     assert done.returncode == 0, done.stderr
     return done.stdout

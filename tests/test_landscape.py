@@ -2,6 +2,7 @@
 
 import re
 import sys
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -159,6 +160,56 @@ def test_a_study_without_results_is_a_landscape():
     assert land.data.sizes["update"] == land.data.sizes["evaluated_at"] == 0
     assert np.isnan(land.best("learning_rate")["learning_rate"]).all()
     assert "..." in land._repr_html_()
+
+
+def told(land: Landscape) -> tuple[Any, ...]:
+    """What a landscape says of itself without xarray."""
+    arrays = [land.array(name).tolist() for name in ("status", "key")]
+    numbers = [land.finished(name).tobytes() for name in land.metrics]
+    meanings = [land.meaning(name) for name in (*land.metrics, *land.curves, "seconds")]
+    return land.axes, land.main_metric, arrays, numbers, meanings, land.best_cells(), repr(land)
+
+
+def test_it_says_the_same_once_its_data_set_is_there():
+    land = landscape(status=some_diverged)
+    before = told(land)
+    assert "data" not in vars(land)
+    assert "data" in dir(land)
+    assert isinstance(land.data, xr.Dataset)
+    assert land.data is land.data
+    assert told(land) == before
+
+
+def test_what_is_written_into_the_data_set_counts():
+    land = landscape()
+    land.data["test_accuracy"] = land.data["test_accuracy"] * 0 + 0.25
+    land.data["distance"] = land.data["test_accuracy"] + 1
+    assert (land.finished("test_accuracy") == 0.25).all()
+    assert "distance" in land.metrics
+
+
+def test_the_order_of_its_dimensions_is_free():
+    land = landscape(status=some_diverged)
+    turned = Landscape(land.data.transpose("replicate", "learning_rate", ...))
+    assert [axis.name for axis in turned.axes] == ["learning_rate", "hidden_size"]
+    assert turned.n_replicates == land.n_replicates == 3
+    xr.testing.assert_identical(turned.score().T, land.score())
+
+
+def test_a_name_that_it_does_not_have_is_told():
+    with pytest.raises(AttributeError, match="'Landscape' object has no attribute 'dats'"):
+        landscape().dats()
+
+
+def test_scores_are_those_of_xarray():
+    land = landscape(status=some_diverged)
+    finished = land.data["status"] == "finished"
+    ended = land.data["status"] != "missing"
+    loss = land.data["test_loss"].where(finished).mean("replicate")
+    candidates = 2 * finished.sum("replicate") > ended.sum("replicate")
+    xr.testing.assert_equal(land.candidates(), candidates)
+    xr.testing.assert_equal(land.score("test_loss"), (-loss).where(candidates))
+    assert land.values("test_loss").attrs == land.data["test_loss"].attrs
 
 
 def test_units_and_attributes():

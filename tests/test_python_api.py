@@ -256,7 +256,7 @@ def test_importing_gridscape_imports_nothing_slow():
         env={**os.environ, "PYTHONPATH": str(ROOT)},
         capture_output=True,
         text=True,
-        timeout=60,
+        timeout=600,
     )
     assert (done.returncode, done.stdout, done.stderr) == (0, "\n", "")
 
@@ -269,6 +269,6 @@ def test_a_study_that_is_resolved_first_still_trains_on_all_cores():
         "Study.load('quickstart').resolve(); print(jax.local_device_count() == n_cores())"
     )
     found = subprocess.run(
-        [sys.executable, "-c", code], capture_output=True, text=True, timeout=120, check=True
+        [sys.executable, "-c", code], capture_output=True, text=True, timeout=600, check=True
     )
     assert found.stdout == "True\n"

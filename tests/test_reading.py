@@ -1,4 +1,4 @@
-"""What reads results starts no compiler: neither JAX nor optax is imported for it."""
+"""What reads results starts no compiler, and what only shows them no other slow package."""
 
 import json
 import os
@@ -8,10 +8,15 @@ from pathlib import Path
 
 import pytest
 
+from gridscape.store.store import Store
 from gridscape.study.study import Study
 from gridscape.sweep import run
 
+# What is imported, Python and JAX have no say in.
+pytestmark = pytest.mark.slow
+
 COMPILERS = ("jax", "optax")
+SLOW = (*COMPILERS, "xarray", "pandas", "scipy.stats", "matplotlib", "plotly", "asyncio")
 COMMANDS = {
     "help": ["--help"],
     "help of a command": ["run", "--help"],
@@ -21,6 +26,15 @@ COMMANDS = {
     "export for netCDF": ["export", "folder", "--format", "netcdf"],
     "claims": ["claims", "folder"],
     "report": ["report", "folder"],
+    "data": ["data", "list"],
+}
+QUICK = {
+    "version": ["--version"],
+    "help": ["--help"],
+    "help of a command": ["run", "--help"],
+    "show": ["show", "folder"],
+    "show as JSON": ["show", "folder", "--json"],
+    "show what was not trained": ["show", "empty"],
     "data": ["data", "list"],
 }
 CALLS = {
@@ -40,19 +54,20 @@ def place(tmp_path_factory: pytest.TempPathFactory) -> Path:
     )
     run(few, directory=place / "plain")
     run(few.override(claims="lstm-width-lr"), directory=place / "folder")
+    Store.create(place / "empty", few.resolve().record()).close()
     return place
 
 
-def imported_by(code: str, place: Path) -> list[str]:
-    """Which compilers a fresh process has imported when it ends."""
-    ending = f"import sys\nprint([m for m in {COMPILERS} if m in sys.modules], file=sys.stderr)"
+def imported_by(code: str, place: Path, named: tuple[str, ...] = COMPILERS) -> list[str]:
+    """Which of the named modules a fresh process has imported when it ends."""
+    ending = f"import sys\nprint([m for m in {named} if m in sys.modules], file=sys.stderr)"
     done = subprocess.run(
         [sys.executable, "-c", f"{code}\n{ending}"],
         cwd=place,
         env={**os.environ, "PYTHONPATH": str(Path(__file__).parent.parent)},
         capture_output=True,
         text=True,
-        timeout=120,
+        timeout=600,
         check=True,
     )
     return json.loads(done.stderr.splitlines()[-1].replace("'", '"'))
@@ -62,6 +77,23 @@ def imported_by(code: str, place: Path) -> list[str]:
 def test_a_command_that_reads_imports_no_compiler(place: Path, arguments: list[str]) -> None:
     call = f"from gridscape.cli.commands import exit_status\nassert exit_status({arguments}) == 0"
     assert imported_by(call, place) == []
+
+
+@pytest.mark.parametrize("arguments", QUICK.values(), ids=QUICK)
+def test_a_command_that_shows_imports_nothing_slow(place: Path, arguments: list[str]) -> None:
+    call = f"from gridscape.cli.commands import exit_status\nassert exit_status({arguments}) == 0"
+    assert imported_by(call, place, SLOW) == []
+
+
+def test_a_command_that_says_no_number_imports_no_numpy(place: Path) -> None:
+    call = "from gridscape.cli.commands import exit_status\nassert exit_status(['--help']) == 0"
+    assert imported_by(call, place, ("numpy", "scipy", "rich")) == []
+
+
+def test_a_landscape_imports_xarray_when_its_data_set_is_asked_for(place: Path) -> None:
+    call = "import gridscape as gs\nland = gs.Landscape.read('folder')"
+    assert imported_by(f"{call}\nland.counts()", place, ("xarray",)) == []
+    assert imported_by(f"{call}\nland.data", place, ("xarray",)) == ["xarray"]
 
 
 @pytest.mark.parametrize("call", CALLS.values(), ids=CALLS)

@@ -1,19 +1,20 @@
 """The one verb: exactly once, resumed bit for bit, extended, failed, out of memory, replayed."""
 
+import multiprocessing
 import os
 import random
 import signal
-import subprocess
 import sys
 import time
 import types
 import warnings
-from pathlib import Path
 
+import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
-from cohort_tools import assert_same, tiny
+from cohort_tools import tiny
+from runs import assert_equal_tables, python, stored
 
 from gridscape import sweep
 from gridscape.base.metrics import cross_entropy
@@ -26,24 +27,6 @@ from gridscape.grid.trials import Status
 from gridscape.store.store import Store
 from gridscape.sweep import Started, run
 from gridscape.tasks.losses import squared_error
-
-
-def stored(directory):
-    with Store.read(directory) as store:
-        return {(str(t.cell), t.replicate): r for t, r in store.results()}
-
-
-def assert_equal_tables(one, other):
-    assert one.keys() == other.keys()
-    for name in one:
-        assert_same(one[name], other[name])
-
-
-@pytest.fixture(scope="module")
-def undisturbed(tmp_path_factory):
-    folder = tmp_path_factory.mktemp("undisturbed")
-    run(tiny(), directory=folder)
-    return stored(folder)
 
 
 def test_every_trial_is_recorded_and_the_second_run_trains_nothing(tmp_path, undisturbed):
@@ -329,67 +312,47 @@ def test_under_a_real_limit_on_the_memory_of_the_process(tmp_path, plan):
     assert (int(cuts) > 0) == (plan == "blind")
 
 
-def environment():
-    root = Path(__file__).parents[1]
-    return {
-        **os.environ,
-        "PYTHONPATH": f"{root}{os.pathsep}{root / 'tests'}",
-        "TF_CPP_MIN_LOG_LEVEL": "3",
-    }
+# A server that has imported the package and JAX once, and forks before JAX has any threads.
+processes = multiprocessing.get_context("forkserver")
+processes.set_forkserver_preload(["test_sweep"])
+KILLS = 30
 
 
-def python(*arguments):
-    return subprocess.run(
-        [sys.executable, *arguments],
-        env=environment(),
-        capture_output=True,
-        text=True,
-        timeout=240,
-        check=False,
-    )
-
-
-KILLED_SCRIPT = """
-import sys
-import jax
-from cohort_tools import tiny
-from gridscape import sweep
-jax.config.update("jax_compilation_cache_dir", sys.argv[2])
-jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.0)
-sweep.CheckpointClock.is_due = lambda clock: True
-sweep.MOST_DEATHS = 1000  # these are no trial's fault
-print("ready", flush=True)
-sweep.run(tiny(), directory=sys.argv[1], listener=lambda event: print(".", flush=True))
-print("done", flush=True)
-"""
+def train_and_tell(directory, cache, told):
+    """What is killed."""
+    jax.config.update("jax_compilation_cache_dir", str(cache))
+    jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.0)
+    sweep.CheckpointClock.is_due = lambda clock: True
+    sweep.MOST_DEATHS = 1000  # these are no trial's fault
+    told.send("ready")
+    run(tiny(), directory=directory, listener=lambda event: told.send("event"))
+    told.send("done")
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(1200)
 def test_killed_thirty_times_every_trial_exactly_once(tmp_path, undisturbed):
     """kill -9 at random moments, until the study is done; then begin the next folder."""
     rng = random.Random(0)
     cache, kills, folder = tmp_path / "cache", 0, 0
     finished_folders = []
-    deadline = time.monotonic() + 280
-    while kills < 30:
+    deadline = time.monotonic() + 900
+    while kills < KILLS:
         assert time.monotonic() < deadline, f"only {kills} kills in time"
         directory = tmp_path / f"run-{folder}"
-        process = subprocess.Popen(
-            [sys.executable, "-c", KILLED_SCRIPT, str(directory), str(cache)],
-            env=environment(),
-            stdout=subprocess.PIPE,
-            text=True,
-        )
+        told, telling = processes.Pipe(duplex=False)
+        process = processes.Process(target=train_and_tell, args=(directory, cache, telling))
+        process.start()
+        telling.close()
         # By the count of its events, not by the clock: every stage of the run is hit, however
         # busy the machine. The delay then moves the kill into the middle of what follows.
-        for line in process.stdout:
-            if line.strip() == "done" or rng.random() < 0.15:
-                break
+        while told.poll(240) and told.recv() != "done" and rng.random() >= 0.15:
+            pass
         time.sleep(rng.uniform(0, 0.05))
         process.kill()
-        process.wait()
-        process.stdout.close()
-        if process.returncode == -signal.SIGKILL:
+        process.join(timeout=30)
+        told.close()
+        if process.exitcode == -signal.SIGKILL:
             kills += 1
         if directory.exists() and len(_ended(directory)) == 8:
             finished_folders.append(directory)

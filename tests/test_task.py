@@ -310,7 +310,7 @@ def printed(code, tmp_path, **environment):
         cwd=tmp_path,
         capture_output=True,
         text=True,
-        timeout=120,
+        timeout=600,
         check=False,
     )
     assert found.returncode == 0, found.stderr
@@ -377,6 +377,6 @@ print(Task.from_arrays((x, y), (x, y)).fingerprint[:12])
 """
     environment = {**os.environ, "PYTHONPATH": str(Path(__file__).parents[1])}
     made = subprocess.check_output(
-        [sys.executable, "-c", code], env=environment, text=True, timeout=120
+        [sys.executable, "-c", code], env=environment, text=True, timeout=600
     )
     assert made.strip() == "4d2118d38c84"

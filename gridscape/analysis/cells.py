@@ -6,7 +6,6 @@ from dataclasses import dataclass
 from enum import StrEnum
 
 import numpy as np
-import xarray as xr
 
 from gridscape.analysis.fractions import fraction_intervals, resolution
 from gridscape.analysis.statistics import (
@@ -136,9 +135,9 @@ def summarize(land: Landscape, metric: str | None = None) -> tuple[CellSummary, 
     """
     metric = metric or land.main_metric
     meaning = land.meaning(metric)
-    values = _by_cell(land, land.values(metric))
-    facts = {name: _by_cell(land, land.data[name]) for name in _FACTS}
-    learns = _by_cell(land, land.learns)
+    values = _by_cell(land.finished(metric))
+    facts = {name: _by_cell(land.array(name)) for name in _FACTS}
+    learns = _by_cell(land.learns)
     edge = _at_edge(land, learns, facts["status"]).ravel()
     n_examples = _n_examples(land, metric, values) if meaning.is_fraction else None
     estimates = _estimates(_told(values, learns), n_examples)
@@ -211,11 +210,9 @@ COSTS = ("n_parameters", "flops", "seconds", "memory_bytes")
 _FACTS = (*COSTS, "status", "collapsed", "key", "first_bad_update")
 
 
-def _by_cell(land: Landscape, array: xr.DataArray) -> np.ndarray:
+def _by_cell(array: np.ndarray) -> np.ndarray:
     """(*axes, replicate) as (cells, R), in the order of ``Grid.cells``."""
-    flat: np.ndarray = array.transpose(*land.data["status"].dims).values
-    by_cell: np.ndarray = flat.reshape(-1, flat.shape[-1])
-    return by_cell
+    return array.reshape(-1, array.shape[-1])
 
 
 def _summary(

@@ -4,15 +4,18 @@ Either becomes one more axis of the landscape, so that all that works on a lands
 """
 
 from collections.abc import Iterable, Mapping
+from typing import TYPE_CHECKING
 
 import numpy as np
-import xarray as xr
 
 from gridscape.analysis.curves import interpolate
 from gridscape.errors import UnknownNameError
 from gridscape.grid.axes import Value
 from gridscape.grid.names import COLLAPSED, FACTS, TEXTS, Variable, by_kind
 from gridscape.landscape import Landscape
+
+if TYPE_CHECKING:
+    import xarray as xr
 
 UPDATE = "update"
 
@@ -52,7 +55,7 @@ def _kinds(land: Landscape) -> list[str]:
     return [str(name) for name in land.data.coords if name not in known]
 
 
-def _of_kind(land: Landscape, name: str, values: list[Value]) -> dict[str, xr.DataArray]:
+def _of_kind(land: Landscape, name: str, values: list[Value]) -> dict[str, "xr.DataArray"]:
     nowhere = land.data["seconds"].expand_dims({name: values}) * np.nan
     read = {}
     for metric in land.metrics:
@@ -63,12 +66,14 @@ def _of_kind(land: Landscape, name: str, values: list[Value]) -> dict[str, xr.Da
     return read
 
 
-def _at_updates(land: Landscape, values: list[Value]) -> dict[str, xr.DataArray]:
+def _at_updates(land: Landscape, values: list[Value]) -> dict[str, "xr.DataArray"]:
     return {name: _read(land.curve(name), values) for name in land.curves}
 
 
-def _read(curve: xr.DataArray, updates: list[Value]) -> xr.DataArray:
+def _read(curve: "xr.DataArray", updates: list[Value]) -> "xr.DataArray":
     """A curve (..., points) at these updates: (..., update)."""
+    import xarray as xr
+
     (clock,) = set(curve.dims) & {UPDATE, "evaluated_at"}
     moved = curve.transpose(..., clock)
     lines = moved.values.reshape(-1, moved.sizes[clock])

@@ -25,8 +25,9 @@ class Model(NamedTuple):
     ``hyperparameters`` names the traced numbers that the two read, with their defaults, and
     ``limits`` what some of them may be; a factory of models declares both with the decorator
     ``hyperparameters`` instead.
-    ``layers`` of a feed-forward network are the steps of ``apply``, into which inspection looks:
-    whoever replaces ``apply`` by a function that does something else replaces them too.
+    ``layers`` of a feed-forward network are the steps of ``apply``, into which inspection looks,
+    and nothing else: training and evaluation call ``apply``. Inspection refuses layers that do not
+    lead to what ``apply`` gives, such as those that are left where only ``apply`` was replaced.
     """
 
     init: Callable[[Key, Hyper], Params]

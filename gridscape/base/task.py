@@ -1,16 +1,4 @@
-"""The interfaces of Gridscape. Read this file first.
-
-One legend of dimension letters for the whole package:
-
-    N  examples of a split        B  examples of a batch      C  outputs (classes)
-    T  time steps of a sequence   D  features of one step     H  hidden units
-    K  trials of a cohort         U  updates of a segment     E  evaluation points
-    R  replicates
-
-Models, tasks and optimizers are small tuples of pure functions written for ONE trial; the engine
-adds the trial dimension K. Traced hyperparameters reach them as ``hyper``, a mapping from name to
-number, so that a new value never compiles anything again.
-"""
+"""Data, loss and metrics: what is learned."""
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field

@@ -57,7 +57,7 @@ def overview(found: "Overview", directory: Path) -> dict[str, Any]:
         "title": land.study.get("title"),
         "directory": directory,
         "axes": {axis.name: axis.values for axis in land.axes},
-        "replicates": int(land.data.sizes["replicate"]),
+        "replicates": land.n_replicates,
         "counts": land.counts(),
         "metric": found.metric,
         "cells": [{"state": summary.state, **plain(summary)} for summary in found.cells],

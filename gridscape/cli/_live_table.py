@@ -28,6 +28,8 @@ LEGEND = {
     MISSING: "waiting",
 }
 OTHER_LINES = 11  # of the display, besides the rows of the table; one stays free
+FEWEST_ROWS = 3  # of the table
+MOST_RUNS = 4  # that have a line each, if there is room for them
 BAR_WIDTH = 60
 
 
@@ -65,13 +67,16 @@ class LiveTable:
     def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
         """The title, the table, what is going on, how far it is, and the marks in use."""
         now, width = time.perf_counter(), options.max_width
-        table, part, marks = self._table(width, max(console.height - OTHER_LINES, 3))
+        room = max(console.height - OTHER_LINES, FEWEST_ROWS)
+        doing = self._activities(min(1 + (room - FEWEST_ROWS) // 2, MOST_RUNS))
+        table, part, marks = self._table(width, max(room - len(doing) + 1, FEWEST_ROWS))
         yield _line(self.run.title, "bold")
         yield _line("; ".join([self._caption(), *part]), "dim")
         yield Text()
         yield table
         yield Text()
-        yield _line(self.message or self._activity(), "bold" if self.message else "")
+        for line in doing:
+            yield _line(line, "bold" if self.message else "")
         yield _line(self._pace(now))
         yield _bar(self.run.time_left.share_done, min(width, BAR_WIDTH))
         used = [f"{mark} {words}" for mark, words in LEGEND.items() if mark in marks]
@@ -86,17 +91,24 @@ class LiveTable:
         mean = f", mean over {' and '.join(over)}" if over else ""
         return f"{with_unit(self.run.metric, self.run.meaning)} so far{mean}"
 
-    def _activity(self) -> str:
-        latest = self.run.latest
-        if latest is None:
+    def _activities(self, most: int) -> list[str]:
+        """What is going on, in at most so many lines: one for each run that is in training."""
+        runs = list(self.run.training.values())
+        if self.message:
+            return [self.message]
+        if not runs:
             cohort = self.run.next_cohort()
-            return (
-                f"getting ready: {self._networks(cohort.trials)}"
-                if cohort
-                else "storing the results"
-            )
-        update = f"update {latest.update:,} of {latest.updates:,}"
-        return f"training {self._networks(latest.trials)}: {update}"
+            ready = cohort and f"getting ready: {self._networks(cohort.trials)}"
+            return [ready or "storing the results"]
+        told = len(runs) if len(runs) <= most else most - 1
+        lines = [
+            f"training {self._networks(run.trials)}: update {run.update:,} of {run.updates:,}"
+            for run in runs[:told]
+        ]
+        if others := runs[told:]:
+            n_networks = plural(sum(len(run.trials) for run in others), "network")
+            lines.append(f"training {n_networks} in {len(others)} {'more ' if told else ''}runs")
+        return lines
 
     def _networks(self, trials: Sequence[Trial]) -> str:
         name = program_name(trials, self.run.axes)
@@ -105,7 +117,7 @@ class LiveTable:
     def _pace(self, now: float) -> str:
         parts = [f"{self.run.n_ended:,} of {plural(len(self.run.state), 'network')} done"]
         speed, left = self.run.time_left.updates_per_second, self.run.time_left.seconds(now)
-        if speed and self.run.latest:
+        if speed and self.run.training:
             parts.append(f"{speed:,.0f} updates/s")
         parts.append(duration(now - self.run.begin))
         if left is not None and left >= 1:
@@ -151,7 +163,9 @@ class LiveTable:
             return range(count)
         others = tuple(d for d in range(3) if d != dimension)
         training = (self.run.state == State.TRAINING)[self._trials].any(axis=others)
-        middle = int(training.argmax())
+        places = np.flatnonzero(training) if training.any() else np.array([0])
+        first, last = int(places[0]), int(places[-1])
+        middle = (first + last) // 2 if last - first < size else first
         begin = min(max(middle - size // 2, 0), count - size)
         return range(begin, begin + size)
 

@@ -37,7 +37,7 @@ class RunState:
     Trials are numbered cell by cell, replicates fastest: ``numbers`` has the shape (*axes, R).
     value: the metric of each trial so far (the task's first one), NaN where there is none. state:
     a State each. stored: whether it was there before. cohorts: those to train, in their order.
-    latest: what is in training.
+    training: how far each work that is out is, by its number, in the order in which they began.
     """
 
     def __init__(self, started: Started) -> None:
@@ -54,7 +54,7 @@ class RunState:
         self.state = np.full(n_trials, State.WAITING, np.int8)
         self.stored = np.zeros(n_trials, bool)
         self.cohorts = partition(started.resolved, started.todo)
-        self.latest: Progress | None = None
+        self.training: dict[int, Progress] = {}
         self.begin = time.perf_counter()
         self.time_left = self._time_left()
         if started.n_stored:
@@ -69,11 +69,13 @@ class RunState:
             self.state[trials] = np.where(event.alive, State.TRAINING, State.DIVERGED)
             n_left = event.updates - event.update
             self.time_left.advance(trials, n_left, event.alive, now)
-            self.latest = event
+            self._note_training(event)
         elif isinstance(event, Finished):
             self._note(self.number(event.trial), event.result)
-            self.time_left.end(self.number(event.trial), now)
-            self.latest = None
+            self._drop_ended()
+            self.time_left.end(self.number(event.trial), now, is_idle=not self.training)
+        elif isinstance(event, Cut):
+            self.training.pop(event.work, None)
 
     def number(self, trial: Trial) -> int:
         """The number of a trial of the study's grid."""
@@ -90,6 +92,20 @@ class RunState:
             if self.state[self.number(cohort.trials[0])] == State.WAITING:
                 return cohort
         return None
+
+    def _note_training(self, event: Progress) -> None:
+        """A work is in training, instead of one with the same trials whose process died."""
+        trials = set(event.trials)
+        others = [w for w, p in self.training.items() if w != event.work and trials & {*p.trials}]
+        for work in others:
+            del self.training[work]
+        self.training[event.work] = event
+
+    def _drop_ended(self) -> None:
+        """Forget the runs of which every trial has ended."""
+        for work, progress in list(self.training.items()):
+            if (self.state[[self.number(t) for t in progress.trials]] >= State.FINISHED).all():
+                del self.training[work]
 
     def _place(self, cell: Cell) -> tuple[object, ...]:
         return tuple(cell[axis.name] for axis in self.axes)

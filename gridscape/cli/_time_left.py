@@ -40,6 +40,7 @@ class TimeLeft:
             self._recent = deque([(now, 0.0, 0.0)])
             self.updates_per_second = None
             return
+        self._begun |= set(self.program[trials].tolist())
         _, updates, work = self._recent[-1]
         work += float(done @ self.flops[trials])
         self._recent.append((now, updates + float(done.sum()), work))
@@ -60,10 +61,11 @@ class TimeLeft:
             self.updates_per_second = (updates_now - updates) / (end - begin)
             self.work_per_second = (work_now - work) / (end - begin)
 
-    def end(self, trial: int, now: float) -> None:
-        """A trial has ended."""
+    def end(self, trial: int, now: float, is_idle: bool = True) -> None:
+        """A trial has ended. is_idle: whether no other is in training meanwhile."""
         self.left[trial] = 0.0
-        self._idle_since = now
+        if is_idle:
+            self._idle_since = now
 
     def seconds(self, now: float) -> float | None:
         """Seconds still to go; None while there is nothing to tell it by."""

@@ -199,6 +199,7 @@ def plan(
             precision=precision,
             directory=directory,
             data_dir=data_dir,
+            executor=executor,
         )
     _tell(json, _json.plan(found), lambda width: tables.plan(found))
 

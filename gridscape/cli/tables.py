@@ -124,7 +124,7 @@ def _landscape(found: Overview, width: int) -> Iterator[RenderableType]:
 
 
 def _caption(found: Overview, view: View) -> str:
-    n_replicates = int(found.land.data.sizes["replicate"])
+    n_replicates = found.land.n_replicates
     text = with_unit(found.metric, found.land.meaning(found.metric)).capitalize()
     if n_replicates > 1:
         text += f": mean of {n_replicates} replicates \u00b1 half of its 95 % interval"

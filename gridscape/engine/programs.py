@@ -25,12 +25,7 @@ from gridscape.base.task import Task
 from gridscape.engine._slots import Slots, draw_slots, evaluate_slots, init_slots, train_slots
 from gridscape.engine.compilers import WAITED, Compilers
 from gridscape.engine.machine import DeviceData, Machine
-from gridscape.engine.trial import (
-    Functions,
-    TrialState,
-    order_shapes,
-    state_shapes,
-)
+from gridscape.engine.trial import Functions, TrialState, order_shapes, state_shapes
 from gridscape.study.study import Recipe
 
 # Updates of one call at most; calls are cut further by evaluation points and by time.

@@ -28,9 +28,6 @@ from gridscape.study.study import Recipe
 EVALUATION_CHUNK = 500
 
 
-BAD_QUANTITIES = ("", "loss", "gradient", "parameters")
-
-
 Rule = Callable[[Hyper], optax.GradientTransformation]
 PerExample = Callable[[Array, Any], Array]
 
@@ -70,8 +67,8 @@ class TrialState(NamedTuple):
     """A trial between two segments.
 
     update: updates done. bad_update: the update (from 1) at which something was not finite, or 0;
-    bad_quantity: what, as an index of BAD_QUANTITIES. The parameters are the last finite ones; the
-    optimizer's state is then undefined.
+    bad_quantity: what, as an index of BAD_QUANTITIES of kernels/tables.py. The parameters are the
+    last finite ones; the optimizer's state is then undefined.
     """
 
     params: Params

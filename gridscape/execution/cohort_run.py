@@ -16,13 +16,13 @@ from gridscape.engine.cohorts import Cohort
 from gridscape.engine.flops import update_flops
 from gridscape.engine.sizes import count_parameters, tree_bytes
 from gridscape.engine.training import Training
-from gridscape.engine.trial import BAD_QUANTITIES
 from gridscape.errors import OutOfMemoryError, is_out_of_memory, one_line
 from gridscape.execution.executors import Finished, Progress, Snapshot
 from gridscape.execution.planner import Planner
 from gridscape.execution.schedule import evaluation_points
 from gridscape.grid.names import of_split
 from gridscape.grid.trials import Status, Trial, TrialResult
+from gridscape.kernels.tables import BAD_QUANTITIES
 from gridscape.store.blobs import family
 
 # A call of a program lasts about this long: often enough to show, seldom enough to be free.

@@ -4,6 +4,7 @@ The sweep decides what is trained, in which order and how carefully, and is the 
 results folder. An executor decides where. What it is handed is plain data:
 
     open(resolved, data_dir)    a study begins; ``Job`` packs it for other processes
+    costs(trials, timed)        what a worker would take for these trials: plain data, too
     submit(work, saved)         train these trials; any number of works may be out at once
     events()                    what happens to all of them, in one stream
     snapshots(work_id)          all that is needed to go on with a work from where it is
@@ -22,7 +23,8 @@ Of each work the events come in this order; those of several works may be mixed:
 
 An executor need know none of what happens to a work: ``execution.worker.Worker`` yields all of it
 but Lost, wherever it runs. It plans, cuts for memory, halves and compiles there. So an executor
-carries works to workers, and events back. ``execution.local.Local`` is the shortest one.
+carries works to workers, and events back. ``execution.local.Local`` is the shortest one. A plan
+opens an executor, asks it for ``costs``, and closes it.
 
 What else an executor owes:
 
@@ -49,8 +51,9 @@ import numpy as np
 from gridscape.engine.machine import Machine
 from gridscape.errors import StoreError, UsageError, check_known
 from gridscape.execution.memory import free_memory_bytes
+from gridscape.execution.planner import Costs
 from gridscape.grid.trials import Trial, TrialResult, content_key
-from gridscape.study.study import ResolvedStudy, Study
+from gridscape.study.study import ResolvedStudy, Study, told_objects
 
 NAMES: Mapping[str, str] = {"local": "gridscape.execution.local:Local"}
 
@@ -125,7 +128,7 @@ class Job:
                 f"the {' and the '.join(objects)} cannot be sent to other processes",
                 where=f"study {record['name']}",
                 expected="a name or an import string",
-                found=", ".join(str(record[name]) for name in objects),
+                found=told_objects(record),
                 hint="name it 'module:object', or use the executor 'local'",
             )
         folder = None if data_dir is None else str(Path(data_dir).absolute())
@@ -249,6 +252,12 @@ class Executor(Protocol):
 
     def room(self) -> Room:
         """What a worker has for a work: by this the sweep tells what takes much memory."""
+
+    def costs(self, trials: Sequence[Trial], timed: bool) -> Costs:
+        """What a worker would take for these trials, which it trains none of; see ``Planner``.
+
+        timed: whether a few updates are run, to estimate time. Raises GridscapeError.
+        """
 
     def submit(self, work: Work, saved: Saved) -> None:
         """Take a work to be trained; ``saved`` is asked only where it starts later than at 0."""

@@ -1,14 +1,15 @@
 """Works one after the other, on the devices of this process."""
 
 from collections import deque
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from itertools import islice
 from pathlib import Path
 
 from gridscape.errors import UsageError
 from gridscape.execution.executors import Event, Room, Saved, Snapshot, Work
-from gridscape.execution.planner import PROGRAMS_AHEAD
+from gridscape.execution.planner import PROGRAMS_AHEAD, Costs
 from gridscape.execution.worker import Worker
+from gridscape.grid.trials import Trial
 from gridscape.study.study import ResolvedStudy
 
 
@@ -33,6 +34,10 @@ class Local:
     def room(self) -> Room:
         """See Executor."""
         return self._worker.room()
+
+    def costs(self, trials: Sequence[Trial], timed: bool) -> Costs:
+        """See Executor."""
+        return self._worker.costs(trials, timed)
 
     def submit(self, work: Work, saved: Saved) -> None:
         """See Executor."""

@@ -9,6 +9,7 @@ import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
+from itertools import accumulate, pairwise
 from typing import Any, Self
 
 import jax
@@ -21,11 +22,7 @@ from gridscape.engine.machine import DeviceData, Machine
 from gridscape.engine.programs import Program
 from gridscape.engine.sizes import tree_bytes
 from gridscape.engine.training import Training
-from gridscape.engine.trial import (
-    EVALUATION_CHUNK,
-    order_shapes,
-    state_shapes,
-)
+from gridscape.engine.trial import EVALUATION_CHUNK, order_shapes, state_shapes
 from gridscape.errors import GridscapeError, OutOfMemoryError
 from gridscape.execution.memory import free_memory_bytes
 from gridscape.execution.schedule import n_evaluated_examples, segment_length
@@ -46,6 +43,32 @@ PROBE_BYTES = 2**28
 
 
 @dataclass(frozen=True)
+class Cost:
+    """What one program takes, as plain data. sizes: trials of each run that it is cut into.
+
+    The others are those of ``CohortPlan``; pieces: of the batches of all runs.
+    """
+
+    sizes: tuple[int, ...]
+    pieces: int
+    memory_bytes: int
+    flops: float
+    compile_seconds: float
+    seconds: float | None
+
+
+@dataclass(frozen=True)
+class Costs:
+    """What a worker found of some trials, as plain data: one entry for each of their cohorts.
+
+    Cohorts are told by their trials everywhere alike, so their order is enough.
+    """
+
+    devices: tuple[str, ...]
+    programs: tuple[Cost, ...]
+
+
+@dataclass(frozen=True)
 class CohortPlan:
     """What one cohort takes.
 
@@ -62,6 +85,22 @@ class CohortPlan:
     compile_seconds: float
     seconds: float | None
 
+    @classmethod
+    def of(cls, cohort: Cohort, cost: Cost) -> Self:
+        """What a cohort takes, by the cost of its program."""
+        bounds = pairwise(accumulate(cost.sizes, initial=0))
+        runs = tuple(replace(cohort.part(a, b), pieces=cost.pieces) for a, b in bounds)
+        numbers = (cost.memory_bytes, cost.flops, cost.compile_seconds, cost.seconds)
+        return cls(cohort, runs, *numbers)
+
+    @property
+    def cost(self) -> Cost:
+        """The same as plain data."""
+        sizes = tuple(len(run.trials) for run in self.runs)
+        pieces = self.runs[0].pieces if self.runs else 1
+        numbers = (self.memory_bytes, self.flops, self.compile_seconds, self.seconds)
+        return Cost(sizes, pieces, *numbers)
+
 
 @dataclass(frozen=True)
 class Plan:
@@ -72,6 +111,27 @@ class Plan:
     n_stored: int
     devices: tuple[str, ...]
     cohorts: tuple[CohortPlan, ...]
+
+    @classmethod
+    def of(
+        cls,
+        resolved: ResolvedStudy,
+        trials: Sequence[Trial],
+        stored: Iterable[str],
+        measure: Callable[[Sequence[Trial]], Costs],
+    ) -> Self:
+        """The plan of those trials that are not stored yet, as ``measure`` finds them somewhere."""
+        known = set(stored)
+        missing = [trial for trial in trials if trial.key not in known]
+        costs = measure(missing)
+        pairs = zip(partition(resolved, missing), costs.programs, strict=True)
+        return cls(
+            study=resolved.study,
+            n_trials=len(trials),
+            n_stored=len(trials) - len(missing),
+            devices=costs.devices,
+            cohorts=tuple(CohortPlan.of(cohort, cost) for cohort, cost in pairs),
+        )
 
     @property
     def memory_bytes(self) -> int:
@@ -120,18 +180,16 @@ class Planner:
 
     def plan(self, trials: Sequence[Trial], stored: Iterable[str] = (), timed: bool = True) -> Plan:
         """The plan of those trials that are not stored yet."""
-        known = set(stored)
-        missing = [trial for trial in trials if trial.key not in known]
-        cohorts = partition(self.resolved, missing)
-        plans = tuple(self._plan_cohort(cohort) for cohort in self.ahead(cohorts))
-        # Timed when all is compiled: nothing else may run meanwhile.
-        return Plan(
-            study=self.resolved.study,
-            n_trials=len(trials),
-            n_stored=len(trials) - len(missing),
-            devices=tuple(str(device) for device in self.machine.devices),
-            cohorts=tuple(self._with_seconds(planned) for planned in plans) if timed else plans,
-        )
+        return Plan.of(self.resolved, trials, stored, lambda missing: self.costs(missing, timed))
+
+    def costs(self, trials: Iterable[Trial], timed: bool = True) -> Costs:
+        """What these trials take here."""
+        cohorts = partition(self.resolved, trials)
+        plans = [self._plan_cohort(cohort) for cohort in self.ahead(cohorts)]
+        if timed:  # when all is compiled: nothing else may run meanwhile
+            plans = [self._with_seconds(planned) for planned in plans]
+        devices = tuple(str(device) for device in self.machine.devices)
+        return Costs(devices, tuple(planned.cost for planned in plans))
 
     def runs(self, cohort: Cohort) -> tuple[Cohort, ...]:
         """``cut``, or ``fill`` for a program that cannot be compiled: who trains it meets that."""

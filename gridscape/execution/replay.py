@@ -69,11 +69,7 @@ def replay(
     StoreError for a trial that is not stored or was trained under other conditions (its key
     differs).
     """
-    use_all_cores()
-    with Store.read(directory) as store:
-        resolved = (study or _study_of(store, trust)).resolve(data_dir)
-        trial = _find_trial(resolved, cell, replicate, store)
-        stored = store.get(trial.key)
+    resolved, trial, stored = _stored(directory, cell, replicate, data_dir, study, trust)
     (cohort,) = partition(resolved, [trial])
     with Planner(resolved, Machine.local()) as planner:
         return Replay(trial, stored, _alone(planner, cohort))
@@ -111,13 +107,10 @@ def trained(
     Arguments and errors are those of ``replay``; StoreError too for a trial that failed and so
     has no parameters.
     """
-    use_all_cores()
-    with Store.read(directory) as store:
-        # Not a part of any key: whatever the study kept, what is trained here is wanted.
-        kept = (study or _study_of(store, trust)).override(keep_parameters="all")
-        resolved = kept.resolve(data_dir)
-        trial = _find_trial(resolved, cell, replicate, store)
-        stored = store.get(trial.key)
+    # Not a part of any key: whatever the study kept, what is trained here is wanted.
+    resolved, trial, stored = _stored(
+        directory, cell, replicate, data_dir, study, trust, keep_parameters="all"
+    )
     with Planner(resolved, Machine.local()) as planner:
         return recovered(planner, trial, stored)
 
@@ -146,8 +139,22 @@ def recovered(planner: Planner, trial: Trial, stored: TrialResult) -> Trained:
     )
 
 
-def _study_of(store: Store, trust: bool) -> Study:
-    return Study.from_record(store.study, trust=trust, where=store.directory)
+def _stored(
+    directory: str | Path,
+    cell: Mapping[str, Value],
+    replicate: int,
+    data_dir: str | Path | None,
+    study: Study | None,
+    trust: bool,
+    keep_parameters: str | None = None,
+) -> tuple[ResolvedStudy, Trial, TrialResult]:
+    """A trial with what a folder holds of it, and its study, with other parameters kept if told."""
+    use_all_cores()
+    with Store.read(directory) as store:
+        own = study or Study.from_record(store.study, trust=trust, where=store.directory)
+        resolved = own.override(keep_parameters=keep_parameters).resolve(data_dir)
+        trial = _find_trial(resolved, cell, replicate, store)
+        return resolved, trial, store.get(trial.key)
 
 
 def _alone(planner: Planner, cohort: Cohort) -> TrialResult:

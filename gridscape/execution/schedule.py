@@ -7,9 +7,7 @@ from gridscape.base.task import Task
 from gridscape.engine.machine import DeviceData
 from gridscape.engine.programs import LONGEST_SEGMENT
 from gridscape.engine.sizes import tree_bytes
-from gridscape.engine.trial import (
-    order_shapes,
-)
+from gridscape.engine.trial import order_shapes
 from gridscape.study.study import Recipe, Study
 
 # Fresh examples that a trial has at hand at once: more updates in a call would not be faster.

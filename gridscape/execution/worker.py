@@ -6,7 +6,7 @@ compiling. An executor carries works to workers, and what they yield to the swee
 
 import gc
 from collections import deque
-from collections.abc import Generator, Iterable, Iterator
+from collections.abc import Generator, Iterable, Iterator, Sequence
 from contextlib import closing
 from dataclasses import replace
 
@@ -27,8 +27,8 @@ from gridscape.execution.executors import (
     Taken,
     Work,
 )
-from gridscape.execution.planner import Planner, piece_counts
-from gridscape.grid.trials import Status
+from gridscape.execution.planner import Costs, Planner, piece_counts
+from gridscape.grid.trials import Status, Trial
 from gridscape.study.study import ResolvedStudy
 
 
@@ -44,6 +44,10 @@ class Worker:
     def room(self) -> Room:
         """The devices here, and the memory that is free now."""
         return Room(len(self.planner.machine.devices), self.planner.room_bytes(share=1.0))
+
+    def costs(self, trials: Sequence[Trial], timed: bool) -> Costs:
+        """What these trials would take here."""
+        return self.planner.costs(trials, timed)
 
     def run(
         self, work: Work, saved: Saved | None = None, coming: Iterable[Work] = ()

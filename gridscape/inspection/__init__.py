@@ -1,7 +1,7 @@
 """What trained networks do.
 
-Every function takes a recipe, its task and the parameters of one trial, and
-returns a frozen record.
+Every function takes a recipe, its task and the parameters of one trial, as ``trained`` gives them,
+and returns a frozen record.
 """
 
 import importlib
@@ -22,13 +22,16 @@ _HOME = {
     "first_layer_filters": "filters",
     "picture_shape": "filters",
     "activation_statistics": "activations",
-    "feature_layers": "deconvnet",
-    "deconvnet": "deconvnet",
-    "project": "deconvnet",
-    "keep_strongest": "deconvnet",
-    "walk_down": "deconvnet",
-    "samples": "samples",
+    "feature_layers": "feature_maps",
+    "deconvnet": "feature_maps",
+    "project": "feature_maps",
+    "keep_strongest": "feature_maps",
+    "walk_down": "feature_maps",
+    "samples": "sequences",
+    "Trained": "kinds",
+    "trained": "kinds",
 }
+__all__ = list(_HOME)
 
 
 def __getattr__(name: str) -> Any:

@@ -13,7 +13,7 @@ from gridscape.base.data import Split
 from gridscape.base.task import Task
 from gridscape.base.types import Array, Hyper, Params
 from gridscape.inspection._chunks import over_chunks
-from gridscape.inspection._layers import inspected_layers
+from gridscape.inspection._layers import layers_of_apply
 from gridscape.inspection.records import LayerStatistics, Moments
 from gridscape.models.feedforward import Layer, run
 from gridscape.study.study import Recipe
@@ -35,9 +35,9 @@ def activation_statistics(
 
     Before and after each activation and after each pooling, in the order of the network. Sums are
     formed in float64, in one pass (Chan, Golub and LeVeque 1983). Raises UsageError for a model
-    without layers.
+    without layers, or with those of another apply.
     """
-    layers = inspected_layers(recipe)
+    layers = layers_of_apply(recipe, task, params)
     shapes = _output_shapes(layers, params, task, recipe.hyper)
 
     def look(batch: Split) -> list[tuple[Array, ...]]:

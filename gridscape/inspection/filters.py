@@ -7,7 +7,7 @@ import numpy as np
 from gridscape.base.task import Task
 from gridscape.base.types import Array, Params
 from gridscape.errors import UsageError
-from gridscape.inspection._layers import inspected_layers
+from gridscape.inspection._layers import layers_of_apply
 from gridscape.inspection.records import Filters, Tiles
 from gridscape.study.study import Recipe
 
@@ -16,9 +16,11 @@ def first_layer_filters(recipe: Recipe, task: Task, start: Params, end: Params) 
     """The filters of the first convolution or dense layer, from parameters of start and end.
 
     A dense layer's are drawn as the inputs are: (height, width, channels), rows (T, D), or a
-    flattened square. Raises UsageError for a model without layers, and inputs that are no picture.
+    flattened square. Raises UsageError for a model without layers or with those of another apply,
+    and inputs that are no picture.
     """
-    layer = next(layer for layer in inspected_layers(recipe) if layer.kind in ("conv", "dense"))
+    layers = layers_of_apply(recipe, task, end)
+    layer = next(layer for layer in layers if layer.kind in ("conv", "dense"))
     first, last = (_tiles(p[layer.name]["kernel"], task.input_shape) for p in (start, end))
     limit = max(float(np.abs(tiles.values).max()) for tiles in (first, last))
     return Filters(layer.name, first, last, limit)

@@ -11,9 +11,10 @@ import numpy as np
 
 from gridscape.analysis.cells import summarize, top_cell
 from gridscape.errors import UnknownNameError, UsageError
-from gridscape.execution.replay import Trained
+from gridscape.execution.replay import Trained, trained
 from gridscape.grid.axes import Cell
-from gridscape.inspection import activations, answers, deconvnet, filters, samples
+from gridscape.inspection import activations, answers, feature_maps, filters, sequences
+from gridscape.inspection._layers import compute_the_same
 from gridscape.inspection.records import (
     Confusion,
     Deconvnet,
@@ -24,6 +25,8 @@ from gridscape.inspection.records import (
     Stage,
 )
 from gridscape.landscape import Landscape
+
+__all__ = ["KINDS", "Look", "Trained", "look", "trained"]
 
 Record = (
     Mistakes | Confusion | Filters | tuple[LayerStatistics, ...] | Deconvnet | tuple[Sample, ...]
@@ -43,8 +46,8 @@ KINDS: Mapping[str, Callable[[Trained, str | None], Record]] = {
     "confusion": lambda n, _: answers.confusion(n.recipe, n.task, n.end),
     "filters": lambda n, _: filters.first_layer_filters(n.recipe, n.task, n.start, n.end),
     "activations": _activations,
-    "deconv": lambda n, layer: deconvnet.deconvnet(n.recipe, n.task, n.end, layer),
-    "samples": lambda n, _: samples.samples(n.recipe, n.task, n.end),
+    "deconv": lambda n, layer: feature_maps.deconvnet(n.recipe, n.task, n.end, layer),
+    "samples": lambda n, _: sequences.samples(n.recipe, n.task, n.end),
 }
 OF_A_LAYER = ("activations", "deconv")
 
@@ -100,6 +103,8 @@ def check_kinds(kinds: tuple[str, ...], layer: str | None = None) -> None:
 def fitting(network: Trained) -> tuple[str, ...]:
     """The kinds that fit a model and its task, in their order."""
     layers = network.recipe.model.layers
+    if layers and not compute_the_same(network.recipe, network.task, network.end):
+        layers = ()  # of another apply, which was replaced
     fits = {
         "mistakes": network.task.answer is not None,
         "confusion": network.task.answer is not None,

@@ -23,6 +23,8 @@ RULES = {
 }
 # What an optimizer step reads of a trial's numbers, 0 where a rule has none of the name.
 NUMBERS = ("learning_rate", "l2", "momentum", "decay", "b1", "b2", "eps", "weight_decay")
+# What was not finite in an update, "" where all was; of several the first.
+BAD_QUANTITIES = ("", "loss", "gradient", "parameters")
 
 
 class RecurrentRoom(NamedTuple):
@@ -61,6 +63,7 @@ def lines() -> tuple[str, ...]:
         "ACTIVATIONS": ACTIVATIONS,
         "RULES": _counted(RULES),
         "NUMBERS": NUMBERS,
+        "BAD_QUANTITIES": BAD_QUANTITIES,
         **rooms,
     }
     return tuple(" ".join((name, *entries)) for name, entries in tables.items())

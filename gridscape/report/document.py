@@ -97,7 +97,7 @@ def document(
         "axes": [_axis(axis) for axis in land.axes],
         "rows": land.axes.index(shape.rows) if shape.rows else None,
         "columns": land.axes.index(shape.columns),
-        "replicates": int(land.data.sizes["replicate"]),
+        "replicates": land.n_replicates,
         "metrics": _metrics(found),
         "cells": [_cell(found, i, directory) for i in range(len(numbers))],
         "start": numbers[found.top.cell] if found.top else _first_ended(found.main),
@@ -266,7 +266,7 @@ def _top(found: Findings, numbers: Mapping[Cell, int]) -> TopData | None:
 def _curves(found: Findings, numbers: Mapping[Cell, int]) -> tuple[dict[str, OfCells], str]:
     """The curves by cell number, and the rule by which they were thinned, in words."""
     bands = found.bands
-    n_replicates = int(found.land.data.sizes["replicate"])
+    n_replicates = found.land.n_replicates
     lines = sum(len(of_cell) for of_cell in bands.values()) or 1
     points, single = _budget(lines, n_replicates)
     kept: dict[str, OfCells] = {

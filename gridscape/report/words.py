@@ -169,7 +169,7 @@ def size_of(land: Landscape) -> str:
     "72 networks: 4 hidden_size x 6 learning_rate, 3 replicates each, trained on digits-rows for
     400 updates of 100 examples"
     """
-    n_replicates = int(land.data.sizes["replicate"])
+    n_replicates = land.n_replicates
     shape = f" {TIMES} ".join(f"{len(axis.values)} {axis.name}" for axis in land.axes)
     each = f"{n_replicates} replicates each" if n_replicates > 1 else "one replicate each"
     task = land.study.get("task")
@@ -178,4 +178,4 @@ def size_of(land: Landscape) -> str:
     budget = (
         f" for {updates} updates" + (f" of {batch} examples" if batch else "") if updates else ""
     )
-    return f"{plural(land.data['status'].size, 'network')}: {shape}, {each}{on}{budget}"
+    return f"{plural(land.array('status').size, 'network')}: {shape}, {each}{on}{budget}"

@@ -52,7 +52,7 @@ def joined(of_settings: Iterable[str], of_parts: Iterable[str]) -> list[str]:
     """
     settings, parts = list(of_settings), list(of_parts)
     wrong, numbers = _keys_of("wrong type", settings), _keys_of("out of range", parts)
-    settings = [line for line in settings if line.partition(":")[0] not in numbers]
+    settings = [line for line in settings if line.partition(":")[0] not in numbers - wrong]
     parts = [line for line in parts if line.partition(":")[0] not in wrong]
     return list(dict.fromkeys([*settings, *parts]))
 

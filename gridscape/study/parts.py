@@ -9,6 +9,7 @@ import importlib
 import inspect
 import warnings
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from functools import wraps
 from operator import attrgetter
 from pathlib import Path
@@ -17,6 +18,8 @@ from typing import Any
 import optax
 
 from gridscape import models, optimizers, tasks
+from gridscape.base.metrics import Metric
+from gridscape.base.metrics import declared as declared_metric
 from gridscape.base.parts import Factory as Declared
 from gridscape.base.parts import Model, Optimizer, declared
 from gridscape.base.task import Task
@@ -115,6 +118,9 @@ DECLARED: Mapping[str, Callable[[Any], bool]] = {
         or bool(declared(found).hyperparameters)
     ),
     "loss": lambda found: _takes(found)[1:2] in (("targets",), ("labels",)),
+    "metric": lambda found: (
+        isinstance(found, Metric) or _takes(found)[1:2] in (("targets",), ("labels",))
+    ),
 }
 DECLARATIONS = {
     "task": "a Task, or a function annotated -> gridscape.Task",
@@ -122,6 +128,7 @@ DECLARATIONS = {
     "gridscape.Optimizer",
     "model": A_MODEL_BY_NAME,
     "loss": "a function (outputs, targets)",
+    "metric": "a Metric, or a function (outputs, targets)",
 }
 
 
@@ -230,6 +237,46 @@ def load_loss(loss: Any, task: Task, where: object = "loss") -> Loss:
     return found
 
 
+# ---- metrics ----
+
+METRICS = {"accuracy": "gridscape.base.metrics:accuracy"}  # that any task of classes may measure
+
+
+def with_metrics(task: Task, metrics: Mapping[str, Any] | None) -> Task:
+    """The task with other metrics; its fingerprint stays, as with another loss.
+
+    Raises UsageError for a name that neither the task nor Gridscape has.
+    """
+    if metrics is None:
+        return task
+    found = {name: _metric(part, task, f"metrics.{name}") for name, part in metrics.items()}
+    return replace(task, metrics=found, fingerprint=str(task.fingerprint))
+
+
+def _metric(part: Any, task: Task, where: str) -> Any:
+    if not isinstance(part, str):
+        return part
+    if part in task.measured:
+        return task.measured[part]
+    found = load_object("metric", part, {**METRICS, **dict.fromkeys(task.measured, "")}, where)
+    return declared_metric(part, found) if part in METRICS else found
+
+
+def metric_identities(metrics: Mapping[str, Any]) -> dict[str, str]:
+    """By name, a text that tells a metric apart in keys: what it means is no part of it."""
+    return {
+        name: f"{part} {_code_of(load_object('metric', part, {}))}"
+        if isinstance(part, str) and ":" in part
+        else recorded(part)
+        for name, part in metrics.items()
+    }
+
+
+def recorded(metric: Any) -> str:
+    """A metric as a text for study.json: its name or import string, else a hash of its code."""
+    return metric if isinstance(metric, str) else _code_of(metric)
+
+
 # ---- models ----
 
 
@@ -314,6 +361,8 @@ def part_identity(kind: str, part: Any, known: Mapping[str, str]) -> str:
 def _code_of(found: Any) -> str:
     if isinstance(found, optax.GradientTransformation):
         found = optimizers.fixed(found)
+    if isinstance(found, Metric):
+        return code_identity(found.function)
     return code_identity(found.make if isinstance(found, Optimizer) else found)
 
 

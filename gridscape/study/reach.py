@@ -12,7 +12,7 @@ import hashlib
 import json
 import sys
 import warnings
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from importlib.machinery import ModuleSpec
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -155,9 +155,19 @@ def _modules(study: Mapping[str, Any]) -> Iterator[str]:
     for kind in PARTS:
         varied = axes.get(kind, []) if isinstance(axes, Mapping) else []
         for name in [study.get(kind), *varied]:
-            # Nothing is imported for a name without a colon: it is Gridscape's own, or unknown.
-            if kind not in study.get("objects", ()) and isinstance(name, str) and ":" in name:
-                yield name.partition(":")[0]
+            if kind not in study.get("objects", ()):
+                yield from _module(name)
+    if "metrics" not in study.get("objects", ()):
+        measured = study.get("measured")
+        measured = measured.values() if isinstance(measured, Mapping) else measured
+        for name in measured if isinstance(measured, Iterable) else ():
+            yield from _module(name)
+
+
+def _module(name: Any) -> Iterator[str]:
+    """The module of an import string; none of any other value."""
+    if isinstance(name, str) and ":" in name:
+        yield name.partition(":")[0]
 
 
 def _files(module: str) -> tuple[Path, ...]:

@@ -5,6 +5,7 @@ Every function returns what the study keeps, or raises MistakesError with all th
 
 import math
 import re
+from collections import Counter
 from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from typing import Any
@@ -14,6 +15,7 @@ import optax
 
 from gridscape import optimizers
 from gridscape.base.limits import FINITE
+from gridscape.base.metrics import Metric
 from gridscape.base.parts import Optimizer
 from gridscape.base.task import Task
 from gridscape.errors import UsageError, short
@@ -91,6 +93,48 @@ def loss(given: Any) -> Any:
     return _part("loss", "the name of a loss, or a function (outputs, targets)", given, type(None))
 
 
+def metrics(given: Any) -> dict[str, Any] | None:
+    """What is measured, by name; None for the metrics of the task.
+
+    A list is named by what stands in it: "accuracy" by itself, "module:perplexity" and a function
+    by the function's name.
+    """
+    if given is None:
+        return None
+    if isinstance(given, str | Metric) or not isinstance(given, Mapping | list):
+        expected = "a list of metrics, or a table of them by name"
+        raise MistakesError([mistake("wrong type", "metrics", expected, given)])
+    pairs = list(given.items()) if isinstance(given, Mapping) else [(_name(x), x) for x in given]
+    found = [line for name, part in pairs for line in _metric_mistakes(name, part)]
+    counts = Counter(name for name, _ in pairs)
+    found += [f"metrics: {name} more than once" for name, count in counts.items() if count > 1]
+    if found:
+        raise MistakesError(found)
+    try:
+        names.check_task_names(dict(pairs), None, "metrics")
+    except UsageError as error:
+        raise MistakesError([str(error)]) from error
+    return dict(pairs)
+
+
+def _metric_mistakes(name: str | None, part: Any) -> list[str]:
+    if not isinstance(part, str) and (isinstance(part, tuple) or not callable(part)):
+        expected = "the name of a metric, a Metric, or a function (outputs, targets)"
+        return [mistake("wrong type", "metrics", expected, part)]
+    if name is None:
+        expected = "a table, metrics = {name: function}"
+        return [mistake("a metric without a name", "metrics", expected, part)]
+    return []
+
+
+def _name(part: Any) -> str | None:
+    """What a metric in a list is called; None for a function without a name."""
+    if isinstance(part, str):
+        return part.rpartition(":")[2].rpartition(".")[2]
+    name = getattr(part.function if isinstance(part, Metric) else part, "__name__", "<lambda>")
+    return None if name == "<lambda>" else name
+
+
 def _part(key: str, expected: str, given: Any, kind: type) -> Any:
     """What may stand for a part of a study: a text as such, or an object as it is."""
     if isinstance(given, str):
@@ -151,7 +195,9 @@ def check_values(
             errors.append(error)
     if errors:
         first, found = errors[0], ", ".join(str(error.found) for error in errors)
-        raise UsageError(first.what, where=key, expected=first.expected, found=found)
+        raise UsageError(
+            first.what, where=key, expected=first.expected, found=found, hint=first.hint
+        )
 
 
 def _check_value(name: str, value: Any) -> None:
@@ -161,6 +207,11 @@ def _check_value(name: str, value: Any) -> None:
             raise UsageError("out of range", expected=expected, found=short(value))
     elif name in ("optimizer", "loss") and not isinstance(value, str):
         expected = f"names or import strings of {'losses' if name == 'loss' else 'optimizers'}"
+        # A folder, a table and --cell tell the values of an axis by what is written.
+        hint = "put an object in a module and name it 'module:object'"
+        raise UsageError("wrong type", expected=expected, found=short(value), hint=hint)
+    elif name in ("task", "model") and not isinstance(value, int | float | str):
+        expected = f"no such axis: make a study of each {name}"
         raise UsageError("wrong type", expected=expected, found=short(value))
     elif name == "sampling" and value not in SAMPLINGS:
         raise UsageError("out of range", expected=" or ".join(SAMPLINGS), found=short(value))

@@ -38,11 +38,14 @@ from gridscape.study.parts import (
     load_optimizer,
     load_task,
     make_model,
+    metric_identities,
     model_factory,
     model_identity,
     model_options,
     part_identity,
+    recorded,
     task_options,
+    with_metrics,
 )
 from gridscape.study.settings import STUDY_AXES
 from gridscape.study.unknown import unknown_names
@@ -50,6 +53,9 @@ from gridscape.tasks import losses
 
 # What a study takes as an object, a name or an import string.
 PARTS = ("task", "model", "optimizer", "loss")
+
+# Under which key a record holds the setting "metrics": that name is taken by what metrics mean.
+MEASURED = "measured"
 
 NAMES_OF = {"optimizer": optimizers.NAMES, "loss": losses.NAMES}
 
@@ -61,7 +67,9 @@ class Study(BaseModel):
     """A grid of networks to train.
 
     updates: per trial. batch_size: examples of an update. replicates: seeds of each cell.
-    loss: instead of the task's own. sampling: "epochs" walks fresh permutations of the training
+    loss: instead of the task's own. metrics: instead of the task's own, the main one first: a list,
+    or a table by name, of names of the task's own ("accuracy" in any task), import strings, Metrics
+    and functions. sampling: "epochs" walks fresh permutations of the training
     examples, what is left of one joining the next; "draws" draws each batch anew from all.
     evaluations: points, evenly spaced, at which the test set is looked at; all but the last use
     its first ``evaluation_examples`` examples only. hyperparameters: traced numbers that are the
@@ -106,6 +114,9 @@ class Study(BaseModel):
         str | Optimizer | Callable[[], Optimizer], BeforeValidator(settings.optimizer)
     ] = "adam"
     loss: Annotated[str | Callable[[Any, Any], Any] | None, BeforeValidator(settings.loss)] = None
+    metrics: Annotated[
+        dict[str, str | Callable[[Any, Any], Any]] | None, BeforeValidator(settings.metrics)
+    ] = None
     hyperparameters: Annotated[dict[str, float], BeforeValidator(settings.hyperparameters)] = {}
     axes: Annotated[dict[str, list[Value]], BeforeValidator(settings.axes)]
     updates: int = Field(default=400, ge=1, le=10_000_000)
@@ -172,7 +183,7 @@ class Study(BaseModel):
         this user trained this very study with the same code, or ``trust`` is given.
         """
         if objects := record.get("objects"):
-            found = ", ".join(str(record[name]) for name in objects)
+            found = told_objects(record)
             raise UsageError(
                 f"the {' and the '.join(objects)} of this study came from Python",
                 where=_where(record["name"]),
@@ -180,7 +191,8 @@ class Study(BaseModel):
                 hint="hand the study in as well",
             )
         reach.check(record, trust=trust, where=where)
-        return cls(**{name: record[name] for name in cls.model_fields if name in record})
+        given = {name: record[name] for name in cls.model_fields if name in record}
+        return cls(**{**given, "metrics": record.get(MEASURED)})
 
     def override(self, axes: Mapping[str, Iterable[Value]] | None = None, **values: Any) -> Self:
         """The same study with other values; an axis given here replaces or joins its axes.
@@ -240,10 +252,13 @@ class Study(BaseModel):
     def _tasks(self, data_dir: str | Path | None) -> dict[tuple[Value, ...], Task]:
         chosen = itertools.product(*(self.axes[name] for name in self.task_axes))
         return {
-            values: load_task(
-                self.task,
-                {**self.task_options, **dict(zip(self.task_axes, values, strict=True))},
-                data_dir,
+            values: with_metrics(
+                load_task(
+                    self.task,
+                    {**self.task_options, **dict(zip(self.task_axes, values, strict=True))},
+                    data_dir,
+                ),
+                self.metrics,
             )
             for values in chosen
         }
@@ -408,7 +423,7 @@ class ResolvedStudy:
             if settings[kind] is not None
         }
         return Recipe(
-            static={**weights, **settings, **identities, "task": of_task},
+            static={**weights, **settings, **identities, "task": of_task, **self._measured},
             weights=weights,
             model=self._model(task, options),
             optimizer=optimizer,
@@ -419,6 +434,12 @@ class ResolvedStudy:
             sampling=settings["sampling"],
             memo=self.memo,
         )
+
+    @cached_property
+    def _measured(self) -> dict[str, Any]:
+        """What tells the metrics apart in keys, where the study chooses them."""
+        chosen = self.study.metrics
+        return {} if chosen is None else {"metrics": metric_identities(chosen)}
 
     def _model(self, task: Task, options: Mapping[str, Any]) -> Model:
         """The model of these options: made once, so that tasks of the same shape share programs."""
@@ -471,6 +492,9 @@ class ResolvedStudy:
         study = self.study
         plain = {name: getattr(study, name) for name in type(study).model_fields}
         objects = [name for name in PARTS if not isinstance(plain[name], str | None)]
+        chosen = study.metrics
+        measured = {name: recorded(part) for name, part in (chosen or {}).items()}
+        given = [*objects, *(["metrics"] if measured != (chosen or {}) else [])]
         named = {"task": self.task.name, "model": self.identity} | {
             kind: part_identity(kind, plain[kind], known)
             for kind, known in NAMES_OF.items()
@@ -479,8 +503,9 @@ class ResolvedStudy:
         return {
             **plain,
             **{name: named[name] for name in objects},
-            **({"objects": objects} if objects else {}),
+            **({"objects": given} if given else {}),
             **self._groups(),
+            **({} if chosen is None else {MEASURED: measured}),
             "metrics": to_record(self.meanings),
             **self._examples(),
             # Not where an axis chooses the task: the folder may then grow by further tasks.
@@ -518,6 +543,14 @@ class ResolvedStudy:
                 for chosen, kinds in kinds_of.items()
             ],
         }
+
+
+def told_objects(record: Mapping[str, Any]) -> str:
+    """The parts of a record that came from Python as objects, as it tells of them."""
+    parts = {**record, "metrics": record.get(MEASURED)}
+    found = [parts[name] for name in record["objects"]]
+    each = [list(p.values()) if isinstance(p, dict) else [p] for p in found]
+    return ", ".join(str(text) for texts in each for text in texts)
 
 
 def _where(name: object) -> str:

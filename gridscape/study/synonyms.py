@@ -19,7 +19,7 @@ TABLES: Mapping[str, tuple[str, ...]] = {
 }
 
 
-class Meaning(NamedTuple):
+class Synonym(NamedTuple):
     """Our name, other names for it without dashes and underscores, and what differs."""
 
     ours: str
@@ -27,50 +27,51 @@ class Meaning(NamedTuple):
     note: str = ""
 
 
-MEANINGS = (
-    Meaning(
+SYNONYMS = (
+    Synonym(
         "updates",
         "epoch epochs nepochs nepoch numepochs nbepoch maxepochs maxepoch numtrainepochs"
         " trainepochs maxiter",
         "updates = epochs x examples / batch_size",
     ),
-    Meaning(
+    Synonym(
         "updates",
         "iterations iteration niter niterations numiterations steps nsteps numsteps maxsteps"
         " trainsteps numtrainsteps nupdates",
     ),
-    Meaning("batch_size", "batch batches bs minibatch minibatchsize trainbatchsize"),
-    Meaning("learning_rate", "lr lrs eta eta0 rate stepsize learningrateinit baselr initiallr"),
-    Meaning(
+    Synonym("batch_size", "batch batches bs minibatch minibatchsize trainbatchsize"),
+    Synonym("learning_rate", "lr lrs eta eta0 rate stepsize learningrateinit baselr initiallr"),
+    Synonym(
         "hidden_size",
         "units nunits numunits hidden nhidden numhidden hiddenunits hiddendim hiddensizes neurons"
         " nneurons width widths outfeatures",
     ),
-    Meaning("layers", "hiddenlayersizes hiddenlayers", 'such as "64-32"'),
-    Meaning("layers", "nlayers numlayers nhiddenlayers depth"),
-    Meaning("l2", "alpha", "the penalty of scikit-learn; alpha of PyTorch's RMSprop is 'decay'"),
-    Meaning("l2", "weightdecay wd", "of adamw it is 'weight_decay'"),
-    Meaning("l2", "l2reg l2penalty l2regularization kernelregularizer lambda lambd"),
-    Meaning("keep", "dropout dropoutrate dropoutprob pdropout", "keep = 1 - dropout"),
-    Meaning("keep", "keepprob keeprate"),
-    Meaning("b1", "beta1 betas"),
-    Meaning("b2", "beta2"),
-    Meaning("eps", "epsilon"),
-    Meaning("decay", "rho"),
-    Meaning("optimizer", "solver optim optimiser opt algorithm"),
-    Meaning("optimizer", "nesterov nesterovsmomentum usenesterov", 'optimizer = "nesterov"'),
-    Meaning("loss", "criterion lossfn lossfunction objective"),
-    Meaning("task", "dataset data datasetname"),
-    Meaning("model", "network net architecture arch estimator"),
-    Meaning("activation", "nonlinearity act activationfn activationfunction"),
-    Meaning("init", "initializer kernelinitializer weightinit"),
-    Meaning("directions", "bidirectional", "2 reads from both ends"),
-    Meaning("returns", "returnsequences", '"every" or "last"'),
-    Meaning("bias", "usebias fitintercept"),
-    Meaning("seed", "randomstate randomseed rngseed"),
-    Meaning("replicates", "runs nruns repeats repeat nrepeats repetitions seeds nseeds trials"),
-    Meaning("precision", "dtype mixedprecision amp"),
-    Meaning("sampling", "shuffle replacement"),
+    Synonym("layers", "hiddenlayersizes hiddenlayers", 'such as "64-32"'),
+    Synonym("layers", "nlayers numlayers nhiddenlayers depth"),
+    Synonym("l2", "alpha", "the penalty of scikit-learn; alpha of PyTorch's RMSprop is 'decay'"),
+    Synonym("l2", "weightdecay wd", "of adamw it is 'weight_decay'"),
+    Synonym("l2", "l2reg l2penalty l2regularization kernelregularizer lambda lambd"),
+    Synonym("keep", "dropout dropoutrate dropoutprob pdropout", "keep = 1 - dropout"),
+    Synonym("keep", "keepprob keeprate"),
+    Synonym("b1", "beta1 betas"),
+    Synonym("b2", "beta2"),
+    Synonym("eps", "epsilon"),
+    Synonym("decay", "rho"),
+    Synonym("optimizer", "solver optim optimiser opt algorithm"),
+    Synonym("optimizer", "nesterov nesterovsmomentum usenesterov", 'optimizer = "nesterov"'),
+    Synonym("loss", "criterion lossfn lossfunction objective"),
+    Synonym("metrics", "metric measures measured"),
+    Synonym("task", "dataset data datasetname"),
+    Synonym("model", "network net architecture arch estimator"),
+    Synonym("activation", "nonlinearity act activationfn activationfunction"),
+    Synonym("init", "initializer kernelinitializer weightinit"),
+    Synonym("directions", "bidirectional", "2 reads from both ends"),
+    Synonym("returns", "returnsequences", '"every" or "last"'),
+    Synonym("bias", "usebias fitintercept"),
+    Synonym("seed", "randomstate randomseed rngseed"),
+    Synonym("replicates", "runs nruns repeats repeat nrepeats repetitions seeds nseeds trials"),
+    Synonym("precision", "dtype mixedprecision amp"),
+    Synonym("sampling", "shuffle replacement"),
 )
 
 
@@ -107,14 +108,14 @@ def _place(ours: str, table: str, known: set[str], keys: set[str]) -> str | None
     return f"under [axes] or [{homes[0]}]"
 
 
-def meaning(name: str) -> Meaning | None:
+def meaning(name: str) -> Synonym | None:
     """What a name stands for, however it is written; None where nothing is known of it."""
     bare = _bare(name)
-    for one in MEANINGS:
+    for one in SYNONYMS:
         if bare in one.others.split():
             return one
-    ours = [*(one.ours for one in MEANINGS), *chain(*TABLES.values())]
-    return next((Meaning(own, "") for own in ours if _bare(own) == bare), None)
+    ours = [*(one.ours for one in SYNONYMS), *chain(*TABLES.values())]
+    return next((Synonym(own, "") for own in ours if _bare(own) == bare), None)
 
 
 def _bare(name: str) -> str:

@@ -5,10 +5,7 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 
 from gridscape.base.parts import Optimizer, declared
-from gridscape.errors import (
-    UnknownNameError,
-    UsageError,
-)
+from gridscape.errors import UnknownNameError, UsageError
 from gridscape.grid.axes import same, show
 from gridscape.grid.names import may_be_axis
 from gridscape.study import synonyms
@@ -32,6 +29,7 @@ def unknown_names(study: Mapping[str, Any]) -> list[str]:
     return [
         *_task_mistakes(study),
         *_loss_mistakes(study),
+        *_metric_mistakes(study),
         *_model_mistakes(study),
         *number_mistakes(study, imports=True),
         *_kept_mistakes(study),
@@ -85,6 +83,18 @@ def _loss_mistakes(study: Mapping[str, Any]) -> list[str]:
         try:
             if isinstance(name, str):
                 load_object("loss", name, losses.NAMES, key)
+        except UsageError as error:
+            found.append(str(error))
+    return found
+
+
+def _metric_mistakes(study: Mapping[str, Any]) -> list[str]:
+    """Those of import strings; whether a task has a metric of a name shows when it is loaded."""
+    found = []
+    for name, part in _table(study, "metrics").items():
+        try:
+            if isinstance(part, str) and ":" in part:
+                load_object("metric", part, {}, f"metrics.{name}")
         except UsageError as error:
             found.append(str(error))
     return found

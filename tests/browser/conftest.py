@@ -13,6 +13,7 @@ sys.path.insert(0, str(Path(__file__).parents[1]))  # synthetic landscapes
 from pages import Pages, Visit
 
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser")
+PATIENCE_SECONDS = 240  # a loaded machine is slow, not wrong
 ARGUMENTS = ["--headless", "--no-sandbox", "--disable-gpu", "--disable-background-networking"]
 
 
@@ -23,7 +24,9 @@ def browser() -> Iterator[Any]:
     if CHROMIUM is None:
         pytest.skip("chromium is not installed")
     with api.sync_playwright() as playwright:
-        running = playwright.chromium.launch(executable_path=CHROMIUM, args=ARGUMENTS)
+        running = playwright.chromium.launch(
+            executable_path=CHROMIUM, args=ARGUMENTS, timeout=PATIENCE_SECONDS * 1000
+        )
         yield running
         running.close()
 
@@ -39,7 +42,7 @@ def visit(browser: Any, pages: Pages) -> Iterator[Callable[..., Visit]]:
     """Opens a page by name; at the end nothing may have been loaded or complained about."""
     screen = {"width": 1400, "height": 900}
     context = browser.new_context(viewport=screen, reduced_motion="reduce")
-    context.set_default_timeout(120_000)  # a loaded machine is slow, not wrong
+    context.set_default_timeout(PATIENCE_SECONDS * 1000)
     visits: list[Visit] = []
 
     def open_page(name: str = "study", view: str = "", **media: Any) -> Visit:

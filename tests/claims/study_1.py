@@ -244,7 +244,7 @@ PARAMETERS = {"f": {"b": {"hidden_size": 512, "learning_rate": 0.001}}}
 
 
 def built(options, axes=WIDE):
-    """A landscape of 6 replicates, which all must agree; gap_noise adds scatter between train and test accuracy."""
+    """A landscape of 6 replicates, all of which must agree; gap_noise scatters train accuracy."""
     options = {"replicates": 6, "noise": 0.004, **options}
     gap_noise = options.pop("gap_noise", 0.0)
     land = landscape(axes, options.pop("accuracy"), **options)

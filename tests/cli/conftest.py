@@ -1,28 +1,23 @@
-"""The surroundings of a command: a place of its own, its own kept programs, no terminal."""
+"""The surroundings of a command: a place of its own, no terminal, one tiny study for all."""
 
+import os
 import subprocess
 import sys
+from pathlib import Path
 
-import jax
 import pytest
 from calls import DEADLINE_SECONDS, TINY, environment
-from jax.experimental.compilation_cache import compilation_cache
 
 from gridscape.cli import commands
 
 
-@pytest.fixture(scope="module", autouse=True)
-def kept_programs(tmp_path_factory):
-    """The command line keeps compiled programs; here in a folder of these tests only."""
-    folder = tmp_path_factory.mktemp("programs")
-    names = ("jax_compilation_cache_dir", "jax_persistent_cache_min_compile_time_secs")
-    before = {name: jax.config.values[name] for name in names}
-    jax.config.update("jax_compilation_cache_dir", str(folder))
-    jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.2)
-    yield folder
-    for name, value in before.items():
-        jax.config.update(name, value)
-    compilation_cache.reset_cache()
+@pytest.fixture(scope="session")
+def kept_programs():
+    """Where processes of the command line keep what they compiled, one for all of these tests.
+
+    In this process, the command line finds that the tests keep theirs, and leaves it so.
+    """
+    return Path(os.environ["JAX_COMPILATION_CACHE_DIR"]) / "of-processes"
 
 
 @pytest.fixture(autouse=True)
@@ -48,14 +43,14 @@ def call(capsys):
     return run
 
 
-@pytest.fixture(scope="module")
-def study(tmp_path_factory):
+@pytest.fixture(scope="session")
+def study(tmp_path_factory, kept_programs):
     """The results of a tiny study, the output of its run, and its report's path."""
     folder = tmp_path_factory.mktemp("results") / "tiny"
     command = ["run", "quickstart", *TINY, "--replicates", "2", "--dir", str(folder)]
     out = subprocess.run(
         [sys.executable, "-m", "gridscape", *command],
-        env=environment(tmp_path_factory.mktemp("cache")),
+        env=environment(kept_programs),
         capture_output=True,
         text=True,
         timeout=DEADLINE_SECONDS,

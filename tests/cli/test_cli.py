@@ -9,7 +9,7 @@ from calls import TINY, widest
 
 from gridscape.cli import commands
 
-pytestmark = pytest.mark.usefixtures("kept_programs", "quiet_place")
+pytestmark = pytest.mark.usefixtures("quiet_place")
 
 
 def test_a_run_without_a_terminal_is_silent_until_its_results(study):

@@ -8,7 +8,7 @@ from calls import DEADLINE_SECONDS, command_names, environment, widest
 
 from gridscape._version import __version__
 
-pytestmark = pytest.mark.usefixtures("kept_programs", "quiet_place")
+pytestmark = pytest.mark.usefixtures("quiet_place")
 
 
 def test_the_commands_are_those_of_the_design():

@@ -18,7 +18,7 @@ from calls import DEADLINE_SECONDS, FINAL, TINY, environment
 
 from gridscape.store.store import Store
 
-pytestmark = pytest.mark.usefixtures("kept_programs", "quiet_place")
+pytestmark = [pytest.mark.slow, pytest.mark.usefixtures("quiet_place")]
 
 FRAGILE = '''
 import gridscape as gs

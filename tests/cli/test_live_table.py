@@ -1,5 +1,7 @@
 """Cells fill while their cohort trains; the table fits, and shows what trains."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from printing import (
@@ -16,6 +18,7 @@ from printing import (
 )
 
 from gridscape.cli._run_state import RunState
+from gridscape.execution.executors import Cut
 from gridscape.grid.trials import Status
 
 
@@ -28,6 +31,43 @@ def test_cells_fill_while_their_cohort_trains_and_show_the_mean_over_replicates(
     assert row.split() == [">", "4", "30.0", "60.0"]
     assert "training 4 networks, hidden_size=4: update 6 of 12" in text
     assert "0 of 8 networks done" in text
+
+
+def test_all_that_train_at_once_are_told_and_in_view():
+    axes = {"hidden_size": list(range(2, 18)), "learning_rate": [0.1]}
+    run = RunState(started(axes, replicates=1))
+    for number, update in ((3, 6), (5, 4), (6, 2)):
+        run(progress(run, number, update, 0.5))
+    text = live(run, height=24)
+    told = [line for line in text.splitlines() if line.startswith("training ")]
+    assert told == [
+        f"training 1 network, hidden_size={size}: update {update} of 12"
+        for size, update in ((5, 6), (7, 4), (8, 2))
+    ]
+    assert [line.split()[1] for line in text.splitlines() if line[:1] == ">"] == ["5", "7", "8"]
+    for height in (14, 16, 18, 24):
+        text = live(run, height=height)
+        assert len(text.splitlines()) < max(height, 15)
+        assert any(line.startswith(">") for line in text.splitlines())
+    assert "training 3 networks in 3 runs" in live(run, height=14)
+    assert "training 2 networks in 2 more runs" in live(run, height=16)
+    (ended,) = run.cohorts[3].trials
+    run(finished(ended))
+    assert list(run.training) == [5, 6]
+    assert "hidden_size=5:" not in live(run)
+    run(progress(run, 5, 6, 0.5))
+    assert "hidden_size=7: update 6 of 12" in live(run)
+
+
+def test_a_run_that_went_on_elsewhere_or_was_cut_is_told_once():
+    run = RunState(started())
+    run(progress(run, 0, 6, 0.5))
+    again = replace(progress(run, 0, 4, 0.5), work=7)  # from a checkpoint: its process died
+    run(again)
+    assert list(run.training) == [7]
+    run(Cut(7, again.trials, 2, 1))
+    assert run.training == {}
+    assert "getting ready" in live(run) or "storing" in live(run)
 
 
 def test_marks_of_the_live_table():

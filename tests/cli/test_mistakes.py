@@ -4,7 +4,7 @@ import pytest
 
 from gridscape.cli import commands
 
-pytestmark = pytest.mark.usefixtures("kept_programs", "quiet_place")
+pytestmark = pytest.mark.usefixtures("quiet_place")
 
 MISTAKES = [
     ("rnu", 2, "unknown command 'rnu'; did you mean 'run'?"),

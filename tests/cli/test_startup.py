@@ -22,7 +22,7 @@ def limited(n_bytes, *arguments, folder):
         cwd=folder,
         capture_output=True,
         text=True,
-        timeout=120,
+        timeout=600,
         check=False,
     )
 

@@ -52,6 +52,21 @@ def test_waiting_for_a_program_counts_down_and_its_speed_is_its_own():
     assert clock.seconds(22.0) == pytest.approx(2 * 59 * 10 / 400)
 
 
+def test_a_run_that_ends_while_another_trains_stops_no_clock():
+    clock = time_left()
+    clock.advance(np.array([0, 1]), 99, ALIVE, 5.0)
+    clock.advance(np.array([2, 3]), 99, ALIVE, 6.0)  # its program is ready, too
+    clock.advance(np.array([0, 1]), 0, ALIVE, 7.0)
+    speed = clock.updates_per_second
+    for trial in (0, 1):
+        clock.end(trial, 7.0, is_idle=False)
+    clock.advance(np.array([2, 3]), 89, ALIVE, 8.0)
+    assert speed is not None
+    assert clock.updates_per_second == pytest.approx((2 * 99 + 2 * 1 + 2 * 10) / 3)
+    # 20 operations of 1 update each, and 198 and 200 more, in 3 s; nothing is to get ready.
+    assert clock.seconds(8.0) == pytest.approx(2 * 89 * 10 / ((198 + 20 + 200) / 3))
+
+
 def test_a_diverged_trial_is_no_work_done_and_none_to_do():
     clock = time_left()
     clock.advance(np.array([0, 1]), 99, ALIVE, 5.0)

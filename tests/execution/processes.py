@@ -12,9 +12,10 @@ from multiprocessing.connection import wait
 import jax.numpy as jnp
 
 from gridscape.execution.executors import Done, Job, Lost, Room, Snapshot
+from gridscape.execution.planner import Costs
 from gridscape.execution.worker import Worker
 
-LONGEST_SECONDS = 240  # without a word from any child
+LONGEST_SECONDS = 600  # without a word from any child
 
 
 class Child:
@@ -52,6 +53,12 @@ class Processes:
     def room(self):
         here = Room.here()
         return here._replace(free_bytes=here.free_bytes / self.n)
+
+    def costs(self, trials, timed):
+        self.children[0].send("costs", trials, timed)
+        found = self._hear(self.children[0])
+        assert isinstance(found, Costs), found
+        return found
 
     def submit(self, work, saved):
         self._queue.append((work, saved))
@@ -142,6 +149,8 @@ def answer(pipe, worker, wanted, work, restored=None):
         for part in worker.snapshots(work):
             pipe.send(part)
         pipe.send(None)
+    elif wanted == "costs":
+        pipe.send(worker.costs(work, restored))
     else:
         worker.cancel(work)
 

@@ -136,13 +136,14 @@ def dying(directory):
         env=environment(),
         capture_output=True,
         text=True,
-        timeout=240,
+        timeout=600,
         check=False,
     )
     lines = [tuple(map(int, line.split())) for line in done.stdout.splitlines()]
     return done.returncode, list(dict.fromkeys(lines)), done.stderr
 
 
+@pytest.mark.slow
 def test_the_rest_is_trained_and_the_culprits_end_with_a_reason(tmp_path):
     code, begun, _ = dying(tmp_path)
     assert (code, begun) == (-signal.SIGKILL, [(4, 4)])

@@ -19,6 +19,8 @@ import gridscape as gs
 from gridscape import sweep
 from gridscape.base.data import Split
 from gridscape.base.task import Task
+from gridscape.cli._live_table import LiveTable
+from gridscape.cli._run_state import RunState
 from gridscape.errors import GridscapeError, StoreError, UnknownNameError, UsageError
 from gridscape.execution import executors
 from gridscape.execution.executors import (
@@ -124,6 +126,47 @@ def test_several_works_at_once_give_the_results_of_one_after_the_other(tmp_path,
     assert not list((tmp_path / "checkpoints").iterdir())
 
 
+def test_the_live_table_tells_all_works_that_are_out(tmp_path):
+    """Two children train at once: both are told, and nothing is left when the run has ended."""
+    shown, tables = set(), []
+
+    def listener(event):
+        if isinstance(event, sweep.Started):
+            tables.append(LiveTable(RunState(event)))
+        else:
+            tables[0].run(event)
+            shown.add(tuple(tables[0]._activities(4)))
+
+    gs.run(tiny(updates=600), directory=tmp_path, executor=Processes(), listener=listener)
+    both = [lines for lines in shown if len(lines) == 2]
+    assert both
+    for lines in both:
+        for width, line in zip((4, 8), sorted(lines), strict=True):
+            assert line.startswith(f"training 4 networks, hidden_size={width}: update ")
+    assert tables[0].run.training == {}
+    assert tables[0]._activities(4) == ["storing the results"]
+
+
+def test_a_plan_is_made_where_the_executor_would_train(tmp_path):
+    """In another process, whose numbers are those of this one; a later plan may use it again."""
+    executor, study = Processes(1), tiny()
+    here = gs.plan(study, directory=tmp_path, timed=False)
+    pids = set()
+    hear = executor._hear
+    executor._hear = lambda child: (pids.add(child.process.pid), hear(child))[1]
+    for timed in (False, True):
+        there = gs.plan(study, directory=tmp_path, executor=executor, timed=timed)
+        assert executor.children == []
+        for one, other in zip(here.cohorts, there.cohorts, strict=True):
+            assert [run.trials for run in one.runs] == [run.trials for run in other.runs]
+            assert (one.flops, one.memory_bytes) == (other.flops, other.memory_bytes)
+        assert (there.seconds is not None) is timed
+    assert len(pids) == 2
+    assert os.getpid() not in pids
+    with pytest.raises(UsageError, match="not an executor"):
+        gs.plan(study, executor=3)
+
+
 def test_own_code_by_import_string(tmp_path):
     study = tiny({"learning_rate": [0.01]}, task="digits-flat", model="processes:linear")
     gs.run(study, directory=tmp_path / "processes", executor=Processes(1))
@@ -215,7 +258,7 @@ def test_when_the_sweep_is_killed_its_children_end_and_the_next_run_goes_on(tmp_
         env=own,
         capture_output=True,
         text=True,
-        timeout=240,
+        timeout=600,
         check=False,
     )  # returns when the children, which hold its output, have ended too
     assert done.returncode == -signal.SIGKILL, done.stderr[-2000:]

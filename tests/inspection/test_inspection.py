@@ -10,18 +10,23 @@ import numpy as np
 import pytest
 import reference_feedforward as plain
 
+from gridscape import inspection
 from gridscape.base.data import Split
 from gridscape.base.metrics import accuracy, cross_entropy
 from gridscape.base.parts import Model
 from gridscape.base.task import Task
 from gridscape.engine.training import named_leaves, restore
 from gridscape.errors import UnknownNameError, UsageError
+from gridscape.execution.replay import Trained
+from gridscape.grid.axes import Cell
+from gridscape.grid.trials import Trial
 from gridscape.inspection import _chunks
 from gridscape.inspection.activations import activation_statistics
 from gridscape.inspection.answers import confusion, mistakes
-from gridscape.inspection.deconvnet import deconvnet, feature_layers, keep_strongest, walk_down
+from gridscape.inspection.feature_maps import deconvnet, feature_layers, keep_strongest, walk_down
 from gridscape.inspection.filters import first_layer_filters, picture_shape
-from gridscape.inspection.samples import samples
+from gridscape.inspection.kinds import fitting
+from gridscape.inspection.sequences import samples
 from gridscape.models.feedforward import (
     lenet5,
     max_pool,
@@ -31,6 +36,7 @@ from gridscape.models.feedforward import (
     unpool,
 )
 from gridscape.optimizers import adam
+from gridscape.study.parts import in_precision
 from gridscape.study.study import Recipe
 from gridscape.tasks.losses import squared_error
 from gridscape.tasks.sequences import binary_addition, recall
@@ -209,6 +215,51 @@ def test_a_model_without_layers(look):
     for call in calls:
         with pytest.raises(UsageError, match=r"no layers to look into.*found a model"):
             call(recipe)
+
+
+REPLACED = {
+    "another function": lambda m: m._replace(apply=lambda *args: jnp.tanh(m.apply(*args))),
+    "another bias": lambda m: m._replace(apply=lambda *args: 0.1 + m.apply(*args)),
+    "another shape": lambda m: m._replace(apply=lambda *args: m.apply(*args)[:, :2]),
+    "other layers": lambda m: m._replace(layers=[x for x in m.layers if x.kind != "pool"]),
+}
+
+
+@pytest.mark.parametrize("change", REPLACED)
+def test_the_layers_of_another_apply_are_not_looked_into(change):
+    model = REPLACED[change](LENET)
+    recipe, task, params = recipe_of(model), random_task(), start(LENET)
+    for look in (
+        lambda: activation_statistics(recipe, task, params),
+        lambda: deconvnet(recipe, task, params),
+        lambda: first_layer_filters(recipe, task, params, params),
+    ):
+        with pytest.raises(
+            UsageError, match=r"layers.*do not give what its apply gives.*layers=\("
+        ):
+            look()
+    network = Trained(Trial(Cell.of(a=1), 0, "k"), recipe, task, params, params, False, True)
+    assert fitting(network) == ("mistakes", "confusion")
+
+
+@pytest.mark.parametrize("precision", ["float32", "tf32", "bfloat16"])
+@pytest.mark.parametrize("wrap", [jax.checkpoint, jax.jit, lambda f: lambda *args: f(*args)])
+def test_a_wrapped_apply_keeps_its_layers(wrap, precision):
+    model = in_precision(LENET._replace(apply=wrap(LENET.apply)), precision)
+    task, params = random_task(), start(LENET)
+    assert activation_statistics(recipe_of(model), task, params)
+    network = Trained(
+        Trial(Cell.of(a=1), 0, "k"), recipe_of(model), task, params, params, False, True
+    )
+    assert {"filters", "activations", "deconv"} <= set(fitting(network))
+
+
+def test_every_public_name_is_what_it_says_whatever_was_imported_before():
+    """A module of the name of a function would hide it as soon as it is imported."""
+    for name in inspection.__all__:
+        found = getattr(inspection, name)
+        assert callable(found), name
+        assert found.__name__ == name
 
 
 # ---- filters ----

@@ -2,13 +2,17 @@
 
 import json
 import os
+import runpy
 import subprocess
 import sys
 from collections import namedtuple
+from pathlib import Path
+from types import SimpleNamespace
 
 import jax
 import jax.numpy as jnp
 import pytest
+from setuptools import Distribution, Extension
 
 from gridscape import kernels
 from gridscape.kernels import library, tables
@@ -36,7 +40,7 @@ def told(value, code="print(kernels.target(), '|', kernels.trouble())"):
         env={**os.environ, library.VARIABLE: value},
         capture_output=True,
         text=True,
-        timeout=120,
+        timeout=600,
     )
     return found.stdout.strip() or found.stderr.strip().splitlines()[-1]
 
@@ -75,7 +79,7 @@ def reversed_table(table):
 
 
 @needs_library
-@pytest.mark.parametrize("name", ["CELLS", "ACTIVATIONS", "RULES", "NUMBERS"])
+@pytest.mark.parametrize("name", ["CELLS", "ACTIVATIONS", "RULES", "NUMBERS", "BAD_QUANTITIES"])
 def test_a_library_of_tables_in_another_order_is_not_called(fresh, monkeypatch, name):
     monkeypatch.setattr(tables, name, reversed_table(getattr(tables, name)))
     assert not kernels.available()
@@ -146,7 +150,31 @@ def test_a_study_trains_without_them(tmp_path):
         env={**os.environ, library.VARIABLE: "off"},
         capture_output=True,
         text=True,
-        timeout=200,
+        timeout=600,
     )
     assert found.returncode == 0, found.stderr
     assert json.loads(found.stdout)["counts"]["finished"] == 1
+
+
+@pytest.mark.slow
+def test_environments_of_a_checkout_compile_the_library_once(tmp_path, monkeypatch):
+    """And anew with other flags."""
+    made_by_setup = runpy.run_path("setup.py", run_name="made_by_setup")
+    monkeypatch.chdir(tmp_path)
+    built = []
+
+    class Builds(made_by_setup["BuildKernels"]):
+        def _build(self, output):
+            built.append(output)
+            output.write_bytes(b"library %d" % len(built))
+
+    def installed(environment):
+        build = Builds(Distribution())
+        build.build_lib, build.compiler = environment, SimpleNamespace(compiler_so_cxx=["cat"])
+        build.build_extension(Extension("gridscape.kernels._native", []))
+        return (Path(environment) / "gridscape/kernels/_native.so").read_bytes()
+
+    assert [installed("one"), installed("another"), installed("one")] == [b"library 1"] * 3
+    monkeypatch.setenv("CXXFLAGS", "-Og")
+    assert installed("one") == b"library 2"
+    assert len(built) == 2

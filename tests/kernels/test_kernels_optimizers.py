@@ -10,9 +10,9 @@ from reference_optimizers import REFERENCES
 
 from gridscape import kernels
 from gridscape.engine.training import named_leaves
-from gridscape.engine.trial import BAD_QUANTITIES, TrialState, _optax_step
+from gridscape.engine.trial import TrialState, _optax_step
 from gridscape.kernels import optimizers as native
-from gridscape.kernels.tables import RULES
+from gridscape.kernels.tables import BAD_QUANTITIES, RULES
 from gridscape.optimizers import NAMES, adam, sgd
 from gridscape.study.parts import load_optimizer
 
@@ -55,7 +55,8 @@ def random_arrays(rng, shapes):
 
 def state_of(name, params, hyper):
     zero = jnp.zeros((), jnp.int32)
-    return TrialState(params, load_optimizer(name).make(hyper).init(params), zero, zero, zero)
+    opt_state = jax.jit(load_optimizer(name).make(hyper).init)(params)
+    return TrialState(params, opt_state, zero, zero, zero)
 
 
 def native_step(name, state, grads, hyper, loss=1.0):
@@ -81,11 +82,12 @@ def assert_follows(name, shapes, changed, seed, n_steps=6):
     numbers = {key: float(value) for key, value in hyper.items()}
     l2, decay = numbers.pop("l2"), numbers.pop("weight_decay", 0)
     state = state_of(name, random_arrays(rng, shapes), hyper)
+    step = jax.jit(native_step, static_argnums=0)  # one program, not several for every array
     kept = {key: {} for key in state.params}
     largest = dict.fromkeys(kept, 0)
     for _ in range(n_steps):
         grads, before = random_arrays(rng, shapes), state.params
-        state = native_step(name, state, grads, hyper)
+        state = step(name, state, grads, hyper)
         for key, p in before.items():
             p, g = np.asarray(p, np.float64), np.asarray(grads[key], np.float64)
             if p.ndim >= 2:
@@ -102,6 +104,7 @@ def assert_follows(name, shapes, changed, seed, n_steps=6):
     assert (int(state.update), int(state.bad_update)) == (n_steps, 0)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("target", kernels.targets())
 @pytest.mark.parametrize("name", NAMES)
 def test_steps_follow_the_reference_at_any_shapes(name, target):

@@ -116,6 +116,8 @@ def check(cell, every, precision, T, B, D, H):
 LAYERS = list(itertools.product(CELLS, ("last", "every")))
 
 
+# One library serves all versions of Python and JAX, which others of these tests call it by.
+@pytest.mark.slow
 @pytest.mark.parametrize("precision", TOLERANCES)
 @pytest.mark.parametrize(("cell", "returns"), LAYERS)
 @pytest.mark.parametrize("corner", CORNERS, ids=lambda c: "-".join(map(str, c.values())))
@@ -145,6 +147,7 @@ def test_the_tolerance_of_bfloat16_tells_it_from_float32(cell):
         assert_close(gradients(cell, True)(*arguments), wanted, 2 * TOLERANCES["bfloat16"])
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("cell", "returns"), LAYERS)
 @settings(max_examples=4, deadline=None, derandomize=True)
 @example(shape={"T": 40, "B": 130, "D": 28, "H": 300})

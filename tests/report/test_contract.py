@@ -122,7 +122,7 @@ def test_the_page_writes_numbers_as_the_terminal_does(tmp_path: Path) -> None:
     script.write_text(f"{source}\n{ASKED}", encoding="utf-8")
     asked = json.dumps(NUMBERS)
     done = subprocess.run(
-        ["node", str(script)], input=asked, capture_output=True, text=True, timeout=60, check=True
+        ["node", str(script)], input=asked, capture_output=True, text=True, timeout=600, check=True
     )
     for value, told in zip(NUMBERS, json.loads(done.stdout), strict=True):
         size = abs(value)

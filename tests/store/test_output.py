@@ -72,7 +72,7 @@ def test_export_to_standard_output(land, folder, tmp_path, output, kind):
             stderr=subprocess.PIPE,
             env={**os.environ, "PYTHONPATH": str(Path(commands.__file__).parent.parent)},
             cwd=tmp_path,
-            timeout=120,
+            timeout=600,
             check=False,
         )
         got.seek(0)

@@ -99,6 +99,10 @@ WRONG = [
     ({"task_options": {"m": 1}}, "task_options.m: unknown task option 'm'; known: n_classes"),
     ({"axes": {"optimizer": [descent(), "adam"]}}, "axes.optimizer: wrong type (expected names or"),
     ({"axes": {"loss": [absolute]}}, "axes.loss: wrong type (expected names or import strings of"),
+    ({"axes": {"model": ["mlp", mlp]}}, "axes.model: wrong type (expected no such axis: make"),
+    ({"axes": {"task": [points]}}, "axes.task: wrong type (expected no such axis: make a stud"),
+    ({"axes": {"hidden_size": [absolute]}}, "axes.hidden_size: wrong type (expected numbers, te"),
+    ({"axes": {"learning_rate": [absolute, 0.1]}}, "axes.learning_rate: wrong type (expected nu"),
 ]
 
 
@@ -108,6 +112,15 @@ def test_what_is_no_part_is_told_in_one_line(values, told):
         study(**values).resolve()
     (mistake,) = caught.value.mistakes
     assert mistake.startswith(told)
+    assert len(mistake) <= 300
+
+
+@pytest.mark.parametrize("axis", [{"optimizer": [descent(), "adam"]}, {"loss": [absolute]}])
+def test_an_object_on_an_axis_is_told_how_to_get_there(axis):
+    with pytest.raises(gs.GridscapeError) as caught:
+        study(axes=axis)
+    (mistake,) = caught.value.mistakes
+    assert mistake.endswith("; put an object in a module and name it 'module:object'")
     assert len(mistake) <= 300
 
 

@@ -11,7 +11,7 @@ from gridscape.base.parts import declared
 from gridscape.errors import StudyFileError
 from gridscape.study.parts import load_object, load_optimizer
 from gridscape.study.study import Study
-from gridscape.study.synonyms import MEANINGS, TABLES, meaning
+from gridscape.study.synonyms import SYNONYMS, TABLES, meaning
 
 EPOCHS = "use 'updates': updates = epochs x examples / batch_size"
 HYPER, OPTION = "under [axes] or [hyperparameters]", "under [axes] or [model_options]"
@@ -91,7 +91,7 @@ def test_every_name_of_ours_is_one():
     assert set(TABLES["hyperparameters"]) <= traced
     assert set(TABLES["model_options"]) <= parameters(of_models)
     assert set(TABLES["task_options"]) <= parameters(of_tasks)
-    assert {m.ours for m in MEANINGS} <= {*Study.model_fields, *chain(*TABLES.values())}
+    assert {s.ours for s in SYNONYMS} <= {*Study.model_fields, *chain(*TABLES.values())}
 
 
 def parameters(factories):
@@ -99,7 +99,7 @@ def parameters(factories):
 
 
 def test_no_name_has_two_meanings_or_is_one_of_ours():
-    others = list(chain(*(m.others.split() for m in MEANINGS)))
+    others = list(chain(*(s.others.split() for s in SYNONYMS)))
     assert len(others) == len(set(others))
     for key in ["updates", "learning_rate", "hidden_size", "seed", "replicates"]:
         assert meaning(key).ours == key

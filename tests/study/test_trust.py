@@ -95,6 +95,8 @@ def hostile(kind, mark):
         "model": {"model": "telltale:net"},
         "optimizer": {"optimizer": "telltale:rule"},
         "loss": {"loss": "telltale:loss"},
+        "metric": {"measured": {"x": "telltale:loss"}},
+        "list of metrics": {"measured": ["telltale:loss"]},
         "axis of optimizers": {"axes": {"learning_rate": [0.01], "optimizer": ["telltale:x"]}},
         "axis of losses": {"axes": {"learning_rate": [0.01], "loss": ["telltale:loss"]}},
         "by way of gridscape": {"model": "gridscape.study.parts:importlib.import_module"},
@@ -102,7 +104,7 @@ def hostile(kind, mark):
 
 
 KINDS = (
-    *("shell", "task", "model", "optimizer", "loss"),
+    *("shell", "task", "model", "optimizer", "loss", "metric", "list of metrics"),
     *("axis of optimizers", "axis of losses", "by way of gridscape"),
 )
 

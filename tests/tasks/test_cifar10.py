@@ -17,10 +17,7 @@ import pytest
 from image_sets import Change, named, needs_cifar
 
 from gridscape.base.task import Task
-from gridscape.errors import (
-    DataCorruptError,
-    DataMissingError,
-)
+from gridscape.errors import DataCorruptError, DataMissingError
 from gridscape.tasks import fetch, images
 
 # CIFAR-10 in color, on made-up archives

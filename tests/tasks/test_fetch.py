@@ -7,7 +7,6 @@ import socket
 import subprocess
 import sys
 import threading
-import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import replace
@@ -42,11 +41,12 @@ def put(folder: Path, *names: str) -> Path:
 
 @pytest.fixture
 def cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """An empty cache, no $GRIDSCAPE_DATA, short limits, and a data set "tiny" without mirrors."""
+    """An empty cache, no $GRIDSCAPE_DATA, long limits, and a data set "tiny" without mirrors."""
     folder = tmp_path / "cache"
     monkeypatch.setattr(fetch, "cache_folder", lambda: folder)
-    monkeypatch.setattr(fetch, "ANSWER_SECONDS", 1.0)
-    monkeypatch.setattr(fetch, "STALL_SECONDS", 0.5)
+    # A loaded machine answers late; tests of mirrors that never do are not so patient.
+    monkeypatch.setattr(fetch, "ANSWER_SECONDS", 240.0)
+    monkeypatch.setattr(fetch, "STALL_SECONDS", 240.0)
     monkeypatch.delenv("GRIDSCAPE_DATA", raising=False)
     monkeypatch.setenv("NO_PROXY", "127.0.0.1")
     monkeypatch.setitem(fetch.DATA_SETS, "tiny", data_set())
@@ -337,7 +337,9 @@ def test_the_second_mirror_takes_over(cache: Path, monkeypatch: pytest.MonkeyPat
 def test_a_download_that_breaks_off_leaves_nothing(
     cache: Path, monkeypatch: pytest.MonkeyPatch, stalls: bool
 ) -> None:
-    given_up = threading.Event()
+    if stalls:
+        monkeypatch.setattr(fetch, "STALL_SECONDS", 0.5)
+    given_up, gave_up = threading.Event(), []
     names_halfway: list[str] = []
 
     def half(request: BaseHTTPRequestHandler, content: bytes) -> None:
@@ -348,15 +350,14 @@ def test_a_download_that_breaks_off_leaves_nothing(
         request.wfile.flush()
         names_halfway.extend(os.listdir(cache / "tiny"))
         if stalls:
-            given_up.wait(10)
+            gave_up.append(given_up.wait(300))
 
     with mirror(half) as (address, _):
         served_by(monkeypatch, address)
-        started = time.monotonic()
         with pytest.raises(DataMissingError, match="failed"):
             fetch.load("tiny")
         given_up.set()
-        assert time.monotonic() - started < 5
+    assert gave_up == [True] * stalls
     assert len(names_halfway) == 1  # a temporary name
     assert "first.bin" not in names_halfway
     assert os.listdir(cache / "tiny") == []
@@ -365,6 +366,7 @@ def test_a_download_that_breaks_off_leaves_nothing(
 def test_silent_and_absent_mirrors_cost_seconds(
     cache: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.setattr(fetch, "ANSWER_SECONDS", 5.0)  # in which the others must answer
     with socket.create_server(("127.0.0.1", 0)) as silent, mirror() as (address, _):
         mirrors = (
             f"http://127.0.0.1:{silent.getsockname()[1]}/",  # accepts, never answers
@@ -372,10 +374,8 @@ def test_silent_and_absent_mirrors_cost_seconds(
             f"{address}elsewhere/",  # 404
         )
         served_by(monkeypatch, *mirrors)
-        started = time.monotonic()
         with pytest.raises(DataMissingError) as caught:
-            fetch.load("tiny")
-        assert time.monotonic() - started < 4
+            fetch.load("tiny")  # where it waited for ever, so would this
     message = str(caught.value)
     assert f"{mirrors[0]} did not answer; {mirrors[1]} did not answer" in message
     assert f"{mirrors[2]} does not serve it" in message
@@ -386,13 +386,15 @@ def test_silent_and_absent_mirrors_cost_seconds(
 def test_names_that_never_resolve_cost_seconds(
     cache: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    awake = threading.Event()
-    monkeypatch.setattr(socket, "getaddrinfo", lambda *args, **kwargs: awake.wait(20) and [])
+    monkeypatch.setattr(fetch, "ANSWER_SECONDS", 0.5)
+    awake, resolved = threading.Event(), []
+    monkeypatch.setattr(
+        socket, "getaddrinfo", lambda *args, **kwargs: resolved.append(awake.wait(300)) or []
+    )
     served_by(monkeypatch, "http://mirror.invalid/", "http://other.invalid/")
-    started = time.monotonic()
     with pytest.raises(DataMissingError, match="did not answer"):
         fetch.load("tiny")
-    assert time.monotonic() - started < 4
+    assert resolved == []  # given up before
     awake.set()
 
 
@@ -432,5 +434,5 @@ def test_every_checksum_is_pinned() -> None:
 
 def test_the_command_line_lists_data_without_jax() -> None:
     code = "import sys, gridscape.tasks.fetch as f; f.status(); sys.exit('jax' in sys.modules)"
-    done = subprocess.run([sys.executable, "-W", "error", "-c", code], check=False, timeout=60)
+    done = subprocess.run([sys.executable, "-W", "error", "-c", code], check=False, timeout=600)
     assert done.returncode == 0

@@ -9,10 +9,7 @@ import pytest
 from image_sets import IMAGE_TASKS, named, needs_mnist
 
 from gridscape.base.task import Task
-from gridscape.errors import (
-    StudyFileError,
-    UsageError,
-)
+from gridscape.errors import StudyFileError, UsageError
 from gridscape.study.study import Study
 from gridscape.tasks import images
 from gridscape.tasks._image_options import ImageOptions

@@ -11,10 +11,7 @@ import pytest
 from image_sets import Change, needs_mnist
 
 from gridscape.base.task import Task
-from gridscape.errors import (
-    DataCorruptError,
-    UnknownNameError,
-)
+from gridscape.errors import DataCorruptError, UnknownNameError
 from gridscape.tasks import fetch, images
 
 # MNIST

@@ -14,9 +14,6 @@ namespace {
 constexpr int64_t kNumbers = sizeof(RuleNumbers) / sizeof(float);
 constexpr size_t kFirst = 3;  // operands before the count, or before the leaves
 
-// What was not finite, as an index of BAD_QUANTITIES in engine.py.
-enum Bad : int32_t { kNone, kLoss, kGradient, kParameters };
-
 int n_moments(RuleKind rule) {
 #define GRIDSCAPE_MOMENTS(kind, name, moments) moments,
   constexpr int kMoments[] = {GRIDSCAPE_RULES(GRIDSCAPE_MOMENTS)};

@@ -36,6 +36,19 @@ struct RuleNumbers {
 #undef GRIDSCAPE_FIELD
 };
 
+// What was not finite in a step, with its name in Python.
+#define GRIDSCAPE_BAD_QUANTITIES(QUANTITY) \
+  QUANTITY(kNone, "")                      \
+  QUANTITY(kLoss, "loss")                  \
+  QUANTITY(kGradient, "gradient")          \
+  QUANTITY(kParameters, "parameters")
+
+enum Bad : int32_t {
+#define GRIDSCAPE_QUANTITY(kind, name) kind,
+  GRIDSCAPE_BAD_QUANTITIES(GRIDSCAPE_QUANTITY)
+#undef GRIDSCAPE_QUANTITY
+};
+
 // 1 / (1 - b1^t) and 1 / (1 - b2^t) at the update t of Adam.
 struct Corrections {
   float mean, square;

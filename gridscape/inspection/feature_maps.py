@@ -12,7 +12,7 @@ from gridscape.base.task import Task
 from gridscape.base.types import Array, Hyper, Params
 from gridscape.errors import UnknownNameError, UsageError
 from gridscape.inspection import _chunks
-from gridscape.inspection._layers import inspected_layers
+from gridscape.inspection._layers import inspected_layers, layers_of_apply
 from gridscape.inspection.records import Deconvnet
 from gridscape.models.feedforward import Layer, run
 from gridscape.models.precision import float32_products
@@ -50,11 +50,12 @@ def deconvnet(
 
     layer: one of ``feature_layers``, the last of them unless named. channels: all unless named.
 
-    Raises UsageError for a model without convolutions or a channel that the layer lacks,
-    UnknownNameError for another layer. Source: Zeiler and Fergus 2014, "Visualizing and
-    Understanding Convolutional Networks", section 2.1.
+    Raises UsageError for a model without convolutions, with the layers of another apply, or for a
+    channel that the layer lacks; UnknownNameError for another layer. Source: Zeiler and Fergus
+    2014, "Visualizing and Understanding Convolutional Networks", section 2.1.
     """
     layers, hyper = _layers_to(recipe, layer), recipe.hyper
+    layers_of_apply(recipe, task, params)
 
     def strongest(batch: Split) -> Array:
         *_, maps = run(layers, params, task.prepare(batch.inputs), None, hyper)
