@@ -26,15 +26,13 @@ class BestPerRow:
     equivalent: the values of the axis that are not shown to be worse than another, in the axis'
         order, the best included: with probability 95 % the true best is among them, in each row for
         itself. Empty where nothing could be tested.
-    untested: values that share fewer than two replicates with the one they are compared with.
+    untested: values that too few runs compare with the best; they are not excluded.
     low, high: the ends of ``equivalent`` (None where unknown or where the axis is no number);
-    values
-        between them may be excluded.
-    optimum: where on the axis the best value lies: the vertex of a parabola through the best mean
-    and
-        its two neighbors (on the logarithm of a logarithmic axis), the best value itself where a
-        neighbor is missing or failed; its interval reaches half a step beyond ``equivalent``, and
-        without end where that reaches the end of the axis.
+        values between them may be excluded.
+    optimum: where on the axis the best value lies. It is the vertex of a parabola through the best
+        mean and its two neighbors (on the logarithm of a logarithmic axis), and the best value
+        itself where a neighbor is missing or failed. Its interval reaches half a step beyond
+        ``equivalent``, and without end where that reaches the end of the axis.
     at_end: the best value is the first or last of the axis: the true one may lie beyond.
     excluded: cells of the row that are no candidates.
     note: in words, what is unknown and why; "" where nothing is.
@@ -104,6 +102,7 @@ def best_among(
         nothing = (None, None, (), None, None, nowhere, False, ())
         return BestPerRow(axis.name, row, metric, *nothing, excluded, note)
     tied, untested = _not_worse(members, level)
+    untested = [s for s in untested if s is not chosen]
     others = [s for s in fit if s is not chosen]
     unknown = bool(others) and {s.cell for s in others} <= {s.cell for s in untested}
     equivalent = () if unknown else _values_of(axis, [chosen, *tied])
@@ -160,8 +159,8 @@ def _best_note(others: list[CellSummary], untested: list[CellSummary]) -> str:
     if not untested:
         return ""
     is_all = {s.cell for s in others} <= {s.cell for s in untested}
-    which = "every other cell" if is_all else f"{len(untested)} cells"
-    return f"{which} shares fewer than two finished replicates with the best: not tested"
+    which = "none of the other cells" if is_all else f"{len(untested)} cells not"
+    return f"{which} tested: three runs that learn are needed, two of them shared with the best"
 
 
 def _optimum(

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from gridscape.analysis.cells import CellSummary, rows_of, summarize
-from gridscape.analysis.statistics import LEVEL, Interval, t_interval
+from gridscape.analysis.statistics import Interval, t_interval
 from gridscape.errors import UsageError
 from gridscape.grid.axes import Axis, Cell
 from gridscape.grid.trials import Status
@@ -19,14 +19,14 @@ class Boundary:
     """Where along ``axis`` one row of the grid stops learning, going up.
 
     A trial learns when it finished, is not collapsed, and its metric reaches ``threshold``.
-    places: per replicate in use, the edge by the number of values that learn: from the value at
+    places: per replicate in use, the edge by the number of values that learn. From the value at
         which most replicates learn on, each value that learns moves it by its own step. So a value
         that learns by luck beyond one that does not moves it by one step, not to itself (Spearman
         1908, Kaerber 1931). None where a replicate learns at no value.
     estimate: the mean of the places (geometric where ``scale`` is "log") with its t interval, half
-    a
-        step wider on either side, since the edge may lie anywhere between two values. An end beyond
-        the grid is infinite (0 below a log axis) and the mean is then NaN.
+        a step wider on either side, since the edge may lie anywhere between two values. An end
+        beyond the grid is infinite (0 below a log axis). The mean is NaN where a replicate learns
+        at no value, or up to the last.
     replicates: those in use; others lack a trial that would decide.
     """
 
@@ -80,7 +80,9 @@ def _boundary_of_row(
         estimate=_estimate(places, edges, log=axis.scale == "log"),
         places=tuple(None if math.isnan(p) else _back(axis)(p) for p in places.tolist()),
         replicates=tuple(used.tolist()),
-        note=f"{left_out} replicates lack a trial that would decide" if left_out else "",
+        note=f"{left_out} of {n_replicates} replicates lack a trial that would decide"
+        if left_out
+        else "",
     )
 
 
@@ -106,25 +108,29 @@ def _places(learns: np.ndarray, edges: np.ndarray) -> np.ndarray:
     plateau = np.flatnonzero(shares == shares.max())
     start = int(plateau[len(plateau) // 2])
     steps = np.diff(edges)[start:, None]
-    reach = edges[start] + (learns[start:] * steps).sum(axis=0)
+    reach = edges[-1] - ((1 - learns[start:]) * steps).sum(axis=0)
     return np.where(learns.any(axis=0), reach, np.nan)
 
 
 def _estimate(places: np.ndarray, edges: np.ndarray, *, log: bool) -> Interval:
-    """The mean of the places, its interval half a step wider; open where they leave the grid."""
+    """The mean of the places, its interval half a step wider; open where it leaves the grid.
+
+    A replicate that learns at no value has its place at the lower end of the grid, or below.
+    """
     back = math.exp if log else float
-    n = len(places)
+    n, nowhere = len(places), np.isnan(places)
+    reached = np.where(nowhere, edges[0], places)
+    found = t_interval(reached)
+    leaves = bool(nowhere.any() or (reached >= edges[-1]).any())
+    mean = math.nan if leaves else back(found.mean)
     if n < 2:
-        only = float(places[0]) if n else math.nan
-        inside = n and edges[0] < only < edges[-1]
-        return Interval(back(only) if inside else math.nan, math.nan, math.nan, n)
-    found = t_interval(places, LEVEL)
-    is_open_low = bool(np.isnan(places).any()) or found.low - _half(edges, 0) <= edges[0]
-    is_open_high = bool((places >= edges[-1]).any())
-    low = -math.inf if is_open_low else found.low - _half(edges, np.nanmin(places))
-    high = math.inf if is_open_high else found.high + _half(edges, np.nanmax(places))
-    mean = math.nan if np.isnan(places).any() or is_open_high else back(found.mean)
-    return Interval(mean, back(low), back(high), n)
+        return Interval(mean, math.nan, math.nan, n)
+    low = found.low - _half(edges, reached.min())
+    high = found.high + _half(edges, reached.max())
+    is_open_low, is_open_high = low <= edges[0], high >= edges[-1]
+    return Interval(
+        mean, back(-math.inf if is_open_low else low), back(math.inf if is_open_high else high), n
+    )
 
 
 def _half(edges: np.ndarray, place: float) -> float:

@@ -20,7 +20,7 @@ def exceeds(
     run that diverged is worse than any number, two such are not told apart.
     """
     cells = (upper.cell, lower.cell)
-    if _all_learn(upper) and _all_learn(lower):
+    if all_learn(upper) and all_learn(lower):
         check = above(name, upper.meaning.unit or "", among.difference(upper, lower), by)
         return replace(check, cells=cells)
     with np.errstate(invalid="ignore"):  # two that diverged: inf - inf is NaN, and does not count
@@ -61,7 +61,7 @@ def learns(summary: CellSummary) -> Check:
     return replace(reach([summary], name, "> 1/2", does), is_detail=True)
 
 
-def _all_learn(summary: CellSummary) -> bool:
+def all_learn(summary: CellSummary) -> bool:
     """Whether every run that ended learns, or, of a cell that never does, finished."""
     ended = ~np.isnan(heights(summary))
     finished = np.isfinite(heights(summary))

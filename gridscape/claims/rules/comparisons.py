@@ -13,7 +13,7 @@ from gridscape.analysis.differences import Comparison, welch
 from gridscape.analysis.statistics import Interval
 from gridscape.claims.checks import Check, above, below, listed, within
 from gridscape.claims.evidence import Evidence, Region, in_words, rows_of
-from gridscape.claims.pairs import better, exceeds, heights, learns, reach
+from gridscape.claims.pairs import all_learn, better, exceeds, heights, learns, reach
 from gridscape.claims.records import Outcome
 from gridscape.claims.rules.registry import MAIN, Finding, rule
 from gridscape.errors import StoreError
@@ -229,12 +229,14 @@ def _better_apart(best: CellSummary, other: CellSummary) -> Check:
     """One cell is better than one of another study; where runs fail, most pairs of runs say so."""
     sign = best.meaning.sign
     name = f"{best.metric} at {best.cell} minus {other.cell} of the other study"
-    if best.n_learns == best.share.n and (other.n_learns == other.share.n or not other.n_learns):
+    if all_learn(best) and all_learn(other):
         unit = best.meaning.unit or ""
         apart = welch(learned(best), learned(other))
         bound = above if sign > 0 else below
         return replace(bound(name, unit, apart, 0.0), cells=(best.cell,))
     n = min(best.share.n, other.share.n)
     ours, theirs = (x[~np.isnan(x)][:n] for x in (heights(best), heights(other)))
-    gain = sign * (ours - theirs)
-    return reach([best], f"share of the runs with {name}", "> 1/2", np.where(gain > 0, 1.0, 0.0))
+    with np.errstate(invalid="ignore"):  # two that diverged: inf - inf is NaN, and does not count
+        gain = sign * (ours - theirs)
+    does = np.where(np.isnan(gain), np.nan, gain > 0)
+    return reach([best], f"share of the runs with {name}", "> 1/2", does)
