@@ -247,15 +247,33 @@ class Landscape:
         wanted: np.ndarray = numbers.reshape(-1, 1) > self._arrays[REPLICATE].values
         return wanted.reshape(shape)
 
+    @property
+    def learns(self) -> np.ndarray:
+        """Which trials learn: (*axes, replicate), bool.
+
+        Those that finished, do not give every test example the same answer, and, where the main
+        metric is a fraction, come at least half as far from guessing as the best run of their cell.
+        """
+        learns: np.ndarray = self.array("status") == Status.FINISHED.value
+        learns &= ~self.array(COLLAPSED)
+        meaning = self.meaning(self.main_metric)
+        if meaning.is_fraction:
+            values = self.finished()
+            above = values if meaning.is_higher_better else 1 - values
+            above = above - float(self.study.get("guessing") or 0.0)
+            best = np.fmax.reduce(above, axis=-1, keepdims=True)
+            learns &= ~(above < best / 2)
+        return learns
+
     def candidates(self) -> "xr.DataArray":
         """Which cells may be called best: (*axes), bool; the rule is ``is_candidate``."""
         return self._labelled(self._candidates(), "status")
 
     def score(self, metric: str | None = None) -> "xr.DataArray":
-        """The mean over finished replicates, signed so that more is better: (*axes).
+        """The mean over the replicates that learn, signed so that more is better: (*axes).
 
-        NaN where a cell is no candidate. By default of the main
-        metric; raises UnknownNameError for a metric that the landscape does not have.
+        Over those that finished where none learns; NaN where a cell is no candidate. By default of
+        the main metric; raises UnknownNameError for a metric that the landscape does not have.
         """
         metric = metric or self.main_metric
         return self._labelled(self._score(metric), metric)
@@ -263,11 +281,14 @@ class Landscape:
     def _candidates(self) -> np.ndarray:
         status = self.array("status")
         finished = (status == Status.FINISHED.value).sum(-1)
-        candidates: np.ndarray = is_candidate(finished, (status != Status.MISSING.value).sum(-1))
+        ended = (status != Status.MISSING.value).sum(-1)
+        candidates: np.ndarray = is_candidate(finished, self.learns.sum(-1), ended)
         return candidates
 
     def _score(self, metric: str) -> np.ndarray:
-        values = self.finished(metric)
+        learns = self.learns
+        told = learns | ~learns.any(axis=-1, keepdims=True)
+        values = np.where(told, self.finished(metric), np.nan)
         with np.errstate(invalid="ignore"):  # no value: 0 / 0 is NaN
             mean = np.nansum(values, axis=-1) / (~np.isnan(values)).sum(-1)
         return np.where(self._candidates(), self.meaning(metric).sign * mean, np.nan)
@@ -459,9 +480,12 @@ def lacks_of(study: Mapping[str, Any]) -> str:
     )
 
 
-def is_candidate(n_finished: Any, n_ended: Any) -> Any:
-    """Whether a cell may be called best: more than half of its ended replicates finished."""
-    return 2 * n_finished > n_ended
+def is_candidate(n_finished: Any, n_learns: Any, n_ended: Any) -> Any:
+    """Whether a cell may be called best: more than half of its ended replicates learn.
+
+    Or more than half finished and none learns: what has not begun to learn may be all there is.
+    """
+    return (2 * n_learns > n_ended) | ((n_learns == 0) & (2 * n_finished > n_ended))
 
 
 def _on_validation(metric: str) -> str:

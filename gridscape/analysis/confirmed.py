@@ -83,7 +83,7 @@ def _finalist(ours: CellSummary, fresh: CellSummary) -> Finalist:
 
 
 def _chosen_by(land: Landscape) -> str:
-    return str(getattr(land, "selection_metric", land.main_metric))
+    return land.selection_metric
 
 
 def ranked(land: Landscape) -> list[Cell]:

@@ -103,6 +103,11 @@ class Task:
         """What the metrics mean, by name."""
         return {name: metric.meaning for name, metric in self.measured.items()}
 
+    @property
+    def guessing(self) -> float:
+        """The accuracy of guessing one class of all; 0 where examples have no class."""
+        return 1 / self.n_outputs if self.answer is top_class and not self.per_step else 0.0
+
     @classmethod
     def from_arrays(
         cls,

@@ -45,6 +45,8 @@ class Claim:
 class Estimate:
     """One number of a verdict with its interval, and what it alone says of the statement.
 
+    cells: those it rests on.
+
     name: what is estimated, "slope of test_accuracy at learning_rate=1e-05"; unit: "fraction per
     doubling of hidden_size"; asks: what the statement needs, "> 0". p_value: of the test that
     decided or came nearest to it, Holm-corrected; NaN where there is no test.
@@ -56,6 +58,7 @@ class Estimate:
     asks: str
     says: Outcome
     p_value: float
+    cells: tuple[Cell, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -83,3 +86,4 @@ class Verdict:
     used: tuple[Cell, ...]
     excluded: tuple[Exclusion, ...]
     note: str
+    lacks: str = ""

@@ -12,7 +12,7 @@ from gridscape.store.blobs import DamagedError
 FORMAT = 1
 DESCRIPTIVE = (
     *("title", "description", "source", "claims", "published", "keep_parameters"),
-    *("selection", "n_examples"),
+    *("selection", "n_examples", "guessing"),
 )
 OTHER_FOLDER = "choose another folder with --dir"
 

@@ -555,6 +555,7 @@ class ResolvedStudy:
             "selection": self.selection,
             "n_examples": self.n_examples,
             "metrics": to_record(self.meanings),
+            "guessing": max(task.guessing for task in self.tasks.values()),
             # Not where an axis chooses the task: the folder may then grow by further tasks.
             "task_fingerprint": None if study.task_axes else self.task.fingerprint,
             "model_identity": self.identity,

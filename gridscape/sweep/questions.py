@@ -4,7 +4,6 @@ A question is a set of statements. At each look it says of every statement that 
 the replicates so far show, and which cells need more.
 """
 
-import inspect
 import math
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -18,7 +17,7 @@ from gridscape.analysis.cells import CellSummary, candidates, paired, rows_of, s
 from gridscape.analysis.statistics import Interval, t_interval
 from gridscape.claims.evidence import cells_in, in_words
 from gridscape.claims.judging import judge
-from gridscape.claims.records import Claim, Estimate, Outcome, Verdict
+from gridscape.claims.records import Claim, Outcome, Verdict
 from gridscape.errors import UnknownNameError, UsageError
 from gridscape.grid.axes import Cell, show
 from gridscape.grid.trials import content_key
@@ -87,24 +86,7 @@ def judged(
     land: Landscape, claims: Iterable[Claim], folder: Path, level: float
 ) -> tuple[Verdict, ...]:
     """Verdicts at a two-sided level."""
-    if "alpha" in inspect.signature(judge).parameters:
-        return judge(land, claims, folder=folder, **{"alpha": level})  # noqa: PIE804
-    return tuple(_at_level(v, level) for v in judge(land, claims, folder=folder))
-
-
-def _at_level(verdict: Verdict, level: float) -> Verdict:
-    """A verdict at 5 %, as its p values have it at a stricter level."""
-    from dataclasses import replace
-
-    def says(estimate: Estimate) -> Estimate:
-        kept = estimate.p_value <= level
-        return estimate if kept else replace(estimate, says=Outcome.UNDECIDED)
-
-    estimates = tuple(map(says, verdict.estimates))
-    told = {estimate.says for estimate in estimates}
-    kept = verdict.outcome in told and (verdict.outcome is Outcome.FAILS or len(told) == 1)
-    outcome = verdict.outcome if kept else Outcome.UNDECIDED
-    return replace(verdict, estimates=estimates, outcome=outcome)
+    return judge(land, claims, folder=folder, alpha=level)
 
 
 def _said(verdict: Verdict) -> Said:
@@ -122,12 +104,12 @@ def _said(verdict: Verdict) -> Said:
 
 def _is_beyond(verdict: Verdict) -> bool:
     """Whether no replicate of these cells could decide it: the landscape lacks something else."""
-    return verdict.note.startswith("the landscape ")
+    return bool(verdict.lacks)
 
 
 def _open_cells(verdict: Verdict) -> tuple[Cell, ...]:
     undecided = [e for e in verdict.estimates if e.says is Outcome.UNDECIDED]
-    cells = [cell for e in undecided for cell in getattr(e, "cells", ()) or verdict.used]
+    cells = [cell for e in undecided for cell in e.cells or verdict.used]
     return tuple(dict.fromkeys(cells or verdict.used))
 
 
@@ -165,7 +147,7 @@ class Among:
                 raise UnknownNameError(f"value of {name}", show(values[0]), known)
         if margin is not None and not 0 <= margin < math.inf:
             raise UsageError("not a margin", where="margin", expected="0 or more", found=margin)
-        metric = getattr(land, "selection_metric", land.main_metric)
+        metric = land.selection_metric
         usual = MARGIN if land.meaning(metric).is_fraction else 0.0
         return cls(axis, dict(at or {}), overall, metric, usual if margin is None else margin)
 

@@ -27,6 +27,13 @@ def fixed(axes, accuracies, **options):
     return land
 
 
+def drawn(land, accuracies):
+    """The same landscape with other test accuracies (cells, R): worlds of a simulation."""
+    shape = land.data["test_accuracy"].shape
+    land.data["test_accuracy"] = (land.data["test_accuracy"].dims, accuracies.reshape(shape))
+    return land
+
+
 def diverges(*where):
     """A status function: these (learning rate, replicate) pairs diverge."""
     return lambda cell, replicate: (

@@ -32,7 +32,7 @@ def test_best_per_of_one_replicate_is_unknown_and_says_so():
         assert row.equivalent == ()
         assert row.low is None
         assert not row.known
-        assert "fewer than two" in row.note
+        assert "none of the other cells tested" in row.note
         assert len(row.untested) == 5
 
 
@@ -53,7 +53,7 @@ def test_best_per_of_a_row_without_candidates():
     assert row.best is None
     assert row.value is None
     assert row.equivalent == ()
-    assert "none finished" in row.note
+    assert "none learns" in row.note
 
 
 def test_best_per_of_the_only_candidate():

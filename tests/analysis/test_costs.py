@@ -59,11 +59,13 @@ def test_pareto_of_nothing():
 WIDTHS_ONLY = {"hidden_size": [16, 32, 64]}
 
 
+MANY = {"n_examples": {"test": 10_000}}
+NOISE = 0.001 * np.array([0.0, 1.0, -1.0, 0.5, -0.5])  # of one width; another has it shifted
+
+
 def test_smallest_equivalent_is_shown_by_the_interval():
-    land = fixed(
-        WIDTHS_ONLY,
-        [[0.90, 0.91, 0.92], [0.949, 0.959, 0.969], [0.95, 0.96, 0.97]],
-    )
+    scores = [0.92 + NOISE, 0.959 + np.roll(NOISE, 1), 0.96 + NOISE]
+    land = fixed(WIDTHS_ONLY, scores, study=MANY)
     found = smallest_equivalent(land)
     assert found.best.cell == Cell.of(hidden_size=64)
     assert found.cell.cell == Cell.of(hidden_size=32)
