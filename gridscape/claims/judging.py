@@ -82,6 +82,7 @@ def _verdict(land: Landscape, claim: Claim, folder: Path | None, alpha: float) -
         used=evidence.used,
         excluded=excluded,
         note="; ".join(filter(None, (lacks, reason, _tally(excluded), in_words(different)))),
+        lacks=lacks,
     )
 
 

@@ -75,7 +75,7 @@ class Verdict:
 
     rule: the rule in words. estimates: with intervals, the first one is the one to show.
     numbers: further plain numbers by name. note: why it is undecided or not
-    comparable, or what to keep in mind.
+    comparable, or what to keep in mind. lacks: what no further replicate would bring.
     """
 
     claim: Claim

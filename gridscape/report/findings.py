@@ -1,7 +1,7 @@
 """One pass of the analysis over a landscape: everything that the page and the figures show."""
 
 import math
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TypeVar
@@ -15,11 +15,12 @@ from gridscape.analysis.cells import CellSummary, summarize
 from gridscape.analysis.confirmed import Confirmation, confirmed
 from gridscape.analysis.costs import Pareto, SmallestEquivalent
 from gridscape.analysis.curves import CurveBand, curve_band
+from gridscape.analysis.differences import Comparison
 from gridscape.analysis.few import FEWEST, has_few, told, told_cell, told_row
 from gridscape.analysis.published import PublishedComparison, compare_published
 from gridscape.analysis.readings import along
 from gridscape.analysis.reasons import explanations
-from gridscape.analysis.statistics import Interval, t_interval
+from gridscape.analysis.statistics import LEVEL, Interval
 from gridscape.claims.files import claims_of
 from gridscape.claims.judging import judge
 from gridscape.claims.records import Verdict
@@ -123,7 +124,7 @@ def gather(land: Landscape, folder: Path | None = None, *, trust: bool = False) 
         summaries=summaries,
         best=tuple(map(told_row, best)),
         top=top,
-        against_best={s.cell: _against(s, top) for s in summaries[main]} if top else {},
+        against_best=_against(summaries[main], top) if top else {},
         bands={s.cell: bands for s in summaries[main] if (bands := _bands(curves, s))},
         stretch=stretch,
         by_kind=tuple(_by_kind(land)),
@@ -152,8 +153,11 @@ def _by_kind(land: Landscape) -> Iterator[ByKind]:
         yield ByKind(name, metric, tuple(values), trained)
 
 
-def _against(cell: CellSummary, top: CellSummary) -> Interval:
-    return told(t_interval(np.subtract(cell.values, top.values)))
+def _against(cells: Sequence[CellSummary], top: CellSummary) -> dict[Cell, Interval]:
+    """Each cell minus the best one, paired; together these intervals hold in 95 % (Bonferroni)."""
+    among = Comparison(cells)
+    level = 1 - (1 - LEVEL) / max(len(cells) - 1, 1)
+    return {s.cell: told(among.difference(s, top).interval(level)) for s in cells}
 
 
 def _coarse(land: Landscape) -> tuple[Landscape, int]:
