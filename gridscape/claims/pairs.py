@@ -8,6 +8,7 @@ import numpy as np
 from gridscape.analysis.cells import CellSummary
 from gridscape.analysis.differences import Comparison
 from gridscape.claims.checks import Check, above, most
+from gridscape.claims.records import Outcome
 from gridscape.grid.trials import Status
 
 
@@ -19,26 +20,27 @@ def exceeds(
     Of their means where every run of both learns. Where one does not, in most of the replicates: a
     run that diverged is worse than any number, two such are not told apart.
     """
-    cells = (upper.cell, lower.cell)
     if all_learn(upper) and all_learn(lower):
         check = above(name, upper.meaning.unit or "", among.difference(upper, lower), by)
-        return replace(check, cells=cells)
-    with np.errstate(invalid="ignore"):  # two that diverged: inf - inf is NaN, and does not count
-        gain = heights(upper) - heights(lower)
-    known = ~np.isnan(gain)
-    check = most(
-        f"share of the runs with {name}",
-        f"> {by:g} in most",
-        int((gain[known] > by).sum()),
-        int(known.sum()),
-    )
-    return replace(check, cells=cells)
+        return replace(check, cells=(upper.cell, lower.cell))
+    does = gains(upper, lower, by)
+    return reach([upper, lower], f"share of the runs with {name}", f"> {by:g} in most", does)
 
 
 def better(name: str, best: CellSummary, other: CellSummary, among: Comparison) -> Check:
     """Holds where one cell is better than another."""
     pair = (best, other) if best.meaning.is_higher_better else (other, best)
     return exceeds(name, *pair, 0.0, among)
+
+
+def gains(upper: CellSummary, lower: CellSummary, by: float) -> np.ndarray:
+    """(R,) 1 where a run of one cell is above that of another by more than ``by``, else 0.
+
+    NaN where one did not end, or both diverged.
+    """
+    with np.errstate(invalid="ignore"):  # inf - inf
+        gain = heights(upper) - heights(lower)
+    return np.where(np.isnan(gain), np.nan, gain > by)
 
 
 def heights(summary: CellSummary) -> np.ndarray:
@@ -52,6 +54,14 @@ def reach(cells: Sequence[CellSummary], name: str, asks: str, does: np.ndarray) 
     known = np.isfinite(does)
     check = most(name, asks, int(does[known].sum()), int(known.sum()))
     return replace(check, cells=tuple(s.cell for s in cells))
+
+
+def exactly(check: Check, does: np.ndarray) -> Check:
+    """The check where nothing is random: runs that agree decide, be it one."""
+    known = does[np.isfinite(does)]
+    if not len(known) or known.min() != known.max():
+        return check
+    return replace(check, says=Outcome.HOLDS if known.all() else Outcome.FAILS)
 
 
 def learns(summary: CellSummary) -> Check:

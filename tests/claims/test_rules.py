@@ -223,3 +223,30 @@ def test_every_rule_is_tested_in_every_outcome():
     first = {claim.rule for claim in load_claims("lstm-width-lr")}  # test_claims.py
     assert {rule for rule, _ in reached} | elsewhere | first == set(RULES)
     assert set(reached) == {(rule, outcome) for rule in RULED for outcome in Outcome}
+
+
+@pytest.mark.parametrize("replicates", [1, 3])
+def test_where_nothing_is_random_one_run_decides(replicates):
+    land = landscape(
+        CELLS,
+        by_cell(rnn=0.3, lstm=0.7, gru=0.95),
+        noise=0.0,
+        replicates=replicates,
+        status=diverging(cell=["rnn"]),
+    )
+    rows = {"at": {"hidden_size": [64, 128]}, "exact": True}
+    assert verdict("ordered", land, ORDER | rows).outcome is HOLDS
+    assert verdict("ordered", land, {"cells": ORDER["cells"][::-1]} | rows).outcome is FAILS
+    for cells, outcome in [("gru", HOLDS), (["gru", "rnn"], FAILS)]:
+        parts = {"parts": [{"where": {"cell": cells}, "above": 0.9}]}
+        assert verdict("levels", land, parts | {"exact": True}).outcome is outcome
+        assert verdict("levels", land, parts).outcome is UNDECIDED
+
+
+def test_runs_that_differ_are_tested_however_exact_they_should_be():
+    def status(cell, replicate):
+        return Status.DIVERGED if replicate == 0 else Status.FINISHED
+
+    land = landscape(CELLS, lambda c: 0.9, noise=0.0, status=status, replicates=4)
+    parts = {"parts": [{"where": {"cell": "gru"}, "above": 0.5}], "exact": True}
+    assert verdict("levels", land, parts).outcome is UNDECIDED
