@@ -2,15 +2,16 @@
 
 import html
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 
 from gridscape.errors import GridscapeError, StoreError, UnknownNameError, UsageError, one_line
 from gridscape.grid.arrays import Array, Arrays
+from gridscape.grid.asked import Asked
 from gridscape.grid.axes import Axis, Cell, Grid, show
 from gridscape.grid.meanings import MEASURED, Meaning, from_record, meaning_of
 from gridscape.grid.names import (
@@ -23,6 +24,7 @@ from gridscape.grid.names import (
     REPLICATE,
     RESERVED,
     TEXTS,
+    TOP_ANSWER,
     Variable,
     check_name,
     curve_of,
@@ -31,7 +33,7 @@ from gridscape.grid.names import (
     is_by,
     main_of,
 )
-from gridscape.grid.trials import Status, Trial, TrialResult
+from gridscape.grid.trials import SEMANTICS, Status, Trial, TrialResult
 from gridscape.store.output import write_to
 from gridscape.store.store import Store
 
@@ -46,16 +48,18 @@ class Landscape:
     """What became of every cell and replicate of a grid.
 
     data: one dimension per axis, in the study's order, then ``replicate``. Variables over them:
-        every final metric by its name (test_accuracy, test_loss, train_accuracy, train_loss,
-        top_answer_share), ``seconds``, ``flops``, ``n_parameters``, ``memory_bytes``, ``updates``,
-        ``first_bad_update``; all float64 and NaN where there is none; ``status`` (text, "missing"
-        where not trained yet), ``collapsed`` (finished, and every test example got one and the
-        same answer), ``key`` and ``reason`` (text: why it did not finish, else "").
-        ``curve_train_*`` have the further dimension ``update``, ``curve_test_*``
-        ``evaluated_at``, both in updates done. A task that tells kinds of examples apart adds
+        every final metric by its name (test_accuracy, test_loss, val_accuracy, val_loss where there
+        is a validation set, train_accuracy, train_loss, top_answer_share), ``top_answer`` (the
+        class that most test examples get), ``seconds``, ``flops``, ``n_parameters``,
+        ``memory_bytes``, ``updates``, ``first_bad_update``; all float64 and NaN where there is
+        none; ``status`` (text, "missing" where not trained yet), ``collapsed`` (finished, and every
+        test example got one and the same answer), ``key`` and ``reason`` (text: why it did not
+        finish, else ""). ``curve_train_*`` have the further dimension ``update``, all other curves
+        ``evaluated_at``, both in updates done. The last point of a curve is measured on the same
+        examples as the others, final metrics on all. A task that tells kinds of examples apart adds
         ``test_*_by_<kind>`` over the dimension <kind>. Attributes: ``units`` of every variable that
         has one ("fraction": in [0, 1]), ``better`` ("higher" or "lower") of those of metrics, and
-        ``main_metric`` of the whole.
+        ``main_metric`` and ``selection`` of the whole.
     study: the plain data of the study: "name", "title", "task", "axes", ...
     """
 
@@ -79,15 +83,17 @@ class Landscape:
         """The landscape of a study (its plain data: "axes", "replicates", ...) and its results.
 
         Trials outside the study's axes or replicates, left over from a larger grid, do not enter.
+        Cells may have different numbers of replicates: the dimension has the largest one.
         """
         axes = tuple(Axis(name, tuple(values)) for name, values in study["axes"].items())
-        places = _Places(axes, int(study["replicates"]))
+        places = _Places(axes, Asked(study).most)
         inside = [(places.of(trial), trial, result) for trial, result in results]
         found = [(at, trial, result) for at, trial, result in inside if at is not None]
         kinds = _kinds(study)
         metrics = from_record(study)
         is_told = study.get("metrics") is not None
-        finals = _finals(places, found, finals_of(metrics) if is_told else METRICS)
+        validated = bool(study.get("n_examples", {}).get("validation"))
+        finals = _finals(places, found, finals_of(metrics, validated) if is_told else METRICS)
         kind = next(iter(kinds), None)
         curves = _curves(places, found, kind)
         by_kind = _by_kind(places, found, kinds, study)
@@ -104,6 +110,7 @@ class Landscape:
         )
         land = cls.__new__(cls)
         land.__dict__.update(study=study, _unlabelled=arrays)
+        attributes["selection"] = land.selection
         return land
 
     if not TYPE_CHECKING:  # to a type checker ``data`` is a field like any other
@@ -149,18 +156,18 @@ class Landscape:
     @property
     def metrics(self) -> tuple[str, ...]:
         """The names of the final metrics."""
-        over = {*self._dims}
+        over, no_metric = {*self._dims}, {*FACTS, TOP_ANSWER}
         return tuple(
             str(name)
             for name, found in self._arrays.data_vars.items()
-            if {*found.dims} == over and found.values.dtype.kind == "f" and name not in FACTS
+            if {*found.dims} == over and found.values.dtype.kind == "f" and name not in no_metric
         )
 
     @property
     def curves(self) -> tuple[str, ...]:
         """The names of the curves; that of a metric's is the metric's."""
         found = (curve_of(str(name)) for name in self._arrays.data_vars)
-        return tuple(name for name in found if name is not None)
+        return tuple(name for name in found if name not in (None, TOP_ANSWER))
 
     def curve(self, name: str | None = None) -> "xr.DataArray":
         """A curve (default: of the main metric) of every trial: (*axes, replicate, clock).
@@ -189,6 +196,11 @@ class Landscape:
         """``better`` and ``units`` of a metric or curve, as its array has them."""
         return _attributes_of(self.meaning(name))
 
+    @property
+    def lacks(self) -> str:
+        """What these results do not tell since an earlier version wrote them; "" where nothing."""
+        return lacks_of(self.study)
+
     def setting(self, name: str) -> Any:
         """What the study gives a setting in all cells; None where an axis varies it."""
         return None if name in (axis.name for axis in self.axes) else self.study.get(name)
@@ -210,6 +222,12 @@ class Landscape:
             raise UnknownNameError("metric", metric, known)
         return np.where(self.array("status") == Status.FINISHED.value, self.array(metric), np.nan)
 
+    def lines(self, curve: str) -> np.ndarray:
+        """A curve of every trial as a NumPy array: (*axes, replicate, points)."""
+        found = self._arrays[curve_variable(curve)]
+        clock = [dim for dim in found.dims if dim not in self._dims]
+        return found.values.transpose([found.dims.index(dim) for dim in (*self._dims, *clock)])
+
     def values(self, metric: str | None = None) -> "xr.DataArray":
         """A final metric (or fact) of the finished trials, NaN elsewhere: (*axes, replicate).
 
@@ -219,6 +237,15 @@ class Landscape:
         """
         metric = metric or self.main_metric
         return self._labelled(self.finished(metric), metric)
+
+    def asked(self) -> np.ndarray:
+        """Which trials the study asks for: (*axes, replicate), bool; others are not missing."""
+        asked, shape = Asked({"axes": {}, **self.study}), self.array("status").shape
+        if not asked.names or not set(asked.names) <= {axis.name for axis in self.axes}:
+            return np.ones(shape, bool)
+        numbers = np.array([asked.of(cell) for cell in self.grid.cells()])
+        wanted: np.ndarray = numbers.reshape(-1, 1) > self._arrays[REPLICATE].values
+        return wanted.reshape(shape)
 
     @property
     def learns(self) -> np.ndarray:
@@ -278,10 +305,12 @@ class Landscape:
     ) -> "xr.Dataset":
         """The best value of ``axis`` for each value of ``per`` (default: all other axes).
 
-        Best by the mean over finished replicates of a metric (default: the main one); axes that are
-        neither are optimized over too. Returns a Dataset over ``per`` with the variables ``axis``
-        and ``metric``; NaN (or "") where no cell is a candidate. Intervals on the best value:
-        ``analysis.best_per``. Raises UnknownNameError for an axis or metric that is not there.
+        Best by the mean over finished replicates of ``chosen_by(metric)``; axes that are neither
+        are optimized over too. Returns a Dataset over ``per`` with the variables ``axis`` and
+        ``metric`` (default: the main one), the mean of the chosen; NaN (or "") where no cell is a
+        candidate. Its attribute ``chosen_by`` names the metric of the choice. Intervals on the best
+        value: ``analysis.best_per``. Raises UnknownNameError for an axis or metric that is not
+        there.
         """
         import xarray as xr
 
@@ -297,6 +326,7 @@ class Landscape:
         return xr.Dataset(
             {name: (dims, array.reshape(shape)) for name, array in arrays.items()},
             coords={name: self.data[name] for name in dims},
+            attrs={"chosen_by": self.chosen_by(metric)},
         )
 
     def best_of_rows(
@@ -304,12 +334,13 @@ class Landscape:
     ) -> dict[Cell, Cell | None]:
         """The best cell of each row: of the cells that share their values of ``per``.
 
-        By default ``per`` is all axes but ``axis``, and the metric the main one. None where no cell
-        of a row is a candidate; of equals the first in the order of the grid.
+        By default ``per`` is all axes but ``axis``, and the metric the main one; it is chosen by
+        ``chosen_by(metric)``. None where no cell of a row is a candidate; of equals the first in
+        the order of the grid.
         """
         self.axis(axis)
         rows = Grid(self._rows(axis, per))
-        score = self._score(metric or self.main_metric)
+        score = self._score(self.chosen_by(metric))
         names, own = [a.name for a in rows.axes], [a.name for a in self.axes]
         order = [*names, *(name for name in own if name not in names)]
         shape = [len(self.axis(name).values) for name in order]
@@ -335,6 +366,37 @@ class Landscape:
         """
         first = (self._arrays.attrs.get("main_metric"), "test_accuracy", *self.metrics)
         return next(name for name in first if name in self.metrics)
+
+    @property
+    def selection(self) -> Literal["validation", "test"]:
+        """On which set the best is chosen: as the study's ``selection`` says, by default "test".
+
+        "validation" only where every trial that has the main metric has it on a validation set.
+        """
+        asked = self.study.get("selection", self._arrays.attrs.get("selection"))
+        return "validation" if asked == "validation" and self._is_validated() else "test"
+
+    def _is_validated(self) -> bool:
+        twin = _on_validation(self.main_metric)
+        if twin == self.main_metric or twin not in self.metrics:
+            return False
+        shown, chosen = (np.isfinite(self.finished(n)) for n in (self.main_metric, twin))
+        return bool(chosen.any() and (chosen >= shown).all())
+
+    @property
+    def selection_metric(self) -> str:
+        """The metric by which the best is chosen: the main one, on the set of ``selection``."""
+        return self.chosen_by(self.main_metric)
+
+    def chosen_by(self, metric: str | None = None) -> str:
+        """By which metric a choice is made of which ``metric`` (default: the main one) is shown.
+
+        A test metric is chosen by its twin on the validation set where ``selection`` is
+        "validation" and there is one. Any other metric is chosen by itself.
+        """
+        metric = metric or self.main_metric
+        twin = _on_validation(metric)
+        return twin if self.selection == "validation" and twin in self.metrics else metric
 
     def best_cells(self) -> list[Cell]:
         """The best cell of each row: for each value of all other axes, along the sought one."""
@@ -387,7 +449,7 @@ class Landscape:
     def table(self) -> Any:
         """A pandas DataFrame with one row per trial: axes, replicate, status, key, all numbers."""
         per_trial = self.data.drop_dims(set(self.data.dims) - set(self.data["status"].dims))
-        names = ["status", COLLAPSED, "key", *self.metrics, *FACTS, "reason"]
+        names = ["status", COLLAPSED, "key", *self.metrics, TOP_ANSWER, *FACTS, "reason"]
         names = [name for name in names if name in per_trial.data_vars]
         return per_trial[names].to_dataframe(dim_order=list(self.data["status"].dims)).reset_index()
 
@@ -398,12 +460,24 @@ class Landscape:
         return f"<Landscape {title}: {shape} x {self.n_replicates} replicates; {counts}>"
 
     def counts(self) -> dict[str, int]:
-        """How many trials have each status."""
+        """How many trials have each status; of those that were asked for, or have ended."""
         status = self.array("status")
+        status = status[self.asked() | (status != Status.MISSING.value)]
         return {str(s): int((status == s.value).sum()) for s in Status}
 
     def _repr_html_(self) -> str:
         return _html_table(self, self.main_metric)
+
+
+def lacks_of(study: Mapping[str, Any]) -> str:
+    """What the results of a study (its plain data) lack, in one line; "" where nothing."""
+    written = study.get("semantics")
+    if not isinstance(written, int) or written >= SEMANTICS:
+        return ""
+    return (
+        "trained by an earlier version of Gridscape: no validation metrics, no class answered,"
+        " and the last point of a curve may be over more test examples than those before it"
+    )
 
 
 def is_candidate(n_finished: Any, n_learns: Any, n_ended: Any) -> Any:
@@ -412,6 +486,13 @@ def is_candidate(n_finished: Any, n_learns: Any, n_ended: Any) -> Any:
     Or more than half finished and none learns: what has not begun to learn may be all there is.
     """
     return (2 * n_learns > n_ended) | ((n_learns == 0) & (2 * n_finished > n_ended))
+
+
+def _on_validation(metric: str) -> str:
+    """The name of a test metric on the validation set; any other name as it is."""
+    variable = Variable.parse(metric)
+    is_test = variable is not None and variable.split == "test" and not variable.is_curve
+    return str(replace(variable, split="val")) if is_test and variable else metric
 
 
 def sought_axis(axes: Sequence[Axis]) -> Axis | None:
@@ -489,6 +570,8 @@ def _attributes(
 ) -> dict[str, str]:
     """What is told of a variable beside its numbers: its unit, and of a metric which is better."""
     if name not in MEASURED and (values.dtype.kind != "f" or dims == (name,)):
+        return {}
+    if TOP_ANSWER in (name, curve_of(name)):  # a class is no amount
         return {}
     attributes = _attributes_of(meaning_of(name, metrics, kind))
     if name in MEASURED:  # a fact is no goal
@@ -608,7 +691,7 @@ def _html_table(land: Landscape, metric: str) -> str:
     rows, *others = land.axes
     rest = [axis.name for axis in others[1:]]
     shape = (len(rows.values), -1)
-    score = land.score(metric).max(rest).values.reshape(shape)
+    score = _of_the_best(land, metric, rest).reshape(shape)
     ended = (land.data["status"] != Status.MISSING.value).any([*rest, "replicate"])
     cells = zip(rows.values, score, ended.values.reshape(shape), strict=True)
     low, high = _finite_range(score)
@@ -624,9 +707,20 @@ def _html_table(land: Landscape, metric: str) -> str:
     heads = [show(value) for value in others[0].values] if others else [metric]
     corner = " \\ ".join(axis.name for axis in land.axes[:2])
     head = "".join(f"<th>{html.escape(text)}</th>" for text in (corner, *heads))
-    over = f", best over {', '.join(rest)}" if rest else ""
+    on = f"chosen on the {land.selection} set"
+    over = f", best over {', '.join(rest)}, {on}" if rest else ""
     caption = html.escape(f"{land!r} {metric}, mean over replicates{over}")
     return f"<table><caption>{caption}</caption><tr>{head}</tr>{body}</table>"
+
+
+def _of_the_best(land: Landscape, metric: str, over: Sequence[str]) -> np.ndarray:
+    """The score by a metric of the cell that is chosen along these axes, the last of the grid."""
+    scores = [land.score(name).values for name in (metric, land.chosen_by(metric))]
+    n_kept = scores[0].ndim - len(over)
+    shown, chosen = (score.reshape(*score.shape[:n_kept], -1) for score in scores)
+    at = np.where(np.isfinite(chosen), chosen, -np.inf).argmax(axis=-1)
+    found: np.ndarray = np.take_along_axis(shown, at[..., None], axis=-1)[..., 0]
+    return found
 
 
 def _finite_range(numbers: np.ndarray) -> tuple[float, float]:

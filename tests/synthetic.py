@@ -41,7 +41,9 @@ def landscape(
     seed: int = 0,
     status: Callable[[Cell, int], Status] = lambda cell, replicate: Status.FINISHED,
     collapsed: Callable[[Cell, int], bool] = lambda cell, replicate: False,
+    not_started: Callable[[Cell, int], bool] = lambda cell, replicate: False,
     gap: Callable[[Cell], float] = lambda cell: 0.0,
+    validation: Callable[[Cell], float] | None = None,
     seconds: Callable[[Cell], float] = lambda cell: _hidden(cell) / 10,
     updates: int = 400,
     evaluated_at: Sequence[int] = (50, 100, 200, 300, 400),
@@ -51,16 +53,21 @@ def landscape(
     """A landscape whose test accuracy is ``accuracy(cell)`` + noise of a replicate + noise.
 
     noise: standard deviation of a trial; shared_noise: of a replicate, common to all its cells.
-    status: MISSING leaves the trial out. gap: train accuracy minus test accuracy.
+    status: MISSING leaves the trial out. collapsed, not_started: gives one answer, with a training
+    loss that is flat, or falls. gap: train accuracy minus test accuracy.
+    validation(cell): the accuracy on a validation set, with noise of its own; by default the task
+    has none. A study that has one chooses by it unless ``study`` says otherwise.
     curve(cell, final, updates): the accuracy at each of these updates; linear from 0.1 by default.
     """
     grid = Grid(tuple(Axis(name, tuple(values)) for name, values in axes.items()))
     rng = np.random.default_rng(seed)
     common = shared_noise * rng.standard_normal(replicates)
+    noise_of_validation = np.random.default_rng([seed, 1])
     results = []
     for cell in grid.cells():
         for replicate in range(replicates):
             test = accuracy(cell) + common[replicate] + noise * rng.standard_normal()
+            val = validation and validation(cell) + noise * noise_of_validation.standard_normal()
             if status(cell, replicate) is Status.MISSING:
                 continue
             results.append(
@@ -70,7 +77,9 @@ def landscape(
                     test,
                     status(cell, replicate),
                     collapsed(cell, replicate),
+                    not_started(cell, replicate),
                     gap(cell),
+                    val,
                     seconds(cell) * float(np.exp(0.02 * rng.standard_normal())),
                     updates,
                     np.asarray(evaluated_at),
@@ -85,6 +94,7 @@ def landscape(
         "axes": {name: list(values) for name, values in axes.items()},
         "replicates": replicates,
         "batch_size": 100,
+        **({"selection": "validation"} if validation else {}),
     }
     return Landscape.of(plain | dict(study or {}), results)
 
@@ -99,7 +109,9 @@ def _result(
     test: float,
     status: Status,
     collapsed: bool,
+    not_started: bool,
     gap: float,
+    val: float | None,
     seconds: float,
     updates: int,
     evaluated_at: np.ndarray,
@@ -113,18 +125,25 @@ def _result(
         "test_loss": -float(np.log(max(test, 1e-3))),
         "train_accuracy": test + gap,
         "train_loss": -float(np.log(max(test + gap, 1e-3))),
-        "top_answer_share": 1.0 if collapsed else 0.2,
+        "top_answer_share": 1.0 if collapsed or not_started else 0.2,
     }
+    if val is not None:
+        metrics |= {"val_accuracy": val, "val_loss": -float(np.log(max(val, 1e-3)))}
     recorded_at = np.arange(updates // 8, updates + 1, updates // 8)
     done = slice(None) if finished else slice(0, 3)
     curves = {
         "recorded_at": recorded_at[done],
-        "train_loss": 2.3 * np.exp(-recorded_at / updates)[done],
+        "train_loss": (2.3 * np.exp(-recorded_at / (np.inf if collapsed else updates)))[done],
         "train_accuracy": curve(cell, test + gap, recorded_at)[done],
         "evaluated_at": evaluated_at[done],
         "test_accuracy": curve(cell, test, evaluated_at)[done],
         "test_loss": 2.3 * np.exp(-evaluated_at / updates)[done],
     }
+    if val is not None:
+        curves |= {
+            "val_accuracy": curve(cell, val, evaluated_at)[done],
+            "val_loss": 2.3 * np.exp(-evaluated_at / updates)[done],
+        }
     result = TrialResult(
         key=key,
         status=status,

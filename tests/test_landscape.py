@@ -214,7 +214,12 @@ def test_scores_are_those_of_xarray():
 
 def test_units_and_attributes():
     land = landscape(study={"title": "T"})
-    assert land.data.attrs == {"name": "synthetic", "title": "T", "task": "none"}
+    assert land.data.attrs == {
+        "name": "synthetic",
+        "title": "T",
+        "task": "none",
+        "selection": "test",
+    }
     assert land.data["test_accuracy"].attrs["units"] == "fraction"
     assert land.data["seconds"].attrs["units"] == "s"
     assert land.data["memory_bytes"].attrs["units"] == "B"

@@ -34,6 +34,7 @@ from gridscape.analysis.costs import (
 )
 from gridscape.analysis.curves import CurveBand, curve_band, interpolate
 from gridscape.analysis.differences import Comparison, Difference, welch
+from gridscape.analysis.looks import Looks
 from gridscape.analysis.published import (
     Agreement,
     PublishedCell,
@@ -69,6 +70,7 @@ __all__ = [
     "CurveBand",
     "Difference",
     "Interval",
+    "Looks",
     "PairedDifference",
     "Pareto",
     "ParetoPoint",

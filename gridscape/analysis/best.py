@@ -80,6 +80,15 @@ def best_per(
     return tuple(best_among(target, of_row, row=row, best=best[row]) for row, of_row in rows)
 
 
+def is_at_end(row: BestPerRow, asked: Iterable[Cell]) -> bool:
+    """Whether the best value is the first or last number of its axis that its row was asked for."""
+    if row.value is None or isinstance(row.value, str | bool):
+        return False
+    values = [cell[row.axis] for cell in asked if row.row.items() <= cell.items()]
+    numbers = [v for v in values if isinstance(v, int | float)]
+    return len(values) > 1 and row.value in (min(numbers), max(numbers))
+
+
 def best_among(
     axis: Axis,
     members: Sequence[CellSummary],
@@ -116,8 +125,8 @@ def best_among(
         equivalent=equivalent,
         low=ends[0],
         high=ends[1],
-        optimum=_optimum(axis, fit, chosen, equivalent, level),
-        at_end=_is_end(axis, chosen.cell[axis.name]),
+        optimum=_optimum(axis, members, chosen, equivalent, level),
+        at_end=_is_end(axis, _tried(axis, members), chosen.cell[axis.name]),
         untested=_values_of(axis, untested),
         excluded=excluded,
         note=_best_note(others, untested),
@@ -165,7 +174,7 @@ def _best_note(others: list[CellSummary], untested: list[CellSummary]) -> str:
 
 def _optimum(
     axis: Axis,
-    fit: Sequence[CellSummary],
+    members: Sequence[CellSummary],
     best: CellSummary,
     equivalent: tuple[Value, ...],
     level: float,
@@ -174,7 +183,7 @@ def _optimum(
     if axis.scale == "category" or not equivalent:
         return Interval(math.nan, math.nan, math.nan, best.n_learns, level)
     is_log = axis.scale == "log"
-    values = sorted(float(v) for v in axis.values)
+    values = _tried(axis, members)
     heights = np.log(values) if is_log else np.array(values)
     back = math.exp if is_log else float
     inside = [values.index(float(v)) for v in equivalent]
@@ -182,6 +191,7 @@ def _optimum(
     low = -math.inf if first == 0 else (heights[first - 1] + heights[first]) / 2
     high = math.inf if last == len(values) - 1 else (heights[last] + heights[last + 1]) / 2
     at = values.index(float(best.cell[axis.name]))
+    fit, _ = candidates(members)
     scores = {values.index(float(s.cell[axis.name])): score(s) for s in fit}
     place = _vertex(heights, scores, at)
     return Interval(back(place), back(low), back(high), best.n_learns, level)
@@ -198,11 +208,15 @@ def _vertex(heights: np.ndarray, scores: dict[int, float], at: int) -> float:
     return float(heights[at] + np.clip(-b / (2 * a), x[0] / 2, x[2] / 2))
 
 
-def _is_end(axis: Axis, value: Value) -> bool:
-    if axis.scale == "category" or len(axis.values) < 2:
-        return False
-    numbers = [float(v) for v in axis.values]
-    return float(value) in (min(numbers), max(numbers))
+def _tried(axis: Axis, members: Sequence[CellSummary]) -> list[float]:
+    """The numbers of an axis that a row has results of, ascending; none on an axis of names."""
+    if axis.scale == "category":
+        return []
+    return sorted(float(s.cell[axis.name]) for s in members if s.n_ended)
+
+
+def _is_end(axis: Axis, tried: Sequence[float], value: Value) -> bool:
+    return axis.scale != "category" and len(tried) > 1 and float(value) in (tried[0], tried[-1])
 
 
 def _values_of(axis: Axis, summaries: Iterable[CellSummary]) -> tuple[Value, ...]:

@@ -149,4 +149,5 @@ def _learns(summary: CellSummary, replicate: int, threshold: float) -> float:
         return math.nan
     sign = summary.meaning.sign
     reached = sign * summary.values[replicate] >= sign * threshold
-    return float(reached and not summary.collapsed[replicate])
+    one_answer = summary.collapsed[replicate] or summary.not_started[replicate]
+    return float(reached and not one_answer)

@@ -8,6 +8,7 @@ from enum import StrEnum
 import numpy as np
 
 from gridscape.analysis.fractions import fraction_intervals, resolution
+from gridscape.analysis.states import not_started
 from gridscape.analysis.statistics import (
     LEVEL,
     Interval,
@@ -20,7 +21,7 @@ from gridscape.analysis.statistics import (
 )
 from gridscape.grid.axes import Cell
 from gridscape.grid.meanings import Meaning
-from gridscape.grid.names import Variable
+from gridscape.grid.names import VALIDATION, Variable
 from gridscape.grid.trials import Status
 from gridscape.landscape import Landscape, is_candidate
 
@@ -28,16 +29,21 @@ from gridscape.landscape import Landscape, is_candidate
 class CellState(StrEnum):
     """What most of a cell's replicates did; a figure marks a cell by it.
 
-    MISSING: none ended. FAILED: at least half of the ended ones failed or ran out of memory.
+    MISSING: none ended. NOT_ASKED: nobody asked for any.
+    FAILED: at least half of the ended ones failed or ran out of memory.
     DIVERGED: at least half of the ended ones diverged (or diverged and failed together).
-    COLLAPSED: at least half of the finished ones answer one class. FINISHED: all else.
+    COLLAPSED: at least half of the finished ones fell to one answer, or learn no more than one.
+    NOT_STARTED: at least half of the finished ones have not begun to learn: ``states``. Where only
+    both together are half, the more frequent. FINISHED: all else.
     """
 
     FINISHED = "finished"
     COLLAPSED = "collapsed"
+    NOT_STARTED = "not_started"
     DIVERGED = "diverged"
     FAILED = "failed"
     MISSING = "missing"
+    NOT_ASKED = "not_asked"
 
 
 @dataclass(frozen=True)
@@ -51,11 +57,13 @@ class CellSummary:
     at_edge: some replicate of this cell, or of the next one along an axis, did not learn: the
         spread of such a cell is its own.
     n_examples: on which a fraction was measured; None of another metric.
-    learns: one entry per replicate, as those below.
-    values, statuses, collapsed, keys, first_bad_updates: one entry per replicate, in the
-        landscape's order; values are NaN where the replicate did not finish, first_bad_updates None
-        where it did not diverge, keys "" and statuses "missing" where it was not trained.
-    n_failed counts failed and out_of_memory; n_collapsed is a part of n_finished.
+    learns, values, statuses, collapsed, not_started, keys, first_bad_updates: one entry per
+        replicate, in the landscape's order; values are NaN where the replicate did not finish,
+        first_bad_updates None where it did not diverge, keys "" and statuses "missing" where it was
+        not trained.
+    n_failed counts failed and out_of_memory; n_collapsed and n_not_started are parts of
+        n_finished, and no replicate is in both. n_missing: those that were asked for and have not
+        ended; n_not_asked: those that other cells have, this not.
     seconds, flops, memory_bytes: means over the finished replicates (over the ended ones where
         none finished); NaN where none ended. n_parameters: NaN likewise.
     """
@@ -82,6 +90,9 @@ class CellSummary:
     flops: float
     seconds: float
     memory_bytes: float
+    not_started: tuple[bool, ...] = ()
+    n_not_started: int = 0
+    n_not_asked: int = 0
 
     @property
     def n_ended(self) -> int:
@@ -102,13 +113,14 @@ class CellSummary:
     def state(self) -> CellState:
         """What most of the replicates did."""
         if not self.n_ended:
-            return CellState.MISSING
+            return CellState.MISSING if self.n_missing else CellState.NOT_ASKED
         if not self.is_candidate:
             failed_most = self.n_failed > self.n_diverged
             return CellState.FAILED if failed_most else CellState.DIVERGED
-        return (
-            CellState.COLLAPSED if 2 * self.n_collapsed >= self.n_finished else CellState.FINISHED
-        )
+        if 2 * (self.n_collapsed + self.n_not_started) < self.n_finished:
+            return CellState.FINISHED
+        more_collapsed = self.n_collapsed >= self.n_not_started
+        return CellState.COLLAPSED if more_collapsed else CellState.NOT_STARTED
 
 
 @dataclass(frozen=True)
@@ -137,6 +149,8 @@ def summarize(land: Landscape, metric: str | None = None) -> tuple[CellSummary, 
     meaning = land.meaning(metric)
     values = _by_cell(land.finished(metric))
     facts = {name: _by_cell(land.array(name)) for name in _FACTS}
+    facts["not_started"] = _by_cell(not_started(land))
+    facts["asked"] = _by_cell(land.asked())
     learns = _by_cell(land.learns)
     edge = _at_edge(land, learns, facts["status"]).ravel()
     n_examples = _n_examples(land, metric, values) if meaning.is_fraction else None
@@ -160,7 +174,8 @@ def summarize(land: Landscape, metric: str | None = None) -> tuple[CellSummary, 
 def _n_examples(land: Landscape, metric: str, values: np.ndarray) -> int:
     """On how many examples a fraction was measured; older folders tell it by their values."""
     variable = Variable.parse(metric)
-    told = (land.study.get("n_examples") or {}).get(variable.split if variable else "")
+    split = variable.split if variable else ""
+    told = (land.study.get("n_examples") or {}).get({VALIDATION: "validation"}.get(split, split))
     return told or resolution(values)
 
 
@@ -233,6 +248,7 @@ def _summary(
     tried = int(finished.sum() + diverged.sum())
     costs = finished if finished.any() else ~missing
     bad = facts["first_bad_update"]
+    collapsed = facts["collapsed"] & ~facts["not_started"]
     return CellSummary(
         cell=cell,
         metric=metric,
@@ -244,14 +260,17 @@ def _summary(
         learns=tuple(learns.tolist()),
         values=tuple(values.tolist()),
         statuses=tuple(status.tolist()),
-        collapsed=tuple(facts["collapsed"].tolist()),
+        collapsed=tuple(collapsed.tolist()),
+        not_started=tuple(facts["not_started"].tolist()),
         keys=tuple(facts["key"].tolist()),
         first_bad_updates=tuple(None if np.isnan(at) else int(at) for at in bad),
         n_finished=int(finished.sum()),
         n_diverged=int(diverged.sum()),
-        n_collapsed=int(facts["collapsed"].sum()),
+        n_collapsed=int(collapsed.sum()),
+        n_not_started=int(facts["not_started"].sum()),
         n_failed=int((~finished & ~missing & ~diverged).sum()),
-        n_missing=int(missing.sum()),
+        n_missing=int((missing & facts["asked"]).sum()),
+        n_not_asked=int((missing & ~facts["asked"]).sum()),
         **{name: mean(facts[name][costs]) for name in COSTS},
     )
 

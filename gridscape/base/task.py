@@ -17,6 +17,7 @@ from gridscape.base.metrics import (
     top_class,
     warn_of_doubt,
 )
+from gridscape.base.samples import SEED, held_out
 from gridscape.base.shapes import prepared
 from gridscape.base.types import Array
 from gridscape.errors import DataCorruptError, UsageError, check_numbers, check_whole
@@ -115,24 +116,32 @@ class Task:
         *,
         name: str = "arrays",
         n_outputs: int | None = None,
-        validation: tuple[Any, Any] | None = None,
+        validation: tuple[Any, Any] | float | None = None,
         prepare: Callable[[Array], Array] = as_float,
     ) -> Self:
         """A classification task from arrays (inputs (N, ...), labels (N,) from 0).
 
-        uint8 inputs are read as fractions of 255; others are converted to float32. Raises
-        DataCorruptError where lengths differ, a split is empty, labels are no whole numbers in
-        [0, n_outputs), an input is masked or not a finite number, or splits are of different kinds;
-        UsageError where an input is no more than one number, (N,): inputs[:, None] has a feature.
+        validation: arrays of its own, or the share of every class that is taken from the training
+        examples for it, as 0.1. uint8 inputs are read as fractions of 255; others are converted to
+        float32. Raises DataCorruptError where lengths differ, a split is empty, labels are no whole
+        numbers in [0, n_outputs), an input is masked or not a finite number, or splits are of
+        different kinds;
+        UsageError where an input is no more than one number, (N,): inputs[:, None] has a feature;
+        and for a share out of range, or one that leaves a class without examples on either side.
 
         >>> task = Task.from_arrays(([[0.0], [1.0]], [0, 1]), ([[0.5]], [1]))
         >>> task.input_shape, task.n_outputs
         ((1,), 2)
         """
+        is_share = isinstance(validation, int | float | np.number)
         given = {"train": train, "test": test, "validation": validation}
-        if validation is None:
+        if validation is None or is_share:
             del given["validation"]
         splits = {name: Split(*classified(name, pair)) for name, pair in given.items()}
+        if is_share:
+            splits["train"], splits["validation"] = divided(
+                splits["train"], np.asarray(validation).item()
+            )
         top = max(int(split.targets.max()) for split in splits.values()) + 1
         n_outputs = top if n_outputs is None else _whole(n_outputs)
         if top > n_outputs:
@@ -149,6 +158,16 @@ class Task:
             n_outputs=n_outputs,
             prepare=prepare,
         )
+
+
+def divided(train: Split, share: Any, seed: int = SEED) -> tuple[Split, Split]:
+    """Training and validation examples, the latter a share of every class of labels (N,).
+
+    Both keep their order. Raises UsageError as ``held_out``.
+    """
+    held = held_out(np.asarray(train.targets), share, seed)
+    kept, taken = (Split(train.inputs[rows], train.targets[rows]) for rows in (~held, held))
+    return kept, taken
 
 
 class _Made(str):

@@ -4,7 +4,8 @@ A claim is data (``statements/<study>.toml``): a statement, its source, and the 
 of a rule. A rule is a registered function that turns a landscape into checks, each of which says by
 its own numbers that the statement holds, fails, or cannot be decided; ``judge`` joins them. A
 verdict is *undecided* where replicates are too few, cells are missing, or intervals hold both
-answers; its note says which.
+answers; its note says which. It is *not comparable* where the run differs from the conditions of
+the statement: fewer updates, another task, another optimizer.
 """
 
 from gridscape.claims.checks import Check, above, below, most, within

@@ -20,6 +20,8 @@ from gridscape.landscape import Landscape
 Region = Mapping[str, Any]  # axis -> a value, a list of values, or {from = ..., to = ...}
 MINUS = " - "  # a metric may be the difference of two
 LOST = "failed or ran out of memory in most of its replicates"
+NOT_REACHED = "not trained that far"
+NOT_ASKED = "not asked for"
 
 
 class Evidence:
@@ -51,7 +53,7 @@ class Evidence:
         """Every cell of the region that was trained; the others are noted as excluded."""
         summaries = self.summaries(metric)
         found = [summaries[cell] for cell in cells_in(self.land.axes, region)]
-        self.exclude(self._lacking(region, found), "not in this landscape")
+        self.exclude(self._lacking(region, found), NOT_ASKED)
         self.exclude([s.cell for s in found if not s.n_ended], "not trained yet")
         return [s for s in found if s.n_ended]
 
@@ -69,10 +71,16 @@ class Evidence:
         """
         trained = self.all_in(region, metric)
         settled = [s for s in trained if _is_settled(s)]
-        self.exclude((s.cell for s in trained if not _is_settled(s)), LOST)
+        self._exclude_lost(trained)
         n_wanted, n = len(cells_in(self.axes, region)), len(self._lacking(region, settled))
         where = f" at {in_words(region)}" if region else ""
         return settled, f"{n} of {n_wanted} cells{where}" if n or not settled else ""
+
+    def _exclude_lost(self, trained: Iterable[CellSummary]) -> None:
+        """Notes those that are not settled; what finished lacks a number only later on."""
+        for summary in trained:
+            if not _is_settled(summary):
+                self.exclude([summary.cell], NOT_REACHED if summary.is_candidate else LOST)
 
     def _lacking(self, region: Region, summaries: Iterable[CellSummary]) -> list[Cell]:
         """The published cells of a region that none of these summaries is of."""
@@ -92,7 +100,7 @@ class Evidence:
                 where=in_words(region),
                 hint="name more of its axes",
             )
-        self.exclude((s.cell for s in found if not _is_settled(s)), LOST)
+        self._exclude_lost(found)
         return found[0] if found and _is_settled(found[0]) else None
 
     def beside(self, study: str) -> Landscape:

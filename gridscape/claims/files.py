@@ -11,6 +11,8 @@ from gridscape.claims.rules.registry import RULES
 from gridscape.errors import StudyFileError, UnknownNameError
 from gridscape.grid.axes import Axis
 from gridscape.study import reach
+from gridscape.study.conditions import Conditions, of_claims
+from gridscape.study.conditions import mistakes as mistaken_conditions
 
 STATEMENTS = Path(__file__).parent / "statements"
 
@@ -18,6 +20,7 @@ STATEMENTS = Path(__file__).parent / "statements"
 def load_claims(name: str | Path) -> tuple[Claim, ...]:
     """The claims of a named study ("lstm-width-lr") or of a TOML file of the same form.
 
+    Those of a named study have its conditions; those of a file the ones that it states.
     Raises UnknownNameError for a name without claims, StudyFileError with all mistakes of a file.
     """
     path = Path(name)
@@ -33,7 +36,9 @@ def load_claims(name: str | Path) -> tuple[Claim, ...]:
     if mistakes := _mistakes(document):
         raise StudyFileError(path.name, mistakes)
     axes = tuple(Axis(axis, tuple(values)) for axis, values in document["axes"].items())
-    return tuple(_claim(entry, axes) for entry in document["claim"])
+    named = path.stem if path.parent == STATEMENTS else ""
+    conditions = of_claims(named, document.get("conditions"), tuple(document["axes"]))
+    return tuple(_claim(entry, axes, conditions) for entry in document["claim"])
 
 
 def claims_of(
@@ -47,6 +52,7 @@ def claims_of(
     return load_claims(study["claims"])
 
 
+_KEYS = {"axes", "claim", "conditions"}
 _FIELDS = {"id", "statement", "source", "rule", "parameters", "words"}
 _OPTIONAL = {"along"}
 
@@ -55,18 +61,21 @@ _OF_AXES = ("axis", "per", "than", "along")
 _OF_REGIONS = ("at", "where", "worse", "a", "b", "cell", "cells", "parts")
 
 
-def _claim(entry: Mapping[str, Any], axes: tuple[Axis, ...]) -> Claim:
+def _claim(
+    entry: Mapping[str, Any], axes: tuple[Axis, ...], conditions: Conditions | None
+) -> Claim:
     words = entry["words"].format(**entry["parameters"])
     named = {key: entry[key] for key in ("id", "statement", "source", "rule", "parameters")}
     along = {name: tuple(values) for name, values in entry.get("along", {}).items()}
-    return Claim(**named, rule_in_words=words, axes=axes, along=along)
+    return Claim(**named, rule_in_words=words, axes=axes, along=along, conditions=conditions)
 
 
 def _mistakes(document: Mapping[str, Any]) -> list[str]:
     """Everything that is wrong in a file of claims, one line each."""
-    mistakes = [f"unknown key {key!r}" for key in sorted(set(document) - {"axes", "claim"})]
+    mistakes = [f"unknown key {key!r}" for key in sorted(set(document) - _KEYS)]
     if not document.get("axes") or not all(document["axes"].values()):
         mistakes.append("axes: expected the values of every axis of the published grid")
+    mistakes += mistaken_conditions(document.get("conditions", {}), document.get("axes") or ())
     entries = document.get("claim") or []
     if not entries:
         mistakes.append("claim: expected at least one")

@@ -6,17 +6,21 @@ from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from pathlib import Path
 
-from gridscape.analysis.readings import along
+from gridscape.analysis.conditions import at_published, differences
+from gridscape.analysis.readings import UPDATE, along
 from gridscape.claims.checks import ALPHA, decide, listed
 from gridscape.claims.evidence import Evidence
 from gridscape.claims.files import claims_of
 from gridscape.claims.records import Claim, Exclusion, Outcome, Verdict
 from gridscape.claims.rules.registry import MAIN, MAIN_OF_TRAIN, RULES
-from gridscape.errors import GridscapeError
+from gridscape.errors import GridscapeError, StoreError
 from gridscape.grid.axes import Axis
 from gridscape.grid.names import Variable
 from gridscape.landscape import Landscape
-from gridscape.study.files import with_claims
+from gridscape.store.store import Store
+from gridscape.study.conditions import Difference, in_words, of_named
+from gridscape.study.conditions import differences as study_differences
+from gridscape.study.files import names, with_claims
 
 
 def judge(
@@ -28,6 +32,8 @@ def judge(
 ) -> tuple[Verdict, ...]:
     """Judges every claim by the landscape's replicates, also where only a part of it is there.
 
+    A run under other conditions than a claim was made under (another task, fewer updates) neither
+    holds nor refutes it: the verdict is that it is not comparable, and says what differs.
     folder: where the results lie; a claim that compares two studies looks for the other one beside
     it. alpha: the level of each two-sided test. Raises UnknownNameError where the landscape lacks a
     metric or an axis that a rule names, UsageError where the parameters of a rule cannot be right.
@@ -52,8 +58,13 @@ def verdicts(directory: str | Path, *, trust: bool = False) -> tuple[Verdict, ..
 
 
 def _verdict(land: Landscape, claim: Claim, folder: Path | None, alpha: float) -> Verdict:
+    reads = [float(at) for at in claim.along.get(UPDATE, ()) if isinstance(at, int | float)]
+    different = differences(land, claim.conditions, reads)
+    if why := [*_not_comparable(different), *_other_is_not(claim, folder)]:
+        return _unjudged(claim, Outcome.NOT_COMPARABLE, "; ".join(why))
+    land = at_published(land, claim.conditions)
     if obstacle := _obstacle(land, claim):
-        return Verdict(claim, Outcome.UNDECIDED, claim.rule_in_words, (), {}, (), (), obstacle)
+        return _unjudged(claim, Outcome.UNDECIDED, obstacle)
     further = tuple(Axis(name, values) for name, values in claim.along.items())
     evidence = Evidence(along(land, claim.along), (*claim.axes, *further), folder, alpha)
     finding = RULES[claim.rule](evidence, **{**_defaults(land, claim), **claim.parameters})
@@ -70,8 +81,31 @@ def _verdict(land: Landscape, claim: Claim, folder: Path | None, alpha: float) -
         numbers=finding.numbers,
         used=evidence.used,
         excluded=excluded,
-        note="; ".join(part for part in (lacks, reason, _tally(excluded)) if part),
+        note="; ".join(filter(None, (lacks, reason, _tally(excluded), in_words(different)))),
+        lacks=lacks,
     )
+
+
+def _unjudged(claim: Claim, outcome: Outcome, why: str) -> Verdict:
+    return Verdict(claim, outcome, claim.rule_in_words, (), {}, (), (), why, lacks=why)
+
+
+def _not_comparable(found: Iterable[Difference]) -> list[str]:
+    """The differences from the published conditions that keep a claim from being judged."""
+    return [difference.words for difference in found if difference.matters]
+
+
+def _other_is_not(claim: Claim, folder: Path | None) -> list[str]:
+    """The same of the study that a claim compares ours with, where its results lie beside."""
+    name = claim.parameters.get("other")
+    if claim.conditions is None or folder is None or name not in names():
+        return []
+    try:
+        with Store.read(folder.resolve().parent / name) as store:
+            found = study_differences(store.study, of_named(name))
+    except StoreError:  # the rule says that they are not there
+        return []
+    return [f"{name}: {words}" for words in _not_comparable(found)]
 
 
 def _defaults(land: Landscape, claim: Claim) -> dict[str, str]:
@@ -88,6 +122,9 @@ def _obstacle(land: Landscape, claim: Claim) -> str:
     ours, theirs = {axis.name: axis for axis in land.axes}, [axis.name for axis in claim.axes]
     if lacking := [name for name in theirs if name not in ours]:
         return f"the landscape has no axis {listed(lacking)}"
+    kinds = [name for name in claim.along if name not in ours and name != UPDATE]
+    if untold := [name for name in kinds if name not in land.data.coords]:
+        return f"the landscape does not tell test examples apart by {listed(untold)}"
     further = [name for name in ours if name not in theirs and len(ours[name].values) > 1]
     if further:
         return f"the landscape has several values of {listed(further)}: select one of each first"
@@ -95,6 +132,6 @@ def _obstacle(land: Landscape, claim: Claim) -> str:
 
 
 def _tally(excluded: Sequence[Exclusion]) -> str:
-    """Excluded cells by reason: "30 cells not in this landscape"."""
+    """Excluded cells by reason: "30 cells: not asked for"."""
     counts = Counter(exclusion.reason for exclusion in excluded)
     return "; ".join(f"{n} cell{'s' if n > 1 else ''}: {why}" for why, n in counts.items())

@@ -17,14 +17,40 @@ def exceeds(
 ) -> Check:
     """Holds where the metric of ``upper`` is above that of ``lower`` by more than ``by``.
 
-    Of their means where every run of both learns. Where one does not, in most of the replicates: a
-    run that diverged is worse than any number, two such are not told apart.
+    Of the means of the runs that learn; and where a run of the better one failed, most of its runs
+    must learn. A cell of which most runs fail is worse than one of which most learn, whatever
+    those that are left reach; two such cells are not told apart.
     """
-    if all_learn(upper) and all_learn(lower):
-        check = above(name, upper.meaning.unit or "", among.difference(upper, lower), by)
-        return replace(check, cells=(upper.cell, lower.cell))
-    does = gains(upper, lower, by)
-    return reach([upper, lower], f"share of the runs with {name}", f"> {by:g} in most", does)
+    unit, cells = upper.meaning.unit or "", (upper.cell, lower.cell)
+    good, bad = (upper, lower) if upper.meaning.is_higher_better else (lower, upper)
+    if _fails_mostly(good) or _fails_mostly(bad):
+        return replace(_by_failing(name, good, bad), cells=cells)
+    check = replace(above(name, unit, among.difference(upper, lower), by), cells=cells)
+    if all_learn(good):
+        return check
+    return replace(check, p_holds=max(check.p_holds, learns(good).p_holds))
+
+
+def _by_failing(name: str, good: CellSummary, bad: CellSummary) -> Check:
+    """Holds where most runs of one cell learn and most of the other fail; shown is what fails."""
+    if _fails_mostly(good) and _fails_mostly(bad):
+        return most(f"{name} (most runs of both fail)", "in most runs", 0, 0)
+    failing, rest = (bad, good) if _fails_mostly(bad) else (good, bad)
+    n, n_rest = failing.share.n, rest.share.n
+    found = most(f"{name} (runs that fail at {failing.cell})", "> 1/2", n - _told(failing), n)
+    p = max(found.p_holds, most("", "", _told(rest), n_rest).p_holds)
+    return replace(
+        found, p_holds=p if failing is bad else 1.0, p_fails=1.0 if failing is bad else p
+    )
+
+
+def _told(summary: CellSummary) -> int:
+    """How many runs learn; of a cell that never does, how many finished."""
+    return summary.n_learns or summary.n_finished
+
+
+def _fails_mostly(summary: CellSummary) -> bool:
+    return 2 * _told(summary) < summary.share.n
 
 
 def better(name: str, best: CellSummary, other: CellSummary, among: Comparison) -> Check:

@@ -7,6 +7,7 @@ from typing import Any
 
 from gridscape.analysis.statistics import Interval
 from gridscape.grid.axes import Axis, Cell, Value
+from gridscape.study.conditions import Conditions
 
 
 class Outcome(StrEnum):
@@ -15,6 +16,7 @@ class Outcome(StrEnum):
     HOLDS = "holds"
     FAILS = "fails"
     UNDECIDED = "undecided"
+    NOT_COMPARABLE = "not comparable"  # our run has other conditions than the statement
 
 
 @dataclass(frozen=True)
@@ -25,6 +27,7 @@ class Claim:
     arguments; rule_in_words: what the rule asks for; axes: the grid the statement was made on.
     along: further axes by name and values, at which results are read: "update" of the curves, or
     the kind by which the task tells its test examples apart (``analysis.along``).
+    conditions: what the study of the statement fixed; None where nobody says.
     """
 
     id: str
@@ -35,6 +38,7 @@ class Claim:
     rule_in_words: str
     axes: tuple[Axis, ...]
     along: Mapping[str, tuple[Value, ...]] = field(default_factory=dict)
+    conditions: Conditions | None = None
 
 
 @dataclass(frozen=True)
@@ -69,7 +73,8 @@ class Verdict:
     """The outcome of a claim with everything it rests on.
 
     rule: the rule in words. estimates: with intervals, the first one is the one to show.
-    numbers: further plain numbers by name. note: why it is undecided, or what to keep in mind.
+    numbers: further plain numbers by name. note: why it is undecided or not
+    comparable, or what to keep in mind. lacks: what no further replicate would bring.
     """
 
     claim: Claim
@@ -80,3 +85,4 @@ class Verdict:
     used: tuple[Cell, ...]
     excluded: tuple[Exclusion, ...]
     note: str
+    lacks: str = ""

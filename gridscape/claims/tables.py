@@ -10,6 +10,7 @@ from typing import Any
 from gridscape.analysis.published import PublishedTable
 from gridscape.errors import UnknownNameError
 from gridscape.grid.axes import Cell, Value, parse_value
+from gridscape.study.conditions import of_table
 
 FOLDER = Path(__file__).parent / "published"
 
@@ -22,6 +23,7 @@ def published(name: str) -> PublishedTable:
 
     Its entry in ``tables.toml`` says what the rows and columns of ``file`` (by default its own
     name) are: an axis, or for each head that is part of the table the values that it stands for.
+    Its conditions are those of the named study that names it.
     Raises UnknownNameError.
     """
     tables = tomllib.loads((FOLDER / "tables.toml").read_text(encoding="utf-8"))
@@ -38,7 +40,7 @@ def published(name: str) -> PublishedTable:
         if (of_column := _stands_for(about["columns"], column)) is not None
     )
     at = Cell.of(**about.get("at", {}))
-    return PublishedTable(name, about["source"], about["metric"], values, at)
+    return PublishedTable(name, about["source"], about["metric"], values, at, of_table(name))
 
 
 def _stands_for(heads: Heads, head: str) -> Mapping[str, Value] | None:

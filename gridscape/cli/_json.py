@@ -8,6 +8,8 @@ from enum import Enum
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from gridscape.study.conditions import altered
+
 if TYPE_CHECKING:
     from gridscape.cli.tables import Overview
     from gridscape.execution.planner import CohortPlan, Plan
@@ -55,12 +57,16 @@ def overview(found: "Overview", directory: Path) -> dict[str, Any]:
     return {
         "study": land.study.get("name"),
         "title": land.study.get("title"),
+        "altered": altered(land.study),
         "directory": directory,
         "axes": {axis.name: axis.values for axis in land.axes},
         "replicates": land.n_replicates,
         "counts": land.counts(),
         "metric": found.metric,
+        "selection": land.selection,
+        "selection_metric": land.selection_metric,
         "cells": [{"state": summary.state, **plain(summary)} for summary in found.cells],
+        "top": found.top and found.top.cell,
         "best": found.best,
         "smallest": found.smallest,
     }
@@ -105,12 +111,20 @@ def replay(record: "Replay") -> dict[str, Any]:
     }
 
 
-def look(record: "Look", files: list[Path]) -> dict[str, Any]:
-    """What ``inspect`` tells, by kind; pictures are in the files, and not repeated in numbers."""
+def look(
+    record: "Look", files: list[Path], why: str = "", selection: str | None = None
+) -> dict[str, Any]:
+    """What ``inspect`` tells, by kind; pictures are in the files, and not repeated in numbers.
+
+    why: what went wrong with the cell. selection: the set on which the cell was chosen as the best
+    one; None where it was named.
+    """
     network = record.network
     return {
         "cell": network.trial.cell,
         "replicate": network.trial.replicate,
+        "selection": selection,
+        "why": why,
         "trained_again": network.trained_again,
         "identical": network.identical,
         **{kind: _without_pictures(plain(found)) for kind, found in record.records.items()},

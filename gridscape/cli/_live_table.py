@@ -19,6 +19,7 @@ from gridscape.report.words import STATES, duration, plural, with_unit
 STORED, MISSING = "s", STATES[CellState.MISSING].sign
 BAD = {
     State.COLLAPSED: STATES[CellState.COLLAPSED],
+    State.NOT_STARTED: STATES[CellState.NOT_STARTED],
     State.FAILED: STATES[CellState.FAILED],
     State.DIVERGED: STATES[CellState.DIVERGED],
 }
@@ -31,6 +32,7 @@ OTHER_LINES = 11  # of the display, besides the rows of the table; one stays fre
 FEWEST_ROWS = 3  # of the table
 MOST_RUNS = 4  # that have a line each, if there is room for them
 BAR_WIDTH = 60
+OF_WHAT = "ended: test set, others: latest batches"  # what a number is of
 
 
 @dataclass(frozen=True)
@@ -65,13 +67,16 @@ class LiveTable:
         self._trials = moved.reshape(*shape, -1)  # (rows, columns, trials of a tile)
 
     def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
-        """The title, the table, what is going on, how far it is, and the marks in use."""
+        """Title, table, what is going on, how far it is, marks; first what is not as published."""
         now, width = time.perf_counter(), options.max_width
-        room = max(console.height - OTHER_LINES, FEWEST_ROWS)
+        others = OTHER_LINES + bool(self.run.altered)
+        room = max(console.height - others, FEWEST_ROWS)
         doing = self._activities(min(1 + (room - FEWEST_ROWS) // 2, MOST_RUNS))
         table, part, marks = self._table(width, max(room - len(doing) + 1, FEWEST_ROWS))
+        if self.run.altered:
+            yield _line(self.run.altered, "yellow")
         yield _line(self.run.title, "bold")
-        yield _line("; ".join([self._caption(), *part]), "dim")
+        yield _line("; ".join([self._caption(), *part, OF_WHAT]), "dim")
         yield Text()
         yield table
         yield Text()

@@ -26,10 +26,17 @@ MOST_MAPS = 12
 MOST_CONFUSIONS = 5
 
 
-def tables(look: Look) -> Iterator[RenderableType]:
-    """All that a network was asked, under its name."""
+def tables(look: Look, how: str = "", why: str = "") -> Iterator[RenderableType]:
+    """All that a network was asked, under its name.
+
+    how: the cell was chosen, in words. why: what went wrong with its replicates.
+    """
     network = look.network
     yield Text(f"{network.trial.cell}, replicate {network.trial.replicate}", "bold")
+    if how:
+        yield Text(how, QUIET)
+    if why:
+        yield Text(f"{why[0].upper()}{why[1:]}.", UNSURE)
     if network.trained_again:
         told = "identical to" if network.identical else "DIFFERENT from"
         style = QUIET if network.identical else UNSURE

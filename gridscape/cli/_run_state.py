@@ -5,6 +5,7 @@ from enum import IntEnum
 
 import numpy as np
 
+from gridscape.analysis.states import has_not_started
 from gridscape.cli._time_left import TimeLeft
 from gridscape.engine.cohorts import Cohort, partition
 from gridscape.engine.flops import update_flops
@@ -14,6 +15,7 @@ from gridscape.grid.meanings import meaning_of
 from gridscape.grid.names import Variable
 from gridscape.grid.trials import Status, Trial, TrialResult
 from gridscape.store.store import Store
+from gridscape.study.conditions import altered
 from gridscape.sweep import Started
 
 
@@ -26,6 +28,7 @@ class State(IntEnum):
     COLLAPSED = 3
     DIVERGED = 4
     FAILED = 5
+    NOT_STARTED = 6
 
 
 STATES = {Status.FINISHED: State.FINISHED, Status.DIVERGED: State.DIVERGED}
@@ -43,6 +46,7 @@ class RunState:
     def __init__(self, started: Started) -> None:
         study = started.resolved.study
         self.title = study.title or study.name
+        self.altered = altered(started.resolved.record())
         self.axes: tuple[Axis, ...] = study.grid.axes
         self.metric = next(iter(started.resolved.meanings), "loss")
         self.meaning = meaning_of(self.metric, started.resolved.meanings)
@@ -133,7 +137,7 @@ class RunState:
     def _note(self, number: int, result: TrialResult) -> None:
         state = STATES.get(result.status, State.FAILED)
         if state is State.FINISHED and result.metrics.get("top_answer_share") == 1.0:
-            state = State.COLLAPSED
+            state = State.NOT_STARTED if has_not_started(result) else State.COLLAPSED
         finished = result.status is Status.FINISHED
         self.value[number] = (
             result.metrics.get(str(Variable("test", self.metric)), np.nan) if finished else np.nan

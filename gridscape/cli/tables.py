@@ -12,24 +12,31 @@ from rich.console import Console, RenderableType
 from rich.table import Table
 from rich.text import Text
 
-from gridscape.analysis.best import BestPerRow, best_per
-from gridscape.analysis.cells import CellState, CellSummary, summarize, top_cell
-from gridscape.analysis.costs import SmallestEquivalent, smallest_network
+from gridscape.analysis import selection
+from gridscape.analysis.best import BestPerRow, is_at_end
+from gridscape.analysis.cells import CellState, CellSummary, summarize
+from gridscape.analysis.conditions import altered
+from gridscape.analysis.costs import SmallestEquivalent
+from gridscape.analysis.few import FEWEST, has_few, told_cell, told_row
 from gridscape.analysis.statistics import Interval
 from gridscape.cli._tiles import Tile, View, labels_of, short_labels, stub_width, tile_table
 from gridscape.grid.axes import Axis, Cell, Value, is_wide, same, show
-from gridscape.grid.meanings import Meaning
 from gridscape.grid.trials import Trial
 from gridscape.landscape import Landscape, sought_axis
 from gridscape.report.words import (
     STATES,
+    chosen_on,
     duration,
+    estimate_words,
+    few,
     half_width,
     memory,
     number,
+    partly_short,
     plural,
     size_of,
     spoken,
+    value_set,
     with_unit,
 )
 
@@ -42,16 +49,20 @@ if TYPE_CHECKING:
     from gridscape.tasks.fetch import DataSetStatus
 
 GOOD, BAD, UNSURE, QUIET = "green", "red", "yellow", "dim"
-OUTCOME_STYLES = {"holds": GOOD, "fails": BAD, "undecided": UNSURE}
+OUTCOME_STYLES = {"holds": GOOD, "fails": BAD, "undecided": UNSURE, "not comparable": QUIET}
 BLANK = (CellState.DIVERGED, CellState.FAILED)  # states whose mean has no color
 
 # What a legend says of the marks of cells: those of states, and one more.
 PARTIAL = "*"
 LEGEND = {
-    STATES[CellState.COLLAPSED].sign: "collapsed: every test example gets one and the same answer",
+    STATES[CellState.COLLAPSED].sign: "collapsed to one answer for every test example",
+    STATES[
+        CellState.NOT_STARTED
+    ].sign: "not started: no better than guessing, its loss still falls",
     STATES[CellState.DIVERGED].sign: "diverged: something was not finite",
     STATES[CellState.FAILED].sign: "failed, or did not fit into memory",
     STATES[CellState.MISSING].sign: STATES[CellState.MISSING].word,
+    STATES[CellState.NOT_ASKED].sign: STATES[CellState.NOT_ASKED].word,
     PARTIAL: "some replicates did not finish; mean over the others",
 }
 
@@ -71,13 +82,16 @@ def console(*, stderr: bool = False) -> Console:
 class Overview:
     """What is said of a landscape at first sight; records of the analysis.
 
-    cells: in the grid's order. best: the best value of the axis that is sought (the learning rate
-    where it varies) in each row. smallest: the smallest network that does as well as the best.
+    cells: in the grid's order, by ``metric``. What is best is chosen by ``land.selection_metric``.
+    top: the best cell. best: the best value of the axis that is sought (the learning rate where it
+    varies) in each row. smallest: the smallest network that does as well as the best. Of too few
+    replicates there are neither intervals nor verdicts: ``analysis.few``.
     """
 
     land: Landscape
     metric: str
     cells: tuple[CellSummary, ...]
+    top: CellSummary | None
     best: tuple[BestPerRow, ...]
     smallest: SmallestEquivalent | None
 
@@ -85,26 +99,39 @@ class Overview:
     def of(cls, land: Landscape) -> "Overview":
         """By the main metric."""
         metric, sought = land.main_metric, sought_axis(land.axes)
-        cells = summarize(land, metric)
-        best = best_per(land, sought.name, metric=metric) if sought and top_cell(cells) else ()
-        return cls(land, metric, cells, best, smallest_network(land, metric))
+        cells = tuple(map(told_cell, summarize(land, metric)))
+        top = selection.top(land, cells)
+        best = selection.best_rows(land, sought.name, cells) if sought and top else ()
+        smallest = None if has_few(land) else selection.smallest(land, cells)
+        return cls(land, metric, cells, top, tuple(map(told_row, best)), smallest)
 
 
 def overview(found: Overview, width: int) -> Iterator[RenderableType]:
-    """The landscape, the best value per row, the smallest equivalent network."""
+    """What is not as published, the landscape, the best value per row, the smallest network."""
     land = found.land
     study = land.study
+    yield from notice(altered(land))
     yield Text(str(study.get("title") or study.get("name") or "landscape"), "bold")
     yield Text(size_of(land), QUIET)
+    if line := few(land):
+        yield Text(line, UNSURE)
     for part in _landscape(found, width):
         yield Text()
         yield part
     if found.best:
         yield Text()
-        yield from _best(found.best, land.meaning(found.metric))
-    if top := top_cell(found.cells):
+        yield from _best(found)
+        yield from _at_ends(found)
+    if found.top:
         yield Text()
-        yield _smallest(found.smallest) if found.smallest else Text(_best_of_all(top))
+        best = f"The best, {chosen_on(land)}: {found.top.cell}, {_estimate(found.top)}."
+        yield Text(best + (f"\n{_smallest(found.smallest)}" if found.smallest else ""))
+
+
+def notice(line: str) -> Iterator[Text]:
+    """What a reader must know before anything else, in the first line; nothing for ""."""
+    if line:
+        yield Text(line, UNSURE)
 
 
 def _landscape(found: Overview, width: int) -> Iterator[RenderableType]:
@@ -118,16 +145,22 @@ def _landscape(found: Overview, width: int) -> Iterator[RenderableType]:
             yield Text(", ".join(f"{name}={show(value)}" for name, value in shown.items()), "bold")
         yield from _blocks(view, [[by_cell[cell] for cell in row] for row in panel], width)
     marks = {_mark(summary) for summary in found.cells} - {""}
+    marks |= {part[0] for s in found.cells for part in partly_short(s).split()}
     if marks:
         lines = [f"{mark} {words}" for mark, words in LEGEND.items() if mark in marks]
+        if part := next(filter(None, map(partly_short, found.cells)), ""):
+            lines.append(f"{part} in place of an interval: so many of its replicates")
         yield Text("\n".join(lines), QUIET)
 
 
 def _caption(found: Overview, view: View) -> str:
-    n_replicates = found.land.n_replicates
+    numbers = {int(n) for n in found.land.asked().sum(-1).flat}
     text = with_unit(found.metric, found.land.meaning(found.metric)).capitalize()
-    if n_replicates > 1:
-        text += f": mean of {n_replicates} replicates \u00b1 half of its 95 % interval"
+    if max(numbers) > 1:
+        # A cell that nobody asked for has no mean.
+        span = " to ".join(str(n) for n in sorted({min(numbers - {0}), max(numbers)}))
+        half = " \u00b1 half of its 95 % interval" if max(numbers) >= FEWEST else ""
+        text += f": mean of {span} replicates{half}"
     if view.fixed:
         text += "; " + ", ".join(f"{axis.name}={show(axis.values[0])}" for axis in view.fixed)
     return text
@@ -193,7 +226,7 @@ def _face(summary: CellSummary, scale: tuple[float, float]) -> _Face:
         place, low, high = (math.log(x) for x in (max(mean, min(scale)), low, high))
     shade = (place - low) / (high - low) if high != low else 1.0
     value = f"{mark}{summary.meaning.text(mean)}"
-    interval = half_width(summary.estimate, summary.meaning)
+    interval = partly_short(summary) or half_width(summary.estimate, summary.meaning)
     return _Face(value, interval, None if summary.state in BLANK else shade)
 
 
@@ -214,16 +247,20 @@ def _mark(summary: CellSummary) -> str:
     """What a reader must know of a cell besides its mean."""
     if summary.state in STATES:
         return STATES[summary.state].sign
-    return PARTIAL if summary.n_finished < len(summary.values) else ""
+    return PARTIAL if summary.n_finished < summary.n_ended + summary.n_missing else ""
 
 
-def _best(rows: Sequence[BestPerRow], meaning: Meaning) -> Iterator[RenderableType]:
-    names = list(rows[0].row)
+def _best(found: Overview) -> Iterator[RenderableType]:
+    rows, meaning = found.best, found.land.meaning(found.metric)
+    names, axis = list(rows[0].row), found.land.axis(rows[0].axis)
     of_each = f" of each {' and '.join(names)}" if names else ""
     axis_words = spoken(rows[0].axis)
-    yield Text(f"Best {axis_words}{of_each}", "bold")
+    yield Text(f"Best {axis_words}{of_each}, {chosen_on(found.land)}", "bold")
     table = new_table(
-        *names, f"best {rows[0].axis}", "95 % interval", with_unit(rows[0].metric, meaning)
+        *names,
+        f"best {rows[0].axis}",
+        "not shown to be worse",
+        with_unit(found.metric, meaning),
     )
     for column in table.columns:
         column.justify = "right"
@@ -234,24 +271,33 @@ def _best(rows: Sequence[BestPerRow], meaning: Meaning) -> Iterator[RenderableTy
             continue
         estimate = row.best.estimate
         value, interval = meaning.text(estimate.mean), half_width(estimate, meaning)
-        told = _span(row.equivalent) if row.known else "unknown"
+        told = value_set(row.equivalent, axis) if row.known else "unknown"
         table.add_row(*cells, show(row.value or 0), told, f"{value} {interval}".strip())
     yield table
+    if len(rows) > 1 and any(row.known for row in rows):
+        yield Text("Not shown to be worse: a set of its own for each row, at 95 %.", QUIET)
 
 
-def _span(values: Sequence[Value]) -> str:
-    """The values that cannot be told from the best one, itself included: "0.001 to 0.01"."""
-    if len(values) > 1 and all(isinstance(v, int | float) for v in values):
-        return f"{show(values[0])} to {show(values[-1])}"
-    return ", ".join(map(show, values))
+def _at_ends(found: Overview) -> Iterator[RenderableType]:
+    """Rows whose best value is the first or the last that was tried there."""
+    asked = [s.cell for s in found.cells if s.n_ended + s.n_missing]
+    ends = [row for row in found.best if is_at_end(row, asked)]
+    if ends:
+        axis = ends[0].axis
+        where = [str(row.row) or "the only row" for row in ends]
+        rows = where[0] if len(where) == 1 else f"{len(where)} rows"
+        yield Text(
+            f"The best {axis} is the first or last value tried in {rows}: the true one may lie"
+            f" beyond. gridscape refine DIR --optimum --axis {axis} goes there.",
+            UNSURE,
+        )
 
 
-def _smallest(record: SmallestEquivalent) -> RenderableType:
+def _smallest(record: SmallestEquivalent) -> str:
     points = f"{100 * record.margin:g} points"
-    best = _best_of_all(record.best)
     note = f" ({record.note})" if record.note else ""
     if record.cell.cell == record.best.cell:
-        return Text(f"{best}\nNo smaller network comes within {points} of it{note}.")
+        return f"No smaller network was shown to come within {points} of it{note}."
     saved = [
         f"{100 * share:.0f} % of the {what}"
         for share, what in (
@@ -261,25 +307,15 @@ def _smallest(record: SmallestEquivalent) -> RenderableType:
         )
         if share >= 0.005
     ]
-    text = (
-        f"The smallest network within {points} of it: {record.cell.cell}, "
+    shown = "shown to be within" if record.by_interval else "by its mean alone within"
+    return (
+        f"The smallest network {shown} {points} of it: {record.cell.cell}, "
         f"{_estimate(record.cell)}. It saves {', '.join(saved) or 'nothing'}{note}."
     )
-    return Text(f"{best}\n{text}")
-
-
-def _best_of_all(top: CellSummary) -> str:
-    return f"The best: {top.cell}, {_estimate(top)}."
 
 
 def _estimate(summary: CellSummary) -> str:
-    meaning = summary.meaning
-    unit = f" {meaning.shown_unit}" if meaning.shown_unit else ""
-    mean = meaning.text(summary.estimate.mean)
-    if not summary.estimate.known:
-        return f"{mean}{unit}"
-    low, high = meaning.text(summary.estimate.low), meaning.text(summary.estimate.high)
-    return f"{mean}{unit} ({low} to {high})"
+    return estimate_words(summary.estimate, summary.meaning)
 
 
 def effort_words(effort: Mapping[str, float]) -> str:
@@ -394,7 +430,8 @@ def verdicts(found: Sequence["Verdict"]) -> RenderableType:
             text.append(f"{_estimated(estimate.interval, estimate.unit)}", "bold")
             text.append(f"  ({estimate.name}; needs {estimate.asks})\n")
         if verdict.note:
-            text.append(f"{verdict.note}\n", UNSURE)
+            is_gray = verdict.outcome.value == "not comparable"
+            text.append(f"{verdict.note}\n", QUIET if is_gray else UNSURE)
         text.append(f"rule: {verdict.rule}\n", QUIET)
         style = OUTCOME_STYLES[verdict.outcome]
         table.add_row(verdict.claim.id, Text(verdict.outcome.value, f"bold {style}"), text)

@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 from functools import cached_property
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import jax
 import numpy as np
@@ -10,23 +10,32 @@ from jax.sharding import Mesh, NamedSharding
 from jax.sharding import PartitionSpec as P
 
 from gridscape.base.data import Split, Stream
+from gridscape.base.samples import balanced_order
 from gridscape.base.task import Task
 from gridscape.engine.trial import in_chunks
+from gridscape.errors import UsageError, one_line
 
 
 class DeviceData(NamedTuple):
     """A task on the devices, images still uint8.
 
-    train is None where examples are drawn. train_sample has the shape of test and begins with the
-    first training examples, so that one program evaluates both; n_test and n_sample are the
-    examples that count.
+    train is None where examples are drawn. test, validation (None where the task has none) and
+    train_sample have one shape, so that one program evaluates them; n_test, n_validation and
+    n_sample are the examples that count. Each begins with the examples that are evaluated between.
     """
 
     train: Split | None
     test: Split
+    validation: Split | None
     train_sample: Split
     n_test: int
+    n_validation: int
     n_sample: int
+
+    @property
+    def arrays(self) -> tuple[Split | None, ...]:
+        """All that lies on a device."""
+        return self.train, self.test, self.validation, self.train_sample
 
 
 @dataclass(frozen=True)
@@ -65,16 +74,65 @@ class Machine:
         """Whether a device trains its trials at once, as one batch of networks."""
         return self.devices[0].platform == "gpu"
 
-    def load(self, task: Task) -> DeviceData:
-        """The task's arrays, on every device."""
-        n_test, n_train = task.test.n_examples, task.train_examples.n_examples
-        n_padded = in_chunks(n_test)
+    def load(
+        self, task: Task, n_between: int | None = None, sample: str = "balanced"
+    ) -> DeviceData:
+        """The task's arrays, on every device.
 
-        def padded(split: Split) -> Split:
-            rows = np.minimum(np.arange(n_padded), split.n_examples - 1)
+        n_between: examples that are evaluated between; all by default. sample: which ones, as
+        ``Study.evaluation_sample`` says. Raises UsageError where the task cannot tell its classes.
+        """
+        test, validation, examples = task.test, task.validation, task.train_examples
+        n_test, n_validation = test.n_examples, validation.n_examples if validation else 0
+        n_sample = min(n_test, examples.n_examples)
+        n_padded = evaluated_rows(task)
+
+        def placed(split: Split, n_counted: int) -> Split:
+            is_whole = n_counted >= split.n_examples
+            order = np.arange(split.n_examples)
+            if not is_whole and sample != "first":
+                order = balanced_order(kinds_of(task, split))
+            rows = order[np.minimum(np.arange(n_padded), split.n_examples - 1)]
             return jax.tree.map(lambda x: x[rows], split)
 
-        train = None if isinstance(task.train, Stream) else task.train
-        arrays = (train, padded(task.test), padded(task.train_examples))
-        train, test, sample = jax.device_put(arrays, self.shared)
-        return DeviceData(train, test, sample, n_test, min(n_test, n_train))
+        between = n_test + n_validation if n_between is None else n_between
+        arrays = (
+            None if isinstance(task.train, Stream) else task.train,
+            placed(test, between),
+            placed(validation, between) if validation else None,
+            placed(examples, n_sample),
+        )
+        train, test, validation, sampled = jax.device_put(arrays, self.shared)
+        return DeviceData(train, test, validation, sampled, n_test, n_validation, n_sample)
+
+
+def evaluated_rows(task: Task) -> int:
+    """Examples of each set that is evaluated, with those that fill the last chunk."""
+    validation = task.validation.n_examples if task.validation else 0
+    return in_chunks(max(task.test.n_examples, validation))
+
+
+def kinds_of(task: Task, split: Split) -> np.ndarray:
+    """The kind of each example: its class and its group, as far as the task tells them: (N,).
+
+    Raises UsageError where a function of the task fails.
+    """
+    kinds = [np.zeros(split.n_examples, np.int64)]
+    if task.answer is not None:
+        classes = _told(task, "truth", task.truth, split.targets)
+        is_class = classes.shape == kinds[0].shape and classes.dtype.kind in "iub"
+        kinds += [classes] if is_class else []
+    if task.groups is not None:
+        kinds += [_told(task, "groups.of", task.groups.of, split.targets)]
+    _, kind = np.unique(np.stack(kinds, axis=1), axis=0, return_inverse=True)
+    return kind.reshape(-1)
+
+
+def _told(task: Task, name: str, function: Any, targets: Any) -> np.ndarray:
+    try:
+        return np.asarray(function(targets))
+    except Exception as error:  # a user's function may raise anything
+        where = f"task {task.name}, {name}"
+        raise UsageError(
+            "cannot tell examples apart", where=where, found=one_line(error)
+        ) from error

@@ -14,6 +14,7 @@ from gridscape.engine.order import batch_order, seed_words
 from gridscape.engine.programs import Program
 from gridscape.engine.trial import TrialState
 from gridscape.errors import UsageError
+from gridscape.grid.names import TOP_ANSWER
 from gridscape.grid.trials import content_key
 from gridscape.study.study import Recipe
 
@@ -71,14 +72,15 @@ class Training:
         return {name: np.asarray(x)[self.rows, : stop - begin] for name, x in traces.items()}
 
     def evaluate(self, split: Split, n_examples: int) -> dict[str, np.ndarray]:
-        """Means over the first examples of a split, by name, each (trials,) or (trials, groups)."""
+        """Means over the first examples of a split, by name, each (trials,) or (trials, groups).
+
+        ``top_answer`` is no mean, but a class.
+        """
         count = jax.device_put(np.int32(n_examples), self.program.machine.shared)
         sums = self.program.evaluate(self._counts, self.states.params, self._hyper, split, count)
-        of_group = self._group_sizes(split, n_examples)
-        return {
-            name: np.asarray(x)[self.rows] / (of_group if x.ndim > 1 else np.float32(n_examples))
-            for name, x in sums.items()
-        }
+        found = {name: np.asarray(x)[self.rows] for name, x in sums.items()}
+        counts = {1: np.float32(n_examples), 2: self._group_sizes(split, n_examples)}
+        return {n: x if n == TOP_ANSWER else x / counts[x.ndim] for n, x in found.items()}
 
     def _group_sizes(self, split: Split, n_examples: int) -> np.ndarray:
         """How many of the first examples belong to each group; NaN, not 0, where none does."""

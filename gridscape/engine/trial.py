@@ -18,7 +18,7 @@ from gridscape.base.data import Groups, Split, Stream
 from gridscape.base.task import Task
 from gridscape.base.types import Array, Hyper, Key, Params
 from gridscape.engine.order import batch_order
-from gridscape.grid.names import by_kind
+from gridscape.grid.names import TOP_ANSWER, TOP_SHARE, by_kind
 from gridscape.kernels import optimizers as native
 from gridscape.kernels.batches import take as native_take
 from gridscape.kernels.library import in_use
@@ -253,9 +253,10 @@ def evaluate_trial(
 ) -> dict[str, Array]:
     """Loss and metrics, summed over the first ``n_examples`` of a split, evaluated in chunks.
 
-    ``top_answer_share`` counts the most frequent answer; ``<metric>_by_<group>`` are the sums of
-    each group. The caller divides by the number of examples: compilers turn a division here into
-    a product with a rounded reciprocal, and n / n would not always be 1.
+    ``top_answer`` is the most frequent answer, of equals the first, and ``top_answer_share`` how
+    often it is given; ``<metric>_by_<group>`` are the sums of each group. The caller divides by the
+    number of examples: compilers turn a division here into a product with a rounded reciprocal, and
+    n / n would not always be 1.
     """
 
     def chunk(begin: Array) -> dict[str, Array]:
@@ -271,7 +272,9 @@ def evaluate_trial(
     zeros = {name: jnp.zeros(shape.shape) for name, shape in shapes.items()}
     sums = lax.fori_loop(0, -(-n_examples // EVALUATION_CHUNK), add, zeros)
     answers = sums.pop("answers", None)
-    return sums if answers is None else {**sums, "top_answer_share": answers.max()}
+    if answers is None:
+        return sums
+    return {**sums, TOP_ANSWER: jnp.argmax(answers), TOP_SHARE: answers.max()}
 
 
 def _sums(

@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
+from gridscape.base.data import Split
 from gridscape.engine.cohorts import Cohort
 from gridscape.engine.flops import update_flops
 from gridscape.engine.sizes import count_parameters, tree_bytes
@@ -20,10 +21,21 @@ from gridscape.errors import OutOfMemoryError, is_out_of_memory, one_line
 from gridscape.execution.executors import Finished, Progress, Snapshot
 from gridscape.execution.planner import Planner
 from gridscape.execution.schedule import evaluation_points
-from gridscape.grid.names import of_split
+from gridscape.grid.names import (
+    TEST,
+    TOP_ANSWER,
+    TOP_SHARE,
+    TRAIN,
+    VALIDATION,
+    Variable,
+    of_split,
+)
 from gridscape.grid.trials import Status, Trial, TrialResult
 from gridscape.kernels.tables import BAD_QUANTITIES
 from gridscape.store.blobs import family
+
+# What is told of test examples alone.
+ANSWERS = (TOP_ANSWER, TOP_SHARE)
 
 # A call of a program lasts about this long: often enough to show, seldom enough to be free.
 CALL_SECONDS = 0.5
@@ -44,8 +56,9 @@ class CohortRun:
     work: int = 0
     seconds: float = 0.0
     _traces: dict[str, list[np.ndarray]] = field(default_factory=dict)
-    _tests: dict[str, list[np.ndarray]] = field(default_factory=dict)
+    _evaluations: dict[str, list[np.ndarray]] = field(default_factory=dict)
     _evaluated_at: list[int] = field(default_factory=list)
+    _latest: dict[tuple[int, int], dict[str, np.ndarray]] = field(default_factory=dict)
     _training: Training | None = None
 
     def events(self, restored: Snapshot | None = None) -> Iterator[Progress | Finished]:
@@ -80,9 +93,9 @@ class CohortRun:
             self._record(self._traces, training.advance(stop))
             elapsed = time.perf_counter() - begin
             pace.observe(stop - first, elapsed)
-            evaluated = stop in points[:-1]
+            evaluated = stop in points
             if evaluated:
-                self._test(training, min(study.evaluation_examples, program.data.n_test))
+                self._evaluate(training)
             self.seconds += time.perf_counter() - begin
             yield self._progress(training, evaluated)
         yield from self._results(training)
@@ -95,7 +108,8 @@ class CohortRun:
     def _progress(self, training: Training, evaluated: bool) -> Progress:
         accuracy = next(iter(self.cohort.task.metrics), "loss")
         recent = [x[:, -50:] for x in self._traces[accuracy][-50:]]
-        values = self._tests[accuracy][-1] if evaluated else _last_mean(np.hstack(recent))
+        tests = self._evaluations.get(str(Variable(TEST, accuracy)))
+        values = tests[-1] if tests and evaluated else _last_mean(np.hstack(recent))
         _, bad, _ = training.outcome()
         return Progress(
             work=self.work,
@@ -112,23 +126,39 @@ class CohortRun:
         for name, array in values.items():
             into.setdefault(name, []).append(array)
 
-    def _test(self, training: Training, n_examples: int) -> dict[str, np.ndarray]:
-        means = training.evaluate(training.program.data.test, n_examples)
-        self._record(self._tests, _scores(means))
+    def _evaluate(self, training: Training) -> None:
+        """A point of the curves, by one choice of examples of each set."""
+        self._latest = {}
+        found = self._measure(training, self.planner.resolved.study.evaluation_examples)
+        self._record(self._evaluations, _numbers(found))
         self._evaluated_at.append(training.update)
-        return means
+
+    def _measure(self, training: Training, most: int | None = None) -> dict[str, np.ndarray]:
+        """What test and validation sets say, by variable, of at most so many examples of each."""
+        data = training.program.data
+        test = self._means(training, data.test, data.n_test, most)
+        found = of_split(TEST, {name: x for name, x in test.items() if name not in ANSWERS})
+        if data.validation is not None:
+            validation = self._means(training, data.validation, data.n_validation, most)
+            found |= of_split(VALIDATION, _scores(validation))
+        return found | {name: test[name] for name in ANSWERS if name in test}
+
+    def _means(
+        self, training: Training, split: Split, n_examples: int, most: int | None
+    ) -> dict[str, np.ndarray]:
+        """Means over a split, measured once where the last point of a curve has all of it."""
+        n = n_examples if most is None else min(most, n_examples)
+        if (id(split), n) not in self._latest:
+            self._latest[id(split), n] = training.evaluate(split, n)
+        return self._latest[id(split), n]
 
     def _results(self, training: Training) -> Iterator[Finished]:
         begin, data = time.perf_counter(), training.program.data
-        test = self._test(training, data.n_test)
+        found = self._measure(training)
         sample = training.evaluate(data.train_sample, data.n_sample)
         self.seconds += time.perf_counter() - begin
-        by_group = of_split("test", {name: x for name, x in test.items() if x.ndim > 1})
-        metrics = {
-            **of_split("test", _scores(test)),
-            **of_split("train", _scores(sample)),
-            **{name: x for name, x in test.items() if name == "top_answer_share"},
-        }
+        by_group = {name: x for name, x in found.items() if x.ndim > 1}
+        metrics = {**_numbers(found), **of_split(TRAIN, _scores(sample))}
         # What is the same for all trials is found once: with many of them it would take longest.
         flops = update_flops(self.cohort.recipe, self.cohort.task)
         n_parameters = count_parameters(self.cohort.recipe)
@@ -157,14 +187,14 @@ class CohortRun:
 
     def _curves(self, traces: Mapping[str, np.ndarray], index: int) -> dict[str, np.ndarray]:
         trains = of_split("train", {name: x[index] for name, x in traces.items()})
-        columns = {name: [x[index] for x in values] for name, values in self._tests.items()}
-        tests = of_split("test", {n: np.array(x, np.float32) for n, x in columns.items()})
+        columns = {name: [x[index] for x in values] for name, values in self._evaluations.items()}
+        evaluations = {name: np.array(x, np.float32) for name, x in columns.items()}
         n_updates = len(next(iter(trains.values())))
         return {
             "recorded_at": np.arange(1, n_updates + 1),
             "evaluated_at": np.array(self._evaluated_at),
             **trains,
-            **tests,
+            **evaluations,
         }
 
     def _share(self) -> float:
@@ -179,8 +209,8 @@ class CohortRun:
             return
         n_trials = len(self.cohort.trials)
         traces = {f"trace/{name}": np.hstack(x) for name, x in self._traces.items()}
-        tests = {f"test/{name}": np.stack(x, axis=1) for name, x in self._tests.items()}
-        recorded = traces | tests
+        stacked = {name: np.stack(x, axis=1) for name, x in self._evaluations.items()}
+        recorded = traces | {f"evaluation/{name}": x for name, x in stacked.items()}
         each = tree_bytes(training.program.one_state) + tree_bytes(recorded) // n_trials
         size = max(1, SNAPSHOT_BYTES // each)
         for begin in range(0, n_trials, size):
@@ -206,13 +236,18 @@ class CohortRun:
         self.seconds = float(meta["seconds"]) * meta.get("share", self._share()) / self._share()
         self._evaluated_at = list(meta["evaluated_at"])
         self._traces = {name: [x] for name, x in family(arrays, "trace").items()}
-        self._tests = {name: list(x.T) for name, x in family(arrays, "test").items()}
+        self._evaluations = {n: list(x.T) for n, x in family(arrays, "evaluation").items()}
         return family(arrays, "state")
+
+
+def _numbers(found: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
+    """What is one number per trial: not told apart by group."""
+    return {name: x for name, x in found.items() if x.ndim == 1}
 
 
 def _scores(means: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
     """Loss and metrics over all examples, each (trials,): neither answers nor groups."""
-    return {name: x for name, x in means.items() if x.ndim == 1 and name != "top_answer_share"}
+    return {name: x for name, x in _numbers(means).items() if name not in ANSWERS}
 
 
 def _last_mean(recent: np.ndarray) -> np.ndarray:

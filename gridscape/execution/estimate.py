@@ -18,11 +18,11 @@ from gridscape.base.data import Split, Stream
 from gridscape.base.task import Task
 from gridscape.engine.cohorts import Cohort
 from gridscape.engine.flops import traced, traced_update
+from gridscape.engine.machine import evaluated_rows
 from gridscape.engine.sizes import tree_bytes
 from gridscape.engine.trial import (
     Functions,
     evaluate_trial,
-    in_chunks,
     order_shapes,
     state_shapes,
 )
@@ -96,14 +96,15 @@ def least_bytes(study: Study, cohort: Cohort, n_devices: int) -> int:
 
 
 def _data_bytes(task: Task) -> int:
-    """The arrays of a task on a device: those to train on, and two padded sets to evaluate."""
+    """The arrays of a task on a device: those to train on, and the padded sets to evaluate."""
     train = None if isinstance(task.train, Stream) else task.train
-    return tree_bytes((train, _padded(task, task.test), _padded(task, task.train_examples)))
+    evaluated = [s for s in (task.test, task.validation, task.train_examples) if s is not None]
+    return tree_bytes((train, [_padded(task, split) for split in evaluated]))
 
 
 def _padded(task: Task, split: Split) -> Split:
-    """The shapes of a split as it lies on a device, in whole chunks of the test set."""
-    n_padded = in_chunks(task.test.n_examples)
+    """The shapes of a split as it lies on a device, in whole chunks."""
+    n_padded = evaluated_rows(task)
     return jax.tree.map(lambda x: jax.ShapeDtypeStruct((n_padded, *x.shape[1:]), x.dtype), split)
 
 

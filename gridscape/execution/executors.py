@@ -90,7 +90,7 @@ class Snapshot:
 
     meta: plain data: ``keys`` of the trials, ``update``, ``seconds`` of their cohort and the
         ``share`` that each gets of them, ``evaluated_at``.
-    arrays: ``state/...``, ``trace/...`` and ``test/...``, each (trials, ...).
+    arrays: ``state/...``, ``trace/...`` and ``evaluation/...``, each (trials, ...).
     """
 
     meta: Mapping[str, Any]
@@ -178,7 +178,7 @@ class Progress:
     """A segment is done.
 
     update: updates that the trials have behind them, of ``updates``. accuracy: of each trial, in
-    the order of ``trials``: over the latest batches, or over the first test examples where
+    the order of ``trials``: over the latest batches, or over test examples where
     ``evaluated``. alive: trials that have not diverged. seconds: that they have been trained for.
     """
 

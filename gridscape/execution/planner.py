@@ -175,7 +175,10 @@ class Planner:
     def data(self, task: Task) -> DeviceData:
         """The arrays of a task, put on the devices when first needed."""
         if task.fingerprint not in self._data:
-            self._data[task.fingerprint] = self.machine.load(task)
+            study = self.resolved.study
+            self._data[task.fingerprint] = self.machine.load(
+                task, study.evaluation_examples, study.evaluation_sample
+            )
         return self._data[task.fingerprint]
 
     def plan(self, trials: Sequence[Trial], stored: Iterable[str] = (), timed: bool = True) -> Plan:
@@ -259,7 +262,7 @@ class Planner:
         return self.room_bytes(share) + taken
 
     def _data_bytes(self, cohort: Cohort) -> int:
-        return tree_bytes(self.data(cohort.task)[:3]) * len(self.machine.devices)
+        return tree_bytes(self.data(cohort.task).arrays) * len(self.machine.devices)
 
     def program(self, cohort: Cohort) -> Program:
         """The program of a cohort; cohorts of about the same size share it."""

@@ -16,8 +16,9 @@ from gridscape.errors import StoreError, UnknownNameError
 from gridscape.execution.cohort_run import CohortRun
 from gridscape.execution.executors import Finished
 from gridscape.execution.planner import Planner
+from gridscape.grid.asked import Asked
 from gridscape.grid.axes import Value
-from gridscape.grid.trials import Trial, TrialResult
+from gridscape.grid.trials import SEMANTICS, Trial, TrialResult
 from gridscape.kernels.cores import use_all_cores
 from gridscape.store.store import Store
 from gridscape.study.study import Recipe, ResolvedStudy, Study
@@ -67,9 +68,11 @@ def replay(
     as ``study``. trust: run code that the folder names, whoever made it. Raises UntrustedError
     where it names code of somebody else's, UsageError for a cell that is not in the grid,
     StoreError for a trial that is not stored or was trained under other conditions (its key
-    differs).
+    differs), and for a folder of an earlier version, whose numbers are of other examples.
     """
-    resolved, trial, stored = _stored(directory, cell, replicate, data_dir, study, trust)
+    resolved, trial, stored = _stored(
+        directory, cell, replicate, data_dir, study, trust, is_compared=True
+    )
     (cohort,) = partition(resolved, [trial])
     with Planner(resolved, Machine.local()) as planner:
         return Replay(trial, stored, _alone(planner, cohort))
@@ -147,10 +150,13 @@ def _stored(
     study: Study | None,
     trust: bool,
     keep_parameters: str | None = None,
+    is_compared: bool = False,
 ) -> tuple[ResolvedStudy, Trial, TrialResult]:
     """A trial with what a folder holds of it, and its study, with other parameters kept if told."""
     use_all_cores()
     with Store.read(directory) as store:
+        if is_compared:
+            _require_comparable(store)
         own = study or Study.from_record(store.study, trust=trust, where=store.directory)
         resolved = own.override(keep_parameters=keep_parameters).resolve(data_dir)
         trial = _find_trial(resolved, cell, replicate, store)
@@ -164,15 +170,29 @@ def _alone(planner: Planner, cohort: Cohort) -> TrialResult:
     return result
 
 
+def _require_comparable(store: Store) -> None:
+    """Raise StoreError where an earlier version has evaluated in another way."""
+    written = store.study.get("semantics", SEMANTICS)
+    if written != SEMANTICS:
+        raise StoreError(
+            "cannot be compared: another version of Gridscape trained it, which evaluates in"
+            " another way",
+            where=store.directory,
+            expected=f"semantics {SEMANTICS}",
+            found=f"semantics {written}",
+            hint="gridscape inspect shows its networks",
+        )
+
+
 def _find_trial(
     resolved: ResolvedStudy, cell: Mapping[str, Value], replicate: int, store: Store
 ) -> Trial:
     found = resolved.study.grid.find(**cell)
-    trials = [t for t in resolved.trials() if t.cell == found and t.replicate == replicate]
-    if not trials:
-        raise UnknownNameError(
-            "replicate", str(replicate), map(str, range(resolved.study.replicates))
-        )
+    written = store.study.get("semantics", SEMANTICS)
+    known = range(Asked(store.study).of(found))
+    if replicate not in known:
+        raise UnknownNameError("replicate", str(replicate), map(str, known))
+    trials = resolved.trials({found: [replicate]}, semantics=written)
     if trials[0].key not in store.statuses():
         raise StoreError(
             "this trial is not stored",

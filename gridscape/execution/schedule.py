@@ -24,13 +24,15 @@ def segment_length(recipe: Recipe, task: Task, study: Study) -> int:
 
 
 def evaluation_points(recipe: Recipe, study: Study) -> list[int]:
-    """The updates after which the test set is looked at; the last one is the end."""
+    """The updates after which the trial is evaluated; the last one is the end."""
     count = min(study.evaluations, recipe.updates)
     return [recipe.updates * k // count for k in range(1, count + 1)]
 
 
 def n_evaluated_examples(recipe: Recipe, study: Study, data: DeviceData) -> int:
-    """Examples that are evaluated in the course of one trial."""
-    n_between = len(evaluation_points(recipe, study)) - 1
-    between = n_between * min(study.evaluation_examples, data.n_test)
-    return between + data.n_test + data.n_sample
+    """Examples that are evaluated in the course of one trial: at each point, and at the end."""
+    n_points, n_all = len(evaluation_points(recipe, study)), [data.n_test, data.n_validation]
+    each = [min(study.evaluation_examples, n) for n in n_all]
+    # What is measured on all examples at the last point is not measured again.
+    at_end = sum(n for n, n_each in zip(n_all, each, strict=True) if n_each < n)
+    return n_points * sum(each) + at_end + data.n_sample

@@ -21,11 +21,14 @@ CURVES = ("train_loss", "train_accuracy", "test_loss", "test_accuracy")
 CLOCKS = {"update": "recorded_at", "evaluated_at": "evaluated_at"}
 # A study may have this fact as an axis, whose values then tell it.
 AXIS_AS_WELL = ("updates",)
+# The class that most test examples are given, and their share: at the end and along the training.
+TOP_ANSWER, TOP_SHARE = "top_answer", "top_answer_share"
 # What the evaluation of a task finds beside its metrics.
-EVALUATED = ("loss", "answers", "top_answer_share")
+EVALUATED = ("loss", "answers", TOP_ANSWER, TOP_SHARE)
 
-
-SPLITS = ("test", "train")
+# A task may have no validation set, and folders of long ago tell nothing of it.
+TEST, VALIDATION, TRAIN = "test", "val", "train"
+SPLITS = (TEST, VALIDATION, TRAIN)
 T = TypeVar("T")
 
 
@@ -93,32 +96,42 @@ def is_by(name: str, kind: str | None) -> bool:
     return kind is not None and name.endswith(by_kind("", kind))
 
 
+# Beside METRICS and CURVES: what only some classification tasks have.
+FURTHER = ("val_accuracy", "val_loss", TOP_ANSWER)
+FURTHER_CURVES = ("val_loss", "val_accuracy", TOP_ANSWER, TOP_SHARE)
 RESERVED = frozenset(
-    (REPLICATE, COLLAPSED, *FACTS, *TEXTS, *METRICS, *map(curve_variable, CURVES), *CLOCKS)
+    (
+        *(REPLICATE, COLLAPSED, *FACTS, *TEXTS, *METRICS, *FURTHER, *CLOCKS),
+        *map(curve_variable, (*CURVES, *FURTHER_CURVES)),
+    )
 )
 
 
 def of_task(metrics: Iterable[str], kind: str | None = None) -> list[str]:
     """The names that a task's loss, metrics and kind of example have in its landscape.
 
-    >>> [name for name in of_task(["hit"], "length") if "hit" in name]
-    ['test_hit', 'train_hit', 'curve_test_hit', 'curve_train_hit', 'test_hit_by_length']
+    >>> [name for name in of_task(["hit"], "length") if "test_hit" in name or "val_hit" in name]
+    ['test_hit', 'val_hit', 'curve_test_hit', 'curve_val_hit', 'test_hit_by_length']
     """
     each = ("loss", *metrics)
     finals = [Variable(split, name) for split in SPLITS for name in each]
     curves = [replace(variable, is_curve=True) for variable in finals]
-    told_apart = [Variable("test", name, kind) for name in each if kind is not None]
+    told_apart = [Variable(TEST, name, kind) for name in each if kind is not None]
     return [*map(str, (*finals, *curves, *told_apart)), *([kind] if kind else [])]
 
 
-def finals_of(metrics: Iterable[str]) -> list[str]:
+def finals_of(metrics: Iterable[str], validated: bool = False) -> list[str]:
     """The variables of a study of which nothing has ended yet, the main one first.
 
+    validated: whether its tasks have a validation set.
+
     >>> finals_of(["hit"])
-    ['test_hit', 'test_loss', 'train_hit', 'train_loss', 'top_answer_share']
+    ['test_hit', 'test_loss', 'train_hit', 'train_loss', 'top_answer', 'top_answer_share']
     """
     each = (*metrics, "loss")
-    return [*(str(Variable(split, name)) for split in SPLITS for name in each), "top_answer_share"]
+    splits = [split for split in SPLITS if validated or split != VALIDATION]
+    finals = [str(Variable(split, name)) for split in splits for name in each]
+    return [*finals, TOP_ANSWER, TOP_SHARE]
 
 
 def main_of(metrics: Iterable[str]) -> str:

@@ -11,6 +11,10 @@ import numpy as np
 
 from gridscape.grid.axes import Cell
 
+# Raised when the same study would give other numbers than before, so that no old result is reused.
+# 2: what is evaluated: a validation set, fixed choices of examples, the class answered.
+SEMANTICS = 2
+
 
 @dataclass(frozen=True)
 class Trial:
@@ -41,13 +45,16 @@ class Status(StrEnum):
 class TrialResult:
     """Everything that is stored of one trial.
 
-    metrics: final numbers, by name: test_loss, test_accuracy, train_loss, train_accuracy (over
-        the test set and over as many training examples), top_answer_share (the largest share of
-        test examples that get one and the same answer: 1.0 is a collapsed network; only where the
-        task has answers).
+    metrics: final numbers, by name: test_loss, test_accuracy, val_loss, val_accuracy (over all of
+        the test set and of the validation set, where there is one), train_loss, train_accuracy
+        (over as many training examples as there are test examples), and where the task has answers
+        top_answer, the class that most test examples get, and top_answer_share, the share of them
+        that get it: 1.0 is a collapsed network.
     curves: ``train_loss`` and ``train_accuracy`` of the batches, averaged over each stretch that
-        ends at ``recorded_at`` (updates done); ``test_loss`` and ``test_accuracy`` at
-        ``evaluated_at``; where the task has groups, "test_accuracy_by_length" of the end.
+        ends at ``recorded_at`` (updates done); ``test_*``, ``val_*``, ``top_answer`` and
+        ``top_answer_share`` at ``evaluated_at``, all on one choice of examples, the last point as
+        well: it may differ from the final number; where the task has groups,
+        "test_accuracy_by_length" of the end, over all.
     first_bad_update, bad_quantity: for a diverged trial, the update (from 1) and what was not
         finite there: "loss", "gradient" or "parameters".
     reason: for a failed trial, the error in one line.

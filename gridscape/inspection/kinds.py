@@ -10,6 +10,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from gridscape.analysis.cells import summarize, top_cell
+from gridscape.analysis.reasons import explanations
 from gridscape.errors import UnknownNameError, UsageError
 from gridscape.execution.replay import Trained, trained
 from gridscape.grid.axes import Cell
@@ -53,11 +54,16 @@ OF_A_LAYER = ("activations", "deconv")
 
 
 def best_cell(land: Landscape) -> Cell:
-    """The cell with the best mean of the main metric; raises UsageError where none finished."""
-    top = top_cell(summarize(land, land.main_metric))
+    """The cell with the best mean by ``land.selection_metric``; UsageError where none finished."""
+    top = top_cell(summarize(land, land.selection_metric))
     if top is None:
         raise UsageError("no cell has finished in most of its replicates", where="inspect")
     return top.cell
+
+
+def why(land: Landscape, cell: Mapping[str, Any]) -> str:
+    """What went wrong with replicates of a cell, in a sentence; "" where nothing did."""
+    return explanations(land, summarize(land)).get(land.grid.find(**cell), "")
 
 
 @dataclass(frozen=True, eq=False)

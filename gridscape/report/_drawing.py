@@ -32,7 +32,7 @@ with needs_matplotlib():
     from matplotlib.ticker import FixedLocator, NullFormatter, NullLocator
 
 INK, MUTED, LINE, ACCENT = "#1b1d21", "#5a5f67", "#dfdcd4", "#1f5c8f"
-TRAIN, TEST, BAD = "#b4521a", "#1f6a9c", "#a63a14"
+TRAIN, TEST, VALIDATION, BAD = "#b4521a", "#1f6a9c", "#0f7a5c", "#a63a14"
 STYLE: Any = {
     "svg.hashsalt": "gridscape",
     "font.family": ["DejaVu Sans"],

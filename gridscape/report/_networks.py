@@ -11,7 +11,7 @@ from gridscape.errors import GridscapeError
 from gridscape.execution.planner import Planner
 from gridscape.execution.replay import recovered
 from gridscape.grid.axes import Cell
-from gridscape.grid.trials import TrialResult
+from gridscape.grid.trials import SEMANTICS, TrialResult
 from gridscape.inspection.kinds import Look, fitting, look
 from gridscape.kernels.cores import use_all_cores
 from gridscape.landscape import Landscape
@@ -34,10 +34,12 @@ def _missing_data(data_set: str | None, data_dir: str | Path | None) -> str | No
     return data_set if data_set in fetch.absent(data_dir) else None
 
 
-def looks(resolved: ResolvedStudy, kept: Sequence[tuple[Cell, TrialResult]]) -> Iterator[Look]:
-    """What there is to see of each network that was kept."""
+def looks(
+    resolved: ResolvedStudy, kept: Sequence[tuple[Cell, TrialResult]], semantics: int = SEMANTICS
+) -> Iterator[Look]:
+    """What there is to see of each network that was kept in a folder of these semantics."""
     # The study's own cells: the landscape has text for a number on an axis that also has texts.
-    trials = {trial.key: trial for trial in resolved.trials()} if kept else {}
+    trials = {trial.key: trial for trial in resolved.trials(semantics=semantics)} if kept else {}
     with Planner(resolved, Machine.local()) as planner:
         for cell, stored in kept:
             if stored.key not in trials:

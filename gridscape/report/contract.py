@@ -31,9 +31,11 @@ class Marks(TypedDict):
     """Of the states that have one: all but finished."""
 
     collapsed: Mark
+    not_started: Mark
     diverged: Mark
     failed: Mark
     missing: Mark
+    not_asked: Mark
 
 
 class AxisData(TypedDict):
@@ -65,10 +67,11 @@ class MetricData(MetricName):
 
 
 class Counts(TypedDict):
-    """Of trials; collapsed ones are among the finished."""
+    """Of trials; those that collapsed or have not started are among the finished."""
 
     finished: int
     collapsed: int
+    not_started: int
     diverged: int
     failed: int
     missing: int
@@ -83,13 +86,20 @@ class EstimateData(TypedDict):
 
 
 class CellData(TypedDict):
-    """One cell; lists have an entry per replicate. against_best: paired, in the main metric."""
+    """One cell; lists have an entry per replicate. against_best: paired, in the main metric.
+
+    command: trains it again; "" where only Python can. partly: "1 of 2 collapsed", "" where all
+    replicates ended alike. why: what went wrong, "" where nothing did.
+    """
 
     label: str
     state: CellState
     counts: Counts
     statuses: Sequence[str]
     collapsed: Sequence[bool]
+    not_started: Sequence[bool]
+    partly: str
+    why: str
     keys: Sequence[str]
     reasons: Sequence[str] | None
     first_bad_updates: Sequence[int | None]
@@ -144,8 +154,29 @@ class KindData(TypedDict):
     cells: Mapping[str, Ends]
 
 
+class FinalistData(TypedDict):
+    """A finalist in words: fresh is the number to quote, searched that of the search."""
+
+    cell: int
+    fresh: str
+    learns: str
+    searched: str
+    luck: str
+
+
+class ConfirmedData(TypedDict):
+    """Fresh replicates of the best cells. metric: with its unit."""
+
+    metric: str
+    finalists: Sequence[FinalistData]
+    note: str
+
+
 class BestRow(TypedDict):
-    """The best value of a row. index: of that value on its axis; along: of the row on its own."""
+    """The best value of a row. index: of that value on its axis; along: of the row on its own.
+
+    told: which values are not shown to be worse, in words.
+    """
 
     label: str
     group: str
@@ -158,11 +189,15 @@ class BestRow(TypedDict):
     low: Number
     high: Number
     equivalent: Sequence[str]
+    told: str
     note: str
 
 
 class BestData(TypedDict):
-    """An axis' best value in each row. cells: the best; equivalent: not told from them."""
+    """An axis' best value in each row. cells: the best; equivalent: not shown to be worse.
+
+    beyond: rows whose best value is the first or last one tried; command: goes on there.
+    """
 
     axis: str
     metric: str
@@ -171,6 +206,8 @@ class BestData(TypedDict):
     cells: Sequence[int]
     equivalent: Sequence[int]
     rows: Sequence[BestRow]
+    beyond: Sequence[str]
+    command: str
 
 
 class ParetoData(TypedDict):
@@ -198,7 +235,7 @@ class SmallestData(TypedDict):
 
 
 class PublishedCellData(TypedDict):
-    """A published number beside ours. difference: published minus ours."""
+    """A published number beside ours. difference: published minus ours. note: why there is none."""
 
     published: Number
     ours: Number
@@ -206,6 +243,7 @@ class PublishedCellData(TypedDict):
     prediction_high: Number
     difference: Number
     agreement: Agreement
+    note: str
 
 
 class PublishedRow(TypedDict):
@@ -216,7 +254,10 @@ class PublishedRow(TypedDict):
 
 
 class PublishedData(TypedDict):
-    """A published table in its own shape. counts: of cells, by agreement."""
+    """A published table in its own shape.
+
+    counts: of cells, by agreement. note: what our run has otherwise than published.
+    """
 
     name: str
     source: str
@@ -228,6 +269,7 @@ class PublishedData(TypedDict):
     counts: Mapping[Agreement, int]
     mean_difference: Number
     rmse: Number
+    note: str
 
 
 class ClaimEstimate(TypedDict):
@@ -393,11 +435,15 @@ class NetworkData(TypedDict):
 class PageData(TypedDict):
     """Everything that the page shows.
 
+    altered: how the run differs from the named study whose title it bears, in one line.
     level: of all intervals. rows, columns: the axes that run down and across at first sight.
-    start: the cell that is shown first. metrics: the main one first. curves: by the number of a
-    cell, then by the name of a curve. chance: the accuracy of guessing. pareto: by cost.
+    start: the cell that is shown first. selection: the set on which what is best was chosen;
+    chosen: the same in words. few: what to know of too few replicates, else "". metrics: the main
+    one first. curves: by the number of a cell, then by the name of a curve. chance: the accuracy of
+    guessing. pareto: by cost.
     """
 
+    altered: str
     title: str
     summary: str
     version: str
@@ -416,6 +462,9 @@ class PageData(TypedDict):
     cells: Sequence[CellData]
     start: int
     top: TopData | None
+    selection: Literal["validation", "test"]
+    chosen: str
+    few: str
     curves: Mapping[str, OfCells]
     curve_rule: str
     curve_names: Sequence[CurveName]
@@ -425,6 +474,7 @@ class PageData(TypedDict):
     networks: Sequence[NetworkData]
     network_notes: Sequence[str]
     best: BestData | None
+    confirmed: ConfirmedData | None
     pareto: Mapping[Cost, ParetoData]
     smallest: SmallestData | None
     notes: Sequence[str]

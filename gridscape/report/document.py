@@ -12,15 +12,19 @@ from enum import Enum
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from gridscape.analysis.best import BestPerRow
+from gridscape.analysis.best import BestPerRow, is_at_end
 from gridscape.analysis.cells import CellState, CellSummary
+from gridscape.analysis.conditions import altered
+from gridscape.analysis.confirmed import Confirmation
 from gridscape.analysis.costs import Pareto, SmallestEquivalent
 from gridscape.analysis.curves import CurveBand
 from gridscape.analysis.published import Agreement, PublishedCell, PublishedComparison
 from gridscape.analysis.statistics import Interval
 from gridscape.claims.records import Estimate, Verdict
+from gridscape.grid.asked import OTHERS
 from gridscape.grid.axes import Axis, Cell, Value, show
 from gridscape.grid.names import Variable
+from gridscape.grid.trials import Status
 from gridscape.landscape import Landscape
 from gridscape.report.contract import (
     AxisData,
@@ -29,6 +33,7 @@ from gridscape.report.contract import (
     CellData,
     ClaimData,
     ClaimEstimate,
+    ConfirmedData,
     Counts,
     CurveData,
     CurveName,
@@ -51,7 +56,19 @@ from gridscape.report.findings import COSTS, ByKind, Findings
 from gridscape.report.layout import along_axis, line_view, view
 from gridscape.report.palette import VIRIDIS
 from gridscape.report.showcase import Showcase
-from gridscape.report.words import STATES, size_of, spoken, unit, with_unit
+from gridscape.report.words import (
+    STATES,
+    chosen_on,
+    confirmed_words,
+    estimate_words,
+    few,
+    not_worse,
+    partly,
+    size_of,
+    spoken,
+    unit,
+    with_unit,
+)
 
 if TYPE_CHECKING:
     from gridscape.inspection.kinds import Look
@@ -79,6 +96,7 @@ def document(
     shape = view(land.axes)
     curves, rule = _curves(found, numbers)
     content: PageData = {
+        "altered": altered(land),
         "title": study.get("title") or study.get("name") or "A study",
         "summary": f"{size_of(land)}.",
         "version": environment.get("Gridscape", ""),
@@ -86,9 +104,11 @@ def document(
         "level": found.main[0].estimate.level,
         "marks": {
             "collapsed": _mark(CellState.COLLAPSED),
+            "not_started": _mark(CellState.NOT_STARTED),
             "diverged": _mark(CellState.DIVERGED),
             "failed": _mark(CellState.FAILED),
             "missing": _mark(CellState.MISSING),
+            "not_asked": _mark(CellState.NOT_ASKED),
         },
         "colors": VIRIDIS,
         "counts": _counts(found.main),
@@ -102,6 +122,9 @@ def document(
         "cells": [_cell(found, i, directory) for i in range(len(numbers))],
         "start": numbers[found.top.cell] if found.top else _first_ended(found.main),
         "top": _top(found, numbers),
+        "selection": land.selection,
+        "chosen": chosen_on(land),
+        "few": few(land),
         "curves": curves,
         "curve_rule": rule,
         "curve_names": [_curve_name(land, name) for name in _curve_names(found)],
@@ -110,7 +133,8 @@ def document(
         "chance": shown.chance,
         "networks": list(_networks(land, numbers, shown.looks)),
         "network_notes": shown.notes,
-        "best": _best(found, numbers),
+        "best": _best(found, numbers, directory),
+        "confirmed": _confirmed(found.confirmed, numbers),
         "pareto": {k: _pareto(v, numbers) for k, v in found.paretos.items() if _varies(v)},
         "smallest": _smallest(found.smallest, numbers),
         "notes": found.notes,
@@ -144,6 +168,7 @@ def _counts(summaries: Sequence[CellSummary]) -> Counts:
     return {
         "finished": sum(s.n_finished for s in summaries),
         "collapsed": sum(s.n_collapsed for s in summaries),
+        "not_started": sum(s.n_not_started for s in summaries),
         "diverged": sum(s.n_diverged for s in summaries),
         "failed": sum(s.n_failed for s in summaries),
         "missing": sum(s.n_missing for s in summaries),
@@ -152,7 +177,7 @@ def _counts(summaries: Sequence[CellSummary]) -> Counts:
 
 def _facts(study: Mapping[str, Any]) -> list[tuple[str, str]]:
     """What the study says of itself, without what the page shows elsewhere."""
-    elsewhere = {"title", "axes", "claims", "published", "metrics"}
+    elsewhere = {"title", "axes", "claims", "published", "metrics", OTHERS}
     return [
         (str(name).replace("_", " "), _fact(value))
         for name, value in study.items()
@@ -228,14 +253,27 @@ def _cell(found: Findings, i: int, directory: Path) -> CellData:
         "label": str(main.cell),
         "state": main.state,
         "counts": _counts([main]),
-        "statuses": main.statuses,
+        "statuses": _statuses(main),
         "collapsed": main.collapsed,
+        "not_started": main.not_started,
+        "partly": partly(main),
+        "why": found.why.get(main.cell, ""),
         "keys": main.keys,
         "reasons": _reasons(found.land, main.cell) if main.n_diverged + main.n_failed else None,
         "first_bad_updates": main.first_bad_updates,
         "against_best": _interval(against) if against else None,
-        "command": command(directory, main.cell),
+        # What came from Python cannot be handed in on a command line.
+        "command": "" if found.land.study.get("objects") else command(directory, main.cell),
     }
+
+
+def _statuses(summary: CellSummary) -> list[str]:
+    """By replicate; the last ones of a cell are those that nobody asked for."""
+    n_asked = len(summary.statuses) - summary.n_not_asked
+    return [
+        CellState.NOT_ASKED.value if status == Status.MISSING and number >= n_asked else status
+        for number, status in enumerate(summary.statuses)
+    ]
 
 
 def _interval(estimate: Interval) -> EstimateData:
@@ -366,12 +404,33 @@ def thinned(length: int, points: int) -> list[int]:
 # ---- sections ----
 
 
-def _best(found: Findings, numbers: Mapping[Cell, int]) -> BestData | None:
+def _confirmed(found: Confirmation | None, numbers: Mapping[Cell, int]) -> ConfirmedData | None:
+    if found is None:
+        return None
+    meaning = found.meaning
+    return {
+        "metric": with_unit(found.metric, meaning),
+        "finalists": [
+            {
+                "cell": numbers[each.cell],
+                "fresh": estimate_words(each.fresh, meaning),
+                "learns": f"{each.n_learns} of {each.n_fresh}",
+                "searched": estimate_words(each.searched, meaning),
+                "luck": meaning.text(each.luck),
+            }
+            for each in found.finalists
+        ],
+        "note": confirmed_words(found),
+    }
+
+
+def _best(found: Findings, numbers: Mapping[Cell, int], directory: Path) -> BestData | None:
     if not found.best:
         return None
     axes, axis = found.land.axes, found.best[0].axis
     land_axis = found.land.axis(axis)
     along = along_axis(axes, axis)
+    asked = [s.cell for s in found.main if s.n_ended + s.n_missing]
     equivalent = {
         numbers[_cell_at(found.land.axes, {**row.row, axis: value})]
         for row in found.best
@@ -386,6 +445,8 @@ def _best(found: Findings, numbers: Mapping[Cell, int]) -> BestData | None:
         "cells": sorted(cells),
         "equivalent": sorted(equivalent - cells),
         "rows": [_best_row(row, land_axis, along, numbers) for row in found.best],
+        "beyond": [str(row.row) for row in found.best if is_at_end(row, asked)],
+        "command": f"gridscape refine {shlex.quote(str(directory))} --optimum --axis {axis}",
     }
 
 
@@ -405,6 +466,7 @@ def _best_row(
         "low": row.low,
         "high": row.high,
         "equivalent": [show(value) for value in row.equivalent],
+        "told": not_worse(row, axis),
         "note": row.note,
     }
 
@@ -470,6 +532,7 @@ def _published(comparison: PublishedComparison) -> PublishedData:
         "counts": {agreement: comparison.count(agreement) for agreement in Agreement},
         "mean_difference": comparison.mean_difference,
         "rmse": comparison.rmse,
+        "note": comparison.note,
     }
 
 
@@ -483,6 +546,7 @@ def _published_cell(cell: PublishedCell | None) -> PublishedCellData | None:
         "prediction_high": cell.prediction_high,
         "difference": cell.difference,
         "agreement": cell.agreement,
+        "note": cell.note,
     }
 
 

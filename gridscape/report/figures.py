@@ -21,6 +21,7 @@ from gridscape.analysis.best import BestPerRow
 from gridscape.analysis.cells import CellState, CellSummary, top_cell
 from gridscape.analysis.costs import Pareto, ParetoPoint
 from gridscape.analysis.curves import CurveBand
+from gridscape.analysis.few import FEWEST
 from gridscape.analysis.published import Agreement, PublishedCell, PublishedComparison
 from gridscape.errors import GridscapeError
 from gridscape.grid import names
@@ -34,6 +35,7 @@ from gridscape.report._drawing import (
     MUTED,
     TEST,
     TRAIN,
+    VALIDATION,
     around,
     coordinate,
     escaped,
@@ -50,7 +52,16 @@ from gridscape.report._drawing import (
 from gridscape.report.findings import ByKind, Findings
 from gridscape.report.layout import LineView, along_axis, line_view, view
 from gridscape.report.palette import ink_on
-from gridscape.report.words import STATES, agreement, blank, half_width, spoken, with_unit
+from gridscape.report.words import (
+    STATES,
+    agreement,
+    blank,
+    chosen_on,
+    half_width,
+    partly,
+    spoken,
+    with_unit,
+)
 
 with needs_matplotlib():
     import matplotlib as mpl
@@ -70,12 +81,21 @@ with needs_matplotlib():
 
 BLANK = (0.957, 0.945, 0.922, 1.0)
 FEW_CELLS = 40  # along an axis: so many can be told apart by a gap
-HATCHES = {CellState.COLLAPSED: "..", CellState.DIVERGED: "////", CellState.FAILED: "xxx"}
+NO_RESULT = (CellState.MISSING, CellState.NOT_ASKED)
+HATCHES = {
+    CellState.COLLAPSED: "..",
+    CellState.NOT_STARTED: "--",
+    CellState.DIVERGED: "////",
+    CellState.FAILED: "xxx",
+}
+NOTHING_LEARNED = (CellState.COLLAPSED, CellState.NOT_STARTED)
 ERRORS = (80, 70, 50, 40, 30, 20, 15, 10, 7, 5, 4, 3, 2, 1.5, 1, 0.5, 0.2, 0.1, 0.05, 0.02, 0.01)
 FEW_ERRORS = (80, 50, 20, 10, 5, 2, 1, 0.5, 0.2, 0.1, 0.05, 0.02, 0.01)  # ticks, in percent
 MOST_PANELS = 9  # of the further axes' combinations in one heat map
 MOST_BANDS = 9  # lines of a panel that still have bands
 MOST_LINES = 60  # of a panel: of more cells, evenly chosen ones are drawn
+OF_SPLITS = {"train": TRAIN, "test": TEST, "val": VALIDATION}
+SPLIT_WORDS = {"val": "validation"}
 SERIES = (TEST, TRAIN, "#0f7a5c", "#8a4f9e", "#7a6a00", MUTED)  # lines without an order
 STYLES = ("-", (0, (5, 2)), (0, (1, 1.5)), (0, (5, 2, 1, 2)))
 MOST_TEXT = 300  # cells of a panel that are still labeled one by one
@@ -85,18 +105,24 @@ MOST_TEXT = 300  # cells of a panel that are still labeled one by one
 
 
 def heat_map(
-    axes: Sequence[Axis], summaries: Sequence[CellSummary], best: Sequence[BestPerRow] = ()
+    axes: Sequence[Axis],
+    summaries: Sequence[CellSummary],
+    best: Sequence[BestPerRow] = (),
+    *,
+    top: Cell | None = None,
+    chosen: str = "",
 ) -> Figure:
     """The mean of every cell, laid out as ``view`` says.
 
     summaries: one per cell, in the grid's order. Each combination of further axes has a panel of
-    its own; beyond ``MOST_PANELS`` of them only the one with the best cell is drawn, and the title
-    says so. A solid frame marks the best cell of a row, dotted ones those not told from it.
+    its own; beyond ``MOST_PANELS`` of them only the one with the best cell (``top``, by default by
+    these means) is drawn, and the title says so. chosen: on which set the best was chosen, in
+    words. A solid frame marks the best cell of a row, dotted ones those not shown to be worse.
     """
     found = view(axes)
     rows, columns = found.rows, found.columns
     further = [axis for axis in axes if axis not in (rows, columns)]
-    panels = _panels(further, summaries)
+    panels = _panels(further, top or _top(summaries).cell)
     with styled():
         figure, boxes = _grid_of(len(panels), *_map_size(columns, rows))
         metric, meaning = summaries[0].metric, summaries[0].meaning
@@ -107,7 +133,8 @@ def heat_map(
             _map_panel(box, columns, rows, inside, scale, colormap)
             _frames(box, columns, rows, fixed, best)
             box.set_title(escaped(label, 40))
-        _map_title(figure, summaries, len(panels), further)
+        told = chosen if any(row.best for row in best) else ""
+        _map_title(figure, summaries, len(panels), further, told)
         _map_legend(figure, summaries, best)
         mappable = mpl.cm.ScalarMappable(scale, colormap)
         label = with_unit(metric, meaning)
@@ -115,14 +142,11 @@ def heat_map(
     return figure
 
 
-def _panels(
-    further: Sequence[Axis], summaries: Sequence[CellSummary]
-) -> list[tuple[str, dict[str, Value]]]:
+def _panels(further: Sequence[Axis], top: Cell) -> list[tuple[str, dict[str, Value]]]:
     """Label and fixed values of each panel."""
     names = [axis.name for axis in further]
     points = list(itertools.product(*(axis.values for axis in further)))
     if len(points) > MOST_PANELS:
-        top = _top(summaries).cell
         points = [tuple(top[name] for name in names)]
     fixed = [dict(zip(names, point, strict=True)) for point in points]
     return [(", ".join(f"{n}={show(v)}" for n, v in values.items()), values) for values in fixed]
@@ -214,11 +238,11 @@ def _map_cells(
     squares = [Rectangle((x - side / 2, y - side / 2), side, side) for x, y in places]
     # Without gaps, smoothed edges would let the ground shine through between neighbors.
     drawn = PatchCollection(squares, facecolors=faces, linewidth=0, antialiased=gap > 0)
-    if state is CellState.MISSING:
+    if state in NO_RESULT:
         drawn.set(facecolor="none", edgecolor=MUTED, linestyle="--", linewidth=0.6)
     elif state in HATCHES:
         drawn.set(hatch=HATCHES[state], edgecolor=BAD if state is CellState.DIVERGED else MUTED)
-    if state is CellState.COLLAPSED and faces:
+    if state in NOTHING_LEARNED and faces:
         drawn.set_edgecolor(ink_on(faces[0]))
     box.add_collection(drawn)
 
@@ -231,12 +255,13 @@ def _label_cell(box: Axes, place: tuple[int, int], summary: CellSummary, face: A
     if not math.isfinite(summary.estimate.mean):
         box.text(x, y, blank(summary.state), fontsize=7, **style)
         return
-    collapsed = summary.state is CellState.COLLAPSED
     interval = half_width(summary.estimate, summary.meaning)
-    below = STATES[summary.state].word if collapsed else interval
+    word = STATES[summary.state].word if summary.state in NOTHING_LEARNED else interval
+    below = partly(summary) or word
+    size = 6.5 if len(below) < 12 else 5
     box.text(x, y - (0.1 if below else 0), summary.meaning.text(summary.estimate.mean), **style)
     if below:
-        box.text(x, y + 0.22, below, fontsize=6.5, **style)
+        box.text(x, y + 0.22, below, fontsize=size, **style)
 
 
 def _frames(
@@ -246,7 +271,7 @@ def _frames(
     fixed: Mapping[str, Value],
     best: Sequence[BestPerRow],
 ) -> None:
-    """A solid frame around the best cell of a row, dotted ones around those not told from it."""
+    """A solid frame around the best cell of a row, dotted ones around those not shown worse."""
     for row in best:
         for value in row.equivalent or (() if row.value is None else (row.value,)):
             cell = Cell.of(**{**row.row, row.axis: value})
@@ -260,15 +285,20 @@ def _frames(
 
 
 def _map_title(
-    figure: Figure, summaries: Sequence[CellSummary], drawn: int, further: Sequence[Axis]
+    figure: Figure,
+    summaries: Sequence[CellSummary],
+    drawn: int,
+    further: Sequence[Axis],
+    chosen: str,
 ) -> None:
     total = math.prod(len(axis.values) for axis in further)
     cut = f"\n{drawn} of {total} slices" if drawn < total else ""
     n = len(summaries[0].statuses)
-    what = "mean and half the 95 % interval" if n > 1 else "one replicate, no interval"
-    figure.suptitle(
-        f"{spoken(summaries[0].metric).capitalize()}: {what}{cut}", x=0.01, ha="left", fontsize=10
-    )
+    several = "mean and half the 95 % interval" if n >= FEWEST else f"mean of {n}, no interval"
+    what = several if n > 1 else "one replicate, no interval"
+    best = f"\nbest cells {chosen}" if chosen else ""
+    title = f"{spoken(summaries[0].metric).capitalize()}: {what}{cut}{best}"
+    figure.suptitle(title, x=0.01, ha="left", fontsize=10)
 
 
 def _map_legend(
@@ -286,14 +316,15 @@ def _map_legend(
         for state in HATCHES
         if state in states
     ]
-    if CellState.MISSING in states:
-        marks.append(
-            Patch(fill=False, edgecolor=MUTED, ls="--", label=STATES[CellState.MISSING].word)
-        )
+    marks += [
+        Patch(fill=False, edgecolor=MUTED, ls="--", label=STATES[state].word)
+        for state in NO_RESULT
+        if state in states
+    ]
     if any(row.best for row in best):
         marks.append(Patch(fill=False, edgecolor=INK, label=f"best {escaped(best[0].axis)}"))
     if any(len(row.equivalent) > 1 for row in best):
-        marks.append(Patch(fill=False, edgecolor=MUTED, ls=":", label="not told from the best"))
+        marks.append(Patch(fill=False, edgecolor=MUTED, ls=":", label="not shown to be worse"))
     if marks:
         figure.legend(handles=marks, loc="outside lower left", ncols=min(len(marks), 4))
 
@@ -301,10 +332,11 @@ def _map_legend(
 # ---- curves ----
 
 
-def curves(bands: Sequence[CurveBand]) -> Figure:
+def curves(bands: Sequence[CurveBand], chosen: str = "") -> Figure:
     """The curves of one cell by update: mean, interval, and each replicate as a thin line.
 
-    ``train_`` and ``test_`` of a number share a panel.
+    ``train_``, ``val_`` and ``test_`` of a number share a panel. chosen: in words, how the cell
+    was chosen.
     """
     kinds = list(dict.fromkeys(_parts(band.curve)[1] for band in bands))
     with styled():
@@ -318,14 +350,15 @@ def curves(bands: Sequence[CurveBand]) -> Figure:
             _limit(box, meaning, [x for b in shown for x in (b.mean, *b.per_replicate)])
             box.legend()
         if bands:
-            figure.suptitle(escaped(str(bands[0].cell), 90), x=0.01, ha="left", fontsize=10)
+            title = ", ".join(filter(None, (str(bands[0].cell), chosen)))
+            figure.suptitle(escaped(title, 90), x=0.01, ha="left", fontsize=10)
     return figure
 
 
 def _parts(curve: str) -> tuple[str, str]:
-    """The split of a curve and its metric, "test" and "accuracy"."""
+    """The split of a curve and its metric, "test" and "accuracy"; answers are those to the test."""
     variable = Variable.parse(curve)
-    return (variable.split, variable.metric) if variable else ("", curve)
+    return (variable.split, variable.metric) if variable else ("test", curve)
 
 
 def _row_of(figure: Figure, count: int) -> list[Axes]:
@@ -334,7 +367,7 @@ def _row_of(figure: Figure, count: int) -> list[Axes]:
 
 def _curve(box: Axes, band: CurveBand) -> None:
     split, _ = _parts(band.curve)
-    color, factor = TRAIN if split == "train" else TEST, band.meaning.factor
+    color, factor = OF_SPLITS.get(split, TEST), band.meaning.factor
     for values in band.per_replicate:
         box.plot(band.updates, times(values, factor), color=color, lw=0.5, alpha=0.5)
     low, high = times(band.low, factor), times(band.high, factor)
@@ -342,7 +375,8 @@ def _curve(box: Axes, band: CurveBand) -> None:
         box.fill_between(band.updates, low, high, color=color, alpha=0.18, lw=0)
     marker = "o" if len(band.updates) < 3 else None
     mean = times(band.mean, factor)
-    box.plot(band.updates, mean, color=color, lw=1.6, marker=marker, label=split)
+    label = SPLIT_WORDS.get(split, split or "test")  # a share of answers is of no split
+    box.plot(band.updates, mean, color=color, lw=1.6, marker=marker, label=label)
 
 
 def _limit(box: Axes, meaning: Meaning, lines: Iterable[Sequence[float]]) -> None:
@@ -480,10 +514,10 @@ def _family_legend(view: LineView) -> list[Line2D]:
 # ---- the best value of an axis ----
 
 
-def best_per_row(rows: Sequence[BestPerRow], axis: Axis, along: Axis) -> Figure:
-    """The best value of ``axis`` against ``along``; bars span the values not told from it.
+def best_per_row(rows: Sequence[BestPerRow], axis: Axis, along: Axis, chosen: str = "") -> Figure:
+    """The best value of ``axis`` against ``along``; marks beside it are not shown to be worse.
 
-    A line for each combination of any further axes.
+    A line for each combination of any further axes. chosen: on which set, in words.
     """
     groups: dict[str, list[BestPerRow]] = {}
     for row in rows:
@@ -502,6 +536,7 @@ def best_per_row(rows: Sequence[BestPerRow], axis: Axis, along: Axis) -> Figure:
         finish(box, along.name, f"best {axis.name}")
         study_axis(box.xaxis, along)
         study_axis(box.yaxis, axis)
+        box.set_title(chosen, fontsize=8)
         if len(groups) > 1:
             figure.legend(loc="outside right upper" if len(groups) > 4 else "outside lower left")
     return figure
@@ -521,16 +556,28 @@ def _best_line(
     style = "none" if along.scale == "category" else ":"
     box.plot(x, y, color=color, lw=0.8, ls=style, marker="o", ms=6, label=escaped(label, 40))
     for at, row in zip(x, rows, strict=True):
-        if row.equivalent:
-            ends = [coordinate(axis, value) for value in row.equivalent]
-            box.plot([at, at], [min(ends), max(ends)], color=color, lw=1.4, marker="_", ms=8)
+        for run in _runs(row.equivalent, axis):
+            box.plot([at] * len(run), run, color=color, lw=1.4, marker="_", ms=8)
+
+
+def _runs(values: Sequence[Value], axis: Axis) -> list[list[float]]:
+    """Where values lie on their axis, neighbors together: a hole stays one."""
+    runs: list[list[float]] = []
+    for value in axis.values:
+        runs = runs if value in values else [*runs, []]
+        if value in values:
+            runs = runs or [[]]
+            runs[-1].append(coordinate(axis, value))
+    return [run for run in runs if run]
 
 
 # ---- accuracy against cost ----
 
 
-def pareto(record: Pareto) -> Figure:
+def pareto(record: Pareto, chosen: str = "") -> Figure:
     """Metric against cost, with the front that no other cell beats.
+
+    chosen: on which set the front was chosen, in words.
 
     Accuracies are spaced by their error: 98 and 99 percent lie as far apart as 80 and 90.
     """
@@ -545,7 +592,8 @@ def pareto(record: Pareto) -> Figure:
             _cost_points(box, points, height, color, size)
         front = record.front
         means = [height(p.summary.estimate.mean) for p in front]
-        box.step([p.cost for p in front], means, where="post", color=ACCENT, lw=1.4, label="front")
+        label = ", ".join(filter(None, ("front", chosen)))
+        box.step([p.cost for p in front], means, where="post", color=ACCENT, lw=1.4, label=label)
         finish(box, spoken(record.cost), with_unit(record.metric, meaning))
         _cost_axis(box.xaxis, record)
         if is_spaced:
@@ -603,7 +651,8 @@ def published(comparison: PublishedComparison) -> Figure:
     """A published table beside ours: a panel per row of the table, along its last axis.
 
     Our mean with the interval in which ONE new run would lie; a filled dot lies inside it, a
-    triangle outside, an open dot cannot be judged.
+    triangle outside, an open dot cannot be judged, a gray diamond is not comparable: the title says
+    what our run has otherwise.
     """
     cells = [c for c in comparison.cells if c.agreement is not Agreement.NOT_PUBLISHED]
     if not cells:
@@ -629,7 +678,8 @@ def published(comparison: PublishedComparison) -> Figure:
         for box in boxes[len(rows) :]:
             box.remove()
         figure.supylabel(with_unit(comparison.table.metric, comparison.meaning), fontsize=9)
-        figure.suptitle(escaped(comparison.table.source, 90), x=0.01, ha="left", fontsize=10)
+        told = f" (not as published: {comparison.note})" if comparison.note else ""
+        figure.suptitle(escaped(comparison.table.source + told, 90), x=0.01, ha="left", fontsize=10)
         figure.legend(handles=_published_legend(cells), loc="outside lower left", ncols=3)
     return figure
 
@@ -639,6 +689,9 @@ _DOTS: dict[Agreement, tuple[str, str, str]] = {  # marker, face, edge
     Agreement.OUTSIDE: ("^", BAD, BAD),
     Agreement.UNKNOWN: ("o", "none", TRAIN),
     Agreement.NOT_RUN: ("o", "none", MUTED),
+    Agreement.NOT_COMPARABLE: ("D", "none", MUTED),
+    Agreement.NOT_REACHED: ("s", "none", MUTED),
+    Agreement.FAILED: ("x", MUTED, MUTED),
 }
 
 
@@ -686,10 +739,11 @@ def draw_all(found: Findings, chance: float | None = None) -> dict[str, Figure]:
 
     chance: the accuracy of guessing, where it is known.
     """
-    axes, best = found.land.axes, found.best
-    drawn = {"landscape": heat_map(axes, found.main, best)}
-    if found.top and found.top.cell in found.bands:
-        drawn["curves_of_the_best"] = curves(found.bands[found.top.cell])
+    axes, best, chosen = found.land.axes, found.best, chosen_on(found.land)
+    top = found.top.cell if found.top else None
+    drawn = {"landscape": heat_map(axes, found.main, best, top=top, chosen=chosen)}
+    if top and top in found.bands:
+        drawn["curves_of_the_best"] = curves(found.bands[top], f"the best, {chosen}")
     for name in side_by_side(found):
         bands = [b for of_cell in found.bands.values() for b in of_cell if b.curve == name]
         drawn[f"curves_{name}"] = curves_side_by_side(axes, bands)
@@ -701,10 +755,10 @@ def draw_all(found: Findings, chance: float | None = None) -> dict[str, Figure]:
     along = along_axis(axes, best[0].axis) if best else None
     if along and any(row.best for row in best):
         axis = found.land.axis(best[0].axis)
-        drawn[f"best_{axis.name}"] = best_per_row(best, axis, along)
+        drawn[f"best_{axis.name}"] = best_per_row(best, axis, along, chosen)
     for cost in ("flops", "seconds", "n_parameters"):
         if found.paretos[cost].points:
-            drawn[f"cost_{cost}"] = pareto(found.paretos[cost])
+            drawn[f"cost_{cost}"] = pareto(found.paretos[cost], chosen)
     for comparison in found.published:
         if any(c.agreement is not Agreement.NOT_PUBLISHED for c in comparison.cells):
             drawn[f"published_{comparison.table.name}"] = published(comparison)

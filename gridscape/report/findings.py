@@ -1,25 +1,26 @@
 """One pass of the analysis over a landscape: everything that the page and the figures show."""
 
-from collections.abc import Callable, Iterable, Iterator, Mapping
-from dataclasses import dataclass
+import math
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TypeVar
 
 import numpy as np
 import xarray as xr
 
-from gridscape.analysis.best import BestPerRow, best_per
-from gridscape.analysis.cells import CellSummary, summarize, top_cell
-from gridscape.analysis.costs import (
-    Pareto,
-    SmallestEquivalent,
-    pareto,
-    smallest_network,
-)
+from gridscape.analysis import selection
+from gridscape.analysis.best import BestPerRow
+from gridscape.analysis.cells import CellSummary, summarize
+from gridscape.analysis.confirmed import Confirmation, confirmed
+from gridscape.analysis.costs import Pareto, SmallestEquivalent
 from gridscape.analysis.curves import CurveBand, curve_band
+from gridscape.analysis.differences import Comparison
+from gridscape.analysis.few import FEWEST, has_few, told, told_cell, told_row
 from gridscape.analysis.published import PublishedComparison, compare_published
 from gridscape.analysis.readings import along
-from gridscape.analysis.statistics import Interval, t_interval
+from gridscape.analysis.reasons import explanations
+from gridscape.analysis.statistics import LEVEL, Interval
 from gridscape.claims.files import claims_of
 from gridscape.claims.judging import judge
 from gridscape.claims.records import Verdict
@@ -55,11 +56,14 @@ class Findings:
     """Everything that the page and the figures show.
 
     summaries: by metric, the main metric first, cells in the grid's order. top: the best cell.
+    What is best is chosen by ``land.selection_metric``; its numbers are those of the main metric.
     against_best: each cell minus the best one, paired by replicate. bands: the curves of each cell
     that has any; stretch: of how many recorded points a point of a train curve is the mean.
     by_kind: a record for each test metric that the task tells apart by a kind of examples.
     paretos: by cost. smallest: None for a metric that is no fraction, whose margin would mean
-    nothing. notes: what could not be compared, and why.
+    nothing, and of too few replicates, which have neither intervals nor verdicts: ``few``. why: a
+    sentence for each cell of which some replicate went wrong. notes: what could not be compared,
+    and why.
     """
 
     land: Landscape
@@ -72,9 +76,11 @@ class Findings:
     by_kind: tuple[ByKind, ...]
     paretos: Mapping[Cost, Pareto]
     smallest: SmallestEquivalent | None
+    why: Mapping[Cell, str]
     published: tuple[PublishedComparison, ...]
     verdicts: tuple[Verdict, ...]
     notes: tuple[str, ...]
+    confirmed: Confirmation | None = None
 
     @property
     def metric(self) -> str:
@@ -98,11 +104,12 @@ def gather(land: Landscape, folder: Path | None = None, *, trust: bool = False) 
     """
     main = land.main_metric
     metrics = sorted(land.metrics, key=lambda name: name != main)
-    summaries = {name: summarize(land, name) for name in metrics}
+    summaries = {name: tuple(map(told_cell, summarize(land, name))) for name in metrics}
     axis = sought_axis(land.axes)
-    top = top_cell(summaries[main])
+    top = selection.top(land, summaries[main])
+    best = selection.best_rows(land, axis.name, summaries[main]) if axis and top else ()
     curves, stretch = _coarse(land)
-    notes: list[str] = []
+    notes = [land.lacks] if land.lacks else []
     tables = _each(land.study.get("published") or (), published, notes)
     claims = land.study.get("claims")
     verdicts = _each(
@@ -110,17 +117,20 @@ def gather(land: Landscape, folder: Path | None = None, *, trust: bool = False) 
         lambda _: judge(land, claims_of(land.study, trust=trust), folder=folder),
         notes,
     )
+    confirmations = _each([folder] if folder else (), confirmed, notes)
     return Findings(
         land=land,
+        confirmed=next(iter(confirmations), None),
         summaries=summaries,
-        best=best_per(land, axis.name, metric=main) if axis and top else (),
+        best=tuple(map(told_row, best)),
         top=top,
-        against_best={s.cell: _against(s, top) for s in summaries[main]} if top else {},
+        against_best=_against(summaries[main], top) if top else {},
         bands={s.cell: bands for s in summaries[main] if (bands := _bands(curves, s))},
         stretch=stretch,
         by_kind=tuple(_by_kind(land)),
-        paretos={cost: pareto(land, cost, main) for cost in COSTS},
-        smallest=smallest_network(land, main),
+        paretos={cost: selection.front(land, cost, summaries[main]) for cost in COSTS},
+        smallest=None if has_few(land) else selection.smallest(land, summaries[main]),
+        why=explanations(land, summaries[main]),
         published=tuple(_each(tables, lambda table: compare_published(land, table), notes)),
         verdicts=tuple(verdict for of_file in verdicts for verdict in of_file),
         notes=tuple(notes),
@@ -136,15 +146,18 @@ def _by_kind(land: Landscape) -> Iterator[ByKind]:
     told = [m for m in land.metrics if by_kind(m, name) in land.data]
     for metric in sorted(told, key=lambda m: m != land.main_metric):
         cells: dict[Cell, list[CellSummary]] = {}
-        for summary in summarize(apart, metric):
+        for summary in map(told_cell, summarize(apart, metric)):
             cell = Cell(tuple((k, v) for k, v in summary.cell.items() if k != name))
             cells.setdefault(cell, []).append(summary)
         trained = {c: tuple(s) for c, s in cells.items() if any(x.n_finished for x in s)}
         yield ByKind(name, metric, tuple(values), trained)
 
 
-def _against(cell: CellSummary, top: CellSummary) -> Interval:
-    return t_interval(np.subtract(cell.values, top.values))
+def _against(cells: Sequence[CellSummary], top: CellSummary) -> dict[Cell, Interval]:
+    """Each cell minus the best one, paired; together these intervals hold in 95 % (Bonferroni)."""
+    among = Comparison(cells)
+    level = 1 - (1 - LEVEL) / max(len(cells) - 1, 1)
+    return {s.cell: told(among.difference(s, top).interval(level)) for s in cells}
 
 
 def _coarse(land: Landscape) -> tuple[Landscape, int]:
@@ -195,7 +208,17 @@ def _bands(curves: Landscape, cell: CellSummary) -> tuple[CurveBand, ...]:
     if not cell.n_ended:
         return ()
     bands = [curve_band(curves, cell.cell, name) for name in curve_names(curves)]
-    return tuple(band for band in bands if band.updates)
+    return tuple(_told_band(band) for band in bands if band.updates)
+
+
+def _told_band(band: CurveBand) -> CurveBand:
+    """The band as it may be drawn: nowhere where too few replicates have a point."""
+    ends = (
+        [x if n >= FEWEST else math.nan for x, n in zip(e, band.n, strict=True)]
+        for e in (band.low, band.high)
+    )
+    low, high = map(tuple, ends)
+    return replace(band, low=low, high=high)
 
 
 def _each(items: Iterable[A], function: Callable[[A], B], notes: list[str]) -> list[B]:

@@ -89,7 +89,7 @@ def page(content: PageData) -> str:
     scripts = {"plotly": inline(plotly()), "script": inline(f"(() => {{\n{script}\n}})();")}
     return Template(_part("page.html")).substitute(
         scripts,
-        title=html.escape(str(content["title"])),
+        title=html.escape(" | ".join(filter(None, (content["altered"], content["title"])))),
         version=html.escape(__version__),
         style=_part("page.css"),
         policy=policy(scripts.values()),

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from gridscape.errors import GridscapeError
 from gridscape.grid.axes import Cell
-from gridscape.grid.trials import Status, TrialResult
+from gridscape.grid.trials import SEMANTICS, Status, TrialResult
 from gridscape.landscape import Landscape
 from gridscape.store.store import Store
 
@@ -60,7 +60,8 @@ def showcase(
 
     try:
         resolved = _networks.resolved(land, data_dir, trust)
-        looks = tuple(_networks.looks(resolved, kept.trials))
+        written = land.study.get("semantics", SEMANTICS)
+        looks = tuple(_networks.looks(resolved, kept.trials, written))
     except GridscapeError as error:
         return Showcase(notes=(f"networks are not shown: {error}",) if kept.trials else ())
     more = f"{kept.n_more} further cells have kept their parameters: gridscape inspect shows them"

@@ -5,11 +5,18 @@ themselves, ``page/format.js`` repeats the rules, and a test compares the two.
 """
 
 import math
+from collections.abc import Sequence
 from typing import Literal, NamedTuple
 
-from gridscape.analysis.cells import CellState
+import numpy as np
+
+from gridscape.analysis.best import BestPerRow
+from gridscape.analysis.cells import CellState, CellSummary
+from gridscape.analysis.confirmed import Confirmation
+from gridscape.analysis.few import FEWEST, has_few
 from gridscape.analysis.published import Agreement
 from gridscape.analysis.statistics import Interval
+from gridscape.grid.axes import Axis, Value, show
 from gridscape.grid.meanings import Meaning
 from gridscape.landscape import Landscape
 
@@ -37,8 +44,14 @@ NAMES: dict[str, str] = {
 
 
 def spoken(name: str) -> str:
-    """A variable's name as a reader says it: "test accuracy"."""
+    """A variable's name as a reader says it: "test accuracy", "validation loss"."""
+    name = f"validation_{name[4:]}" if name.startswith("val_") else name
     return NAMES.get(name, name.replace("_", " "))
+
+
+def chosen_on(land: Landscape) -> str:
+    """On which set whatever is called best was chosen: "chosen on the validation set"."""
+    return f"chosen on the {land.selection} set"
 
 
 def with_unit(name: str, meaning: Meaning) -> str:
@@ -125,8 +138,15 @@ STATES = {
         "collapsed",
         NONE,
         "=",
-        "The network trained to the end but gives one and the same answer to (nearly) everything: "
-        "it learned nothing but a constant.",
+        "The network trained to the end and gives one and the same answer to everything: it had "
+        "learned and fell to it, or its training loss no longer falls.",
+    ),
+    CellState.NOT_STARTED: StateWords(
+        "not started",
+        NONE,
+        "_",
+        "The network trained to the end and is no better than guessing, but its training loss "
+        "still falls: more updates or a larger learning rate may help.",
     ),
     CellState.DIVERGED: StateWords(
         "diverged",
@@ -147,6 +167,12 @@ STATES = {
         "\u00b7",
         "No replicate has ended: the study is running, was interrupted, or was extended.",
     ),
+    CellState.NOT_ASKED: StateWords(
+        "not asked for",
+        NONE,
+        "-",
+        "Nobody asked for this cell: other rows have further values of this axis.",
+    ),
 }
 
 
@@ -155,9 +181,86 @@ def blank(state: CellState) -> str:
     return STATES[state].short if state in STATES else NONE
 
 
+def few(land: Landscape) -> str:
+    """What a reader must know of a study of too few replicates; "" of any other."""
+    if not has_few(land):
+        return ""
+    n = plural(int(land.data.sizes["replicate"]), "replicate")
+    again = "gridscape run ... --replicates 5"
+    return f"{n}: intervals and verdicts need {FEWEST} or more; {again} adds them"
+
+
+def value_set(values: Sequence[Value], axis: Axis) -> str:
+    """A set of values of an axis, holes and all: "0.001, 0.1", or "0.001 to 0.1 (3 values)".
+
+    A span is said only of three or more neighbors of an ordered axis.
+    """
+    at = [axis.values.index(value) for value in values]
+    is_run = len(at) > 2 and at == list(range(at[0], at[-1] + 1))
+    if is_run and axis.scale != "category":
+        return f"{show(values[0])} to {show(values[-1])} ({len(values)} values)"
+    return ", ".join(map(show, values))
+
+
+def not_worse(row: BestPerRow, axis: Axis) -> str:
+    """Which values of a row are not shown to be worse than the best, in a sentence."""
+    note = f"; {row.note}" if row.note else ""
+    if not row.known or row.note.startswith("the only candidate"):
+        return row.note
+    if len(row.equivalent) == 1:
+        return f"every other value that was tested is shown to be worse{note}"
+    return f"not shown to be worse than it: {value_set(row.equivalent, axis)}{note}"
+
+
+def partly(summary: CellSummary) -> str:
+    """How many of a cell's replicates went wrong where not all did: "1 of 2 collapsed"; else ""."""
+    parts = [
+        f"{count} of {summary.n_finished} {STATES[state].word}"
+        for state, count in _wrong(summary)
+        if 0 < count < summary.n_finished
+    ]
+    return ", ".join(parts)
+
+
+def partly_short(summary: CellSummary) -> str:
+    """The same for a narrow cell, by signs: "=1/2"."""
+    parts = [
+        f"{STATES[state].sign}{count}/{summary.n_finished}"
+        for state, count in _wrong(summary)
+        if 0 < count < summary.n_finished
+    ]
+    return " ".join(parts)
+
+
+def _wrong(summary: CellSummary) -> tuple[tuple[CellState, int], ...]:
+    """The states of replicates that finished and give nothing, with their number."""
+    return (
+        (CellState.COLLAPSED, summary.n_collapsed),
+        (CellState.NOT_STARTED, summary.n_not_started),
+    )
+
+
 def agreement(found: Agreement) -> str:
     """How a published number lies to ours, in words."""
     return "cannot be judged" if found is Agreement.UNKNOWN else found.value
+
+
+def estimate_words(estimate: Interval, meaning: Meaning) -> str:
+    """A mean with its interval: "97.2 % (96.9 to 97.5)"."""
+    unit = f" {meaning.shown_unit}" if meaning.shown_unit else ""
+    mean = meaning.text(estimate.mean)
+    if not estimate.known:
+        return f"{mean}{unit}"
+    low, high = meaning.text(estimate.low), meaning.text(estimate.high)
+    return f"{mean}{unit} ({low} to {high})"
+
+
+def confirmed_words(found: Confirmation) -> str:
+    """What to know of the numbers of finalists."""
+    return (
+        f"Chosen by {found.chosen_by} among {found.n_cells} cells: who is best of many was lucky,"
+        " too. The number to quote is that of fresh replicates, which the search did not see."
+    )
 
 
 # ---- a study ----
@@ -169,13 +272,21 @@ def size_of(land: Landscape) -> str:
     "72 networks: 4 hidden_size x 6 learning_rate, 3 replicates each, trained on digits-rows for
     400 updates of 100 examples"
     """
-    n_replicates = land.n_replicates
     shape = f" {TIMES} ".join(f"{len(axis.values)} {axis.name}" for axis in land.axes)
-    each = f"{n_replicates} replicates each" if n_replicates > 1 else "one replicate each"
+    asked = land.asked()
+    each = _replicates_each(asked.sum(-1))
     task = land.study.get("task")
     on = f", trained on {task}" if isinstance(task, str) and task else ""
     updates, batch = land.setting("updates"), land.setting("batch_size")
     budget = (
         f" for {updates} updates" + (f" of {batch} examples" if batch else "") if updates else ""
     )
-    return f"{plural(land.array('status').size, 'network')}: {shape}, {each}{on}{budget}"
+    return f"{plural(int(asked.sum()), 'network')}: {shape}, {each}{on}{budget}"
+
+
+def _replicates_each(numbers: np.ndarray) -> str:
+    """How many replicates the cells have."""
+    least, most = int(numbers.min()), int(numbers.max())
+    if least < most:
+        return f"{least} to {most} replicates each"
+    return f"{most} replicates each" if most > 1 else "one replicate each"

@@ -14,7 +14,7 @@ from typing import Annotated, Any, Literal, Self
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
 
-from gridscape import optimizers
+from gridscape import optimizers, tasks
 from gridscape.base.data import Stream
 from gridscape.base.metrics import cross_entropy
 from gridscape.base.parts import Model, Optimizer, declared
@@ -23,7 +23,7 @@ from gridscape.errors import ModelError, StudyFileError, UsageError
 from gridscape.grid.axes import Axis, Cell, Grid, Value, same
 from gridscape.grid.meanings import Meaning, merged, to_record
 from gridscape.grid.names import of_task
-from gridscape.grid.trials import Trial, content_key
+from gridscape.grid.trials import SEMANTICS, Trial, content_key
 from gridscape.identity.memo import Memo
 from gridscape.kernels.cores import use_all_cores
 from gridscape.models.precision import Precision
@@ -59,9 +59,6 @@ MEASURED = "measured"
 
 NAMES_OF = {"optimizer": optimizers.NAMES, "loss": losses.NAMES}
 
-# Raised when the same study would give other numbers than before, so that no old result is reused.
-SEMANTICS = 1
-
 
 class Study(BaseModel):
     """A grid of networks to train.
@@ -71,12 +68,16 @@ class Study(BaseModel):
     or a table by name, of names of the task's own ("accuracy" in any task), import strings, Metrics
     and functions. sampling: "epochs" walks fresh permutations of the training
     examples, what is left of one joining the next; "draws" draws each batch anew from all.
-    evaluations: points, evenly spaced, at which the test set is looked at; all but the last use
-    its first ``evaluation_examples`` examples only. hyperparameters: traced numbers that are the
-    same in all cells. keep_parameters: of which trials the final parameters are stored: "none",
-    "all", "best" (of the best cell of each row: of all values of the other axes), or a list of
-    cells, each a table that names some axes. It does not determine a result, and so is no part of
-    a key: what is stored already stays as it is.
+    evaluations: points, evenly spaced, at which the test and validation sets are looked at, each by
+    one choice of ``evaluation_examples`` of its examples; final metrics are over all of them.
+    evaluation_sample: "balanced" chooses every class, or kind of example, with its share, the same
+    ones for all cells and replicates; "first" takes the first ones. Training examples, on which
+    train metrics are measured, are chosen likewise. selection: "validation" or "test", the set by
+    which the best is chosen, by default validation where every task has such a set.
+    hyperparameters: traced numbers that are the same in all cells. keep_parameters: of which trials
+    the final parameters are stored: "none", "all", "best" (of the best cell of each row: of all
+    values of the other axes), or a list of cells, each a table that names some axes. Neither it nor
+    ``selection`` determines a result, so they are no part of a key: what is stored stays as it is.
 
     An axis may not have the name of something that every landscape has, such as "status".
 
@@ -127,6 +128,8 @@ class Study(BaseModel):
     precision: Precision = "float32"
     evaluations: int = Field(default=8, ge=1)
     evaluation_examples: int = Field(default=2_000, ge=1)
+    evaluation_sample: Literal["balanced", "first"] = "balanced"
+    selection: Literal["validation", "test"] | None = None
     keep_parameters: Annotated[
         Literal["none", "best", "all"] | list[dict[str, Value]],
         BeforeValidator(settings.kept_cells),
@@ -191,6 +194,7 @@ class Study(BaseModel):
                 hint="hand the study in as well",
             )
         reach.check(record, trust=trust, where=where)
+        record = _up_to_date(record)
         given = {name: record[name] for name in cls.model_fields if name in record}
         return cls(**{**given, "metrics": record.get(MEASURED)})
 
@@ -297,7 +301,7 @@ class ResolvedStudy:
 
     def __post_init__(self) -> None:
         cells = self.first_cells()
-        names = [*self._taken_names(), *self._metrics_of_two_meanings()]
+        names = [*self._taken_names(), *self._metrics_of_two_meanings(), *self._no_validation()]
         errors = [*names, *(e for cell in cells for e in self._errors(cell))]
         found = list(dict.fromkeys(map(str, errors)))
         if len(found) == 1 and isinstance(errors[0], ModelError):
@@ -366,6 +370,35 @@ class ResolvedStudy:
         except UsageError as error:
             return [error]
         return []
+
+    @property
+    def n_examples(self) -> dict[str, int]:
+        """Test and validation examples, of the task that has the fewest; 0 where one has none."""
+        validations = (task.validation for task in self.tasks.values())
+        return {
+            "test": min(task.test.n_examples for task in self.tasks.values()),
+            "validation": min(split.n_examples if split else 0 for split in validations),
+        }
+
+    @property
+    def selection(self) -> Literal["validation", "test"]:
+        """The set by which the best is chosen: "validation" or "test"."""
+        default: Literal["validation", "test"] = (
+            "validation" if self.n_examples["validation"] else "test"
+        )
+        return self.study.selection or default
+
+    def _no_validation(self) -> Iterator[UsageError]:
+        """Tasks without the validation set by which the study would choose."""
+        for task in self.tasks.values():
+            if self.study.selection == "validation" and task.validation is None:
+                yield UsageError(
+                    f"task {task.name} has no validation set",
+                    where="selection",
+                    expected="test",
+                    found="validation",
+                    hint="or give the task one (of images: the option validation = 0.1)",
+                )
 
     def _errors(self, cell: Cell) -> list[UsageError | ModelError]:
         """What keeps a cell from being trained, found by the shapes of its parts."""
@@ -465,19 +498,31 @@ class ResolvedStudy:
     def _optimizers(self) -> dict[Any, Optimizer]:
         return {}
 
-    def trials(self) -> list[Trial]:
-        """Every cell with every replicate; the key is a hash of all that determines the result."""
+    def trials(
+        self,
+        chosen: Mapping[Cell, Iterable[int]] | None = None,
+        *,
+        semantics: int = SEMANTICS,
+    ) -> list[Trial]:
+        """Every cell with every replicate; the key is a hash of all that determines the result.
+
+        chosen: these cells of the grid with these replicates instead. semantics: of the folder in
+        which the keys are looked up; those of earlier ones are others.
+        """
+        if chosen is None:
+            chosen = dict.fromkeys(self.study.grid.cells(), range(self.study.replicates))
         return [
             Trial(cell, replicate, content_key({**content, "replicate": replicate}))
-            for cell in self.study.grid.cells()
-            for content in [self._content(cell)]
-            for replicate in range(self.study.replicates)
+            for cell, replicates in chosen.items()
+            for content in [self._content(cell, semantics)]
+            for replicate in replicates
         ]
 
-    def _content(self, cell: Cell) -> dict[str, Any]:
+    def _content(self, cell: Cell, semantics: int) -> dict[str, Any]:
         recipe = self.recipe(cell)
+        sample = {"evaluation_sample": self.study.evaluation_sample} if semantics > 1 else {}
         return {
-            "semantics": SEMANTICS,
+            "semantics": semantics,
             "task": self.task_of(cell).fingerprint,
             "static": recipe.static,
             "hyper": recipe.hyper,
@@ -485,6 +530,7 @@ class ResolvedStudy:
             "precision": self.study.precision,
             "evaluations": self.study.evaluations,
             "evaluation_examples": self.study.evaluation_examples,
+            **sample,
         }
 
     def record(self) -> dict[str, Any]:
@@ -506,26 +552,14 @@ class ResolvedStudy:
             **({"objects": given} if given else {}),
             **self._groups(),
             **({} if chosen is None else {MEASURED: measured}),
+            "selection": self.selection,
+            "n_examples": self.n_examples,
             "metrics": to_record(self.meanings),
-            **self._examples(),
+            "guessing": max(task.guessing for task in self.tasks.values()),
             # Not where an axis chooses the task: the folder may then grow by further tasks.
             "task_fingerprint": None if study.task_axes else self.task.fingerprint,
             "model_identity": self.identity,
             "semantics": SEMANTICS,
-        }
-
-    def _examples(self) -> dict[str, Any]:
-        """How many examples the metrics are measured on, and how good guessing is; of all tasks."""
-        tasks = self.tasks.values()
-        splits = {"test": "test", "val": "validation"}
-        found = {name: [getattr(task, split) for task in tasks] for name, split in splits.items()}
-        return {
-            "n_examples": {
-                name: min(split.n_examples for split in of_tasks)
-                for name, of_tasks in found.items()
-                if None not in of_tasks
-            },
-            "guessing": max(task.guessing for task in tasks),
         }
 
     def _groups(self) -> dict[str, Any]:
@@ -551,6 +585,19 @@ def told_objects(record: Mapping[str, Any]) -> str:
     found = [parts[name] for name in record["objects"]]
     each = [list(p.values()) if isinstance(p, dict) else [p] for p in found]
     return ", ".join(str(text) for texts in each for text in texts)
+
+
+def _up_to_date(record: Mapping[str, Any]) -> Mapping[str, Any]:
+    """The record of a folder as this version says it: one of semantics 1 had no validation set."""
+    if record.get("semantics") != 1:
+        return record
+    known = task_options(record["task"]) if record["task"] in tasks.NAMES else {}
+    none = {name: 0 for name in ("n_validation", "n_validation_per_length") if name in known}
+    return {
+        **record,
+        "evaluation_sample": "first",
+        "task_options": {**none, **record.get("task_options", {})},
+    }
 
 
 def _where(name: object) -> str:

@@ -15,7 +15,7 @@ TABLES: Mapping[str, tuple[str, ...]] = {
         *("hidden_size", "layers", "activation", "output_activation", "bias", "init"),
         *("directions", "returns", "kernel_size", "cell"),
     ),
-    "task_options": ("n_train", "subset", "subset_seed", "center"),
+    "task_options": ("n_train", "subset", "subset_seed", "center", "validation"),
 }
 
 

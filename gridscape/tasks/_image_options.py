@@ -1,4 +1,4 @@
-"""What every image task can be told: which training images are kept, and to center the inputs."""
+"""What every image task can be told: a validation part, which images are kept, to center them."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
@@ -11,7 +11,8 @@ import numpy as np
 
 from gridscape.base.data import Split
 from gridscape.base.parts import Factory
-from gridscape.base.task import Task
+from gridscape.base.samples import check_share
+from gridscape.base.task import Task, divided
 from gridscape.base.types import Array
 from gridscape.errors import UsageError, check_known, check_whole
 from gridscape.identity.code import fingerprint
@@ -30,6 +31,8 @@ class ImageOptions:
         "balanced" draws n_train / C of each of the C classes.
     subset_seed: of the draw, 0 to 2**32 - 1. By one seed, a smaller subset is a part of a larger
         one, so that the two differ in size alone.
+    validation: the share of every class that is taken from the training images, before anything
+        else, for a validation set; by default none is. validation_seed: of that choice.
     center: subtract from all inputs, those of the test set too, the mean of the training images,
         pixel by pixel. It is the mean of ALL training images, whatever is kept of them: a study
         over n_train then shows every cell the same test images, and cells differ only in what
@@ -37,20 +40,26 @@ class ImageOptions:
 
     The kept images stay in their order. Test and validation images are all kept.
 
-    Raises UnknownNameError for another subset, UsageError for a number out of its range and where
-    the training images have not that many.
+    Raises UnknownNameError for another subset, UsageError for a number out of its range, where the
+    training images have not that many, for a validation share that leaves a class without images on
+    either side, and for one of a task that has a validation set.
     """
 
     n_train: int | None = None
     subset: str = "natural"
     subset_seed: int = 0
     center: bool = False
+    validation: float | None = None
+    validation_seed: int = 0
 
     def __post_init__(self) -> None:
         if self.n_train is not None:
             check_whole(n_train=self.n_train)
         check_known("subset", self.subset, SUBSETS)
         check_whole(0, 2**32 - 1, subset_seed=self.subset_seed)
+        check_whole(0, 2**32 - 1, validation_seed=self.validation_seed)
+        if self.validation is not None:
+            check_share(self.validation)
         if not isinstance(self.center, bool):
             raise UsageError(
                 "wrong type", where="center", expected="true or false", found=repr(self.center)
@@ -58,6 +67,7 @@ class ImageOptions:
 
     def applied_to(self, task: Task) -> Task:
         """The task with these options; the same object where they ask for nothing."""
+        task = task if self.validation is None else self._divided(task, self.validation)
         task = _centered(task) if self.center else task
         inputs, targets = task.train_examples
         kept = self._kept(targets, task.n_outputs)
@@ -67,6 +77,24 @@ class ImageOptions:
             task,
             train=Split(inputs[kept], targets[kept]),
             fingerprint=fingerprint(task.fingerprint, kept),
+        )
+
+    def _divided(self, task: Task, share: float) -> Task:
+        """The task with a share of its training images as validation set."""
+        if task.validation is not None:
+            raise UsageError(
+                "the task has a validation set already",
+                where="validation",
+                expected="no share",
+                found=share,
+                hint='of MNIST, split = "full" has none',
+            )
+        train, validation = divided(task.train_examples, share, self.validation_seed)
+        return replace(
+            task,
+            train=train,
+            validation=validation,
+            fingerprint=fingerprint(task.fingerprint, train, validation),
         )
 
     def _kept(self, targets: np.ndarray, n_classes: int) -> np.ndarray:

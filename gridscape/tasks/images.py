@@ -3,7 +3,8 @@
 Every task comes in layouts of the same pixels: ``rows`` (T, D), a sequence of image rows; ``flat``
 (D,); ``image`` (height, width, channels). Pixels stay uint8 until a batch is prepared.
 
-Every task also takes the options of ``ImageOptions``: n_train, subset, subset_seed and center.
+Every task also takes the options of ``ImageOptions``: n_train, subset, subset_seed, center,
+validation and validation_seed.
 """
 
 from collections.abc import Callable
@@ -71,7 +72,7 @@ def mnist_rows(split: str = "tf1", *, data_dir: str | Path | None = None) -> Tas
     """MNIST as 28 rows of 28 pixels: (T=28, D=28), fractions of 255; 10,000 test images.
 
     split: "tf1" keeps the FIRST 5,000 training images for validation and trains on 55,000, as
-        TensorFlow 1 did; "full" trains on all 60,000.
+        TensorFlow 1 did; "full" trains on all 60,000, without those that ``validation`` takes.
     data_dir: looked in first for the four official files.
 
     Raises UnknownNameError for another split; DataMissingError, DataCorruptError. Source: LeCun,

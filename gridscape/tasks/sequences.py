@@ -1,7 +1,8 @@
 """Sequences drawn without end: recall of one item, and the addition of binary numbers.
 
-Training batches are drawn on the device, the test set is fixed. Both are made by the same code from
-``below(high, *shape)``: int32 numbers, uniform in [0, high), from a key of JAX or from NumPy.
+Training batches are drawn on the device, test and validation sets are fixed. All are made by the
+same code from ``below(high, *shape)``: int32 numbers, uniform in [0, high), from a key of JAX or
+from NumPy.
 """
 
 import itertools
@@ -23,6 +24,7 @@ from gridscape.identity.code import fingerprint
 from gridscape.tasks.losses import Bits, bce, counted, mean_over_steps
 
 LONGEST_NUMBER = 30  # bits: a sum has one more, and int32 holds 31 beside its sign
+VALIDATION_STREAM = 1  # beside the numbers of the test set
 PADDING = -1  # no symbol: all zeros as one-hot
 
 Below = Callable[..., Any]
@@ -42,12 +44,15 @@ def recall(
     alphabet: int = 9,
     n_test: int = 640,
     test_seed: int = 0,
+    n_validation: int = 640,
 ) -> Task:
     """Sequences of symbols; after the last one, the model says which stood at ``position``.
 
     position: from 1, the item asked for. shortest, longest: items of a sequence; each training
         batch has one length, drawn uniformly, and in the test set the lengths take turns.
     alphabet: symbols, which are drawn uniformly. n_test, test_seed: the fixed test set.
+    n_validation: sequences of the fixed validation set, drawn from another stream of the same seed;
+        0: there is none.
 
     Inputs are symbols (N, T=longest), -1 after the end, which the model reads as one-hot (B, T,
     D=alphabet); it must answer at every step, and the last item's counts. Metric: accuracy, also
@@ -63,6 +68,7 @@ def recall(
     check_whole(position=position, shortest=shortest, longest=longest, n_test=n_test)
     check_whole(low=2, alphabet=alphabet)
     check_whole(low=0, high=2**32 - 1, test_seed=test_seed)
+    check_whole(low=0, n_validation=n_validation)
     _check_order(position=position, shortest=shortest, longest=longest)
     lengths = range(shortest, longest + 1)
 
@@ -80,13 +86,16 @@ def recall(
     fixed = _from_seed(test_seed)
     test, sample = (sequences(fixed, _taking_turns(lengths, n_test)) for _ in range(2))
     settings = (position, shortest, longest, alphabet)
+    apart = _from_seed(test_seed, VALIDATION_STREAM)
+    validation = sequences(apart, _taking_turns(lengths, n_validation)) if n_validation else None
     return Task(
         name="recall",
         train=Stream(draw, sample),
         test=test,
+        validation=validation,
         input_shape=(longest, alphabet),
         n_outputs=alphabet,
-        fingerprint=fingerprint("recall", settings, test, sample),
+        fingerprint=fingerprint("recall", settings, test, sample, *_if_any(validation)),
         prepare=_one_hot(alphabet),
         loss=_at_last_step(cross_entropy),
         metrics={"accuracy": Metric(_at_last_step(accuracy), "higher", FRACTION)},
@@ -129,6 +138,7 @@ def binary_addition(
     longest_test: int = 20,
     n_test_per_length: int = 100,
     test_seed: int = 0,
+    n_validation_per_length: int = 100,
 ) -> Task:
     """Two binary numbers, a bit of each a step, least significant first; the bits of their sum.
 
@@ -136,6 +146,8 @@ def binary_addition(
     operands: "report" draws the sum uniformly from [0, 2**L) and one number uniformly from
         [0, sum], so that the last bit is never set; "uniform" draws both from [0, 2**L).
     longest_test, n_test_per_length, test_seed: the fixed test set, of numbers of 1 to so many bits.
+    n_validation_per_length: of the fixed validation set of the same lengths, drawn from another
+        stream of the same seed; 0: there is none.
 
     Inputs (N, T, D=2), targets ``losses.Bits``; the test set, in which the lengths take turns, is
     padded to one T. An output above 0 answers 1. The loss, bce unless the study chooses another
@@ -151,6 +163,7 @@ def binary_addition(
     """
     check_whole(high=LONGEST_NUMBER, train_length=train_length, longest_test=longest_test)
     check_whole(n_test_per_length=n_test_per_length)
+    check_whole(low=0, n_validation_per_length=n_validation_per_length)
     check_whole(low=0, high=2**32 - 1, test_seed=test_seed)
     check_known("operands", operands, OPERANDS)
     lengths = range(1, max(train_length, longest_test) + 1)
@@ -165,17 +178,25 @@ def binary_addition(
         return additions(_from_key(key), length, train_length + 1)
 
     fixed, n_test = _from_seed(test_seed), longest_test * n_test_per_length
-    # Both with the steps of the longest: one program evaluates them.
+    # All with the steps of the longest: one program evaluates them.
     test_length = _taking_turns(lengths[:longest_test], n_test)
     test = additions(fixed, test_length, len(lengths) + 1)
     sample = additions(fixed, np.full(n_test, train_length, np.int32), len(lengths) + 1)
+    validation = None
+    if n_validation_per_length:
+        apart = _from_seed(test_seed, VALIDATION_STREAM)
+        turns = _taking_turns(lengths[:longest_test], longest_test * n_validation_per_length)
+        validation = additions(apart, turns, len(lengths) + 1)
     return Task(
         name="binary-addition",
         train=Stream(draw, sample),
         test=test,
+        validation=validation,
         input_shape=(train_length + 1, 2),
         n_outputs=1,
-        fingerprint=fingerprint("binary-addition", train_length, operands, test, sample),
+        fingerprint=fingerprint(
+            "binary-addition", train_length, operands, test, sample, *_if_any(validation)
+        ),
         loss=bce,
         metrics={
             "accuracy": Metric(exact_match, "higher", FRACTION),
@@ -234,14 +255,21 @@ def _from_key(key: Key) -> Below:
     return below
 
 
-def _from_seed(seed: int) -> Below:
-    """The same numbers wherever it runs: NumPy promises that RandomState's never change."""
-    random = np.random.RandomState(seed)
+def _from_seed(seed: int, *stream: int) -> Below:
+    """The same numbers wherever it runs: NumPy promises that RandomState's never change.
+
+    stream: tells further numbers of the same seed apart.
+    """
+    random = np.random.RandomState([seed, *stream] if stream else seed)
 
     def below(high: Any, *shape: int) -> np.ndarray:
         return random.randint(0, high, shape, np.int32)
 
     return below
+
+
+def _if_any(split: Split | None) -> list[Split]:
+    return [] if split is None else [split]
 
 
 def _namespace(array: Any) -> Any:

@@ -22,13 +22,13 @@ def table(values, metric="test_accuracy"):
 def test_published_cells_inside_outside_and_unknown():
     land = fixed(
         {"learning_rate": [1e-4, 1e-3, 1e-2, 1e-1]},
-        [[0.5, 0.52, 0.54]] * 4,
+        [[0.51, 0.52, 0.53]] * 4,
         status=lambda c, r: {
             1e-3: Status.FINISHED if r == 0 else Status.DIVERGED,
             1e-2: Status.MISSING,
         }.get(c["learning_rate"], Status.FINISHED),
     )
-    edge = 0.52 + stats.t.ppf(0.975, 2) * 0.02 * math.sqrt(4 / 3)
+    edge = 0.52 + stats.t.ppf(0.975, 2) * 0.01 * math.sqrt(4 / 3)
     values = {
         Cell.of(learning_rate=1e-4): edge - 1e-6,
         Cell.of(learning_rate=0.1): edge + 1e-6,
@@ -50,9 +50,55 @@ def test_published_cells_inside_outside_and_unknown():
     inside = found.cells[0]
     assert inside.prediction_high == pytest.approx(edge)
     assert inside.difference == pytest.approx(edge - 0.52, abs=1e-5)
-    differences = [edge - 0.52, edge - 0.52, 0.0]
+    differences = [edge - 0.52, edge - 0.52, 0.5 - 0.51]
     assert found.mean_difference == pytest.approx(np.mean(differences), abs=1e-5)
     assert found.rmse == pytest.approx(np.sqrt(np.mean(np.square(differences))), abs=1e-5)
+
+
+@pytest.mark.parametrize(
+    ("ours", "published", "agreement"),
+    [
+        ([0.51, 0.52, 0.53], 0.52, Agreement.INSIDE),  # +- 5.0 points
+        ([0.50, 0.52, 0.54], 0.52, Agreement.UNKNOWN),  # +- 9.9 points: too wide to say anything
+        ([0.50, 0.52, 0.54], 0.1, Agreement.OUTSIDE),  # but far enough away
+        ([0.51, 0.51], 0.51, Agreement.UNKNOWN),  # two replicates judge nothing
+        ([0.51, 0.51], 0.9, Agreement.UNKNOWN),
+        ([0.95, 0.98, 1.0], 0.99, Agreement.UNKNOWN),
+    ],
+)
+def test_inside_is_said_only_of_an_interval_that_says_something(ours, published, agreement):
+    land = fixed({"learning_rate": [0.1]}, [ours])
+    (found,) = compare_published(land, table({Cell.of(learning_rate=0.1): published})).cells
+    assert found.agreement is agreement
+    assert not found.prediction_high > 1
+
+
+@pytest.mark.parametrize(("noise", "agreement"), [(0.001, "inside"), (0.2, "unknown")])
+def test_the_interval_of_a_loss_is_measured_against_the_loss(noise, agreement):
+    land = landscape({"learning_rate": [0.1]}, lambda c: 0.1, noise=0.1 * noise, replicates=5)
+    values = {Cell.of(learning_rate=0.1): float(land.data["test_loss"].mean())}
+    (found,) = compare_published(land, table(values, "test_loss")).cells
+    assert found.agreement == agreement
+
+
+def test_what_was_not_trained_that_far_or_failed_says_so():
+    def diverges(cell, replicate):
+        return Status.DIVERGED if cell["learning_rate"] == 0.1 else Status.FINISHED
+
+    land = landscape({"learning_rate": [1e-3, 0.1]}, lambda c: 0.5, status=diverges, noise=1e-4)
+    place = {(1e-3, 300): "inside", (1e-3, 600): "not trained that far", (0.1, 600): "ours failed"}
+    values = {
+        Cell.of(learning_rate=rate, update=update): 0.4 for rate, update in (*place, (1.0, 300))
+    }
+    found = compare_published(land, table(values)).cells
+    assert [cell.agreement for cell in found] == [*place.values(), "not run"]
+    notes = [
+        "",
+        "not trained that far: 400 of 600 updates",
+        "",
+        "not asked for, or not trained yet",
+    ]
+    assert [cell.note for cell in found] == notes
 
 
 def test_published_table_needs_its_axes_and_no_further_choice():

@@ -28,7 +28,10 @@ def test_hover_shows_interval_and_every_replicate(visit: Open) -> None:
     assert "diverged at update 150" in tip
     assert "2 finished, 1 diverged" in tip
     assert page.tab.locator("#tip li").count() == 3
-    assert " to " in tip
+    assert "1 of 3 replicates: loss not finite at update 150" in tip
+    assert " to " not in tip  # of two replicates
+    page.cell(0, 3).hover()
+    assert " to " in page.text("#tip")
     page.tab.mouse.move(2, 2)
     page.tab.locator("#tip").wait_for(state="hidden")
 

@@ -10,7 +10,6 @@ from synthetic import STUDY_AXES, landscape
 
 from gridscape.analysis.statistics import t_interval
 from gridscape.claims.checks import above, any_of, below, decide, most, within
-from gridscape.claims.files import load_claims
 from gridscape.claims.judging import judge
 from gridscape.grid.axes import Cell
 from gridscape.grid.trials import Status
@@ -102,7 +101,7 @@ def test_part_of_the_grid_is_judged_and_the_rest_is_told():
         assert all(e.says is HOLDS for e in found[id].estimates), found[id]
     assert len(found["b"].used) == 24
     assert len(found["b"].excluded) == 30
-    assert found["b"].note == "the landscape lacks 30 of 54 cells; 30 cells: not in this landscape"
+    assert found["b"].note == "the landscape lacks 30 of 54 cells; 30 cells: not asked for"
     assert "5 of 5 cells at learning_rate=0.1, hidden_size from 256" in found["e"].note
     assert found["f"].outcome is UNDECIDED
     assert "hidden_size=2048, learning_rate=0.001" in found["f"].note
@@ -161,7 +160,7 @@ def test_other_axes_are_an_obstacle_and_no_error():
 
 
 def test_the_full_grid_is_judged_by_every_claim():
-    found = judge(landscape(FULL, replicates=3), load_claims("lstm-width-lr"))
+    found = judge(landscape(FULL, replicates=3), CLAIMS.values())
     assert [v.claim.id for v in found] == list("abcdefghi")
-    assert not any(x.reason == "not in this landscape" for v in found for x in v.excluded)
+    assert not any(x.reason == "not asked for" for v in found for x in v.excluded)
     assert all(v.estimates for v in found)

@@ -60,6 +60,7 @@ def test_claims_of_ones_own(tmp_path):
     path = tmp_path / "own.toml"
     path.write_text(GOOD)
     (claim,) = load_claims(path)
+    assert claim.conditions is None
     assert claim.axes == (Axis("hidden_size", (16, 32)),)
     assert claim.rule_in_words == "Rises, tolerance 0.01."
     land = landscape({"hidden_size": [16, 32]}, lambda c: c["hidden_size"] / 100)
@@ -85,6 +86,9 @@ def test_claims_of_ones_own(tmp_path):
         ("hidden_size = [16, 32]", "", "expected the values of every axis"),
         ("[[claim]]", "[[claims]]", "unknown key 'claims'; claim: expected at least one"),
         ("[axes]", "[axes", "cannot be read"),
+        ("[axes]", "[conditions]\nupdate = 9\n[axes]", "did you mean 'updates'?"),
+        ("[axes]", "[conditions]\nhidden_size = 9\n[axes]", "unknown condition 'hidden_size'"),
+        ("[axes]", "conditions = 3\n[axes]", "conditions: expected a table of settings, found 3"),
     ],
 )
 def test_every_mistake_in_a_file_of_claims_is_told(tmp_path, old, new, mistake):

@@ -260,7 +260,7 @@ def test_without_a_cell_the_best_one_is_looked_at(folder_of, call, undrawn):
     assert status == 0
     grid = Landscape.read(folder).axes
     expected = ", ".join(f"{a.name}={a.values[int(best[a.name])]}" for a in grid)
-    assert out.startswith(f"{expected}, replicate 0\n")
+    assert out.startswith(f"{expected}, replicate 0\nThe best cell, chosen on the test set.\n")
 
 
 def test_the_best_distance_is_the_smallest(folder_of):

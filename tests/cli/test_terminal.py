@@ -31,9 +31,10 @@ from gridscape.cli.doctor import Health, SelfCheck
 from gridscape.execution.replay import Replay
 from gridscape.grid.axes import Axis
 from gridscape.grid.trials import Status, TrialResult
+from gridscape.landscape import Landscape
 from gridscape.report import layout, palette
 from gridscape.report import words as report_words
-from gridscape.report.words import TIMES, number, size_of
+from gridscape.report.words import TIMES, number, size_of, value_set
 from gridscape.tasks import fetch
 
 
@@ -94,6 +95,7 @@ def test_diverged_collapsed_failed_and_missing_cells_are_marked_and_explained():
             else kinds.get(cell["learning_rate"], Status.FINISHED)
         ),
         collapsed=lambda cell, replicate: cell["learning_rate"] == 1e-4,
+        not_started=lambda cell, r: cell["learning_rate"] == 1e-3 and cell["hidden_size"] == 32,
     )
     text = overview(land)
     row = next(line for line in text.splitlines() if line.split()[:1] == ["16"])
@@ -106,8 +108,18 @@ def test_diverged_collapsed_failed_and_missing_cells_are_marked_and_explained():
         DIVERGED,
     )
     assert (collapsed[0], partial[0]) == (COLLAPSED, tables.PARTIAL)
+    text += overview(asked_for_in_part())
     for mark in tables.LEGEND:
         assert f"{mark} {tables.LEGEND[mark]}" in text
+
+
+def asked_for_in_part():
+    """A landscape whose first cell nobody asked for."""
+    first = {"hidden_size": 16, "learning_rate": 1e-5}
+    whole = synthetic.landscape(
+        status=lambda cell, replicate: Status.MISSING if cell == first else Status.FINISHED
+    )
+    return Landscape(whole.data, {**whole.study, "replicates_of": [[first, 0]]})
 
 
 def test_a_healthy_landscape_needs_no_legend():
@@ -125,13 +137,58 @@ def test_the_best_of_each_row_stands_with_its_interval():
             if line.split()[:1] == [str(row.row["hidden_size"])]
         )
         assert f"{row.value:g}" in line
-        assert tables._span(row.equivalent) in line
+        assert value_set(row.equivalent, land.axis("learning_rate")) in line
 
 
 def test_one_replicate_has_no_interval_and_says_so():
     text = overview(synthetic.landscape(replicates=1))
     assert "\u00b1" not in text
     assert "unknown" in text
+
+
+@pytest.mark.parametrize("n", [1, 2, 3])
+def test_fewer_than_three_replicates_give_one_warning_and_no_verdict(n):
+    land = synthetic.landscape(replicates=n)
+    found, text = tables.Overview.of(land), overview(land)
+    warning = f"{n} replicate{'s' if n > 1 else ''}: intervals and verdicts need 3 or more;"
+    assert text.count(warning) == (n < 3)
+    assert ("\u00b1" in text) == (n >= 3)
+    assert ("smallest network" in text or "smaller network" in text) == (n >= 3)
+    assert all(row.known == (n >= 3) for row in found.best)
+    document = _json.plain(_json.overview(found, Path("runs/it")))
+    assert (document["cells"][0]["estimate"]["low"] is None) == (n < 3)
+
+
+def test_a_cell_of_which_two_replicates_ended_has_no_interval():
+    land = synthetic.landscape(
+        {"learning_rate": [0.01, 0.1]},
+        lambda cell: 0.5,
+        status=lambda cell, r: (
+            Status.DIVERGED if r == 2 and cell["learning_rate"] == 0.1 else Status.FINISHED
+        ),
+    )
+    (low, high) = tables.Overview.of(land).cells
+    assert (low.estimate.known, high.estimate.known) == (True, False)
+    assert "need 3 or more" not in overview(land)
+
+
+@pytest.mark.parametrize(
+    ("values", "words"),
+    [
+        ((0.01,), "0.01"),
+        ((0.001, 0.01), "0.001, 0.01"),
+        ((0.001, 0.01, 0.1), "0.001 to 0.1 (3 values)"),
+        ((0.001, 0.1), "0.001, 0.1"),
+        ((1e-4, 0.01, 0.1, 1.0), "0.0001, 0.01, 0.1, 1"),
+    ],
+)
+def test_a_set_of_values_with_holes_is_listed(values, words):
+    assert value_set(values, Axis("learning_rate", tuple(RATES))) == words
+
+
+def test_a_set_of_words_is_listed():
+    cells = ("rnn", "gru", "lstm")
+    assert value_set(cells, Axis("cell", cells)) == "rnn, gru, lstm"
 
 
 def test_the_smallest_equivalent_network_and_what_it_saves():
@@ -143,7 +200,8 @@ def test_the_smallest_equivalent_network_and_what_it_saves():
     assert found.smallest.best.cell["hidden_size"] == 128
     assert found.smallest.cell.cell["hidden_size"] == 16
     share = f"{100 * found.smallest.saves_parameters:.0f} % of the parameters"
-    assert "The smallest network within 0.5 points of it: hidden_size=16" in " ".join(text.split())
+    words = "The smallest network shown to be within 0.5 points of it: hidden_size=16"
+    assert words in " ".join(text.split())
     assert share in " ".join(text.split())
 
 
@@ -261,8 +319,8 @@ def test_a_resumed_program_says_from_where(plan):
 
 
 def test_verdicts_show_statement_estimate_interval_and_rule():
-    land = synthetic.landscape()
-    found = judge(land, load_claims("lstm-width-lr"))
+    published = {"updates": 999, "task": "mnist-rows"}
+    found = judge(synthetic.landscape(study=published), load_claims("lstm-width-lr"))
     text = printed([tables.verdicts(found)])
     assert widest(text) <= 80
     flat = " ".join(text.split())
@@ -363,3 +421,17 @@ def test_json_has_no_nan_and_keeps_what_it_knows():
 
 def test_states_of_trials_are_ordered_as_the_live_table_needs():
     assert min(State.FINISHED, State.COLLAPSED, State.DIVERGED, State.FAILED) > State.TRAINING
+
+
+@pytest.mark.parametrize("n", [1, 2, 3])
+def test_a_cell_of_which_a_part_collapsed_says_how_many(n):
+    """In place of an interval, which would tell nothing of two kinds of networks together."""
+    land = synthetic.landscape(
+        {"learning_rate": [0.01, 0.1]},
+        lambda cell: 0.5,
+        collapsed=lambda cell, r: cell["learning_rate"] == 0.1 and r < n,
+    )
+    text = overview(land)
+    assert (f"={n}/3" in text) == (n < 3)
+    assert (f"={n}/3 in place of an interval: so many of its replicates" in text) == (n < 3)
+    assert f"= {tables.LEGEND['=']}" in text

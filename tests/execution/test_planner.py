@@ -164,11 +164,14 @@ def test_evaluation_points_are_even_and_end_with_the_last_update(recipe, updates
 
 
 def test_examples_evaluated_in_the_course_of_a_trial(recipe):
-    data = SimpleNamespace(n_test=250, n_sample=200)
+    data = SimpleNamespace(n_test=250, n_validation=0, n_sample=200)
     asked = tiny(evaluations=3, evaluation_examples=100)
-    assert n_evaluated_examples(recipe, asked, data) == 100 + 100 + 250 + 200
+    assert n_evaluated_examples(recipe, asked, data) == 3 * 100 + 250 + 200
     asked = tiny(evaluations=3, evaluation_examples=1000)
     assert n_evaluated_examples(recipe, asked, data) == 3 * 250 + 200
+    data = SimpleNamespace(n_test=250, n_validation=120, n_sample=200)
+    asked = tiny(evaluations=3, evaluation_examples=150)
+    assert n_evaluated_examples(recipe, asked, data) == 3 * (150 + 120) + 250 + 200
 
 
 # ---- memory, and cuts that fit ----
@@ -289,7 +292,7 @@ def test_a_plan_takes_little_of_what_it_plans(monkeypatch, planner, cohort):
 
 
 def test_memory_that_a_plan_cannot_have_is_told(monkeypatch):
-    def refuse(self, task):
+    def refuse(self, task, *choice):
         raise MemoryError("Unable to allocate 5 TiB")
 
     monkeypatch.setattr(Machine, "load", refuse)

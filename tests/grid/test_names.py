@@ -63,12 +63,18 @@ def test_a_landscape_has_names_of_the_list_and_of_its_task_only(task, options, t
     assert (land.data.status == "finished").all()
     ours = set(of_task(made.metrics, made.groups and made.groups.name))
     assert set(map(str, land.data.variables)) - {"learning_rate"} <= RESERVED | ours
-    assert ours <= set(land.data.variables)
+    unvalidated = set() if made.validation else {n for n in ours if "val_" in n}
+    assert ours - unvalidated <= set(land.data.variables)
 
 
 def test_a_landscape_of_which_nothing_has_ended_has_all_names_of_the_list():
     empty = Landscape.of({"axes": {"x": [1]}, "replicates": 1}, [])
-    assert set(empty.data.variables) - {"x"} == RESERVED
+    told_since = {"top_answer", "curve_top_answer", "curve_top_answer_share"}
+    of_validation = {name for name in RESERVED if "val_" in name}
+    assert set(empty.data.variables) - {"x"} == RESERVED - told_since - of_validation
+    record = {"metrics": {"accuracy": {"better": "higher", "unit": "fraction"}}}
+    told = {**record, "n_examples": {"validation": 9}, "axes": {"x": [1]}, "replicates": 1}
+    assert {"val_loss", "val_accuracy", "top_answer"} <= set(Landscape.of(told, []).data.variables)
 
 
 # ---- axes that take such a name, in every way in ----
@@ -255,7 +261,7 @@ PIECES = ["test", "train", "curve", "by", "loss", "x", "length", "_"]
 
 
 @given(
-    st.sampled_from(["test", "train"]),
+    st.sampled_from(["test", "val", "train"]),
     st.lists(st.sampled_from(PIECES), min_size=1, max_size=5).map("_".join),
     st.sampled_from([None, "length", "by_x"]),
     st.booleans(),

@@ -4,6 +4,7 @@ import importlib
 import math
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import matplotlib as mpl
@@ -81,7 +82,7 @@ def test_what_went_wrong_has_a_pattern_and_the_rest_has_none() -> None:
     drawn = [c for c in figure.axes[0].collections if isinstance(c, PatchCollection)]
     by_hatch = {c.get_hatch(): len(c.get_paths()) for c in drawn}
     lost = {hatch: count for hatch, count in by_hatch.items() if hatch}
-    assert lost == {"..": 2, "////": 2, "xxx": 1}
+    assert lost == {"..": 2, "--": 0, "////": 2, "xxx": 1}
 
 
 def test_frames_mark_the_best_and_what_is_not_told_from_it() -> None:
@@ -206,7 +207,7 @@ def test_best_values_lie_on_log_axes_with_their_bars() -> None:
     assert (box.get_xscale(), box.get_yscale()) == ("log", "log")
     assert list(box.lines[0].get_ydata()) == [row.value for row in best]
     bars = [list(line.get_ydata()) for line in box.lines[1:]]
-    assert bars == [[row.low, row.high] for row in best]
+    assert bars == [list(row.equivalent) for row in best]  # neighbors: a hole would cut a bar
     assert [tick.get_text() for tick in box.get_yticklabels()][:2] == ["1e-05", "0.0001"]
 
 
@@ -287,3 +288,11 @@ def test_a_missing_matplotlib_names_the_extra(monkeypatch: pytest.MonkeyPatch) -
         monkeypatch.delitem(sys.modules, name)
     with pytest.raises(GridscapeError, match=r"pip install 'gridscape\[report\]'"):
         importlib.import_module("gridscape.report.figures")
+
+
+def test_a_hole_in_the_set_of_a_row_stays_one() -> None:
+    land = landscape(noise=0.02)
+    row = replace(best_per(land)[0], equivalent=(1e-5, 1e-3, 1e-2))
+    rate, width = land.axis("learning_rate"), land.axis("hidden_size")
+    box = draw(figures.best_per_row([row], rate, width)).axes[0]
+    assert [list(line.get_ydata()) for line in box.lines[1:]] == [[1e-5], [1e-3, 1e-2]]

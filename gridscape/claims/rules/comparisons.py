@@ -104,8 +104,8 @@ def ordered(
 ) -> Finding:
     """The metric grows from each of the cells to the next by more than ``by``, in every row ``at``.
 
-    cells: what tells the cells of a row apart; a row adds the values that they share. Where runs of
-    a cell fail, most replicates must show it: one that diverged is worse than any other.
+    cells: what tells the cells of a row apart; a row adds the values that they share. A cell of
+    which most runs fail is worse than one of which most learn.
     exact: nothing in these runs is random, so that one decides.
     """
     checks, missing = [], []
@@ -143,8 +143,8 @@ def best_is(
 ) -> Finding:
     """A cell is better than every other cell of its row, in every row ``at``.
 
-    The differences are paired by replicate. Where runs of a cell fail, most replicates must show
-    it: one that diverged is worse than any other.
+    The differences are paired by replicate. A cell of which most runs fail is worse than one of
+    which most learn.
     """
     checks, lacks = [], []
     for row in rows_of(at):

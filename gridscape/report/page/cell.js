@@ -17,10 +17,11 @@ function drawCell() {
       found && known(found.mean) ? main.label : "",
       el("span", { class: "muted" }, readingNote(cell, found, unit)),
     ),
+    cell.why ? el("p", { class: "why" }, sentence(cell.why)) : "",
     curves,
     el("div", { class: "facts" }, facts(cell)),
     replicates(cell, main),
-    cell.keys.some(Boolean) ? replayLine(cell) : "",
+    cell.command && cell.keys.some(Boolean) ? replayLine(cell) : "",
   );
   drawCurves(curves, cell);
 }
@@ -30,7 +31,9 @@ const cellWord = (cell) => markOf(cell.state)?.word ?? cell.state;
 function readingNote(cell, found, unit) {
   const range = found && known(found.low) ? `${interval(found.low, found.high, unit)}; ` : "";
   const single =
-    found && known(found.mean) && !range ? "no interval: one replicate finished; " : "";
+    found && known(found.mean) && !range
+      ? "no interval: fewer than three replicates finished; "
+      : "";
   const one = cell.statuses.every((status) => status === cell.statuses[0]);
   return (
     ` ${range}${single}` +
@@ -73,16 +76,18 @@ function facts(cell) {
 function replicates(cell, main) {
   const unit = unitOf(main.unit),
     found = cell.values[main.name];
-  const rows = cell.statuses.map((status, i) => [
-    String(i + 1),
-    unit.text(found?.each?.[i]),
-    ending(cell, i) + (cell.reasons?.[i] ? `: ${cell.reasons[i]}` : ""),
-    cell.keys[i] ? el("code", { title: cell.keys[i] }, cell.keys[i].slice(0, 10)) : NONE,
-  ]);
+  const rows = cell.statuses
+    .slice(0, nAsked(cell))
+    .map((status, i) => [
+      String(i + 1),
+      unit.text(found?.each?.[i]),
+      ending(cell, i) + (cell.reasons?.[i] ? `: ${cell.reasons[i]}` : ""),
+      cell.keys[i] ? el("code", { title: cell.keys[i] }, cell.keys[i].slice(0, 10)) : NONE,
+    ]);
   return el(
     "details",
     { class: "more" },
-    el("summary", {}, plural(doc.replicates, "replicate")),
+    el("summary", {}, plural(nAsked(cell), "replicate")),
     el(
       "div",
       { class: "scroll" },
@@ -127,7 +132,7 @@ function curveSpecs() {
   for (const { name, unit, split, shared } of doc.curve_names) {
     const title = heading(shared);
     if (!specs.has(title)) specs.set(title, { title, unit, curves: [] });
-    specs.get(title).curves.push([name, split, split]);
+    specs.get(title).curves.push([name, split === "val" ? "validation" : split, split]);
   }
   return [...specs.values()];
 }

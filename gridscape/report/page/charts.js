@@ -27,6 +27,7 @@ function theme() {
     raised: color("raised"),
     train: color("train"),
     test: color("test"),
+    val: color("val"),
     accent: color("accent"),
     series: [1, 2, 3, 4, 5, 6].map((n) => color(`series-${n}`)),
     dark: luminance(channels(paper)) < 0.2,

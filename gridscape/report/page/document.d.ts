@@ -17,9 +17,11 @@ interface Mark {
  */
 interface Marks {
   collapsed: Mark;
+  not_started: Mark;
   diverged: Mark;
   failed: Mark;
   missing: Mark;
+  not_asked: Mark;
 }
 
 /**
@@ -58,11 +60,12 @@ interface MetricData {
 }
 
 /**
- * Of trials; collapsed ones are among the finished.
+ * Of trials; those that collapsed or have not started are among the finished.
  */
 interface Counts {
   finished: number;
   collapsed: number;
+  not_started: number;
   diverged: number;
   failed: number;
   missing: number;
@@ -79,13 +82,19 @@ interface EstimateData {
 
 /**
  * One cell; lists have an entry per replicate. against_best: paired, in the main metric.
+ *
+ * command: trains it again; "" where only Python can. partly: "1 of 2 collapsed", "" where all
+ * replicates ended alike. why: what went wrong, "" where nothing did.
  */
 interface CellData {
   label: string;
-  state: "finished" | "collapsed" | "diverged" | "failed" | "missing";
+  state: "finished" | "collapsed" | "not_started" | "diverged" | "failed" | "missing" | "not_asked";
   counts: Counts;
   statuses: Array<string>;
   collapsed: Array<boolean>;
+  not_started: Array<boolean>;
+  partly: string;
+  why: string;
   keys: Array<string>;
   reasons: Array<string> | null;
   first_bad_updates: Array<number | null>;
@@ -154,7 +163,29 @@ interface KindData {
 }
 
 /**
+ * A finalist in words: fresh is the number to quote, searched that of the search.
+ */
+interface FinalistData {
+  cell: number;
+  fresh: string;
+  learns: string;
+  searched: string;
+  luck: string;
+}
+
+/**
+ * Fresh replicates of the best cells. metric: with its unit.
+ */
+interface ConfirmedData {
+  metric: string;
+  finalists: Array<FinalistData>;
+  note: string;
+}
+
+/**
  * The best value of a row. index: of that value on its axis; along: of the row on its own.
+ *
+ * told: which values are not shown to be worse, in words.
  */
 interface BestRow {
   label: string;
@@ -168,11 +199,14 @@ interface BestRow {
   low: number | null;
   high: number | null;
   equivalent: Array<string>;
+  told: string;
   note: string;
 }
 
 /**
- * An axis' best value in each row. cells: the best; equivalent: not told from them.
+ * An axis' best value in each row. cells: the best; equivalent: not shown to be worse.
+ *
+ * beyond: rows whose best value is the first or last one tried; command: goes on there.
  */
 interface BestData {
   axis: string;
@@ -182,6 +216,8 @@ interface BestData {
   cells: Array<number>;
   equivalent: Array<number>;
   rows: Array<BestRow>;
+  beyond: Array<string>;
+  command: string;
 }
 
 /**
@@ -211,7 +247,7 @@ interface SmallestData {
 }
 
 /**
- * A published number beside ours. difference: published minus ours.
+ * A published number beside ours. difference: published minus ours. note: why there is none.
  */
 interface PublishedCellData {
   published: number | null;
@@ -219,7 +255,8 @@ interface PublishedCellData {
   prediction_low: number | null;
   prediction_high: number | null;
   difference: number | null;
-  agreement: "inside" | "outside" | "unknown" | "not run" | "not published";
+  agreement: "inside" | "outside" | "unknown" | "not run" | "not trained that far" | "ours failed" | "not published" | "not comparable";
+  note: string;
 }
 
 /**
@@ -231,7 +268,9 @@ interface PublishedRow {
 }
 
 /**
- * A published table in its own shape. counts: of cells, by agreement.
+ * A published table in its own shape.
+ *
+ * counts: of cells, by agreement. note: what our run has otherwise than published.
  */
 interface PublishedData {
   name: string;
@@ -241,9 +280,10 @@ interface PublishedData {
   column_name: string;
   columns: Array<string>;
   rows: Array<PublishedRow>;
-  counts: { [key in "inside" | "outside" | "unknown" | "not run" | "not published"]?: number };
+  counts: { [key in "inside" | "outside" | "unknown" | "not run" | "not trained that far" | "ours failed" | "not published" | "not comparable"]?: number };
   mean_difference: number | null;
   rmse: number | null;
+  note: string;
 }
 
 /**
@@ -254,7 +294,7 @@ interface ClaimEstimate {
   text: string;
   interval: string;
   asks: string;
-  says: "holds" | "fails" | "undecided";
+  says: "holds" | "fails" | "undecided" | "not comparable";
 }
 
 /**
@@ -264,7 +304,7 @@ interface ClaimData {
   id: string;
   statement: string;
   source: string;
-  outcome: "holds" | "fails" | "undecided";
+  outcome: "holds" | "fails" | "undecided" | "not comparable";
   rule: string;
   note: string;
   estimates: Array<ClaimEstimate>;
@@ -419,11 +459,15 @@ interface NetworkData {
 /**
  * Everything that the page shows.
  *
+ * altered: how the run differs from the named study whose title it bears, in one line.
  * level: of all intervals. rows, columns: the axes that run down and across at first sight.
- * start: the cell that is shown first. metrics: the main one first. curves: by the number of a
- * cell, then by the name of a curve. chance: the accuracy of guessing. pareto: by cost.
+ * start: the cell that is shown first. selection: the set on which what is best was chosen;
+ * chosen: the same in words. few: what to know of too few replicates, else "". metrics: the main
+ * one first. curves: by the number of a cell, then by the name of a curve. chance: the accuracy of
+ * guessing. pareto: by cost.
  */
 interface PageData {
+  altered: string;
   title: string;
   summary: string;
   version: string;
@@ -442,6 +486,9 @@ interface PageData {
   cells: Array<CellData>;
   start: number;
   top: TopData | null;
+  selection: "validation" | "test";
+  chosen: string;
+  few: string;
   curves: { [key in string]?: { [key in string]?: CurveData } };
   curve_rule: string;
   curve_names: Array<CurveName>;
@@ -451,6 +498,7 @@ interface PageData {
   networks: Array<NetworkData>;
   network_notes: Array<string>;
   best: BestData | null;
+  confirmed: ConfirmedData | null;
   pareto: { [key in "flops" | "seconds" | "n_parameters" | "memory_bytes"]?: ParetoData };
   smallest: SmallestData | null;
   notes: Array<string>;

@@ -2,7 +2,7 @@
 // read aloud, walked by arrow keys, printed, and copied.
 
 // States whose cells have no color of their own.
-const BLANK = ["diverged", "failed", "missing"];
+const BLANK = ["diverged", "failed", "missing", "not_asked"];
 
 function strides() {
   const sizes = doc.axes.map((axis) => axis.labels.length);
@@ -92,7 +92,8 @@ function fix(axis, value) {
 function drawMap() {
   const shown = shownCells(),
     metric = metricNow();
-  const values = shown.flat().map((i) => cellValue(allCells[i], metric));
+  // Of the whole study: a color means the same in every slice.
+  const values = allCells.map((cell) => cellValue(cell, metric));
   const scale = scaleOf(values, metric, state.shading);
   const columns = doc.axes[state.columns],
     rows = state.rows === null ? null : doc.axes[state.rows];
@@ -194,7 +195,7 @@ function mapCell(index, metric, scale, r, c) {
       el("span", { class: "value" }, known(value) ? unit.short(value) : blankWord(cell)),
       spread(cell, metric),
     ),
-    partly ? el("span", { class: "lost" }, `${lost}/${doc.replicates}`) : null,
+    partly ? el("span", { class: "lost" }, `${lost}/${nAsked(cell)}`) : null,
   );
 }
 
@@ -211,8 +212,9 @@ const blankWord = (cell) => markOf(cell.state)?.short ?? NONE;
  * @param {MetricData} metric
  */
 function spread(cell, metric) {
-  if (cell.state === "collapsed") {
-    return el("span", { class: "spread" }, doc.marks.collapsed.word);
+  if (cell.partly) return el("span", { class: "spread" }, cell.partly);
+  if (cell.state === "collapsed" || cell.state === "not_started") {
+    return el("span", { class: "spread" }, cellWord(cell));
   }
   const found = cell.values[metric.name];
   if (!found || !known(found.low)) return null;
@@ -228,8 +230,15 @@ function spokenCell(cell, metric) {
     found = cell.values[metric.name];
   const parts = [cell.label, `${metric.label} ${found ? unit.text(found.mean) : "unknown"}`];
   if (found && known(found.low)) parts.push(interval(found.low, found.high, unit));
-  if (cell.state !== "finished") parts.push(cellWord(cell));
+  if (cell.partly) parts.push(cell.partly);
+  else if (cell.state !== "finished") parts.push(cellWord(cell));
   return parts.join(", ");
+}
+
+// How many replicates of a cell anybody asked for: of others it has none.
+/** @param {ShownCell} cell */
+function nAsked(cell) {
+  return cell.statuses.filter((status) => status !== "not_asked").length;
 }
 
 // One line of words: 2 finished (1 collapsed), 1 diverged.
@@ -237,9 +246,11 @@ function spokenCell(cell, metric) {
 function endings(counts) {
   const parts = [];
   if (counts.finished) {
-    parts.push(
-      `${counts.finished} finished${counts.collapsed ? ` (${counts.collapsed} collapsed)` : ""}`,
-    );
+    const among = [
+      counts.collapsed ? `${counts.collapsed} ${doc.marks.collapsed.word}` : "",
+      counts.not_started ? `${counts.not_started} ${doc.marks.not_started.word}` : "",
+    ].filter(Boolean);
+    parts.push(`${counts.finished} finished${among.length ? ` (${among.join(", ")})` : ""}`);
   }
   for (const name of ["diverged", "failed"])
     if (counts[name]) parts.push(`${counts[name]} ${name}`);
@@ -311,6 +322,7 @@ function showTip(anchor, cell) {
         )
       : "",
     el("p", { class: "muted" }, endings(cell.counts)),
+    cell.why ? el("p", {}, sentence(cell.why)) : "",
   );
   tip.hidden = false;
   const box = anchor.getBoundingClientRect(),
@@ -337,7 +349,12 @@ function ending(cell, replicate) {
   const status = cell.statuses[replicate];
   const bad = cell.first_bad_updates[replicate];
   if (status === "diverged" && bad) return `diverged at update ${bad}`;
-  return { missing: doc.marks.missing.word, out_of_memory: "out of memory" }[status] ?? status;
+  const words = {
+    missing: doc.marks.missing.word,
+    not_asked: doc.marks.not_asked.word,
+    out_of_memory: "out of memory",
+  };
+  return words[status] ?? status;
 }
 
 /**
@@ -364,11 +381,11 @@ function drawKey(scale, metric) {
       ),
     );
   } else if (known(scale.low)) parts.push(`${metric.label}: ${unit.text(scale.low)} everywhere`);
-  const states = shownCells()
+  const cells = shownCells()
     .flat()
-    .map((i) => allCells[i].state);
+    .map((i) => allCells[i]);
   const swatches = Object.entries(doc.marks)
-    .filter(([name]) => states.some((state) => state === name))
+    .filter(([name]) => cells.some((cell) => cell.state === name))
     .map(([name, mark]) =>
       el(
         "li",
@@ -383,12 +400,12 @@ function drawKey(scale, metric) {
         "li",
         {},
         el("span", { class: "swatch is-best" }),
-        `best ${doc.best.axis}, all else equal`,
+        `best ${doc.best.axis}, all else equal; ${doc.chosen}`,
       ),
     );
     if (doc.best.equivalent.length) {
       swatches.push(
-        el("li", {}, el("span", { class: "swatch is-equal" }), "cannot be told from it"),
+        el("li", {}, el("span", { class: "swatch is-equal" }), "not shown to be worse, row by row"),
       );
     }
   }

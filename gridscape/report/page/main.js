@@ -130,11 +130,19 @@ function recall() {
 }
 
 function drawHead() {
+  byId("altered").textContent = doc.altered;
+  byId("altered").hidden = !doc.altered;
   byId("title").textContent = doc.title;
   byId("level").textContent = `${Math.round(100 * doc.level)} %`;
   fill("lede", lede());
+  byId("few").textContent = sentence(doc.few);
+  byId("few").hidden = !doc.few;
   const { counts } = doc;
-  const words = { collapsed: "of them collapsed", missing: doc.marks.missing.word };
+  const words = {
+    collapsed: "of them collapsed",
+    not_started: "of them not started",
+    missing: doc.marks.missing.word,
+  };
   fill(
     "counts",
     Object.entries(counts)
@@ -171,12 +179,12 @@ function lede() {
     parts.push(
       "The best cell, ",
       pickable(doc.top.cell, allCells[doc.top.cell].label),
-      `, reaches `,
+      `, ${doc.chosen}, reaches `,
       el("b", {}, unit.text(doc.top.mean)),
       ` ${doc.metrics[0].label}`,
       known(doc.top.low)
         ? ` (${interval(doc.top.low, doc.top.high, unit)}).`
-        : " in its one finished replicate, so without an interval.",
+        : "; too few of its replicates finished for an interval.",
     );
   } else
     parts.push(

@@ -18,7 +18,8 @@ function drawBest() {
   byId("map-lines").hidden = !alone;
   if (!doc.top) return section("best");
   const pair = el("div", { class: "pair" }, alone ? null : lines, along ? best : null);
-  section("best", `Best ${spoken(doc.best?.axis ?? "")}`, bestSentence(), pair);
+  const title = `Best ${spoken(doc.best?.axis ?? "")}`;
+  section("best", title, bestSentence(), beyondNote(), pair, confirmedTable());
   byId("map-lines").replaceChildren();
   drawSlices(alone ? byId("map-lines") : lines);
   if (doc.best && along) drawBestPerRow(best, doc.best, along);
@@ -33,24 +34,55 @@ function bestSentence() {
     const text =
       single.value === null
         ? sentence(single.note)
-        : `The best ${spoken(axis)} is ${single.value_text}. ${equivalents(single)}`;
+        : `The best ${spoken(axis)}, ${doc.chosen}, is ${single.value_text}. ` +
+          equivalents(single);
     return el("p", {}, text);
   }
   return el(
     "p",
     {},
-    `Each dot is the best ${spoken(axis)}; its bar spans the values that the replicates ` +
-      "cannot tell from it (paired test).",
-    doc.replicates === 1 ? " With one replicate there are no bars." : "",
+    `Each dot is the best ${spoken(axis)}, ${doc.chosen}; the marks above and ` +
+      "below it are values that are not shown to be worse, a set of its own for each row.",
+  );
+}
+
+// Where the best value is the first or last that was tried, and how to go on there.
+function beyondNote() {
+  if (!doc.best || !doc.best.beyond.length) return null;
+  const { axis, beyond, command } = doc.best;
+  const where = beyond.length > 1 ? `${beyond.length} rows` : beyond[0] || "the only row";
+  return el(
+    "p",
+    { class: "notice" },
+    `The best ${spoken(axis)} is the first or last value tried in ${where}: the true one may lie ` +
+      "beyond. ",
+    el("code", {}, command),
+    " goes there.",
+  );
+}
+
+// Fresh replicates of the best cells: the numbers to quote.
+function confirmedTable() {
+  if (!doc.confirmed) return null;
+  const rows = doc.confirmed.finalists.map((found) => [
+    pickable(found.cell, allCells[found.cell].label),
+    el("b", {}, found.fresh),
+    found.learns,
+    found.searched,
+    found.luck,
+  ]);
+  const heads = ["Cell", "To quote", "Learns in", "Of the search", "Luck"];
+  return el(
+    "div",
+    {},
+    el("h3", {}, `Confirmed: ${doc.confirmed.metric} of fresh replicates`),
+    el("p", {}, doc.confirmed.note),
+    el("div", { class: "scroll" }, table(null, heads, rows, { class: "plain" })),
   );
 }
 
 /** @param {BestRow} row */
-function equivalents(row) {
-  if (!row.equivalent.length) return sentence(row.note);
-  if (row.equivalent.length === 1) return "Every other value that was tried is measurably worse.";
-  return `Replicates cannot tell these apart: ${row.equivalent.join(", ")}.`;
-}
+const equivalents = (row) => sentence(row.told);
 
 function drawSlices(host) {
   const metric = metricNow(),
@@ -87,9 +119,11 @@ function fixedWords() {
 const SYMBOLS = {
   finished: "circle",
   collapsed: "circle-open",
+  not_started: "circle-open",
   diverged: "x-thin-open",
   failed: "x-thin-open",
   missing: "circle-open",
+  not_asked: "circle-open",
 };
 
 function sliceChart(shown, metric, unit, columns, rows, look) {
@@ -204,10 +238,17 @@ function bestChart(best, axis, along, look) {
   const unit = unitOf(best.unit);
   const groups = [...new Set(best.rows.map((row) => row.group))];
   const colors = groups.length > 1 ? lineColors(null, groups.length, look) : [look.accent];
-  const traces = groups.map((group, g) => {
+  const sets = groups.map((group, g) =>
+    setTrace(
+      best.rows.filter((row) => row.group === group),
+      axis,
+      along,
+      colors[g],
+    ),
+  );
+  const dots = groups.map((group, g) => {
     const rows = best.rows.filter((row) => row.group === group && row.value !== null);
     const y = rows.map((row) => studyValue(axis, row.index));
-    const bars = axis.scale !== "category" && rows.some((row) => known(row.low));
     return {
       x: rows.map((row) => studyValue(along, row.along)),
       y,
@@ -224,21 +265,10 @@ function bestChart(best, axis, along, look) {
           equivalents(row),
         ),
       ),
-      error_y: bars
-        ? {
-            type: "data",
-            symmetric: false,
-            color: colors[g],
-            thickness: 1.6,
-            width: 6,
-            array: rows.map((row) => plus(row.high, -Number(row.value)) ?? 0),
-            arrayminus: rows.map((row) => plus(Number(row.value), -(row.low ?? NaN)) ?? 0),
-          }
-        : undefined,
     };
   });
   return {
-    traces,
+    traces: [...sets, ...dots],
     layout: {
       height: 330,
       showlegend: groups.length > 1,
@@ -246,6 +276,37 @@ function bestChart(best, axis, along, look) {
       yaxis: padded(studyAxis(axis), axis),
     },
     onclick: (point) => select(point.customdata, true),
+  };
+}
+
+// The values that are not shown to be worse; neighbors are joined, so that a hole stays one.
+/**
+ * @param {Array<BestRow>} rows
+ * @param {AxisData} axis
+ * @param {AxisData} along
+ * @param {string} color
+ */
+function setTrace(rows, axis, along, color) {
+  const x = [],
+    y = [];
+  for (const row of rows) {
+    for (const [i, label] of axis.labels.entries()) {
+      const inside = row.equivalent.includes(label);
+      x.push(inside ? studyValue(along, row.along) : null);
+      y.push(inside ? studyValue(axis, i) : null);
+    }
+    x.push(null);
+    y.push(null);
+  }
+  return {
+    x,
+    y,
+    mode: "lines+markers",
+    connectgaps: false,
+    line: { color, width: 1.6 },
+    marker: { color, size: 8, symbol: "line-ew-open" },
+    hoverinfo: "skip",
+    showlegend: false,
   };
 }
 
@@ -263,7 +324,7 @@ function padded(settings, axis) {
 function bestTable(best) {
   return table(
     null,
-    ["Row", `Best ${best.axis}`, doc.metrics[0].label, "Cannot be told from it", "Note"],
+    ["Row", `Best ${best.axis}`, doc.metrics[0].label, "Not shown to be worse", "Note"],
     best.rows.map((row) => [
       row.cell === null ? row.label : pickable(row.cell, row.label),
       row.value_text,
@@ -316,6 +377,9 @@ function drawCost() {
         "p",
         { class: "note" },
         "The line is the Pareto front: no other cell is at once cheaper and better. ",
+        doc.selection === "validation"
+          ? `It was ${doc.chosen}; what is drawn is ${doc.metrics[0].label}. `
+          : `It was ${doc.chosen}. `,
         byError() ? "Accuracies are spaced by their error. " : "",
         pareto.excluded
           ? `${plural(pareto.excluded, "cell")} without a finished majority left out. `
@@ -343,8 +407,8 @@ function smallestSentence() {
       { class: "finding" },
       "The best cell, ",
       name(found.best),
-      ` (${unit.text(found.best_mean)}), is also the smallest network shown to be within `,
-      `${margin} points of the best.`,
+      ` (${unit.text(found.best_mean)}), ${doc.chosen}, is also the smallest network `,
+      `shown to be within ${margin} points of the best.`,
       found.note ? ` ${sentence(found.note)}` : "",
     );
   }
@@ -362,7 +426,9 @@ function smallestSentence() {
   return el(
     "p",
     { class: "finding" },
-    "The smallest network within ",
+    found.by_interval
+      ? "The smallest network shown to be within "
+      : "The smallest network that by its mean alone is within ",
     `${margin} points of the best is `,
     name(found.cell),
     `: ${unit.text(found.cell_mean)}, against ${unit.text(found.best_mean)} of `,
@@ -373,7 +439,8 @@ function smallestSentence() {
       "span",
       { class: "muted" },
       found.by_interval
-        ? `Paired difference ${points(mean)} points (${points(low)} to ${points(high)}).`
+        ? `Paired difference on the ${doc.selection} set ${points(mean)} points ` +
+            `(${points(low)} to ${points(high)}).`
         : "Judged by means alone: there are too few replicates for an interval.",
       found.note ? ` ${sentence(found.note)}` : "",
     ),
@@ -511,7 +578,8 @@ function drawPublished() {
             {},
             "A published table has one run per cell. The mark says whether it lies where one ",
             "new run of ours would lie (the prediction interval, wider than the interval of ",
-            "our mean). ",
+            "our mean). Where that interval is 10 points wide or wider, of losses a tenth of the ",
+            "number, lying inside says nothing and cannot be judged. ",
             "Differences are published minus ours; of accuracies in points.",
           ),
           el("div", { class: "pair" }, doc.published.map(publishedTable)),
@@ -528,7 +596,10 @@ function publishedTable(found) {
     unit = unitOf(found.unit);
   const sentence = [
     judged ? `${c.inside} of ${judged} cells inside` : "No cell can be judged",
-    c.unknown ? `${c.unknown} without an interval` : null,
+    c.unknown ? `${c.unknown} cannot be judged` : null,
+    c["not comparable"] ? `${c["not comparable"]} not comparable` : null,
+    c["ours failed"] ? `${c["ours failed"]} where ours failed` : null,
+    c["not trained that far"] ? `${c["not trained that far"]} not trained that far` : null,
     c["not run"] ? `${c["not run"]} not run here` : null,
   ]
     .filter(Boolean)
@@ -542,6 +613,7 @@ function publishedTable(found) {
     {},
     el("h3", {}, found.source),
     el("p", {}, sentence + sizes),
+    found.note ? el("p", { class: "muted" }, `Not as published: ${found.note}.`) : null,
     el(
       "div",
       { class: "scroll" },
@@ -584,7 +656,7 @@ function agreementLegend() {
     el(
       "li",
       {},
-      el("span", { class: `agree ${name}` }, `${sign} ${example}`),
+      el("span", { class: `agree ${name.replace(" ", "-")}` }, `${sign} ${example}`),
       name === "unknown" ? "cannot be judged" : name,
     );
   return el(
@@ -594,10 +666,23 @@ function agreementLegend() {
     mark("inside", "●", "−0.1"),
     mark("outside", "▲", "+1.5"),
     mark("unknown", "○", "+0.2"),
+    doc.published.some((table) => table.counts["not comparable"])
+      ? mark("not comparable", "≠", "+0.3")
+      : null,
   );
 }
 
-const AGREEMENT = { inside: "●", outside: "▲", unknown: "○" };
+const AGREEMENT = { inside: "●", outside: "▲", unknown: "○", "not comparable": "≠" };
+
+/**
+ * @param {PublishedCellData} cell
+ * @param {string} mark
+ * @param {any} unit
+ */
+function besideText(cell, mark, unit) {
+  if (known(cell.difference)) return `${mark} ${gap(cell.difference, unit)}`;
+  return cell.agreement === "not comparable" ? `${mark} not comparable` : mark;
+}
 
 /**
  * @param {?PublishedCellData} cell
@@ -611,7 +696,7 @@ function besideCell(cell, unit) {
     {
       title: known(cell.prediction_low)
         ? `one new run of ours: ${interval(cell.prediction_low, cell.prediction_high, unit)}`
-        : null,
+        : cell.note || null,
     },
     el(
       "span",
@@ -623,12 +708,12 @@ function besideCell(cell, unit) {
       ? el(
           "span",
           {
-            class: `agree ${cell.agreement}`,
+            class: `agree ${cell.agreement.replace(" ", "-")}`,
             "aria-label": `${cell.agreement}, difference ${gap(cell.difference, unit)}`,
           },
-          known(cell.difference) ? `${mark} ${gap(cell.difference, unit)}` : `${mark} ours failed`,
+          besideText(cell, mark, unit),
         )
-      : el("span", { class: "agree muted" }, "not run"),
+      : el("span", { class: "agree muted" }, cell.agreement),
   );
 }
 
@@ -638,6 +723,7 @@ const OUTCOMES = {
   holds: ["✓", "holds", "hold"],
   fails: ["✕", "fails", "fail"],
   undecided: ["?", "not decided", "not decided"],
+  "not comparable": ["≠", "not comparable", "not comparable"],
 };
 
 function drawClaims() {
@@ -682,7 +768,7 @@ function claimItem(claim) {
       : null;
   return el(
     "li",
-    { class: `claim ${claim.outcome}` },
+    { class: `claim ${claim.outcome.replace(" ", "-")}` },
     el("p", { class: "verdict" }, el("span", { "aria-hidden": "true" }, mark), ` ${word}`),
     el(
       "div",

@@ -1,0 +1,181 @@
+"""Why a cell failed, in one sentence made of what is stored."""
+
+import math
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from gridscape.analysis.cells import CellSummary
+from gridscape.analysis.states import TRAIN_LOSS, guessing_of
+from gridscape.grid.axes import Cell
+from gridscape.grid.meanings import digits
+from gridscape.grid.names import curve_variable
+from gridscape.grid.trials import Status
+from gridscape.landscape import Landscape
+
+SHARE = "top_answer_share"
+CROSS_ENTROPY = (None, "cross_entropy")  # the losses of which guessing has ln C
+SAME = 0.01  # a loss this near to that of guessing, as a share of it, is that of guessing
+MOST_CLASSES = 4  # that are named
+
+
+def explanations(land: Landscape, cells: Iterable[CellSummary]) -> dict[Cell, str]:
+    """A sentence for each cell of which some replicate collapsed, diverged, failed, did not start.
+
+    cells: all of the landscape, in the grid's order. What an older folder does not tell (the class
+    that is answered, since when) is left out.
+
+    "from update 30 on one answer (2) for everything; training loss 5.5, above guessing (2.3)"
+    """
+    told = _Told.of(land)
+    return {
+        cell.cell: "; ".join(parts)
+        for number, cell in enumerate(cells)
+        if (parts := list(_parts(told, number, cell)))
+    }
+
+
+@dataclass(frozen=True)
+class _Told:
+    """Numbers of every trial, (cells, R), and curves, (cells, R, points); {} where there are none.
+
+    guessing: the loss of guessing, NaN where it is not known.
+    """
+
+    numbers: Mapping[str, np.ndarray]
+    curves: Mapping[str, tuple[np.ndarray, np.ndarray]]
+    guessing: float
+
+    @classmethod
+    def of(cls, land: Landscape) -> "_Told":
+        dims = land.data["status"].dims
+        shape = (len(land.grid.cells()), land.data.sizes[dims[-1]])
+        numbers, curves = {}, {}
+        for name in (TRAIN_LOSS, "top_answer", "first_bad_update", "reason"):
+            if name in land.data:
+                flat = land.data[name].transpose(*dims).values
+                numbers[name] = flat.reshape(shape)
+        for name in (TRAIN_LOSS, SHARE):
+            if curve_variable(name) in land.data:
+                curve = land.data[curve_variable(name)].transpose(*dims, ...)
+                lines = curve.values.reshape(*shape, curve.shape[-1])
+                curves[name] = (land.data[curve.dims[-1]].values, lines)
+        guessing = guessing_of(land)
+        known = guessing and land.setting("loss") in CROSS_ENTROPY and not _varies(land, "loss")
+        return cls(numbers, curves, -math.log(guessing) if known and guessing else math.nan)
+
+
+def _varies(land: Landscape, name: str) -> bool:
+    return any(axis.name == name for axis in land.axes)
+
+
+def _parts(told: _Told, cell: int, summary: CellSummary) -> Iterator[str]:
+    """What is said of each way in which replicates of a cell went wrong."""
+    statuses = np.array(summary.statuses)
+    failed = (statuses == Status.FAILED.value) | (statuses == Status.OUT_OF_MEMORY.value)
+    ways = (
+        (np.array(summary.collapsed, bool), _of_collapsed),
+        (np.array(summary.not_started, bool), _of_not_started),
+        (statuses == Status.DIVERGED.value, _of_diverged),
+        (failed, _of_failed),
+    )
+    for which, words in ways:
+        if which.any():
+            n, of = int(which.sum()), summary.n_ended
+            some = f"{n} of {of} replicates: " if n < of else ""
+            yield some + words(told, cell, np.flatnonzero(which))
+
+
+def _of_collapsed(told: _Told, cell: int, rows: np.ndarray) -> str:
+    since = _since(told, cell, rows)
+    answer = f"{since} one answer{_classes(told, cell, rows)} for everything".strip()
+    return ", ".join(filter(None, (answer, _loss(told, cell, rows, "training loss"))))
+
+
+def _of_not_started(told: _Told, cell: int, rows: np.ndarray) -> str:
+    first = _mean(_ends(told, cell, rows)[0])
+    was = f"its training loss still falls, from {digits(first)} to"
+    parts = ("it has not begun to learn", _loss(told, cell, rows, was))
+    return ": ".join(filter(None, parts))
+
+
+def _of_diverged(told: _Told, cell: int, rows: np.ndarray) -> str:
+    reasons = _texts(told, cell, rows) or "something not finite"
+    at = _range(told.numbers["first_bad_update"][cell, rows])
+    before = _loss(told, cell, rows, "training loss before", at_end_only=False)
+    return ", ".join(filter(None, (f"{reasons} at update {at}" if at else reasons, before)))
+
+
+def _of_failed(told: _Told, cell: int, rows: np.ndarray) -> str:
+    return _texts(told, cell, rows) or "failed without a stated reason"
+
+
+# ---- the words for single facts ----
+
+
+def _since(told: _Told, cell: int, rows: np.ndarray) -> str:
+    """From which evaluation on all got one answer: "from update 30 to 60 on"; "" if not told."""
+    if SHARE not in told.curves:
+        return ""
+    updates, lines = told.curves[SHARE]
+    begins = [_begin(updates, line) for line in lines[cell, rows]]
+    span = _range([begin for begin in begins if begin is not None])
+    return f"from update {span} on" if span else ""
+
+
+def _begin(updates: np.ndarray, line: np.ndarray) -> int | None:
+    """The first of the evaluations that all found one answer, up to the last."""
+    known = np.flatnonzero(np.isfinite(line))
+    other = np.flatnonzero(line[known] < 1)
+    own = known[other[-1] + 1 if len(other) else 0 :]
+    return int(updates[own[0]]) if len(own) else None
+
+
+def _classes(told: _Told, cell: int, rows: np.ndarray) -> str:
+    if "top_answer" not in told.numbers:
+        return ""
+    found = told.numbers["top_answer"][cell, rows]
+    classes = sorted({int(c) for c in found[np.isfinite(found)]})
+    return f" ({', '.join(map(str, classes))})" if 0 < len(classes) <= MOST_CLASSES else ""
+
+
+def _loss(told: _Told, cell: int, rows: np.ndarray, name: str, *, at_end_only: bool = True) -> str:
+    """The training loss of the end against that of guessing."""
+    final = told.numbers.get(TRAIN_LOSS) if at_end_only else None
+    loss = _mean(_ends(told, cell, rows)[1] if final is None else final[cell, rows])
+    if math.isnan(loss):
+        return ""
+    return f"{name} {digits(loss)}" + _against(loss, told.guessing)
+
+
+def _against(loss: float, guessing: float) -> str:
+    if math.isnan(guessing):
+        return ""
+    far = loss / guessing - 1
+    side = "that of" if abs(far) <= SAME else "above" if far > 0 else "below"
+    return f", {side} guessing ({digits(guessing)})"
+
+
+def _ends(told: _Told, cell: int, rows: np.ndarray) -> tuple[list[float], list[float]]:
+    """The first and the last training loss that each trial has."""
+    if TRAIN_LOSS not in told.curves:
+        return [], []
+    lines = [line[np.isfinite(line)] for line in told.curves[TRAIN_LOSS][1][cell, rows]]
+    return [float(li[0]) for li in lines if len(li)], [float(li[-1]) for li in lines if len(li)]
+
+
+def _mean(values: Sequence[float] | np.ndarray) -> float:
+    known = np.array([value for value in values if math.isfinite(value)])
+    return float(known.mean()) if len(known) else math.nan
+
+
+def _range(values: Iterable[float]) -> str:
+    known = [int(value) for value in values if math.isfinite(value)]
+    low, high = min(known, default=0), max(known, default=0)
+    return "" if not known else str(low) if low == high else f"{low} to {high}"
+
+
+def _texts(told: _Told, cell: int, rows: np.ndarray) -> str:
+    """The different reasons that are stored."""
+    return "; ".join(filter(None, dict.fromkeys(map(str, told.numbers["reason"][cell, rows]))))

@@ -1,0 +1,58 @@
+"""What is chosen on one set is shown on another: records of choices with the numbers of the test.
+
+``Landscape.selection_metric`` chooses. A validation number of the chosen one is too good, since the
+luckiest is chosen; its test number is not. Where there is only a test set, the two are the same.
+"""
+
+from collections.abc import Iterable, Mapping
+from dataclasses import replace
+
+from gridscape.analysis.best import BestPerRow, best_per
+from gridscape.analysis.cells import CellSummary, summarize, top_cell
+from gridscape.analysis.costs import Pareto, SmallestEquivalent, pareto, smallest_network
+from gridscape.grid.axes import Cell
+from gridscape.landscape import Landscape
+
+
+def top(land: Landscape, shown: Iterable[CellSummary]) -> CellSummary | None:
+    """The best cell by the selection metric, as ``shown`` has it; None where there is none.
+
+    shown: every cell by the metric of which the chosen is told.
+    """
+    best = top_cell(summarize(land, land.selection_metric))
+    return None if best is None else _by_cell(shown)[best.cell]
+
+
+def best_rows(land: Landscape, axis: str, shown: Iterable[CellSummary]) -> tuple[BestPerRow, ...]:
+    """``best_per`` by the selection metric; ``best`` of each row is a summary of ``shown``."""
+    of = _by_cell(shown)
+    rows = best_per(land, axis, metric=land.selection_metric)
+    return tuple(replace(row, best=row.best and of[row.best.cell]) for row in rows)
+
+
+def front(land: Landscape, cost: str, shown: Iterable[CellSummary]) -> Pareto:
+    """``pareto`` by the selection metric; its points are summaries of ``shown``."""
+    of, found = _by_cell(shown), pareto(land, cost, land.selection_metric)
+    points = tuple(replace(p, summary=of[p.summary.cell]) for p in found.points)
+    one = next(iter(of.values()))
+    return replace(found, metric=one.metric, meaning=one.meaning, points=points)
+
+
+def smallest(land: Landscape, shown: Iterable[CellSummary]) -> SmallestEquivalent | None:
+    """``smallest_network`` by the selection metric; its cells are summaries of ``shown``.
+
+    The difference stays that of the selection metric, by which it was judged.
+    """
+    of, found = _by_cell(shown), smallest_network(land, land.selection_metric)
+    if found is None:
+        return None
+    return replace(
+        found,
+        best=of[found.best.cell],
+        cell=of[found.cell.cell],
+        smallest_by_means=of[found.smallest_by_means.cell],
+    )
+
+
+def _by_cell(summaries: Iterable[CellSummary]) -> Mapping[Cell, CellSummary]:
+    return {summary.cell: summary for summary in summaries}
