@@ -95,7 +95,7 @@ ZONE = {
         HOLDS,
         {
             "accuracy": goldilocks,
-            "status": lambda c, r: Status.DIVERGED if rate(c) == 0 and r else Status.FINISHED,
+            "status": lambda c, r: Status.DIVERGED if rate(c) == 0 else Status.FINISHED,
         },
     ),
     "fails where it falls at once": (FAILS, {"accuracy": lambda c: 0.4 - 0.1 * rate(c)}),
