@@ -1,4 +1,4 @@
-"""Estimates with intervals, and tests: Student t, exact shares, Holm's correction."""
+"""Estimates with intervals, and tests: Student t, exact shares, corrections for many."""
 
 import math
 from collections.abc import Iterable, Sequence

@@ -6,15 +6,15 @@ shrunken towards the mean of the cells. A number to quote needs fresh replicates
 """
 
 import math
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 from scipy import special
 
 from gridscape.analysis.cells import CellSummary, candidates, learned, score, summarize
-from gridscape.analysis.differences import common_spread
-from gridscape.analysis.statistics import LEVEL, Interval, possible
+from gridscape.analysis.differences import common_spread, noise_of
+from gridscape.analysis.statistics import LEVEL, Interval, finite, possible, t_quantile
 from gridscape.landscape import Landscape
 
 
@@ -38,36 +38,48 @@ class Winner:
 
 def winner(land: Landscape, metric: str | None = None) -> Winner | None:
     """The best cell and what its luck may be (default: of the main metric); None without one."""
-    fit, _ = candidates(summarize(land, metric or land.main_metric))
+    return winner_of(summarize(land, metric or land.main_metric))
+
+
+def winner_of(cells: Iterable[CellSummary]) -> Winner | None:
+    """The best of these cells and what its luck may be; None where none is a candidate."""
+    fit, _ = candidates(cells)
     if not fit:
         return None
     best = max(fit, key=score)
-    spread = common_spread(fit)
-    n = best.estimate.n
-    variance, df = (float(np.nanvar(learned(best), ddof=1)), n - 1.0) if n >= 2 else (math.nan, 0.0)
-    own = variance
-    if spread is not None and not best.at_edge and not own > 2 * spread.variance:
-        variance, df = max(spread.variance, 0.0), spread.df
-    level = LEVEL ** (1 / len(fit))
-    half = _reach(level, df) * math.sqrt(variance / n) if n >= 2 else math.nan
-    mean = best.estimate.mean
-    simultaneous = Interval(mean, mean - half, mean + half, n)
-    plain = best.estimate
-    if plain.known:  # a fraction's own interval leans to one side, and may be the wider one
-        simultaneous = Interval(
-            mean, min(plain.low, simultaneous.low), max(plain.high, simultaneous.high), n
-        )
+    found, one_spread = _simultaneous(fit, best)
     return Winner(
         best=best,
         n_cells=len(fit),
-        simultaneous=possible(simultaneous, best.meaning.unit),
+        simultaneous=possible(found, best.meaning.unit),
         shrunken=_shrunken(fit, best),
-        one_spread=df != n - 1,
+        one_spread=one_spread,
     )
 
 
-def _reach(level: float, df: float) -> float:
-    return float(special.stdtrit(df, (1 + level) / 2))
+def _simultaneous(fit: Sequence[CellSummary], best: CellSummary) -> tuple[Interval, bool]:
+    """An interval of the best cell that holds for all cells, and whether they have one spread.
+
+    A best cell at the edge, or that scatters much more than the others, keeps its own spread.
+    """
+    plain, spread = best.estimate, common_spread(fit)
+    n, variance, df = plain.n, _variance(best), plain.n - 1.0
+    if not plain.known:
+        return plain, False
+    one_spread = spread is not None and not best.at_edge and variance <= 2 * spread.variance
+    if spread is not None and one_spread:
+        variance, df = spread.variance, spread.df
+    level = LEVEL ** (1 / len(fit))
+    half = float(t_quantile(level, df)) * math.sqrt(max(variance, noise_of(best)) / n)
+    # A fraction's own interval leans to one side, and may be the wider one.
+    low, high = min(plain.low, plain.mean - half), max(plain.high, plain.mean + half)
+    return Interval(plain.mean, low, high, n), one_spread
+
+
+def _variance(summary: CellSummary) -> float:
+    """The variance of the values that the estimate is made of; NaN of fewer than two."""
+    values = finite(learned(summary))
+    return float(values.var(ddof=1)) if len(values) >= 2 else math.nan
 
 
 def _shrunken(fit: Sequence[CellSummary], best: CellSummary) -> float:
@@ -75,15 +87,24 @@ def _shrunken(fit: Sequence[CellSummary], best: CellSummary) -> float:
 
     Its rivals are the cells about as good as it: those far below say nothing of its luck.
     """
-    means = np.array([s.estimate.mean for s in fit])
-    errors = np.array([np.nanvar(learned(s), ddof=1) / s.estimate.n if s.estimate.n >= 2 else np.nan
-                       for s in fit])  # fmt: skip
-    noise = float(np.nanmedian(errors)) if np.isfinite(errors).any() else math.nan
+    mean = best.estimate.mean
+    noise = _noise(fit)
     if not noise > 0:
-        return best.estimate.mean
-    near = means[np.abs(means - best.estimate.mean) <= 4 * math.sqrt(2 * noise)]
+        return mean
+    means = np.array([s.estimate.mean for s in fit])
+    near = means[np.abs(means - mean) <= 4 * math.sqrt(2 * noise)]
     if len(near) < 4:
-        return best.estimate.mean
+        return mean
     total = float(near.var(ddof=1))
     luck = min(1.0, (len(near) - 3) / (len(near) - 1) * noise / total) if total else 1.0
-    return float(best.estimate.mean + luck * (near.mean() - best.estimate.mean))
+    return float(mean + luck * (near.mean() - mean))
+
+
+def _noise(fit: Sequence[CellSummary]) -> float:
+    """The variance of the mean of a typical cell: a median, which few wild cells do not move.
+
+    That of normal values has a median below its mean, by which it is divided.
+    """
+    known = [(_variance(s) / s.estimate.n, s.estimate.n - 1) for s in fit if s.estimate.n >= 2]
+    unbiased = [variance * df / (2 * special.gammaincinv(df / 2, 0.5)) for variance, df in known]
+    return float(np.median(unbiased)) if unbiased else math.nan

@@ -8,6 +8,7 @@ import numpy as np
 from gridscape.analysis.cells import CellSummary
 from gridscape.analysis.differences import Comparison
 from gridscape.claims.checks import Check, above, most
+from gridscape.claims.records import Outcome
 from gridscape.grid.trials import Status
 
 
@@ -58,6 +59,16 @@ def better(name: str, best: CellSummary, other: CellSummary, among: Comparison) 
     return exceeds(name, *pair, 0.0, among)
 
 
+def gains(upper: CellSummary, lower: CellSummary, by: float) -> np.ndarray:
+    """(R,) 1 where a run of one cell is above that of another by more than ``by``, else 0.
+
+    NaN where one did not end, or both diverged.
+    """
+    with np.errstate(invalid="ignore"):  # inf - inf
+        gain = heights(upper) - heights(lower)
+    return np.where(np.isnan(gain), np.nan, gain > by)
+
+
 def heights(summary: CellSummary) -> np.ndarray:
     """(R,) the metric, infinitely bad where a run diverged, NaN where it did not end."""
     diverged = np.array(summary.statuses) == Status.DIVERGED.value
@@ -69,6 +80,14 @@ def reach(cells: Sequence[CellSummary], name: str, asks: str, does: np.ndarray) 
     known = np.isfinite(does)
     check = most(name, asks, int(does[known].sum()), int(known.sum()))
     return replace(check, cells=tuple(s.cell for s in cells))
+
+
+def exactly(check: Check, does: np.ndarray) -> Check:
+    """The check where nothing is random: runs that agree decide, be it one."""
+    known = does[np.isfinite(does)]
+    if not len(known) or known.min() != known.max():
+        return check
+    return replace(check, says=Outcome.HOLDS if known.all() else Outcome.FAILS)
 
 
 def learns(summary: CellSummary) -> Check:

@@ -45,11 +45,10 @@ class Claim:
 class Estimate:
     """One number of a verdict with its interval, and what it alone says of the statement.
 
-    cells: those it rests on.
-
     name: what is estimated, "slope of test_accuracy at learning_rate=1e-05"; unit: "fraction per
     doubling of hidden_size"; asks: what the statement needs, "> 0". p_value: of the test that
-    decided or came nearest to it, Holm-corrected; NaN where there is no test.
+    decided or came nearest to it, corrected where it speaks against the statement; NaN where there
+    is no test. cells: those it rests on.
     """
 
     name: str

@@ -1,15 +1,19 @@
 """The boundary between values that learn and values that do not."""
 
 import math
+from dataclasses import replace
 
 import numpy as np
 import pytest
 from landscapes import ONE_AXIS, THREE_AXES, diverges, fixed
+from scipy import special
 from synthetic import landscape
 
-from gridscape.analysis.boundaries import boundary
+from gridscape.analysis.boundaries import _boundary_of_row, boundary
+from gridscape.analysis.cells import summarize
 from gridscape.analysis.statistics import t_interval
 from gridscape.errors import UsageError
+from gridscape.grid.axes import Cell
 from gridscape.grid.trials import Status
 
 FIVE = {"learning_rate": [1e-4, 1e-3, 1e-2, 1e-1, 1.0]}
@@ -86,3 +90,22 @@ def test_boundary_needs_numbers_in_any_order():
     shuffled = fixed({"learning_rate": [1e-1, 1e-3, 1e-2]}, [[0.1, 0.1], [0.9, 0.9], [0.9, 0.9]])
     assert boundary(shuffled)[0].places == pytest.approx((10**-1.5, 10**-1.5))
     assert len(boundary(landscape(THREE_AXES, lambda c: 0.9))) == 4
+
+
+@pytest.mark.parametrize("per_decade", [1, 8])
+@pytest.mark.parametrize("n", [3, 5, 10])
+def test_the_edge_is_held_however_fine_the_grid_is(per_decade, n):
+    """Trials fail independently: half at 10^-1.9, by a logistic curve of a scale of .3 decades."""
+    heights = np.linspace(-4, 0, 4 * per_decade + 1)
+    land = landscape({"learning_rate": (10**heights).tolist()}, lambda c: 0.5, replicates=n)
+    rng, inside, middles = np.random.default_rng(0), [], []
+    learns = special.expit(-(heights[:, None] + 1.9) / 0.3)
+    base, (axis,) = summarize(land), land.axes
+    for _ in range(200):
+        values = np.where(rng.random((len(heights), n)) < learns, 0.9, 0.1)
+        members = [replace(s, values=tuple(v)) for s, v in zip(base, values.tolist(), strict=True)]
+        found = _boundary_of_row(axis, Cell(()), members, 0.5).estimate
+        inside.append(found.low <= 10**-1.9 <= found.high)
+        middles.append(math.log10(found.mean) if found.mean == found.mean else math.nan)
+    assert np.mean(inside) >= 0.95 - 2 * math.sqrt(0.95 * 0.05 / 200)
+    assert abs(np.nanmean(middles) + 1.9) < 0.05  # by the last value that learns: .45 too high

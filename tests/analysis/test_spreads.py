@@ -4,7 +4,7 @@ import math
 
 import numpy as np
 import pytest
-from landscapes import THREE_AXES, drawn, fixed
+from landscapes import THREE_AXES, fixed, redrawn
 from scipy import stats
 from synthetic import landscape
 
@@ -54,13 +54,13 @@ def test_the_interval_of_a_spread_against_a_jackknife_by_brute_force():
 
 def test_the_variance_holds_no_noise():
     """Of cells whose means differ, and of equal ones, under noise as large as the difference."""
-    land = landscape(WIDTHS_AND_RATES, lambda c: 0.5, replicates=4)
+    base = summarize(landscape(WIDTHS_AND_RATES, lambda c: 0.5, replicates=4))
     truth = 0.5 + np.array([0.0, 0.0, 0.0, 0.1, 0.1, 0.1])[:, None]  # varies over widths only
     rng = np.random.default_rng(5)
     found = []
     for _ in range(400):
-        world = drawn(land, truth + 0.05 * rng.standard_normal((6, 4)))
-        found.append(mean_variances(summarize(world), "hidden_size", "learning_rate"))
+        world = redrawn(base, truth + 0.05 * rng.standard_normal((6, 4)))
+        found.append(mean_variances(world, "hidden_size", "learning_rate"))
     for ours, true in (("first", 0.1**2 / 2), ("second", 0.0)):
         numbers = np.array([getattr(f, ours) for f in found])
         error = numbers.std(ddof=1) / math.sqrt(len(numbers))

@@ -13,7 +13,16 @@ from gridscape.analysis.differences import Comparison, welch
 from gridscape.analysis.statistics import Interval
 from gridscape.claims.checks import Check, above, below, listed, within
 from gridscape.claims.evidence import Evidence, Region, in_words, rows_of
-from gridscape.claims.pairs import all_learn, better, exceeds, heights, learns, reach
+from gridscape.claims.pairs import (
+    all_learn,
+    better,
+    exactly,
+    exceeds,
+    gains,
+    heights,
+    learns,
+    reach,
+)
 from gridscape.claims.records import Outcome
 from gridscape.claims.rules.registry import MAIN, Finding, rule
 from gridscape.errors import StoreError
@@ -91,11 +100,13 @@ def ordered(
     at: Region = MappingProxyType({}),
     by: float = 0.0,
     metric: str = MAIN,
+    exact: bool = False,
 ) -> Finding:
     """The metric grows from each of the cells to the next by more than ``by``, in every row ``at``.
 
-    cells: what tells the cells of a row apart; a row adds the values that they share. Where runs of
-    a cell fail, most replicates must show it: one that diverged is worse than any other.
+    cells: what tells the cells of a row apart; a row adds the values that they share. A cell of
+    which most runs fail is worse than one of which most learn.
+    exact: nothing in these runs is random, so that one decides.
     """
     checks, missing = [], []
     for place in rows_of(at):
@@ -106,7 +117,8 @@ def ordered(
         if len(there) == len(row):
             evidence.use(there)
             among = Comparison(there)
-            checks += [_step(a, b, by, among) for a, b in itertools.pairwise(there)]
+            steps = [(a, b, _step(a, b, by, among)) for a, b in itertools.pairwise(there)]
+            checks += [exactly(step, gains(b, a, by)) if exact else step for a, b, step in steps]
     return Finding(checks, {}, lacks=f"a result of {listed(missing)}" if missing else "")
 
 
@@ -131,8 +143,8 @@ def best_is(
 ) -> Finding:
     """A cell is better than every other cell of its row, in every row ``at``.
 
-    The differences are paired by replicate. Where runs of a cell fail, most replicates must show
-    it: one that diverged is worse than any other.
+    The differences are paired by replicate. A cell of which most runs fail is worse than one of
+    which most learn.
     """
     checks, lacks = [], []
     for row in rows_of(at):

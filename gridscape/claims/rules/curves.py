@@ -125,8 +125,8 @@ def _overshoot(line: np.ndarray, between: float) -> float:
     """The largest rise of a curve above its running minimum, beyond the range of level noise.
 
     The noise is that between replicates, or, where that is less, between neighboring points (the
-    median size of a step, which few large ones do not move). Its range is that of as many normal
-    numbers, exceeded by chance in one curve of 20.
+    median size of a step, which few large ones do not move). Its range is twice what the largest of
+    as many normal numbers stays within, exceeded by chance in less than one curve of 20.
     """
     if len(line) < 3:
         return math.nan

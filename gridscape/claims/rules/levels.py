@@ -15,7 +15,7 @@ from gridscape.analysis.cells import CellSummary
 from gridscape.analysis.differences import Comparison, Difference
 from gridscape.claims.checks import Check, within
 from gridscape.claims.evidence import Evidence, Region
-from gridscape.claims.pairs import heights, learns, reach
+from gridscape.claims.pairs import exactly, heights, learns, reach
 from gridscape.claims.rules.registry import MAIN, Finding, rule
 from gridscape.errors import UsageError
 
@@ -49,12 +49,14 @@ def splits_at(
     return Finding(checks, {}, lacks="; ".join(lacks))
 
 
-def level(cell: CellSummary, side: str, bound: float) -> Check:
+def level(cell: CellSummary, side: str, bound: float, *, exact: bool = False) -> Check:
     """Holds where most runs of a cell end "above" or "below" a bound; divergence is worst."""
     found, sign = heights(cell), {"above": ">", "below": "<"}[side]
     does = np.where(np.isnan(found), np.nan, found > bound if side == "above" else found < bound)
     name = f"share of the runs with {cell.metric} {sign} {bound:g} at {cell.cell}"
     check = reach([cell], name, "> 1/2", does)
+    if exact:
+        return exactly(check, does)
     if cell.at_edge:
         return check
     # Away from the edge the mean of runs that agree speaks against it as well: the better of both.
@@ -68,12 +70,15 @@ Part = Mapping[str, Any]  # where, and one of: above; below; near and within
 
 
 @rule
-def levels(evidence: Evidence, parts: Sequence[Part], metric: str = MAIN) -> Finding:
+def levels(
+    evidence: Evidence, parts: Sequence[Part], metric: str = MAIN, exact: bool = False
+) -> Finding:
     """In every cell of each part most runs end above or below a number, or their mean is near it.
 
     parts: tables of ``where``, a region, and of ``above`` or ``below``, a bound of most runs, or
         ``near`` and ``within``: two one-sided tests of the distance of the mean of those that
         learn, and where a run failed, or beside such a cell, that most learn.
+    exact: nothing in these runs is random, so that one decides whether it lies above or below.
     A run that diverged is worse than any bound.
     """
     checks: list[Check] = []
@@ -81,12 +86,12 @@ def levels(evidence: Evidence, parts: Sequence[Part], metric: str = MAIN) -> Fin
     for part in parts:
         cells, lacking = evidence.settled_in(part["where"], metric)
         evidence.use(cells)
-        checks += [check for s in cells for check in _checks_of_part(s, part)]
+        checks += [check for s in cells for check in _checks_of_part(s, part, exact)]
         lacks += [lacking] if lacking else []
     return Finding(checks, {}, lacks="; ".join(lacks))
 
 
-def _checks_of_part(cell: CellSummary, part: Part) -> list[Check]:
+def _checks_of_part(cell: CellSummary, part: Part, exact: bool) -> list[Check]:
     asked = sorted(set(part) - {"where"})
     if asked == ["near", "within"]:
         near = _near(cell, part["near"], part["within"])
@@ -95,7 +100,7 @@ def _checks_of_part(cell: CellSummary, part: Part) -> list[Check]:
         expected = "above, or below, or near and within"
         raise UsageError("not a level", where="parts", expected=expected, found=", ".join(asked))
     (side,) = asked
-    return [level(cell, side, part[side])]
+    return [level(cell, side, part[side], exact=exact)]
 
 
 def _near(cell: CellSummary, number: float, margin: float) -> Check:

@@ -39,8 +39,8 @@ def monotone_in(
     """The metric "rises" or "falls" along ``axis`` in each row that ``at`` names.
 
     The least-squares slope has that sign, and each step to the next value is shown not to go the
-    other way by more than ``tolerance``. A step to or from a cell of which a run failed is judged
-    by most of the replicates.
+    other way by more than ``tolerance``. A cell of which most runs fail is worse than one of which
+    most learn.
     """
     if direction not in ("rises", "falls"):
         raise UnknownNameError("direction", direction, ("rises", "falls"))
