@@ -13,7 +13,7 @@ pytestmark = pytest.mark.usefixtures("quiet_place")
 
 def test_the_commands_are_those_of_the_design():
     designed = {"list", "plan", "run", "show", "report", "claims", "inspect", "replay", "export"}
-    assert set(command_names()) == designed | {"data", "doctor"}
+    assert set(command_names()) == designed | {"compare", "data", "doctor"}
 
 
 def test_help_imports_nothing_slow_and_is_fast():
