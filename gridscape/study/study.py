@@ -91,7 +91,7 @@ class Study(BaseModel):
     >>> study = Study(name="tiny", task="digits-rows", model="lstm", updates=10,
     ...               axes={"hidden_size": [4, 8], "learning_rate": [0.01]})
     >>> len(study.grid.cells()), study.replicates
-    (2, 3)
+    (2, 5)
     """
 
     model_config = ConfigDict(
@@ -126,7 +126,8 @@ class Study(BaseModel):
     updates: int = Field(default=400, ge=1, le=10_000_000)
     batch_size: int = Field(default=100, ge=1)
     sampling: Literal["epochs", "draws"] = "epochs"
-    replicates: int = Field(default=3, ge=1, le=10_000)
+    # Five of five is the least that shows what most runs do: p = 1/32.
+    replicates: int = Field(default=5, ge=1, le=10_000)
     seed: int = Field(default=0, ge=0)
     precision: Precision = "float32"
     evaluations: int = Field(default=8, ge=1)
