@@ -46,6 +46,8 @@ class Task:
         (B, T); ``n_steps(targets)`` how many steps of each example count, (B,), where the others
         are padding. Inspection shows them.
     ``groups`` tells the test metrics apart by a kind of example.
+    ``redraw(seed)`` gives the task with its fixed sets drawn by another seed, a whole number from 0
+        below 2**32; for a stream, so that a study may resample it. Shapes stay.
     ``fingerprint`` is a hash of all that determines the task; it is part of every trial's key. It
         is made of data and code unless it is given.
 
@@ -70,6 +72,7 @@ class Task:
     groups: Groups | None = None
     truth: Callable[[Any], Any] = targets_themselves
     n_steps: Callable[[Any], Any] | None = None
+    redraw: Callable[[int], "Task"] | None = None
 
     def __post_init__(self) -> None:
         where = f"task {self.name}"
@@ -92,6 +95,13 @@ class Task:
     def train_examples(self) -> Split:
         """The training examples, or the fixed sample of those that are drawn."""
         return self.train.sample if isinstance(self.train, Stream) else self.train
+
+    @property
+    def why_not_resampled(self) -> str:
+        """Why replicates cannot draw splits of their own, in words; "" where they can."""
+        if isinstance(self.train, Stream):
+            return "" if self.redraw else "draws its training examples and has no redraw"
+        return "trains on its test examples" if self.train is self.test else ""
 
     @property
     def measured(self) -> dict[str, Metric]:
@@ -187,6 +197,8 @@ def _fingerprint(task: Task) -> str:
         others += [(name, code_identity(function)) for name, function in functions.items()]
     if isinstance(train, Stream):
         others += [code_identity(train.draw), list(map(int, task.input_shape))]
+    if task.redraw is not None:
+        others += ["redraw", code_identity(task.redraw)]
     if task.per_step:
         others.append("per_step")
     if groups is not None:
@@ -215,6 +227,7 @@ def _check_types(task: Task, where: str) -> None:
         ("answer", task.answer, Callable | None),
         ("truth", task.truth, Callable),
         ("n_steps", task.n_steps, Callable | None),
+        ("redraw", task.redraw, Callable | None),
         ("groups", groups, Groups | None),
     ]
     if isinstance(train, Stream):

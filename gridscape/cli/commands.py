@@ -396,6 +396,56 @@ def inspect(
 
 
 @app.command()
+def compare(
+    cell: CellName,
+    other: Annotated[
+        str, typer.Option("--with", metavar="AXIS=VALUE,...", help="The cell to compare it with.")
+    ],
+    folder: Folder = None,
+    replicate: Annotated[
+        int | None,
+        typer.Option(
+            "--replicate",
+            metavar="K",
+            help="Which seed of the cells.",
+            show_default="all that finished in both",
+        ),
+    ] = None,
+    metric: Annotated[
+        str | None,
+        typer.Option(
+            "--metric",
+            metavar="NAME",
+            help="A metric of the task that is 1 or 0 for an example.",
+            show_default="the main one",
+        ),
+    ] = None,
+    data_dir: DataDir = None,
+    trust: Trust = False,
+    json: Json = False,
+    debug: Debug = False,
+) -> None:
+    """Compare two cells on the same test examples (McNemar's test)."""
+    first, second, directory = _cell(cell), _cell(other), _results_folder(folder)
+    prepare_jax()
+    _tell_code(directory, trust)
+    from gridscape.cli import _network_tables
+    from gridscape.inspection.pairs import mcnemar
+
+    with _busy("bringing the networks back"):
+        found = mcnemar(
+            directory,
+            first,
+            second,
+            replicate=replicate,
+            metric=metric,
+            data_dir=data_dir,
+            trust=trust,
+        )
+    _tell(json, found, lambda width: _network_tables.paired(found))
+
+
+@app.command()
 def export(
     folder: Folder = None,
     format: Annotated[

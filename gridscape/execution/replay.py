@@ -134,7 +134,7 @@ def recovered(planner: Planner, trial: Trial, stored: TrialResult) -> Trained:
     return Trained(
         trial=trial,
         recipe=recipe,
-        task=cohort.task,
+        task=planner.task_of(cohort),
         start=restore(recipe, start),
         end=restore(recipe, end),
         trained_again=again is not None,
