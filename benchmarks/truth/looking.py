@@ -1,0 +1,140 @@
+"""Adding replicates until a statement is decided."""
+
+import math
+from collections.abc import Iterator, Sequence
+from functools import cache, partial
+
+import numpy as np
+
+from gridscape import analysis
+from gridscape.claims import Outcome
+from gridscape.landscape import Landscape
+from truth import claims
+from truth.claims import BOUND, FALSE, FIVE, GRID, SPLITS, TRUE, Case, center, column
+from truth.settings import Answers, Count, Kind, Once, Setting
+from truth.worlds import Truth, World
+
+PART = "8. adding replicates, 3 to 20, until decided"
+MOST = 20
+FIXED = "holds with a fixed "
+ONE_BY_ONE = tuple(range(3, MOST + 1))
+PAIR = {"hidden_size": [16, 32], "learning_rate": [0.01]}
+HIGHER = {"cells": [{"hidden_size": 16}, {"hidden_size": 32}], "at": {"learning_rate": 0.01}}
+
+Looks = Sequence[tuple[int, float]]  # replicates, and the two-sided level that is spent there
+
+
+def looks() -> Looks:
+    """Where this version looks, and at which level; one that does not say stops when it likes."""
+    spending = getattr(analysis, "looks", None)
+    if spending is None:
+        return [(n, 0.05) for n in ONE_BY_ONE]
+    return [(look.replicates, look.alpha) for look in spending.plan(MOST)]
+
+
+def of_looking() -> Iterator[Setting]:
+    """False verdicts, and replicates spent where the statement is true."""
+    false = {
+        BOUND: {"holds": Kind.FALSE, "any verdict": Kind.FALSE},
+        FALSE: {"holds": Kind.FALSE},
+    }
+    for case in _false_cases():
+        yield Setting(
+            PART, f"{case.rule}: {case.name}", false[case.is_], partial(_stops, case), [MOST]
+        )
+    measures = {
+        "fails": Kind.FALSE,
+        "holds": Kind.POWER,
+        "replicates at stop": Kind.TOLD,
+        **{_fixed(n): Kind.SEEN for n in ONE_BY_ONE},
+    }
+    for case in _true_cases():
+        play = partial(_stops, case, beside_fixed=True)
+        yield Setting(PART, f"{case.rule}: {case.name}", measures, play, [MOST])
+
+
+def _false_cases() -> Iterator[Case]:
+    yield Case("ordered", "one difference, truth 0", BOUND, PAIR, HIGHER, Truth(0.9))
+    sought = {
+        "monotone_in": ("one row flat",),
+        "goldilocks": ("no fall in one row, 4 equal rates",),
+        "best_is": ("one rival of 8 equal", "best by 0+ of 9"),
+        "ordered": ("one of 6 pairs equal", "all by 0+"),
+        "splits_at": (
+            "normal, all at the bounds",
+            "a small width is .9 or, in 14 %, .1 (mean .79)",
+        ),
+        "underfits": ("short by exactly .1 of 20 equal cells, sd 1 point",),
+    }
+    for case in claims.cases():
+        if case.name in sought.get(case.rule, ()):
+            yield case
+
+
+def _true_cases() -> Iterator[Case]:
+    for sds in (1, 2):
+        truth = Truth(column([0.9, 0.9 + 0.005 * sds]))
+        yield Case("ordered", f"one difference of {sds} sd", TRUE, PAIR, HIGHER, truth)
+    truth = Truth(center(0.01))
+    yield Case(
+        "best_is", "by 2 sd over 8 rivals", TRUE, claims.THREE_BY_THREE, claims.THE_CENTER, truth
+    )
+    truth = Truth(column(claims.steps(0.01, 7)))
+    yield Case("ordered", "six steps of 2 sd", TRUE, claims.SEVEN, claims.IN_ORDER, truth)
+    level = [0.3, 0.6, 0.9, 0.9, 0.9, 0.89]
+    truth = Truth(claims.zone(level, level))
+    yield Case("goldilocks", "a fall of 2 sd", TRUE, GRID, claims.ZONE, truth)
+    truth = Truth(column([0.9, 0.9, 0.9, 0.2, 0.2]), 0.03)
+    yield Case("splits_at", "clear, sd 3 points", TRUE, FIVE, SPLITS, truth)
+
+
+def _fixed(n: int) -> str:
+    return f"{FIXED}{n}"
+
+
+def _stops(case: Case, most: int, beside_fixed: bool = False) -> Once:
+    """The first verdict other than undecided, and how many replicates there were."""
+    ask, planned = case.asked(), looks()
+    worlds = {n: case.world(n) for n in {*ONE_BY_ONE, *(n for n, _ in planned)}}
+    whole = case.world(most)
+
+    def once(rng: np.random.Generator) -> Answers:
+        case.landscape(whole, rng)
+
+        @cache
+        def asked(n: int, level: float = 0.05) -> Outcome:
+            given = {} if level == 0.05 else {"alpha": level}  # an old version takes no level
+            return ask(_first(worlds[n], whole), **given)
+
+        said, at = Outcome.UNDECIDED, most
+        for n, level in planned:
+            if (said := asked(n, level)) is not Outcome.UNDECIDED:
+                at = n
+                break
+        answers = {
+            "holds": float(said is Outcome.HOLDS),
+            "fails": float(said is Outcome.FAILS),
+            "any verdict": float(said is not Outcome.UNDECIDED),
+            "replicates at stop": float(at),
+        }
+        if beside_fixed:
+            for n in ONE_BY_ONE:
+                answers[_fixed(n)] = float(asked(n) is Outcome.HOLDS)
+        return answers
+
+    return once
+
+
+def _first(part: World, whole: World) -> Landscape:
+    """The landscape of the first replicates of another."""
+    n = part.shape[-1]
+    for name, array in part.arrays.items():
+        array[...] = whole.arrays[name][..., :n]
+    return part.now()
+
+
+def fixed_design(measured: dict[str, Count]) -> float:
+    """The fewest replicates by which a fixed design holds as often; NaN where none does."""
+    wanted = measured["holds"].value
+    enough = [n for n in ONE_BY_ONE if measured[_fixed(n)].value >= wanted]
+    return float(enough[0]) if enough else math.nan
