@@ -1,6 +1,5 @@
 """Intervals of one cell, of the chosen best cell, and of a published run."""
 
-import math
 from collections.abc import Iterator
 from functools import partial
 from typing import Any
@@ -9,7 +8,7 @@ import numpy as np
 
 from gridscape import analysis
 from gridscape.analysis.cells import paired, top_cell
-from truth.settings import Kind, NotSaidError, Once, Setting, holds
+from truth.settings import TWO_NUMBERS, Kind, NotSaidError, Once, Setting, holds
 from truth.worlds import Truth, World
 
 CELL = "1. t interval of a cell holds its mean"
@@ -90,11 +89,12 @@ def _cell(n: int, truth: Truth) -> Once:
 
     def once(rng: np.random.Generator) -> dict[str, float]:
         (cell,) = analysis.summarize(world.draw(rng, truth))
-        two = getattr(cell, "learns", None)  # the mean is then that of the runs that learn
-        mean = truth.mean if two is not None else float(truth.mean_of_finished())
+        mean = truth.mean if TWO_NUMBERS else float(truth.mean_of_finished())
         said = holds(cell.estimate.low, mean, cell.estimate.high)
-        share = math.nan if two is None else holds(two.low, float(rate), two.high)
-        return {"": said, "mean": said, "share that learns": share}
+        answers = {"": said, "mean": said}
+        if TWO_NUMBERS:
+            answers["share that learns"] = holds(cell.share.low, float(rate), cell.share.high)
+        return answers
 
     return once
 
@@ -175,7 +175,7 @@ def _told_winner(land: Any) -> tuple[Any, Any, float] | None:
     found = None if winner is None else winner(land)
     if found is None:
         return None
-    return found.best.cell, found.interval, found.shrunken
+    return found.best.cell, found.simultaneous, found.shrunken
 
 
 def _mean_at(land: Any, truth: Truth, cell: Any) -> float:

@@ -8,7 +8,14 @@ from enum import StrEnum
 
 import numpy as np
 
+from gridscape.analysis import CellSummary
+
 REPLICATES = (3, 5, 10)
+
+# What is true depends on what is stated. Where a cell is told by one number, its mean is that of
+# all runs that finished, and a level is one of this mean. Where it is told by two, they are the
+# share of the runs that learn and the mean of these, and a level is one that most runs reach.
+TWO_NUMBERS = "share" in CellSummary.__dataclass_fields__
 
 Answers = Mapping[str, float]  # by measure; NaN where nothing was said
 Once = Callable[[np.random.Generator], Answers]

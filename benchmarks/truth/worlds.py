@@ -69,7 +69,8 @@ class World:
             "axes": {name: list(values) for name, values in axes.items()},
             "replicates": replicates,
             "batch_size": 100,
-            "test_examples": examples,
+            "guessing": CHANCE,
+            **({"n_examples": {"test": examples}} if examples else {}),
         }
         results = [_result(cell, r) for cell in grid.cells() for r in range(replicates)]
         data = Landscape.of(self.study, results).data
