@@ -2,6 +2,8 @@
 
 from collections.abc import Iterator
 from functools import partial
+from importlib import import_module
+from importlib.util import find_spec
 from typing import Any
 
 import numpy as np
@@ -56,9 +58,9 @@ def of_the_winner() -> Iterator[Setting]:
     """What is shown of the best cell, beside what is true of it."""
     measures = {
         "excess of the plain mean, points": Kind.TOLD,
-        "interval holds its truth": Kind.HOLDS,
+        "its plain interval holds its truth": Kind.SEEN,
         "excess of the shrunken score, points": Kind.TOLD,
-        "simultaneous interval holds its truth": Kind.HOLDS,
+        "the interval shown of it holds its truth": Kind.HOLDS,
         "width of that interval, points": Kind.TOLD,
     }
     worlds: dict[str, tuple[dict[str, Any], Truth]] = {
@@ -152,27 +154,29 @@ def _winner(n: int, axes: dict[str, Any], truth: Truth) -> Once:
         if shown is None:
             return {}
         mean = _mean_at(land, truth, shown.cell)
+        plain = shown.estimate
         answers = {
-            "excess of the plain mean, points": 100 * (shown.estimate.mean - mean),
-            "interval holds its truth": holds(shown.estimate.low, mean, shown.estimate.high),
+            "excess of the plain mean, points": 100 * (plain.mean - mean),
+            "its plain interval holds its truth": holds(plain.low, mean, plain.high),
         }
+        interval = plain
         if (found := _told_winner(land)) is not None:
-            summary, interval, shrunken = found
-            mean = _mean_at(land, truth, summary)
-            answers |= {
-                "excess of the shrunken score, points": 100 * (shrunken - mean),
-                "simultaneous interval holds its truth": holds(interval.low, mean, interval.high),
-                "width of that interval, points": 100 * (interval.high - interval.low),
-            }
-        return answers
+            cell, interval, shrunken = found
+            mean = _mean_at(land, truth, cell)
+            answers["excess of the shrunken score, points"] = 100 * (shrunken - mean)
+        return answers | {
+            "the interval shown of it holds its truth": holds(interval.low, mean, interval.high),
+            "width of that interval, points": 100 * (interval.high - interval.low),
+        }
 
     return once
 
 
 def _told_winner(land: Any) -> tuple[Any, Any, float] | None:
     """The cell, the simultaneous interval and the shrunken score of ``analysis.winner``."""
-    winner = getattr(analysis, "winner", None)
-    found = None if winner is None else winner(land)
+    if find_spec("gridscape.analysis.winner") is None:
+        return None
+    found = import_module("gridscape.analysis.winner").winner(land)
     if found is None:
         return None
     return found.best.cell, found.simultaneous, found.shrunken

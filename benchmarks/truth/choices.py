@@ -8,7 +8,7 @@ from functools import partial
 import numpy as np
 
 from gridscape import analysis
-from truth.settings import TWO_NUMBERS, Kind, Once, Setting
+from truth.settings import TWO_NUMBERS, Kind, NotSaidError, Once, Setting, holds
 from truth.worlds import Truth, World
 
 BEST = "2. best_per (6 rates, 4 rows)"
@@ -54,6 +54,8 @@ def of_the_best_value() -> Iterator[Setting]:
     for name, (truth, best) in worlds.items():
         play = partial(_best, truth=truth, best=best)
         yield Setting(BEST, name, measures, play)
+    measures = {"its interval holds it": Kind.HOLDS, "error, decades": Kind.TOLD}
+    yield Setting(BEST, "the optimum lies between the rates", measures, _optimum)
     alike = {"size of the set": Kind.TOLD}
     yield Setting(BEST, "6 equal cells", alike, partial(_best, truth=Truth(0.9), best=None))
 
@@ -81,6 +83,28 @@ def _best(n: int, truth: Truth, best: int | None) -> Once:
             '"low to high" spans an excluded value': _mean(
                 [float(_has_hole(row.equivalent)) for row in known]
             ),
+        }
+
+    return once
+
+
+def _optimum(n: int) -> Once:
+    """A parabola over the log rate in each row, its top anywhere around the middle of the axis."""
+    if "optimum" not in analysis.BestPerRow.__dataclass_fields__:
+        raise NotSaidError("where between its values the best one lies")
+    world = World({"hidden_size": WIDTHS, "learning_rate": RATES}, n)
+    logs = np.log10(RATES)
+
+    def once(rng: np.random.Generator) -> dict[str, float]:
+        tops = rng.uniform(-3.5, -1.5, len(WIDTHS))
+        truth = Truth(0.95 - 0.02 * (logs - tops[:, None]) ** 2)
+        said = [row.optimum for row in analysis.best_per(world.draw(rng, truth))]
+        true = 10**tops
+        return {
+            "its interval holds it": _mean(
+                [holds(o.low, top, o.high) for o, top in zip(said, true, strict=True)]
+            ),
+            "error, decades": _mean(np.abs(np.log10([o.mean for o in said]) - tops).tolist()),
         }
 
     return once
@@ -137,12 +161,12 @@ def of_the_smallest() -> Iterator[Setting]:
 
 
 def _smallest(widths: Sequence[int], rates: Sequence[float], n: int, truth: Truth) -> Once:
-    """Only the largest width comes within the margin; any other is a false statement."""
+    """Only the largest width comes within the margin, so that no smaller one than the best does."""
     world = World({"hidden_size": widths, "learning_rate": rates}, n)
 
     def once(rng: np.random.Generator) -> dict[str, float]:
         found = analysis.smallest_equivalent(world.draw(rng, truth), MARGIN)
-        other = float(found is not None and found.cell.cell["hidden_size"] != widths[-1])
+        other = float(found is not None and found.cell.cell != found.best.cell)
         version = "true, of the runs that learn" if TWO_NUMBERS else "FALSE, of the mean"
         return {"": other, version: other}
 

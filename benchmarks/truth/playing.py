@@ -20,6 +20,8 @@ from harness import table
 from truth import cells, choices, claims, edges, looking
 from truth.settings import WANTED, Count, Kind, NotSaidError, Setting, gathered, played
 
+NOT_SAID = "not said: "
+
 Key = tuple[str, str, int]  # part, name, replicates
 Found = dict[Key, dict[str, Count] | str]  # what was counted; in words, why nothing was
 
@@ -71,9 +73,14 @@ def play(task: Task) -> dict[str, Count] | str:
     try:
         return played(settings()[task.place], task.replicates, task.landscapes)
     except NotSaidError as error:
-        return f"not said: {error}"
+        return f"{NOT_SAID}{error}"
     except Exception as error:  # one that breaks must not end the others; the table tells it
         return f"{type(error).__name__}: {error}"
+
+
+def broke(counts: dict[str, Count] | str) -> bool:
+    """Whether a setting broke, which is more than that this version does not say it."""
+    return isinstance(counts, str) and not counts.startswith(NOT_SAID)
 
 
 def play_all(

@@ -72,8 +72,8 @@ class World:
             "guessing": CHANCE,
             **({"n_examples": {"test": examples}} if examples else {}),
         }
-        results = [_result(cell, r) for cell in grid.cells() for r in range(replicates)]
-        data = Landscape.of(self.study, results).data
+        data = Landscape.of(self.study, [_result(cell) for cell in grid.cells()]).data
+        data = data.isel(replicate=[0] * replicates).assign_coords(replicate=range(replicates))
         if not curves:  # what a landscape holds beside its numbers costs time in every draw
             data = data.drop_dims(["update", "evaluated_at"])
             data = data.drop_vars(["test_loss", "train_loss", "reason", "updates"])
@@ -140,15 +140,15 @@ def _happens(rng: np.random.Generator, share: Any, shape: tuple[int, ...]) -> An
     return rng.random(shape) < _each(share) if np.any(share) else np.False_
 
 
-def _result(cell: Cell, replicate: int) -> tuple[Trial, TrialResult]:
+def _result(cell: Cell) -> tuple[Trial, TrialResult]:
     """A run like any other, whose numbers are to be swapped."""
     hidden = cell.get("hidden_size", 16)
     size = int(hidden) if isinstance(hidden, int | float) else 16
-    key = f"{cell} {replicate}"
+    key = str(cell)
     line = np.full(len(POINTS), 0.5)
     metrics = ("test_accuracy", "test_loss", "train_accuracy", "train_loss", "top_answer_share")
     curves = dict.fromkeys(metrics[:-1], line)
-    return Trial(cell, replicate, key), TrialResult(
+    return Trial(cell, 0, key), TrialResult(
         key=key,
         status=Status.FINISHED,
         updates=UPDATES,
