@@ -72,6 +72,13 @@ def test_what_was_not_said_is_left_out_and_told(truth) -> None:
     assert not nothing.misses(settings.Kind.HOLDS)
 
 
+def test_most_is_what_four_of_five_stay_within(truth) -> None:
+    numbers = np.random.default_rng(0).permutation(np.arange(1, 10_001) / 10_000)
+    counted = truth("settings").most(numbers.tolist())
+    assert counted.value == pytest.approx(0.8, abs=1e-3)
+    assert counted.error == pytest.approx(0.4 / 100, rel=0.01)  # sqrt(.8 .2) / sqrt(n), density 1
+
+
 @pytest.mark.parametrize(
     ("kind", "value", "error", "misses"),
     [

@@ -102,6 +102,42 @@ def cases() -> Iterator[Case]:
     yield from _smoother()
 
 
+MOST_SDS, HALVINGS = 64.0, 9
+
+
+def of_found_differences() -> Iterator[Setting]:
+    """How far cells must be apart, in sd of a trial, to be told apart in 80 %."""
+    pair = {"hidden_size": [16, 32], "learning_rate": [0.01]}
+    higher = {"cells": [{"hidden_size": 16}, {"hidden_size": 32}], "at": {"learning_rate": 0.01}}
+    cases = {
+        "one pair": (Case("ordered", "", TRUE, pair, higher), column([0, 1])),
+        "six steps": (Case("ordered", "", TRUE, SEVEN, IN_ORDER), column(range(7))),
+        "the best over 8 rivals": (
+            Case("best_is", "", TRUE, THREE_BY_THREE, THE_CENTER),
+            center(1) - center(1).min(),
+        ),
+    }
+    part = "7. power, difference that is found in 80 %, in sd of a trial"
+    for name, (case, apart) in cases.items():
+        yield Setting(part, name, {"": Kind.MOST}, partial(_found, case, apart))
+
+
+def _found(case: Case, apart: np.ndarray, n: int) -> Once:
+    """The smallest difference at which the statement holds, the noise staying as it is."""
+    world, ask, sd = case.world(n), case.asked(), 0.001
+
+    def once(rng: np.random.Generator) -> Answers:
+        noise = 0.5 + sd * rng.standard_normal(world.shape)
+        low, high = 0.0, MOST_SDS
+        for _ in range(HALVINGS):
+            middle = (low + high) / 2
+            holds = ask(world.landscape(noise + middle * sd * apart[..., None])) is Outcome.HOLDS
+            low, high = (low, middle) if holds else (middle, high)
+        return {"": high}
+
+    return once
+
+
 def of_power() -> Iterator[Setting]:
     """True statements, at distances that are to be found."""
     for case in power_cases():

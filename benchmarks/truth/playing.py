@@ -40,6 +40,7 @@ def settings() -> list[Setting]:
         edges.of_the_spread,
         claims.of_claims,
         claims.of_power,
+        claims.of_found_differences,
         looking.of_looking,
     )
 
@@ -244,7 +245,7 @@ def _number(counts: dict[str, Count] | str | None, measure: str, kind: Kind) -> 
     counted = None if counts is None or isinstance(counts, str) else counts.get(measure)
     if counted is None or not counted.said:
         return "-"
-    is_share = kind is not Kind.TOLD
+    is_share = kind not in (Kind.TOLD, Kind.MOST)
     text = f"{100 * counted.value:.1f}" if is_share else f"{counted.value:.2f}"
     text = f"**{text}**" if counted.misses(kind) else text
     return text if counted.said > 0.995 else f"{text} ({100 * counted.said:.0f} %)"

@@ -29,6 +29,7 @@ class Kind(StrEnum):
     POWER = "power"  # how often a true statement is made: not less than before
     SEEN = "seen"  # how often something happens: no target
     TOLD = "told"  # a size or a bias: no target
+    MOST = "most"  # what four landscapes of five stay within: no target
 
 
 TARGET = {Kind.HOLDS: 0.95, Kind.FALSE: 0.05}
@@ -90,12 +91,20 @@ def count(numbers: Sequence[float]) -> Count:
     return Count(float(said.mean()), error, len(said) / len(numbers))
 
 
+def most(numbers: Sequence[float]) -> Count:
+    """What four of five stay within; the error is that of the rank."""
+    ranks = 0.8 + np.array([-1, 0, 1]) * math.sqrt(0.8 * 0.2 / len(numbers))
+    low, middle, high = np.quantile(np.asarray(numbers, float), np.clip(ranks, 0, 1))
+    return Count(float(middle), float(high - low) / 2, 1.0)
+
+
 def played(setting: Setting, n: int, landscapes: int) -> dict[str, Count]:
     """All measures of a setting at ``n`` replicates. Raises NotSaidError."""
     once, rng = setting.play(n), setting.rng(n)
     answers = [once(rng) for _ in range(landscapes)]
     return {
-        name: count([answer.get(name, math.nan) for answer in answers]) for name in setting.measures
+        name: (most if kind is Kind.MOST else count)([a.get(name, math.nan) for a in answers])
+        for name, kind in setting.measures.items()
     }
 
 
