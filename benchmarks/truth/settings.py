@@ -14,7 +14,8 @@ REPLICATES = (3, 5, 10)
 
 # What is true depends on what is stated. Where a cell is told by one number, its mean is that of
 # all runs that finished, and a level is one of this mean. Where it is told by two, they are the
-# share of the runs that learn and the mean of these, and a level is one that most runs reach.
+# share of the runs that learn and the mean of these; a level is one that most runs reach, and where
+# runs fail the better of two cells is the one that is better in most replicates.
 TWO_NUMBERS = "share" in CellSummary.__dataclass_fields__
 
 Answers = Mapping[str, float]  # by measure; NaN where nothing was said
