@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from gridscape.claims import RULES, Claim, Outcome, judge
+from gridscape.claims import RULES, Claim, Outcome, Verdict, judge
 from gridscape.landscape import Landscape
 from truth.settings import TWO_NUMBERS, Answers, Kind, NotSaidError, Once, Setting
 from truth.worlds import POINTS, Axes, Truth, World
@@ -66,20 +66,20 @@ class Case:
         counted = MEASURES[self.of_runs if TWO_NUMBERS and self.of_runs else self.is_]
 
         def once(rng: np.random.Generator) -> Answers:
-            said = ask(self.landscape(world, rng))
+            said = ask(self.landscape(world, rng)).outcome
             holds, fails = float(said is Outcome.HOLDS), float(said is Outcome.FAILS)
             answers = {HOLDS: holds, FAILS: fails, TRULY: holds}
             return {name: answers[name] for name in counted}
 
         return once
 
-    def asked(self) -> Callable[..., Outcome]:
+    def asked(self) -> Callable[..., Verdict]:
         """A function that judges the statement by a landscape. Raises NotSaidError."""
         if self.rule not in RULES:
             raise NotSaidError(f"no rule {self.rule}")
         axes = World(self.axes, 1).draw(np.random.default_rng(0), Truth(0.9)).axes
         claim = Claim("a", "", "", self.rule, self.parameters, "", axes)
-        return lambda land, **level: judge(land, [claim], **level)[0].outcome
+        return lambda land, **level: judge(land, [claim], **level)[0]
 
 
 def of_claims() -> Iterator[Setting]:
@@ -134,7 +134,8 @@ def _found(case: Case, apart: np.ndarray, n: int) -> Once:
         low, high = 0.0, MOST_SDS
         for _ in range(HALVINGS):
             middle = (low + high) / 2
-            holds = ask(world.landscape(noise + middle * sd * apart[..., None])) is Outcome.HOLDS
+            land = world.landscape(noise + middle * sd * apart[..., None])
+            holds = ask(land).outcome is Outcome.HOLDS
             low, high = (low, middle) if holds else (middle, high)
         return {"": high}
 

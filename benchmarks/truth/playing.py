@@ -238,7 +238,7 @@ def _rows(setting: Setting, sides: Mapping[str, Found]) -> Iterator[list[str]]:
         texts = [_spared(found.get((setting.part, setting.name, n))) for found in sides.values()]
         if name == setting.name:  # nothing of it was played
             return
-        yield [name, "fixed design of equal power: replicates (spared)", ">= 30 %", *texts]
+        yield [name, "fixed design of equal power (spared)", ">= 30 %", *texts]
 
 
 def _number(counts: dict[str, Count] | str | None, measure: str, kind: Kind) -> str:
@@ -254,7 +254,7 @@ def _number(counts: dict[str, Count] | str | None, measure: str, kind: Kind) -> 
 def _spared(counts: dict[str, Count] | str | None) -> str:
     if counts is None or isinstance(counts, str):
         return "-"
-    fixed, spent = looking.fixed_design(counts), counts["replicates at stop"].value
+    fixed, spent = looking.fixed_design(counts), counts["replicates a cell at stop"].value
     return "none does" if math.isnan(fixed) else f"{fixed:.0f} ({1 - spent / fixed:.0%})"
 
 

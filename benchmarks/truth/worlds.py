@@ -60,6 +60,7 @@ class World:
         self, axes: Axes, replicates: int, *, curves: bool = False, examples: int | None = None
     ) -> None:
         grid = Grid(tuple(Axis(name, tuple(values)) for name, values in axes.items()))
+        self.grid = grid
         self.shape = (*(len(axis.values) for axis in grid.axes), replicates)
         self.study = {
             "name": "simulated",
