@@ -45,7 +45,8 @@ class Claim:
 class Estimate:
     """One number of a verdict with its interval, and what it alone says of the statement.
 
-    cells: those it rests on.
+    cells: those it rests on. outlook: of an undecided one, in words, what these replicates can show
+    and how many are needed.
 
     name: what is estimated, "slope of test_accuracy at learning_rate=1e-05"; unit: "fraction per
     doubling of hidden_size"; asks: what the statement needs, "> 0". p_value: of the test that
@@ -59,6 +60,7 @@ class Estimate:
     says: Outcome
     p_value: float
     cells: tuple[Cell, ...] = ()
+    outlook: str = ""
 
 
 @dataclass(frozen=True)
@@ -70,12 +72,25 @@ class Exclusion:
 
 
 @dataclass(frozen=True)
+class Look:
+    """When a verdict fell while replicates were added: ``gridscape decide``.
+
+    look: replicates; level: two-sided, of that look; date: ISO 8601.
+    """
+
+    look: int
+    level: float
+    date: str
+
+
+@dataclass(frozen=True)
 class Verdict:
     """The outcome of a claim with everything it rests on.
 
     rule: the rule in words. estimates: with intervals, the first one is the one to show.
     numbers: further plain numbers by name. note: why it is undecided or not
-    comparable, or what to keep in mind. lacks: what no further replicate would bring.
+    comparable, or what to keep in mind. lacks: what no further replicate would bring. decided: the
+    look at which ``outcome`` fell, which then stays; None where all replicates were judged at once.
     """
 
     claim: Claim
@@ -87,3 +102,4 @@ class Verdict:
     excluded: tuple[Exclusion, ...]
     note: str
     lacks: str = ""
+    decided: Look | None = None
