@@ -2,11 +2,12 @@
 
 No pictures, no files. The rules that hold everywhere:
 
-- Means and intervals are over the *finished* replicates of a cell; diverged, failed and missing
-  ones are left out and counted. A collapsed replicate finished: it is part of the mean.
-- Intervals are Student t over replicates. One replicate has no interval: its ends are NaN.
+- Means and intervals are over the replicates of a cell that *learn* (over the finished ones where
+  none does); how many learn is a number of its own, with an exact interval.
+- Intervals are Student t over replicates, of fractions as ``fractions`` says. One replicate has no
+  interval: its ends are NaN.
 - Replicates share their random numbers between cells, so differences of cells are *paired*.
-- A cell of which at least half of the ended replicates diverged or failed is no candidate for best.
+- A cell of which half or more of the ended replicates do not learn is no candidate for best.
 """
 
 from gridscape.analysis.best import BestPerRow, best_per

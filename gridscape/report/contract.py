@@ -246,7 +246,7 @@ class BestData(TypedDict):
 
 
 class ParetoData(TypedDict):
-    """Cells by rising cost, and those on the front. excluded: how many had no finished majority."""
+    """Cells by rising cost, and those on the front. excluded: how many do not learn."""
 
     cells: Sequence[int]
     front: Sequence[int]

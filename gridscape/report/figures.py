@@ -334,7 +334,7 @@ def _map_legend(
     edge: Sequence[Boundary],
 ) -> None:
     states = {s.state for s in summaries}
-    marks = [
+    marks: list[Patch | Line2D] = [
         Patch(
             facecolor="#eee9df",
             edgecolor=MUTED,

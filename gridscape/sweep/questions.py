@@ -97,7 +97,10 @@ def _said(verdict: Verdict) -> Said:
         outcome = OPEN if open_ else CANNOT
     shown = verdict.estimates[0] if verdict.estimates else None
     answer = f"{shown.interval.mean:.3g} {shown.unit}".strip() if shown else ""
-    return Said(claim.id, claim.statement, content_of(claim), outcome, answer, verdict.note, open_)
+    undecided = (e for e in verdict.estimates if open_ and e.says is Outcome.UNDECIDED)
+    outlook = next((f"{e.name}: {e.outlook}" for e in undecided if e.outlook), "")
+    note = "; ".join(filter(None, (verdict.note, outlook)))
+    return Said(claim.id, claim.statement, content_of(claim), outcome, answer, note, open_)
 
 
 def _is_beyond(verdict: Verdict) -> bool:

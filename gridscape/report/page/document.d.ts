@@ -256,7 +256,7 @@ interface BestData {
 }
 
 /**
- * Cells by rising cost, and those on the front. excluded: how many had no finished majority.
+ * Cells by rising cost, and those on the front. excluded: how many do not learn.
  */
 interface ParetoData {
   cells: Array<number>;

@@ -69,7 +69,7 @@ function luckNote() {
   const { cell, luck, quote } = doc.top;
   const words = [luck, quote].filter(Boolean).join(" ");
   if (!words) return null;
-  return el("p", {}, "The best cell of all, ", pickable(cell, allCells[cell].label), ": ", words);
+  return el("p", {}, "The best cell of all is ", pickable(cell, allCells[cell].label), ". ", words);
 }
 
 // Fresh replicates of the best cells: the numbers to quote.
@@ -412,7 +412,7 @@ function drawCost() {
           : `It was ${doc.chosen}. `,
         byError() ? "Accuracies are spaced by their error. " : "",
         pareto.excluded
-          ? `${plural(pareto.excluded, "cell")} without a finished majority left out. `
+          ? `${plural(pareto.excluded, "cell")} left out: most of their runs do not learn. `
           : "",
         "Select a point to see its curves.",
       ),
