@@ -7,6 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from gridscape.analysis.cells import CellSummary, rows_of, summarize
+from gridscape.analysis.states import guessing_of
 from gridscape.analysis.statistics import Interval, t_interval
 from gridscape.errors import UsageError
 from gridscape.grid.axes import Axis, Cell
@@ -59,6 +60,22 @@ def boundary(
         raise UsageError("a boundary needs an axis of numbers", where=f"axis {axis}")
     rows = rows_of(summarize(land, metric), row_axes(land, axis, None))
     return tuple(_boundary_of_row(found, row, members, threshold) for row, members in rows)
+
+
+def edge_of_learning(land: Landscape, axis: str, top: CellSummary | None) -> tuple[Boundary, ...]:
+    """``boundary`` at half of the way from guessing to the best cell, in each row.
+
+    top: the best cell by the main metric. None on an axis of names, without a best cell, of a
+    metric that is no fraction of which more is better (half way is nowhere then), and where every
+    row learns up to its last value.
+    """
+    meaning = land.meaning(land.main_metric)
+    is_accuracy = meaning.is_fraction and meaning.is_higher_better
+    if top is None or not is_accuracy or land.axis(axis).scale == "category":
+        return ()
+    threshold = ((guessing_of(land) or 0.0) + top.estimate.mean) / 2
+    rows = boundary(land, axis, land.main_metric, threshold)
+    return rows if any(math.isfinite(row.estimate.mean) for row in rows) else ()
 
 
 def _boundary_of_row(

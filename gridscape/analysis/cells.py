@@ -114,7 +114,7 @@ class CellSummary:
         """What most of the replicates did."""
         if not self.n_ended:
             return CellState.MISSING if self.n_missing else CellState.NOT_ASKED
-        if not self.is_candidate:
+        if 2 * self.n_finished <= self.n_ended:
             failed_most = self.n_failed > self.n_diverged
             return CellState.FAILED if failed_most else CellState.DIVERGED
         if 2 * (self.n_collapsed + self.n_not_started) < self.n_finished:

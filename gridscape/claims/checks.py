@@ -24,6 +24,7 @@ from gridscape.analysis.statistics import (
 )
 from gridscape.claims.records import Estimate, Outcome
 from gridscape.grid.axes import Cell
+from gridscape.grid.meanings import digits
 
 ALPHA = 1 - LEVEL
 NOWHERE = (math.nan, math.nan)  # the ends of an interval that is not known
@@ -59,7 +60,7 @@ def above(name: str, unit: str, numbers: Numbers, bound: float) -> Check:
     """Holds where a difference, or the mean of one number per replicate, is above ``bound``."""
     found = average(numbers)
     p_holds, p_fails = found.p_above(bound), found.p_below(bound)
-    outlook = _outlook(found, bound)
+    outlook = _outlook(found, bound, unit)
     return Check(name, unit, f"> {bound:g}", found.interval(), p_holds, p_fails, outlook=outlook)
 
 
@@ -76,7 +77,7 @@ def within(name: str, unit: str, numbers: Numbers, margin: float) -> Check:
     p_holds = max(found.p_above(-margin), found.p_below(margin))
     p_fails = min(found.p_above(margin), found.p_below(-margin))
     nearest = math.copysign(margin, found.mean) if found.mean == found.mean else margin
-    asks, outlook = f"within +-{margin:g}", _outlook(found, nearest)
+    asks, outlook = f"within +-{margin:g}", _outlook(found, nearest, unit)
     return Check(name, unit, asks, found.interval(), p_holds, p_fails, outlook=outlook)
 
 
@@ -123,7 +124,14 @@ def decide(
     said = [t.says or _says(t.p_holds, p, alpha) for t, p in zip(tests, p_fails, strict=True)]
     estimates = tuple(
         Estimate(
-            t.name, t.interval, t.unit, t.asks, says, float(np.fmin(t.p_holds, p)), cells=t.cells
+            t.name,
+            t.interval,
+            t.unit,
+            t.asks,
+            says,
+            float(np.fmin(t.p_holds, p)),
+            cells=t.cells,
+            outlook=t.outlook if says is Outcome.UNDECIDED and t.interval.n >= 2 else "",
         )
         for t, p, says in zip(tests, p_fails, said, strict=True)
         if not t.is_detail or says is not Outcome.HOLDS
@@ -151,17 +159,16 @@ def _says(p_holds: float, p_fails: float, alpha: float) -> Outcome:
 def _why_undecided(tests: Sequence[Check], said: Sequence[Outcome]) -> str:
     open_ = [t for t, says in zip(tests, said, strict=True) if says is Outcome.UNDECIDED]
     few = [t.name for t in open_ if t.interval.n < 2]
-    both = [t for t in open_ if t.interval.n >= 2]
+    both = [t.name for t in open_ if t.interval.n >= 2]
     reasons = []
     if few:
         reasons.append(f"fewer than two replicates to test with: {listed(few)}")
     if both:
-        names = [f"{t.name} ({t.outlook})" if t.outlook else t.name for t in both]
-        reasons.append(f"the replicates do not settle: {listed(names)}")
+        reasons.append(f"the replicates do not settle: {listed(both)}")
     return "; ".join(reasons)
 
 
-def _outlook(found: Difference, bound: float) -> str:
+def _outlook(found: Difference, bound: float, unit: str) -> str:
     """The smallest difference that these replicates can show, and how many the one seen needs.
 
     By a normal approximation of the noncentral t: what is shown in POWER of the cases.
@@ -172,8 +179,21 @@ def _outlook(found: Difference, bound: float) -> str:
     seen = abs(found.mean - bound)
     normal = special.ndtri((1 + LEVEL) / 2) + special.ndtri(POWER)
     needs = found.n * (normal * found.error / seen) ** 2 + 2 if seen else math.inf
-    text = f"these can show {shown:.2g} from the bound, seen is {seen:.2g}"
-    return f"{text}, which needs about {needs:.0f}" if needs <= 1000 else text
+    n, seen_words = found.n, _distance(seen, unit)
+    text = f"{n} replicates can show {_distance(shown, unit)} from the bound, seen is {seen_words}"
+    return f"{text}, which needs about {needs:.0f} replicates" if needs <= 1000 else text
+
+
+def _distance(value: float, unit: str) -> str:
+    """A difference in its unit; of fractions in points.
+
+    >>> _distance(0.0123, "fraction per doubling of hidden_size"), _distance(0.5, "nats")
+    ('1.2 points per doubling of hidden_size', '0.5 nats')
+    """
+    first, _, rest = unit.partition(" ")
+    if first == "fraction" and rest != "squared":
+        return f"{digits(float(f'{100 * value:.2g}'))} points {rest}".strip()
+    return f"{digits(float(f'{value:.2g}'))} {unit}".strip()
 
 
 def listed(names: Sequence[str], most: int = 3) -> str:

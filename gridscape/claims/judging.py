@@ -9,6 +9,7 @@ from pathlib import Path
 from gridscape.analysis.conditions import at_published, differences
 from gridscape.analysis.readings import UPDATE, along
 from gridscape.claims.checks import ALPHA, decide, listed
+from gridscape.claims.decided import as_decided
 from gridscape.claims.evidence import Evidence
 from gridscape.claims.files import claims_of
 from gridscape.claims.records import Claim, Exclusion, Outcome, Verdict
@@ -45,6 +46,7 @@ def judge(
 def verdicts(directory: str | Path, *, trust: bool = False) -> tuple[Verdict, ...]:
     """What a results folder says of the claims that its study names.
 
+    A verdict that ``gridscape decide`` reached stays, with the look at which it fell.
     trust: read a file of claims that the folder names, whoever made it. Raises UntrustedError
     where that would be needed, GridscapeError for a study without claims, StoreError where the
     folder cannot be used.
@@ -54,7 +56,7 @@ def verdicts(directory: str | Path, *, trust: bool = False) -> tuple[Verdict, ..
         hint = f"studies with claims: {', '.join(with_claims())}"
         raise GridscapeError("this study has no published claims", where=directory, hint=hint)
     found = claims_of(land.study, trust=trust, where=directory)
-    return judge(land, found, folder=directory)
+    return as_decided(judge(land, found, folder=directory), directory)
 
 
 def _verdict(land: Landscape, claim: Claim, folder: Path | None, alpha: float) -> Verdict:

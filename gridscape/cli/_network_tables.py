@@ -31,12 +31,12 @@ CHANGED = "!"  # of a network that was trained again with another result
 def tables(look: Look, how: str = "", why: str = "") -> Iterator[RenderableType]:
     """All that a network was asked, under its name.
 
-    how: the cell was chosen, in words. why: what went wrong with its replicates.
+    how: the cell was chosen, and how it does over its replicates. why: what went wrong with them.
     """
     network = look.network
     yield Text(f"{network.trial.cell}, replicate {network.trial.replicate}", "bold")
     if how:
-        yield Text(how, QUIET)
+        yield Text(f"{how[0].upper()}{how[1:]}.", QUIET)
     if why:
         yield Text(f"{why[0].upper()}{why[1:]}.", UNSURE)
     if network.trained_again:

@@ -263,7 +263,7 @@ def show(folder: Folder = None, json: Json = False, debug: Debug = False) -> Non
     directory = results_folder(folder)
     from gridscape.cli import _json, tables
 
-    found = tables.Overview.of(_read(directory))
+    found = tables.Overview.of(_read(directory), directory)
     tell(json, _json.overview(found, directory), lambda width: tables.overview(found, width))
 
 
@@ -370,7 +370,7 @@ def inspect(
     from gridscape.cli import _json, _network_tables
     from gridscape.execution import replay
     from gridscape.inspection import kinds
-    from gridscape.report.words import chosen_on
+    from gridscape.report.words import cell_words, chosen_on, spoken
 
     wanted = tuple(dict.fromkeys(what or ()))
     kinds.check_kinds(wanted, layer)
@@ -384,12 +384,13 @@ def inspect(
     with _busy("looking into the network"):
         found = kinds.look(network, wanted, layer)
         files = _draw(found, directory)
-    why = kinds.why(land, network.trial.cell)
-    how = "" if values else f"The best cell, {chosen_on(land)}."
+    of_cell, why = kinds.replicates_of(land, network.trial.cell)
+    told = f"{spoken(land.main_metric)} {cell_words(of_cell)}"
+    how = "" if values else f"the best cell, {chosen_on(land)}; "
     tell(
         json,
-        _json.look(found, files, why, land.selection if how else None),
-        lambda width: _network_tables.tables(found, how, why),
+        _json.look(found, files, of_cell, why, land.selection if how else None),
+        lambda width: _network_tables.tables(found, f"{how}{told}", why),
     )
     if files and not json:
         print(f"\nPictures: {files[0].parent}")
@@ -635,7 +636,7 @@ def _show_run(
     """The landscape first, since the report takes seconds; without its extra there is none."""
     from gridscape.cli import _json, tables
 
-    found = tables.Overview.of(land)
+    found = tables.Overview.of(land, directory)
     if not json:
         tell(False, None, lambda width: tables.overview(found, width))
         print(f"\n{tables.effort_words(effort)}")

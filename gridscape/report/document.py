@@ -19,10 +19,12 @@ from gridscape.analysis.confirmed import Confirmation
 from gridscape.analysis.costs import Pareto, SmallestEquivalent
 from gridscape.analysis.curves import CurveBand
 from gridscape.analysis.published import Agreement, PublishedCell, PublishedComparison
+from gridscape.analysis.shares import Share
 from gridscape.analysis.statistics import Interval
 from gridscape.claims.records import Estimate, Verdict
 from gridscape.grid.asked import OTHERS
 from gridscape.grid.axes import Axis, Cell, Value, show
+from gridscape.grid.meanings import FRACTION, Meaning
 from gridscape.grid.names import Variable
 from gridscape.grid.trials import Status
 from gridscape.landscape import Landscape
@@ -37,6 +39,7 @@ from gridscape.report.contract import (
     Counts,
     CurveData,
     CurveName,
+    EdgeData,
     EstimateData,
     KindData,
     LinesData,
@@ -53,20 +56,29 @@ from gridscape.report.contract import (
     TopData,
 )
 from gridscape.report.findings import COSTS, ByKind, Findings
-from gridscape.report.layout import along_axis, line_view, view
+from gridscape.report.layout import along_axis, line_view, place_on, view
 from gridscape.report.palette import VIRIDIS
 from gridscape.report.showcase import Showcase
 from gridscape.report.words import (
     STATES,
     chosen_on,
     confirmed_words,
+    edge_told,
+    edge_words,
     estimate_words,
     few,
+    learns_short,
+    learns_words,
+    look_words,
     not_worse,
+    open_numbers,
+    optimum_words,
     partly,
     size_of,
     spoken,
+    to_quote,
     unit,
+    winner_words,
     with_unit,
 )
 
@@ -121,7 +133,7 @@ def document(
         "metrics": _metrics(found),
         "cells": [_cell(found, i, directory) for i in range(len(numbers))],
         "start": numbers[found.top.cell] if found.top else _first_ended(found.main),
-        "top": _top(found, numbers),
+        "top": _top(found, numbers, directory),
         "selection": land.selection,
         "chosen": chosen_on(land),
         "few": few(land),
@@ -134,6 +146,7 @@ def document(
         "networks": list(_networks(land, numbers, shown.looks)),
         "network_notes": shown.notes,
         "best": _best(found, numbers, directory),
+        "edge": _edge(found, numbers),
         "confirmed": _confirmed(found.confirmed, numbers),
         "pareto": {k: _pareto(v, numbers) for k, v in found.paretos.items() if _varies(v)},
         "smallest": _smallest(found.smallest, numbers),
@@ -200,7 +213,7 @@ def _axis(axis: Axis) -> AxisData:
 
 
 def _metrics(found: Findings) -> list[MetricData]:
-    """What the landscape can show, each with a number per cell: the metrics, then the costs."""
+    """What the landscape can show, a number per cell: metrics, shares of runs, costs."""
     metrics: list[MetricData] = [
         {
             **_metric(found.land, name),
@@ -209,6 +222,7 @@ def _metrics(found: Findings) -> list[MetricData]:
             "low": [cell.estimate.low for cell in cells],
             "high": [cell.estimate.high for cell in cells],
             "each": [cell.values for cell in cells],
+            "counts": None,
         }
         for name, cells in found.summaries.items()
     ]
@@ -220,10 +234,29 @@ def _metrics(found: Findings) -> list[MetricData]:
             "low": None,
             "high": None,
             "each": None,
+            "counts": None,
         }
         for name in COSTS
     ]
-    return metrics + costs
+    return [*metrics, *map(_share, found.shares), *costs]
+
+
+def _share(share: Share) -> MetricData:
+    meaning, found = Meaning(share.better, FRACTION), share.estimates
+    return {
+        "name": share.name,
+        "label": spoken(share.name),
+        "with_unit": f"{spoken(share.name)} in %",
+        "unit": unit(meaning),
+        "better": share.better,
+        "mean": [e.mean for e in found],
+        "low": [e.low for e in found],
+        "high": [e.high for e in found],
+        "each": None,
+        "counts": [
+            f"{k} of {e.n}" if e.n else "" for k, e in zip(share.counts, found, strict=True)
+        ],
+    }
 
 
 def _metric(land: Landscape, name: str) -> MetricName:
@@ -258,6 +291,9 @@ def _cell(found: Findings, i: int, directory: Path) -> CellData:
         "not_started": main.not_started,
         "partly": partly(main),
         "why": found.why.get(main.cell, ""),
+        "learns": learns_words(main),
+        "share": learns_short(main),
+        "at_edge": main.at_edge,
         "keys": main.keys,
         "reasons": _reasons(found.land, main.cell) if main.n_diverged + main.n_failed else None,
         "first_bad_updates": main.first_bad_updates,
@@ -292,10 +328,17 @@ def command(directory: Path, cell: Cell) -> str:
     return f"gridscape replay {shlex.quote(str(directory))} --cell {shlex.quote(values)}"
 
 
-def _top(found: Findings, numbers: Mapping[Cell, int]) -> TopData | None:
+def _top(found: Findings, numbers: Mapping[Cell, int], directory: Path) -> TopData | None:
     if found.top is None:
         return None
-    return {"cell": numbers[found.top.cell], **_interval(found.top.estimate)}
+    luck = winner_words(found.winner, found.metric) if found.winner else ""
+    quote = to_quote(found.confirmed, found.top.cell, shlex.quote(str(directory)))
+    return {
+        "cell": numbers[found.top.cell],
+        "luck": luck,
+        "quote": quote if luck or found.confirmed else "",
+        **_interval(found.top.estimate),
+    }
 
 
 # ---- curves ----
@@ -437,6 +480,7 @@ def _best(found: Findings, numbers: Mapping[Cell, int], directory: Path) -> Best
         for value in row.equivalent
     }
     cells = {numbers[row.best.cell] for row in found.best if row.best}
+    edges = {row.row: edge_words(row) for row in found.edge}
     return {
         "axis": axis,
         "metric": found.metric,
@@ -444,14 +488,16 @@ def _best(found: Findings, numbers: Mapping[Cell, int], directory: Path) -> Best
         "along": [a.name for a in axes].index(along.name) if along else None,
         "cells": sorted(cells),
         "equivalent": sorted(equivalent - cells),
-        "rows": [_best_row(row, land_axis, along, numbers) for row in found.best],
+        "rows": [
+            _best_row(row, land_axis, along, numbers, edges.get(row.row, "")) for row in found.best
+        ],
         "beyond": [str(row.row) for row in found.best if is_at_end(row, asked)],
         "command": f"gridscape refine {shlex.quote(str(directory))} --optimum --axis {axis}",
     }
 
 
 def _best_row(
-    row: BestPerRow, axis: Axis, along: Axis | None, numbers: Mapping[Cell, int]
+    row: BestPerRow, axis: Axis, along: Axis | None, numbers: Mapping[Cell, int], edge: str
 ) -> BestRow:
     rest = {name: value for name, value in row.row.items() if not along or name != along.name}
     return {
@@ -467,7 +513,30 @@ def _best_row(
         "high": row.high,
         "equivalent": [show(value) for value in row.equivalent],
         "told": not_worse(row, axis),
+        "optimum": optimum_words(row, axis),
+        "edge": edge,
         "note": row.note,
+    }
+
+
+def _edge(found: Findings, numbers: Mapping[Cell, int]) -> EdgeData | None:
+    if not found.edge:
+        return None
+    land, name = found.land, found.edge[0].axis
+    axis = land.axis(name)
+    return {
+        "axis": land.axes.index(axis),
+        "told": edge_told(found.edge, land.meaning(found.metric)),
+        "rows": [
+            {
+                "cells": [numbers[_cell_at(land.axes, {**r.row, name: v})] for v in axis.values],
+                "place": place_on(axis, r.estimate.mean),
+                "low": place_on(axis, r.estimate.low),
+                "high": place_on(axis, r.estimate.high),
+                "text": edge_words(r),
+            }
+            for r in found.edge
+        ],
     }
 
 
@@ -562,6 +631,8 @@ def _claim(verdict: Verdict) -> ClaimData:
         "estimates": [_claim_estimate(estimate) for estimate in verdict.estimates],
         "numbers": [(name, f"{value:.4g}") for name, value in verdict.numbers.items()],
         "excluded": [f"{item.cell}: {item.reason}" for item in verdict.excluded],
+        "look": look_words(verdict),
+        "open": [(e.name, e.outlook) for e in open_numbers(verdict)],
     }
 
 

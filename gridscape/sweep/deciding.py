@@ -15,13 +15,13 @@ from pathlib import Path
 from typing import Any
 
 from gridscape.analysis.looks import Looks
+from gridscape.claims.decided import FORMAT, no_decisions, questions
 from gridscape.claims.files import claims_of
-from gridscape.errors import GridscapeError, StoreError, UsageError
+from gridscape.errors import GridscapeError, UsageError
 from gridscape.execution.executors import Executor
 from gridscape.grid.asked import Asked, grid_of
 from gridscape.grid.axes import Cell, Value
 from gridscape.landscape import Landscape, sought_axis
-from gridscape.store.record import OTHER_FOLDER
 from gridscape.store.store import Store
 from gridscape.study.study import Study
 from gridscape.sweep import Event
@@ -39,7 +39,6 @@ from gridscape.sweep.questions import (
 )
 
 AT_MOST = 20
-FORMAT = 1
 
 
 @dataclass(frozen=True)
@@ -154,8 +153,8 @@ def decide(
 def decisions(directory: str | Path) -> dict[str, tuple[Decision, ...]]:
     """What was decided in a results folder so far, by question; raises StoreError."""
     with Store.read(directory) as store:
-        questions = _questions(store)
-    return {key: _decisions_of(entry, directory) for key, entry in questions.items()}
+        entries = questions(store)
+    return {key: _decisions_of(entry, directory) for key, entry in entries.items()}
 
 
 def _check(claims: bool, best: bool | str, order: str | None, minutes: float | None) -> None:
@@ -312,7 +311,7 @@ class Journal:
 
     def __init__(self, extender: Extender, key: str) -> None:
         self._extender, self._key = extender, key
-        self._all = _questions(extender.store)
+        self._all = questions(extender.store)
         self._entry: dict[str, Any] = self._all.get(key, {})
         known = self._entry and _decisions_of(self._entry, extender.directory)
         self.found = list(known or ())
@@ -386,20 +385,6 @@ def _to_plain(decision: Decision) -> dict[str, Any]:
     return {**vars(decision), "open": [dict(cell) for cell in decision.open]}
 
 
-def _questions(store: Store) -> dict[str, Any]:
-    """The entries of all questions that were put to a folder."""
-    content = store.decisions()
-    if content.get("format", FORMAT) != FORMAT:
-        raise StoreError(
-            "has decisions of another Gridscape",
-            where=store.directory,
-            expected=f"format {FORMAT}",
-            found=content["format"],
-            hint=OTHER_FOLDER,
-        )
-    return dict(content.get("questions", {}))
-
-
 def _decisions_of(entry: Mapping[str, Any], directory: str | Path) -> tuple[Decision, ...]:
     try:
         return tuple(
@@ -407,6 +392,4 @@ def _decisions_of(entry: Mapping[str, Any], directory: str | Path) -> tuple[Deci
             for each in entry["decisions"]
         )
     except (TypeError, KeyError, AttributeError) as error:
-        raise StoreError(
-            "has decisions that are none", where=directory, found=repr(error), hint=OTHER_FOLDER
-        ) from error
+        raise no_decisions(directory, error) from error

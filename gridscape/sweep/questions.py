@@ -15,6 +15,7 @@ import numpy as np
 
 from gridscape.analysis.cells import CellSummary, candidates, paired, rows_of, score, summarize
 from gridscape.analysis.statistics import Interval, t_interval
+from gridscape.claims.decided import CLAIMS, content_of
 from gridscape.claims.evidence import cells_in, in_words
 from gridscape.claims.judging import judge
 from gridscape.claims.records import Claim, Outcome, Verdict
@@ -73,7 +74,7 @@ class ClaimsHold:
 
     claims: tuple[Claim, ...]
     folder: Path
-    key: str = "claims"
+    key: str = CLAIMS
 
     def look(
         self, land: Landscape, level: float, memories: Mapping[str, Mapping[str, Any]]
@@ -94,12 +95,12 @@ def _said(verdict: Verdict) -> Said:
     if verdict.outcome is Outcome.UNDECIDED:
         open_ = () if _is_beyond(verdict) else _open_cells(verdict)
         outcome = OPEN if open_ else CANNOT
-    content = {"rule": claim.rule, "parameters": claim.parameters, "statement": claim.statement}
     shown = verdict.estimates[0] if verdict.estimates else None
     answer = f"{shown.interval.mean:.3g} {shown.unit}".strip() if shown else ""
-    return Said(
-        claim.id, claim.statement, content_key(content), outcome, answer, verdict.note, open_
-    )
+    undecided = (e for e in verdict.estimates if open_ and e.says is Outcome.UNDECIDED)
+    outlook = next((f"{e.name}: {e.outlook}" for e in undecided if e.outlook), "")
+    note = "; ".join(filter(None, (verdict.note, outlook)))
+    return Said(claim.id, claim.statement, content_of(claim), outcome, answer, note, open_)
 
 
 def _is_beyond(verdict: Verdict) -> bool:

@@ -58,7 +58,19 @@ def test_what_holds_needs_no_correction_and_what_fails_does():
     outcome, estimates, note = decide([against, *[open_] * 4])
     assert outcome is UNDECIDED
     assert estimates[0].p_value == pytest.approx(5 * against.p_fails)
-    assert "these can show" in note
+    assert note == "the replicates do not settle: x, y, y and 2 more"
+    assert {e.outlook for e in estimates if e.name == "y"} == {open_.outlook}
+    assert "4 replicates can show " in open_.outlook
+
+
+def test_what_replicates_can_show_is_told_in_points_of_fractions():
+    numbers = np.array([0.01, -0.02, 0.03, 0.01])
+    told = {unit: above("x", unit, numbers, 0.0).outlook for unit in ("fraction", "nats")}
+    assert "seen is 0.75 points, which needs about 61 replicates" in told["fraction"]
+    assert "seen is 0.0075 nats" in told["nats"]
+    slope = below("x", "fraction per doubling of width", numbers, 0.0).outlook
+    assert "seen is 0.75 points per doubling of width" in slope
+    assert "fraction squared" in above("x", "fraction squared", numbers, 0.0).outlook
 
 
 def test_one_of_several_counts_their_number():

@@ -17,6 +17,7 @@ function drawCell() {
       found && known(found.mean) ? main.label : "",
       el("span", { class: "muted" }, readingNote(cell, found, unit)),
     ),
+    cell.learns ? el("p", { class: "learns" }, learnsNote(cell)) : "",
     cell.why ? el("p", { class: "why" }, sentence(cell.why)) : "",
     curves,
     el("div", { class: "facts" }, facts(cell)),
@@ -27,6 +28,15 @@ function drawCell() {
 }
 
 const cellWord = (cell) => markOf(cell.state)?.word ?? cell.state;
+
+/** @param {ShownCell} cell */
+function learnsNote(cell) {
+  const of = cell.share ? " The mean is of the runs that learn." : "";
+  const edge = cell.at_edge
+    ? " At the edge: some of its runs, or of the cells beside it, do not learn."
+    : "";
+  return sentence(cell.learns) + of + edge;
+}
 
 function readingNote(cell, found, unit) {
   const range = found && known(found.low) ? `${interval(found.low, found.high, unit)}; ` : "";

@@ -46,6 +46,8 @@ interface MetricName {
 
 /**
  * A number per cell. Of costs there is only a mean; each: a number per replicate of a cell.
+ *
+ * counts: of a share of runs, "4 of 5" in each cell; its colors go from 0 to 100 %.
  */
 interface MetricData {
   name: string;
@@ -57,6 +59,7 @@ interface MetricData {
   low: Array<number | null> | null;
   high: Array<number | null> | null;
   each: Array<Array<number | null>> | null;
+  counts: Array<string> | null;
 }
 
 /**
@@ -84,7 +87,9 @@ interface EstimateData {
  * One cell; lists have an entry per replicate. against_best: paired, in the main metric.
  *
  * command: trains it again; "" where only Python can. partly: "1 of 2 collapsed", "" where all
- * replicates ended alike. why: what went wrong, "" where nothing did.
+ * replicates ended alike. why: what went wrong, "" where nothing did. learns: "learns in 4 of 5,
+ * 28 to 99 %"; share: "4/5" where some runs learn and some do not, else "". at_edge: a run of this
+ * cell, or of the next one, does not learn.
  */
 interface CellData {
   label: string;
@@ -95,6 +100,9 @@ interface CellData {
   not_started: Array<boolean>;
   partly: string;
   why: string;
+  learns: string;
+  share: string;
+  at_edge: boolean;
   keys: Array<string>;
   reasons: Array<string> | null;
   first_bad_updates: Array<number | null>;
@@ -103,13 +111,15 @@ interface CellData {
 }
 
 /**
- * The best cell of all.
+ * The best cell of all. luck: what its luck may be; quote: the number to quote, or how.
  */
 interface TopData {
   mean: number | null;
   low: number | null;
   high: number | null;
   cell: number;
+  luck: string;
+  quote: string;
 }
 
 /**
@@ -185,7 +195,8 @@ interface ConfirmedData {
 /**
  * The best value of a row. index: of that value on its axis; along: of the row on its own.
  *
- * told: which values are not shown to be worse, in words.
+ * told: which values are not shown to be worse, in words. optimum: where on the axis the best
+ * value lies; edge: up to where the row learns, in words.
  */
 interface BestRow {
   label: string;
@@ -200,7 +211,31 @@ interface BestRow {
   high: number | null;
   equivalent: Array<string>;
   told: string;
+  optimum: string;
+  edge: string;
   note: string;
+}
+
+/**
+ * Up to where a row learns. cells: those of the row, along the axis.
+ *
+ * place, low, high: between the values of the axis, 1.5 half way from the second to the third.
+ */
+interface EdgeRow {
+  cells: Array<number>;
+  place: number | null;
+  low: number | null;
+  high: number | null;
+  text: string;
+}
+
+/**
+ * The edge of learning along an axis. told: what it is.
+ */
+interface EdgeData {
+  axis: number;
+  told: string;
+  rows: Array<EdgeRow>;
 }
 
 /**
@@ -221,7 +256,7 @@ interface BestData {
 }
 
 /**
- * Cells by rising cost, and those on the front. excluded: how many had no finished majority.
+ * Cells by rising cost, and those on the front. excluded: how many do not learn.
  */
 interface ParetoData {
   cells: Array<number>;
@@ -299,6 +334,9 @@ interface ClaimEstimate {
 
 /**
  * A published statement and what our replicates say of it. numbers: names and texts.
+ *
+ * look: when it was decided, "" where it was not. open: numbers that are not decided, and what
+ * these replicates can show of them.
  */
 interface ClaimData {
   id: string;
@@ -310,6 +348,8 @@ interface ClaimData {
   estimates: Array<ClaimEstimate>;
   numbers: Array<[string, string]>;
   excluded: Array<string>;
+  look: string;
+  open: Array<[string, string]>;
 }
 
 /**
@@ -498,6 +538,7 @@ interface PageData {
   networks: Array<NetworkData>;
   network_notes: Array<string>;
   best: BestData | null;
+  edge: EdgeData | null;
   confirmed: ConfirmedData | null;
   pareto: { [key in "flops" | "seconds" | "n_parameters" | "memory_bytes"]?: ParetoData };
   smallest: SmallestData | null;
