@@ -427,9 +427,9 @@ def compare(
     debug: Debug = False,
 ) -> None:
     """Compare two cells on the same test examples (McNemar's test)."""
-    first, second, directory = _cell(cell), _cell(other), _results_folder(folder)
+    first, second, directory = _cell(cell), _cell(other), results_folder(folder)
     prepare_jax()
-    _tell_code(directory, trust)
+    tell_code(directory, trust)
     from gridscape.cli import _network_tables
     from gridscape.inspection.pairs import mcnemar
 
@@ -443,7 +443,7 @@ def compare(
             data_dir=data_dir,
             trust=trust,
         )
-    _tell(json, found, lambda width: _network_tables.paired(found))
+    tell(json, found, lambda width: _network_tables.paired(found))
 
 
 @app.command()
