@@ -41,6 +41,7 @@ if TYPE_CHECKING:
     import xarray as xr
 
 FORMATS = ("csv", "parquet", "netcdf")
+LEARNED = 0.25  # of the way from guessing to everything right
 
 
 @dataclass(frozen=True, repr=False)
@@ -251,8 +252,9 @@ class Landscape:
     def learns(self) -> np.ndarray:
         """Which trials learn: (*axes, replicate), bool.
 
-        Those that finished, do not give every test example the same answer, and, where the main
-        metric is a fraction, come at least half as far from guessing as the best run of their cell.
+        Those that finished, and do not give every test example the same answer. Where the main
+        metric is a fraction and the best run of a cell has come a quarter of the way from guessing
+        to everything right, those that come less than half as far as that run do not.
         """
         learns: np.ndarray = self.array("status") == Status.FINISHED.value
         learns &= ~self.array(COLLAPSED)
@@ -260,9 +262,10 @@ class Landscape:
         if meaning.is_fraction:
             values = self.finished()
             above = values if meaning.is_higher_better else 1 - values
-            above = above - float(self.study.get("guessing") or 0.0)
+            guessing = float(self.study.get("guessing") or 0.0)
+            above = (above - guessing) / (1 - guessing)
             best = np.fmax.reduce(above, axis=-1, keepdims=True)
-            learns &= ~(above < best / 2)
+            learns &= ~((best >= LEARNED) & (above < best / 2))
         return learns
 
     def candidates(self) -> "xr.DataArray":
