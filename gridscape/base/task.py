@@ -1,12 +1,14 @@
 """Data, loss and metrics: what is learned."""
 
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from typing import Any, Self, get_args
 
 import numpy as np
 
-from gridscape.base._arrays import check_splits, classified
+from gridscape.base._arrays import check_splits
+from gridscape.base._own import table_parts
+from gridscape.base._own_arrays import array_parts, parted
 from gridscape.base.data import Groups, Split, Stream, as_float
 from gridscape.base.metrics import (
     Metric,
@@ -17,10 +19,13 @@ from gridscape.base.metrics import (
     top_class,
     warn_of_doubt,
 )
+from gridscape.base.own import ArrayOptions, TableOptions, checked_options
 from gridscape.base.samples import SEED, held_out
 from gridscape.base.shapes import prepared
+from gridscape.base.shares import SHARES
 from gridscape.base.types import Array
-from gridscape.errors import DataCorruptError, UsageError, check_numbers, check_whole
+from gridscape.data.tables import as_table
+from gridscape.errors import UsageError, check_numbers, check_whole
 from gridscape.grid.meanings import FRACTION, Meaning
 from gridscape.grid.names import check_task_names
 from gridscape.identity.code import code_identity, fingerprint
@@ -46,6 +51,7 @@ class Task:
         (B, T); ``n_steps(targets)`` how many steps of each example count, (B,), where the others
         are padding. Inspection shows them.
     ``groups`` tells the test metrics apart by a kind of example.
+    ``classes`` names the classes; without it they are called by their numbers.
     ``fingerprint`` is a hash of all that determines the task; it is part of every trial's key. It
         is made of data and code unless it is given.
 
@@ -70,6 +76,7 @@ class Task:
     groups: Groups | None = None
     truth: Callable[[Any], Any] = targets_themselves
     n_steps: Callable[[Any], Any] | None = None
+    classes: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         where = f"task {self.name}"
@@ -106,53 +113,85 @@ class Task:
     @classmethod
     def from_arrays(
         cls,
-        train: tuple[Any, Any],
-        test: tuple[Any, Any],
+        train: Any,
+        test: Any = None,
         *,
         name: str = "arrays",
         n_outputs: int | None = None,
-        validation: tuple[Any, Any] | float | None = None,
+        validation: Any = None,
         prepare: Callable[[Array], Array] = as_float,
+        split_seed: int = 0,
+        **options: Any,
     ) -> Self:
-        """A classification task from arrays (inputs (N, ...), labels (N,) from 0).
+        """A task from arrays: inputs (N, ...) and classes (N,), or numbers (N,) or (N, K).
 
-        validation: arrays of its own, or the share of every class that is taken from the training
-        examples for it, as 0.1. uint8 inputs are read as fractions of 255; others are converted to
-        float32. Raises DataCorruptError where lengths differ, a split is empty, labels are no whole
-        numbers in [0, n_outputs), an input is masked or not a finite number, or splits are of
-        different kinds;
+        train, test, validation: each a pair of arrays, of NumPy, pandas, Polars, JAX or PyTorch (a
+        TensorDataset as well). validation may be the share of every class that is taken from the
+        training examples for it, as 0.1. Without a test part, or with a share for it, ``train`` is
+        all there is: 0.15 of every class are the test part and 0.15 the validation part, or such
+        shares as are given, drawn by ``split_seed``.
+        options: those of ``ArrayOptions``: predict, unit, order, layout, scale.
+
+        uint8 inputs are read as fractions of 255; others are converted to float32. Labels are
+        whole numbers from 0, or any whole numbers or texts, whose classes then have names.
+
+        Raises DataCorruptError where lengths differ, a split is empty, labels are not in [0,
+        n_outputs), an input is masked or not a finite number, or splits are of different kinds;
         UsageError where an input is no more than one number, (N,): inputs[:, None] has a feature;
         and for a share out of range, or one that leaves a class without examples on either side.
 
-        >>> task = Task.from_arrays(([[0.0], [1.0]], [0, 1]), ([[0.5]], [1]))
-        >>> task.input_shape, task.n_outputs
-        ((1,), 2)
+        >>> task = Task.from_arrays(([[0.0], [1.0]], ["no", "yes"]), ([[0.5]], ["yes"]))
+        >>> task.input_shape, task.n_outputs, task.classes
+        ((1,), 2, ('no', 'yes'))
         """
-        is_share = isinstance(validation, int | float | np.number)
+        chosen = checked_options(ArrayOptions, options)
+        n_outputs = None if n_outputs is None else _whole(n_outputs)
         given = {"train": train, "test": test, "validation": validation}
-        if validation is None or is_share:
-            del given["validation"]
-        splits = {name: Split(*classified(name, pair)) for name, pair in given.items()}
-        if is_share:
-            splits["train"], splits["validation"] = divided(
-                splits["train"], np.asarray(validation).item()
-            )
-        top = max(int(split.targets.max()) for split in splits.values()) + 1
-        n_outputs = top if n_outputs is None else _whole(n_outputs)
-        if top > n_outputs:
-            raise DataCorruptError(
-                "label out of range", where=name, expected=f"0 to {n_outputs - 1}", found=top - 1
-            )
-        shape = prepared(prepare, splits["train"].inputs, name).shape[1:]
-        return cls(
-            name=name,
-            train=splits["train"],
-            test=splits["test"],
-            validation=splits.get("validation"),
-            input_shape=shape,
-            n_outputs=n_outputs,
-            prepare=prepare,
-        )
+        if test is None or _is_share(test):
+            shares = {"test": SHARES["test"], "validation": SHARES["validation"]}
+            shares |= {n: given[n] for n in shares if given[n] is not None}
+            given = parted(train, chosen, **shares, seed=split_seed, where=name)
+            chosen = replace(chosen, order=None, layout=None)
+        share = validation if _is_share(validation) and "validation" in given else None
+        parts = {n: p for n, p in given.items() if p is not None and not _is_share(p)}
+        fields = array_parts(parts, chosen, n_outputs, name)
+        if share is not None and given["validation"] is validation:
+            of_share = np.asarray(share).item()
+            fields["train"], fields["validation"] = divided(fields["train"], of_share)
+        shape = prepared(prepare, fields["train"].inputs, name).shape[1:]
+        if "fingerprint" in fields:
+            made = (fields["train"], fields.get("validation"), code_identity(prepare))
+            fields["fingerprint"] = fingerprint(fields["fingerprint"], *made)
+        return cls(name=name, input_shape=shape, prepare=prepare, **fields)
+
+    @classmethod
+    def from_table(
+        cls, table: Any, target: str | Sequence[str] | None = None, **options: Any
+    ) -> Self:
+        """A task from a table: rows are examples, a column (or several) is what is predicted.
+
+        table: of pandas, Polars or Arrow, columns by name, or the path of a file: .csv, .tsv,
+        .parquet and what else pandas reads. target: by default the one column that is named
+        target, label, class or y.
+        options: those of ``TableOptions``: features, drop, predict, unit, missing, scale, shape,
+        validation, test, split, group, time, split_seed; and name, of the task.
+
+        Raises UsageError for a column or an option that is not there, DataError for a file that
+        cannot be read, DataCorruptError for missing values where nothing was chosen.
+
+        >>> rows = {"size": list(range(40)), "color": ["red", "blue"] * 20}
+        >>> task = Task.from_table({**rows, "kind": ["a", "b", "b", "a"] * 10}, "kind")
+        >>> task.input_shape, task.classes, task.test.n_examples
+        ((3,), ('a', 'b'), 6)
+        """
+        name = options.pop("name", "table")
+        chosen = checked_options(TableOptions, options)
+        fields = table_parts(as_table(table, name), target, chosen, name)
+        return cls(**fields)
+
+
+def _is_share(value: Any) -> bool:
+    return isinstance(value, int | float | np.number)
 
 
 def divided(train: Split, share: Any, seed: int = SEED) -> tuple[Split, Split]:
@@ -186,6 +225,10 @@ def _fingerprint(task: Task) -> str:
         others.append("per_step")
     if groups is not None:
         others += [groups.name, list(map(int, groups.values)), code_identity(groups.of)]
+    if task.classes:
+        others += ["classes", list(task.classes)]
+    if roots := [name for name, metric in task.measured.items() if metric.root]:
+        others += ["roots", roots]
     return fingerprint(task.name, task.n_outputs, code_identity(task.prepare), *data, *others)
 
 
