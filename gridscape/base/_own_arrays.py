@@ -111,8 +111,8 @@ def _of_classes(
     if n_outputs is None and all(map(_may_be_labels, targets.values())):
         texts = {part for part, t in targets.items() if t.dtype.kind not in "biuf"}
         if texts and len(texts) < len(targets):
-            found = f"texts in {', '.join(sorted(texts))}, numbers in the other parts"
-            raise DataCorruptError("labels of two kinds", where="labels", found=found)
+            kinds = f"texts in {', '.join(sorted(texts))}, numbers in the other parts"
+            raise DataCorruptError("labels of two kinds", where="labels", found=kinds)
         everything = np.concatenate(list(targets.values()))
         if not _count_from_zero(everything):
             labels = coded(everything, "labels")

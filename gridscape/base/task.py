@@ -197,9 +197,11 @@ def _is_share(value: Any) -> bool:
 def divided(train: Split, share: Any, seed: int = SEED) -> tuple[Split, Split]:
     """Training and validation examples, the latter a share of every class of labels (N,).
 
-    Both keep their order. Raises UsageError as ``held_out``.
+    Of targets that are numbers, (N, K), it is a plain share. Both keep their order. Raises UsageError as ``held_out``.
     """
-    held = held_out(np.asarray(train.targets), share, seed)
+    targets = np.asarray(train.targets)
+    kinds = targets if targets.ndim == 1 else np.zeros(len(targets), np.int32)
+    held = held_out(kinds, share, seed)
     kept, taken = (Split(train.inputs[rows], train.targets[rows]) for rows in (~held, held))
     return kept, taken
 
