@@ -2,7 +2,7 @@
 
 import warnings
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, NamedTuple
 
 import jax
 import numpy as np
@@ -22,14 +22,13 @@ LABELS = "biufUSOT"  # kinds of arrays, as NumPy writes them, of what may be a l
 
 
 def array_parts(
-    given: Mapping[str, Any], options: ArrayOptions, n_outputs: int | None, where: str
+    pairs: Mapping[str, Any], options: ArrayOptions, n_outputs: int | None, where: str
 ) -> dict[str, Any]:
     """The fields of a Task of arrays: train, test, validation, and what is predicted.
 
-    given: inputs and targets of each part. n_outputs: of classes that are whole numbers from 0;
-    where it is not told, every label that is there is a class.
+    pairs: arranged inputs and targets of each part. n_outputs: of classes that are whole numbers
+    from 0; where it is not told, every label that is there is a class.
     """
-    pairs = {name: _pair(name, pair, options) for name, pair in given.items()}
     targets = _flat({name: pair[1] for name, pair in pairs.items()}, options.predict)
     predicts = options.predict or _predicts(targets, n_outputs)
     if predicts == "numbers":
@@ -43,11 +42,39 @@ def array_parts(
     return fields
 
 
-def parted(
+class Given(NamedTuple):
+    """Inputs and targets of each part, arranged, and the share to be taken for validation."""
+
+    pairs: dict[str, Any]
+    share: float | None
+
+
+def given_parts(
+    train: Any, test: Any, validation: Any, options: ArrayOptions, seed: int, where: str
+) -> Given:
+    """The parts that are given; of one set of examples, those that are drawn from it."""
+    held = {} if validation is None or is_share(validation) else {"validation": validation}
+    pairs = {name: arranged(name, pair, options) for name, pair in held.items()}
+    if test is not None and not is_share(test):
+        pairs |= {n: arranged(n, p, options) for n, p in (("train", train), ("test", test))}
+        share = None if held or validation is None else np.asarray(validation).item()
+        return Given({name: pairs[name] for name in _NAMES if name in pairs}, share)
+    wanted = shares.SHARES["validation"] if validation is None else validation
+    of_test = shares.SHARES["test"] if test is None else test
+    drawn = _parted(train, options, 0 if held else wanted, of_test, seed, where)
+    return Given({**drawn, **pairs}, None)
+
+
+def is_share(value: Any) -> bool:
+    """Whether a share is given, and no arrays."""
+    return isinstance(value, int | float | np.number)
+
+
+def _parted(
     pair: Any, options: ArrayOptions, validation: Any, test: Any, seed: int, where: str
 ) -> dict[str, Any]:
     """One set of examples as training, validation and test part, of every class alike."""
-    inputs, raw = _pair("inputs and labels", pair, options)
+    inputs, raw = arranged("inputs and labels", pair, options)
     targets = _flat({"all": raw}, options.predict)["all"]
     kinds, names = np.zeros(len(inputs), np.int32), tuple[str, ...]()
     if (options.predict or _predicts({"all": targets}, None)) == "classes":
@@ -67,7 +94,7 @@ def parted(
 _NAMES = ("train", "validation", "test")
 
 
-def _pair(name: str, pair: Any, options: ArrayOptions) -> tuple[Any, Any]:
+def arranged(name: str, pair: Any, options: ArrayOptions) -> tuple[Any, Any]:
     """Inputs in order and laid out, and targets as they are given."""
     inputs, targets = as_pair(pair, name)
     if options.order is not None or options.layout is not None:

@@ -79,6 +79,32 @@ def checked_options(kind: type[T], options: Mapping[str, Any]) -> T:
 
 
 @dataclass(frozen=True, kw_only=True)
+class PictureOptions:
+    """How pictures are read.
+
+    layout: "image" (H, W, C), "rows" (T, D) or "flat" (D,).
+    size: [height, width] to which all are resized; by default they must be equal. color: "gray" or
+        "color" makes all of them so.
+    unreadable: "refuse" tells of all pictures that cannot be read at once; "leave out" does without
+        them, and says so.
+    labels: a table in the folder, .csv or .tsv, of file names and labels; by default the one there
+        is, where no folders name classes. target: its column of labels.
+    validation, test: shares of every class, where no folders are called so; validation = 0 leaves
+        it out. split_seed: of the draw.
+    """
+
+    layout: str = "image"
+    size: Sequence[int] | None = None
+    color: str | None = None
+    unreadable: str = "refuse"
+    labels: str | None = None
+    target: str | None = None
+    validation: float | None = SHARES["validation"]
+    test: float = SHARES["test"]
+    split_seed: int = 0
+
+
+@dataclass(frozen=True, kw_only=True)
 class ArrayOptions:
     """How arrays are read.
 

@@ -1,14 +1,16 @@
 """Data, loss and metrics: what is learned."""
 
+import warnings
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any, Self, get_args
 
 import numpy as np
 
 from gridscape.base._arrays import check_splits
 from gridscape.base._own import table_parts
-from gridscape.base._own_arrays import array_parts, parted
+from gridscape.base._own_arrays import array_parts, given_parts
 from gridscape.base.data import Groups, Split, Stream, as_float
 from gridscape.base.metrics import (
     Metric,
@@ -19,11 +21,11 @@ from gridscape.base.metrics import (
     top_class,
     warn_of_doubt,
 )
-from gridscape.base.own import ArrayOptions, TableOptions, checked_options
+from gridscape.base.own import ArrayOptions, PictureOptions, TableOptions, checked_options
 from gridscape.base.samples import SEED, held_out
 from gridscape.base.shapes import prepared
-from gridscape.base.shares import SHARES
 from gridscape.base.types import Array
+from gridscape.data.pictures import read_pictures
 from gridscape.data.tables import as_table
 from gridscape.errors import UsageError, check_numbers, check_whole
 from gridscape.grid.meanings import FRACTION, Meaning
@@ -146,22 +148,14 @@ class Task:
         """
         chosen = checked_options(ArrayOptions, options)
         n_outputs = None if n_outputs is None else _whole(n_outputs)
-        given = {"train": train, "test": test, "validation": validation}
-        if test is None or _is_share(test):
-            shares = {"test": SHARES["test"], "validation": SHARES["validation"]}
-            shares |= {n: given[n] for n in shares if given[n] is not None}
-            given = parted(train, chosen, **shares, seed=split_seed, where=name)
-            chosen = replace(chosen, order=None, layout=None)
-        share = validation if _is_share(validation) and "validation" in given else None
-        parts = {n: p for n, p in given.items() if p is not None and not _is_share(p)}
-        fields = array_parts(parts, chosen, n_outputs, name)
-        if share is not None and given["validation"] is validation:
-            of_share = np.asarray(share).item()
-            fields["train"], fields["validation"] = divided(fields["train"], of_share)
+        given = given_parts(train, test, validation, chosen, split_seed, name)
+        fields = array_parts(given.pairs, chosen, n_outputs, name)
+        if given.share is not None:
+            fields["train"], fields["validation"] = divided(fields["train"], given.share)
         shape = prepared(prepare, fields["train"].inputs, name).shape[1:]
         if "fingerprint" in fields:
-            made = (fields["train"], fields.get("validation"), code_identity(prepare))
-            fields["fingerprint"] = fingerprint(fields["fingerprint"], *made)
+            made = (fields["fingerprint"], given.share, code_identity(prepare))
+            fields["fingerprint"] = fingerprint(*made)
         return cls(name=name, input_shape=shape, prepare=prepare, **fields)
 
     @classmethod
@@ -189,15 +183,58 @@ class Task:
         fields = table_parts(as_table(table, name), target, chosen, name)
         return cls(**fields)
 
+    @classmethod
+    def from_images(cls, path: str | Path, **options: Any) -> Self:
+        """A task from a folder of pictures, or a .zip of one; their folders name their classes.
 
-def _is_share(value: Any) -> bool:
-    return isinstance(value, int | float | np.number)
+        ``class/picture.png``, or ``train/class/picture.png`` with val, validation, test, testing
+        and the like beside it, also below one top folder; or pictures beside a table of file names
+        and labels. What is no picture is passed over and told. They are read as a person sees them:
+        upright, on white, 16 bits as 8; an animation is refused.
+        options: those of ``PictureOptions``: layout, size, color, unreadable, labels, target,
+        validation, test, split_seed; and name, of the task.
+
+        Raises DataCorruptError where pictures cannot be read, all of them told at once, and where
+        they are not of one size and color; DataError where there are none, or one class.
+        """
+        name = options.pop("name", "images")
+        chosen = checked_options(PictureOptions, options)
+        reading = ("size", "color", "unreadable", "labels", "target")
+        found = read_pictures(Path(path), **{n: getattr(chosen, n) for n in reading})
+        for line in found.told:
+            warnings.warn(f"{name}: {line}", stacklevel=2)
+        return cls.of_pairs(
+            found.pairs,
+            name=name,
+            layout=chosen.layout,
+            validation=chosen.validation,
+            test=chosen.test,
+            split_seed=chosen.split_seed,
+        )
+
+    @classmethod
+    def of_pairs(
+        cls, pairs: Mapping[str, Any], *, validation: Any, test: Any, **options: Any
+    ) -> Self:
+        """A task of the parts that there are, train, validation and test, or of "all".
+
+        validation, test: the shares of those that are not there. options: of ``from_arrays``.
+        """
+        if "train" not in pairs:
+            return cls.from_arrays(pairs["all"], test, validation=validation, **options)
+        held = pairs.get("validation", validation)
+        if "test" in pairs:
+            return cls.from_arrays(
+                pairs["train"], pairs["test"], validation=held or None, **options
+            )
+        return cls.from_arrays(pairs["train"], test, validation=held, **options)
 
 
 def divided(train: Split, share: Any, seed: int = SEED) -> tuple[Split, Split]:
     """Training and validation examples, the latter a share of every class of labels (N,).
 
-    Of targets that are numbers, (N, K), it is a plain share. Both keep their order. Raises UsageError as ``held_out``.
+    Of targets that are numbers, (N, K), it is a plain share. Both keep their order.
+    Raises UsageError as ``held_out``.
     """
     targets = np.asarray(train.targets)
     kinds = targets if targets.ndim == 1 else np.zeros(len(targets), np.int32)

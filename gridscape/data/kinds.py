@@ -10,12 +10,13 @@ READERS = {
     "table": "the table",
     "arrays": "the arrays",
     "idx": "the IDX files",
+    "images": "the pictures",
     "image-folder": "the pictures",
 }
 
 
 def task_for(path: Path) -> str:
-    """The task that reads a path: "table", "arrays", "idx" or "image-folder".
+    """The task that reads a path: "table", "arrays", "idx" or "images".
 
     Raises DataError for a file of an unknown kind.
     """
@@ -23,7 +24,7 @@ def task_for(path: Path) -> str:
         names = [item for item in path.iterdir() if item.is_file()]
         if any(map(idx.is_idx, names)):
             return "idx"
-        return "arrays" if any(item.suffix == ".npy" for item in names) else "image-folder"
+        return "arrays" if any(item.suffix == ".npy" for item in names) else "images"
     if not path.exists() and any(map(idx.is_idx, path.parent.glob(f"{path.name}*"))):
         return "idx"
     kind = tables.suffix_of(path)
@@ -32,7 +33,7 @@ def task_for(path: Path) -> str:
     if kind in tables.SUFFIXES:
         return "table"
     if path.suffix.lower() == ".zip":
-        return "image-folder"
+        return "images"
     known = ", ".join((*tables.SUFFIXES, *containers.SUFFIXES, ".zip"))
     raise DataError(
         "which kind of data is this?",

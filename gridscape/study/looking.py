@@ -184,5 +184,5 @@ _READERS = {
     "table": _of_table,
     "arrays": _of_arrays,
     "idx": _of_idx,
-    "image-folder": _of_pictures,
+    "images": _of_pictures,
 }

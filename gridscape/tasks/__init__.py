@@ -17,6 +17,7 @@ NAMES = {
     "table": "gridscape.tasks.own:table",
     "arrays": "gridscape.tasks.own:arrays",
     "idx": "gridscape.tasks.own:idx",
+    "images": "gridscape.tasks.own:images",
     "image-folder": "gridscape.tasks.images:image_folder",
     "quadratic": "gridscape.tasks.quadratic:quadratic",
     "recall": "gridscape.tasks.sequences:recall",

@@ -1,4 +1,4 @@
-"""Anyone's data by the path of a file or folder: tables, arrays, IDX pairs.
+"""Anyone's data by the path of a file or folder: tables, arrays, IDX pairs, pictures.
 
 Nothing that is read runs code. A path is looked for as given, then below the folders of data sets;
 in a study file, first beside that file.
@@ -11,7 +11,7 @@ from inspect import Parameter, cleandoc, signature
 from pathlib import Path
 from typing import Any
 
-from gridscape.base.own import ArrayOptions, TableOptions
+from gridscape.base.own import ArrayOptions, PictureOptions, TableOptions
 from gridscape.base.parts import Factory
 from gridscape.base.shares import SHARES
 from gridscape.base.task import Task
@@ -130,6 +130,23 @@ def idx(
     return _of_pairs("idx", pairs, validation, test, split_seed, options)
 
 
+@_taking(PictureOptions)
+def images(path: str | Path, *, data_dir: str | Path | None = None, **options: Any) -> Task:
+    """Pictures in a folder or a .zip, as people have them; their folders name their classes.
+
+    path: of ``class/picture.png``, or of ``train/class/picture.png`` with val, validation, test,
+        testing and the like beside it, also below one top folder; or of pictures beside a table of
+        file names and labels.
+
+    What is no picture is passed over and told. Pictures are read as a person sees them: upright, on
+    white, 16 bits as 8; an animation is refused.
+
+    Raises DataMissingError, DataCorruptError where pictures cannot be read, all of them told at
+    once, and where they are not of one size and color; DataError for none, or one class.
+    """
+    return Task.from_images(_located(path, data_dir), **options)
+
+
 def _located(path: str | Path, data_dir: str | Path | None) -> Path:
     return located(path, tuple(fetch.search_folders(data_dir)))
 
@@ -137,13 +154,5 @@ def _located(path: str | Path, data_dir: str | Path | None) -> Path:
 def _of_pairs(
     name: str, pairs: Pairs, validation: Any, test: Any, seed: int, options: dict[str, Any]
 ) -> Task:
-    """A task of all parts that a file has, the others taken from the training part."""
-    shares = {"name": name, "split_seed": seed, **options}
-    if "all" in pairs:
-        return Task.from_arrays(pairs["all"], test, validation=validation, **shares)
-    if "test" not in pairs:
-        held = pairs.get("validation")
-        kept = validation if held is None else held
-        return Task.from_arrays(pairs["train"], test, validation=kept, **shares)
-    held = pairs.get("validation", validation or None)
-    return Task.from_arrays(pairs["train"], pairs["test"], validation=held, **shares)
+    shares = {"validation": validation, "test": test, "split_seed": seed}
+    return Task.of_pairs(pairs, name=name, **shares, **options)
