@@ -190,7 +190,8 @@ def _content(table: "pd.DataFrame", read: Sequence[str], targets: Sequence[str])
     found: list[Any] = []
     numbers = [n for n in (*read, *targets) if columns.kind_of(table[n]) != "category"]
     if numbers:
-        found.append(columns.as_numbers(table[numbers], "table"))
+        # Columns as rows: so they lie in memory, and need no copy.
+        found.append(columns.as_numbers(table[numbers], "table").T)
     for name in (n for n in (*read, *targets) if n not in numbers):
         codes, kinds = table[name].map(str).factorize()
         found += [codes.astype(np.int32), list(map(str, kinds))]

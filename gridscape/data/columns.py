@@ -167,23 +167,23 @@ def _numbers(
 ) -> tuple[np.ndarray, list[str]]:
     """Standardized by the training rows, (N, D) float32; what is told of them."""
     found = as_numbers(table, where)
-    of_train = found[is_train]
-    if np.isnan(found).any():
-        with np.errstate(all="ignore"):
-            middle = np.nan_to_num(np.nanmedian(of_train, axis=0))
-        found = np.where(np.isnan(found), middle, found)
-        of_train = found[is_train]
-    mean, spread = of_train.mean(axis=0), of_train.std(axis=0)
-    constant = [str(name) for name, s in zip(table, spread, strict=True) if not s > 0]
+    made = np.empty(found.shape[::-1], np.float32).T  # a column lies together, as in ``found``
+    spreads = np.empty(found.shape[1])
+    for at, column in enumerate(found.T):  # one by one: of a long table far less memory
+        lacks = np.isnan(column)
+        if lacks.any():
+            there = column[is_train & ~lacks]
+            column = np.where(lacks, np.median(there) if len(there) else 0.0, column)
+        of_train = column[is_train]
+        mean, spreads[at] = of_train.mean(), of_train.std()
+        is_left = scale == "none"
+        made[:, at] = column if is_left else (column - mean) / (spreads[at] or 1.0)
+    constant = [str(name) for name, s in zip(table, spreads, strict=True) if not s > 0]
     told = [f"constant columns, which tell nothing: {_some(constant)}"] if constant else []
-    if scale == "none":
-        varied = spread[spread > 0]
-        if len(varied) and varied.max() > 1_000 * varied.min():
-            told.append('spreads differ by more than a thousand: scale = "standard" makes them one')
-        return found.astype(np.float32), told
-    scaled = found - mean  # pandas' own numbers may not be written
-    scaled /= np.where(spread > 0, spread, 1)
-    return scaled.astype(np.float32), told
+    varied = spreads[spreads > 0]
+    if scale == "none" and len(varied) and varied.max() > 1_000 * varied.min():
+        told.append('spreads differ by more than a thousand: scale = "standard" makes them one')
+    return made, told
 
 
 def _pixels(table: "pd.DataFrame", others: list[np.ndarray], where: object) -> np.ndarray:
@@ -226,17 +226,24 @@ def _one_hot(
 
 def telltales(table: "pd.DataFrame", codes: np.ndarray) -> list[str]:
     """Columns that name the class of every row: (N,) codes of few classes."""
-    import pandas as pd
-
-    _, first = np.unique(codes, return_index=True)
+    first = np.flatnonzero(np.bincount(codes))
     found = []
     for name, column in table.items():
-        if column.nunique() != len(first):
+        # A look at the first rows spares most columns the whole.
+        if not _tells(column[:1_000], codes[:1_000]) or column.nunique() != len(first):
             continue
-        pairs = pd.DataFrame({"one": column, "other": codes}).drop_duplicates()
-        if len(pairs) == len(first):
+        if _tells(column, codes):
             found.append(str(name))
     return found
+
+
+def _tells(column: "pd.Series[Any]", codes: np.ndarray) -> bool:
+    """Whether no value of a column stands beside two classes, nor a class beside two values."""
+    import pandas as pd
+
+    values, different = column.factorize(use_na_sentinel=False)
+    pairs = pd.unique(values * (int(codes.max()) + 1) + codes)
+    return len(pairs) == len(different) == len(np.unique(codes))
 
 
 def _some(names: Any) -> str:

@@ -37,7 +37,9 @@ def coded(values: Any, where: object = None) -> Labels:
             hint='leave these examples out; of a table, missing = "drop"',
         )
     kinds = getattr(getattr(values, "dtype", None), "categories", None)  # pandas' own order
-    names, codes = np.unique(_texts(found), return_inverse=True)
+    different, places = _different(found)
+    names, of_different = np.unique(_texts(different), return_inverse=True)
+    codes = of_different[places]
     in_order = _in_order(names.tolist(), found, kinds if _is_ordered(values) else None)
     if len(in_order) < 2:
         raise DataCorruptError(
@@ -58,7 +60,7 @@ def are_classes(values: Any) -> bool:
     if found.dtype == bool or not np.issubdtype(found.dtype, np.number):
         return True
     there = found[np.isfinite(found)]
-    if not (there == np.floor(there)).all():
+    if len(np.unique(there[:1_000])) > MOST_CLASSES or not (there == np.floor(there)).all():
         return False
     n_different = len(np.unique(there))
     return n_different <= MOST_CLASSES and len(there) >= FEW_EACH * n_different
@@ -89,6 +91,16 @@ def _flat(values: Any) -> np.ndarray:
     """(N,), as (N, 1) also is."""
     found = np.asarray(values)
     return found[:, 0] if found.ndim == 2 and found.shape[1] == 1 else found
+
+
+def _different(values: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """The values that there are, each once, and which of them each is."""
+    if values.dtype.kind in "biuf":
+        return np.unique(values, return_inverse=True)
+    import pandas as pd
+
+    codes, different = pd.factorize(values.astype(object))
+    return np.asarray(different), codes
 
 
 def _texts(values: np.ndarray) -> np.ndarray:
