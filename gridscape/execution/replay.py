@@ -19,6 +19,7 @@ from gridscape.execution.planner import Planner
 from gridscape.grid.axes import Value
 from gridscape.grid.trials import SEMANTICS, Trial, TrialResult
 from gridscape.kernels.cores import use_all_cores
+from gridscape.store.record import OTHER_DATA
 from gridscape.store.store import Store
 from gridscape.study.study import Recipe, ResolvedStudy, Study
 
@@ -193,7 +194,10 @@ def _find_trial(
         raise UnknownNameError(
             "replicate", str(replicate), map(str, range(resolved.study.replicates))
         )
+    known = store.study.get("task_fingerprint")
     if trials[0].key not in store.statuses():
+        if known and known != resolved.task.fingerprint:
+            raise StoreError(OTHER_DATA, where=store.directory, hint="put the data back as it was")
         raise StoreError(
             "this trial is not stored",
             where=store.directory,

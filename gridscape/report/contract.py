@@ -289,6 +289,7 @@ class ExampleData(TypedDict):
     index: int
     truth: int
     answer: int
+    names: Sequence[str]
     probability: Number
     loss: Number
     symbols: str | None
@@ -309,6 +310,7 @@ class ConfusionData(TypedDict):
 
     counts: Sequence[Sequence[int]]
     shares: Sequence[Sequence[Number]]
+    classes: Sequence[str]
 
 
 class StartEnd(TypedDict):

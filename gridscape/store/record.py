@@ -13,6 +13,7 @@ DESCRIPTIVE = (
     *("title", "description", "source", "claims", "published", "keep_parameters"),
     *("selection", "n_examples"),
 )
+OTHER_DATA = "holds results of other data: what the task reads has changed since"
 OTHER_STUDY = "holds results of another study"
 OTHER_FOLDER = "choose another folder with --dir"
 
@@ -117,7 +118,7 @@ def require_same(
         key, one, other = difference
         if key == "task_fingerprint" and what == OTHER_STUDY:
             raise StoreError(
-                "holds results of other data: what the task reads has changed since",
+                OTHER_DATA,
                 where=directory,
                 hint=f"put the data back as it was, or {OTHER_FOLDER}",
             )

@@ -53,6 +53,7 @@ def own_study(
         task_options=given,
         model=model,
         axes=dict(axes or {**widths, "learning_rate": LEARNING_RATES}),
+        keep_parameters="best",  # the page shows their mistakes
         batch_size=max(1, min(MOST_BATCH, n_train // BATCHES_EACH)),
     )
 

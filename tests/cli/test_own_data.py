@@ -79,3 +79,20 @@ def test_requests_that_cannot_be(call, arguments, line):
     assert line in err
     assert err.count("\n") == 1
     assert len(err) <= 320
+
+
+def test_classes_keep_their_names_and_changed_data_is_told(call, tmp_path):
+    own = ("--data", "my points.csv", "--target", "side", "--updates", 5, "--replicates", 1)
+    one = ("--set", "learning_rate=0.1", "--set", "hidden_size=4")
+    assert call("run", *own, *one)[0] == 0
+    status, out, _ = call("inspect", "my-points", "--what", "confusion", "--what", "mistakes")
+    assert status == 0
+    assert "<b> " in out
+    assert "b'" in out
+    assert r"\u003c" in (tmp_path / "runs" / "my-points" / "report.html").read_text()
+    table = pd.read_csv("my points.csv")
+    table.assign(x=table["x"] + 1).to_csv("my points.csv", index=False)
+    for arguments in (("inspect", "my-points"), ("run", *own, *one)):
+        status, out, err = call(*arguments)
+        assert status == 1
+        assert "what the task reads has changed since" in err
