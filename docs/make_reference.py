@@ -251,7 +251,9 @@ def _parts(kind: str) -> Iterator[str]:
     for name in KNOWN[kind]:
         yield f"### `{name}`"
         yield docstring(_factory(kind, name))
-        own = {n: told for n, told in options_of(kind, name).items() if n not in OF_IMAGES}
+        own = options_of(kind, name)
+        if OF_IMAGES.keys() <= own.keys():  # told once for all tasks of images
+            own = {n: told for n, told in own.items() if n not in OF_IMAGES}
         rows = [(f"`{n}`", *told) for n, told in {**own, **numbers_of(kind, name)}.items()]
         yield table(("option", "default", "values"), rows)
 

@@ -64,7 +64,8 @@ NO_ARRAYS = {
 @pytest.mark.parametrize("inputs", NO_ARRAYS.values(), ids=NO_ARRAYS)
 def test_what_is_no_array_of_numbers(inputs):
     assert line_of(lambda: from_arrays((inputs, Y))).startswith("train: not an array of numbers")
-    assert line_of(lambda: from_arrays((X, inputs))).startswith("train: not an array of numbers")
+    line = line_of(lambda: from_arrays((X, inputs)))
+    assert line.startswith(("train: not an array of numbers", "labels: "))
 
 
 @pytest.mark.parametrize(

@@ -8,6 +8,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from gridscape.base.shapes import batch_of
+from gridscape.data.arrays import check_finite
 from gridscape.errors import DataCorruptError
 
 
@@ -52,22 +53,13 @@ def _words(kind: Any) -> str:
 
 def classified(name: str, pair: Any) -> tuple[np.ndarray, np.ndarray]:
     """Inputs, uint8 or float32, and labels, int32, of a split; raises DataCorruptError."""
-    if not isinstance(pair, tuple | list) or len(pair) != 2:
-        raise DataCorruptError(
-            "not a pair", where=name, expected="(inputs, labels)", found=type(pair).__name__
-        )
     inputs, targets = (_array(name, part) for part in pair)
     if inputs.shape[:1] != targets.shape[:1] or not inputs.size:
-        raise DataCorruptError(
-            "inputs and labels differ in number, or there are none",
-            where=name,
-            found=f"inputs of shape {inputs.shape} and labels of shape {targets.shape}",
-        )
+        raise no_pair(name, inputs, targets)
     if inputs.dtype != np.uint8:
         with np.errstate(over="ignore"):  # what is too large becomes infinite
             inputs = inputs.astype(np.float32)
-        if not np.isfinite(inputs).all():
-            raise DataCorruptError("inputs are not all finite", where=name)
+        check_finite(inputs, name)
     if targets.ndim != 1 or not (np.isfinite(targets) & (targets == np.floor(targets))).all():
         raise DataCorruptError(
             "labels must be whole numbers, one per example",
@@ -80,6 +72,15 @@ def classified(name: str, pair: Any) -> tuple[np.ndarray, np.ndarray]:
             "label out of range", where=name, expected="from 0", found=low if low < 0 else high
         )
     return inputs, targets.astype(np.int32)
+
+
+def no_pair(name: str, inputs: Any, targets: Any) -> DataCorruptError:
+    """The error that tells of inputs and labels of different numbers."""
+    return DataCorruptError(
+        "inputs and labels differ in number, or there are none",
+        where=name,
+        found=f"inputs of shape {np.shape(inputs)} and labels of shape {np.shape(targets)}",
+    )
 
 
 def _array(name: str, values: Any) -> np.ndarray:

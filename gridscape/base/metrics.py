@@ -19,9 +19,10 @@ class Metric:
 
     better: "higher" or "lower": which cells are best, and the colors, follow from it.
     unit: "fraction" for a number in [0, 1] that is shown in percent, or any other text.
+    root: what is told is the square root of the mean over the examples, as of squared errors.
 
-    Neither is part of a trial's key: what was trained stays as it is. Raises UsageError for
-    another side, another unit, and for what is no function.
+    Neither side nor unit is part of a trial's key: what was trained stays as it is. Raises
+    UsageError for another side, another unit, and for what is no function.
 
     >>> Metric(lambda outputs, targets: abs(outputs - targets), better="lower", unit="pixels").unit
     'pixels'
@@ -30,6 +31,7 @@ class Metric:
     function: Callable[[Array, Any], Array]
     better: Literal["higher", "lower"] = "higher"
     unit: str = ""
+    root: bool = False
 
     def __post_init__(self) -> None:
         if not callable(self.function):

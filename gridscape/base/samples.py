@@ -53,13 +53,13 @@ def held_out(labels: np.ndarray, share: Any, seed: int = SEED) -> np.ndarray:
     return chosen
 
 
-def check_share(share: Any) -> None:
+def check_share(share: Any, where: str = "validation") -> None:
     """Raise UsageError unless it is a number between 0 and 1, and neither of them."""
     is_number = isinstance(share, int | float) and not isinstance(share, bool)
     if not is_number or not 0 < share < 1:
         raise UsageError(
             "out of range",
-            where="validation",
+            where=where,
             expected="a share of the training examples, between 0 and 1",
             found=short(share),
         )

@@ -1,12 +1,16 @@
 """Data, loss and metrics: what is learned."""
 
-from collections.abc import Callable, Mapping
+import warnings
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any, Self, get_args
 
 import numpy as np
 
-from gridscape.base._arrays import check_splits, classified
+from gridscape.base._arrays import check_splits
+from gridscape.base._own import table_parts
+from gridscape.base._own_arrays import array_parts, given_parts
 from gridscape.base.data import Groups, Split, Stream, as_float
 from gridscape.base.metrics import (
     Metric,
@@ -17,10 +21,13 @@ from gridscape.base.metrics import (
     top_class,
     warn_of_doubt,
 )
+from gridscape.base.own import ArrayOptions, PictureOptions, TableOptions, checked_options
 from gridscape.base.samples import SEED, held_out
 from gridscape.base.shapes import prepared
 from gridscape.base.types import Array
-from gridscape.errors import DataCorruptError, UsageError, check_numbers, check_whole
+from gridscape.data.pictures import read_pictures
+from gridscape.data.tables import as_table
+from gridscape.errors import UsageError, check_numbers, check_whole
 from gridscape.grid.meanings import FRACTION, Meaning
 from gridscape.grid.names import check_task_names
 from gridscape.identity.code import code_identity, fingerprint
@@ -48,6 +55,7 @@ class Task:
     ``groups`` tells the test metrics apart by a kind of example.
     ``redraw(seed)`` gives the task with its fixed sets drawn by another seed, a whole number from 0
         below 2**32; for a stream, so that a study may resample it. Shapes stay.
+    ``classes`` names the classes; without it they are called by their numbers.
     ``fingerprint`` is a hash of all that determines the task; it is part of every trial's key. It
         is made of data and code unless it is given.
 
@@ -73,6 +81,7 @@ class Task:
     truth: Callable[[Any], Any] = targets_themselves
     n_steps: Callable[[Any], Any] | None = None
     redraw: Callable[[int], "Task"] | None = None
+    classes: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         where = f"task {self.name}"
@@ -121,61 +130,130 @@ class Task:
     @classmethod
     def from_arrays(
         cls,
-        train: tuple[Any, Any],
-        test: tuple[Any, Any],
+        train: Any,
+        test: Any = None,
         *,
         name: str = "arrays",
         n_outputs: int | None = None,
-        validation: tuple[Any, Any] | float | None = None,
+        validation: Any = None,
         prepare: Callable[[Array], Array] = as_float,
+        split_seed: int = 0,
+        **options: Any,
     ) -> Self:
-        """A classification task from arrays (inputs (N, ...), labels (N,) from 0).
+        """A task from arrays: inputs (N, ...) and classes (N,), or numbers (N,) or (N, K).
 
-        validation: arrays of its own, or the share of every class that is taken from the training
-        examples for it, as 0.1. uint8 inputs are read as fractions of 255; others are converted to
-        float32. Raises DataCorruptError where lengths differ, a split is empty, labels are no whole
-        numbers in [0, n_outputs), an input is masked or not a finite number, or splits are of
-        different kinds;
+        train, test, validation: each a pair of arrays, of NumPy, pandas, Polars, JAX or PyTorch (a
+        TensorDataset as well). validation may be the share of every class that is taken from the
+        training examples for it, as 0.1. Without a test part, or with a share for it, ``train`` is
+        all there is: 0.15 of every class are the test part and 0.15 the validation part, or such
+        shares as are given, drawn by ``split_seed``.
+        options: those of ``ArrayOptions``: predict, unit, order, layout, scale.
+
+        uint8 inputs are read as fractions of 255; others are converted to float32. Labels are
+        whole numbers from 0, or any whole numbers or texts, whose classes then have names.
+
+        Raises DataCorruptError where lengths differ, a split is empty, labels are not in [0,
+        n_outputs), an input is masked or not a finite number, or splits are of different kinds;
         UsageError where an input is no more than one number, (N,): inputs[:, None] has a feature;
         and for a share out of range, or one that leaves a class without examples on either side.
 
-        >>> task = Task.from_arrays(([[0.0], [1.0]], [0, 1]), ([[0.5]], [1]))
-        >>> task.input_shape, task.n_outputs
-        ((1,), 2)
+        >>> task = Task.from_arrays(([[0.0], [1.0]], ["no", "yes"]), ([[0.5]], ["yes"]))
+        >>> task.input_shape, task.n_outputs, task.classes
+        ((1,), 2, ('no', 'yes'))
         """
-        is_share = isinstance(validation, int | float | np.number)
-        given = {"train": train, "test": test, "validation": validation}
-        if validation is None or is_share:
-            del given["validation"]
-        splits = {name: Split(*classified(name, pair)) for name, pair in given.items()}
-        if is_share:
-            splits["train"], splits["validation"] = divided(
-                splits["train"], np.asarray(validation).item()
-            )
-        top = max(int(split.targets.max()) for split in splits.values()) + 1
-        n_outputs = top if n_outputs is None else _whole(n_outputs)
-        if top > n_outputs:
-            raise DataCorruptError(
-                "label out of range", where=name, expected=f"0 to {n_outputs - 1}", found=top - 1
-            )
-        shape = prepared(prepare, splits["train"].inputs, name).shape[1:]
-        return cls(
+        chosen = checked_options(ArrayOptions, options)
+        n_outputs = None if n_outputs is None else _whole(n_outputs)
+        given = given_parts(train, test, validation, chosen, split_seed, name)
+        fields = array_parts(given.pairs, chosen, n_outputs, name)
+        if given.share is not None:
+            fields["train"], fields["validation"] = divided(fields["train"], given.share)
+        shape = prepared(prepare, fields["train"].inputs, name).shape[1:]
+        if "fingerprint" in fields:
+            made = (fields["fingerprint"], given.share, code_identity(prepare))
+            fields["fingerprint"] = fingerprint(*made)
+        return cls(name=name, input_shape=shape, prepare=prepare, **fields)
+
+    @classmethod
+    def from_table(
+        cls, table: Any, target: str | Sequence[str] | None = None, **options: Any
+    ) -> Self:
+        """A task from a table: rows are examples, a column (or several) is what is predicted.
+
+        table: of pandas, Polars or Arrow, columns by name, or the path of a file: .csv, .tsv,
+        .parquet and what else pandas reads. target: by default the one column that is named
+        target, label, class or y.
+        options: those of ``TableOptions``: features, drop, predict, unit, missing, scale, shape,
+        validation, test, split, group, time, split_seed; and name, of the task.
+
+        Raises UsageError for a column or an option that is not there, DataError for a file that
+        cannot be read, DataCorruptError for missing values where nothing was chosen.
+
+        >>> rows = {"size": list(range(40)), "color": ["red", "blue"] * 20}
+        >>> task = Task.from_table({**rows, "kind": ["a", "b", "b", "a"] * 10}, "kind")
+        >>> task.input_shape, task.classes, task.test.n_examples
+        ((3,), ('a', 'b'), 6)
+        """
+        name = options.pop("name", "table")
+        chosen = checked_options(TableOptions, options)
+        fields = table_parts(as_table(table, name), target, chosen, name)
+        return cls(**fields)
+
+    @classmethod
+    def from_images(cls, path: str | Path, **options: Any) -> Self:
+        """A task from a folder of pictures, or a .zip of one; their folders name their classes.
+
+        ``class/picture.png``, or ``train/class/picture.png`` with val, validation, test, testing
+        and the like beside it, also below one top folder; or pictures beside a table of file names
+        and labels. What is no picture is passed over and told. They are read as a person sees them:
+        upright, on white, 16 bits as 8; an animation is refused.
+        options: those of ``PictureOptions``: layout, size, color, unreadable, labels, target,
+        validation, test, split_seed; and name, of the task.
+
+        Raises DataCorruptError where pictures cannot be read, all of them told at once, and where
+        they are not of one size and color; DataError where there are none, or one class.
+        """
+        name = options.pop("name", "images")
+        chosen = checked_options(PictureOptions, options)
+        reading = ("size", "color", "unreadable", "labels", "target")
+        found = read_pictures(Path(path), **{n: getattr(chosen, n) for n in reading})
+        for line in found.told:
+            warnings.warn(f"{name}: {line}", stacklevel=2)
+        return cls.of_pairs(
+            found.pairs,
             name=name,
-            train=splits["train"],
-            test=splits["test"],
-            validation=splits.get("validation"),
-            input_shape=shape,
-            n_outputs=n_outputs,
-            prepare=prepare,
+            layout=chosen.layout,
+            validation=chosen.validation,
+            test=chosen.test,
+            split_seed=chosen.split_seed,
         )
+
+    @classmethod
+    def of_pairs(
+        cls, pairs: Mapping[str, Any], *, validation: Any, test: Any, **options: Any
+    ) -> Self:
+        """A task of the parts that there are, train, validation and test, or of "all".
+
+        validation, test: the shares of those that are not there. options: of ``from_arrays``.
+        """
+        if "train" not in pairs:
+            return cls.from_arrays(pairs["all"], test, validation=validation, **options)
+        held = pairs.get("validation", validation)
+        if "test" in pairs:
+            return cls.from_arrays(
+                pairs["train"], pairs["test"], validation=held or None, **options
+            )
+        return cls.from_arrays(pairs["train"], test, validation=held, **options)
 
 
 def divided(train: Split, share: Any, seed: int = SEED) -> tuple[Split, Split]:
     """Training and validation examples, the latter a share of every class of labels (N,).
 
-    Both keep their order. Raises UsageError as ``held_out``.
+    Of targets that are numbers, (N, K), it is a plain share. Both keep their order.
+    Raises UsageError as ``held_out``.
     """
-    held = held_out(np.asarray(train.targets), share, seed)
+    targets = np.asarray(train.targets)
+    kinds = targets if targets.ndim == 1 else np.zeros(len(targets), np.int32)
+    held = held_out(kinds, share, seed)
     kept, taken = (Split(train.inputs[rows], train.targets[rows]) for rows in (~held, held))
     return kept, taken
 
@@ -203,6 +281,10 @@ def _fingerprint(task: Task) -> str:
         others.append("per_step")
     if groups is not None:
         others += [groups.name, list(map(int, groups.values)), code_identity(groups.of)]
+    if task.classes:
+        others += ["classes", list(task.classes)]
+    if roots := [name for name, metric in task.measured.items() if metric.root]:
+        others += ["roots", roots]
     return fingerprint(task.name, task.n_outputs, code_identity(task.prepare), *data, *others)
 
 

@@ -5,6 +5,7 @@ from typing import Any
 
 import numpy as np
 from rich.console import RenderableType
+from rich.markup import escape
 from rich.text import Text
 
 from gridscape.cli.tables import BAD, GOOD, QUIET, UNSURE, new_table
@@ -65,9 +66,9 @@ def _examples(examples: Sequence[Example]) -> RenderableType:
     found = new_table(*numbers, *(["sequence"] if symbols else []))
     for column in found.columns[: len(numbers)]:
         column.justify = "right"
-    for e in examples:
+    for e in examples:  # names as they are: they may hold what looks like markup
         sure = "" if e.probability is None else f"{100 * e.probability:.1f} %"
-        row = [str(e.index), str(e.truth), str(e.answer), sure, f"{e.loss:.3g}"]
+        row = [str(e.index), *map(escape, e.names), sure, f"{e.loss:.3g}"]
         found.add_row(*row, *([" ".join(map(str, e.inputs[e.inputs >= 0]))] if symbols else []))
     return found
 
@@ -77,17 +78,18 @@ def confusion(record: Confusion) -> Iterator[RenderableType]:
     counts, n = record.counts, len(record.counts)
     yield Text("Confusion: test examples by true class (rows) and answer (columns)", "bold")
     if n <= MOST_CLASSES:
-        yield _matrix(counts)
+        yield _matrix(counts, record.classes)
     wrong = np.where(np.eye(n, dtype=bool), 0, counts)
     order = np.argsort(-wrong, axis=None, kind="stable")[:MOST_CONFUSIONS]
     pairs = [divmod(int(i), n) for i in order if wrong.flat[i]]
-    told = [f"{true} as {answer} ({counts[true, answer]})" for true, answer in pairs]
+    name = record.classes
+    told = [f"{name[true]} as {name[answer]} ({counts[true, answer]})" for true, answer in pairs]
     yield Text(f"Most frequent: {', '.join(told)}" if told else "No mistake at all.")
 
 
-def _matrix(counts: np.ndarray) -> RenderableType:
+def _matrix(counts: np.ndarray, classes: Sequence[str]) -> RenderableType:
     """Counts; what is right in green, zeros as dots."""
-    found = new_table("true", *map(str, range(len(counts))))
+    found = new_table("true", *map(escape, classes))
     for column in found.columns:
         column.justify = "right"
     for true, row in enumerate(counts.tolist()):
@@ -95,7 +97,7 @@ def _matrix(counts: np.ndarray) -> RenderableType:
             Text(str(count) if count else ".", GOOD if true == answer else "" if count else QUIET)
             for answer, count in enumerate(row)
         ]
-        found.add_row(str(true), *cells)
+        found.add_row(Text(classes[true]), *cells)
     return found
 
 

@@ -41,6 +41,7 @@ if TYPE_CHECKING:
 
     from gridscape.inspection.kinds import Look
     from gridscape.landscape import Landscape
+    from gridscape.study.study import Study
     from gridscape.tasks.fetch import DataSetStatus
 
 ERROR, SOME_FAILED, INTERRUPTED = 1, 3, 130
@@ -65,13 +66,42 @@ app = typer.Typer(
     help="Train a whole grid of small neural networks at once and see the landscape.",
     epilog="Start with: gridscape run",
 )
-data = typer.Typer(cls=Commands, help="Data sets: where they are looked for, fetch, check.")
-app.add_typer(data, name="data")
+data_sets = typer.Typer(cls=Commands, help="Data: look at your own; fetch and check known sets.")
+app.add_typer(data_sets, name="data")
 
 # ---- options that several commands take ----
 
 StudyName = Annotated[
-    str, typer.Argument(metavar="STUDY", help="A named study (see list) or a TOML file.")
+    str | None,
+    typer.Argument(
+        metavar="STUDY",
+        help="A named study (see list) or a TOML file.",
+        show_default="quickstart",
+    ),
+]
+OwnData = Annotated[
+    Path | None,
+    typer.Option("--data", metavar="PATH", help="Your own file or folder, instead of a study."),
+]
+Target = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--target", metavar="COLUMN", help="The column of --data to predict. May be repeated."
+    ),
+]
+ModelName = Annotated[
+    str | None,
+    typer.Option("--model", metavar="MODEL", help="What --data trains.", show_default="mlp"),
+]
+Layout = Annotated[
+    str | None,
+    typer.Option("--layout", metavar="LAYOUT", help="Of pictures in --data: rows, flat, image."),
+]
+TaskOptions = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--option", metavar="NAME=VALUE", help="An option of the task of --data. May be repeated."
+    ),
 ]
 Folder = Annotated[
     str | None,
@@ -137,6 +167,11 @@ DataNames = Annotated[
 ]
 
 
+DataPath = Annotated[
+    Path, typer.Argument(metavar="PATH", help="A file or folder, or the beginning of IDX names.")
+]
+
+
 # ---- the commands ----
 
 
@@ -167,7 +202,12 @@ def list_studies(data_dir: DataDir = None, json: Json = False, debug: Debug = Fa
 
 @app.command()
 def plan(
-    study: StudyName = "quickstart",
+    study: StudyName = None,
+    data: OwnData = None,
+    target: Target = None,
+    model: ModelName = None,
+    layout: Layout = None,
+    option: TaskOptions = None,
     set_: SetValues = None,
     task: TaskName = None,
     replicates: Replicates = None,
@@ -190,7 +230,7 @@ def plan(
     _check_executor(executor)
     with _busy("compiling and timing the programs"):
         found = sweep.plan(
-            study,
+            _chosen(study, data, model, _own_options(target, layout, option), data_dir),
             task=task,
             set=axes,
             replicates=replicates,
@@ -207,7 +247,12 @@ def plan(
 
 @app.command()
 def run(
-    study: StudyName = "quickstart",
+    study: StudyName = None,
+    data: OwnData = None,
+    target: Target = None,
+    model: ModelName = None,
+    layout: Layout = None,
+    option: TaskOptions = None,
     set_: SetValues = None,
     task: TaskName = None,
     replicates: Replicates = None,
@@ -227,11 +272,12 @@ def run(
     from gridscape import sweep
     from gridscape.cli._follow import Follower
 
+    chosen = _chosen(study, data, model, _own_options(target, layout, option), data_dir)
     follower, begin = Follower(), time.perf_counter()
     try:
         with follower.following():
             land = sweep.run(
-                study,
+                chosen,
                 task=task,
                 set=axes,
                 replicates=replicates,
@@ -489,7 +535,7 @@ def doctor(data_dir: DataDir = None, json: Json = False, debug: Debug = False) -
 growing.register(app)
 
 
-@data.command("list")
+@data_sets.command("list")
 def list_data(data_dir: DataDir = None, json: Json = False, debug: Debug = False) -> None:
     """List the data sets and where they are."""
     from gridscape.tasks import fetch
@@ -497,7 +543,7 @@ def list_data(data_dir: DataDir = None, json: Json = False, debug: Debug = False
     _tell_data(fetch.status(data_dir), data_dir, json)
 
 
-@data.command("fetch")
+@data_sets.command("fetch")
 def fetch_data(
     name: DataName, data_dir: DataDir = None, json: Json = False, debug: Debug = False
 ) -> None:
@@ -507,7 +553,7 @@ def fetch_data(
     _tell_data([fetch.fetch(name, data_dir)], data_dir, json)
 
 
-@data.command("check")
+@data_sets.command("check")
 def check_data(
     name: DataNames = None, data_dir: DataDir = None, json: Json = False, debug: Debug = False
 ) -> None:
@@ -518,7 +564,78 @@ def check_data(
     _tell_data([fetch.check(n, data_dir) for n in ([name] if name else present)], data_dir, json)
 
 
+@data_sets.command("look")
+def look_at_data(
+    path: DataPath,
+    target: Target = None,
+    layout: Layout = None,
+    option: TaskOptions = None,
+    data_dir: DataDir = None,
+    json: Json = False,
+    debug: Debug = False,
+) -> None:
+    """Tell what a file or folder is: columns, classes, ranges, missing values, trouble."""
+    prepare_jax()
+    from gridscape.cli import _data_tables
+    from gridscape.study.looking import look_at
+
+    options = _own_options(target, layout, option)
+    with _busy("reading"):
+        found = look_at(path, options, data_dir)
+    tell(json, found, lambda width: _data_tables.data(found, options))
+
+
 # ---- what the commands share ----
+
+
+def _chosen(
+    study: str | None,
+    data: Path | None,
+    model: str | None,
+    options: dict[str, Any],
+    data_dir: Path | None,
+) -> "str | Study":
+    """The study that is named, or the one of somebody's own data."""
+    if data is None:
+        if model is not None or options:
+            name = "--model" if model is not None else f"--{next(iter(options))}"
+            raise UsageError("only with --data", where=name, hint="a study names its own")
+        return study or "quickstart"
+    if study is not None:
+        raise UsageError(
+            "a study and --data",
+            expected="one of them",
+            found=f"{study} and {data}",
+            hint='in a study file: task = "table" (or "arrays"), and path among its task_options',
+        )
+    from gridscape.study.own import own_study
+
+    with _busy("reading the data"):
+        return own_study(data, model=model or "mlp", data_dir=data_dir, options=options)
+
+
+def _own_options(
+    target: list[str] | None, layout: str | None, option: list[str] | None
+) -> dict[str, Any]:
+    """The options of the task of somebody's own data."""
+    from gridscape.grid.axes import parse_value
+
+    options: dict[str, Any] = {}
+    for assignment in option or []:
+        name, equals, text = (part.strip() for part in assignment.partition("="))
+        if not (name and equals):
+            raise UsageError(
+                "not an option", where="--option", expected="NAME=VALUE", found=assignment
+            )
+        values = [parse_value(value.strip()) for value in text.split(",") if value.strip()]
+        options[name] = values if "," in text else values[0] if values else ""
+    if target:
+        options["target"] = target[0] if len(target) == 1 else target
+    if layout is not None:
+        options["layout"] = layout
+    return options
+
+
 def axes_of(assignments: list[str] | None, option: str = "--set") -> dict[str, tuple[Any, ...]]:
     """The axes of all ``--set AXIS=VALUES``, or of another option like it."""
     from gridscape.grid.axes import parse_values

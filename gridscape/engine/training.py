@@ -15,7 +15,7 @@ from gridscape.engine.order import batch_order, seed_words
 from gridscape.engine.programs import Program
 from gridscape.engine.trial import TrialState
 from gridscape.errors import UsageError
-from gridscape.grid.names import TOP_ANSWER
+from gridscape.grid.names import TOP_ANSWER, by_kind
 from gridscape.grid.trials import content_key
 from gridscape.study.study import Recipe
 
@@ -76,7 +76,8 @@ class Training:
         self.update = stop
         # While the devices work: networks that take microseconds would wait for it.
         self._next_order = self._order(stop) if stop < program.recipe.updates else None
-        return {name: np.asarray(x)[self.rows, : stop - begin] for name, x in traces.items()}
+        found = {name: np.asarray(x)[self.rows, : stop - begin] for name, x in traces.items()}
+        return self._with_roots(found)
 
     def evaluate(self, split: Split, n_examples: int) -> dict[str, np.ndarray]:
         """Means over the first examples of a split, by name, each (trials,) or (trials, groups).
@@ -87,7 +88,16 @@ class Training:
         sums = self.program.evaluate(self._counts, self.states.params, self._hyper, split, count)
         found = {name: np.asarray(x)[self.rows] for name, x in sums.items()}
         counts = {1: np.float32(n_examples), 2: self._group_sizes(split, n_examples)}
-        return {n: x if n == TOP_ANSWER else x / counts[x.ndim] for n, x in found.items()}
+        means = {n: x if n == TOP_ANSWER else x / counts[x.ndim] for n, x in found.items()}
+        return self._with_roots(means)
+
+    def _with_roots(self, means: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
+        """The means, and of metrics that say so, by group as well, their square roots."""
+        task = self.program.task
+        roots = [name for name, metric in task.measured.items() if metric.root]
+        if task.groups is not None:
+            roots += [by_kind(name, task.groups.name) for name in roots]
+        return {n: np.sqrt(x) if n in roots else x for n, x in means.items()}
 
     def _group_sizes(self, split: Split, n_examples: int) -> np.ndarray:
         """How many of the first examples belong to each group; NaN, not 0, where none does."""

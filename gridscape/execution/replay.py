@@ -20,6 +20,7 @@ from gridscape.grid.asked import Asked
 from gridscape.grid.axes import Value
 from gridscape.grid.trials import SEMANTICS, Trial, TrialResult
 from gridscape.kernels.cores import use_all_cores
+from gridscape.store.record import OTHER_DATA
 from gridscape.store.store import Store
 from gridscape.study.study import Recipe, ResolvedStudy, Study
 
@@ -189,11 +190,14 @@ def _find_trial(
 ) -> Trial:
     found = resolved.study.grid.find(**cell)
     written = store.study.get("semantics", SEMANTICS)
-    known = range(Asked(store.study).of(found))
-    if replicate not in known:
-        raise UnknownNameError("replicate", str(replicate), map(str, known))
+    replicates = range(Asked(store.study).of(found))
+    if replicate not in replicates:
+        raise UnknownNameError("replicate", str(replicate), map(str, replicates))
     trials = resolved.trials({found: [replicate]}, semantics=written)
+    known = store.study.get("task_fingerprint")
     if trials[0].key not in store.statuses():
+        if known and known != resolved.task.fingerprint:
+            raise StoreError(OTHER_DATA, where=store.directory, hint="put the data back as it was")
         raise StoreError(
             "this trial is not stored",
             where=store.directory,

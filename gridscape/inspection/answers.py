@@ -26,6 +26,8 @@ def mistakes(
     wrong, right = (np.flatnonzero(seen.is_right == value) for value in (False, True))
     worst = wrong[np.argsort(-seen.losses[wrong], kind="stable")]
 
+    names = task.classes or tuple(map(str, range(task.n_outputs)))
+
     def example(index: int) -> Example:
         answer = int(seen.answers[index])
         return Example(
@@ -35,6 +37,7 @@ def mistakes(
             probability=float(seen.probabilities[index]) if seen.known else None,
             loss=float(seen.losses[index]),
             inputs=np.asarray(task.test.inputs[index]),
+            names=(names[int(seen.truths[index])], names[int(seen.answers[index])]),
         )
 
     return Mistakes(
@@ -50,7 +53,7 @@ def confusion(recipe: Recipe, task: Task, params: Params) -> Confusion:
     seen = _answers(recipe, task, params)
     counts = np.zeros((task.n_outputs, task.n_outputs), np.int64)
     np.add.at(counts, (seen.truths, seen.answers), 1)
-    return Confusion(counts)
+    return Confusion(counts, task.classes)
 
 
 class _Answers(NamedTuple):

@@ -13,7 +13,8 @@ class Example:
     """A test example and what the network says of it.
 
     index: in the test set. truth, answer: classes. probability: of the answer, in [0, 1]; None
-    where the loss is no negative log probability. loss: of the example. inputs: as stored.
+    where the loss is no negative log probability. loss: of the example. inputs: as stored. names:
+    of the two classes, their numbers where they have none.
     """
 
     index: int
@@ -22,6 +23,11 @@ class Example:
     probability: float | None
     loss: float
     inputs: np.ndarray
+    names: tuple[str, str] = ("", "")
+
+    def __post_init__(self) -> None:
+        if self.names == ("", ""):
+            object.__setattr__(self, "names", (str(self.truth), str(self.answer)))
 
 
 @dataclass(frozen=True, eq=False)
@@ -39,9 +45,17 @@ class Mistakes:
 
 @dataclass(frozen=True, eq=False)
 class Confusion:
-    """counts: test examples by truth (rows) and answer (columns), (C, C)."""
+    """counts: test examples by truth (rows) and answer (columns), (C, C).
+
+    classes: their names, their numbers where they have none.
+    """
 
     counts: np.ndarray
+    classes: tuple[str, ...] = ()
+
+    def __post_init__(self) -> None:
+        if not self.classes:
+            object.__setattr__(self, "classes", tuple(map(str, range(len(self.counts)))))
 
     @property
     def shares(self) -> np.ndarray:

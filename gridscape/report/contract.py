@@ -354,6 +354,7 @@ class ExampleData(TypedDict):
     index: int
     truth: int
     answer: int
+    names: Sequence[str]
     probability: Number
     loss: Number
     symbols: str | None
@@ -374,6 +375,7 @@ class ConfusionData(TypedDict):
 
     counts: Sequence[Sequence[int]]
     shares: Sequence[Sequence[Number]]
+    classes: Sequence[str]
 
 
 class StartEnd(TypedDict):

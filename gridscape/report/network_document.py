@@ -76,6 +76,7 @@ def _example(example: Example) -> ExampleData:
         "index": example.index,
         "truth": example.truth,
         "answer": example.answer,
+        "names": example.names,
         "probability": example.probability,
         "loss": example.loss,
         "symbols": " ".join(map(str, inputs.ravel())) if symbols else None,
@@ -84,7 +85,11 @@ def _example(example: Example) -> ExampleData:
 
 
 def _confusion(record: Confusion) -> ConfusionData:
-    return {"counts": record.counts.tolist(), "shares": record.shares.tolist()}
+    return {
+        "counts": record.counts.tolist(),
+        "shares": record.shares.tolist(),
+        "classes": record.classes,
+    }
 
 
 def _filters(record: Filters) -> FiltersData:

@@ -50,6 +50,7 @@ with needs_matplotlib():
 ACROSS = 5  # examples side by side
 MOST_TILES = 64  # filters or feature maps of a picture: more are left out, and the title says so
 LONGEST_NAME = 200  # bytes of a folder's name
+MOST_LETTERS = 16  # of the name of a class
 MOST_LABELED = 20  # classes whose counts are written into the confusion matrix
 RIGHT = LinearSegmentedColormap.from_list("right", ["#ffffff", TEST])
 WRONG = LinearSegmentedColormap.from_list("wrong", ["#ffffff", TRAIN])
@@ -93,7 +94,14 @@ def _example(box: Axes, example: Example | None) -> None:
 def caption(example: Example) -> tuple[str, str]:
     """The true class, and the answer with its probability: two lines."""
     sure = "" if example.probability is None else f", {100 * example.probability:.1f} %"
-    return f"true {example.truth}", f"answer {example.answer}{sure}"
+    truth, answer = map(_plain, example.names)
+    return f"true {truth}", f"answer {answer}{sure}"
+
+
+def _plain(name: str) -> str:
+    """A name as it is read, short: a dollar begins a formula of Matplotlib's."""
+    short = name if len(name) <= MOST_LETTERS else f"{name[: MOST_LETTERS - 3]}..."
+    return short.replace("$", r"\$")
 
 
 def _pixels(box: Axes, pixels: np.ndarray) -> None:
@@ -122,7 +130,11 @@ def confusion(record: Confusion) -> Figure:
         if n <= MOST_LABELED:
             _counts(box, counts, faces)
         step = -(-n // 24)
-        box.set(xticks=range(0, n, step), yticks=range(0, n, step), xlabel="answer", ylabel="true")
+        names = [_plain(name) for name in record.classes[::step]]
+        are_long = max(map(len, names)) > 3
+        box.set(xlabel="answer", ylabel="true")
+        box.set_xticks(range(0, n, step), names, rotation=90 if are_long else 0)
+        box.set_yticks(range(0, n, step), names)
         box.tick_params(length=0)
         box.spines[:].set(visible=True, color=LINE)
         right = np.trace(counts) / max(counts.sum(), 1)

@@ -14,6 +14,8 @@ DESCRIPTIVE = (
     *("title", "description", "source", "claims", "published", "keep_parameters"),
     *("selection", "n_examples", "guessing"),
 )
+OTHER_DATA = "holds results of other data: what the task reads has changed since"
+OTHER_STUDY = "holds results of another study"
 OTHER_FOLDER = "choose another folder with --dir"
 
 
@@ -72,7 +74,7 @@ def merge_studies(stored: dict[str, Any], asked: dict[str, Any], directory: Path
     Of each cell the larger number of replicates counts; a cell of neither has none.
     """
     _require_semantics(asked, stored, directory)
-    require_same(asked, stored, directory, "holds results of another study")
+    require_same(asked, stored, directory, OTHER_STUDY)
     axes = {name: joined(values, asked["axes"][name]) for name, values in stored["axes"].items()}
     described = {name: asked[name] for name in DESCRIPTIVE if name in asked}
     replicates = max(stored["replicates"], asked["replicates"])
@@ -80,6 +82,8 @@ def merge_studies(stored: dict[str, Any], asked: dict[str, Any], directory: Path
     numbers = {cell: max(one.of(cell) for one in both) for cell in grid_of(axes).cells()}
     grown = {"axes": axes, "replicates": replicates, **others_of(axes, replicates, numbers)}
     grown |= _merged_groups(stored, asked)
+    if "task_options" in asked:  # where the data lies now
+        grown["task_options"] = asked["task_options"]
     if "metrics" in asked:  # a further task may have others; what is said last of one counts
         grown["metrics"] = {**asked["metrics"], **_others(stored, asked)}
     kept = {name: value for name, value in stored.items() if name != OTHERS}
@@ -122,6 +126,12 @@ def require_same(
     difference = _difference(_identity(expected), _identity(found))
     if difference:
         key, one, other = difference
+        if key == "task_fingerprint" and what == OTHER_STUDY:
+            raise StoreError(
+                OTHER_DATA,
+                where=directory,
+                hint=f"put the data back as it was, or {OTHER_FOLDER}",
+            )
         raise StoreError(
             f"{what}: {key} differs",
             where=directory,
@@ -135,6 +145,10 @@ def _identity(study: dict[str, Any]) -> dict[str, Any]:
     """What must be equal for two requests to share a folder."""
     free = ("axes", "replicates", OTHERS, "groups", "groups_of", "metrics", *DESCRIPTIVE)
     fixed = {name: value for name, value in study.items() if name not in free}
+    if fixed.get("task_fingerprint") and isinstance(fixed.get("task_options"), dict):
+        # The content of data is what counts, and not where it lies.
+        options = fixed["task_options"].items()
+        fixed["task_options"] = {name: value for name, value in options if name != "path"}
     return {**fixed, "axes": sorted(study["axes"])}
 
 

@@ -2,7 +2,9 @@
 
 import tomllib
 from pathlib import Path
+from typing import Any
 
+from gridscape.data.kinds import READERS
 from gridscape.errors import UnknownNameError, UsageError
 
 STUDIES = Path(__file__).parent / "named"
@@ -26,6 +28,25 @@ def find(name_or_path: str | Path) -> Path:
         hint = f"the file here is named with its suffix: {path}.toml"
         raise UsageError(f"unknown study {str(name_or_path)!r}", hint=hint)
     raise UnknownNameError("study", str(name_or_path), names())
+
+
+def beside(content: dict[str, Any], file: Path) -> dict[str, Any]:
+    """A study's content whose data, where it lies beside the study file, is named by whole path."""
+    options = content.get("task_options")
+    if content.get("task") not in READERS or not isinstance(options, dict):
+        return content
+    path = options.get("path")
+    if not isinstance(path, str) or Path(path).is_absolute():
+        return content
+    place = file.absolute().parent / path
+    return (
+        {**content, "task_options": {**options, "path": str(place)}} if _there(place) else content
+    )
+
+
+def _there(place: Path) -> bool:
+    """Whether a path, or one that begins like it, is there."""
+    return place.exists() or any(place.parent.glob(f"{place.name}*"))
 
 
 def with_claims() -> list[str]:

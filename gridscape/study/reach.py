@@ -19,11 +19,11 @@ from typing import Any, NamedTuple
 
 import platformdirs
 
+from gridscape.data.kinds import READERS
 from gridscape.errors import UntrustedError
 from gridscape.store.blobs import write_whole
 
 PARTS = ("task", "model", "optimizer", "loss")  # that a study may name by an import string
-READS_PICTURES = "image-folder"  # the one task of Gridscape's own that reads what a study names
 HINT = "--trust (trust=True) if you trust its maker"
 
 
@@ -140,10 +140,11 @@ def _hashes(study: Mapping[str, Any]) -> dict[str, str] | None:
 
 def _reaches(study: Mapping[str, Any]) -> Iterator[Reach]:
     """Modules and folders that a study names; what is no text names nothing."""
-    if study.get("task") == READS_PICTURES:
+    task = study.get("task")
+    if isinstance(task, str) and task in READERS:  # the tasks that read what a study names
         options = study.get("task_options")
         path = options.get("path") if isinstance(options, Mapping) else None
-        yield Reach(f"the pictures in {path!r}", code=False)
+        yield Reach(f"{READERS[task]} in {path!r}", code=False)
     for module in dict.fromkeys(_modules(study)):
         files = _files(module)
         place = f"from {str(files[-1])!r}" if files else "which is in no file here"

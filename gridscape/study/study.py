@@ -28,7 +28,7 @@ from gridscape.identity.memo import Memo
 from gridscape.kernels.cores import use_all_cores
 from gridscape.models.precision import Precision
 from gridscape.study import mistakes, reach, settings
-from gridscape.study.files import find
+from gridscape.study.files import beside, find
 from gridscape.study.fits import check_fit
 from gridscape.study.numbers import number_mistakes
 from gridscape.study.parts import (
@@ -168,7 +168,7 @@ class Study(BaseModel):
         path = find(name_or_path)
         try:
             text = path.read_text(encoding="utf-8-sig")
-            content = tomllib.loads(text)
+            content = beside(tomllib.loads(text), path)
         except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
             raise StudyFileError(path, [str(error)]) from error
         try:

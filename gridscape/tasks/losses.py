@@ -1,15 +1,17 @@
-"""Losses that a study may choose by name; the first two for classes, the others for bits.
+"""Losses that a study may choose by name: for classes, for numbers, for bits.
 
-A loss is a function (outputs, targets) -> (B,), one number per example. Those for bits read the
-outputs (B, T, 1) of every step and ``Bits``; each counts the steps that are no padding only.
+A loss is a function (outputs, targets) -> (B,), one number per example. Those for numbers are in
+base/regression.py; ``mse`` is for both. Those for bits read the outputs (B, T, 1) of every step and
+``Bits``; each counts the steps that are no padding only.
 """
 
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
 import optax
 
+from gridscape.base import regression
 from gridscape.base.metrics import cross_entropy
 from gridscape.base.types import Array
 
@@ -19,6 +21,8 @@ NAMES = {
     "bce": "gridscape.tasks.losses:bce",
     "mse": "gridscape.tasks.losses:mse",
     "time_softmax": "gridscape.tasks.losses:time_softmax",
+    "mae": "gridscape.base.regression:mae",
+    "huber": "gridscape.base.regression:huber",
     "mse_raw": "gridscape.tasks.losses:mse_raw",
 }
 
@@ -56,8 +60,13 @@ def bce(outputs: Array, targets: Bits) -> Array:
     )
 
 
-def mse(outputs: Array, targets: Bits) -> Array:
-    """The squared error of bit and sigmoid, the mean over the steps: (B, T, 1), Bits -> (B,)."""
+def mse(outputs: Array, targets: Any) -> Array:
+    """The squared error: of numbers (B, K), the mean over K; of bit and sigmoid, over the steps.
+
+    (B, K), (B, K) -> (B,), or (B, T, 1), Bits -> (B,).
+    """
+    if not isinstance(targets, Bits):
+        return regression.mse(outputs, targets)
     raw, bits = _paired(outputs, targets)
     return mean_over_steps((jax.nn.sigmoid(raw) - bits) ** 2, targets)
 

@@ -368,6 +368,7 @@ interface ExampleData {
   index: number;
   truth: number;
   answer: number;
+  names: Array<string>;
   probability: number | null;
   loss: number | null;
   symbols: string | null;
@@ -390,6 +391,7 @@ interface MistakesData {
 interface ConfusionData {
   counts: Array<Array<number>>;
   shares: Array<Array<number | null>>;
+  classes: Array<string>;
 }
 
 /**

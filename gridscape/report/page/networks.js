@@ -91,9 +91,9 @@ function showMistakes(found) {
 }
 
 /** @param {ExampleData} record */
-function exampleItem({ index, truth, answer, probability, loss, symbols, picture }) {
+function exampleItem({ index, truth, answer, names, probability, loss, symbols, picture }) {
   const sure = known(probability) ? UNITS.fraction.text(probability) : "";
-  const words = `true ${truth}, answer ${answer}${sure ? ` with ${sure}` : ""}`;
+  const words = `true ${names[0]}, answer ${names[1]}${sure ? ` with ${sure}` : ""}`;
   return el(
     "li",
     {
@@ -101,18 +101,18 @@ function exampleItem({ index, truth, answer, probability, loss, symbols, picture
       title: `example ${index}, loss ${digits(loss)}`,
     },
     picture ? pixels(picture, words, 76) : el("code", {}, symbols),
-    el("span", {}, `true ${truth}`),
+    el("span", {}, `true ${names[0]}`),
     el(
       "span",
       { class: "answer" },
-      `${truth === answer ? "✓" : "✕"} ${answer} `,
+      `${truth === answer ? "✓" : "✕"} ${names[1]} `,
       el("span", { class: "muted" }, sure),
     ),
   );
 }
 
 /** @param {ConfusionData} record */
-function showConfusion({ counts, shares }) {
+function showConfusion({ counts, shares, classes: names }) {
   const classes = counts.map((_, i) => i),
     small = classes.length <= 30;
   const off = Math.max(
@@ -128,7 +128,7 @@ function showConfusion({ counts, shares }) {
     return `background:color-mix(in srgb, ${color} ${strength}%, var(--paper))`;
   };
   const tell = (i, j) =>
-    `true ${i}, answer ${j}: ${counts[i][j]} (${UNITS.fraction.text(shares[i][j])})`;
+    `true ${names[i]}, answer ${names[j]}: ${counts[i][j]} (${UNITS.fraction.text(shares[i][j])})`;
   return {
     node: el(
       "div",
@@ -144,7 +144,7 @@ function showConfusion({ counts, shares }) {
             "tr",
             {},
             el("td", {}),
-            classes.map((c) => el("th", { scope: "col" }, small ? String(c) : "")),
+            classes.map((c) => el("th", { scope: "col" }, small ? names[c] : "")),
           ),
         ),
         el(
@@ -154,7 +154,7 @@ function showConfusion({ counts, shares }) {
             el(
               "tr",
               {},
-              el("th", { scope: "row" }, String(i)),
+              el("th", { scope: "row" }, names[i]),
               classes.map((j) =>
                 el(
                   "td",

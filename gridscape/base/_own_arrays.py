@@ -1,0 +1,226 @@
+"""What a Task is made of where its data is somebody's arrays."""
+
+import warnings
+from collections.abc import Mapping
+from typing import Any, NamedTuple
+
+import jax
+import numpy as np
+
+from gridscape.base import shares
+from gridscape.base._arrays import classified, no_pair
+from gridscape.base._own import as_numbers, outcome
+from gridscape.base._rows import repeated
+from gridscape.base.data import Split
+from gridscape.base.own import ArrayOptions
+from gridscape.data.arrays import as_array, as_pair, in_order, laid_out, one_hot_classes, trouble
+from gridscape.data.labels import coded
+from gridscape.errors import DataCorruptError
+from gridscape.identity.code import fingerprint
+
+LABELS = "biufUSOT"  # kinds of arrays, as NumPy writes them, of what may be a label
+
+
+def array_parts(
+    pairs: Mapping[str, Any], options: ArrayOptions, n_outputs: int | None, where: str
+) -> dict[str, Any]:
+    """The fields of a Task of arrays: train, test, validation, and what is predicted.
+
+    pairs: arranged inputs and targets of each part. n_outputs: of classes that are whole numbers
+    from 0; where it is not told, every label that is there is a class.
+    """
+    targets = _flat({name: pair[1] for name, pair in pairs.items()}, options.predict)
+    predicts = options.predict or _predicts(targets, n_outputs)
+    if predicts == "numbers":
+        fields = _of_numbers(pairs, targets, options)
+    else:
+        fields = _of_classes(pairs, targets, n_outputs)
+    if options.scale == "standard":
+        fields = {**fields, **_standardized(fields, pairs)}
+    for line in trouble(fields["train"].inputs):
+        warnings.warn(f"{where}: {line}", stacklevel=4)
+    return fields
+
+
+class Given(NamedTuple):
+    """Inputs and targets of each part, arranged, and the share to be taken for validation."""
+
+    pairs: dict[str, Any]
+    share: float | None
+
+
+def given_parts(
+    train: Any, test: Any, validation: Any, options: ArrayOptions, seed: int, where: str
+) -> Given:
+    """The parts that are given; of one set of examples, those that are drawn from it."""
+    held = {} if validation is None or is_share(validation) else {"validation": validation}
+    pairs = {name: arranged(name, pair, options) for name, pair in held.items()}
+    if test is not None and not is_share(test):
+        pairs |= {n: arranged(n, p, options) for n, p in (("train", train), ("test", test))}
+        share = None if held or validation is None else np.asarray(validation).item()
+        return Given({name: pairs[name] for name in _NAMES if name in pairs}, share)
+    wanted = shares.SHARES["validation"] if validation is None else validation
+    of_test = shares.SHARES["test"] if test is None else test
+    drawn = _parted(train, options, 0 if held else wanted, of_test, seed, where)
+    return Given({**drawn, **pairs}, None)
+
+
+def is_share(value: Any) -> bool:
+    """Whether a share is given, and no arrays."""
+    return isinstance(value, int | float | np.number)
+
+
+def _parted(
+    pair: Any, options: ArrayOptions, validation: Any, test: Any, seed: int, where: str
+) -> dict[str, Any]:
+    """One set of examples as training, validation and test part, of every class alike."""
+    inputs, raw = arranged("inputs and labels", pair, options)
+    targets = _flat({"all": raw}, options.predict)["all"]
+    kinds, names = np.zeros(len(inputs), np.int32), tuple[str, ...]()
+    if (options.predict or _predicts({"all": targets}, None)) == "classes":
+        kinds, names = coded(targets, "labels")
+    if len(inputs) != len(kinds):
+        raise no_pair("inputs and labels", inputs, targets)
+    parts = shares.by_share(kinds, validation, test, seed, names)
+    rows = {n: np.flatnonzero(parts == p) for n, p in zip(_NAMES, range(3), strict=True)}
+    found = {name: (inputs[at], targets[at]) for name, at in rows.items() if len(at)}
+    n_both = repeated(found["train"][0], found["test"][0])
+    if n_both:
+        told = f"{n_both} of {len(rows['test'])} test inputs are also among the training inputs"
+        warnings.warn(f"{where}: {told}", stacklevel=4)
+    return found
+
+
+_NAMES = ("train", "validation", "test")
+
+
+def arranged(name: str, pair: Any, options: ArrayOptions) -> tuple[Any, Any]:
+    """Inputs in order and laid out, and targets as they are given."""
+    inputs, targets = as_pair(pair, name)
+    if options.order is not None or options.layout is not None:
+        inputs = in_order(as_array(inputs, name), options.order)
+        inputs = laid_out(inputs, options.layout)
+    elif not isinstance(inputs, list | tuple | np.ndarray | jax.Array):
+        inputs = as_array(inputs, name)
+    return inputs, targets
+
+
+def _flat(targets: Mapping[str, Any], predict: str | None) -> dict[str, Any]:
+    """Targets of all parts, (N,) where there is one a row; one-hot rows as their classes."""
+    found = {}
+    for name, given in targets.items():
+        is_masked = any(map(np.ma.is_masked, given if isinstance(given, list | tuple) else [given]))
+        array = given if is_masked else as_array(given, name)
+        if np.ndim(array) == 2 and array.shape[1] == 1:
+            array = array[:, 0]
+        found[name] = array
+    hot = {n: one_hot_classes(a) if isinstance(a, np.ndarray) else None for n, a in found.items()}
+    if predict != "numbers" and all(array is not None for array in hot.values()):
+        return hot
+    return found
+
+
+def _predicts(targets: Mapping[str, Any], n_outputs: int | None) -> str:
+    """Numbers are predicted where some of them are no whole numbers, and no classes are told."""
+    if n_outputs is not None:
+        return "classes"
+    values = list(targets.values())
+    are_floats = all(isinstance(v, np.ndarray) and v.dtype.kind == "f" for v in values)
+    if not are_floats or any(np.ma.is_masked(v) or not np.isfinite(v).all() for v in values):
+        return "classes"
+    return "classes" if all((v == np.floor(v)).all() for v in values) else "numbers"
+
+
+def _of_classes(
+    pairs: Mapping[str, tuple[Any, Any]], targets: Mapping[str, Any], n_outputs: int | None
+) -> dict[str, Any]:
+    names: tuple[str, ...] = ()
+    if n_outputs is None and all(map(_may_be_labels, targets.values())):
+        texts = {part for part, t in targets.items() if t.dtype.kind not in "biuf"}
+        if texts and len(texts) < len(targets):
+            kinds = f"texts in {', '.join(sorted(texts))}, numbers in the other parts"
+            raise DataCorruptError("labels of two kinds", where="labels", found=kinds)
+        everything = np.concatenate(list(targets.values()))
+        if not _count_from_zero(everything):
+            labels = coded(everything, "labels")
+            names, ends = labels.names, np.cumsum([len(t) for t in targets.values()])
+            cut = np.split(labels.codes, ends[:-1])
+            targets = dict(zip(targets, cut, strict=True))
+    splits = {n: Split(*classified(n, (pairs[n][0], targets[n]))) for n in pairs}
+    top = max(int(split.targets.max()) for split in splits.values()) + 1
+    n_outputs = top if n_outputs is None else n_outputs
+    if top > n_outputs:
+        found, expected = top - 1, f"0 to {n_outputs - 1}"
+        raise DataCorruptError("label out of range", where="labels", expected=expected, found=found)
+    return {**splits, "n_outputs": n_outputs, "classes": names}
+
+
+def _may_be_labels(targets: Any) -> bool:
+    is_array = isinstance(targets, np.ndarray) and not np.ma.is_masked(targets)
+    return is_array and targets.ndim == 1 and targets.dtype.kind in LABELS and len(targets) > 0
+
+
+def _count_from_zero(values: np.ndarray) -> bool:
+    """Whether labels are 0, 1, 2 ... and each of them is there: then they need no names.
+
+    So do numbers that are none, which ``classified`` refuses.
+    """
+    if values.dtype.kind not in "biuf":
+        return False
+    if values.dtype.kind == "f" and not (np.isfinite(values) & (values == np.floor(values))).all():
+        return True
+    found = np.unique(values)
+    return len(found) == 1 or (found == np.arange(len(found))).all()
+
+
+def _of_numbers(
+    pairs: Mapping[str, tuple[Any, Any]], targets: Mapping[str, Any], options: ArrayOptions
+) -> dict[str, Any]:
+    columns = {name: _column(name, array) for name, array in targets.items()}
+    inputs = {}
+    for name, values in columns.items():
+        one_class = np.zeros(len(values), np.int32)  # inputs are checked as those of classes
+        inputs[name], _ = classified(name, (pairs[name][0], one_class))
+    everything = np.concatenate(list(columns.values()))
+    sizes = [len(values) for values in columns.values()]
+    part = np.repeat(list(columns), sizes)
+    outputs = as_numbers(everything, part == "train", "targets")
+    found = {n: Split(x, outputs["targets"][part == n]) for n, x in inputs.items()}
+    content = [(name, inputs[name], columns[name]) for name in sorted(inputs)]
+    return {
+        **found,
+        **outcome(outputs, options.unit),
+        "fingerprint": fingerprint("numbers", *content),
+    }
+
+
+def _column(name: str, targets: Any) -> np.ndarray:
+    """Numbers as (N, K) float64."""
+    if not isinstance(targets, np.ndarray) or targets.dtype.kind not in "biuf" or not targets.ndim:
+        found = getattr(targets, "dtype", type(targets).__name__)
+        raise DataCorruptError("targets are no numbers", where=name, found=found)
+    values = targets.reshape(len(targets), -1).astype(np.float64)
+    bad = np.argwhere(~np.isfinite(values))
+    if len(bad):
+        raise DataCorruptError(
+            "targets are not all finite",
+            where=name,
+            found=f"{values[tuple(bad[0])]} at example {bad[0][0]}",
+        )
+    return values
+
+
+def _standardized(
+    fields: Mapping[str, Any], pairs: Mapping[str, tuple[Any, Any]]
+) -> dict[str, Any]:
+    """The parts with inputs whose every number has mean 0 and spread 1 over the training part."""
+    splits = {n: fields[n] for n in _NAMES if n in fields}
+    train = splits["train"].inputs.astype(np.float64)
+    mean, spread = train.mean(axis=0), train.std(axis=0)
+    spread = np.where(spread > 0, spread, 1)
+    made = {
+        name: Split(((split.inputs - mean) / spread).astype(np.float32), split.targets)
+        for name, split in splits.items()
+    }
+    raw = fingerprint("standard", fields.get("fingerprint", ""), *splits.values())
+    return {**made, "fingerprint": raw}

@@ -1,0 +1,98 @@
+"""Own data from the command line: looked at, trained on, and told where it cannot be."""
+
+import json
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from gridscape.cli import commands
+
+
+@pytest.fixture
+def call(capsys, monkeypatch, tmp_path):
+    """Runs a command in this process: (status, standard output, standard error)."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("COLUMNS", "100")
+    monkeypatch.setenv("XDG_DATA_HOME", str(tmp_path / "user-data"))
+    x = np.random.default_rng(0).normal(size=(60, 2))
+    table = pd.DataFrame({"x": x[:, 0], "y": x[:, 1], "side": np.where(x[:, 0] > 0, "<b>", "b'")})
+    table.to_csv("my points.csv", index=False)
+    table.assign(z=[None, *range(59)]).to_csv("holes.csv", index=False)
+
+    def run_command(*arguments):
+        capsys.readouterr()
+        status = commands.exit_status([str(argument) for argument in arguments])
+        return status, *capsys.readouterr()
+
+    return run_command
+
+
+def test_look_tells_columns_classes_and_the_next_step(call):
+    status, out, err = call("data", "look", "my points.csv", "--target", "side")
+    assert (status, err) == (0, "")
+    assert "table: 60 rows, 3 columns" in out
+    assert "Predicts 2 classes from inputs (2,)" in out
+    assert "--target side --model mlp" in out
+    document = json.loads(call("data", "look", "my points.csv", "--target", "side", "--json")[1])
+    assert sum(document["examples"].values()) == 60
+    assert [one["name"] for one in document["classes"]] == ["<b>", "b'"]
+    assert document["trouble"] == []
+
+
+def test_look_tells_trouble(call):
+    status, out, _ = call("data", "look", "holes.csv", "--target", "side")
+    assert status == 0
+    assert "missing values: 1 in 'z'" in out
+    out = call("data", "look", "holes.csv", "--target", "side", "--option", "missing=drop")[1]
+    assert "59" not in out.split("Predicts")[0]
+    assert "1 rows left out" in out
+
+
+def test_run_and_plan_take_a_file(call, tmp_path):
+    own = ("--data", "my points.csv", "--target", "side", "--updates", 5, "--replicates", 1)
+    status, out, err = call("plan", *own)
+    assert (status, err) == (0, "")
+    assert "8 networks" in out
+    status, out, _ = call("run", *own, "--set", "learning_rate=0.1", "--set", "hidden_size=4")
+    assert status == 0
+    assert "mlp on my points.csv" in out
+    assert (tmp_path / "runs" / "my-points" / "report.html").is_file()
+
+
+@pytest.mark.parametrize(
+    ("arguments", "line"),
+    [
+        (("--target", "sid", "--data", "my points.csv"), "did you mean 'side'?"),
+        (("--target", "side"), "--target: only with --data"),
+        (("--model", "lstm"), "--model: only with --data"),
+        (("quickstart", "--data", "my points.csv"), "a study and --data"),
+        (("--data", "gone.csv"), "no such file or folder"),
+        (("--data", "holes.csv", "--target", "side"), "missing values: 1 in 'z'"),
+        (("--data", "my points.csv", "--option", "drop"), "--option: not an option"),
+    ],
+)
+def test_requests_that_cannot_be(call, arguments, line):
+    status, out, err = call("run", *arguments)
+    assert status in (1, 2)
+    assert out == ""
+    assert line in err
+    assert err.count("\n") == 1
+    assert len(err) <= 320
+
+
+def test_classes_keep_their_names_and_changed_data_is_told(call, tmp_path):
+    own = ("--data", "my points.csv", "--target", "side", "--updates", 5, "--replicates", 1)
+    one = ("--set", "learning_rate=0.1", "--set", "hidden_size=4")
+    assert call("run", *own, *one)[0] == 0
+    status, out, _ = call("inspect", "my-points", "--what", "confusion", "--what", "mistakes")
+    assert status == 0
+    assert "<b> " in out
+    assert "b'" in out
+    assert r"\u003c" in (tmp_path / "runs" / "my-points" / "report.html").read_text()
+    table = pd.read_csv("my points.csv")
+    table.assign(x=table["x"] + 1).to_csv("my points.csv", index=False)
+    for arguments in (("inspect", "my-points"), ("run", *own, *one)):
+        status, out, err = call(*arguments)
+        assert status == 1
+        assert "what the task reads has changed since" in err
