@@ -97,8 +97,8 @@ def test_of_equal_cells_few_are_called_better(n, ratio):
         cells = row_like(normal(seed, (6, n), [1, ratio, 1, 1, 1, 1]))
         found = Comparison(cells).difference(cells[0], cells[1])
         calls.append([found.p_above(0.0) <= 0.05, found.p_below(0.0) <= 0.05])
-    # 3.5 % a side: 2.5 % and what pooling costs at n = 3; and 2.5 errors of 800 worlds.
-    assert np.mean(calls, axis=0).max() <= 0.035 + 2.5 * math.sqrt(0.035 * 0.965 / 800)
+    # 4.4 % a side: 2.5 % and what pooling costs at n = 3; and 2.5 errors of 800 worlds.
+    assert np.mean(calls, axis=0).max() <= 0.044 + 2.5 * math.sqrt(0.044 * 0.956 / 800)
 
 
 def test_one_spread_decides_with_fewer_replicates():
