@@ -193,7 +193,7 @@ def few(land: Landscape) -> str:
     """What a reader must know of a study of too few replicates; "" of any other."""
     if not has_few(land):
         return ""
-    n = plural(int(land.data.sizes["replicate"]), "replicate")
+    n = plural(land.array("status").shape[-1], "replicate")
     again = "gridscape run ... --replicates 5"
     return f"{n}: intervals and verdicts need {FEWEST} or more; {again} adds them"
 
