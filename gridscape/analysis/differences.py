@@ -109,8 +109,8 @@ def _residuals(values: np.ndarray, known: np.ndarray) -> np.ndarray:
 class Comparison:
     """Differences among some cells, over the replicates that learn in both of a pair.
 
-    The spread is the pair's own, or where it is allowed that of all these cells. A pair that scatters
-    more than the others takes the mean of both variances (moderated: Smyth 2004).
+    The spread is the pair's own, or where it is allowed that of all these cells. A pair that
+    scatters more than the others takes the mean of both variances (moderated: Smyth 2004).
     """
 
     def __init__(self, cells: Iterable[CellSummary]) -> None:

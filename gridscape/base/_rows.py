@@ -25,7 +25,7 @@ def _hashes(inputs: np.ndarray) -> np.ndarray:
 
 def _of_columns(flat: np.ndarray) -> np.ndarray:
     """The same, a column at a time: of a long table far less memory."""
-    words: np.ndarray = np.random.RandomState(0).randint(0, 2**63, flat.shape[1], dtype=np.uint64)
+    words = np.asarray(np.random.RandomState(0).randint(0, 2**63, flat.shape[1], dtype=np.uint64))
     total = np.zeros(len(flat), np.uint64)
     for word, column in zip(words | 1, flat.T, strict=True):
         total += np.ascontiguousarray(column).view(np.uint32) * word

@@ -159,12 +159,13 @@ def _says(p_holds: float, p_fails: float, alpha: float) -> Outcome:
 def _why_undecided(tests: Sequence[Check], said: Sequence[Outcome]) -> str:
     open_ = [t for t, says in zip(tests, said, strict=True) if says is Outcome.UNDECIDED]
     few = [t.name for t in open_ if t.interval.n < 2]
-    both = [t.name for t in open_ if t.interval.n >= 2]
+    n_both = len(open_) - len(few)
     reasons = []
     if few:
         reasons.append(f"fewer than two replicates to test with: {listed(few)}")
-    if both:
-        reasons.append(f"the replicates do not settle: {listed(both)}")
+    if n_both:  # which, and what it takes, stands with the estimates
+        of = f"{n_both} of {len(tests)} numbers" if len(tests) > 1 else "it"
+        reasons.append(f"the replicates do not settle {of}")
     return "; ".join(reasons)
 
 

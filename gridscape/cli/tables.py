@@ -64,6 +64,7 @@ BLANK = (CellState.DIVERGED, CellState.FAILED)  # states whose mean has no color
 
 # What a legend says of the marks of cells: those of states, and one more.
 PARTIAL, EDGE = "*", "^"
+MOST_OPEN = 4  # open numbers of a claim that have a line each
 LEGEND = {
     STATES[CellState.COLLAPSED].sign: "collapsed to one answer for every test example",
     STATES[
@@ -478,8 +479,8 @@ def verdicts(found: Sequence["Verdict"]) -> RenderableType:
         if verdict.note:
             is_gray = verdict.outcome.value == "not comparable"
             text.append(f"{verdict.note}\n", QUIET if is_gray else UNSURE)
-        for estimate in open_numbers(verdict):
-            text.append(f"- {estimate.name}: {estimate.outlook}\n", UNSURE)
+        for line in _open_lines(verdict):
+            text.append(f"{line}\n", UNSURE)
         text.append(f"rule: {verdict.rule}\n", QUIET)
         style = OUTCOME_STYLES[verdict.outcome]
         outcome = Text(verdict.outcome.value, f"bold {style}")
@@ -487,6 +488,13 @@ def verdicts(found: Sequence["Verdict"]) -> RenderableType:
             outcome.append(f"\n{look_words(verdict)}", QUIET)
         table.add_row(verdict.claim.id, outcome, text)
     return table
+
+
+def _open_lines(verdict: "Verdict") -> list[str]:
+    """What replicates can show of each number that is open; of many, the first ones."""
+    lines = [f"- {e.name}: {e.outlook}" for e in open_numbers(verdict)]
+    n_more = len(lines) - MOST_OPEN
+    return [*lines[:MOST_OPEN], f"- and {n_more} more: see the report"] if n_more > 1 else lines
 
 
 def _estimated(interval: Interval, unit: str) -> str:

@@ -6,7 +6,7 @@ themselves, ``page/format.js`` repeats the rules, and a test compares the two.
 
 import math
 from collections.abc import Sequence
-from typing import Literal, NamedTuple
+from typing import TYPE_CHECKING, Literal, NamedTuple
 
 import numpy as np
 
@@ -18,10 +18,12 @@ from gridscape.analysis.few import FEWEST, has_few
 from gridscape.analysis.published import Agreement
 from gridscape.analysis.statistics import Interval
 from gridscape.analysis.winner import Winner
-from gridscape.claims.records import Estimate, Outcome, Verdict
 from gridscape.grid.axes import Axis, Cell, Value, show
 from gridscape.grid.meanings import Meaning
 from gridscape.landscape import Landscape
+
+if TYPE_CHECKING:  # of the claims, whose rules take long to import
+    from gridscape.claims.records import Estimate, Verdict
 
 TIMES, PLUS_MINUS = "\u00d7", "\u00b1"
 NONE = "\u2013"  # in place of a number that is not known
@@ -191,7 +193,7 @@ def few(land: Landscape) -> str:
     """What a reader must know of a study of too few replicates; "" of any other."""
     if not has_few(land):
         return ""
-    n = plural(int(land.data.sizes["replicate"]), "replicate")
+    n = plural(land.array("status").shape[-1], "replicate")
     again = "gridscape run ... --replicates 5"
     return f"{n}: intervals and verdicts need {FEWEST} or more; {again} adds them"
 
@@ -358,14 +360,14 @@ def confirmed_words(found: Confirmation) -> str:
     )
 
 
-def open_numbers(verdict: Verdict) -> list[Estimate]:
+def open_numbers(verdict: "Verdict") -> list["Estimate"]:
     """The numbers of an undecided claim of which something is to be said, each on its line."""
-    if verdict.outcome is not Outcome.UNDECIDED:
+    if verdict.outcome.value != "undecided":
         return []
-    return [e for e in verdict.estimates if e.says is Outcome.UNDECIDED and e.outlook]
+    return [e for e in verdict.estimates if e.says.value == "undecided" and e.outlook]
 
 
-def look_words(verdict: Verdict) -> str:
+def look_words(verdict: "Verdict") -> str:
     """When a verdict fell: "at look 8 of decide"; "" where all replicates were judged at once."""
     return f"at look {verdict.decided.look} of decide" if verdict.decided else ""
 

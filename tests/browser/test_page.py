@@ -29,7 +29,9 @@ def test_hover_shows_interval_and_every_replicate(visit: Open) -> None:
     assert "2 finished, 1 diverged" in tip
     assert page.tab.locator("#tip li").count() == 3
     assert "1 of 3 replicates: loss not finite at update 150" in tip
-    assert " to " not in tip  # of two replicates
+    assert "Learns in 2 of 3, 9 to 99 %." in tip
+    assert "62." in tip
+    assert "%)" not in tip  # of two replicates no interval
     page.cell(0, 3).hover()
     assert " to " in page.text("#tip")
     page.tab.mouse.move(2, 2)
@@ -132,10 +134,23 @@ def test_what_went_wrong_is_seen_and_said(visit: Open) -> None:
     for name in ("collapsed", "diverged", "failed", "not trained yet"):
         assert name in page.text("#map-key")
     assert "diverged" in page.cell(2, 5).get_attribute("aria-label")
-    assert "1/3" in page.cell(3, 4).inner_text()
+    assert "2/3" in page.cell(3, 4).inner_text()
     page.cell(3, 0).click()
     page.tab.locator("#cell .more summary").click()
     assert "failed: a stated reason" in page.text("#cell .more")
+
+
+def test_maps_of_runs_that_learn_and_the_edge_row_by_row(visit: Open) -> None:
+    page = visit()
+    names = [metric["name"] for metric in page.run("JSON.parse(results.textContent).metrics")]
+    page.choose("Show", str(names.index("learns")))
+    assert "66.7\n2 of 3" in page.cell(3, 4).inner_text()
+    assert page.text("#map-key .ramp-ticks").split() == ["0.0", "25.0", "50.0", "75.0", "100.0"]
+    assert "edge of learning: up to here runs reach" in page.text("#map-key")
+    lines = page.tab.locator("#map .edge-line.across")
+    assert lines.count() == 2  # two rows lack trials that would tell
+    page.choose("Rows", "1")
+    assert page.tab.locator("#map .edge-line.down").count() == 2
 
 
 def test_charts_have_log_axes_where_the_study_has(visit: Open) -> None:

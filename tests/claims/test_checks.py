@@ -58,7 +58,7 @@ def test_what_holds_needs_no_correction_and_what_fails_does():
     outcome, estimates, note = decide([against, *[open_] * 4])
     assert outcome is UNDECIDED
     assert estimates[0].p_value == pytest.approx(5 * against.p_fails)
-    assert note == "the replicates do not settle: x, y, y and 2 more"
+    assert note == "the replicates do not settle 5 of 5 numbers"
     assert {e.outlook for e in estimates if e.name == "y"} == {open_.outlook}
     assert "4 replicates can show " in open_.outlook
 

@@ -260,7 +260,7 @@ def test_without_a_cell_the_best_one_is_looked_at(folder_of, call, undrawn):
     assert status == 0
     grid = Landscape.read(folder).axes
     expected = ", ".join(f"{a.name}={a.values[int(best[a.name])]}" for a in grid)
-    assert out.startswith(f"{expected}, replicate 0\nThe best cell, chosen on the test set.\n")
+    assert out.startswith(f"{expected}, replicate 0\nThe best cell, chosen on the test set; test ")
 
 
 def test_the_best_distance_is_the_smallest(folder_of):
@@ -431,5 +431,5 @@ def test_a_study_without_accuracy_has_a_whole_report(folder_of, call):
     status, out, _ = call("show", folder)
     assert status == 0
     assert "Test distance" in out
-    assert "The best: learning_rate=0.03" in out
+    assert "The best, chosen on the test set: learning_rate=0.03" in out
     assert "points" not in out
