@@ -74,6 +74,12 @@ def test_own_numbers(tmp_path: Path) -> None:
     assert float(text.rsplit(maxsplit=1)[-1]) > 0.3
 
 
+def test_own_series(tmp_path: Path) -> None:
+    text = run(tmp_path, str(EXAMPLES / "own_series.py"), "--updates=150")
+    errors = [error for _, *row in table(text, "hidden_size") for error in row]
+    assert min(errors) < 5, "in MW; the mean of all is about 14 off"
+
+
 def test_own_photos(tmp_path: Path) -> None:
     text = run(tmp_path, str(EXAMPLES / "own_photos.py"))
     assert "error: photos: 1 of 83 pictures cannot be read (found half.jpg (damaged))" in text

@@ -1,5 +1,7 @@
 """What stands in training and test part alike, told by content."""
 
+from typing import Any
+
 import numpy as np
 
 CHUNK_ROWS = 10_000
@@ -25,7 +27,7 @@ def _hashes(inputs: np.ndarray) -> np.ndarray:
 
 def _of_columns(flat: np.ndarray) -> np.ndarray:
     """The same, a column at a time: of a long table far less memory."""
-    words = np.random.RandomState(0).randint(0, 2**63, flat.shape[1], dtype=np.uint64) | 1
+    words: Any = np.random.RandomState(0).randint(0, 2**63, flat.shape[1], dtype=np.uint64) | 1
     total = np.zeros(len(flat), np.uint64)
     for word, column in zip(words, flat.T, strict=True):
         total += np.ascontiguousarray(column).view(np.uint32) * word
