@@ -28,6 +28,10 @@ if TYPE_CHECKING:
     from gridscape.models.equinox import from_equinox
     from gridscape.study.study import Study
     from gridscape.sweep import plan, run
+    from gridscape.sweep.confirming import confirm
+    from gridscape.sweep.deciding import decide
+    from gridscape.sweep.extending import extend
+    from gridscape.sweep.refining import refine
     from gridscape.tasks.images import image_folder
 
 
@@ -46,11 +50,15 @@ _HOME = {
     "Stream": "base.data",
     "Study": "study.study",
     "Task": "base.task",
+    "confirm": "sweep.confirming",
+    "decide": "sweep.deciding",
+    "extend": "sweep.extending",
     "from_equinox": "models.equinox",
     "hyperparameters": "base.parts",
     "image_folder": "tasks.images",
     "plan": "sweep",
     "reads": "base.parts",
+    "refine": "sweep.refining",
     "replay": "execution.replay",
     "run": "sweep",
 }
@@ -79,11 +87,15 @@ __all__ = [
     "Stream",
     "Study",
     "Task",
+    "confirm",
+    "decide",
+    "extend",
     "from_equinox",
     "hyperparameters",
     "image_folder",
     "plan",
     "reads",
+    "refine",
     "replay",
     "run",
 ]

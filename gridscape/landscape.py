@@ -11,6 +11,7 @@ import numpy as np
 
 from gridscape.errors import GridscapeError, StoreError, UnknownNameError, UsageError, one_line
 from gridscape.grid.arrays import Array, Arrays
+from gridscape.grid.asked import Asked
 from gridscape.grid.axes import Axis, Cell, Grid, show
 from gridscape.grid.meanings import MEASURED, Meaning, from_record, meaning_of
 from gridscape.grid.names import (
@@ -40,6 +41,7 @@ if TYPE_CHECKING:
     import xarray as xr
 
 FORMATS = ("csv", "parquet", "netcdf")
+LEARNED = 0.25  # of the way from guessing to everything right
 
 
 @dataclass(frozen=True, repr=False)
@@ -82,9 +84,10 @@ class Landscape:
         """The landscape of a study (its plain data: "axes", "replicates", ...) and its results.
 
         Trials outside the study's axes or replicates, left over from a larger grid, do not enter.
+        Cells may have different numbers of replicates: the dimension has the largest one.
         """
         axes = tuple(Axis(name, tuple(values)) for name, values in study["axes"].items())
-        places = _Places(axes, int(study["replicates"]))
+        places = _Places(axes, Asked(study).most)
         inside = [(places.of(trial), trial, result) for trial, result in results]
         found = [(at, trial, result) for at, trial, result in inside if at is not None]
         kinds = _kinds(study)
@@ -236,15 +239,44 @@ class Landscape:
         metric = metric or self.main_metric
         return self._labelled(self.finished(metric), metric)
 
+    def asked(self) -> np.ndarray:
+        """Which trials the study asks for: (*axes, replicate), bool; others are not missing."""
+        asked, shape = Asked({"axes": {}, **self.study}), self.array("status").shape
+        if not asked.names or not set(asked.names) <= {axis.name for axis in self.axes}:
+            return np.ones(shape, bool)
+        numbers = np.array([asked.of(cell) for cell in self.grid.cells()])
+        wanted: np.ndarray = numbers.reshape(-1, 1) > self._arrays[REPLICATE].values
+        return wanted.reshape(shape)
+
+    @property
+    def learns(self) -> np.ndarray:
+        """Which trials learn: (*axes, replicate), bool.
+
+        Those that finished, and do not give every test example the same answer. Where the main
+        metric is a fraction and the best run of a cell has come a quarter of the way from guessing
+        to everything right, those that come less than half as far as that run do not.
+        """
+        learns: np.ndarray = self.array("status") == Status.FINISHED.value
+        learns &= ~self.array(COLLAPSED)
+        meaning = self.meaning(self.main_metric)
+        if meaning.is_fraction:
+            values = self.finished()
+            above = values if meaning.is_higher_better else 1 - values
+            guessing = float(self.study.get("guessing") or 0.0)
+            above = (above - guessing) / (1 - guessing)
+            best = np.fmax.reduce(above, axis=-1, keepdims=True)
+            learns &= ~((best >= LEARNED) & (above < best / 2))
+        return learns
+
     def candidates(self) -> "xr.DataArray":
         """Which cells may be called best: (*axes), bool; the rule is ``is_candidate``."""
         return self._labelled(self._candidates(), "status")
 
     def score(self, metric: str | None = None) -> "xr.DataArray":
-        """The mean over finished replicates, signed so that more is better: (*axes).
+        """The mean over the replicates that learn, signed so that more is better: (*axes).
 
-        NaN where a cell is no candidate. By default of the main
-        metric; raises UnknownNameError for a metric that the landscape does not have.
+        Over those that finished where none learns; NaN where a cell is no candidate. By default of
+        the main metric; raises UnknownNameError for a metric that the landscape does not have.
         """
         metric = metric or self.main_metric
         return self._labelled(self._score(metric), metric)
@@ -252,11 +284,14 @@ class Landscape:
     def _candidates(self) -> np.ndarray:
         status = self.array("status")
         finished = (status == Status.FINISHED.value).sum(-1)
-        candidates: np.ndarray = is_candidate(finished, (status != Status.MISSING.value).sum(-1))
+        ended = (status != Status.MISSING.value).sum(-1)
+        candidates: np.ndarray = is_candidate(finished, self.learns.sum(-1), ended)
         return candidates
 
     def _score(self, metric: str) -> np.ndarray:
-        values = self.finished(metric)
+        learns = self.learns
+        told = learns | ~learns.any(axis=-1, keepdims=True)
+        values = np.where(told, self.finished(metric), np.nan)
         with np.errstate(invalid="ignore"):  # no value: 0 / 0 is NaN
             mean = np.nansum(values, axis=-1) / (~np.isnan(values)).sum(-1)
         return np.where(self._candidates(), self.meaning(metric).sign * mean, np.nan)
@@ -428,8 +463,9 @@ class Landscape:
         return f"<Landscape {title}: {shape} x {self.n_replicates} replicates; {counts}>"
 
     def counts(self) -> dict[str, int]:
-        """How many trials have each status."""
+        """How many trials have each status; of those that were asked for, or have ended."""
         status = self.array("status")
+        status = status[self.asked() | (status != Status.MISSING.value)]
         return {str(s): int((status == s.value).sum()) for s in Status}
 
     def _repr_html_(self) -> str:
@@ -447,9 +483,12 @@ def lacks_of(study: Mapping[str, Any]) -> str:
     )
 
 
-def is_candidate(n_finished: Any, n_ended: Any) -> Any:
-    """Whether a cell may be called best: more than half of its ended replicates finished."""
-    return 2 * n_finished > n_ended
+def is_candidate(n_finished: Any, n_learns: Any, n_ended: Any) -> Any:
+    """Whether a cell may be called best: more than half of its ended replicates learn.
+
+    Or more than half finished and none learns: what has not begun to learn may be all there is.
+    """
+    return (2 * n_learns > n_ended) | ((n_learns == 0) & (2 * n_finished > n_ended))
 
 
 def _on_validation(metric: str) -> str:

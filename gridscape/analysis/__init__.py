@@ -2,11 +2,16 @@
 
 No pictures, no files. The rules that hold everywhere:
 
-- Means and intervals are over the *finished* replicates of a cell; diverged, failed and missing
-  ones are left out and counted. A collapsed replicate finished: it is part of the mean.
-- Intervals are Student t over replicates. One replicate has no interval: its ends are NaN.
-- Replicates share their random numbers between cells, so differences of cells are *paired*.
-- A cell of which at least half of the ended replicates diverged or failed is no candidate for best.
+- A cell has two numbers: the share of its runs that *learn*, with its exact interval, and the mean
+  of those, with a t interval. Runs that fail are counted; they are no part of the mean.
+- Of fractions the scatter is at least that of the examples, and intervals near 0 and 1 hold there.
+- One replicate has no interval: its ends are NaN.
+- Replicates share their random numbers between cells, so differences of cells are *paired*. Cells
+  that scatter alike and where no run fails share one spread.
+- What is not shown is not said: a value that could not be tested may be best.
+- A cell of which no more than half of the ended replicates learn is no candidate for best.
+
+What each means, with sources: docs/statistics.md.
 """
 
 from gridscape.analysis.best import BestPerRow, best_per
@@ -28,6 +33,8 @@ from gridscape.analysis.costs import (
     smallest_equivalent,
 )
 from gridscape.analysis.curves import CurveBand, curve_band, interpolate
+from gridscape.analysis.differences import Comparison, Difference, welch
+from gridscape.analysis.looks import Looks
 from gridscape.analysis.published import (
     Agreement,
     PublishedCell,
@@ -40,12 +47,16 @@ from gridscape.analysis.spreads import Spread, spread
 from gridscape.analysis.statistics import (
     LEVEL,
     Interval,
+    hochberg,
     holm,
     mean,
     prediction_interval,
+    share_interval,
+    share_p_value,
     t_interval,
     t_test,
 )
+from gridscape.analysis.winner import Winner, winner
 
 __all__ = [
     "LEVEL",
@@ -55,8 +66,11 @@ __all__ = [
     "BudgetFit",
     "CellState",
     "CellSummary",
+    "Comparison",
     "CurveBand",
+    "Difference",
     "Interval",
+    "Looks",
     "PairedDifference",
     "Pareto",
     "ParetoPoint",
@@ -65,6 +79,7 @@ __all__ = [
     "PublishedTable",
     "SmallestEquivalent",
     "Spread",
+    "Winner",
     "along",
     "best_per",
     "boundary",
@@ -72,15 +87,20 @@ __all__ = [
     "curve_band",
     "ended_values",
     "fit_budget",
+    "hochberg",
     "holm",
     "interpolate",
     "mean",
     "paired_difference",
     "pareto",
     "prediction_interval",
+    "share_interval",
+    "share_p_value",
     "smallest_equivalent",
     "spread",
     "summarize",
     "t_interval",
     "t_test",
+    "welch",
+    "winner",
 ]

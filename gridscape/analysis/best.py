@@ -1,13 +1,20 @@
-"""The best value of an axis in each row of the grid, with those that cannot be told from it."""
+"""The best value of an axis in each row of the grid, with those that are not shown to be worse."""
 
 import math
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
-from gridscape.analysis.cells import CellSummary, candidates, paired, rows_of, summarize
-from gridscape.analysis.statistics import LEVEL, holm
+import numpy as np
+
+from gridscape.analysis.cells import CellSummary, candidates, rows_of, score, summarize
+from gridscape.analysis.differences import Comparison
+from gridscape.analysis.statistics import LEVEL, Interval, share_p_value
 from gridscape.grid.axes import Axis, Cell, Value
 from gridscape.landscape import Landscape, row_axes
+
+# A cell fails, or learns, in most of its runs where so many of them do that chance would bring it
+# in so few cases: all of three runs, 8 of 10.
+MOST_RUNS = 0.125
 
 
 @dataclass(frozen=True)
@@ -16,10 +23,17 @@ class BestPerRow:
 
     row: the values of the axes that name the row. best: the best cell of it, None where the row
         has no candidate; ``value`` is its value of the axis.
-    equivalent: the values of the axis that cannot be told from the best one, in the axis' order,
-        the best included: the interval of the best value. Empty where it is unknown.
-    untested: values with a candidate that shares fewer than two replicates with the best.
-    low, high: the ends of ``equivalent`` (None where unknown or where the axis is no number).
+    equivalent: the values of the axis that are not shown to be worse than another, in the axis'
+        order, the best included: with probability 95 % the true best is among them, in each row for
+        itself. Empty where nothing could be tested.
+    untested: values that too few runs compare with the best; they are not excluded.
+    low, high: the ends of ``equivalent`` (None where unknown or where the axis is no number);
+        values between them may be excluded.
+    optimum: where on the axis the best value lies. It is the vertex of a parabola through the best
+        mean and its two neighbors (on the logarithm of a logarithmic axis), and the best value
+        itself where a neighbor is missing or failed. Its interval reaches half a step beyond
+        ``equivalent``, and without end where that reaches the end of the axis.
+    at_end: the best value is the first or last of the axis: the true one may lie beyond.
     excluded: cells of the row that are no candidates.
     note: in words, what is unknown and why; "" where nothing is.
     """
@@ -32,6 +46,8 @@ class BestPerRow:
     equivalent: tuple[Value, ...]
     low: float | None
     high: float | None
+    optimum: Interval
+    at_end: bool
     untested: tuple[Value, ...]
     excluded: tuple[Cell, ...]
     note: str
@@ -48,60 +64,159 @@ def best_per(
     per: str | Sequence[str] | None = None,
     metric: str | None = None,
 ) -> tuple[BestPerRow, ...]:
-    """The best value of ``axis`` in each row, with the values that cannot be told from it.
+    """The best value of ``axis`` in each row, with the values that are not shown to be worse.
 
     A row holds the cells that share their values of ``per`` (default: of all other axes). The best
-    cell is the candidate with the best mean of the metric (default: the main one). Every other
-    candidate is compared with it by a paired t test over the replicates that finished in both; the
-    p values of a row are Holm-corrected.
-    The interval of the best value are the values with a cell that differs with p > 1 - LEVEL.
-    The best is picked from the same data, so the tests lean towards a shorter interval.
-    With one replicate nothing can be tested: the interval is unknown and the note says so.
+    cell is the candidate with the best mean of the metric (default: the main one).
+    Comparisons with the best (Hsu 1984): a value is excluded where the best of those that learn in
+    most of their runs is shown to be better, one-sided and corrected for the number of values, or
+    where it is shown to fail in most of its runs. So the true best stays in with probability 95 %.
+    With one replicate nothing can be tested: the set is unknown and the note says so.
     """
     metric = metric or land.main_metric
     rows = rows_of(summarize(land, metric), row_axes(land, axis, per))
     best = land.best_of_rows(axis, per, metric)
-    return tuple(_best_of_row(land.axis(axis), row, best[row], of_row) for row, of_row in rows)
+    target = land.axis(axis)
+    return tuple(best_among(target, of_row, row=row, best=best[row]) for row, of_row in rows)
 
 
-def _best_of_row(
-    axis: Axis, row: Cell, best_cell: Cell | None, members: list[CellSummary]
+def is_at_end(row: BestPerRow, asked: Iterable[Cell]) -> bool:
+    """Whether the best value is the first or last number of its axis that its row was asked for."""
+    if row.value is None or isinstance(row.value, str | bool):
+        return False
+    values = [cell[row.axis] for cell in asked if row.row.items() <= cell.items()]
+    numbers = [v for v in values if isinstance(v, int | float)]
+    return len(values) > 1 and row.value in (min(numbers), max(numbers))
+
+
+def best_among(
+    axis: Axis,
+    members: Sequence[CellSummary],
+    level: float = LEVEL,
+    *,
+    row: Cell | None = None,
+    best: Cell | None = None,
 ) -> BestPerRow:
+    """The best value of ``axis`` among the cells of one row.
+
+    best: the cell that is called best, by default the candidate with the best mean.
+    """
     fit, excluded = candidates(members)
-    metric = members[0].metric
-    best = next((s for s in fit if s.cell == best_cell), None)
-    if best is None:
-        note = "no cell of the row is a candidate: none finished in most of its replicates"
-        return BestPerRow(axis.name, row, metric, None, None, (), None, None, (), excluded, note)
-    others = [s for s in fit if s is not best]
-    adjusted = holm([paired(s, best).p_value for s in others])
-    tied = [s for s, p in zip(others, adjusted, strict=True) if p > 1 - LEVEL]
-    unclear = [s for s, p in zip(others, adjusted, strict=True) if math.isnan(p)]
-    unknown = bool(others) and len(unclear) == len(others)
-    equivalent = () if unknown else _values_of(axis, [best, *tied])
+    row, metric = row if row is not None else Cell(()), members[0].metric
+    by_mean = max(fit, key=score, default=None)
+    chosen = next((s for s in fit if s.cell == best), by_mean)
+    if chosen is None:
+        note = "no cell of the row is a candidate: none learns in most of its replicates"
+        nowhere = Interval(math.nan, math.nan, math.nan, 0, level)
+        nothing = (None, None, (), None, None, nowhere, False, ())
+        return BestPerRow(axis.name, row, metric, *nothing, excluded, note)
+    tied, untested = _not_worse(members, level)
+    untested = [s for s in untested if s is not chosen]
+    others = [s for s in fit if s is not chosen]
+    unknown = bool(others) and {s.cell for s in others} <= {s.cell for s in untested}
+    equivalent = () if unknown else _values_of(axis, [chosen, *tied])
     ends = _ends(axis, equivalent)
     return BestPerRow(
         axis=axis.name,
         row=row,
         metric=metric,
-        best=best,
-        value=best.cell[axis.name],
+        best=chosen,
+        value=chosen.cell[axis.name],
         equivalent=equivalent,
         low=ends[0],
         high=ends[1],
-        untested=_values_of(axis, unclear),
+        optimum=_optimum(axis, members, chosen, equivalent, level),
+        at_end=_is_end(axis, _tried(axis, members), chosen.cell[axis.name]),
+        untested=_values_of(axis, untested),
         excluded=excluded,
-        note=_best_note(others, unclear),
+        note=_best_note(others, untested),
     )
 
 
-def _best_note(others: list[CellSummary], unclear: list[CellSummary]) -> str:
+def _not_worse(
+    members: Sequence[CellSummary], level: float
+) -> tuple[list[CellSummary], list[CellSummary]]:
+    """The cells that are not shown to be worse than another, and the untested ones of them."""
+    trained = [s for s in members if s.share.n and math.isfinite(s.estimate.mean)]
+    able = [s for s in trained if not _in_most(s.share.n - _told(s), s.share.n)]
+    sure = [s for s in able if _in_most(_told(s), s.share.n)]
+    if not sure:
+        return able, able
+    top = max(sure, key=score)
+    among, others = Comparison(members), [s for s in able if s is not top]
+    lags = [among.difference(top, s) for s in others]
+    p_values = [(d if s.meaning.is_higher_better else -d).p_above(0.0)
+                for s, d in zip(others, lags, strict=True)]  # fmt: skip
+    bound = 2 * (1 - level) / max(len(others), 1)
+    stays = [s for s, p in zip(others, p_values, strict=True) if not p <= bound]
+    untested = [s for s, p in zip(others, p_values, strict=True) if math.isnan(p)]
+    return [top, *stays], untested
+
+
+def _told(summary: CellSummary) -> int:
+    """How many runs the estimate of a cell is made of: those that learn, or all where none does."""
+    return summary.n_learns or summary.n_finished
+
+
+def _in_most(k: int, n: int) -> bool:
+    return share_p_value(k, n, 0.5) <= MOST_RUNS
+
+
+def _best_note(others: list[CellSummary], untested: list[CellSummary]) -> str:
     if not others:
         return "the only candidate of its row: nothing to compare it with"
-    if not unclear:
+    if not untested:
         return ""
-    which = "every other cell" if len(unclear) == len(others) else f"{len(unclear)} cells"
-    return f"{which} shares fewer than two finished replicates with the best: not tested"
+    is_all = {s.cell for s in others} <= {s.cell for s in untested}
+    which = "none of the other cells" if is_all else f"{len(untested)} cells not"
+    return f"{which} tested: three runs that learn are needed, two of them shared with the best"
+
+
+def _optimum(
+    axis: Axis,
+    members: Sequence[CellSummary],
+    best: CellSummary,
+    equivalent: tuple[Value, ...],
+    level: float,
+) -> Interval:
+    """Where the best value lies on an axis of numbers; NaN on an axis of names."""
+    if axis.scale == "category" or not equivalent:
+        return Interval(math.nan, math.nan, math.nan, best.n_learns, level)
+    is_log = axis.scale == "log"
+    values = _tried(axis, members)
+    heights = np.log(values) if is_log else np.array(values)
+    back = math.exp if is_log else float
+    inside = [values.index(float(v)) for v in equivalent]
+    first, last = min(inside), max(inside)
+    low = -math.inf if first == 0 else (heights[first - 1] + heights[first]) / 2
+    high = math.inf if last == len(values) - 1 else (heights[last] + heights[last + 1]) / 2
+    at = values.index(float(best.cell[axis.name]))
+    fit, _ = candidates(members)
+    scores = {values.index(float(s.cell[axis.name])): score(s) for s in fit}
+    place = _vertex(heights, scores, at)
+    return Interval(back(place), back(low), back(high), best.n_learns, level)
+
+
+def _vertex(heights: np.ndarray, scores: dict[int, float], at: int) -> float:
+    """The top of the parabola through a value and its neighbors, at most half a step off."""
+    if at - 1 not in scores or at + 1 not in scores:
+        return float(heights[at])
+    x = heights[at - 1 : at + 2] - heights[at]
+    a, b, _ = np.polyfit(x, [scores[at + i] for i in (-1, 0, 1)], 2)
+    if a >= 0:
+        return float(heights[at])
+    return float(heights[at] + np.clip(-b / (2 * a), x[0] / 2, x[2] / 2))
+
+
+def _tried(axis: Axis, members: Sequence[CellSummary]) -> list[float]:
+    """The numbers of an axis that a row has results of, ascending; none on an axis of names."""
+    if axis.scale == "category":
+        return []
+    return sorted(float(s.cell[axis.name]) for s in members if s.n_ended)
+
+
+def _is_end(axis: Axis, tried: Sequence[float], value: Value) -> bool:
+    return axis.scale != "category" and len(tried) > 1 and float(value) in (tried[0], tried[-1])
 
 
 def _values_of(axis: Axis, summaries: Iterable[CellSummary]) -> tuple[Value, ...]:

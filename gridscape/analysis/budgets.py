@@ -1,13 +1,14 @@
 """Which number of updates explains a published table."""
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
 
 from gridscape.analysis.curves import CurveBand, curve_band, interpolate
 from gridscape.analysis.published import PublishedTable, finder
-from gridscape.analysis.statistics import LEVEL, Interval, mean
+from gridscape.analysis.statistics import LEVEL, Interval, mean, t_quantile
 from gridscape.grid.axes import Cell
 from gridscape.landscape import Landscape
 
@@ -16,9 +17,10 @@ from gridscape.landscape import Landscape
 class BudgetFit:
     """The number of updates at which our own curves lie nearest to a published table.
 
-    updates: that number, and its bootstrap interval over replicates and cells (Interval.n is the
-    number of replicates). budget: the last update of our curves. rmse, rmse_at_budget: root mean
-    square difference to the table, in the metric's unit, at the best number and at the budget.
+    updates: that number, and its interval (Interval.n is the number of replicates): how far the
+    same fit misses when each of our own replicates stands for the published run. budget: the last
+    update of our curves. rmse, rmse_at_budget: root mean square difference to the table, in the
+    metric's unit, at the best number and at the budget.
     rmse_of_one_run: what a run of our own would have on average, by our scatter: no fit can be
     expected below it. at, rmse_curve: the fit at every number tried. excluded: published cells that
     we cannot compare, since they were not run or did not finish.
@@ -36,17 +38,18 @@ class BudgetFit:
     excluded: tuple[Cell, ...]
 
 
-def fit_budget(
-    land: Landscape, table: PublishedTable, *, n_bootstrap: int = 1000, seed: int = 0
-) -> BudgetFit | None:
+def fit_budget(land: Landscape, table: PublishedTable) -> BudgetFit | None:
     """Which one number of updates, for all cells, explains a published table best.
 
     Between evaluation points our curves are interpolated linearly. Least squares on the plain
     scale: the remaining error reads in the unit of the table, while on a logit scale the cells near
-    1 or at chance, which hardly depend on the number of updates, would weigh most. The bootstrap
-    draws replicates (the same for all cells: they share their random numbers) and cells; with one
-    replicate the interval is unknown. None where no published cell has a finished replicate with a
-    curve. Raises as ``compare_published``, and UnknownNameError where the metric has no curve.
+    1 or at chance, which hardly depend on the number of updates, would weigh most.
+    The published table is one run, with a pace of its own. So each of our replicates in turn is
+    handed to the fit as if it were the table, its numbers at the best number, and the others'
+    curves explain it; the scatter of the logarithms of what comes out, and that of leaving out a
+    cell of the table, give a t interval. With one replicate it is unknown. None where no published
+    cell has a finished replicate with a curve. Raises as ``compare_published``, and
+    UnknownNameError where the metric has no curve.
     """
     lines, at, used, excluded = _published_curves(land, table)
     if not used:
@@ -55,13 +58,7 @@ def fit_budget(
     n_cells, n_replicates, _ = lines.shape
     fit = _misfit(lines, published, np.ones(n_replicates), np.ones(n_cells))
     best = int(fit.argmin())
-    rng = np.random.default_rng(seed)
-    draws = [
-        at[_misfit(lines, published, _drawn(rng, n_replicates), _drawn(rng, n_cells)).argmin()]
-        for _ in range(n_bootstrap if n_replicates >= 2 else 0)
-    ]
-    tails = [(1 - LEVEL) / 2, (1 + LEVEL) / 2]
-    low, high = np.quantile(draws, tails) if draws else (math.nan, math.nan)
+    low, high = _interval(lines, published, at, best)
     return BudgetFit(
         table=table,
         updates=Interval(float(at[best]), float(low), float(high), n_replicates),
@@ -99,10 +96,44 @@ def _interpolated(band: CurveBand, at: np.ndarray) -> np.ndarray:
     return np.where(np.array(band.finished)[:, None], lines, np.nan)
 
 
-def _drawn(rng: np.random.Generator, n: int) -> np.ndarray:
-    """How often each of ``n`` things is in a sample of ``n`` with replacement."""
-    counts: np.ndarray = np.bincount(rng.integers(n, size=n), minlength=n)
-    return counts
+def _interval(
+    lines: np.ndarray, published: np.ndarray, at: np.ndarray, best: int
+) -> tuple[float, float]:
+    """The ends of the t interval of the best number, formed on its logarithm."""
+    ran = [r for r in range(lines.shape[1]) if np.isfinite(lines[:, r, best]).any()]
+    if len(ran) < 2 or at[best] <= 0:
+        return math.nan, math.nan
+    variance = _of_replicates(lines, at, best, ran) + _of_cells(lines, published, at)
+    half = float(t_quantile(LEVEL, len(ran) - 1)) * math.sqrt(variance)
+    return float(at[best] * math.exp(-half)), float(at[best] * math.exp(half))
+
+
+def _of_replicates(lines: np.ndarray, at: np.ndarray, best: int, ran: Sequence[int]) -> float:
+    """The variance of the logarithm by the pace of one run: ours stand for the published one."""
+    misses = []
+    for r in ran:
+        table = lines[:, r, best]
+        cells = np.isfinite(table).astype(float)
+        others = np.ones(lines.shape[1])
+        others[r] = 0
+        misfit = _misfit(lines, np.where(cells > 0, table, 0.0), others, cells)
+        misses.append(math.log(max(at[int(misfit.argmin())], 1) / at[best]))
+    n = len(ran)
+    # Each missed by its own pace and that of the mean of n - 1 others; the table by its and ours.
+    of_one = float(np.square(misses).sum()) / (n - 1) / (1 + 1 / (n - 1))
+    return of_one * (1 + 1 / n)
+
+
+def _of_cells(lines: np.ndarray, published: np.ndarray, at: np.ndarray) -> float:
+    """The variance of the logarithm by cells that no number explains: one is left out at a time."""
+    n_cells, n, _ = lines.shape
+    found = []
+    for left_out in range(n_cells if n_cells > 1 else 0):
+        cells = np.ones(n_cells)
+        cells[left_out] = 0
+        misfit = _misfit(lines, published, np.ones(n), cells)
+        found.append(math.log(max(at[int(misfit.argmin())], 1)))
+    return (n_cells - 1) * float(np.var(found)) if found else 0.0
 
 
 def _misfit(

@@ -7,10 +7,21 @@ from enum import StrEnum
 
 import numpy as np
 
+from gridscape.analysis.fractions import fraction_intervals, resolution
 from gridscape.analysis.states import not_started
-from gridscape.analysis.statistics import Interval, mean, possible, t_interval, t_test
+from gridscape.analysis.statistics import (
+    LEVEL,
+    Interval,
+    mean,
+    possible,
+    share_interval,
+    t_interval,
+    t_quantile,
+    t_test,
+)
 from gridscape.grid.axes import Cell
 from gridscape.grid.meanings import Meaning
+from gridscape.grid.names import VALIDATION, Variable
 from gridscape.grid.trials import Status
 from gridscape.landscape import Landscape, is_candidate
 
@@ -18,7 +29,8 @@ from gridscape.landscape import Landscape, is_candidate
 class CellState(StrEnum):
     """What most of a cell's replicates did; a figure marks a cell by it.
 
-    MISSING: none ended. FAILED: at least half of the ended ones failed or ran out of memory.
+    MISSING: none ended. NOT_ASKED: nobody asked for any.
+    FAILED: at least half of the ended ones failed or ran out of memory.
     DIVERGED: at least half of the ended ones diverged (or diverged and failed together).
     COLLAPSED: at least half of the finished ones fell to one answer, or learn no more than one.
     NOT_STARTED: at least half of the finished ones have not begun to learn: ``states``. Where only
@@ -31,19 +43,27 @@ class CellState(StrEnum):
     DIVERGED = "diverged"
     FAILED = "failed"
     MISSING = "missing"
+    NOT_ASKED = "not_asked"
 
 
 @dataclass(frozen=True)
 class CellSummary:
-    """One cell over its replicates.
+    """One cell over its replicates: how many of them learn, and how good those are.
 
     meaning: whether more of the metric is better, and its unit.
-    estimate: mean and t interval over the finished replicates; of a fraction, the part in [0, 1].
-    values, statuses, collapsed, not_started, keys, first_bad_updates: one entry per replicate, in
-        the landscape's order; values are NaN where the replicate did not finish, first_bad_updates
-        None where it did not diverge, keys "" and statuses "missing" where it was not trained.
+    share: of the replicates that finished or diverged, those that learn, with its exact interval.
+    estimate: mean and interval over the replicates that learn (over the finished ones where none
+        does); of a fraction as in ``fractions``, the part in [0, 1].
+    at_edge: some replicate of this cell, or of the next one along an axis, did not learn: the
+        spread of such a cell is its own.
+    n_examples: on which a fraction was measured; None of another metric.
+    learns, values, statuses, collapsed, not_started, keys, first_bad_updates: one entry per
+        replicate, in the landscape's order; values are NaN where the replicate did not finish,
+        first_bad_updates None where it did not diverge, keys "" and statuses "missing" where it was
+        not trained.
     n_failed counts failed and out_of_memory; n_collapsed and n_not_started are parts of
-        n_finished, and no replicate is in both.
+        n_finished, and no replicate is in both. n_missing: those that were asked for and have not
+        ended; n_not_asked: those that other cells have, this not.
     seconds, flops, memory_bytes: means over the finished replicates (over the ended ones where
         none finished); NaN where none ended. n_parameters: NaN likewise.
     """
@@ -51,7 +71,11 @@ class CellSummary:
     cell: Cell
     metric: str
     meaning: Meaning
+    share: Interval
     estimate: Interval
+    at_edge: bool
+    n_examples: int | None
+    learns: tuple[bool, ...]
     values: tuple[float, ...]
     statuses: tuple[str, ...]
     collapsed: tuple[bool, ...]
@@ -68,6 +92,7 @@ class CellSummary:
     memory_bytes: float
     not_started: tuple[bool, ...] = ()
     n_not_started: int = 0
+    n_not_asked: int = 0
 
     @property
     def n_ended(self) -> int:
@@ -75,16 +100,21 @@ class CellSummary:
         return self.n_finished + self.n_diverged + self.n_failed
 
     @property
+    def n_learns(self) -> int:
+        """Replicates that learn."""
+        return sum(self.learns)
+
+    @property
     def is_candidate(self) -> bool:
-        """Whether the cell may be called best: more than half of the ended replicates finished."""
-        return bool(is_candidate(self.n_finished, self.n_ended))
+        """Whether the cell may be called best: more than half of the ended replicates learn."""
+        return bool(is_candidate(self.n_finished, self.n_learns, self.n_ended))
 
     @property
     def state(self) -> CellState:
         """What most of the replicates did."""
         if not self.n_ended:
-            return CellState.MISSING
-        if not self.is_candidate:
+            return CellState.MISSING if self.n_missing else CellState.NOT_ASKED
+        if 2 * self.n_finished <= self.n_ended:
             failed_most = self.n_failed > self.n_diverged
             return CellState.FAILED if failed_most else CellState.DIVERGED
         if 2 * (self.n_collapsed + self.n_not_started) < self.n_finished:
@@ -95,7 +125,7 @@ class CellSummary:
 
 @dataclass(frozen=True)
 class PairedDifference:
-    """Metric of ``a`` minus metric of ``b`` over the replicates that finished in both.
+    """Metric of ``a`` minus metric of ``b`` over the replicates that learn in both.
 
     p_value: two-sided paired t test of "no difference"; NaN with fewer than two replicates.
     """
@@ -116,14 +146,77 @@ def summarize(land: Landscape, metric: str | None = None) -> tuple[CellSummary, 
     have.
     """
     metric = metric or land.main_metric
-    named = (metric, land.meaning(metric))
+    meaning = land.meaning(metric)
     values = _by_cell(land.finished(metric))
     facts = {name: _by_cell(land.array(name)) for name in _FACTS}
     facts["not_started"] = _by_cell(not_started(land))
+    facts["asked"] = _by_cell(land.asked())
+    learns = _by_cell(land.learns)
+    edge = _at_edge(land, learns, facts["status"]).ravel()
+    n_examples = _n_examples(land, metric, values) if meaning.is_fraction else None
+    estimates = _estimates(_told(values, learns), n_examples)
     return tuple(
-        _summary(cell, *named, values[i], {name: fact[i] for name, fact in facts.items()})
+        _summary(
+            cell,
+            metric,
+            meaning,
+            values[i],
+            {name: fact[i] for name, fact in facts.items()},
+            learns=learns[i],
+            estimate=estimates[i],
+            at_edge=bool(edge[i]),
+            n_examples=n_examples,
+        )
         for i, cell in enumerate(land.grid.cells())
     )
+
+
+def _n_examples(land: Landscape, metric: str, values: np.ndarray) -> int:
+    """On how many examples a fraction was measured; older folders tell it by their values."""
+    variable = Variable.parse(metric)
+    split = variable.split if variable else ""
+    told = (land.study.get("n_examples") or {}).get({VALIDATION: "validation"}.get(split, split))
+    return told or resolution(values)
+
+
+def _told(values: np.ndarray, learns: np.ndarray) -> np.ndarray:
+    """The values (..., R) that tell of a cell: of the runs that learn, of all where none does."""
+    return np.where(learns | ~learns.any(axis=-1, keepdims=True), values, np.nan)
+
+
+def learned(summary: CellSummary) -> np.ndarray:
+    """(R,) the values that the estimate is made of, NaN elsewhere."""
+    return _told(np.array(summary.values), np.array(summary.learns, bool))
+
+
+def _estimates(values: np.ndarray, n_examples: int | None) -> list[Interval]:
+    """Mean and interval of each row (cells, R), NaN entries left out."""
+    n = np.isfinite(values).sum(axis=-1)
+    middle = np.where(np.isfinite(values), values, 0).sum(axis=-1) / np.where(n, n, np.nan)
+    squares = np.where(np.isfinite(values), (values - middle[:, None]) ** 2, 0).sum(axis=-1)
+    enough = np.maximum(n, 2)
+    half = t_quantile(LEVEL, enough - 1) * np.sqrt(squares / (enough - 1) / enough)
+    low, high = (np.where(n >= 2, middle + side * half, np.nan) for side in (-1, 1))
+    if n_examples is not None:
+        fractions = (middle >= 0) & (middle <= 1)
+        low_too, high_too = fraction_intervals(values, n_examples)
+        low, high = np.where(fractions, low_too, low), np.where(fractions, high_too, high)
+    rows = zip(middle.tolist(), low.tolist(), high.tolist(), n.tolist(), strict=True)
+    return [Interval(*row) for row in rows]
+
+
+def _at_edge(land: Landscape, learns: np.ndarray, status: np.ndarray) -> np.ndarray:
+    """(*axes) whether a run of the cell, or of the next one along an axis of numbers, failed."""
+    ended = (status == Status.FINISHED.value) | (status == Status.DIVERGED.value)
+    shape = [len(axis.values) for axis in land.axes]
+    failing = (ended & ~learns).any(axis=-1).reshape(shape)
+    edge = failing.copy()
+    for number, axis in enumerate(land.axes):
+        if axis.scale != "category":
+            along, beside = np.moveaxis(edge, number, 0), np.moveaxis(failing, number, 0)
+            along[1:] |= beside[:-1]
+            along[:-1] |= beside[1:]
+    return edge
 
 
 COSTS = ("n_parameters", "flops", "seconds", "memory_bytes")
@@ -143,10 +236,16 @@ def _summary(
     meaning: Meaning,
     values: np.ndarray,
     facts: Mapping[str, np.ndarray],
+    *,
+    learns: np.ndarray,
+    estimate: Interval,
+    at_edge: bool,
+    n_examples: int | None,
 ) -> CellSummary:
     status = facts["status"]
     finished, missing = status == Status.FINISHED.value, status == Status.MISSING.value
     diverged = status == Status.DIVERGED.value
+    tried = int(finished.sum() + diverged.sum())
     costs = finished if finished.any() else ~missing
     bad = facts["first_bad_update"]
     collapsed = facts["collapsed"] & ~facts["not_started"]
@@ -154,7 +253,11 @@ def _summary(
         cell=cell,
         metric=metric,
         meaning=meaning,
-        estimate=possible(t_interval(values), meaning.unit),
+        share=share_interval(int(learns.sum()), tried),
+        estimate=possible(estimate, meaning.unit),
+        at_edge=at_edge,
+        n_examples=n_examples,
+        learns=tuple(learns.tolist()),
         values=tuple(values.tolist()),
         statuses=tuple(status.tolist()),
         collapsed=tuple(collapsed.tolist()),
@@ -166,7 +269,8 @@ def _summary(
         n_collapsed=int(collapsed.sum()),
         n_not_started=int(facts["not_started"].sum()),
         n_failed=int((~finished & ~missing & ~diverged).sum()),
-        n_missing=int(missing.sum()),
+        n_missing=int((missing & facts["asked"]).sum()),
+        n_not_asked=int((missing & ~facts["asked"]).sum()),
         **{name: mean(facts[name][costs]) for name in COSTS},
     )
 
@@ -183,8 +287,8 @@ def paired_difference(
 
 
 def paired(a: CellSummary, b: CellSummary) -> PairedDifference:
-    """Cell ``a`` minus cell ``b`` over the replicates that finished in both."""
-    differences = np.subtract(a.values, b.values)
+    """Cell ``a`` minus cell ``b`` over the replicates that learn in both."""
+    differences = learned(a) - learned(b)
     common = np.flatnonzero(np.isfinite(differences))
     shared = tuple(differences[common].tolist())
     return PairedDifference(

@@ -2,12 +2,14 @@
 
 import itertools
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
 
 from gridscape.analysis.cells import COSTS, CellSummary, candidates, paired, score, summarize
-from gridscape.analysis.statistics import Interval, t_interval
+from gridscape.analysis.differences import Comparison, Difference
+from gridscape.analysis.statistics import LEVEL, Interval, share_p_value, t_interval
 from gridscape.errors import UnknownNameError
 from gridscape.grid.axes import Cell
 from gridscape.grid.meanings import Meaning
@@ -43,9 +45,10 @@ class Pareto:
 class SmallestEquivalent:
     """The smallest network that is not worse than the best cell by ``margin`` or more.
 
-    cell: the best cell of the network with the fewest parameters for which this is shown: by the
-        interval of the paired difference where ``by_interval``, else (replicates do not allow an
-        interval) by the means.
+    cell: the best cell of the network with the fewest parameters for which this is shown, where
+        ``by_interval``; else (replicates do not allow a test) that of the smallest within the
+        margin by means. It is the best cell itself where no smaller network is shown to come
+        within.
     difference: cell minus best, signed so that negative is worse, paired.
     smallest_by_means: the smallest network within the margin by means alone; where it is smaller
         than ``cell``, more replicates may settle it.
@@ -89,41 +92,84 @@ def pareto(land: Landscape, cost: str = "flops", metric: str | None = None) -> P
 def smallest_equivalent(
     land: Landscape, margin: float = 0.005, metric: str | None = None
 ) -> SmallestEquivalent | None:
-    """The smallest network whose best cell is worse than the best cell by less than ``margin``.
+    """The smallest network that comes within ``margin`` of the best cell.
 
-    Networks are the cells of equal number of parameters. Non-inferiority: the lower end of the
-    paired interval of (its best cell - the best cell) lies above -margin; the networks are tried
-    from the smallest, each by its own interval. With one replicate the means decide, and
-    ``by_interval`` is False. None where the landscape has no candidate.
+    Networks are the cells of equal number of parameters. Those smaller than the best cell's are
+    tested from the largest down, until one is not shown to come within (a fixed sequence: each at
+    the whole level). A network comes within where one of its cells, whichever it is, is shown to be
+    worse by less than the margin than every cell that may be the best. With one replicate the means
+    decide, and ``by_interval`` is False. None where the landscape has no candidate.
     """
     metric = metric or land.main_metric
     fit, _ = candidates(summarize(land, metric))
     if not fit:
         return None
     best = max(fit, key=score)
-    by_size = sorted(fit, key=lambda s: s.n_parameters)
-    networks = [
-        max(members, key=score)
-        for _, members in itertools.groupby(by_size, key=lambda s: s.n_parameters)
-    ]
-    gaps = {s.cell: _signed_difference(s, best) for s in networks}
-    within = next(s for s in networks if s is best or gaps[s.cell].mean > -margin)
-    shown = next(s for s in networks if s is best or gaps[s.cell].low > -margin)
+    networks = _networks(fit)
+    smaller = [n for n in networks if n[0].n_parameters < best.n_parameters]
     by_interval = best.estimate.known
-    cell = shown if by_interval else within
+    within = [max(n, key=score) for n in smaller]
+    within = [s for s in within if score(best) - score(s) < margin]
+    cell = _smallest_shown(smaller, fit, best, margin) if by_interval else (within or [best])[0]
     return SmallestEquivalent(
         metric=metric,
         margin=margin,
         best=best,
         cell=cell,
-        smallest_by_means=within,
-        difference=gaps[cell.cell],
+        smallest_by_means=(within or [best])[0],
+        difference=_signed_difference(cell, best),
         by_interval=by_interval,
         saves_parameters=_saved(cell.n_parameters, best.n_parameters),
         saves_flops=_saved(cell.flops, best.flops),
         saves_seconds=_saved(cell.seconds, best.seconds),
-        note=_equivalent_note(cell, within, by_interval),
+        note=_equivalent_note(cell, (within or [best])[0], by_interval),
     )
+
+
+def _networks(fit: Sequence[CellSummary]) -> list[list[CellSummary]]:
+    """The cells of equal number of parameters, the smallest first."""
+    by_size = sorted(fit, key=lambda s: s.n_parameters)
+    return [list(n) for _, n in itertools.groupby(by_size, key=lambda s: s.n_parameters)]
+
+
+def _smallest_shown(
+    smaller: Sequence[Sequence[CellSummary]],
+    fit: Sequence[CellSummary],
+    best: CellSummary,
+    margin: float,
+) -> CellSummary:
+    """The last network, from the largest down, that is shown to come within the margin."""
+    rivals = _may_be_best(fit, best)
+    found = best
+    for network in reversed(smaller):
+        shown = [s for s in network if _within(s, rivals, margin, (1 - LEVEL) / 2 / len(network))]
+        if not shown:
+            break
+        found = max(shown, key=score)
+    return found
+
+
+def _may_be_best(fit: Sequence[CellSummary], best: CellSummary) -> list[CellSummary]:
+    """The cells that are not shown to be worse than the best one, at half the level."""
+    others = [s for s in fit if s is not best]
+    bound = (1 - LEVEL) / max(len(others), 1)
+    among = Comparison(fit)
+    lags = [_oriented(among.difference(best, s), best).p_above(0.0) for s in others]
+    return [best, *(s for s, p in zip(others, lags, strict=True) if not p <= bound)]
+
+
+def _within(cell: CellSummary, rivals: Sequence[CellSummary], margin: float, level: float) -> bool:
+    """Whether a cell learns, and is shown to be worse than each rival by less than a margin."""
+    if cell.n_learns < cell.share.n and share_p_value(cell.n_learns, cell.share.n, 0.5) > level:
+        return False
+    among = Comparison(rivals if any(s is cell for s in rivals) else [cell, *rivals])
+    lacks = [_oriented(among.difference(cell, s), cell) for s in rivals if s is not cell]
+    return all(lack.p_above(-margin) <= 2 * level for lack in lacks)
+
+
+def _oriented(found: Difference, cell: CellSummary) -> Difference:
+    """A difference, signed so that more is better."""
+    return found if cell.meaning.is_higher_better else -found
 
 
 def _saved(cost: float, of: float) -> float:

@@ -37,4 +37,5 @@ def told_row(row: BestPerRow) -> BestPerRow:
     if row.best is None or row.best.estimate.n >= FEWEST:
         return row
     note = f"fewer than {FEWEST} replicates finished: not compared"
-    return replace(row, equivalent=(), low=None, high=None, note=note)
+    optimum = replace(row.optimum, low=math.nan, high=math.nan)
+    return replace(row, equivalent=(), low=None, high=None, optimum=optimum, note=note)

@@ -1,4 +1,8 @@
-"""How much the metric varies over an axis."""
+"""How much the metric varies over an axis, its noise left out.
+
+The standard deviation of noisy means holds the noise. The product of two different replicates does
+not: averaged over all pairs it estimates the variance of the true means without bias.
+"""
 
 import math
 from collections.abc import Sequence
@@ -6,8 +10,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from gridscape.analysis.cells import CellSummary, candidates, ended_values, rows_of, summarize
-from gridscape.analysis.statistics import Interval, t_interval
+from gridscape.analysis.cells import CellSummary, candidates, rows_of, summarize
+from gridscape.analysis.differences import Difference
+from gridscape.analysis.statistics import LEVEL, Interval
 from gridscape.grid.axes import Cell
 from gridscape.landscape import Landscape, row_axes
 
@@ -16,18 +21,26 @@ from gridscape.landscape import Landscape, row_axes
 class Spread:
     """How much the metric varies over ``axis`` in one row, the other axes fixed.
 
-    range: largest minus smallest value; standard_deviation: over the values of the axis (it does
-    not grow with their number). Each is formed within a replicate, over what finished there, and
-    the interval is over the replicates that ended in every cell used. excluded: no candidates.
+    standard_deviation: of the cells' true means over the values of the axis (it does not grow with
+    their number); its interval is that of the variance by the jackknife, and begins at 0 where the
+    replicates do not show that anything varies. used: the cells. excluded: no candidates.
     """
 
     axis: str
     row: Cell
     metric: str
-    range: Interval
     standard_deviation: Interval
     used: tuple[Cell, ...]
     excluded: tuple[Cell, ...]
+
+
+@dataclass(frozen=True)
+class Variances:
+    """The mean variances along two axes, and the difference of the first and the second."""
+
+    first: float
+    second: float
+    difference: Difference
 
 
 def spread(land: Landscape, axis: str, metric: str | None = None) -> tuple[Spread, ...]:
@@ -37,33 +50,77 @@ def spread(land: Landscape, axis: str, metric: str | None = None) -> tuple[Sprea
     return tuple(_spread_of_row(axis, row, members, metric) for row, members in rows)
 
 
-def deviations(summaries: Sequence[CellSummary], axis: str) -> np.ndarray:
-    """(rows, R'): the standard deviation over ``axis`` in each row (all other axes fixed).
+def mean_variances(summaries: Sequence[CellSummary], axis: str, than: str) -> Variances | None:
+    """The variances along two axes, each averaged over its rows; None where no row has two values.
 
-    Each is formed within a replicate, over what finished there; NaN of fewer than two numbers. R':
-    the replicates that ended in every one of these cells. Rows of a single cell are left out.
+    Over the replicates that finished in all of these cells.
     """
-    values = dict(zip((s.cell for s in summaries), ended_values(summaries), strict=True))
-    others = tuple(name for name in (summaries[0].cell if summaries else ()) if name != axis)
-    rows = [members for _, members in rows_of(summaries, others) if len(members) >= 2]
-    return np.array([_column_deviations([values[s.cell] for s in members]) for members in rows])
+    values = np.array([s.values for s in summaries])
+    complete = values[:, np.isfinite(values).all(axis=0)] if len(summaries) else values
+    blocks = [_blocks(summaries, complete, name) for name in (axis, than)]
+    if not all(blocks) or not complete.size:
+        return None
+    first, second = (_products(rows) for rows in blocks)
+    difference = _jackknife(first - second)
+    return Variances(_mean_of_pairs(first), _mean_of_pairs(second), difference)
 
 
-def _column_deviations(row: Sequence[np.ndarray]) -> list[float]:
-    columns = [column[np.isfinite(column)] for column in np.transpose(row)]
-    return [float(c.std(ddof=1)) if len(c) >= 2 else math.nan for c in columns]
+def _blocks(summaries: Sequence[CellSummary], values: np.ndarray, axis: str) -> list[np.ndarray]:
+    """The values (cells, R) of each row along an axis that has two cells or more."""
+    place = {s.cell: i for i, s in enumerate(summaries)}
+    others = tuple(name for name in summaries[0].cell if name != axis) if summaries else ()
+    rows = rows_of(summaries, others)
+    return [values[[place[s.cell] for s in row]] for _, row in rows if len(row) >= 2]
+
+
+def _products(rows: Sequence[np.ndarray]) -> np.ndarray:
+    """(R, R): for each pair of replicates, their covariance along a row, averaged over the rows."""
+    total = sum(np.cov(row.T, ddof=1).reshape(row.shape[1], -1) for row in rows)
+    return np.asarray(total) / len(rows)
+
+
+def _mean_of_pairs(products: np.ndarray) -> float:
+    """The mean over pairs of different replicates."""
+    n = len(products)
+    return float((products.sum() - np.trace(products)) / (n * (n - 1))) if n > 1 else math.nan
+
+
+def _jackknife(products: np.ndarray) -> Difference:
+    """The mean over pairs; its error leaves out one replicate at a time (Efron, Stein 1981)."""
+    n = len(products)
+    mean = _mean_of_pairs(products)
+    if n < 3:
+        return Difference(mean, math.nan, math.nan, n)
+    left_out = [_mean_of_pairs(np.delete(np.delete(products, r, 0), r, 1)) for r in range(n)]
+    error = math.sqrt((n - 1) * float(np.var(left_out)))
+    return Difference(mean, error, n - 1, n)
 
 
 def _spread_of_row(axis: str, row: Cell, members: list[CellSummary], metric: str) -> Spread:
     fit, excluded = candidates(members)
-    per_replicate = [column[np.isfinite(column)] for column in ended_values(fit).T]
-    columns = [column for column in per_replicate if len(column) >= 2]
+    values = np.array([s.values for s in fit])
+    complete = values[:, np.isfinite(values).all(axis=0)] if len(fit) else np.empty((0, 0))
+    nothing = Interval(math.nan, math.nan, math.nan, 0)
     return Spread(
         axis=axis,
         row=row,
         metric=metric,
-        range=t_interval(np.ptp(column) for column in columns),
-        standard_deviation=t_interval(deviations(fit, axis).ravel()),
+        standard_deviation=_deviation(complete) if len(fit) >= 2 else nothing,
         used=tuple(s.cell for s in fit),
         excluded=excluded,
     )
+
+
+def _deviation(values: np.ndarray) -> Interval:
+    """The standard deviation over cells (cells, R), as the root of the variance and its ends."""
+    n = values.shape[1]
+    if n < 2:
+        return Interval(
+            float(values.mean(axis=1).std(ddof=1)) if n else math.nan, math.nan, math.nan, n
+        )
+    variance = _jackknife(_products([values])).interval(LEVEL)
+    mean, low, high = (
+        math.sqrt(max(x, 0.0)) if x == x else math.nan
+        for x in (variance.mean, variance.low, variance.high)
+    )
+    return Interval(mean, low, high, n)

@@ -54,6 +54,8 @@ class Task:
         are padding. Inspection shows them.
     ``groups`` tells the test metrics apart by a kind of example.
     ``classes`` names the classes; without it they are called by their numbers.
+    ``redraw(seed)`` gives the task with its fixed sets drawn by another seed, a whole number from 0
+        below 2**32; for a stream, so that a study may resample it. Shapes stay.
     ``fingerprint`` is a hash of all that determines the task; it is part of every trial's key. It
         is made of data and code unless it is given.
 
@@ -79,6 +81,7 @@ class Task:
     truth: Callable[[Any], Any] = targets_themselves
     n_steps: Callable[[Any], Any] | None = None
     classes: tuple[str, ...] = ()
+    redraw: Callable[[int], "Task"] | None = None
 
     def __post_init__(self) -> None:
         where = f"task {self.name}"
@@ -103,6 +106,13 @@ class Task:
         return self.train.sample if isinstance(self.train, Stream) else self.train
 
     @property
+    def why_not_resampled(self) -> str:
+        """Why replicates cannot draw splits of their own, in words; "" where they can."""
+        if isinstance(self.train, Stream):
+            return "" if self.redraw else "draws its training examples and has no redraw"
+        return "trains on its test examples" if self.train is self.test else ""
+
+    @property
     def measured(self) -> dict[str, Metric]:
         """The metrics with what they mean, plain functions as well."""
         return {name: declared(name, metric) for name, metric in self.metrics.items()}
@@ -111,6 +121,11 @@ class Task:
     def meanings(self) -> dict[str, Meaning]:
         """What the metrics mean, by name."""
         return {name: metric.meaning for name, metric in self.measured.items()}
+
+    @property
+    def guessing(self) -> float:
+        """The accuracy of guessing one class of all; 0 where examples have no class."""
+        return 1 / self.n_outputs if self.answer is top_class and not self.per_step else 0.0
 
     @classmethod
     def from_arrays(
@@ -260,6 +275,8 @@ def _fingerprint(task: Task) -> str:
         others += [(name, code_identity(function)) for name, function in functions.items()]
     if isinstance(train, Stream):
         others += [code_identity(train.draw), list(map(int, task.input_shape))]
+    if task.redraw is not None:
+        others += ["redraw", code_identity(task.redraw)]
     if task.per_step:
         others.append("per_step")
     if groups is not None:
@@ -292,6 +309,7 @@ def _check_types(task: Task, where: str) -> None:
         ("answer", task.answer, Callable | None),
         ("truth", task.truth, Callable),
         ("n_steps", task.n_steps, Callable | None),
+        ("redraw", task.redraw, Callable | None),
         ("groups", groups, Groups | None),
     ]
     if isinstance(train, Stream):

@@ -2,13 +2,13 @@
 
 A claim is data (``statements/<study>.toml``): a statement, its source, and the name and parameters
 of a rule. A rule is a registered function that turns a landscape into checks, each of which says by
-its own numbers that the statement holds, fails, or cannot be decided; ``judge`` corrects them for
-their number and joins them. A verdict is *undecided* where replicates are too few, cells are
-missing, or intervals hold both answers; its note says which. It is *not comparable* where the run
-differs from the conditions of the statement: fewer updates, another task, another optimizer.
+its own numbers that the statement holds, fails, or cannot be decided; ``judge`` joins them. A
+verdict is *undecided* where replicates are too few, cells are missing, or intervals hold both
+answers; its note says which. It is *not comparable* where the run differs from the conditions of
+the statement: fewer updates, another task, another optimizer.
 """
 
-from gridscape.claims.checks import Check, above, below, certain, within
+from gridscape.claims.checks import Check, above, below, most, within
 from gridscape.claims.evidence import Evidence, Region
 from gridscape.claims.files import load_claims
 from gridscape.claims.judging import judge, verdicts
@@ -29,9 +29,9 @@ __all__ = [
     "Verdict",
     "above",
     "below",
-    "certain",
     "judge",
     "load_claims",
+    "most",
     "published",
     "rule",
     "verdicts",

@@ -1,22 +1,44 @@
-"""What one number says of a statement, and what several say together."""
+"""What one number says of a statement, and what several say together.
+
+A statement holds where everything it asks for is shown: each number by a test of its own, without
+correction (intersection-union, Berger 1982). It fails where one of them is shown to be otherwise,
+and there Hochberg's procedure (1988) corrects for the number of those that are not shown to hold.
+All else is undecided: what was not refuted is not thereby shown.
+"""
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
+from scipy import special
 
-from gridscape.analysis.statistics import LEVEL, Interval, holm, t_interval, t_test
+from gridscape.analysis.differences import Difference, mean_of
+from gridscape.analysis.statistics import (
+    LEVEL,
+    Interval,
+    hochberg,
+    share_interval,
+    share_p_value,
+    t_quantile,
+)
 from gridscape.claims.records import Estimate, Outcome
+from gridscape.grid.axes import Cell
+from gridscape.grid.meanings import digits
+
+ALPHA = 1 - LEVEL
+NOWHERE = (math.nan, math.nan)  # the ends of an interval that is not known
+POWER = 0.8  # of the smallest difference that is told beside an undecided verdict
 
 
 @dataclass(frozen=True)
 class Check:
     """One number of a rule, tested in both directions.
 
-    p_holds, p_fails: p values of the null hypotheses that evidence for and against the statement
-    must reject; NaN where replicates are too few for a test. A ``guard`` can only speak against
-    the statement. ``says`` is given where something else than p values decides.
+    p_holds, p_fails: p values of the evidence for and against the statement, as of a two-sided
+    test; NaN where replicates are too few for one. cells: those it rests on. is_detail: told only
+    where it does not hold. says: where something else than p values decides. outlook: of an
+    undecided one, in words, what these replicates can show and how many are needed.
     """
 
     name: str
@@ -25,54 +47,94 @@ class Check:
     interval: Interval
     p_holds: float
     p_fails: float
-    guard: bool = False
+    cells: tuple[Cell, ...] = ()
+    is_detail: bool = False
     says: Outcome | None = None
+    outlook: str = ""
 
 
-def _p_above(values: np.ndarray, bound: float) -> float:
-    """p value for "the mean is above ``bound``" of the two-sided t test; 1 on the other side."""
-    p = t_test(values, bound)
-    return p if math.isnan(p) or np.nanmean(values) > bound else 1.0
+Numbers = Difference | np.ndarray  # or (R,), one per replicate: their mean is meant
 
 
-def above(name: str, unit: str, values: np.ndarray, bound: float, *, guard: bool = False) -> Check:
-    """Holds where the mean of the values, one per replicate, is above ``bound``."""
-    p_holds, p_fails = _p_above(values, bound), _p_above(-values, -bound)
-    p_holds = 0.0 if guard else p_holds
-    return Check(name, unit, f"> {bound:g}", t_interval(values), p_holds, p_fails, guard)
+def above(name: str, unit: str, numbers: Numbers, bound: float) -> Check:
+    """Holds where a difference, or the mean of one number per replicate, is above ``bound``."""
+    found = average(numbers)
+    p_holds, p_fails = found.p_above(bound), found.p_below(bound)
+    outlook = _outlook(found, bound, unit)
+    return Check(name, unit, f"> {bound:g}", found.interval(), p_holds, p_fails, outlook=outlook)
 
 
-def below(name: str, unit: str, values: np.ndarray, bound: float) -> Check:
-    """Holds where the mean of the values, one per replicate, is below ``bound``."""
-    p_holds, p_fails = _p_above(-values, -bound), _p_above(values, bound)
-    return Check(name, unit, f"< {bound:g}", t_interval(values), p_holds, p_fails)
+def below(name: str, unit: str, numbers: Numbers, bound: float) -> Check:
+    """Holds where a difference, or the mean of one number per replicate, is below ``bound``."""
+    found = average(numbers)
+    opposite = above(name, unit, -found, -bound)
+    return replace(opposite, asks=f"< {bound:g}", interval=found.interval())
 
 
-def within(name: str, unit: str, values: np.ndarray, margin: float) -> Check:
-    """Holds where the mean lies in (-margin, margin): two one-sided tests (Schuirmann 1987)."""
-    p_holds = max(_p_above(values, -margin), _p_above(-values, -margin))
-    p_fails = min(_p_above(values, margin), _p_above(-values, margin))
-    return Check(name, unit, f"within +-{margin:g}", t_interval(values), p_holds, p_fails)
+def within(name: str, unit: str, numbers: Numbers, margin: float) -> Check:
+    """Holds where it lies in (-margin, margin): two one-sided tests (Schuirmann 1987)."""
+    found = average(numbers)
+    p_holds = max(found.p_above(-margin), found.p_below(margin))
+    p_fails = min(found.p_above(margin), found.p_below(-margin))
+    nearest = math.copysign(margin, found.mean) if found.mean == found.mean else margin
+    asks, outlook = f"within +-{margin:g}", _outlook(found, nearest, unit)
+    return Check(name, unit, asks, found.interval(), p_holds, p_fails, outlook=outlook)
 
 
-def certain(name: str, asks: str, says: Outcome) -> Check:
-    """What needs no test: a cell that diverged has no accuracy, yet it surely failed."""
-    unknown = Interval(math.nan, math.nan, math.nan, 0)
-    holds = says is Outcome.HOLDS
-    return Check(name, "", asks, unknown, 0.0 if holds else 1.0, 1.0 if holds else 0.0)
+def most(name: str, asks: str, k: int, n: int) -> Check:
+    """Holds where more than half of the runs do something, of which ``k`` of ``n`` did; exact.
+
+    One-sided at the whole level: at a share of one half, 3.1 % of five runs all do it by chance.
+    """
+    p_holds, p_fails = share_p_value(k, n, 0.5), share_p_value(n - k, n, 0.5)
+    outlook = f"{k} of {n} runs; 5 that agree are the fewest that show it"
+    share = share_interval(k, n) if n >= 2 else Interval(k / n if n else math.nan, *NOWHERE, n)
+    return Check(name, "fraction", asks, share, p_holds, p_fails, outlook=outlook)
 
 
-def decide(tests: Sequence[Check]) -> tuple[Outcome, tuple[Estimate, ...], str]:
-    """Every test must hold; one that fails is enough to fail. Guards show only when they fail."""
-    p_holds, p_fails = holm([t.p_holds for t in tests]), holm([t.p_fails for t in tests])
-    said = [
-        test.says or _says(test, yes, no)
-        for test, yes, no in zip(tests, p_holds, p_fails, strict=True)
-    ]
+def average(numbers: Numbers) -> Difference:
+    """The mean of one number per replicate; a difference as it is."""
+    return numbers if isinstance(numbers, Difference) else mean_of(np.asarray(numbers, float))
+
+
+def any_of(name: str, checks: Sequence[Check]) -> Check:
+    """Holds where one of several does, whichever it is; fails where all of them fail.
+
+    The smallest p value counts times their number; shown is the number that has it.
+    """
+    known = [check for check in checks if check.p_holds == check.p_holds]
+    if not known:
+        return Check(name, "", "of one", Interval(math.nan, *NOWHERE, 0), math.nan, math.nan)
+    nearest = min(known, key=lambda c: (c.p_holds, -c.interval.mean))
+    p_fails = max(c.p_fails for c in checks) if len(known) == len(checks) else math.nan
+    cells = tuple(dict.fromkeys(cell for check in checks for cell in check.cells))
+    p_holds = min(1.0, nearest.p_holds * len(checks))
+    return replace(nearest, name=name, p_holds=p_holds, p_fails=p_fails, cells=cells)
+
+
+def decide(
+    tests: Sequence[Check], alpha: float = ALPHA
+) -> tuple[Outcome, tuple[Estimate, ...], str]:
+    """Everything must be shown to hold; one number that is shown to be otherwise is enough to fail.
+
+    alpha: the level of each two-sided test. Details stand among the estimates where they do not
+    hold.
+    """
+    p_fails = _corrected(tests, alpha)
+    said = [t.says or _says(t.p_holds, p, alpha) for t, p in zip(tests, p_fails, strict=True)]
     estimates = tuple(
-        Estimate(t.name, t.interval, t.unit, t.asks, says, float(np.fmin(yes, no)))
-        for t, yes, no, says in zip(tests, p_holds, p_fails, said, strict=True)
-        if not t.guard or says is Outcome.FAILS
+        Estimate(
+            t.name,
+            t.interval,
+            t.unit,
+            t.asks,
+            says,
+            float(np.fmin(t.p_holds, p)),
+            cells=t.cells,
+            outlook=t.outlook if says is Outcome.UNDECIDED and t.interval.n >= 2 else "",
+        )
+        for t, p, says in zip(tests, p_fails, said, strict=True)
+        if not t.is_detail or says is not Outcome.HOLDS
     )
     if Outcome.FAILS in said:
         return Outcome.FAILS, estimates, ""
@@ -81,12 +143,17 @@ def decide(tests: Sequence[Check]) -> tuple[Outcome, tuple[Estimate, ...], str]:
     return Outcome.UNDECIDED, estimates, _why_undecided(tests, said)
 
 
-def _says(test: Check, p_holds: float, p_fails: float) -> Outcome:
-    if p_fails <= 1 - LEVEL:
+def _corrected(tests: Sequence[Check], alpha: float) -> list[float]:
+    """p values against the statement; those of numbers that are shown to hold are as they are."""
+    open_ = [i for i, t in enumerate(tests) if not t.p_holds <= alpha]
+    corrected = dict(zip(open_, hochberg([tests[i].p_fails for i in open_]), strict=True))
+    return [corrected.get(i, t.p_fails) for i, t in enumerate(tests)]
+
+
+def _says(p_holds: float, p_fails: float, alpha: float) -> Outcome:
+    if p_fails <= alpha:
         return Outcome.FAILS
-    if test.guard or p_holds <= 1 - LEVEL:
-        return Outcome.HOLDS
-    return Outcome.UNDECIDED
+    return Outcome.HOLDS if p_holds <= alpha else Outcome.UNDECIDED
 
 
 def _why_undecided(tests: Sequence[Check], said: Sequence[Outcome]) -> str:
@@ -99,6 +166,34 @@ def _why_undecided(tests: Sequence[Check], said: Sequence[Outcome]) -> str:
     if both:
         reasons.append(f"the replicates do not settle: {listed(both)}")
     return "; ".join(reasons)
+
+
+def _outlook(found: Difference, bound: float, unit: str) -> str:
+    """The smallest difference that these replicates can show, and how many the one seen needs.
+
+    By a normal approximation of the noncentral t: what is shown in POWER of the cases.
+    """
+    if not found.error > 0:
+        return "no scatter between replicates to test by" if found.n >= 2 else ""
+    shown = (t_quantile(LEVEL, found.df) + special.stdtrit(found.df, POWER)) * found.error
+    seen = abs(found.mean - bound)
+    normal = special.ndtri((1 + LEVEL) / 2) + special.ndtri(POWER)
+    needs = found.n * (normal * found.error / seen) ** 2 + 2 if seen else math.inf
+    n, seen_words = found.n, _distance(seen, unit)
+    text = f"{n} replicates can show {_distance(shown, unit)} from the bound, seen is {seen_words}"
+    return f"{text}, which needs about {needs:.0f} replicates" if needs <= 1000 else text
+
+
+def _distance(value: float, unit: str) -> str:
+    """A difference in its unit; of fractions in points.
+
+    >>> _distance(0.0123, "fraction per doubling of hidden_size"), _distance(0.5, "nats")
+    ('1.2 points per doubling of hidden_size', '0.5 nats')
+    """
+    first, _, rest = unit.partition(" ")
+    if first == "fraction" and rest != "squared":
+        return f"{digits(float(f'{100 * value:.2g}'))} points {rest}".strip()
+    return f"{digits(float(f'{value:.2g}'))} {unit}".strip()
 
 
 def listed(names: Sequence[str], most: int = 3) -> str:

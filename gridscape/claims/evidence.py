@@ -9,14 +9,8 @@ from typing import Any
 
 import numpy as np
 
-from gridscape.analysis.cells import (
-    CellState,
-    CellSummary,
-    candidates,
-    ended_values,
-    summarize,
-)
-from gridscape.analysis.statistics import t_interval
+from gridscape.analysis.cells import CellState, CellSummary, candidates, summarize
+from gridscape.analysis.statistics import LEVEL, t_interval
 from gridscape.claims.records import Exclusion
 from gridscape.errors import StoreError, UsageError
 from gridscape.grid.axes import Axis, Cell, Grid, Value, same, show
@@ -33,8 +27,14 @@ NOT_ASKED = "not asked for"
 class Evidence:
     """A landscape as a rule sees it; it notes which cells were used and which could not be."""
 
-    def __init__(self, land: Landscape, axes: tuple[Axis, ...], folder: Path | None = None) -> None:
-        self.land, self.axes, self.folder = land, axes, folder
+    def __init__(
+        self,
+        land: Landscape,
+        axes: tuple[Axis, ...],
+        folder: Path | None = None,
+        alpha: float = 1 - LEVEL,
+    ) -> None:
+        self.land, self.axes, self.folder, self.alpha = land, axes, folder, alpha
         self._used: dict[Cell, None] = {}
         self._excluded: dict[Cell, str] = {}
         self._summaries: dict[str, dict[Cell, CellSummary]] = {}
@@ -65,7 +65,7 @@ class Evidence:
         return fit
 
     def settled_in(self, region: Region, metric: str) -> tuple[list[CellSummary], str]:
-        """The cells of a region that finished, or diverged, in most of their replicates.
+        """The cells of a region of which a run finished or diverged, and most did not fail.
 
         With them, in words, how many of the region's cells the landscape lacks; "" for none.
         """
@@ -160,13 +160,16 @@ def _summaries(land: Landscape, metric: str) -> list[CellSummary]:
 
 def _minus(metric: str, a: CellSummary, b: CellSummary) -> CellSummary:
     values = np.subtract(a.values, b.values)
-    return replace(a, metric=metric, values=tuple(values.tolist()), estimate=t_interval(values))
+    told = np.where(a.learns, values, np.nan) if any(a.learns) else values
+    estimate = t_interval(told)
+    return replace(
+        a, metric=metric, values=tuple(values.tolist()), estimate=estimate, n_examples=None
+    )
 
 
 def _is_settled(summary: CellSummary) -> bool:
-    """Whether a cell has an estimate, or diverged in most of its replicates."""
-    finished = summary.is_candidate and math.isfinite(summary.estimate.mean)
-    return finished or summary.state is CellState.DIVERGED
+    """Whether some run of a cell finished or diverged, and no more failed for another reason."""
+    return bool(summary.share.n) and summary.state is not CellState.FAILED
 
 
 def in_words(region: Region) -> str:
@@ -211,23 +214,6 @@ def grouped(summaries: Iterable[CellSummary], axis: str) -> dict[Value, list[Cel
     return dict(sorted(groups.items()))
 
 
-def complete(summaries: Sequence[CellSummary]) -> np.ndarray:
-    """(cells, R'): values of the replicates that finished in every one of these cells."""
-    values = np.array([s.values for s in summaries])
-    return values[:, np.isfinite(values).all(axis=0)]
-
-
-def differences(a: CellSummary, b: CellSummary) -> np.ndarray:
-    """Paired differences a - b over the replicates that finished in both."""
-    first, second = complete([a, b])
-    return np.asarray(first - second)
-
-
-def ended_by_cell(summaries: Sequence[CellSummary]) -> dict[Cell, np.ndarray]:
-    """``ended_values`` of each cell."""
-    return dict(zip((s.cell for s in summaries), ended_values(summaries), strict=True))
-
-
 def ruler_of(axis: Axis, base: float) -> Callable[[Value], float]:
     """Where a value lies on its axis: its logarithm where the axis is logarithmic."""
     return (lambda v: math.log(float(v), base)) if axis.scale == "log" else float
@@ -238,7 +224,11 @@ def per_step(axis: Axis) -> str:
     return f"per {'doubling' if axis.scale == 'log' else 'unit'} of {axis.name}"
 
 
-def slopes_of(x: Sequence[float], y: np.ndarray) -> np.ndarray:
-    """Least-squares slopes of each column of y (points, R) on x (points,)."""
+def slope_weights(x: Sequence[float]) -> np.ndarray:
+    """What each value counts in the least-squares slope on ``x``; they add up to 0.
+
+    >>> slope_weights([0.0, 1.0, 2.0]).tolist()
+    [-0.5, 0.0, 0.5]
+    """
     centered = np.asarray(x) - np.mean(x)
-    return np.asarray(centered @ y / (centered**2).sum())
+    return np.asarray(centered / (centered**2).sum())

@@ -8,7 +8,8 @@ from pathlib import Path
 
 from gridscape.analysis.conditions import at_published, differences
 from gridscape.analysis.readings import UPDATE, along
-from gridscape.claims.checks import decide, listed
+from gridscape.claims.checks import ALPHA, decide, listed
+from gridscape.claims.decided import as_decided
 from gridscape.claims.evidence import Evidence
 from gridscape.claims.files import claims_of
 from gridscape.claims.records import Claim, Exclusion, Outcome, Verdict
@@ -24,23 +25,28 @@ from gridscape.study.files import names, with_claims
 
 
 def judge(
-    land: Landscape, claims: Iterable[Claim], *, folder: str | Path | None = None
+    land: Landscape,
+    claims: Iterable[Claim],
+    *,
+    folder: str | Path | None = None,
+    alpha: float = ALPHA,
 ) -> tuple[Verdict, ...]:
     """Judges every claim by the landscape's replicates, also where only a part of it is there.
 
     A run under other conditions than a claim was made under (another task, fewer updates) neither
     holds nor refutes it: the verdict is that it is not comparable, and says what differs.
     folder: where the results lie; a claim that compares two studies looks for the other one beside
-    it. Raises UnknownNameError where the landscape lacks a metric or an axis that a rule names,
-    UsageError where the parameters of a rule cannot be right.
+    it. alpha: the level of each two-sided test. Raises UnknownNameError where the landscape lacks a
+    metric or an axis that a rule names, UsageError where the parameters of a rule cannot be right.
     """
     place = Path(folder) if folder is not None else None
-    return tuple(_verdict(land, claim, place) for claim in claims)
+    return tuple(_verdict(land, claim, place, alpha) for claim in claims)
 
 
 def verdicts(directory: str | Path, *, trust: bool = False) -> tuple[Verdict, ...]:
     """What a results folder says of the claims that its study names.
 
+    A verdict that ``gridscape decide`` reached stays, with the look at which it fell.
     trust: read a file of claims that the folder names, whoever made it. Raises UntrustedError
     where that would be needed, GridscapeError for a study without claims, StoreError where the
     folder cannot be used.
@@ -50,10 +56,10 @@ def verdicts(directory: str | Path, *, trust: bool = False) -> tuple[Verdict, ..
         hint = f"studies with claims: {', '.join(with_claims())}"
         raise GridscapeError("this study has no published claims", where=directory, hint=hint)
     found = claims_of(land.study, trust=trust, where=directory)
-    return judge(land, found, folder=directory)
+    return as_decided(judge(land, found, folder=directory), directory)
 
 
-def _verdict(land: Landscape, claim: Claim, folder: Path | None) -> Verdict:
+def _verdict(land: Landscape, claim: Claim, folder: Path | None, alpha: float) -> Verdict:
     reads = [float(at) for at in claim.along.get(UPDATE, ()) if isinstance(at, int | float)]
     different = differences(land, claim.conditions, reads)
     if why := [*_not_comparable(different), *_other_is_not(claim, folder)]:
@@ -62,9 +68,9 @@ def _verdict(land: Landscape, claim: Claim, folder: Path | None) -> Verdict:
     if obstacle := _obstacle(land, claim):
         return _unjudged(claim, Outcome.UNDECIDED, obstacle)
     further = tuple(Axis(name, values) for name, values in claim.along.items())
-    evidence = Evidence(along(land, claim.along), (*claim.axes, *further), folder)
+    evidence = Evidence(along(land, claim.along), (*claim.axes, *further), folder, alpha)
     finding = RULES[claim.rule](evidence, **{**_defaults(land, claim), **claim.parameters})
-    outcome, estimates, reason = decide(finding.checks)
+    outcome, estimates, reason = decide(finding.checks, alpha)
     if finding.lacks and outcome is not Outcome.FAILS:
         outcome = Outcome.UNDECIDED
     lacks = f"the landscape lacks {finding.lacks}" if finding.lacks else ""
@@ -78,11 +84,12 @@ def _verdict(land: Landscape, claim: Claim, folder: Path | None) -> Verdict:
         used=evidence.used,
         excluded=excluded,
         note="; ".join(filter(None, (lacks, reason, _tally(excluded), in_words(different)))),
+        lacks=lacks,
     )
 
 
 def _unjudged(claim: Claim, outcome: Outcome, why: str) -> Verdict:
-    return Verdict(claim, outcome, claim.rule_in_words, (), {}, (), (), why)
+    return Verdict(claim, outcome, claim.rule_in_words, (), {}, (), (), why, lacks=why)
 
 
 def _not_comparable(found: Iterable[Difference]) -> list[str]:

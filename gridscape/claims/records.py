@@ -47,7 +47,9 @@ class Estimate:
 
     name: what is estimated, "slope of test_accuracy at learning_rate=1e-05"; unit: "fraction per
     doubling of hidden_size"; asks: what the statement needs, "> 0". p_value: of the test that
-    decided or came nearest to it, Holm-corrected; NaN where there is no test.
+    decided or came nearest to it, corrected where it speaks against the statement; NaN where there
+    is no test. cells: those it rests on. outlook: of an undecided one, in words, what these
+    replicates can show and how many are needed.
     """
 
     name: str
@@ -56,6 +58,8 @@ class Estimate:
     asks: str
     says: Outcome
     p_value: float
+    cells: tuple[Cell, ...] = ()
+    outlook: str = ""
 
 
 @dataclass(frozen=True)
@@ -67,12 +71,25 @@ class Exclusion:
 
 
 @dataclass(frozen=True)
+class Look:
+    """When a verdict fell while replicates were added: ``gridscape decide``.
+
+    look: replicates; level: two-sided, of that look; date: ISO 8601.
+    """
+
+    look: int
+    level: float
+    date: str
+
+
+@dataclass(frozen=True)
 class Verdict:
     """The outcome of a claim with everything it rests on.
 
     rule: the rule in words. estimates: with intervals, the first one is the one to show.
     numbers: further plain numbers by name. note: why it is undecided or not
-    comparable, or what to keep in mind.
+    comparable, or what to keep in mind. lacks: what no further replicate would bring. decided: the
+    look at which ``outcome`` fell, which then stays; None where all replicates were judged at once.
     """
 
     claim: Claim
@@ -83,3 +100,5 @@ class Verdict:
     used: tuple[Cell, ...]
     excluded: tuple[Exclusion, ...]
     note: str
+    lacks: str = ""
+    decided: Look | None = None

@@ -69,6 +69,10 @@ class Follower:
         finally:
             self._live.stop()
 
+    def say(self, line: str) -> None:
+        """A line that stays, above the table."""
+        self._console.print(line, soft_wrap=True)
+
     def _tell_stop(self) -> None:
         if self._table:
             self._table.message = STOPPING

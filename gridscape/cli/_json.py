@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 from gridscape.study.conditions import altered
 
 if TYPE_CHECKING:
+    from gridscape.analysis.cells import CellSummary
     from gridscape.cli.tables import Overview
     from gridscape.execution.planner import CohortPlan, Plan
     from gridscape.execution.replay import Replay
@@ -65,11 +66,18 @@ def overview(found: "Overview", directory: Path) -> dict[str, Any]:
         "metric": found.metric,
         "selection": land.selection,
         "selection_metric": land.selection_metric,
-        "cells": [{"state": summary.state, **plain(summary)} for summary in found.cells],
+        "cells": [_cell(summary) for summary in found.cells],
+        "cells_by_selection": [_cell(summary) for summary in found.chosen],
         "top": found.top and found.top.cell,
+        "winner": found.winner and {**vars(found.winner), "best": found.winner.best.cell},
+        "confirmed": found.confirmed,
         "best": found.best,
         "smallest": found.smallest,
     }
+
+
+def _cell(summary: "CellSummary") -> dict[str, Any]:
+    return {"state": summary.state, "n_learns": summary.n_learns, **plain(summary)}
 
 
 def plan(record: "Plan") -> dict[str, Any]:
@@ -112,12 +120,16 @@ def replay(record: "Replay") -> dict[str, Any]:
 
 
 def look(
-    record: "Look", files: list[Path], why: str = "", selection: str | None = None
+    record: "Look",
+    files: list[Path],
+    of_cell: "CellSummary",
+    why: str = "",
+    selection: str | None = None,
 ) -> dict[str, Any]:
     """What ``inspect`` tells, by kind; pictures are in the files, and not repeated in numbers.
 
-    why: what went wrong with the cell. selection: the set on which the cell was chosen as the best
-    one; None where it was named.
+    of_cell: the cell over its replicates. why: what went wrong with it. selection: the set on which
+    it was chosen as the best one; None where it was named.
     """
     network = record.network
     return {
@@ -125,6 +137,9 @@ def look(
         "replicate": network.trial.replicate,
         "selection": selection,
         "why": why,
+        "share": of_cell.share,
+        "estimate": of_cell.estimate,
+        "at_edge": of_cell.at_edge,
         "trained_again": network.trained_again,
         "identical": network.identical,
         **{kind: _without_pictures(plain(found)) for kind, found in record.records.items()},

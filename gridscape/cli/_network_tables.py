@@ -11,6 +11,7 @@ from rich.text import Text
 from gridscape.cli.tables import BAD, GOOD, QUIET, UNSURE, new_table
 from gridscape.inspection.images import is_symbols
 from gridscape.inspection.kinds import Line, Look, sample_lines, spread_groups
+from gridscape.inspection.pairs import PairedCells
 from gridscape.inspection.records import (
     Confusion,
     Deconvnet,
@@ -20,22 +21,23 @@ from gridscape.inspection.records import (
     Mistakes,
     Sample,
 )
-from gridscape.report.words import plural
+from gridscape.report.words import plural, spoken
 
 MOST_CLASSES = 10  # of a confusion matrix; of more classes the most frequent mistakes are listed
 MOST_MAPS = 12
 MOST_CONFUSIONS = 5
+CHANGED = "!"  # of a network that was trained again with another result
 
 
 def tables(look: Look, how: str = "", why: str = "") -> Iterator[RenderableType]:
     """All that a network was asked, under its name.
 
-    how: the cell was chosen, in words. why: what went wrong with its replicates.
+    how: the cell was chosen, and how it does over its replicates. why: what went wrong with them.
     """
     network = look.network
     yield Text(f"{network.trial.cell}, replicate {network.trial.replicate}", "bold")
     if how:
-        yield Text(how, QUIET)
+        yield Text(f"{how[0].upper()}{how[1:]}.", QUIET)
     if why:
         yield Text(f"{why[0].upper()}{why[1:]}.", UNSURE)
     if network.trained_again:
@@ -165,6 +167,38 @@ def _spelled(line: Line) -> Text:
         text.append(f"{symbol:>{wide}}", BAD if is_wrong else "")
         text.append("!" if is_wrong else " ")
     return text
+
+
+def paired(record: PairedCells) -> Iterator[RenderableType]:
+    """Two cells on the same test examples: a row for each replicate, and what it tells."""
+    (n_examples,) = {one.counts.n_examples for one in record.replicates}
+    yield Text(f"Test examples that only one gets right ({spoken(record.metric)})", "bold")
+    yield Text(f"A: {record.a}\nB: {record.b}\n{n_examples:,} examples", QUIET)
+    found = new_table("replicate", "A", "B", "only A", "only B", "A - B, points", "p")
+    for column in found.columns:
+        column.justify = "right"
+    for one in record.replicates:
+        counts, wide = one.counts, one.difference
+        found.add_row(
+            f"{one.replicate}{'' if one.identical else CHANGED}",
+            f"{100 * counts.share_a:.2f} %",
+            f"{100 * counts.share_b:.2f} %",
+            str(counts.only_a),
+            str(counts.only_b),
+            f"{100 * wide.mean:+.2f} ({100 * wide.low:+.2f} to {100 * wide.high:+.2f})",
+            f"{one.p_value:.2g}",
+        )
+    yield found
+    if not all(one.identical for one in record.replicates):
+        yield Text(f"{CHANGED} trained again, DIFFERENT from what is stored", UNSURE)
+    if record.left_out:
+        numbers = ", ".join(map(str, record.left_out))
+        yield Text(f"Left out, not finished in both: replicate {numbers}", QUIET)
+    yield Text(
+        "McNemar's exact test, Newcombe's 95 % interval: of these very networks on new examples."
+        " What networks trained anew would do, replicates tell: gridscape show.",
+        QUIET,
+    )
 
 
 TABLES: Mapping[str, Callable[[Any], Iterator[RenderableType]]] = {

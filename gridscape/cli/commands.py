@@ -23,6 +23,7 @@ import typer
 from typer.core import TyperGroup
 
 from gridscape._version import __version__
+from gridscape.cli import growing
 from gridscape.cli._startup import prepare_jax
 from gridscape.errors import (
     GridscapeError,
@@ -196,7 +197,7 @@ def list_studies(data_dir: DataDir = None, json: Json = False, debug: Debug = Fa
 
     with _busy("measuring this machine"):
         entries = list(catalog(data_dir))
-    _tell(json, {"studies": entries}, lambda width: tables.studies(entries))
+    tell(json, {"studies": entries}, lambda width: tables.studies(entries))
 
 
 @app.command()
@@ -221,7 +222,7 @@ def plan(
     debug: Debug = False,
 ) -> None:
     """Tell the programs, networks, memory and time of a run."""
-    axes = _axes(set_)
+    axes = axes_of(set_)
     prepare_jax()
     from gridscape import sweep
     from gridscape.cli import _json, tables
@@ -241,7 +242,7 @@ def plan(
             data_dir=data_dir,
             executor=executor,
         )
-    _tell(json, _json.plan(found), lambda width: tables.plan(found))
+    tell(json, _json.plan(found), lambda width: tables.plan(found))
 
 
 @app.command()
@@ -266,7 +267,7 @@ def run(
     debug: Debug = False,
 ) -> None:
     """Train what is missing of a study; then show the landscape."""
-    axes = _axes(set_)
+    axes = axes_of(set_)
     compile_seconds = prepare_jax()
     from gridscape import sweep
     from gridscape.cli._follow import Follower
@@ -298,18 +299,18 @@ def run(
     }
     _show_run(land, follower.directory, effort, json, data_dir)
     if follower.failed:
-        _complain(follower.failures())
+        complain(follower.failures())
         raise typer.Exit(SOME_FAILED)
 
 
 @app.command()
 def show(folder: Folder = None, json: Json = False, debug: Debug = False) -> None:
     """Show the landscape of results, finished or still running."""
-    directory = _results_folder(folder)
+    directory = results_folder(folder)
     from gridscape.cli import _json, tables
 
-    found = tables.Overview.of(_read(directory))
-    _tell(json, _json.overview(found, directory), lambda width: tables.overview(found, width))
+    found = tables.Overview.of(_read(directory), directory)
+    tell(json, _json.overview(found, directory), lambda width: tables.overview(found, width))
 
 
 @app.command()
@@ -317,13 +318,13 @@ def report(
     folder: Folder = None, data_dir: DataDir = None, trust: Trust = False, debug: Debug = False
 ) -> None:
     """Write the report (one HTML file) and its figures."""
-    directory = _results_folder(folder)
+    directory = results_folder(folder)
     if _shows_networks(directory):
         prepare_jax(computes=False)
         try:
-            _tell_code(directory, trust)
+            tell_code(directory, trust)
         except UntrustedError as error:
-            _complain(f"networks are not shown: {error}")
+            complain(f"networks are not shown: {error}")
     from gridscape.store.store import Store
 
     with Store.read(directory) as store:
@@ -336,7 +337,7 @@ def claims(
     folder: Folder = None, trust: Trust = False, json: Json = False, debug: Debug = False
 ) -> None:
     """Judge the published statements of a study by its results."""
-    directory = _results_folder(folder)
+    directory = results_folder(folder)
     from gridscape.claims.judging import verdicts
     from gridscape.cli import tables
     from gridscape.store.store import Store
@@ -349,7 +350,7 @@ def claims(
     _tell_lacks(study)
     told = altered(study)
     content = {"study": study["name"], "altered": told, "directory": directory, "claims": found}
-    _tell(json, content, lambda width: [*tables.notice(told), tables.verdicts(found)])
+    tell(json, content, lambda width: [*tables.notice(told), tables.verdicts(found)])
 
 
 @app.command()
@@ -363,9 +364,9 @@ def replay(
     debug: Debug = False,
 ) -> None:
     """Train one stored network again, alone, and compare."""
-    values, directory = _cell(cell), _results_folder(folder)
+    values, directory = _cell(cell), results_folder(folder)
     prepare_jax()
-    _tell_code(directory, trust)
+    tell_code(directory, trust)
     from gridscape.cli import _json, tables
     from gridscape.execution import replay
 
@@ -373,7 +374,7 @@ def replay(
         found = replay.replay(
             directory, values, replicate=replicate, data_dir=data_dir, trust=trust
         )
-    _tell(json, _json.replay(found), lambda width: tables.replay(found))
+    tell(json, _json.replay(found), lambda width: tables.replay(found))
     if not found.identical:
         raise typer.Exit(ERROR)
 
@@ -410,16 +411,16 @@ def inspect(
     debug: Debug = False,
 ) -> None:
     """Look into one trained network: its mistakes, filters, activations."""
-    values, directory = cell and _cell(cell), _results_folder(folder)
+    values, directory = cell and _cell(cell), results_folder(folder)
     prepare_jax()
     from gridscape.cli import _json, _network_tables
     from gridscape.execution import replay
     from gridscape.inspection import kinds
-    from gridscape.report.words import chosen_on
+    from gridscape.report.words import cell_words, chosen_on, spoken
 
     wanted = tuple(dict.fromkeys(what or ()))
     kinds.check_kinds(wanted, layer)
-    _tell_code(directory, trust)
+    tell_code(directory, trust)
     with _busy("bringing the network back"):
         land = _read(directory)
         chosen = values or kinds.best_cell(land)
@@ -429,15 +430,66 @@ def inspect(
     with _busy("looking into the network"):
         found = kinds.look(network, wanted, layer)
         files = _draw(found, directory)
-    why = kinds.why(land, network.trial.cell)
-    how = "" if values else f"The best cell, {chosen_on(land)}."
-    _tell(
+    of_cell, why = kinds.replicates_of(land, network.trial.cell)
+    told = f"{spoken(land.main_metric)} {cell_words(of_cell)}"
+    how = "" if values else f"the best cell, {chosen_on(land)}; "
+    tell(
         json,
-        _json.look(found, files, why, land.selection if how else None),
-        lambda width: _network_tables.tables(found, how, why),
+        _json.look(found, files, of_cell, why, land.selection if how else None),
+        lambda width: _network_tables.tables(found, f"{how}{told}", why),
     )
     if files and not json:
         print(f"\nPictures: {files[0].parent}")
+
+
+@app.command()
+def compare(
+    cell: CellName,
+    other: Annotated[
+        str, typer.Option("--with", metavar="AXIS=VALUE,...", help="The cell to compare it with.")
+    ],
+    folder: Folder = None,
+    replicate: Annotated[
+        int | None,
+        typer.Option(
+            "--replicate",
+            metavar="K",
+            help="Which seed of the cells.",
+            show_default="all that finished in both",
+        ),
+    ] = None,
+    metric: Annotated[
+        str | None,
+        typer.Option(
+            "--metric",
+            metavar="NAME",
+            help="A metric of the task that is 1 or 0 for an example.",
+            show_default="the main one",
+        ),
+    ] = None,
+    data_dir: DataDir = None,
+    trust: Trust = False,
+    json: Json = False,
+    debug: Debug = False,
+) -> None:
+    """Compare two cells on the same test examples (McNemar's test)."""
+    first, second, directory = _cell(cell), _cell(other), results_folder(folder)
+    prepare_jax()
+    tell_code(directory, trust)
+    from gridscape.cli import _network_tables
+    from gridscape.inspection.pairs import mcnemar
+
+    with _busy("bringing the networks back"):
+        found = mcnemar(
+            directory,
+            first,
+            second,
+            replicate=replicate,
+            metric=metric,
+            data_dir=data_dir,
+            trust=trust,
+        )
+    tell(json, found, lambda width: _network_tables.paired(found))
 
 
 @app.command()
@@ -455,7 +507,7 @@ def export(
     """Write the landscape to a file for other programs."""
     if format not in SUFFIXES:
         raise UnknownNameError("format", format, SUFFIXES)
-    land = _read(_results_folder(folder))
+    land = _read(results_folder(folder))
     from gridscape.grid.names import STUDY
     from gridscape.store.output import is_standard_output
 
@@ -475,9 +527,12 @@ def doctor(data_dir: DataDir = None, json: Json = False, debug: Debug = False) -
 
     with _busy("examining this machine"):
         health = examine(data_dir)
-    _tell(json, health, lambda width: tables.health(health))
+    tell(json, health, lambda width: tables.health(health))
     if not health.passed:
         raise GridscapeError(health.advice[0])
+
+
+growing.register(app)
 
 
 @data_sets.command("list")
@@ -527,7 +582,7 @@ def look_at_data(
     options = _own_options(target, layout, option)
     with _busy("reading"):
         found = look_at(path, options, data_dir)
-    _tell(json, found, lambda width: _data_tables.data(found, options))
+    tell(json, found, lambda width: _data_tables.data(found, options))
 
 
 # ---- what the commands share ----
@@ -581,17 +636,17 @@ def _own_options(
     return options
 
 
-def _axes(assignments: list[str] | None) -> dict[str, tuple[Any, ...]]:
-    """The axes of all ``--set AXIS=VALUES``."""
+def axes_of(assignments: list[str] | None, option: str = "--set") -> dict[str, tuple[Any, ...]]:
+    """The axes of all ``--set AXIS=VALUES``, or of another option like it."""
     from gridscape.grid.axes import parse_values
 
     axes: dict[str, tuple[Any, ...]] = {}
     for assignment in assignments or []:
         name, equals, text = assignment.partition("=")
         if not (name.strip() and equals):
-            raise UsageError("not an axis", where="--set", expected="AXIS=V1,V2", found=assignment)
+            raise UsageError("not an axis", where=option, expected="AXIS=V1,V2", found=assignment)
         if name.strip() in axes:
-            raise UsageError("the same axis twice", where="--set", found=name.strip())
+            raise UsageError("the same axis twice", where=option, found=name.strip())
         axes[name.strip()] = parse_values(name.strip(), text)
     return axes
 
@@ -606,7 +661,7 @@ def _cell(text: str) -> dict[str, Any]:
     return {name.strip(): parse_value(value.strip()) for name, _, value in parts}
 
 
-def _results_folder(folder: str | None) -> Path:
+def results_folder(folder: str | None) -> Path:
     """The folder itself, the one of this name in runs/, or the only one there."""
     runs = Path("runs")
     known = sorted(path.parent.name for path in runs.glob("*/study.json"))
@@ -646,7 +701,7 @@ def _tell_lacks(study: Mapping[str, Any]) -> None:
     from gridscape.landscape import lacks_of
 
     if line := lacks_of(study):
-        _complain(line)
+        complain(line)
 
 
 def _shows_networks(directory: Path) -> bool:
@@ -658,7 +713,7 @@ def _shows_networks(directory: Path) -> bool:
         return showcase.brings_back(store.study)
 
 
-def _tell_code(directory: Path, trust: bool) -> None:
+def tell_code(directory: Path, trust: bool) -> None:
     """Say what code the study of a folder names, before any of it is imported.
 
     Raises UntrustedError where it is not this user's, and not trusted.
@@ -668,7 +723,7 @@ def _tell_code(directory: Path, trust: bool) -> None:
 
     with Store.read(directory) as store:
         for found in reach.check(store.study, trust=trust, where=directory):
-            _complain(f"uses {found.words}")
+            complain(f"uses {found.words}")
 
 
 def _write_report(directory: Path, data_dir: Path | None, trust: bool = False) -> Path:
@@ -681,7 +736,7 @@ def _write_report(directory: Path, data_dir: Path | None, trust: bool = False) -
 def _draw(found: "Look", directory: Path) -> list[Path]:
     """The pictures of a network; none without the extra."""
     if find_spec("matplotlib") is None:
-        _complain("no pictures: matplotlib not installed; pip install 'gridscape[report]'")
+        complain("no pictures: matplotlib not installed; pip install 'gridscape[report]'")
         return []
     from gridscape.report import network_figures
 
@@ -698,23 +753,23 @@ def _show_run(
     """The landscape first, since the report takes seconds; without its extra there is none."""
     from gridscape.cli import _json, tables
 
-    found = tables.Overview.of(land)
+    found = tables.Overview.of(land, directory)
     if not json:
-        _tell(False, None, lambda width: tables.overview(found, width))
+        tell(False, None, lambda width: tables.overview(found, width))
         print(f"\n{tables.effort_words(effort)}")
     lacking = [package for package in ("matplotlib", "plotly") if find_spec(package) is None]
     path = None if lacking else _write_report(directory, data_dir)
     if lacking:
         what = f"no report: {' and '.join(lacking)} not installed"
-        _complain(f"{what}; pip install 'gridscape[report]'")
+        complain(f"{what}; pip install 'gridscape[report]'")
     if json:
         document = _json.overview(found, directory)
-        _tell(True, {**document, "effort": effort, "report": path}, lambda width: [])
+        tell(True, {**document, "effort": effort, "report": path}, lambda width: [])
     elif path:
         print(f"Report: {path}")
 
 
-def _tell(json: bool, content: Any, parts: Callable[[int], Iterable["RenderableType"]]) -> None:
+def tell(json: bool, content: Any, parts: Callable[[int], Iterable["RenderableType"]]) -> None:
     """Print a record: as one JSON document, or as what ``parts`` makes for a terminal's width."""
     if json:
         from gridscape.cli._json import to_json
@@ -734,7 +789,7 @@ def _tell_data(found: "list[DataSetStatus]", data_dir: Path | None, json: bool) 
 
     folders = search_folders(data_dir)
     content = {"data_sets": found, "folders": folders}
-    _tell(json, content, lambda width: tables.data_sets(found, folders))
+    tell(json, content, lambda width: tables.data_sets(found, folders))
 
 
 @contextmanager
@@ -772,16 +827,16 @@ def exit_status(arguments: list[str]) -> int:
         return ERROR
     except InterruptedRunError as error:
         again = shlex.join(["gridscape", *arguments])
-        _complain(f"interrupted {error}; to go on: {again}")
+        complain(f"interrupted {error}; to go on: {again}")
         return INTERRUPTED
     except Exception as error:
         if "--debug" in arguments:
             traceback.print_exc()
         line, status = _told(error)
-        _complain(line)
+        complain(line)
         return status
     if status == INTERRUPTED:
-        _complain("interrupted")
+        complain("interrupted")
     return int(status or 0)
 
 
@@ -825,9 +880,10 @@ def _meant(name: str, known: list[str]) -> str | None:
     return told and told + (f": {found.note}" if found.note else "")
 
 
-def _complain(line: str) -> None:
+def complain(line: str) -> None:
+    """One line on standard error."""
     print(f"gridscape: {line}", file=sys.stderr)
 
 
 def _tell_warning(message: Warning | str, *_: Any, **__: Any) -> None:
-    _complain(f"warning: {message}")
+    complain(f"warning: {message}")

@@ -2,9 +2,11 @@
 
 import itertools
 import math
+import shlex
 import sys
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
 from rich.box import SIMPLE_HEAD
@@ -13,29 +15,38 @@ from rich.table import Table
 from rich.text import Text
 
 from gridscape.analysis import selection
-from gridscape.analysis.best import BestPerRow
+from gridscape.analysis.best import BestPerRow, is_at_end
 from gridscape.analysis.cells import CellState, CellSummary, summarize
 from gridscape.analysis.conditions import altered
+from gridscape.analysis.confirmed import Confirmation, confirmed
 from gridscape.analysis.costs import SmallestEquivalent
 from gridscape.analysis.few import FEWEST, has_few, told_cell, told_row
 from gridscape.analysis.statistics import Interval
+from gridscape.analysis.winner import Winner, winner
 from gridscape.cli._tiles import Tile, View, labels_of, short_labels, stub_width, tile_table
 from gridscape.grid.axes import Axis, Cell, Value, is_wide, same, show
 from gridscape.grid.trials import Trial
 from gridscape.landscape import Landscape, sought_axis
 from gridscape.report.words import (
     STATES,
+    cell_words,
     chosen_on,
     duration,
+    estimate_words,
     few,
     half_width,
+    learns_short,
+    look_words,
     memory,
     number,
-    partly_short,
+    open_numbers,
+    optimum_words,
     plural,
     size_of,
     spoken,
+    to_quote,
     value_set,
+    winner_words,
     with_unit,
 )
 
@@ -52,7 +63,7 @@ OUTCOME_STYLES = {"holds": GOOD, "fails": BAD, "undecided": UNSURE, "not compara
 BLANK = (CellState.DIVERGED, CellState.FAILED)  # states whose mean has no color
 
 # What a legend says of the marks of cells: those of states, and one more.
-PARTIAL = "*"
+PARTIAL, EDGE = "*", "^"
 LEGEND = {
     STATES[CellState.COLLAPSED].sign: "collapsed to one answer for every test example",
     STATES[
@@ -61,7 +72,8 @@ LEGEND = {
     STATES[CellState.DIVERGED].sign: "diverged: something was not finite",
     STATES[CellState.FAILED].sign: "failed, or did not fit into memory",
     STATES[CellState.MISSING].sign: STATES[CellState.MISSING].word,
-    PARTIAL: "some replicates did not finish; mean over the others",
+    STATES[CellState.NOT_ASKED].sign: STATES[CellState.NOT_ASKED].word,
+    PARTIAL: "some replicates failed, or are not trained yet; mean over the others",
 }
 
 
@@ -83,7 +95,9 @@ class Overview:
     cells: in the grid's order, by ``metric``. What is best is chosen by ``land.selection_metric``.
     top: the best cell. best: the best value of the axis that is sought (the learning rate where it
     varies) in each row. smallest: the smallest network that does as well as the best. Of too few
-    replicates there are neither intervals nor verdicts: ``analysis.few``.
+    replicates there are neither intervals nor verdicts: ``analysis.few``. winner: the best cell by
+    ``land.selection_metric``, and what its luck may be; chosen: every cell by that metric.
+    confirmed: what fresh replicates say of the best cells of ``directory``.
     """
 
     land: Landscape
@@ -92,16 +106,31 @@ class Overview:
     top: CellSummary | None
     best: tuple[BestPerRow, ...]
     smallest: SmallestEquivalent | None
+    winner: Winner | None = None
+    chosen: tuple[CellSummary, ...] = ()
+    confirmed: Confirmation | None = None
+    directory: Path | None = None
 
     @classmethod
-    def of(cls, land: Landscape) -> "Overview":
-        """By the main metric."""
+    def of(cls, land: Landscape, directory: Path | None = None) -> "Overview":
+        """By the main metric; directory: where the results lie."""
         metric, sought = land.main_metric, sought_axis(land.axes)
         cells = tuple(map(told_cell, summarize(land, metric)))
         top = selection.top(land, cells)
         best = selection.best_rows(land, sought.name, cells) if sought and top else ()
         smallest = None if has_few(land) else selection.smallest(land, cells)
-        return cls(land, metric, cells, top, tuple(map(told_row, best)), smallest)
+        return cls(
+            land,
+            metric,
+            cells,
+            top,
+            tuple(map(told_row, best)),
+            smallest,
+            winner=winner(land, land.selection_metric),
+            chosen=tuple(map(told_cell, summarize(land, land.selection_metric))),
+            confirmed=confirmed(directory) if directory else None,
+            directory=directory,
+        )
 
 
 def overview(found: Overview, width: int) -> Iterator[RenderableType]:
@@ -119,10 +148,22 @@ def overview(found: Overview, width: int) -> Iterator[RenderableType]:
     if found.best:
         yield Text()
         yield from _best(found)
+        yield from _at_ends(found)
     if found.top:
         yield Text()
-        best = f"The best, {chosen_on(land)}: {found.top.cell}, {_estimate(found.top)}."
-        yield Text(best + (f"\n{_smallest(found.smallest)}" if found.smallest else ""))
+        yield Text(f"The best, {chosen_on(land)}: {found.top.cell}, {cell_words(found.top)}.")
+        yield from _luck(found)
+        if found.smallest:
+            yield Text(_smallest(found.smallest))
+
+
+def _luck(found: Overview) -> Iterator[RenderableType]:
+    """What the luck of the best cell may be, and the number to quote."""
+    luck = winner_words(found.winner, found.metric) if found.winner else ""
+    if found.top and (luck or found.confirmed):
+        folder = shlex.quote(str(found.directory or "DIR"))
+        quote = to_quote(found.confirmed, found.top.cell, folder)
+        yield Text(" ".join(filter(None, (luck, quote))))
 
 
 def notice(line: str) -> Iterator[Text]:
@@ -142,20 +183,21 @@ def _landscape(found: Overview, width: int) -> Iterator[RenderableType]:
             yield Text(", ".join(f"{name}={show(value)}" for name, value in shown.items()), "bold")
         yield from _blocks(view, [[by_cell[cell] for cell in row] for row in panel], width)
     marks = {_mark(summary) for summary in found.cells} - {""}
-    marks |= {part[0] for s in found.cells for part in partly_short(s).split()}
-    if marks:
-        lines = [f"{mark} {words}" for mark, words in LEGEND.items() if mark in marks]
-        if part := next(filter(None, map(partly_short, found.cells)), ""):
-            lines.append(f"{part} in place of an interval: so many of its replicates")
+    lines = [f"{mark} {words}" for mark, words in LEGEND.items() if mark in marks]
+    if share := next(filter(None, map(learns_short, found.cells)), ""):
+        lines.append(f"{share} so many of its runs learn; the mean is of those that do")
+    if lines:
         yield Text("\n".join(lines), QUIET)
 
 
 def _caption(found: Overview, view: View) -> str:
-    n_replicates = found.land.n_replicates
+    numbers = {int(n) for n in found.land.asked().sum(-1).flat}
     text = with_unit(found.metric, found.land.meaning(found.metric)).capitalize()
-    if n_replicates > 1:
-        half = " \u00b1 half of its 95 % interval" if n_replicates >= FEWEST else ""
-        text += f": mean of {n_replicates} replicates{half}"
+    if max(numbers) > 1:
+        # A cell that nobody asked for has no mean.
+        span = " to ".join(str(n) for n in sorted({min(numbers - {0}), max(numbers)}))
+        half = " \u00b1 half of its 95 % interval" if max(numbers) >= FEWEST else ""
+        text += f": mean of {span} replicates{half}"
     if view.fixed:
         text += "; " + ", ".join(f"{axis.name}={show(axis.values[0])}" for axis in view.fixed)
     return text
@@ -221,7 +263,8 @@ def _face(summary: CellSummary, scale: tuple[float, float]) -> _Face:
         place, low, high = (math.log(x) for x in (max(mean, min(scale)), low, high))
     shade = (place - low) / (high - low) if high != low else 1.0
     value = f"{mark}{summary.meaning.text(mean)}"
-    interval = partly_short(summary) or half_width(summary.estimate, summary.meaning)
+    half = half_width(summary.estimate, summary.meaning)
+    interval = " ".join(filter(None, (half, learns_short(summary))))
     return _Face(value, interval, None if summary.state in BLANK else shade)
 
 
@@ -242,7 +285,7 @@ def _mark(summary: CellSummary) -> str:
     """What a reader must know of a cell besides its mean."""
     if summary.state in STATES:
         return STATES[summary.state].sign
-    return PARTIAL if summary.n_finished < len(summary.values) else ""
+    return PARTIAL if summary.n_failed + summary.n_missing else ""
 
 
 def _best(found: Overview) -> Iterator[RenderableType]:
@@ -256,21 +299,44 @@ def _best(found: Overview) -> Iterator[RenderableType]:
         f"best {rows[0].axis}",
         "not shown to be worse",
         with_unit(found.metric, meaning),
+        "optimum",
     )
     for column in table.columns:
         column.justify = "right"
+        column.min_width = max(map(len, str(column.header).split()))
+    table.columns[-1].no_wrap = True
     for row in rows:
         cells = [show(value) for value in row.row.values()]
         if row.best is None:
-            table.add_row(*cells, "none", "", row.note)
+            table.add_row(*cells, "none", "", row.note, "")
             continue
         estimate = row.best.estimate
-        value, interval = meaning.text(estimate.mean), half_width(estimate, meaning)
+        numbers = (meaning.text(estimate.mean), half_width(estimate, meaning))
+        marks = (learns_short(row.best), EDGE if row.best.at_edge else "")
+        mean = " ".join(filter(None, (*numbers, *marks)))
         told = value_set(row.equivalent, axis) if row.known else "unknown"
-        table.add_row(*cells, show(row.value or 0), told, f"{value} {interval}".strip())
+        table.add_row(*cells, show(row.value or 0), told, mean, optimum_words(row, axis))
     yield table
+    if any(row.best and row.best.at_edge for row in rows):
+        words = "at the edge: some of its runs, or of the cells beside it, do not learn"
+        yield Text(f"{EDGE} {words}", QUIET)
     if len(rows) > 1 and any(row.known for row in rows):
         yield Text("Not shown to be worse: a set of its own for each row, at 95 %.", QUIET)
+
+
+def _at_ends(found: Overview) -> Iterator[RenderableType]:
+    """Rows whose best value is the first or the last that was tried there."""
+    asked = [s.cell for s in found.cells if s.n_ended + s.n_missing]
+    ends = [row for row in found.best if is_at_end(row, asked)]
+    if ends:
+        axis = ends[0].axis
+        where = [str(row.row) or "the only row" for row in ends]
+        rows = where[0] if len(where) == 1 else f"{len(where)} rows"
+        yield Text(
+            f"The best {axis} is the first or last value tried in {rows}: the true one may lie"
+            f" beyond. gridscape refine DIR --optimum --axis {axis} goes there.",
+            UNSURE,
+        )
 
 
 def _smallest(record: SmallestEquivalent) -> str:
@@ -295,13 +361,7 @@ def _smallest(record: SmallestEquivalent) -> str:
 
 
 def _estimate(summary: CellSummary) -> str:
-    meaning = summary.meaning
-    unit = f" {meaning.shown_unit}" if meaning.shown_unit else ""
-    mean = meaning.text(summary.estimate.mean)
-    if not summary.estimate.known:
-        return f"{mean}{unit}"
-    low, high = meaning.text(summary.estimate.low), meaning.text(summary.estimate.high)
-    return f"{mean}{unit} ({low} to {high})"
+    return estimate_words(summary.estimate, summary.meaning)
 
 
 def effort_words(effort: Mapping[str, float]) -> str:
@@ -418,9 +478,14 @@ def verdicts(found: Sequence["Verdict"]) -> RenderableType:
         if verdict.note:
             is_gray = verdict.outcome.value == "not comparable"
             text.append(f"{verdict.note}\n", QUIET if is_gray else UNSURE)
+        for estimate in open_numbers(verdict):
+            text.append(f"- {estimate.name}: {estimate.outlook}\n", UNSURE)
         text.append(f"rule: {verdict.rule}\n", QUIET)
         style = OUTCOME_STYLES[verdict.outcome]
-        table.add_row(verdict.claim.id, Text(verdict.outcome.value, f"bold {style}"), text)
+        outcome = Text(verdict.outcome.value, f"bold {style}")
+        if verdict.decided:
+            outcome.append(f"\n{look_words(verdict)}", QUIET)
+        table.add_row(verdict.claim.id, outcome, text)
     return table
 
 

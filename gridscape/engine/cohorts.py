@@ -14,7 +14,9 @@ class Cohort:
     """Trials that one compiled program trains in lockstep, from the same update on.
 
     ``hypers`` are the trials' traced numbers, in the order of ``trials``. ``pieces``: microbatches
-    of a batch, whose gradients are accumulated; more than 1 where memory does not suffice.
+    of a batch, whose gradients are accumulated; more than 1 where memory does not suffice. split:
+    the replicate whose split of the task's examples all of them see; None where every replicate has
+    the task's own.
     """
 
     recipe: Recipe
@@ -23,6 +25,7 @@ class Cohort:
     hypers: tuple[Mapping[str, float], ...]
     start: int = 0
     pieces: int = 1
+    split: int | None = None
 
     @property
     def name(self) -> str:
@@ -52,17 +55,22 @@ def partition(
 ) -> list[Cohort]:
     """The cohorts of ``trials``, in the order in which their first trials come.
 
+    Where each replicate draws a split of its own, its trials are cohorts of their own, so that only
+    one split is on the devices at a time; they share the program all the same.
+
     ``progress`` says how many updates a trial has behind it already (by key; 0 where absent).
     """
     trials = list(trials)
-    groups: dict[tuple[str, int], list[Trial]] = {}
+    groups: dict[tuple[str, int, int | None], list[Trial]] = {}
+    is_resampled = resolved.study.resample == "split"
     recipes: dict[str, Recipe] = {}
     cell_recipes = {cell: resolved.recipe(cell) for cell in {trial.cell for trial in trials}}
     for trial in trials:
         recipe = cell_recipes[trial.cell]
         program = content_key(recipe.static)
         recipes.setdefault(program, recipe)
-        groups.setdefault((program, (progress or {}).get(trial.key, 0)), []).append(trial)
+        start, split = (progress or {}).get(trial.key, 0), trial.replicate if is_resampled else None
+        groups.setdefault((program, start, split), []).append(trial)
     return [
         Cohort(
             recipe=recipes[program],
@@ -70,6 +78,7 @@ def partition(
             trials=tuple(members),
             hypers=tuple(cell_recipes[trial.cell].hyper for trial in members),
             start=start,
+            split=split,
         )
-        for (program, start), members in groups.items()
+        for (program, start, split), members in groups.items()
     ]

@@ -11,6 +11,7 @@ from jax.sharding import PartitionSpec as P
 
 from gridscape.base.data import Split, Stream
 from gridscape.base.samples import balanced_order
+from gridscape.base.shapes import batch_of
 from gridscape.base.task import Task
 from gridscape.engine.trial import in_chunks
 from gridscape.errors import UsageError, one_line
@@ -74,6 +75,25 @@ class Machine:
         """Whether a device trains its trials at once, as one batch of networks."""
         return self.devices[0].platform == "gpu"
 
+    def shapes(self, task: Task) -> DeviceData:
+        """The shapes of what ``load`` gives; nothing is placed."""
+        test, validation, examples = task.test, task.validation, task.train_examples
+        n_padded = evaluated_rows(task)
+
+        def shaped(split: Split, n_examples: int) -> Split:
+            return jax.tree.map(
+                lambda x: jax.ShapeDtypeStruct(x.shape, x.dtype, sharding=self.shared),
+                batch_of(n_examples, split),
+            )
+
+        return DeviceData(
+            None if isinstance(task.train, Stream) else shaped(task.train, task.train.n_examples),
+            shaped(test, n_padded),
+            shaped(validation, n_padded) if validation else None,
+            shaped(examples, n_padded),
+            *counted(task),
+        )
+
     def load(
         self, task: Task, n_between: int | None = None, sample: str = "balanced"
     ) -> DeviceData:
@@ -83,8 +103,7 @@ class Machine:
         ``Study.evaluation_sample`` says. Raises UsageError where the task cannot tell its classes.
         """
         test, validation, examples = task.test, task.validation, task.train_examples
-        n_test, n_validation = test.n_examples, validation.n_examples if validation else 0
-        n_sample = min(n_test, examples.n_examples)
+        n_test, n_validation, n_sample = counted(task)
         n_padded = evaluated_rows(task)
 
         def placed(split: Split, n_counted: int) -> Split:
@@ -104,6 +123,13 @@ class Machine:
         )
         train, test, validation, sampled = jax.device_put(arrays, self.shared)
         return DeviceData(train, test, validation, sampled, n_test, n_validation, n_sample)
+
+
+def counted(task: Task) -> tuple[int, int, int]:
+    """The examples that count: of the test set, the validation set and the training sample."""
+    n_test, validation = task.test.n_examples, task.validation
+    n_validation = validation.n_examples if validation else 0
+    return n_test, n_validation, min(n_test, task.train_examples.n_examples)
 
 
 def evaluated_rows(task: Task) -> int:

@@ -39,6 +39,7 @@ class Program:
     Nothing is compiled before ``begin``, or before a function is asked for, which begins with it
     and waits; either way, threads of ``compilers`` do it, once.
 
+    data: the arrays of the task, or their shapes where each cohort brings arrays of its own.
     slots: trials that a device holds. segment: updates of a call at most. compilers: by
     whom they are compiled. pieces: parts that a batch is cut into. A cohort may be smaller than
     slots x devices: empty slots cost memory, but no time where trials are trained one after the

@@ -10,6 +10,7 @@ import numpy as np
 from gridscape.base.data import Split
 from gridscape.base.types import Array, Params
 from gridscape.engine.cohorts import Cohort
+from gridscape.engine.machine import DeviceData
 from gridscape.engine.order import batch_order, seed_words
 from gridscape.engine.programs import Program
 from gridscape.engine.trial import TrialState
@@ -23,13 +24,19 @@ class Training:
     """A cohort in training: its states on the devices, advanced segment by segment."""
 
     def __init__(
-        self, program: Program, cohort: Cohort, states: dict[str, np.ndarray] | None = None
+        self,
+        program: Program,
+        cohort: Cohort,
+        states: dict[str, np.ndarray] | None = None,
+        data: DeviceData | None = None,
     ) -> None:
         """From the beginning, or from the ``states`` of a snapshot of the same trials.
 
+        data: the arrays of the cohort's split, where it has one; else those of the program.
         Raises ValueError for more trials than the program holds.
         """
         self.program, self.cohort, self.update = program, cohort, cohort.start
+        self.data = program.data if data is None else data
         machine, n_trials = program.machine, len(cohort.trials)
         if n_trials > program.capacity:
             raise ValueError(f"{n_trials} trials in a program of {program.capacity}")
@@ -64,7 +71,7 @@ class Training:
         order = self._next_order if self._next_order is not None else self._order(begin)
         limit = jax.device_put(np.int32(stop), program.machine.shared)
         self.states, traces = program.train(
-            self._counts, self.states, self._words, self._hyper, order, limit, program.data.train
+            self._counts, self.states, self._words, self._hyper, order, limit, self.data.train
         )
         self.update = stop
         # While the devices work: networks that take microseconds would wait for it.

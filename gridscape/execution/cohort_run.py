@@ -85,7 +85,9 @@ class CohortRun:
         program = self.planner.program(self.cohort)
         program.begin()
         points = evaluation_points(recipe, study)
-        training = self._training = Training(program, self.cohort, self._restore(restored))
+        training = self._training = Training(
+            program, self.cohort, self._restore(restored), self.planner.data_of(self.cohort)
+        )
         pace = Pace(program.segment)
         while training.update < recipe.updates:
             stop = min(training.update + pace.updates, *[p for p in points if p > training.update])
@@ -135,7 +137,7 @@ class CohortRun:
 
     def _measure(self, training: Training, most: int | None = None) -> dict[str, np.ndarray]:
         """What test and validation sets say, by variable, of at most so many examples of each."""
-        data = training.program.data
+        data = training.data
         test = self._means(training, data.test, data.n_test, most)
         found = of_split(TEST, {name: x for name, x in test.items() if name not in ANSWERS})
         if data.validation is not None:
@@ -153,7 +155,7 @@ class CohortRun:
         return self._latest[id(split), n]
 
     def _results(self, training: Training) -> Iterator[Finished]:
-        begin, data = time.perf_counter(), training.program.data
+        begin, data = time.perf_counter(), training.data
         found = self._measure(training)
         sample = training.evaluate(data.train_sample, data.n_sample)
         self.seconds += time.perf_counter() - begin

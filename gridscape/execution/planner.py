@@ -21,6 +21,7 @@ from gridscape.engine.flops import cohort_flops
 from gridscape.engine.machine import DeviceData, Machine
 from gridscape.engine.programs import Program
 from gridscape.engine.sizes import tree_bytes
+from gridscape.engine.splits import split_of
 from gridscape.engine.training import Training
 from gridscape.engine.trial import EVALUATION_CHUNK, order_shapes, state_shapes
 from gridscape.errors import GridscapeError, OutOfMemoryError
@@ -163,7 +164,7 @@ class Planner:
     machine: Machine
     limit_bytes: int | None = None
     _programs: dict[tuple[Any, ...], Program] = field(default_factory=dict)
-    _data: dict[str, DeviceData] = field(default_factory=dict)
+    _data: dict[tuple[str, int | None], DeviceData] = field(default_factory=dict)
     _compilers: Compilers = field(default_factory=Compilers)
 
     def __enter__(self) -> Self:
@@ -172,14 +173,37 @@ class Planner:
     def __exit__(self, *exception: object) -> None:
         self.close()
 
-    def data(self, task: Task) -> DeviceData:
-        """The arrays of a task, put on the devices when first needed."""
-        if task.fingerprint not in self._data:
+    def data(self, task: Task, split: int | None = None) -> DeviceData:
+        """The arrays of a task, or of a replicate's split of it, put there when first needed.
+
+        Of all splits only the last one stays.
+        """
+        key = (task.fingerprint, split)
+        if key not in self._data:
             study = self.resolved.study
-            self._data[task.fingerprint] = self.machine.load(
+            if split is not None:
+                self._data = {k: kept for k, kept in self._data.items() if k[1] is None}
+                task = split_of(task, study.seed, split)
+            self._data[key] = self.machine.load(
                 task, study.evaluation_examples, study.evaluation_sample
             )
-        return self._data[task.fingerprint]
+        return self._data[key]
+
+    def data_of(self, cohort: Cohort) -> DeviceData:
+        """The arrays that a cohort trains on and is evaluated by."""
+        return self.data(cohort.task, cohort.split)
+
+    def task_of(self, cohort: Cohort) -> Task:
+        """The task of a cohort, with its own split."""
+        if cohort.split is None:
+            return cohort.task
+        return split_of(cohort.task, self.resolved.study.seed, cohort.split)
+
+    def _shapes(self, cohort: Cohort) -> DeviceData:
+        """The arrays of a task; of one that has several splits their shapes, which are the same."""
+        if cohort.split is None:
+            return self.data(cohort.task)
+        return self.machine.shapes(cohort.task)
 
     def plan(self, trials: Sequence[Trial], stored: Iterable[str] = (), timed: bool = True) -> Plan:
         """The plan of those trials that are not stored yet."""
@@ -258,11 +282,13 @@ class Planner:
 
     def _limit_bytes(self, cohort: Cohort, share: float = MEMORY_SHARE) -> float:
         """What a program may take; the task's arrays, which it counts, have been taken already."""
-        taken = self._data_bytes(cohort) if self.limit_bytes is None else 0
+        splits = {split for _, split in self._data}
+        is_there = cohort.split is None or bool(splits - {None})  # any split makes room for another
+        taken = self._data_bytes(cohort) if self.limit_bytes is None and is_there else 0
         return self.room_bytes(share) + taken
 
     def _data_bytes(self, cohort: Cohort) -> int:
-        return tree_bytes(self.data(cohort.task).arrays) * len(self.machine.devices)
+        return tree_bytes(self._shapes(cohort).arrays) * len(self.machine.devices)
 
     def program(self, cohort: Cohort) -> Program:
         """The program of a cohort; cohorts of about the same size share it."""
@@ -273,7 +299,7 @@ class Planner:
             self._programs[key] = Program(
                 machine=self.machine,
                 task=cohort.task,
-                data=self.data(cohort.task),
+                data=self._shapes(cohort),
                 recipe=cohort.recipe,
                 seed=self.resolved.study.seed,
                 slots=slots,
@@ -356,8 +382,8 @@ class Planner:
         program = self.program(run)
         if program.capacity * tree_bytes(program.one_state) > PROBE_BYTES:
             program = self.program(few)  # another one to compile, but a plan is to be light
-        data = program.data
-        training = Training(program, few)
+        data = self.data_of(run)
+        training = Training(program, few, data=data)
         update_seconds = _timed(lambda n: training.advance(training.update + n), program.segment)
         chunk_seconds = _timed(
             lambda n: training.evaluate(data.test, min(n * EVALUATION_CHUNK, data.n_test)),

@@ -16,6 +16,7 @@ from gridscape.errors import StoreError, UnknownNameError
 from gridscape.execution.cohort_run import CohortRun
 from gridscape.execution.executors import Finished
 from gridscape.execution.planner import Planner
+from gridscape.grid.asked import Asked
 from gridscape.grid.axes import Value
 from gridscape.grid.trials import SEMANTICS, Trial, TrialResult
 from gridscape.kernels.cores import use_all_cores
@@ -134,7 +135,7 @@ def recovered(planner: Planner, trial: Trial, stored: TrialResult) -> Trained:
     return Trained(
         trial=trial,
         recipe=recipe,
-        task=cohort.task,
+        task=planner.task_of(cohort),
         start=restore(recipe, start),
         end=restore(recipe, end),
         trained_again=again is not None,
@@ -189,11 +190,10 @@ def _find_trial(
 ) -> Trial:
     found = resolved.study.grid.find(**cell)
     written = store.study.get("semantics", SEMANTICS)
-    trials = [t for t in resolved.trials(written) if t.cell == found and t.replicate == replicate]
-    if not trials:
-        raise UnknownNameError(
-            "replicate", str(replicate), map(str, range(resolved.study.replicates))
-        )
+    numbers = range(Asked(store.study).of(found))
+    if replicate not in numbers:
+        raise UnknownNameError("replicate", str(replicate), map(str, numbers))
+    trials = resolved.trials({found: [replicate]}, semantics=written)
     known = store.study.get("task_fingerprint")
     if trials[0].key not in store.statuses():
         if known and known != resolved.task.fingerprint:

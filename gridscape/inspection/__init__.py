@@ -1,7 +1,7 @@
 """What trained networks do.
 
 Every function takes a recipe, its task and the parameters of one trial, as ``trained`` gives them,
-and returns a frozen record.
+and returns a frozen record. ``mcnemar`` takes a results folder and two of its cells.
 """
 
 import importlib
@@ -28,6 +28,10 @@ _HOME = {
     "keep_strongest": "feature_maps",
     "walk_down": "feature_maps",
     "samples": "sequences",
+    "PairedReplicate": "pairs",
+    "PairedCells": "pairs",
+    "mcnemar": "pairs",
+    "is_right": "pairs",
     "Trained": "kinds",
     "trained": "kinds",
 }

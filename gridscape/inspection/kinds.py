@@ -9,7 +9,8 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from gridscape.analysis.cells import summarize, top_cell
+from gridscape.analysis.cells import CellSummary, summarize, top_cell
+from gridscape.analysis.few import told_cell
 from gridscape.analysis.reasons import explanations
 from gridscape.errors import UnknownNameError, UsageError
 from gridscape.execution.replay import Trained, trained
@@ -61,9 +62,11 @@ def best_cell(land: Landscape) -> Cell:
     return top.cell
 
 
-def why(land: Landscape, cell: Mapping[str, Any]) -> str:
-    """What went wrong with replicates of a cell, in a sentence; "" where nothing did."""
-    return explanations(land, summarize(land)).get(land.grid.find(**cell), "")
+def replicates_of(land: Landscape, cell: Mapping[str, Any]) -> tuple[CellSummary, str]:
+    """A cell over its replicates, and what went wrong with them: a sentence, "" for nothing."""
+    summaries, found = summarize(land), land.grid.find(**cell)
+    summary = next(each for each in summaries if each.cell == found)
+    return told_cell(summary), explanations(land, summaries).get(found, "")
 
 
 @dataclass(frozen=True, eq=False)

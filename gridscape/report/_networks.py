@@ -39,7 +39,7 @@ def looks(
 ) -> Iterator[Look]:
     """What there is to see of each network that was kept in a folder of these semantics."""
     # The study's own cells: the landscape has text for a number on an axis that also has texts.
-    trials = {trial.key: trial for trial in resolved.trials(semantics)} if kept else {}
+    trials = {trial.key: trial for trial in resolved.trials(semantics=semantics)} if kept else {}
     with Planner(resolved, Machine.local()) as planner:
         for cell, stored in kept:
             if stored.key not in trials:

@@ -35,6 +35,7 @@ class Marks(TypedDict):
     diverged: Mark
     failed: Mark
     missing: Mark
+    not_asked: Mark
 
 
 class AxisData(TypedDict):
@@ -56,13 +57,17 @@ class MetricName(TypedDict):
 
 
 class MetricData(MetricName):
-    """A number per cell. Of costs there is only a mean; each: a number per replicate of a cell."""
+    """A number per cell. Of costs there is only a mean; each: a number per replicate of a cell.
+
+    counts: of a share of runs, "4 of 5" in each cell; its colors go from 0 to 100 %.
+    """
 
     mean: Sequence[Number]
     better: Literal["higher", "lower"] | None
     low: Sequence[Number] | None
     high: Sequence[Number] | None
     each: Sequence[Sequence[Number]] | None
+    counts: Sequence[str] | None
 
 
 class Counts(TypedDict):
@@ -88,7 +93,9 @@ class CellData(TypedDict):
     """One cell; lists have an entry per replicate. against_best: paired, in the main metric.
 
     command: trains it again; "" where only Python can. partly: "1 of 2 collapsed", "" where all
-    replicates ended alike. why: what went wrong, "" where nothing did.
+    replicates ended alike. why: what went wrong, "" where nothing did. learns: "learns in 4 of 5,
+    28 to 99 %"; share: "4/5" where some runs learn and some do not, else "". at_edge: a run of this
+    cell, or of the next one, does not learn.
     """
 
     label: str
@@ -99,6 +106,9 @@ class CellData(TypedDict):
     not_started: Sequence[bool]
     partly: str
     why: str
+    learns: str
+    share: str
+    at_edge: bool
     keys: Sequence[str]
     reasons: Sequence[str] | None
     first_bad_updates: Sequence[int | None]
@@ -107,9 +117,11 @@ class CellData(TypedDict):
 
 
 class TopData(EstimateData):
-    """The best cell of all."""
+    """The best cell of all. luck: what its luck may be; quote: the number to quote, or how."""
 
     cell: int
+    luck: str
+    quote: str
 
 
 class CurveName(MetricName):
@@ -153,10 +165,29 @@ class KindData(TypedDict):
     cells: Mapping[str, Ends]
 
 
+class FinalistData(TypedDict):
+    """A finalist in words: fresh is the number to quote, searched that of the search."""
+
+    cell: int
+    fresh: str
+    learns: str
+    searched: str
+    luck: str
+
+
+class ConfirmedData(TypedDict):
+    """Fresh replicates of the best cells. metric: with its unit."""
+
+    metric: str
+    finalists: Sequence[FinalistData]
+    note: str
+
+
 class BestRow(TypedDict):
     """The best value of a row. index: of that value on its axis; along: of the row on its own.
 
-    told: which values are not shown to be worse, in words.
+    told: which values are not shown to be worse, in words. optimum: where on the axis the best
+    value lies; edge: up to where the row learns, in words.
     """
 
     label: str
@@ -171,11 +202,37 @@ class BestRow(TypedDict):
     high: Number
     equivalent: Sequence[str]
     told: str
+    optimum: str
+    edge: str
     note: str
 
 
+class EdgeRow(TypedDict):
+    """Up to where a row learns. cells: those of the row, along the axis.
+
+    place, low, high: between the values of the axis, 1.5 half way from the second to the third.
+    """
+
+    cells: Sequence[int]
+    place: Number
+    low: Number
+    high: Number
+    text: str
+
+
+class EdgeData(TypedDict):
+    """The edge of learning along an axis. told: what it is."""
+
+    axis: int
+    told: str
+    rows: Sequence[EdgeRow]
+
+
 class BestData(TypedDict):
-    """An axis' best value in each row. cells: the best; equivalent: not shown to be worse."""
+    """An axis' best value in each row. cells: the best; equivalent: not shown to be worse.
+
+    beyond: rows whose best value is the first or last one tried; command: goes on there.
+    """
 
     axis: str
     metric: str
@@ -184,10 +241,12 @@ class BestData(TypedDict):
     cells: Sequence[int]
     equivalent: Sequence[int]
     rows: Sequence[BestRow]
+    beyond: Sequence[str]
+    command: str
 
 
 class ParetoData(TypedDict):
-    """Cells by rising cost, and those on the front. excluded: how many had no finished majority."""
+    """Cells by rising cost, and those on the front. excluded: how many do not learn."""
 
     cells: Sequence[int]
     front: Sequence[int]
@@ -259,7 +318,11 @@ class ClaimEstimate(TypedDict):
 
 
 class ClaimData(TypedDict):
-    """A published statement and what our replicates say of it. numbers: names and texts."""
+    """A published statement and what our replicates say of it. numbers: names and texts.
+
+    look: when it was decided, "" where it was not. open: numbers that are not decided, and what
+    these replicates can show of them.
+    """
 
     id: str
     statement: str
@@ -270,6 +333,8 @@ class ClaimData(TypedDict):
     estimates: Sequence[ClaimEstimate]
     numbers: Sequence[tuple[str, str]]
     excluded: Sequence[str]
+    look: str
+    open: Sequence[tuple[str, str]]
 
 
 # ---- single networks ----
@@ -452,6 +517,8 @@ class PageData(TypedDict):
     networks: Sequence[NetworkData]
     network_notes: Sequence[str]
     best: BestData | None
+    edge: EdgeData | None
+    confirmed: ConfirmedData | None
     pareto: Mapping[Cost, ParetoData]
     smallest: SmallestData | None
     notes: Sequence[str]

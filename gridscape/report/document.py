@@ -12,16 +12,21 @@ from enum import Enum
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from gridscape.analysis.best import BestPerRow
+from gridscape.analysis.best import BestPerRow, is_at_end
 from gridscape.analysis.cells import CellState, CellSummary
 from gridscape.analysis.conditions import altered
+from gridscape.analysis.confirmed import Confirmation
 from gridscape.analysis.costs import Pareto, SmallestEquivalent
 from gridscape.analysis.curves import CurveBand
 from gridscape.analysis.published import Agreement, PublishedCell, PublishedComparison
+from gridscape.analysis.shares import Share
 from gridscape.analysis.statistics import Interval
 from gridscape.claims.records import Estimate, Verdict
+from gridscape.grid.asked import OTHERS
 from gridscape.grid.axes import Axis, Cell, Value, show
+from gridscape.grid.meanings import FRACTION, Meaning
 from gridscape.grid.names import Variable
+from gridscape.grid.trials import Status
 from gridscape.landscape import Landscape
 from gridscape.report.contract import (
     AxisData,
@@ -30,9 +35,11 @@ from gridscape.report.contract import (
     CellData,
     ClaimData,
     ClaimEstimate,
+    ConfirmedData,
     Counts,
     CurveData,
     CurveName,
+    EdgeData,
     EstimateData,
     KindData,
     LinesData,
@@ -49,18 +56,29 @@ from gridscape.report.contract import (
     TopData,
 )
 from gridscape.report.findings import COSTS, ByKind, Findings
-from gridscape.report.layout import along_axis, line_view, view
+from gridscape.report.layout import along_axis, line_view, place_on, view
 from gridscape.report.palette import VIRIDIS
 from gridscape.report.showcase import Showcase
 from gridscape.report.words import (
     STATES,
     chosen_on,
+    confirmed_words,
+    edge_told,
+    edge_words,
+    estimate_words,
     few,
+    learns_short,
+    learns_words,
+    look_words,
     not_worse,
+    open_numbers,
+    optimum_words,
     partly,
     size_of,
     spoken,
+    to_quote,
     unit,
+    winner_words,
     with_unit,
 )
 
@@ -102,6 +120,7 @@ def document(
             "diverged": _mark(CellState.DIVERGED),
             "failed": _mark(CellState.FAILED),
             "missing": _mark(CellState.MISSING),
+            "not_asked": _mark(CellState.NOT_ASKED),
         },
         "colors": VIRIDIS,
         "counts": _counts(found.main),
@@ -114,7 +133,7 @@ def document(
         "metrics": _metrics(found),
         "cells": [_cell(found, i, directory) for i in range(len(numbers))],
         "start": numbers[found.top.cell] if found.top else _first_ended(found.main),
-        "top": _top(found, numbers),
+        "top": _top(found, numbers, directory),
         "selection": land.selection,
         "chosen": chosen_on(land),
         "few": few(land),
@@ -126,7 +145,9 @@ def document(
         "chance": shown.chance,
         "networks": list(_networks(land, numbers, shown.looks)),
         "network_notes": shown.notes,
-        "best": _best(found, numbers),
+        "best": _best(found, numbers, directory),
+        "edge": _edge(found, numbers),
+        "confirmed": _confirmed(found.confirmed, numbers),
         "pareto": {k: _pareto(v, numbers) for k, v in found.paretos.items() if _varies(v)},
         "smallest": _smallest(found.smallest, numbers),
         "notes": found.notes,
@@ -169,7 +190,7 @@ def _counts(summaries: Sequence[CellSummary]) -> Counts:
 
 def _facts(study: Mapping[str, Any]) -> list[tuple[str, str]]:
     """What the study says of itself, without what the page shows elsewhere."""
-    elsewhere = {"title", "axes", "claims", "published", "metrics"}
+    elsewhere = {"title", "axes", "claims", "published", "metrics", OTHERS}
     return [
         (str(name).replace("_", " "), _fact(value))
         for name, value in study.items()
@@ -192,7 +213,7 @@ def _axis(axis: Axis) -> AxisData:
 
 
 def _metrics(found: Findings) -> list[MetricData]:
-    """What the landscape can show, each with a number per cell: the metrics, then the costs."""
+    """What the landscape can show, a number per cell: metrics, shares of runs, costs."""
     metrics: list[MetricData] = [
         {
             **_metric(found.land, name),
@@ -201,6 +222,7 @@ def _metrics(found: Findings) -> list[MetricData]:
             "low": [cell.estimate.low for cell in cells],
             "high": [cell.estimate.high for cell in cells],
             "each": [cell.values for cell in cells],
+            "counts": None,
         }
         for name, cells in found.summaries.items()
     ]
@@ -212,10 +234,29 @@ def _metrics(found: Findings) -> list[MetricData]:
             "low": None,
             "high": None,
             "each": None,
+            "counts": None,
         }
         for name in COSTS
     ]
-    return metrics + costs
+    return [*metrics, *map(_share, found.shares), *costs]
+
+
+def _share(share: Share) -> MetricData:
+    meaning, found = Meaning(share.better, FRACTION), share.estimates
+    return {
+        "name": share.name,
+        "label": spoken(share.name),
+        "with_unit": f"{spoken(share.name)} in %",
+        "unit": unit(meaning),
+        "better": share.better,
+        "mean": [e.mean for e in found],
+        "low": [e.low for e in found],
+        "high": [e.high for e in found],
+        "each": None,
+        "counts": [
+            f"{k} of {e.n}" if e.n else "" for k, e in zip(share.counts, found, strict=True)
+        ],
+    }
 
 
 def _metric(land: Landscape, name: str) -> MetricName:
@@ -245,11 +286,14 @@ def _cell(found: Findings, i: int, directory: Path) -> CellData:
         "label": str(main.cell),
         "state": main.state,
         "counts": _counts([main]),
-        "statuses": main.statuses,
+        "statuses": _statuses(main),
         "collapsed": main.collapsed,
         "not_started": main.not_started,
         "partly": partly(main),
         "why": found.why.get(main.cell, ""),
+        "learns": learns_words(main),
+        "share": learns_short(main),
+        "at_edge": main.at_edge,
         "keys": main.keys,
         "reasons": _reasons(found.land, main.cell) if main.n_diverged + main.n_failed else None,
         "first_bad_updates": main.first_bad_updates,
@@ -257,6 +301,15 @@ def _cell(found: Findings, i: int, directory: Path) -> CellData:
         # What came from Python cannot be handed in on a command line.
         "command": "" if found.land.study.get("objects") else command(directory, main.cell),
     }
+
+
+def _statuses(summary: CellSummary) -> list[str]:
+    """By replicate; the last ones of a cell are those that nobody asked for."""
+    n_asked = len(summary.statuses) - summary.n_not_asked
+    return [
+        CellState.NOT_ASKED.value if status == Status.MISSING and number >= n_asked else status
+        for number, status in enumerate(summary.statuses)
+    ]
 
 
 def _interval(estimate: Interval) -> EstimateData:
@@ -275,10 +328,17 @@ def command(directory: Path, cell: Cell) -> str:
     return f"gridscape replay {shlex.quote(str(directory))} --cell {shlex.quote(values)}"
 
 
-def _top(found: Findings, numbers: Mapping[Cell, int]) -> TopData | None:
+def _top(found: Findings, numbers: Mapping[Cell, int], directory: Path) -> TopData | None:
     if found.top is None:
         return None
-    return {"cell": numbers[found.top.cell], **_interval(found.top.estimate)}
+    luck = winner_words(found.winner, found.metric) if found.winner else ""
+    quote = to_quote(found.confirmed, found.top.cell, shlex.quote(str(directory)))
+    return {
+        "cell": numbers[found.top.cell],
+        "luck": luck,
+        "quote": quote if luck or found.confirmed else "",
+        **_interval(found.top.estimate),
+    }
 
 
 # ---- curves ----
@@ -387,18 +447,40 @@ def thinned(length: int, points: int) -> list[int]:
 # ---- sections ----
 
 
-def _best(found: Findings, numbers: Mapping[Cell, int]) -> BestData | None:
+def _confirmed(found: Confirmation | None, numbers: Mapping[Cell, int]) -> ConfirmedData | None:
+    if found is None:
+        return None
+    meaning = found.meaning
+    return {
+        "metric": with_unit(found.metric, meaning),
+        "finalists": [
+            {
+                "cell": numbers[each.cell],
+                "fresh": estimate_words(each.fresh, meaning),
+                "learns": f"{each.n_learns} of {each.n_fresh}",
+                "searched": estimate_words(each.searched, meaning),
+                "luck": meaning.text(each.luck),
+            }
+            for each in found.finalists
+        ],
+        "note": confirmed_words(found),
+    }
+
+
+def _best(found: Findings, numbers: Mapping[Cell, int], directory: Path) -> BestData | None:
     if not found.best:
         return None
     axes, axis = found.land.axes, found.best[0].axis
     land_axis = found.land.axis(axis)
     along = along_axis(axes, axis)
+    asked = [s.cell for s in found.main if s.n_ended + s.n_missing]
     equivalent = {
         numbers[_cell_at(found.land.axes, {**row.row, axis: value})]
         for row in found.best
         for value in row.equivalent
     }
     cells = {numbers[row.best.cell] for row in found.best if row.best}
+    edges = {row.row: edge_words(row) for row in found.edge}
     return {
         "axis": axis,
         "metric": found.metric,
@@ -406,12 +488,16 @@ def _best(found: Findings, numbers: Mapping[Cell, int]) -> BestData | None:
         "along": [a.name for a in axes].index(along.name) if along else None,
         "cells": sorted(cells),
         "equivalent": sorted(equivalent - cells),
-        "rows": [_best_row(row, land_axis, along, numbers) for row in found.best],
+        "rows": [
+            _best_row(row, land_axis, along, numbers, edges.get(row.row, "")) for row in found.best
+        ],
+        "beyond": [str(row.row) for row in found.best if is_at_end(row, asked)],
+        "command": f"gridscape refine {shlex.quote(str(directory))} --optimum --axis {axis}",
     }
 
 
 def _best_row(
-    row: BestPerRow, axis: Axis, along: Axis | None, numbers: Mapping[Cell, int]
+    row: BestPerRow, axis: Axis, along: Axis | None, numbers: Mapping[Cell, int], edge: str
 ) -> BestRow:
     rest = {name: value for name, value in row.row.items() if not along or name != along.name}
     return {
@@ -427,7 +513,30 @@ def _best_row(
         "high": row.high,
         "equivalent": [show(value) for value in row.equivalent],
         "told": not_worse(row, axis),
+        "optimum": optimum_words(row, axis),
+        "edge": edge,
         "note": row.note,
+    }
+
+
+def _edge(found: Findings, numbers: Mapping[Cell, int]) -> EdgeData | None:
+    if not found.edge:
+        return None
+    land, name = found.land, found.edge[0].axis
+    axis = land.axis(name)
+    return {
+        "axis": land.axes.index(axis),
+        "told": edge_told(found.edge, land.meaning(found.metric)),
+        "rows": [
+            {
+                "cells": [numbers[_cell_at(land.axes, {**r.row, name: v})] for v in axis.values],
+                "place": place_on(axis, r.estimate.mean),
+                "low": place_on(axis, r.estimate.low),
+                "high": place_on(axis, r.estimate.high),
+                "text": edge_words(r),
+            }
+            for r in found.edge
+        ],
     }
 
 
@@ -522,6 +631,8 @@ def _claim(verdict: Verdict) -> ClaimData:
         "estimates": [_claim_estimate(estimate) for estimate in verdict.estimates],
         "numbers": [(name, f"{value:.4g}") for name, value in verdict.numbers.items()],
         "excluded": [f"{item.cell}: {item.reason}" for item in verdict.excluded],
+        "look": look_words(verdict),
+        "open": [(e.name, e.outlook) for e in open_numbers(verdict)],
     }
 
 

@@ -18,6 +18,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from gridscape.analysis.best import BestPerRow
+from gridscape.analysis.boundaries import Boundary
 from gridscape.analysis.cells import CellState, CellSummary, top_cell
 from gridscape.analysis.costs import Pareto, ParetoPoint
 from gridscape.analysis.curves import CurveBand
@@ -50,7 +51,7 @@ from gridscape.report._drawing import (
     times,
 )
 from gridscape.report.findings import ByKind, Findings
-from gridscape.report.layout import LineView, along_axis, line_view, view
+from gridscape.report.layout import LineView, along_axis, line_view, place_on, view
 from gridscape.report.palette import ink_on
 from gridscape.report.words import (
     STATES,
@@ -58,7 +59,7 @@ from gridscape.report.words import (
     blank,
     chosen_on,
     half_width,
-    partly,
+    learns_short,
     spoken,
     with_unit,
 )
@@ -81,6 +82,7 @@ with needs_matplotlib():
 
 BLANK = (0.957, 0.945, 0.922, 1.0)
 FEW_CELLS = 40  # along an axis: so many can be told apart by a gap
+NO_RESULT = (CellState.MISSING, CellState.NOT_ASKED)
 HATCHES = {
     CellState.COLLAPSED: "..",
     CellState.NOT_STARTED: "--",
@@ -110,6 +112,7 @@ def heat_map(
     *,
     top: Cell | None = None,
     chosen: str = "",
+    edge: Sequence[Boundary] = (),
 ) -> Figure:
     """The mean of every cell, laid out as ``view`` says.
 
@@ -117,6 +120,7 @@ def heat_map(
     its own; beyond ``MOST_PANELS`` of them only the one with the best cell (``top``, by default by
     these means) is drawn, and the title says so. chosen: on which set the best was chosen, in
     words. A solid frame marks the best cell of a row, dotted ones those not shown to be worse.
+    edge: of learning along the columns, drawn row by row with its interval.
     """
     found = view(axes)
     rows, columns = found.rows, found.columns
@@ -131,10 +135,11 @@ def heat_map(
             inside = [s for s in summaries if _matches(s.cell, fixed)]
             _map_panel(box, columns, rows, inside, scale, colormap)
             _frames(box, columns, rows, fixed, best)
+            _edge(box, columns, rows, [e for e in edge if _matches(e.row, fixed)])
             box.set_title(escaped(label, 40))
         told = chosen if any(row.best for row in best) else ""
         _map_title(figure, summaries, len(panels), further, told)
-        _map_legend(figure, summaries, best)
+        _map_legend(figure, summaries, best, edge)
         mappable = mpl.cm.ScalarMappable(scale, colormap)
         label = with_unit(metric, meaning)
         figure.colorbar(mappable, ax=boxes, shrink=0.7, pad=0.01, aspect=30, label=label)
@@ -237,7 +242,7 @@ def _map_cells(
     squares = [Rectangle((x - side / 2, y - side / 2), side, side) for x, y in places]
     # Without gaps, smoothed edges would let the ground shine through between neighbors.
     drawn = PatchCollection(squares, facecolors=faces, linewidth=0, antialiased=gap > 0)
-    if state is CellState.MISSING:
+    if state in NO_RESULT:
         drawn.set(facecolor="none", edgecolor=MUTED, linestyle="--", linewidth=0.6)
     elif state in HATCHES:
         drawn.set(hatch=HATCHES[state], edgecolor=BAD if state is CellState.DIVERGED else MUTED)
@@ -256,7 +261,7 @@ def _label_cell(box: Axes, place: tuple[int, int], summary: CellSummary, face: A
         return
     interval = half_width(summary.estimate, summary.meaning)
     word = STATES[summary.state].word if summary.state in NOTHING_LEARNED else interval
-    below = partly(summary) or word
+    below = " ".join(filter(None, (word, learns_short(summary))))
     size = 6.5 if len(below) < 12 else 5
     box.text(x, y - (0.1 if below else 0), summary.meaning.text(summary.estimate.mean), **style)
     if below:
@@ -283,6 +288,26 @@ def _frames(
             box.add_patch(frame)
 
 
+def _edge(box: Axes, columns: Axis, rows: Axis | None, edge: Sequence[Boundary]) -> None:
+    """The edge of learning across each row, and its interval along the row's lower side."""
+    for row in edge:
+        if row.axis != columns.name:
+            continue
+        y = rows.values.index(row.row[rows.name]) if rows else 0
+        found = row.estimate
+        place, low, high = (place_on(columns, v) for v in (found.mean, found.low, found.high))
+        if low is not None and high is not None:
+            _haloed(box, [low, high], [y + 0.44] * 2, lw=2.5)
+        if place is not None:
+            _haloed(box, [place] * 2, [y - 0.48, y + 0.48], lw=2)
+
+
+def _haloed(box: Axes, x: Sequence[float], y: Sequence[float], lw: float) -> None:
+    """A line that can be seen on every color."""
+    box.plot(x, y, color="white", lw=lw + 1.6, solid_capstyle="butt")
+    box.plot(x, y, color=INK, lw=lw, solid_capstyle="butt")
+
+
 def _map_title(
     figure: Figure,
     summaries: Sequence[CellSummary],
@@ -296,15 +321,20 @@ def _map_title(
     several = "mean and half the 95 % interval" if n >= FEWEST else f"mean of {n}, no interval"
     what = several if n > 1 else "one replicate, no interval"
     best = f"\nbest cells {chosen}" if chosen else ""
-    title = f"{spoken(summaries[0].metric).capitalize()}: {what}{cut}{best}"
+    share = next(filter(None, map(learns_short, summaries)), "")
+    learn = f"\n{share}: so many runs learn; the mean is of those that do" if share else ""
+    title = f"{spoken(summaries[0].metric).capitalize()}: {what}{cut}{best}{learn}"
     figure.suptitle(title, x=0.01, ha="left", fontsize=10)
 
 
 def _map_legend(
-    figure: Figure, summaries: Sequence[CellSummary], best: Sequence[BestPerRow]
+    figure: Figure,
+    summaries: Sequence[CellSummary],
+    best: Sequence[BestPerRow],
+    edge: Sequence[Boundary],
 ) -> None:
     states = {s.state for s in summaries}
-    marks = [
+    marks: list[Patch | Line2D] = [
         Patch(
             facecolor="#eee9df",
             edgecolor=MUTED,
@@ -315,14 +345,17 @@ def _map_legend(
         for state in HATCHES
         if state in states
     ]
-    if CellState.MISSING in states:
-        marks.append(
-            Patch(fill=False, edgecolor=MUTED, ls="--", label=STATES[CellState.MISSING].word)
-        )
+    marks += [
+        Patch(fill=False, edgecolor=MUTED, ls="--", label=STATES[state].word)
+        for state in NO_RESULT
+        if state in states
+    ]
     if any(row.best for row in best):
         marks.append(Patch(fill=False, edgecolor=INK, label=f"best {escaped(best[0].axis)}"))
     if any(len(row.equivalent) > 1 for row in best):
         marks.append(Patch(fill=False, edgecolor=MUTED, ls=":", label="not shown to be worse"))
+    if edge:
+        marks.append(Line2D([], [], color=INK, lw=2, label="edge of learning, its interval"))
     if marks:
         figure.legend(handles=marks, loc="outside lower left", ncols=min(len(marks), 4))
 
@@ -739,7 +772,8 @@ def draw_all(found: Findings, chance: float | None = None) -> dict[str, Figure]:
     """
     axes, best, chosen = found.land.axes, found.best, chosen_on(found.land)
     top = found.top.cell if found.top else None
-    drawn = {"landscape": heat_map(axes, found.main, best, top=top, chosen=chosen)}
+    landscape = heat_map(axes, found.main, best, top=top, chosen=chosen, edge=found.edge)
+    drawn = {"landscape": landscape}
     if top and top in found.bands:
         drawn["curves_of_the_best"] = curves(found.bands[top], f"the best, {chosen}")
     for name in side_by_side(found):

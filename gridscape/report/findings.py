@@ -1,7 +1,7 @@
 """One pass of the analysis over a landscape: everything that the page and the figures show."""
 
 import math
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TypeVar
@@ -11,17 +11,23 @@ import xarray as xr
 
 from gridscape.analysis import selection
 from gridscape.analysis.best import BestPerRow
+from gridscape.analysis.boundaries import Boundary, edge_of_learning
 from gridscape.analysis.cells import CellSummary, summarize
+from gridscape.analysis.confirmed import Confirmation, confirmed
 from gridscape.analysis.costs import Pareto, SmallestEquivalent
 from gridscape.analysis.curves import CurveBand, curve_band
+from gridscape.analysis.differences import Comparison
 from gridscape.analysis.few import FEWEST, has_few, told, told_cell, told_row
 from gridscape.analysis.published import PublishedComparison, compare_published
 from gridscape.analysis.readings import along
 from gridscape.analysis.reasons import explanations
-from gridscape.analysis.statistics import Interval, t_interval
+from gridscape.analysis.shares import Share, shares
+from gridscape.analysis.statistics import LEVEL, Interval
+from gridscape.analysis.winner import Winner, winner
+from gridscape.claims.decided import as_decided
 from gridscape.claims.files import claims_of
 from gridscape.claims.judging import judge
-from gridscape.claims.records import Verdict
+from gridscape.claims.records import Claim, Verdict
 from gridscape.claims.tables import published
 from gridscape.errors import UntrustedError, UsageError
 from gridscape.grid.axes import Cell, Value
@@ -60,8 +66,10 @@ class Findings:
     by_kind: a record for each test metric that the task tells apart by a kind of examples.
     paretos: by cost. smallest: None for a metric that is no fraction, whose margin would mean
     nothing, and of too few replicates, which have neither intervals nor verdicts: ``few``. why: a
-    sentence for each cell of which some replicate went wrong. notes: what could not be compared,
-    and why.
+    sentence for each cell of which some replicate went wrong. winner: the best cell by the metric
+    that chooses, and what its luck may be. edge: of learning, along the sought axis, in each row.
+    shares: of the runs of each cell, those that learn, diverge, collapse. notes: what could not be
+    compared, and why.
     """
 
     land: Landscape
@@ -78,6 +86,10 @@ class Findings:
     published: tuple[PublishedComparison, ...]
     verdicts: tuple[Verdict, ...]
     notes: tuple[str, ...]
+    confirmed: Confirmation | None = None
+    winner: Winner | None = None
+    edge: tuple[Boundary, ...] = ()
+    shares: tuple[Share, ...] = ()
 
     @property
     def metric(self) -> str:
@@ -105,21 +117,27 @@ def gather(land: Landscape, folder: Path | None = None, *, trust: bool = False) 
     axis = sought_axis(land.axes)
     top = selection.top(land, summaries[main])
     best = selection.best_rows(land, axis.name, summaries[main]) if axis and top else ()
+    edge = edge_of_learning(land, axis.name, top) if axis else ()
     curves, stretch = _coarse(land)
     notes = [land.lacks] if land.lacks else []
     tables = _each(land.study.get("published") or (), published, notes)
     claims = land.study.get("claims")
     verdicts = _each(
         [claims] if claims else (),
-        lambda _: judge(land, claims_of(land.study, trust=trust), folder=folder),
+        lambda _: _judged(land, claims_of(land.study, trust=trust), folder),
         notes,
     )
+    confirmations = _each([folder] if folder else (), confirmed, notes)
     return Findings(
         land=land,
+        confirmed=next(iter(confirmations), None),
+        winner=winner(land, land.selection_metric),
+        edge=tuple(replace(row, estimate=told(row.estimate)) for row in edge),
+        shares=tuple(map(_told_share, shares(summaries[main]))),
         summaries=summaries,
         best=tuple(map(told_row, best)),
         top=top,
-        against_best={s.cell: _against(s, top) for s in summaries[main]} if top else {},
+        against_best=_against(summaries[main], top) if top else {},
         bands={s.cell: bands for s in summaries[main] if (bands := _bands(curves, s))},
         stretch=stretch,
         by_kind=tuple(_by_kind(land)),
@@ -130,6 +148,17 @@ def gather(land: Landscape, folder: Path | None = None, *, trust: bool = False) 
         verdicts=tuple(verdict for of_file in verdicts for verdict in of_file),
         notes=tuple(notes),
     )
+
+
+def _told_share(share: Share) -> Share:
+    """The shares as they may be shown."""
+    return replace(share, estimates=tuple(map(told, share.estimates)))
+
+
+def _judged(land: Landscape, found: Iterable[Claim], folder: Path | None) -> tuple[Verdict, ...]:
+    """Verdicts; those that ``decide`` reached in the folder stay."""
+    verdicts = judge(land, found, folder=folder)
+    return as_decided(verdicts, folder) if folder else verdicts
 
 
 def _by_kind(land: Landscape) -> Iterator[ByKind]:
@@ -148,8 +177,11 @@ def _by_kind(land: Landscape) -> Iterator[ByKind]:
         yield ByKind(name, metric, tuple(values), trained)
 
 
-def _against(cell: CellSummary, top: CellSummary) -> Interval:
-    return told(t_interval(np.subtract(cell.values, top.values)))
+def _against(cells: Sequence[CellSummary], top: CellSummary) -> dict[Cell, Interval]:
+    """Each cell minus the best one, paired; together these intervals hold in 95 % (Bonferroni)."""
+    among = Comparison(cells)
+    level = 1 - (1 - LEVEL) / max(len(cells) - 1, 1)
+    return {s.cell: told(among.difference(s, top).interval(level)) for s in cells}
 
 
 def _coarse(land: Landscape) -> tuple[Landscape, int]:

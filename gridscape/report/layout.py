@@ -7,6 +7,8 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+import numpy as np
+
 from gridscape.grid.axes import Axis
 from gridscape.landscape import sought_axis
 
@@ -59,6 +61,25 @@ def along_axis(axes: Sequence[Axis], best_axis: str) -> Axis | None:
     others = [axis for axis in axes if axis.name != best_axis and len(axis.values) > 1]
     ordered = [axis for axis in others if axis.scale != "category"]
     return next(iter(ordered or others), None)
+
+
+def place_on(axis: Axis, value: float) -> float | None:
+    """Where a number lies between the values of an axis: 1.5 is half way from its 2nd to its 3rd.
+
+    At most half a step beyond the first and the last; None on an axis whose values do not rise.
+    """
+    if axis.scale == "category" or math.isnan(value):
+        return None
+    numbers = np.array(axis.values, float)
+    heights = np.log(numbers) if axis.scale == "log" else numbers
+    if len(heights) < 2 or (np.diff(heights) <= 0).any():
+        return None
+    half = np.diff(heights)[[0, -1]] / 2
+    ends = [heights[0] - half[0], *heights, heights[-1] + half[1]]
+    places = [-0.5, *range(len(heights)), len(heights) - 0.5]
+    is_below = axis.scale == "log" and value <= 0
+    height = -math.inf if is_below else math.log(value) if axis.scale == "log" else value
+    return float(np.interp(height, ends, places))
 
 
 def line_view(axes: Sequence[Axis]) -> LineView:

@@ -8,12 +8,18 @@ import math
 from collections.abc import Sequence
 from typing import Literal, NamedTuple
 
+import numpy as np
+
 from gridscape.analysis.best import BestPerRow
+from gridscape.analysis.boundaries import Boundary
 from gridscape.analysis.cells import CellState, CellSummary
+from gridscape.analysis.confirmed import Confirmation
 from gridscape.analysis.few import FEWEST, has_few
 from gridscape.analysis.published import Agreement
 from gridscape.analysis.statistics import Interval
-from gridscape.grid.axes import Axis, Value, show
+from gridscape.analysis.winner import Winner
+from gridscape.claims.records import Estimate, Outcome, Verdict
+from gridscape.grid.axes import Axis, Cell, Value, show
 from gridscape.grid.meanings import Meaning
 from gridscape.landscape import Landscape
 
@@ -34,6 +40,9 @@ NAMES: dict[str, str] = {
     "seconds": "seconds per trial",
     "n_parameters": "parameters",
     "memory_bytes": "bytes of memory",
+    "learns": "runs that learn",
+    "diverges": "runs that diverge",
+    "collapses": "runs that collapse",
 }
 
 
@@ -164,6 +173,12 @@ STATES = {
         "\u00b7",
         "No replicate has ended: the study is running, was interrupted, or was extended.",
     ),
+    CellState.NOT_ASKED: StateWords(
+        "not asked for",
+        NONE,
+        "-",
+        "Nobody asked for this cell: other rows have further values of this axis.",
+    ),
 }
 
 
@@ -203,6 +218,48 @@ def not_worse(row: BestPerRow, axis: Axis) -> str:
     return f"not shown to be worse than it: {value_set(row.equivalent, axis)}{note}"
 
 
+def optimum_words(row: BestPerRow, axis: Axis) -> str:
+    """Where the best value of a row lies: "0.012 (0.005 to 0.03)"; "" where nobody knows.
+
+    An interval that reaches the end of the axis is open there: "0.1 (0.05 or more), at the end".
+    """
+    found = row.optimum
+    if not row.known or math.isnan(found.mean):
+        return ""
+    is_open_low = math.isinf(found.low) or (axis.scale == "log" and found.low == 0)
+    span = {
+        (False, False): f"{found.low:.2g} to {found.high:.2g}",
+        (False, True): f"{found.low:.2g} or more",
+        (True, False): f"{found.high:.2g} or less",
+        (True, True): "anywhere",
+    }[is_open_low, math.isinf(found.high)]
+    return f"{found.mean:.2g} ({span}){', at the end' if row.at_end else ''}"
+
+
+def edge_words(row: Boundary) -> str:
+    """Up to which value a row learns: "0.05 (0.03 to 0.1)", "beyond the last value"."""
+    found = row.estimate
+    if not row.places:
+        return "not known"
+    nowhere = sum(place is None for place in row.places)
+    if nowhere == len(row.places):
+        return "at no value"
+    if nowhere:
+        return f"at no value in {nowhere} of {len(row.places)} runs"
+    if math.isnan(found.mean):
+        return "the last value, or beyond"
+    is_open_low = math.isinf(found.low) or (row.scale == "log" and found.low == 0)
+    low = "below the first" if is_open_low else f"{found.low:.2g}"
+    high = "beyond the last" if math.isinf(found.high) else f"{found.high:.2g}"
+    return f"{found.mean:.2g} ({low} to {high})" if found.known else f"{found.mean:.2g}"
+
+
+def edge_told(rows: Sequence[Boundary], meaning: Meaning) -> str:
+    """What the edge of learning is, for a legend."""
+    threshold = f"{meaning.text(rows[0].threshold)} {meaning.shown_unit}"
+    return f"edge of learning: up to here runs reach {threshold}, half of the way to the best"
+
+
 def partly(summary: CellSummary) -> str:
     """How many of a cell's replicates went wrong where not all did: "1 of 2 collapsed"; else ""."""
     parts = [
@@ -213,14 +270,61 @@ def partly(summary: CellSummary) -> str:
     return ", ".join(parts)
 
 
-def partly_short(summary: CellSummary) -> str:
-    """The same for a narrow cell, by signs: "=1/2"."""
-    parts = [
-        f"{STATES[state].sign}{count}/{summary.n_finished}"
-        for state, count in _wrong(summary)
-        if 0 < count < summary.n_finished
-    ]
-    return " ".join(parts)
+def learns_words(summary: CellSummary) -> str:
+    """How many runs of a cell learn: "learns in 4 of 5, 28 to 99 %"; "" where none ended."""
+    share = summary.share
+    if not share.n:
+        return ""
+    # An exact interval holds for any number of runs; of one or two it tells nothing.
+    span = f", {100 * share.low:.0f} to {100 * share.high:.0f} %" if share.n >= FEWEST else ""
+    return f"learns in {summary.n_learns} of {share.n}{span}"
+
+
+def learns_short(summary: CellSummary) -> str:
+    """The same for a narrow cell, "4/5", where some runs learn and some do not; else ""."""
+    is_split = 0 < summary.n_learns < summary.share.n
+    return f"{summary.n_learns}/{summary.share.n}" if is_split else ""
+
+
+def cell_words(summary: CellSummary) -> str:
+    """The mean of a cell, beside it the share of runs that learn where that is not all of them.
+
+    "97.2 % (96.9 to 97.5), the mean of the runs that learn: it learns in 4 of 5, 28 to 99 %"
+    """
+    mean = estimate_words(summary.estimate, summary.meaning)
+    learns = learns_words(summary)
+    if learns_short(summary):
+        return f"{mean}, the mean of the runs that learn: it {learns}"
+    is_all = summary.n_learns == summary.share.n
+    edge = "at the edge: some runs beside it do not learn" if summary.at_edge else ""
+    return "; ".join(filter(None, (mean, "" if is_all else f"it {learns}", edge)))
+
+
+def winner_words(found: Winner, shown: str) -> str:
+    """What the luck of the best cell may be, in a sentence; "" where there is nothing to say.
+
+    shown: the metric beside which it stands; another one, by which was chosen, is named.
+    """
+    if found.n_cells < 2 or found.simultaneous.n < FEWEST or not found.simultaneous.known:
+        return ""
+    meaning = found.best.meaning
+    unit = f" {meaning.shown_unit}" if meaning.shown_unit else ""
+    low, high = meaning.text(found.simultaneous.low), meaning.text(found.simultaneous.high)
+    by = "" if found.best.metric == shown else f" by {spoken(found.best.metric)}"
+    return (
+        f"Chosen among {found.n_cells} cells{by}: {low} to {high}{unit} for all of them at once;"
+        f" shrunken to their mean {meaning.text(found.shrunken)}{unit}."
+    )
+
+
+def to_quote(found: Confirmation | None, best: Cell, folder: str) -> str:
+    """The number of the best cell that may be quoted, or how to get one."""
+    finalist = next((f for f in found.finalists if f.cell == best), None) if found else None
+    if found is None or finalist is None:
+        return f"For a number to quote: gridscape confirm {folder} --top 3"
+    words, n = estimate_words(finalist.fresh, found.meaning), finalist.n_fresh
+    learns = "" if finalist.n_learns == n else f", learns in {finalist.n_learns} of them"
+    return f"The number to quote, of {n} fresh replicates: {words}{learns}."
 
 
 def _wrong(summary: CellSummary) -> tuple[tuple[CellState, int], ...]:
@@ -236,6 +340,36 @@ def agreement(found: Agreement) -> str:
     return "cannot be judged" if found is Agreement.UNKNOWN else found.value
 
 
+def estimate_words(estimate: Interval, meaning: Meaning) -> str:
+    """A mean with its interval: "97.2 % (96.9 to 97.5)"."""
+    unit = f" {meaning.shown_unit}" if meaning.shown_unit else ""
+    mean = meaning.text(estimate.mean)
+    if not estimate.known:
+        return f"{mean}{unit}"
+    low, high = meaning.text(estimate.low), meaning.text(estimate.high)
+    return f"{mean}{unit} ({low} to {high})"
+
+
+def confirmed_words(found: Confirmation) -> str:
+    """What to know of the numbers of finalists."""
+    return (
+        f"Chosen by {found.chosen_by} among {found.n_cells} cells: who is best of many was lucky,"
+        " too. The number to quote is that of fresh replicates, which the search did not see."
+    )
+
+
+def open_numbers(verdict: Verdict) -> list[Estimate]:
+    """The numbers of an undecided claim of which something is to be said, each on its line."""
+    if verdict.outcome is not Outcome.UNDECIDED:
+        return []
+    return [e for e in verdict.estimates if e.says is Outcome.UNDECIDED and e.outlook]
+
+
+def look_words(verdict: Verdict) -> str:
+    """When a verdict fell: "at look 8 of decide"; "" where all replicates were judged at once."""
+    return f"at look {verdict.decided.look} of decide" if verdict.decided else ""
+
+
 # ---- a study ----
 
 
@@ -245,13 +379,21 @@ def size_of(land: Landscape) -> str:
     "72 networks: 4 hidden_size x 6 learning_rate, 3 replicates each, trained on digits-rows for
     400 updates of 100 examples"
     """
-    n_replicates = land.n_replicates
     shape = f" {TIMES} ".join(f"{len(axis.values)} {axis.name}" for axis in land.axes)
-    each = f"{n_replicates} replicates each" if n_replicates > 1 else "one replicate each"
+    asked = land.asked()
+    each = _replicates_each(asked.sum(-1))
     task = land.study.get("task")
     on = f", trained on {task}" if isinstance(task, str) and task else ""
     updates, batch = land.setting("updates"), land.setting("batch_size")
     budget = (
         f" for {updates} updates" + (f" of {batch} examples" if batch else "") if updates else ""
     )
-    return f"{plural(land.array('status').size, 'network')}: {shape}, {each}{on}{budget}"
+    return f"{plural(int(asked.sum()), 'network')}: {shape}, {each}{on}{budget}"
+
+
+def _replicates_each(numbers: np.ndarray) -> str:
+    """How many replicates the cells have."""
+    least, most = int(numbers.min()), int(numbers.max())
+    if least < most:
+        return f"{least} to {most} replicates each"
+    return f"{most} replicates each" if most > 1 else "one replicate each"

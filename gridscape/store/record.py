@@ -6,12 +6,13 @@ from typing import Any
 
 from gridscape._version import __version__
 from gridscape.errors import StoreError
+from gridscape.grid.asked import OTHERS, Asked, grid_of, joined, others_of
 from gridscape.store.blobs import DamagedError
 
 FORMAT = 1
 DESCRIPTIVE = (
     *("title", "description", "source", "claims", "published", "keep_parameters"),
-    *("selection", "n_examples"),
+    *("selection", "n_examples", "guessing"),
 )
 OTHER_DATA = "holds results of other data: what the task reads has changed since"
 OTHER_STUDY = "holds results of another study"
@@ -53,24 +54,40 @@ def _is_study(study: Any) -> bool:
         and all(isinstance(values, list) for values in study["axes"].values())
         and isinstance(study.get("replicates"), int)
         and study["replicates"] >= 1
+        and all(_is_number_of(entry, study["axes"]) for entry in study.get(OTHERS, []))
         and isinstance(study.get("claims"), str | None)
         and isinstance(study.get("metrics", {}), dict)
     )
 
 
+def _is_number_of(entry: Any, axes: dict[str, Any]) -> bool:
+    """Whether this is a cell with its number of replicates."""
+    match entry:
+        case [dict(cell), int(number)]:
+            return cell.keys() == axes.keys() and number >= 0
+    return False
+
+
 def merge_studies(stored: dict[str, Any], asked: dict[str, Any], directory: Path) -> dict[str, Any]:
-    """The stored study with the axis values and replicates that are asked for as well."""
+    """The stored study with the axis values and replicates that are asked for as well.
+
+    Of each cell the larger number of replicates counts; a cell of neither has none.
+    """
     _require_semantics(asked, stored, directory)
     require_same(asked, stored, directory, OTHER_STUDY)
-    axes = {name: _union(values, asked["axes"][name]) for name, values in stored["axes"].items()}
+    axes = {name: joined(values, asked["axes"][name]) for name, values in stored["axes"].items()}
     described = {name: asked[name] for name in DESCRIPTIVE if name in asked}
     replicates = max(stored["replicates"], asked["replicates"])
-    grown = {"axes": axes, "replicates": replicates, **_merged_groups(stored, asked)}
+    both = Asked(stored), Asked(asked)
+    numbers = {cell: max(one.of(cell) for one in both) for cell in grid_of(axes).cells()}
+    grown = {"axes": axes, "replicates": replicates, **others_of(axes, replicates, numbers)}
+    grown |= _merged_groups(stored, asked)
     if "task_options" in asked:  # where the data lies now
         grown["task_options"] = asked["task_options"]
     if "metrics" in asked:  # a further task may have others; what is said last of one counts
         grown["metrics"] = {**asked["metrics"], **_others(stored, asked)}
-    return {**stored, **described, **grown}
+    kept = {name: value for name, value in stored.items() if name != OTHERS}
+    return {**kept, **described, **grown}
 
 
 def _require_semantics(asked: dict[str, Any], stored: dict[str, Any], directory: Path) -> None:
@@ -92,7 +109,7 @@ def _merged_groups(stored: dict[str, Any], asked: dict[str, Any]) -> dict[str, A
     if "groups" not in stored or "groups_of" not in asked:
         return {}
     (name, kinds), (_, others) = stored["groups"], asked["groups"]
-    of_tasks = _union(stored.get("groups_of", []), asked["groups_of"])
+    of_tasks = joined(stored.get("groups_of", []), asked["groups_of"])
     return {"groups": [name, sorted({*kinds, *others})], "groups_of": of_tasks}
 
 
@@ -100,13 +117,6 @@ def _others(stored: dict[str, Any], asked: dict[str, Any]) -> dict[str, Any]:
     """The metrics that only the stored study has."""
     known = stored.get("metrics") or {}
     return {name: known[name] for name in known if name not in asked["metrics"]}
-
-
-def _union(stored: list[Any], asked: list[Any]) -> list[Any]:
-    """The values of both; in ascending order where the stored numbers are."""
-    values = [*stored, *(value for value in asked if value not in stored)]
-    numbers = all(isinstance(v, int | float) and not isinstance(v, bool) for v in values)
-    return sorted(values) if numbers and stored == sorted(stored) else values
 
 
 def require_same(
@@ -133,7 +143,7 @@ def require_same(
 
 def _identity(study: dict[str, Any]) -> dict[str, Any]:
     """What must be equal for two requests to share a folder."""
-    free = ("axes", "replicates", "groups", "groups_of", "metrics", *DESCRIPTIVE)
+    free = ("axes", "replicates", OTHERS, "groups", "groups_of", "metrics", *DESCRIPTIVE)
     fixed = {name: value for name, value in study.items() if name not in free}
     if fixed.get("task_fingerprint") and isinstance(fixed.get("task_options"), dict):
         # The content of data is what counts, and not where it lies.

@@ -4,6 +4,7 @@
     ledger.sqlite                     one row per trial (WAL), and a copy of study.json
     blobs/<key>.safetensors           the curves of a trial, and its parameters when they are kept
     checkpoints/<name>.safetensors    cohorts in flight
+    decisions.json                    verdicts that fell while replicates were added
     training.json                     what is being trained now (see execution/deaths.py)
     .lock                             held by the writer, released by the kernel when it dies
 
@@ -32,6 +33,7 @@ from typing import Any, Self, TypeVar
 import numpy as np
 
 from gridscape.errors import StoreError, StoreFullError, StoreLockedError
+from gridscape.grid.asked import asked_more
 from gridscape.grid.axes import Cell
 from gridscape.grid.trials import Status, Trial, TrialResult
 from gridscape.store._ledger import NAME, Ledger, Row, build_ledger, damaged_ledger
@@ -55,7 +57,7 @@ from gridscape.store.record import (
 )
 
 _STUDY, _LEDGER, _BLOBS, _CHECKPOINTS = "study.json", "ledger.sqlite", "blobs", "checkpoints"
-_REPORT, _TRAINING = "report.html", "training.json"
+_REPORT, _TRAINING, _DECISIONS = "report.html", "training.json", "decisions.json"
 _OWN_NAMES = {_BLOBS, _CHECKPOINTS, ".lock", _REPORT, "figures"}
 _TRAIN_AGAIN = "run the study again: it trains this trial anew"
 _TRAINED_NOW = "the next run that includes this trial will train it again"
@@ -166,6 +168,16 @@ class Store:
             stored = _stored_study(directory)
             if stored is not None:
                 merge_studies(stored, asked, directory)
+
+    def ask(self, more: Mapping[Cell, int]) -> None:
+        """Ask for at least so many replicates of these cells, which name every axis.
+
+        When this returns, it survives a crash; what is asked for already stays.
+        """
+        self._require_writer()
+        with _store_errors(self.directory):
+            self.study = json.loads(_to_json(asked_more(self.study, more)))
+            self._write_study()
 
     def statuses(self) -> dict[str, Status]:
         """The status of every stored trial by key; a trial whose blob is damaged is left out."""
@@ -283,6 +295,26 @@ class Store:
         except (OSError, ValueError):
             return {}
         return content if isinstance(content, dict) else {}
+
+    def decisions(self) -> dict[str, Any]:
+        """What ``decided`` kept last; nothing where nothing was."""
+        path = self.directory / _DECISIONS
+        with _store_errors(self.directory):
+            text = path.read_text() if path.exists() else "{}"
+        try:
+            content = json.loads(text)
+        except ValueError:
+            content = None
+        if not isinstance(content, dict):
+            hint = "put it back from a copy; without it, what was decided is decided afresh"
+            raise DamagedError("is no record of decisions", where=path, hint=hint)
+        return content
+
+    def decided(self, content: Mapping[str, Any]) -> None:
+        """Keep verdicts (plain data) in place of the old; when this returns, they survive."""
+        self._require_writer()
+        with _store_errors(self.directory):
+            write_whole(self.directory / _DECISIONS, _to_json(content).encode())
 
     def close(self) -> None:
         """Release the ledger and the lock; again does nothing."""
@@ -438,7 +470,15 @@ def _refuse_links(directory: Path) -> None:
 
     A journal is none of ours (the ledger has a log), and SQLite deletes the file that one names.
     """
-    for name in (_STUDY, _TRAINING, _LEDGER, f"{_LEDGER}-wal", f"{_LEDGER}-shm", ".lock"):
+    for name in (
+        _STUDY,
+        _TRAINING,
+        _DECISIONS,
+        _LEDGER,
+        f"{_LEDGER}-wal",
+        f"{_LEDGER}-shm",
+        ".lock",
+    ):
         try:
             file_status(directory / name)
         except (FileNotFoundError, NotADirectoryError):
@@ -455,12 +495,14 @@ def _refuse_links(directory: Path) -> None:
 
 def _is_own(name: str) -> bool:
     """Whether a study's folder may hold a file of this name, also right after a crash."""
-    return name in _OWN_NAMES or name.startswith((_STUDY, _LEDGER, _TRAINING, f"{_REPORT}."))
+    return name in _OWN_NAMES or name.startswith(
+        (_STUDY, _LEDGER, _TRAINING, _DECISIONS, f"{_REPORT}.")
+    )
 
 
 def _prepare(directory: Path) -> None:
     """Make what is missing of a folder, and remove what a crash left half written."""
-    names = (f"{_STUDY}.*tmp", f"{_TRAINING}.*tmp", f"{_LEDGER}.*tmp*")
+    names = (*(f"{n}.*tmp" for n in (_STUDY, _TRAINING, _DECISIONS)), f"{_LEDGER}.*tmp*")
     for pattern in (*names, f"{_BLOBS}/*.tmp", f"{_CHECKPOINTS}/*.tmp"):
         for path in directory.glob(pattern):
             path.unlink()

@@ -28,6 +28,7 @@ SETTINGS: Mapping[str, Any] = {
     "batch_size": 100,
     "sampling": "epochs",
     "precision": "float32",
+    "resample": None,
 }
 TABLES: Mapping[str, str | None] = {
     "task_options": "task",
@@ -36,9 +37,10 @@ TABLES: Mapping[str, str | None] = {
 }
 WHOLE = ("updates", "batch_size")
 
-# How products are rounded: no published statement is about it, and the reports do not tell theirs.
-# It is told beside a verdict, and is no reason against one.
-ONLY_TOLD = ("precision",)
+# Told beside a verdict, and no reason against one. How products are rounded: no published statement
+# is about it, and the reports do not tell theirs. Splits drawn anew: examples of the same kind, and
+# intervals that are wider for it.
+ONLY_TOLD = ("precision", "resample")
 
 Settings = Mapping[str, Any]
 

@@ -234,6 +234,11 @@ def kept_cells(given: Any) -> Any:
     return [dict(cell) for cell in given] if tables else given
 
 
+def resample(given: Any) -> Any:
+    """What each replicate draws anew; "none" is nothing."""
+    return None if given == "none" else given
+
+
 def hidden_by_axes(content: Mapping[str, Any]) -> list[str]:
     """One line for each setting of a study file that has an axis of the same name."""
     tables = ("hyperparameters", "model_options", "task_options")

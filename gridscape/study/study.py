@@ -74,7 +74,10 @@ class Study(BaseModel):
     ones for all cells and replicates; "first" takes the first ones. Training examples, on which
     train metrics are measured, are chosen likewise. selection: "validation" or "test", the set by
     which the best is chosen, by default validation where every task has such a set.
-    hyperparameters: traced numbers that are the same in all cells. keep_parameters: of which trials
+    resample: "split" has each replicate draw its own training, validation and test examples, which
+    all of its cells share, so that intervals also hold the luck of the test set; by default all
+    replicates have the task's own. hyperparameters: traced numbers that are the same in all cells.
+    keep_parameters: of which trials
     the final parameters are stored: "none", "all", "best" (of the best cell of each row: of all
     values of the other axes), or a list of cells, each a table that names some axes. Neither it nor
     ``selection`` determines a result, so they are no part of a key: what is stored stays as it is.
@@ -88,7 +91,7 @@ class Study(BaseModel):
     >>> study = Study(name="tiny", task="digits-rows", model="lstm", updates=10,
     ...               axes={"hidden_size": [4, 8], "learning_rate": [0.01]})
     >>> len(study.grid.cells()), study.replicates
-    (2, 3)
+    (2, 5)
     """
 
     model_config = ConfigDict(
@@ -123,12 +126,14 @@ class Study(BaseModel):
     updates: int = Field(default=400, ge=1, le=10_000_000)
     batch_size: int = Field(default=100, ge=1)
     sampling: Literal["epochs", "draws"] = "epochs"
-    replicates: int = Field(default=3, ge=1, le=10_000)
+    # Five of five is the least that shows what most runs do: p = 1/32.
+    replicates: int = Field(default=5, ge=1, le=10_000)
     seed: int = Field(default=0, ge=0)
     precision: Precision = "float32"
     evaluations: int = Field(default=8, ge=1)
     evaluation_examples: int = Field(default=2_000, ge=1)
     evaluation_sample: Literal["balanced", "first"] = "balanced"
+    resample: Annotated[Literal["split"] | None, BeforeValidator(settings.resample)] = None
     selection: Literal["validation", "test"] | None = None
     keep_parameters: Annotated[
         Literal["none", "best", "all"] | list[dict[str, Value]],
@@ -302,6 +307,7 @@ class ResolvedStudy:
     def __post_init__(self) -> None:
         cells = self.first_cells()
         names = [*self._taken_names(), *self._metrics_of_two_meanings(), *self._no_validation()]
+        names += self._no_resampling()
         errors = [*names, *(e for cell in cells for e in self._errors(cell))]
         found = list(dict.fromkeys(map(str, errors)))
         if len(found) == 1 and isinstance(errors[0], ModelError):
@@ -398,6 +404,17 @@ class ResolvedStudy:
                     expected="test",
                     found="validation",
                     hint="or give the task one (of images: the option validation = 0.1)",
+                )
+
+    def _no_resampling(self) -> Iterator[UsageError]:
+        """Tasks whose examples cannot be divided anew, though the study asks for it."""
+        for task in self.tasks.values() if self.study.resample else ():
+            if why := task.why_not_resampled:
+                yield UsageError(
+                    f"task {task.name} {why}",
+                    where="resample",
+                    expected="a task of fixed training and test examples, or one that has redraw",
+                    hint='leave out resample = "split"',
                 )
 
     def _errors(self, cell: Cell) -> list[UsageError | ModelError]:
@@ -498,16 +515,24 @@ class ResolvedStudy:
     def _optimizers(self) -> dict[Any, Optimizer]:
         return {}
 
-    def trials(self, semantics: int = SEMANTICS) -> list[Trial]:
+    def trials(
+        self,
+        chosen: Mapping[Cell, Iterable[int]] | None = None,
+        *,
+        semantics: int = SEMANTICS,
+    ) -> list[Trial]:
         """Every cell with every replicate; the key is a hash of all that determines the result.
 
-        semantics: of the folder in which the keys are looked up; those of earlier ones are others.
+        chosen: these cells of the grid with these replicates instead. semantics: of the folder in
+        which the keys are looked up; those of earlier ones are others.
         """
+        if chosen is None:
+            chosen = dict.fromkeys(self.study.grid.cells(), range(self.study.replicates))
         return [
             Trial(cell, replicate, content_key({**content, "replicate": replicate}))
-            for cell in self.study.grid.cells()
+            for cell, replicates in chosen.items()
             for content in [self._content(cell, semantics)]
-            for replicate in range(self.study.replicates)
+            for replicate in replicates
         ]
 
     def _content(self, cell: Cell, semantics: int) -> dict[str, Any]:
@@ -523,6 +548,8 @@ class ResolvedStudy:
             "evaluations": self.study.evaluations,
             "evaluation_examples": self.study.evaluation_examples,
             **sample,
+            # Not where there is none: those keys stay as they were before there was a choice.
+            **({"resample": self.study.resample} if self.study.resample else {}),
         }
 
     def record(self) -> dict[str, Any]:
@@ -547,6 +574,7 @@ class ResolvedStudy:
             "selection": self.selection,
             "n_examples": self.n_examples,
             "metrics": to_record(self.meanings),
+            "guessing": max(task.guessing for task in self.tasks.values()),
             # Not where an axis chooses the task: the folder may then grow by further tasks.
             "task_fingerprint": None if study.task_axes else self.task.fingerprint,
             "model_identity": self.identity,

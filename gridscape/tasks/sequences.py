@@ -104,6 +104,9 @@ def recall(
         groups=Groups("length", tuple(lengths), _lengths_from(shortest)),
         truth=lambda targets: targets.item,
         n_steps=lambda targets: targets.length,
+        redraw=lambda seed: recall(
+            position, shortest, longest, alphabet, n_test, seed, n_validation
+        ),
     )
 
 
@@ -207,6 +210,9 @@ def binary_addition(
         groups=Groups("length", tuple(lengths), _lengths_from(1)),
         truth=lambda targets: targets.bits,
         n_steps=lambda targets: targets.length + 1,
+        redraw=lambda seed: binary_addition(
+            train_length, operands, longest_test, n_test_per_length, seed, n_validation_per_length
+        ),
     )
 
 

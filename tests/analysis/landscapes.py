@@ -1,8 +1,11 @@
 """Small landscapes for the tests of the analysis."""
 
+from dataclasses import replace
+
 import numpy as np
 from synthetic import landscape
 
+from gridscape.analysis.statistics import share_interval, t_interval
 from gridscape.grid.trials import Status
 
 ONE_AXIS = {"learning_rate": [1e-3, 1e-2, 1e-1]}
@@ -32,3 +35,19 @@ def diverges(*where):
     return lambda cell, replicate: (
         Status.DIVERGED if (cell["learning_rate"], replicate) in where else Status.FINISHED
     )
+
+
+def redrawn(summaries, values):
+    """These cells with other values (cells, R), all of which learn where they are finite."""
+    return [
+        replace(
+            summary,
+            values=tuple(row.tolist()),
+            learns=tuple(np.isfinite(row).tolist()),
+            share=share_interval(int(np.isfinite(row).sum()), len(row)),
+            estimate=t_interval(row),
+            at_edge=False,
+            n_examples=None,
+        )
+        for summary, row in zip(summaries, values, strict=True)
+    ]

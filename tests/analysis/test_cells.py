@@ -5,7 +5,7 @@ import math
 import numpy as np
 import pytest
 from landscapes import ONE_AXIS, THREE_AXES, diverges, fixed
-from scipy import stats
+from scipy import special, stats
 from synthetic import STUDY_AXES, landscape
 
 from gridscape.analysis.best import best_per
@@ -14,7 +14,7 @@ from gridscape.analysis.cells import CellState, ended_values, paired_difference,
 from gridscape.analysis.costs import pareto, smallest_equivalent
 from gridscape.analysis.curves import curve_band
 from gridscape.analysis.spreads import spread
-from gridscape.analysis.statistics import Interval, t_interval
+from gridscape.analysis.statistics import Interval, share_interval, t_interval
 from gridscape.errors import UnknownNameError, UsageError
 from gridscape.grid.axes import Cell
 from gridscape.grid.trials import Status
@@ -30,9 +30,15 @@ def test_summary_counts_and_leaves_diverged_out_of_the_mean():
         collapsed=lambda cell, r: cell["learning_rate"] == 1e-1,
     )
     low, middle, high = summarize(land)
-    assert low.estimate == t_interval([0.5, 0.6, 0.7, 0.8])
+    plain, values = t_interval([0.5, 0.6, 0.7, 0.8]), np.array([0.5, 0.6, 0.7, 0.8])
+    # Below .65 the interval of the logit is the wider one; half an example of 100 moves it by .002.
+    reach = stats.t.ppf(0.975, 3) * special.logit(values).std(ddof=1) / 2
+    assert low.estimate.high == pytest.approx(plain.high)
+    assert low.estimate.low == pytest.approx(special.expit(special.logit(0.65) - reach), abs=0.002)
+    assert (low.share.mean, low.share.n, low.n_learns) == (1.0, 4, 4)
     assert low.state is CellState.FINISHED
-    assert middle.estimate == t_interval([0.9, 0.9])
+    assert (middle.estimate.mean, middle.estimate.n) == (0.9, 2)
+    assert middle.share == share_interval(2, 4)
     assert (middle.n_finished, middle.n_diverged, middle.n_ended) == (2, 2, 4)
     assert middle.state is CellState.DIVERGED
     assert not middle.is_candidate  # half of them diverged
@@ -42,6 +48,28 @@ def test_summary_counts_and_leaves_diverged_out_of_the_mean():
     assert high.collapsed == (False, True, True, True)
     assert high.is_candidate
     np.testing.assert_equal(high.values, (math.nan, 0.1, 0.1, 0.1))
+
+
+def test_two_numbers_for_a_cell_whose_runs_fail():
+    rates = {"learning_rate": [1e-4, 1e-3, 1e-2, 1e-1]}
+    scores = [[0.90, 0.92, 0.94]] * 3 + [[0.90, 0.92, 0.10]]  # the last run learns nothing
+    *_, inside, edge = cells = summarize(fixed(rates, scores, study={"guessing": 0.1}))
+    assert [s.at_edge for s in cells] == [False, False, True, True]
+    assert edge.learns == (True, True, False)
+    assert edge.share == share_interval(2, 3)
+    assert edge.estimate.mean == pytest.approx(0.91)
+    assert edge.estimate.n == 2
+    assert inside.share == share_interval(3, 3)
+    assert edge.values[2] == pytest.approx(0.1)  # it is told, and no part of the mean
+
+
+def test_the_next_value_of_a_name_is_not_beside_it():
+    land = landscape(
+        {"cell": ["lstm", "gru"]},
+        lambda c: 0.9,
+        status=lambda c, r: Status.DIVERGED if (c["cell"], r) == ("gru", 0) else Status.FINISHED,
+    )
+    assert [s.at_edge for s in summarize(land)] == [False, True]
 
 
 def test_summary_of_missing_and_failed_cells():
@@ -77,7 +105,9 @@ def test_unknown_metric_names_the_nearest():
 
 
 def test_paired_difference_against_scipy():
-    land = landscape(ONE_AXIS, lambda c: c["learning_rate"], replicates=6, shared_noise=0.2)
+    land = landscape(
+        ONE_AXIS, lambda c: 0.5 + c["learning_rate"] / 4, replicates=6, shared_noise=0.08
+    )
     a, b = Cell.of(learning_rate=1e-1), Cell.of(learning_rate=1e-3)
     ours = paired_difference(land, a, b)
     x, y = (land.data["test_accuracy"].sel(**c).values for c in (a, b))

@@ -1,14 +1,18 @@
 """Pareto fronts, and the smallest network that does as well as the best."""
 
+import math
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from landscapes import ONE_AXIS, fixed
+from landscapes import ONE_AXIS, fixed, redrawn
 from synthetic import landscape
 
+from gridscape.analysis import cells as of_cells
 from gridscape.analysis.cells import summarize
-from gridscape.analysis.costs import pareto, smallest_equivalent
+from gridscape.analysis.costs import _smallest_shown, pareto, smallest_equivalent
 from gridscape.errors import UnknownNameError
 from gridscape.grid.axes import Cell
 from gridscape.grid.trials import Status
@@ -59,11 +63,13 @@ def test_pareto_of_nothing():
 WIDTHS_ONLY = {"hidden_size": [16, 32, 64]}
 
 
+MANY = {"n_examples": {"test": 10_000}}
+NOISE = 0.001 * np.array([0.0, 1.0, -1.0, 0.5, -0.5])  # of one width; another has it shifted
+
+
 def test_smallest_equivalent_is_shown_by_the_interval():
-    land = fixed(
-        WIDTHS_ONLY,
-        [[0.90, 0.91, 0.92], [0.949, 0.959, 0.969], [0.95, 0.96, 0.97]],
-    )
+    scores = [0.92 + NOISE, 0.959 + np.roll(NOISE, 1), 0.96 + NOISE]
+    land = fixed(WIDTHS_ONLY, scores, study=MANY)
     found = smallest_equivalent(land)
     assert found.best.cell == Cell.of(hidden_size=64)
     assert found.cell.cell == Cell.of(hidden_size=32)
@@ -101,3 +107,31 @@ def test_smallest_equivalent_by_loss_and_of_nothing():
     assert found.difference.mean < 0
     land = landscape(WIDTHS_ONLY, lambda c: 0.5, status=lambda c, r: Status.DIVERGED)
     assert smallest_equivalent(land) is None
+
+
+def test_smallest_equivalent_goes_down_until_one_is_not_shown_to_come_within():
+    """16 units would do, but 32 are worse: what lies below a network that fails is not tried."""
+    scores = [0.9599 + np.roll(NOISE, 2), 0.93 + np.roll(NOISE, 1), 0.96 + NOISE]
+    found = smallest_equivalent(fixed(WIDTHS_ONLY, scores, study=MANY))
+    assert found.cell.cell == Cell.of(hidden_size=64)
+    assert found.smallest_by_means.cell == Cell.of(hidden_size=16)
+    assert "more replicates" in found.note
+
+
+@pytest.mark.parametrize(
+    ("lag", "scatter", "at_least", "at_most"),
+    [(0.0051, 0.002, 0.0, 0.025), (0.001, 0.001, 0.8, 1.0)],
+)
+def test_how_often_a_smaller_network_is_said_to_come_within(lag, scatter, at_least, at_most):
+    """Three smaller networks that all lag by a little over half a point, or clearly by less."""
+    axes = {"hidden_size": [16, 32, 64, 128]}
+    base = [replace(s, n_examples=None) for s in summarize(landscape(axes, lambda c: 0.9))]
+    rng, said = np.random.default_rng(0), 0
+    means = np.array([[0.96 - lag]] * 3 + [[0.96]])
+    for _ in range(300):
+        cells = redrawn(base, means + scatter * rng.standard_normal((4, 5)))
+        best = max(cells, key=of_cells.score)
+        smaller = [[s] for s in cells if s.n_parameters < best.n_parameters]
+        said += _smallest_shown(smaller, cells, best, 0.005) is not best
+    error = 2 * math.sqrt(0.025 * 0.975 / 300)
+    assert at_least <= said / 300 <= min(1.0, at_most + error)

@@ -127,7 +127,7 @@ def test_fit_budget_finds_the_number_of_updates_that_made_a_table(truth):
         cell: float(other.data["curve_test_accuracy"].sel(**cell).item())
         for cell in other.grid.cells()
     }
-    fit = fit_budget(land, table(values), n_bootstrap=200)
+    fit = fit_budget(land, table(values))
     assert fit.updates.mean == pytest.approx(truth, abs=15)
     assert fit.updates.low <= truth + 1
     assert fit.updates.high >= truth - 1
@@ -138,7 +138,6 @@ def test_fit_budget_finds_the_number_of_updates_that_made_a_table(truth):
     assert fit.rmse == min(fit.rmse_curve)
     scatter = 0.01 * (1 - math.exp(-fit.updates.mean / 300))  # of a trial, at that update
     assert fit.rmse_of_one_run == pytest.approx(scatter * math.sqrt(6 / 5), rel=0.4)
-    assert fit == fit_budget(land, table(values), n_bootstrap=200)  # seeded
 
 
 def test_fit_budget_of_part_of_the_grid():

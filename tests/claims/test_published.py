@@ -96,7 +96,7 @@ def test_a_table_of_curves_is_compared_where_it_was_read():
     assert [cell.agreement for cell in found.cells] == [
         Agreement.INSIDE,
         Agreement.OUTSIDE,
-        Agreement.UNKNOWN,
+        Agreement.NOT_REACHED,
         Agreement.NOT_RUN,
     ]
     assert found.cells[0].ours.mean == pytest.approx(0.6, abs=0.01)

@@ -13,7 +13,8 @@ pytestmark = pytest.mark.usefixtures("quiet_place")
 
 def test_the_commands_are_those_of_the_design():
     designed = {"list", "plan", "run", "show", "report", "claims", "inspect", "replay", "export"}
-    assert set(command_names()) == designed | {"data", "doctor"}
+    further = {"compare", "confirm", "data", "decide", "doctor", "refine"}
+    assert set(command_names()) == designed | further
 
 
 def test_help_imports_nothing_slow_and_is_fast():

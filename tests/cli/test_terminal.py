@@ -31,6 +31,7 @@ from gridscape.cli.doctor import Health, SelfCheck
 from gridscape.execution.replay import Replay
 from gridscape.grid.axes import Axis
 from gridscape.grid.trials import Status, TrialResult
+from gridscape.landscape import Landscape
 from gridscape.report import layout, palette
 from gridscape.report import words as report_words
 from gridscape.report.words import TIMES, number, size_of, value_set
@@ -52,7 +53,7 @@ def test_every_mean_and_interval_stands_in_its_place():
     for row, width in zip(rows, synthetic.WIDTHS, strict=True):
         cells = [s for s in found.cells if s.cell["hidden_size"] == width]
         means = [f"{100 * s.estimate.mean:.1f}" for s in cells]
-        halves = [f"\u00b1{50 * (s.estimate.high - s.estimate.low):.1f}" for s in cells]
+        halves = [f"\u00b1{100 * s.estimate.reach:.1f}" for s in cells]
         pairs = [text for pair in zip(means, halves, strict=True) for text in pair]
         assert row == [str(width), *pairs]
 
@@ -98,7 +99,7 @@ def test_diverged_collapsed_failed_and_missing_cells_are_marked_and_explained():
     )
     text = overview(land)
     row = next(line for line in text.splitlines() if line.split()[:1] == ["16"])
-    missing, collapsed, _, partial, failed, diverged = (
+    missing, collapsed, _, partial, share, failed, diverged = (
         cell for cell in re.sub(r"\u00b1\S+", "", row).split()[1:]
     )
     assert (missing, failed, diverged) == (
@@ -106,9 +107,29 @@ def test_diverged_collapsed_failed_and_missing_cells_are_marked_and_explained():
         FAILED,
         DIVERGED,
     )
-    assert (collapsed[0], partial[0]) == (COLLAPSED, tables.PARTIAL)
+    assert (collapsed[0], partial[0], share) == (COLLAPSED, "9", "2/3")
+    assert "2/3 so many of its runs learn; the mean is of those that do" in text
+    text += overview(asked_for_in_part()) + overview(failed_in_part())
     for mark in tables.LEGEND:
         assert f"{mark} {tables.LEGEND[mark]}" in text
+
+
+def asked_for_in_part():
+    """A landscape whose first cell nobody asked for."""
+    first = {"hidden_size": 16, "learning_rate": 1e-5}
+    whole = synthetic.landscape(
+        status=lambda cell, replicate: Status.MISSING if cell == first else Status.FINISHED
+    )
+    return Landscape(whole.data, {**whole.study, "replicates_of": [[first, 0]]})
+
+
+def failed_in_part():
+    """A landscape of which one run ended in an error."""
+    return synthetic.landscape(
+        status=lambda cell, r: (
+            Status.FAILED if r == 0 and cell["learning_rate"] == 0.01 else Status.FINISHED
+        )
+    )
 
 
 def test_a_healthy_landscape_needs_no_legend():
@@ -413,14 +434,15 @@ def test_states_of_trials_are_ordered_as_the_live_table_needs():
 
 
 @pytest.mark.parametrize("n", [1, 2, 3])
-def test_a_cell_of_which_a_part_collapsed_says_how_many(n):
-    """In place of an interval, which would tell nothing of two kinds of networks together."""
+def test_a_cell_of_which_a_part_collapsed_says_how_many_learn(n):
+    """Beside the mean, which is of those that learn: two numbers for two kinds of networks."""
     land = synthetic.landscape(
         {"learning_rate": [0.01, 0.1]},
-        lambda cell: 0.5,
+        lambda cell: 0.5 + float(cell["learning_rate"]),
         collapsed=lambda cell, r: cell["learning_rate"] == 0.1 and r < n,
     )
     text = overview(land)
-    assert (f"={n}/3" in text) == (n < 3)
-    assert (f"={n}/3 in place of an interval: so many of its replicates" in text) == (n < 3)
-    assert f"= {tables.LEGEND['=']}" in text
+    assert (f"{3 - n}/3 so many of its runs learn" in text) == (n < 3)
+    assert (f"= {tables.LEGEND['=']}" in text) == (n > 1)
+    assert tables.LEGEND[DIVERGED] not in text
+    assert (f"it learns in {3 - n} of 3" in text) == (n < 2)

@@ -281,9 +281,9 @@ def test_a_plan_takes_little_of_what_it_plans(monkeypatch, planner, cohort):
     begun = []
 
     class Noted(Training):
-        def __init__(self, program, cohort, *rest):
+        def __init__(self, program, cohort, **more):
             begun.append(program.slots)
-            super().__init__(program, cohort, *rest)
+            super().__init__(program, cohort, **more)
 
     monkeypatch.setattr(planning, "Training", Noted)
     plan = planner.plan(cohort.trials)

@@ -123,12 +123,18 @@ def test_every_best_says_on_which_set_it_was_chosen(on):
     rate = 1e-3 if on == "validation" else 1e-1
     overview = tables.Overview.of(land)
     shown = printed(overview)
-    (best,) = [line for line in shown.splitlines() if line.startswith("The best")]
+    (best,) = [line for line in shown.splitlines() if line.startswith("The best,")]
     assert f"The best, {words}: hidden_size=" in best
     assert f"learning_rate={rate:g}" in best
     assert f"Best learning rate of each hidden_size, {words}" in shown
+    by = " by validation accuracy" if on == "validation" else ""
+    assert f"Chosen among {len(overview.cells)} cells{by}: " in shown
     document = json.loads(_json.to_json(_json.overview(overview, Path("runs/it"))))
     assert document["selection"] == on
+    assert {cell["metric"] for cell in document["cells"]} == {"test_accuracy"}
+    assert {cell["metric"] for cell in document["cells_by_selection"]} == {land.selection_metric}
+    assert document["winner"]["best"] == document["top"]
+    assert document["winner"]["n_cells"] == len(overview.cells)
     assert document["top"]["learning_rate"] == rate
     assert {row["value"] for row in document["best"]} == {rate}
     assert {row["best"]["metric"] for row in document["best"]} == {"test_accuracy"}

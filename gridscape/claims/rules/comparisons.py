@@ -8,16 +8,20 @@ from types import MappingProxyType
 
 import numpy as np
 
-from gridscape.analysis.cells import CellState, CellSummary, ended_values, summarize
-from gridscape.analysis.statistics import Interval, mean
-from gridscape.claims.checks import Check, above, below, certain, listed, within
-from gridscape.claims.evidence import (
-    Evidence,
-    Region,
-    complete,
-    differences,
-    in_words,
-    rows_of,
+from gridscape.analysis.cells import CellState, CellSummary, learned, summarize
+from gridscape.analysis.differences import Comparison, welch
+from gridscape.analysis.statistics import Interval
+from gridscape.claims.checks import Check, above, below, listed, within
+from gridscape.claims.evidence import Evidence, Region, in_words, rows_of
+from gridscape.claims.pairs import (
+    all_learn,
+    better,
+    exactly,
+    exceeds,
+    gains,
+    heights,
+    learns,
+    reach,
 )
 from gridscape.claims.records import Outcome
 from gridscape.claims.rules.registry import MAIN, Finding, rule
@@ -45,17 +49,44 @@ def equal_at_lower_cost(
         return Finding([], {}, lacks=f"a result of the cell {' and of the cell '.join(missing)}")
     ours, other = first[0], second[0]
     evidence.use([ours, other])
+    cells = (ours.cell, other.cell)
+    difference = Comparison([ours, other]).difference(ours, other)
+    equal = within(
+        f"{metric} at {ours.cell} minus {other.cell}",
+        evidence.meaning(metric).unit or "",
+        difference,
+        margin,
+    )
+    failing = [learns(s) for s in (ours, other) if s.at_edge]
     costs = [evidence.summaries(cost)[s.cell] for s in (ours, other)]
-    first_cost, second_cost = complete(costs)
-    cheaper = below(f"ratio of {cost}", "", np.log(first_cost / second_cost), math.log(at_most))
-    difference = f"{metric} at {ours.cell} minus {other.cell}"
     return Finding(
         [
-            within(difference, evidence.meaning(metric).unit, differences(ours, other), margin),
-            replace(cheaper, interval=_exp(cheaper.interval), asks=f"< {at_most:g}"),
+            replace(equal, cells=cells),
+            replace(_cheaper(cost, costs, at_most), cells=cells),
+            *failing,
         ],
         {f"{cost} at {s.cell}": s.estimate.mean for s in costs},
     )
+
+
+def _cheaper(cost: str, costs: Sequence[CellSummary], at_most: float) -> Check:
+    """The ratio of two costs is below a bound; seconds by their different timings.
+
+    All replicates that were trained together have one timing: that of one is told and settles
+    nothing.
+    """
+    first, second = (np.unique(s.values) for s in costs)
+    first, second = (x[np.isfinite(x)] for x in (first, second))
+    name = f"ratio of {cost}"
+    if cost != "seconds":
+        ratio = float(first.mean() / second.mean())
+        says = Outcome.HOLDS if ratio < at_most else Outcome.FAILS
+        only = Interval(ratio, math.nan, math.nan, 1)
+        return Check(name, "", f"< {at_most:g}", only, math.nan, math.nan, says=says)
+    logs = welch(np.log(first), np.log(second))
+    check = below(name, "", logs, math.log(at_most))
+    timings = f"timed {len(first)} and {len(second)} times: what trains together is timed once"
+    return replace(check, interval=_exp(check.interval), asks=f"< {at_most:g}", outlook=timings)
 
 
 def _exp(log: Interval) -> Interval:
@@ -69,11 +100,13 @@ def ordered(
     at: Region = MappingProxyType({}),
     by: float = 0.0,
     metric: str = MAIN,
+    exact: bool = False,
 ) -> Finding:
     """The metric grows from each of the cells to the next by more than ``by``, in every row ``at``.
 
-    cells: what tells the cells of a row apart; a row adds the values that they share. A cell that
-    diverged in at least half of its replicates is worse than any other.
+    cells: what tells the cells of a row apart; a row adds the values that they share. A cell of
+    which most runs fail is worse than one of which most learn.
+    exact: nothing in these runs is random, so that one decides.
     """
     checks, missing = [], []
     for place in rows_of(at):
@@ -83,34 +116,22 @@ def ordered(
         missing += [in_words(r) for r, summary in zip(row, found, strict=True) if summary is None]
         if len(there) == len(row):
             evidence.use(there)
-            checks += [_step(a, b, by) for a, b in itertools.pairwise(there)]
+            among = Comparison(there)
+            steps = [(a, b, _step(a, b, by, among)) for a, b in itertools.pairwise(there)]
+            checks += [exactly(step, gains(b, a, by)) if exact else step for a, b, step in steps]
     return Finding(checks, {}, lacks=f"a result of {listed(missing)}" if missing else "")
 
 
-def _better(best: CellSummary, other: CellSummary) -> Check:
-    """One cell is better than another."""
-    pair = (other, best) if best.meaning.is_higher_better else (best, other)
-    return _step(*pair, 0.0)
-
-
-def _step(lower: CellSummary, upper: CellSummary, by: float) -> Check:
+def _step(lower: CellSummary, upper: CellSummary, by: float, among: Comparison) -> Check:
     """The metric of one cell is above that of another by more than a number."""
     name = f"{lower.metric} at {upper.cell} minus {lower.cell}"
-    if (settled := _without_numbers(lower, upper)) is not None:
-        return certain(f"{name} (diverged)", f"> {by:g}", settled)
-    return above(name, lower.meaning.unit, differences(upper, lower), by)
+    return exceeds(name, upper, lower, by, among)
 
 
-def _without_numbers(lower: CellSummary, upper: CellSummary) -> Outcome | None:
-    """Whether ``upper`` is the higher one where one of them diverged; None where neither did.
-
-    One that diverged has the lowest accuracy and the highest loss; two are not told apart.
-    """
-    diverged = [s.state is CellState.DIVERGED for s in (lower, upper)]
-    if diverged == [False, False]:
-        return None
-    lowest = diverged if lower.meaning.is_higher_better else diverged[::-1]
-    return Outcome.HOLDS if lowest == [True, False] else Outcome.FAILS
+def _better(best: CellSummary, other: CellSummary, among: Comparison) -> Check:
+    """One cell is better than another."""
+    first, second = (best, other) if best.meaning.is_higher_better else (other, best)
+    return better(f"{best.metric} at {first.cell} minus {second.cell}", best, other, among)
 
 
 @rule
@@ -122,8 +143,8 @@ def best_is(
 ) -> Finding:
     """A cell is better than every other cell of its row, in every row ``at``.
 
-    The differences are paired by replicate. Others that diverged in at least half of their
-    replicates are surely worse.
+    The differences are paired by replicate. A cell of which most runs fail is worse than one of
+    which most learn.
     """
     checks, lacks = [], []
     for row in rows_of(at):
@@ -132,7 +153,8 @@ def best_is(
         lacks += [lacking] if lacking else []
         if best is not None:
             evidence.use(cells)
-            checks += [_better(best, s) for s in cells if s is not best]
+            among = Comparison(cells)
+            checks += [_better(best, s, among) for s in cells if s is not best]
     return Finding(checks, {}, lacks="; ".join(lacks))
 
 
@@ -144,45 +166,60 @@ def comparable(
     worse: Region | None = None,
     metric: str = MAIN,
 ) -> Finding:
-    """The cells of a region lie within a margin of their mean; those of another lie below it.
+    """Each cell of a region lies within a margin of the mean of its others; another's lie below.
 
-    Within each replicate the mean is taken over the region; two one-sided tests for each cell.
-    worse: a region whose cells are worse than that mean by more than the margin.
+    Within each replicate the mean is taken; two one-sided tests for each cell. Of a cell of which a
+    run failed, or beside it, most runs must learn.
+    worse: a region whose cells are worse than the region's mean by more than the margin.
     """
     group, lacking = evidence.settled_in(where, metric)
     rest, too = evidence.settled_in(worse, metric) if worse is not None else ([], "")
     evidence.use([*group, *rest])
-    alike = [_near_mean(s, group, margin) for s in group]
-    apart = [_worse_than_mean(s, group, margin) for s in rest]
-    return Finding([*alike, *apart], {}, lacks="; ".join(filter(None, (lacking, too))))
+    among = Comparison(group)
+    pairs = [(s, [x for x in group if x is not s]) for s in group]
+    alike = [_near_others(s, others, margin, among) for s, others in pairs if others]
+    failing = [learns(s) for s in group if s.at_edge]
+    apart = [_worse_than_mean(s, group, margin) for s in rest] if group else []
+    alone = "a second cell of the region" if len(group) == 1 else ""
+    lacks = "; ".join(filter(None, (lacking, too, alone)))
+    return Finding([*alike, *failing, *apart], {}, lacks=lacks)
 
 
-def _near_mean(cell: CellSummary, group: Sequence[CellSummary], margin: float) -> Check:
-    name = f"{cell.metric} at {cell.cell} minus the mean"
-    if cell.state is CellState.DIVERGED:
-        return certain(f"{name} (diverged)", f"within +-{margin:g}", Outcome.FAILS)
-    return within(name, cell.meaning.unit, _minus_mean(cell, group), margin)
+def _near_others(
+    cell: CellSummary, others: Sequence[CellSummary], margin: float, among: Comparison
+) -> Check:
+    found = among.combination([cell, *others], [1.0, *[-1 / len(others)] * len(others)])
+    name = f"{cell.metric} at {cell.cell} minus the mean of the others"
+    check = within(name, cell.meaning.unit or "", found, margin)
+    return replace(check, cells=(cell.cell, *(s.cell for s in others)))
 
 
 def _worse_than_mean(cell: CellSummary, group: Sequence[CellSummary], margin: float) -> Check:
+    """In most replicates a cell is worse than the mean of a group by more than a margin.
+
+    Of means, where every run of the cell and of the group learns.
+    """
     name = f"{cell.metric} at {cell.cell} minus the mean of the others"
-    bound, limit = (below, -margin) if cell.meaning.is_higher_better else (above, margin)
-    if cell.state is CellState.DIVERGED:
-        return certain(f"{name} (diverged)", f"beyond {limit:g}", Outcome.HOLDS)
-    return bound(name, cell.meaning.unit, _minus_mean(cell, group), limit)
-
-
-def _minus_mean(cell: CellSummary, group: Sequence[CellSummary]) -> np.ndarray:
-    """(R',) a cell minus the mean of those of a group that finished, within each replicate."""
-    own, *others = ended_values([cell, *group])
-    return np.asarray(own - [mean(column) for column in np.transpose(others)])
+    sign = cell.meaning.sign
+    cells = (cell.cell, *(s.cell for s in group))
+    if not any(s.at_edge for s in (cell, *group)):
+        found = Comparison([cell, *group]).combination(
+            [cell, *group], [1.0, *[-1 / len(group)] * len(group)]
+        )
+        bound = below if sign > 0 else above
+        return replace(bound(name, cell.meaning.unit or "", found, -sign * margin), cells=cells)
+    own, others = heights(cell), np.array([heights(s) for s in group])
+    lag = sign * (np.where(np.isfinite(others), others, np.nan).mean(axis=0) - own)
+    does = np.where(np.isnan(lag), np.nan, lag > margin)
+    return replace(reach([cell], f"share of the runs with {name}", "> 1/2", does), cells=cells)
 
 
 @rule
 def beats_study(evidence: Evidence, cell: Region, other: str, metric: str = MAIN) -> Finding:
     """A cell is better than every cell of another study, whose results lie beside these.
 
-    Replicates of the same number are compared; the cells named in the verdict are the other's.
+    The two do not share random numbers: their means are compared by Welch's test (1947), the cells
+    named in the verdict are the other's.
     """
     best = evidence.the_one(cell, metric)
     if best is None:
@@ -191,15 +228,27 @@ def beats_study(evidence: Evidence, cell: Region, other: str, metric: str = MAIN
         land = evidence.beside(other)
     except StoreError as error:
         return Finding([], {}, lacks=f"the results of {other} ({error})")
-    ended = [s for s in summarize(land, metric) if s.n_ended and s.state is not CellState.FAILED]
+    ended = [s for s in summarize(land, metric) if s.share.n and s.state is not CellState.FAILED]
     if not ended:
         return Finding([], {}, lacks=f"a finished cell of {other}")
     evidence.use([best, *ended])
-    checks = [_better(*_common_replicates(best, s)) for s in ended]
+    checks = [_better_apart(best, s) for s in ended]
     left = len(land.grid.cells()) - len(ended)
     return Finding(checks, {}, lacks=f"{left} cells of {other}" if left else "")
 
 
-def _common_replicates(a: CellSummary, b: CellSummary) -> tuple[CellSummary, CellSummary]:
-    n = min(len(a.values), len(b.values))
-    return replace(a, values=a.values[:n]), replace(b, values=b.values[:n])
+def _better_apart(best: CellSummary, other: CellSummary) -> Check:
+    """One cell is better than one of another study; where runs fail, most pairs of runs say so."""
+    sign = best.meaning.sign
+    name = f"{best.metric} at {best.cell} minus {other.cell} of the other study"
+    if all_learn(best) and all_learn(other):
+        unit = best.meaning.unit or ""
+        apart = welch(learned(best), learned(other))
+        bound = above if sign > 0 else below
+        return replace(bound(name, unit, apart, 0.0), cells=(best.cell,))
+    n = min(best.share.n, other.share.n)
+    ours, theirs = (x[~np.isnan(x)][:n] for x in (heights(best), heights(other)))
+    with np.errstate(invalid="ignore"):  # two that diverged: inf - inf is NaN, and does not count
+        gain = sign * (ours - theirs)
+    does = np.where(np.isnan(gain), np.nan, gain > 0)
+    return reach([best], f"share of the runs with {name}", "> 1/2", does)

@@ -3,13 +3,15 @@
 import math
 
 import numpy as np
+from scipy import special
 
 from gridscape.analysis.budgets import fit_budget
-from gridscape.analysis.cells import CellState, CellSummary
+from gridscape.analysis.cells import CellSummary
 from gridscape.analysis.curves import curve_band
-from gridscape.analysis.statistics import Interval, mean
-from gridscape.claims.checks import Check, above, certain, listed
+from gridscape.analysis.statistics import LEVEL, Interval, mean
+from gridscape.claims.checks import Check, listed
 from gridscape.claims.evidence import Evidence, Region, in_words
+from gridscape.claims.pairs import heights, reach
 from gridscape.claims.records import Outcome
 from gridscape.claims.rules.registry import MAIN, Finding, rule
 from gridscape.claims.tables import published
@@ -47,6 +49,7 @@ def budget_fit(evidence: Evidence, table: str, fraction: float, give_or_take: fl
         share,
         math.nan,
         math.nan,
+        cells=fit.used,
         says=_inside_zone(share, fraction - give_or_take, fraction + give_or_take),
     )
     few = "six published cells to fit by" if len(fit.used) < 6 else ""
@@ -69,33 +72,70 @@ def smoother(
     curve: str = "test_loss",
     metric: str = MAIN,
 ) -> Finding:
-    """The curve of cell ``a`` rises less than that of ``b``, all its rises added up.
+    """The curve of cell ``a`` overshoots less than that of ``b``, in most of the replicates.
 
-    Of a loss: a descent that never overshoots has no rises, and where ``b`` has none, it does not
-    overshoot. The points are those of the curve. A cell that diverged rises without end.
+    Of a loss: how far it rises above its own running minimum, less what the noise of its
+    evaluations makes of a level curve. Where neither overshoots the first is not the smoother,
+    unless that noise could hide it. The points are those of the curve. A run that diverged
+    overshoots without end.
     """
     steady, rough = (evidence.the_one(region, metric) for region in (a, b))
     if steady is None or rough is None:
         missing = [in_words(r) for r, s in ((a, steady), (b, rough)) if s is None]
         return Finding([], {}, lacks=f"a result of {listed(missing)}")
     evidence.use([steady, rough])
-    name = f"sum of the rises of {curve} at {rough.cell} minus {steady.cell}"
-    if CellState.DIVERGED in (steady.state, rough.state):
-        says = Outcome.FAILS if steady.state is CellState.DIVERGED else Outcome.HOLDS
-        return Finding([certain(f"{name} (diverged)", "> 0", says)], {})
-    first, second = _rises(evidence, steady, curve), _rises(evidence, rough, curve)
+    first, second = (_overshoots(evidence, cell, curve) for cell in (steady, rough))
+    pair = f"at {rough.cell} than at {steady.cell}"
+    name = f"share of the runs in which {curve} overshoots more {pair}"
+    known = ~np.isnan(first) & ~np.isnan(second) & ~(np.isinf(first) & np.isinf(second))
+    does = np.where(known, np.where(second > first, 1.0, 0.0), np.nan)
     numbers = {
-        f"sum of the rises at {cell.cell}": mean(rises)
-        for cell, rises in ((steady, first), (rough, second))
+        f"overshoot at {cell.cell}": mean(found)
+        for cell, found in ((steady, first), (rough, second))
     }
-    if np.isfinite(second).sum() >= 2 and not np.nansum(second):
-        return Finding([certain(f"{name} (neither rises)", "> 0", Outcome.FAILS)], numbers)
-    return Finding([above(name, evidence.meaning(curve).unit, second - first, 0.0)], numbers)
+    return Finding([reach([steady, rough], name, "> 1/2", does)], numbers)
 
 
-def _rises(evidence: Evidence, cell: CellSummary, curve: str) -> np.ndarray:
-    """(R,) the sum of all rises of a cell's curve; NaN where a replicate did not finish."""
+HIDDEN = 0.1  # of its descent: noise of a curve that could hide an overshoot
+
+
+def _overshoots(evidence: Evidence, cell: CellSummary, curve: str) -> np.ndarray:
+    """(R,) how far each curve of a cell rises above its running minimum, beyond its noise.
+
+    Infinite where a run diverged, NaN where it did not end, or where noise could hide what it is.
+    """
     band = curve_band(evidence.land, cell.cell, curve)
-    steps = np.diff(np.array(band.per_replicate), axis=-1)
-    rises = np.where(steps > 0, steps, 0.0).sum(axis=-1)
-    return np.where(np.array(band.finished), rises, np.nan)
+    lines = np.array(band.per_replicate)
+    between = _noise_between(lines[np.array(band.finished)])
+    rises = np.array([_overshoot(line[np.isfinite(line)], between) for line in lines])
+    return np.where(np.isinf(heights(cell)), np.inf, np.where(band.finished, rises, np.nan))
+
+
+def _noise_between(lines: np.ndarray) -> float:
+    """The deviation of curves (R, points) from their common course, each up to its own shift."""
+    known = lines[:, np.isfinite(lines).all(axis=0)]
+    n, points = known.shape
+    if n < 2 or points < 2:
+        return math.inf
+    rest = known - known.mean(axis=0) - known.mean(axis=1, keepdims=True) + known.mean()
+    return math.sqrt(float((rest**2).sum()) / ((n - 1) * (points - 1)))
+
+
+def _overshoot(line: np.ndarray, between: float) -> float:
+    """The largest rise of a curve above its running minimum, beyond the range of level noise.
+
+    The noise is that between replicates, or, where that is less, between neighboring points (the
+    median size of a step, which few large ones do not move). Its range is twice what the largest of
+    as many normal numbers stays within, exceeded by chance in less than one curve of 20.
+    """
+    if len(line) < 3:
+        return math.nan
+    rise = float((line - np.minimum.accumulate(line)).max())
+    steps = np.diff(line)
+    noise = float(np.median(np.abs(steps - np.median(steps)))) * 1.4826 / math.sqrt(2)
+    reach_of_noise = (
+        -2 * min(noise, between) * float(special.ndtri((1 - LEVEL ** (1 / len(line))) / 2))
+    )
+    if rise <= reach_of_noise:
+        return 0.0 if reach_of_noise < HIDDEN * float(np.ptp(line)) else math.nan
+    return rise - reach_of_noise

@@ -1,12 +1,14 @@
 """Rules on the gap between training and test."""
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 import numpy as np
 
-from gridscape.analysis.cells import CellSummary, ended_values, top_cell
+from gridscape.analysis.cells import CellSummary, candidates, ended_values, score
+from gridscape.analysis.differences import Comparison, Difference, mean_of, noise_of
 from gridscape.analysis.statistics import mean
-from gridscape.claims.checks import above, within
+from gridscape.claims.checks import Check, above, any_of, within
 from gridscape.claims.evidence import Evidence, Region
 from gridscape.claims.rules.registry import MAIN, MAIN_OF_TRAIN, Finding, rule
 
@@ -34,16 +36,22 @@ def gap(
         return Finding([], {}, lacks=what)
     evidence.use(cells)
     more, less = _region_means(evidence, cells, minuend), _region_means(evidence, cells, subtrahend)
-    check = above(
-        f"{minuend} minus {subtrahend}", evidence.meaning(subtrahend).unit, more - less, exceeds
-    )
-    return Finding([check], {f"mean {minuend}": mean(more), f"mean {subtrahend}": mean(less)})
+    unit = evidence.meaning(subtrahend).unit or ""
+    difference = _gap(more, less, cells)
+    check = above(f"{minuend} minus {subtrahend}", unit, difference, exceeds)
+    numbers = {f"mean {minuend}": mean(more), f"mean {subtrahend}": mean(less)}
+    return Finding([replace(check, cells=tuple(s.cell for s in cells))], numbers)
 
 
 def _region_means(evidence: Evidence, cells: Sequence[CellSummary], metric: str) -> np.ndarray:
     """(R',) mean of a metric over cells within each replicate, over those that finished."""
     values = ended_values([evidence.summaries(metric)[s.cell] for s in cells])
     return np.array([mean(column) for column in values.T])
+
+
+def _gap(more: np.ndarray, less: np.ndarray, cells: Sequence[CellSummary]) -> Difference:
+    """The mean of differences of two fractions; their scatter is at least that of the examples."""
+    return mean_of(more - less, floor=2 * mean(noise_of(s) for s in cells))
 
 
 @rule
@@ -55,30 +63,40 @@ def underfits(
     train: str = MAIN_OF_TRAIN,
     test: str = MAIN,
 ) -> Finding:
-    """In a region train and test are equal, and both are worse than the landscape's best cell."""
+    """In a region train and test are equal, and both are worse than the landscape's best cell.
+
+    Whichever that is: each cell beyond the region is compared with the mean of the region.
+    """
     cells = evidence.fit_in(where, test)
-    best = top_cell(tuple(evidence.summaries(test).values()))
-    if not cells or best is None:
-        return Finding([], {}, lacks="the region")
-    evidence.use([*cells, best])
+    inside = {s.cell for s in cells}
+    beyond, _ = candidates(s for s in evidence.summaries(test).values() if s.cell not in inside)
+    if not cells or not beyond:
+        return Finding([], {}, lacks="the region" if not cells else "a cell beyond the region")
+    evidence.use([*cells, *beyond])
     low_train, low_test = (_region_means(evidence, cells, metric) for metric in (train, test))
-    joint = ended_values([*cells, best])
-    short = best.meaning.sign * (joint[-1] - np.array([mean(c) for c in joint[:-1].T]))
-    ends = [f"{test} of the best cell ({best.cell})", "the region's"]
+    unit = evidence.meaning(test).unit or ""
+    leads = [_lead(s, cells, short_by) for s in beyond]
+    difference = _gap(low_train, low_test, cells)
+    equal = within(f"{train} minus {test}", unit, difference, gap_within)
+    best = max(beyond, key=score)
+    numbers = {
+        f"mean {train}": mean(low_train),
+        f"mean {test}": mean(low_test),
+        f"{test} of the best cell ({best.cell})": best.estimate.mean,
+    }
     return Finding(
         [
-            above(
-                " minus ".join(ends if best.meaning.is_higher_better else reversed(ends)),
-                evidence.meaning(test).unit,
-                short,
-                short_by,
-            ),
-            within(
-                f"{train} minus {test}",
-                evidence.meaning(test).unit,
-                low_train - low_test,
-                gap_within,
-            ),
+            any_of("lead of the best cell over the region's mean", leads),
+            replace(equal, cells=tuple(inside)),
         ],
-        {f"mean {train}": mean(low_train), f"mean {test}": mean(low_test)},
+        numbers,
     )
+
+
+def _lead(best: CellSummary, region: Sequence[CellSummary], by: float) -> Check:
+    """One cell is better than the mean of a region by more than a number."""
+    weights = [1.0, *[-1 / len(region)] * len(region)]
+    found = Comparison([best, *region]).combination([best, *region], weights)
+    signed = found if best.meaning.is_higher_better else -found
+    check = above(f"lead of {best.cell}", best.meaning.unit or "", signed, by)
+    return replace(check, cells=(best.cell, *(s.cell for s in region)))

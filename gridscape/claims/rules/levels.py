@@ -1,17 +1,23 @@
-"""Rules on how high the metric is."""
+"""Rules on how high the metric is.
+
+A bound is one of the typical run: most runs lie above it, or below it, which is tested exactly. The
+mean would need no more than one run that fails, unseen by five others, to lie elsewhere.
+"""
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
 
-from gridscape.analysis.cells import CellState, CellSummary
-from gridscape.claims.checks import Check, above, below, certain, within
-from gridscape.claims.evidence import LOST, Evidence, Region
-from gridscape.claims.records import Outcome
+from gridscape.analysis.best import MOST_RUNS
+from gridscape.analysis.cells import CellSummary
+from gridscape.analysis.differences import Comparison, Difference
+from gridscape.claims.checks import Check, within
+from gridscape.claims.evidence import Evidence, Region
+from gridscape.claims.pairs import exactly, heights, learns, reach
 from gridscape.claims.rules.registry import MAIN, Finding, rule
 from gridscape.errors import UsageError
-from gridscape.grid.trials import Status
 
 
 @rule
@@ -25,79 +31,84 @@ def splits_at(
     fails_below: float,
     metric: str = MAIN,
 ) -> Finding:
-    """Cells up to ``keeps_to`` keep a mean above a bound, those from ``fails_from`` fail.
+    """Of cells up to ``keeps_to`` most runs end above a bound, of those from ``fails_from`` fail.
 
-    Failing is a mean below ``fails_below``, or divergence in at least half of the replicates.
+    Failing is an end below ``fails_below``, or divergence.
     """
-    small = evidence.all_in({**at, axis: {"to": keeps_to}}, metric)
-    large = evidence.all_in({**at, axis: {"from": fails_from}}, metric)
     groups = [
-        (small, above, keeps_above, Outcome.FAILS),
-        (large, below, fails_below, Outcome.HOLDS),
+        ({"to": keeps_to}, "above", keeps_above),
+        ({"from": fails_from}, "below", fails_below),
     ]
     checks: list[Check] = []
-    missing = []
-    for group, bound, threshold, when_diverged in groups:
-        decided = [s for s in group if s.state is not CellState.FAILED]
-        lost = [s.cell for s in group if s.state is CellState.FAILED]
-        evidence.exclude(lost, LOST)
-        evidence.use(decided)
-        checks += [_level(s, bound, threshold, when_diverged, metric) for s in decided]
-        if not decided:
-            reach = f"from {fails_from:g}" if group is large else f"up to {keeps_to:g}"
-            missing.append(f"a cell with {axis} {reach}")
-    return Finding(checks, {}, lacks=" and ".join(missing))
+    lacks = []
+    for values, side, bound in groups:
+        cells, lacking = evidence.settled_in({**at, axis: values}, metric)
+        evidence.use(cells)
+        checks += [level(s, side, bound) for s in cells]
+        lacks += [lacking] if lacking else []
+    return Finding(checks, {}, lacks="; ".join(lacks))
 
 
-def _level(
-    summary: CellSummary, bound: Any, threshold: float, when_diverged: Outcome, metric: str
-) -> Check:
-    name = f"{metric} at {summary.cell}"
-    if summary.state is CellState.DIVERGED:
-        asks = f"{'>' if bound is above else '<'} {threshold:g}"
-        return certain(f"{name} (diverged)", asks, when_diverged)
-    check: Check = bound(name, summary.meaning.unit, np.array(summary.values), threshold)
-    return check
+def level(cell: CellSummary, side: str, bound: float, *, exact: bool = False) -> Check:
+    """Holds where most runs of a cell end "above" or "below" a bound; divergence is worst."""
+    found, sign = heights(cell), {"above": ">", "below": "<"}[side]
+    does = np.where(np.isnan(found), np.nan, found > bound if side == "above" else found < bound)
+    name = f"share of the runs with {cell.metric} {sign} {bound:g} at {cell.cell}"
+    check = reach([cell], name, "> 1/2", does)
+    if exact:
+        return exactly(check, does)
+    if cell.at_edge:
+        return check
+    # Away from the edge the mean of runs that agree speaks against it as well: the better of both.
+    mean = Comparison([cell]).combination([cell], [1.0])
+    against = mean.p_below(bound) if side == "above" else mean.p_above(bound)
+    p_fails = min(1.0, 2 * float(np.fmin(check.p_fails, against)))
+    return replace(check, p_fails=p_fails) if check.p_fails <= MOST_RUNS else check
 
 
 Part = Mapping[str, Any]  # where, and one of: above; below; near and within
 
 
 @rule
-def levels(evidence: Evidence, parts: Sequence[Part], metric: str = MAIN) -> Finding:
-    """Every cell of each part has a mean above, below or near a number.
+def levels(
+    evidence: Evidence, parts: Sequence[Part], metric: str = MAIN, exact: bool = False
+) -> Finding:
+    """In every cell of each part most runs end above or below a number, or their mean is near it.
 
-    parts: tables of ``where``, a region, and of ``above`` or ``below``, a bound of the mean, or
-        ``near`` and ``within``: two one-sided tests of the mean's distance.
-    A cell that diverged in at least half of its replicates is worse than any bound.
+    parts: tables of ``where``, a region, and of ``above`` or ``below``, a bound of most runs, or
+        ``near`` and ``within``: two one-sided tests of the distance of the mean of those that
+        learn, and where a run failed, or beside such a cell, that most learn.
+    exact: nothing in these runs is random, so that one decides whether it lies above or below.
+    A run that diverged is worse than any bound.
     """
-    checks, lacks = [], []
+    checks: list[Check] = []
+    lacks = []
     for part in parts:
         cells, lacking = evidence.settled_in(part["where"], metric)
         evidence.use(cells)
-        checks += [_check_of_part(s, part, metric) for s in cells]
+        checks += [check for s in cells for check in _checks_of_part(s, part, exact)]
         lacks += [lacking] if lacking else []
     return Finding(checks, {}, lacks="; ".join(lacks))
 
 
-def _check_of_part(cell: CellSummary, part: Part, metric: str) -> Check:
+def _checks_of_part(cell: CellSummary, part: Part, exact: bool) -> list[Check]:
     asked = sorted(set(part) - {"where"})
     if asked == ["near", "within"]:
-        return _near(cell, part["near"], part["within"], metric)
+        near = _near(cell, part["near"], part["within"])
+        return [near, learns(cell)] if cell.at_edge else [near]
     if asked not in (["above"], ["below"]):
         expected = "above, or below, or near and within"
         raise UsageError("not a level", where="parts", expected=expected, found=", ".join(asked))
     (side,) = asked
-    is_worse = (side == "below") == cell.meaning.is_higher_better
-    when_diverged = Outcome.HOLDS if is_worse else Outcome.FAILS
-    return _level(cell, above if side == "above" else below, part[side], when_diverged, metric)
+    return [level(cell, side, part[side], exact=exact)]
 
 
-def _near(cell: CellSummary, number: float, margin: float, metric: str) -> Check:
-    name = f"{metric} at {cell.cell} minus {number:g}"
-    if cell.state is CellState.DIVERGED:
-        return certain(f"{name} (diverged)", f"within +-{margin:g}", Outcome.FAILS)
-    return within(name, cell.meaning.unit, np.array(cell.values) - number, margin)
+def _near(cell: CellSummary, number: float, margin: float) -> Check:
+    name = f"{cell.metric} at {cell.cell} minus {number:g}"
+    found = Comparison([cell]).combination([cell], [1.0])
+    distance: Difference = replace(found, mean=found.mean - number)
+    check = within(name, cell.meaning.unit or "", distance, margin)
+    return replace(check, cells=(cell.cell,))
 
 
 @rule
@@ -108,21 +119,17 @@ def fails_in_most(
     share: float = 0.5,
     metric: str = MAIN,
 ) -> Finding:
-    """More than a share of the cells of a region fail: they diverge, or end below a level.
+    """In most replicates more than a share of the cells of a region fail.
 
-    The share is formed within each replicate; the test is over replicates.
+    They diverge, or end below a level.
     """
     cells, lacking = evidence.settled_in(where, metric)
+    if not cells:
+        return Finding([], {}, lacks=lacking)
     evidence.use(cells)
-    rows = np.array([_fails(s, below) for s in cells])
-    name = f"share of the cells that diverge or stay below {below:g}"
-    checks = [above(name, "fraction", rows.mean(axis=0), share)] if cells else []
-    n_diverged = sum(s.n_diverged for s in cells)
-    return Finding(checks, {"trials that diverged": float(n_diverged)}, lacks=lacking)
-
-
-def _fails(cell: CellSummary, below: float) -> np.ndarray:
-    """(R,) 1 where a replicate diverged or ended below a level, else 0; NaN where neither."""
-    values, diverged = np.array(cell.values), np.array(cell.statuses) == Status.DIVERGED.value
-    failing = (diverged | (values < below)).astype(float)
-    return np.where(diverged | np.isfinite(values), failing, np.nan)
+    found = np.array([heights(s) for s in cells])
+    failing = np.where(np.isnan(found), np.nan, found < below).mean(axis=0)
+    does = np.where(np.isnan(failing), np.nan, failing > share)
+    name = f"share of the replicates in which over {share:g} of the cells stay below {below:g}"
+    numbers = {"trials that diverged": float(sum(s.n_diverged for s in cells))}
+    return Finding([reach(cells, name, "> 1/2", does)], numbers, lacks=lacking)

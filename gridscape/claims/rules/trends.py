@@ -3,25 +3,25 @@
 import itertools
 import math
 from collections.abc import Iterable, Sequence
+from dataclasses import replace
 
 import numpy as np
 
-from gridscape.analysis.cells import CellState, CellSummary, score
-from gridscape.analysis.statistics import LEVEL, Interval, mean, t_p_value, t_quantile
-from gridscape.claims.checks import Check, above, below, certain, listed
+from gridscape.analysis.best import BestPerRow, best_among
+from gridscape.analysis.cells import CellSummary
+from gridscape.analysis.differences import Comparison
+from gridscape.analysis.statistics import Interval
+from gridscape.claims.checks import Check, above, any_of, below, listed
 from gridscape.claims.evidence import (
     Evidence,
     Region,
-    complete,
-    differences,
-    ended_by_cell,
     grouped,
     per_step,
-    rows_at,
+    rows_of,
     ruler_of,
-    slopes_of,
+    slope_weights,
 )
-from gridscape.claims.records import Outcome
+from gridscape.claims.pairs import better, exceeds
 from gridscape.claims.rules.registry import MAIN, Finding, rule
 from gridscape.errors import UnknownNameError
 from gridscape.grid.axes import Axis, Value, same, show
@@ -38,42 +38,52 @@ def monotone_in(
 ) -> Finding:
     """The metric "rises" or "falls" along ``axis`` in each row that ``at`` names.
 
-    The least-squares slope within each replicate has that sign, and no step to the next value goes
-    the other way by significantly more than ``tolerance``.
+    The least-squares slope has that sign, and each step to the next value is shown not to go the
+    other way by more than ``tolerance``. A cell of which most runs fail is worse than one of which
+    most learn.
     """
     if direction not in ("rises", "falls"):
         raise UnknownNameError("direction", direction, ("rises", "falls"))
     sign, bound = (1, above) if direction == "rises" else (-1, below)
     ruler = ruler_of(evidence.land.axis(axis), 2)
     unit = f"{evidence.meaning(metric).unit} {per_step(evidence.land.axis(axis))}"
-    slopes, guards, lacking = [], [], []
+    slopes, steps, lacks = [], [], []
     numbers: dict[str, float] = {}
-    for where, members in rows_at(evidence.fit_in(at, metric), at).items():
-        members.sort(key=lambda s: float(s.cell[axis]))
+    for row in rows_of(at):
+        members, lacking = evidence.settled_in({**at, **row}, metric)
+        lacks += [lacking] if lacking else []
         if len(members) < 2:
-            lacking.append(where)
             continue
         evidence.use(members)
-        trend = slopes_of([ruler(s.cell[axis]) for s in members], complete(members))
-        slopes.append(bound(f"slope of {metric} at {where}", unit, trend, 0.0))
-        steps = guards_of(members, sign, tolerance)
-        numbers[f"smallest step at {where}"] = min(step.interval.mean for step in steps)
-        guards += steps
-    lacks = f"two values of {axis} at {listed(lacking)}" if lacking else ""
-    return Finding([*slopes, *guards], numbers, lacks)
+        members.sort(key=lambda s: float(s.cell[axis]))
+        among = Comparison(members)
+        weights = slope_weights([ruler(s.cell[axis]) for s in members])
+        trend = among.combination(members, weights.tolist())
+        cells = tuple(s.cell for s in members)
+        slopes.append(replace(bound(f"slope of {metric} at {row}", unit, trend, 0.0), cells=cells))
+        of_row = steps_of(members, sign, tolerance, among)
+        numbers[f"smallest step at {row}"] = min(step.interval.mean for step in of_row)
+        steps += of_row
+    return Finding([*slopes, *steps], numbers, "; ".join(lacks))
 
 
-def guards_of(members: Sequence[CellSummary], sign: int, tolerance: float) -> list[Check]:
-    """Speak up where a step to the next cell goes against ``sign`` by more than a tolerance."""
+def steps_of(
+    members: Sequence[CellSummary], sign: int, tolerance: float, among: Comparison
+) -> list[Check]:
+    """Hold where a step to the next cell does not go against ``sign`` by more than a tolerance."""
+    pairs = [(b, a) if sign > 0 else (a, b) for a, b in itertools.pairwise(members)]
     return [
-        above(
-            f"{'rise' if sign > 0 else 'fall'} from {a.cell} to {b.cell}",
-            a.meaning.unit,
-            sign * differences(b, a),
-            -tolerance,
-            guard=True,
+        replace(
+            exceeds(
+                f"{upper.metric} at {upper.cell} minus {lower.cell}",
+                upper,
+                lower,
+                -tolerance,
+                among,
+            ),
+            is_detail=True,
         )
-        for a, b in itertools.pairwise(members)
+        for upper, lower in pairs
     ]
 
 
@@ -89,114 +99,98 @@ def goldilocks(
 ) -> Finding:
     """Along ``axis`` the metric rises from ``low`` to ``high`` and is lower again at the end.
 
-    Of a metric of which less is better, it falls and is higher again. Judged in every row ``per``.
-    The end is the largest value of the landscape; where it diverged in at least half of its
-    replicates it counts as worse.
+    Of a metric of which less is better, it falls and is higher again. Judged in every row ``per``
+    that the statement speaks of; a row that lacks a cell is not shown. The end is the largest value
+    of the landscape. No step on the way goes the other way by more than ``tolerance``.
     """
-    rises, falls, guards = [], [], []
+    rises, falls, steps, lacks = [], [], [], []
     sign = evidence.meaning(metric).sign
     up, down = ("rise", "fall")[::sign]
     end = max(evidence.land.axis(axis).values, key=float)
-    fit = {s.cell for s in evidence.fit_in({}, metric)}
-    trained = [s for s in evidence.summaries(metric).values() if s.n_ended]
-    for value, row in grouped(trained, per).items():
+    wanted = next((a.values for a in evidence.axes if a.name == per), ())
+    for value in dict.fromkeys((*wanted, *evidence.land.axis(per).values)):
         where = f"{per}={show(value)}"
-        members = sorted((s for s in row if s.cell in fit), key=lambda s: float(s.cell[axis]))
-        start, top, last = _at(members, axis, low), _at(members, axis, high), _at(row, axis, end)
+        members, _ = evidence.settled_in({per: value}, metric)
+        members.sort(key=lambda s: float(s.cell[axis]))
+        start, top, last = (_at(members, axis, v) for v in (low, high, end))
         if start is None or top is None or last is None or last is top:
-            evidence.exclude([s.cell for s in row], f"its row lacks {low:g}, {high:g} or more")
+            evidence.exclude([s.cell for s in members], f"its row lacks {low:g}, {high:g} or more")
+            lacks.append(where)
             continue
-        evidence.use([*members, last])
+        evidence.use(members)
+        among = Comparison(members)
         way = members[members.index(start) : members.index(top) + 1]
-        rise = sign * differences(top, start)
-        rises.append(above(f"{up} to {axis} {show(high)} at {where}", top.meaning.unit, rise, 0.0))
-        falls.append(_fall(f"{down} from the best to the largest {axis} at {where}", members, last))
-        guards += guards_of(way, sign, tolerance)
-    lacks = "" if rises else f"a row with {axis} {show(low)}, {show(high)} and a larger value"
-    return Finding([*rises, *falls, *guards], {}, lacks)
+        rises.append(better(f"{up} to {axis} {show(high)} at {where}", top, start, among))
+        name = f"{down} from the best to the largest {axis} at {where}"
+        # One that fails is compared with one cell: for many, signs would need more replicates.
+        others = [top] if last.n_learns < last.share.n else [s for s in members if s is not last]
+        falls.append(any_of(name, [better(name, s, last, among) for s in others]))
+        steps += steps_of(way, sign, tolerance, among)
+    missing = f"{axis} {show(low)}, {show(high)} and a larger value at {listed(lacks)}"
+    return Finding([*rises, *falls, *steps], {}, missing if lacks else "")
 
 
 def _at(row: Iterable[CellSummary], axis: str, wanted: Value) -> CellSummary | None:
     return next((s for s in row if same(s.cell[axis], wanted)), None)
 
 
-def _fall(name: str, members: list[CellSummary], last: CellSummary) -> Check:
-    """The best of the smaller values is better than the last; one that diverged is surely worse."""
-    if last.state is CellState.DIVERGED:
-        return certain(name, "> 0", Outcome.HOLDS)
-    best = max((s for s in members if s is not last), key=score)
-    return above(name, last.meaning.unit, best.meaning.sign * differences(best, last), 0.0)
-
-
 @rule
 def best_shrinks(evidence: Evidence, axis: str, along: str, metric: str = MAIN) -> Finding:
     """The best value of ``axis`` falls as ``along`` grows.
 
-    Within each replicate the best value of each row is taken from the cells that finished; the test
-    is on the slope of its log10 on log2 of ``along``. An optimum known to the step d of a grid has
-    a variance of its own, d^2 / 12, that does not shrink with replicates and is added.
+    In each row the best value is known to lie among those that no other is shown to beat, and
+    between the values of the grid: half a step beyond them, without end where they reach the end of
+    the axis. Holds where every line through these intervals falls, fails where every one rises or
+    is level. All rows are right at once (Bonferroni), so the verdict is wrong as seldom as one of
+    them is.
     """
-    fit = evidence.fit_in({}, metric)
-    rows = {v: members for v, members in grouped(fit, along).items() if len(members) >= 2}
-    if len(rows) < 2:
-        return Finding([], {}, lacks=f"two values of {along} with two of {axis} each")
-    used = [s for members in rows.values() for s in members]
-    evidence.use(used)
-    values = ended_by_cell(used)
+    cells, lacking = evidence.settled_in({}, metric)
+    rows = {v: members for v, members in grouped(cells, along).items() if len(members) >= 2}
     target = evidence.land.axis(axis)
-    height, place = ruler_of(target, 10), ruler_of(evidence.land.axis(along), 2)
-    best = np.array(
-        [
-            _best_places(
-                [height(s.cell[axis]) for s in members],
-                [s.meaning.sign * values[s.cell] for s in members],
-            )
-            for members in rows.values()
-        ]
-    )
-    best = best[:, np.isfinite(best).all(axis=0)]
-    step = float(np.mean(np.diff(sorted(height(v) for v in target.values))))
+    if len(rows) < 2 or target.scale == "category":
+        return Finding([], {}, lacks=f"two values of {along} with two of {axis} each")
+    evidence.use(s for members in rows.values() for s in members)
+    level = 1 - evidence.alpha / len(rows)
+    best = {value: best_among(target, members, level) for value, members in rows.items()}
+    place = ruler_of(evidence.land.axis(along), 2)
     unit = f"{'log10' if target.scale == 'log' else 'units'} {per_step(evidence.land.axis(along))}"
-    name = f"slope of the best {axis}"
-    check = _slope_of_steps(name, unit, best, [place(value) for value in rows], step)
+    n = min(s.estimate.n for members in rows.values() for s in members)
+    heights = [_heights(target, found) for found in best.values()]
+    slope = _slope([place(v) for v in rows], heights, n)
+    check = Check(
+        f"slope of the best {axis}",
+        unit,
+        "< 0",
+        slope,
+        p_holds=evidence.alpha if slope.high < 0 else 1.0,
+        p_fails=evidence.alpha if slope.low > 0 else 1.0,
+        cells=tuple(s.cell for members in rows.values() for s in members),
+        outlook="the intervals of the best values are too wide",
+    )
     numbers = {
-        f"best {axis} at {along}={show(value)}": _back(target, line.mean())
-        for value, line in zip(rows, best, strict=True)
-        if len(line)
+        f"best {axis} at {along}={show(value)}": float(found.value)
+        for value, found in best.items()
+        if found.value is not None
     }
-    return Finding([check], numbers)
+    return Finding([check], numbers, lacks=lacking)
 
 
-def _back(axis: Axis, height: float) -> float:
-    """The value at a place of an axis whose ruler is log10."""
-    return float(10**height if axis.scale == "log" else height)
+def _heights(axis: Axis, found: BestPerRow) -> tuple[float, float, float]:
+    """The best value and its interval on the axis' ruler, log10 of a logarithmic one."""
+    ruler = ruler_of(axis, 10)
+    if not found.known or found.value is None:
+        return math.nan, -math.inf, math.inf
+    low, high = found.optimum.low, found.optimum.high
+    ends = (ruler(low) if low > 0 or axis.scale != "log" else -math.inf, high)
+    return ruler(found.value), ends[0], ruler(ends[1]) if math.isfinite(ends[1]) else math.inf
 
 
-def _best_places(heights: Sequence[float], values: Sequence[np.ndarray]) -> np.ndarray:
-    """(R',) the height of the largest finite value of each replicate; NaN where there is none."""
-    columns = np.array(values)
-    known = np.isfinite(columns)
-    best = np.asarray(heights)[np.where(known, columns, -np.inf).argmax(axis=0)]
-    return np.where(known.any(axis=0), best, np.nan)
-
-
-def _slope_of_steps(
-    name: str, unit: str, best: np.ndarray, places: Sequence[float], step: float
-) -> Check:
-    """Tests a mean slope < 0 of optima (rows, R') that are known to within a step of the grid only.
-
-    The error joins the scatter over replicates and the steps' own, which all replicates share. The
-    degrees of freedom stay those of the replicates, so the test errs towards undecided.
-    """
-    slopes, asks = slopes_of(places, best), "< 0"
-    n = len(slopes)
-    if n < 2:
-        unknown = Interval(mean(slopes), math.nan, math.nan, n)
-        return Check(name, unit, asks, unknown, math.nan, math.nan)
-    scatter = float(slopes.var(ddof=1)) / n
-    steps = step**2 / 12 / float(((np.asarray(places) - np.mean(places)) ** 2).sum())
-    error, slope = math.sqrt(scatter + steps), float(slopes.mean())
-    half = float(t_quantile(LEVEL, n - 1)) * error
-    p = t_p_value(slope / error, n - 1)
-    interval = Interval(slope, slope - half, slope + half, n)
-    return Check(name, unit, asks, interval, p if slope < 0 else 1.0, p if slope > 0 else 1.0)
+def _slope(x: Sequence[float], heights: Sequence[tuple[float, float, float]], n: int) -> Interval:
+    """The slope of the best values, and the least and largest of lines through their intervals."""
+    weights = slope_weights(x)
+    middle, low, high = np.transpose(heights)
+    middle, low, high, weights = (x[weights != 0] for x in (middle, low, high, weights))
+    least = float((weights * np.where(weights > 0, low, high)).sum())
+    most = float((weights * np.where(weights > 0, high, low)).sum())
+    ends = (least, most) if math.isfinite(least) or math.isfinite(most) else (math.nan, math.nan)
+    return Interval(float((weights * middle).sum()), *ends, n)

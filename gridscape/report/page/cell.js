@@ -17,6 +17,7 @@ function drawCell() {
       found && known(found.mean) ? main.label : "",
       el("span", { class: "muted" }, readingNote(cell, found, unit)),
     ),
+    cell.learns ? el("p", { class: "learns" }, learnsNote(cell)) : "",
     cell.why ? el("p", { class: "why" }, sentence(cell.why)) : "",
     curves,
     el("div", { class: "facts" }, facts(cell)),
@@ -27,6 +28,15 @@ function drawCell() {
 }
 
 const cellWord = (cell) => markOf(cell.state)?.word ?? cell.state;
+
+/** @param {ShownCell} cell */
+function learnsNote(cell) {
+  const of = cell.share ? " The mean is of the runs that learn." : "";
+  const edge = cell.at_edge
+    ? " At the edge: some of its runs, or of the cells beside it, do not learn."
+    : "";
+  return sentence(cell.learns) + of + edge;
+}
 
 function readingNote(cell, found, unit) {
   const range = found && known(found.low) ? `${interval(found.low, found.high, unit)}; ` : "";
@@ -76,16 +86,18 @@ function facts(cell) {
 function replicates(cell, main) {
   const unit = unitOf(main.unit),
     found = cell.values[main.name];
-  const rows = cell.statuses.map((status, i) => [
-    String(i + 1),
-    unit.text(found?.each?.[i]),
-    ending(cell, i) + (cell.reasons?.[i] ? `: ${cell.reasons[i]}` : ""),
-    cell.keys[i] ? el("code", { title: cell.keys[i] }, cell.keys[i].slice(0, 10)) : NONE,
-  ]);
+  const rows = cell.statuses
+    .slice(0, nAsked(cell))
+    .map((status, i) => [
+      String(i + 1),
+      unit.text(found?.each?.[i]),
+      ending(cell, i) + (cell.reasons?.[i] ? `: ${cell.reasons[i]}` : ""),
+      cell.keys[i] ? el("code", { title: cell.keys[i] }, cell.keys[i].slice(0, 10)) : NONE,
+    ]);
   return el(
     "details",
     { class: "more" },
-    el("summary", {}, plural(doc.replicates, "replicate")),
+    el("summary", {}, plural(nAsked(cell), "replicate")),
     el(
       "div",
       { class: "scroll" },

@@ -21,6 +21,7 @@ interface Marks {
   diverged: Mark;
   failed: Mark;
   missing: Mark;
+  not_asked: Mark;
 }
 
 /**
@@ -45,6 +46,8 @@ interface MetricName {
 
 /**
  * A number per cell. Of costs there is only a mean; each: a number per replicate of a cell.
+ *
+ * counts: of a share of runs, "4 of 5" in each cell; its colors go from 0 to 100 %.
  */
 interface MetricData {
   name: string;
@@ -56,6 +59,7 @@ interface MetricData {
   low: Array<number | null> | null;
   high: Array<number | null> | null;
   each: Array<Array<number | null>> | null;
+  counts: Array<string> | null;
 }
 
 /**
@@ -83,17 +87,22 @@ interface EstimateData {
  * One cell; lists have an entry per replicate. against_best: paired, in the main metric.
  *
  * command: trains it again; "" where only Python can. partly: "1 of 2 collapsed", "" where all
- * replicates ended alike. why: what went wrong, "" where nothing did.
+ * replicates ended alike. why: what went wrong, "" where nothing did. learns: "learns in 4 of 5,
+ * 28 to 99 %"; share: "4/5" where some runs learn and some do not, else "". at_edge: a run of this
+ * cell, or of the next one, does not learn.
  */
 interface CellData {
   label: string;
-  state: "finished" | "collapsed" | "not_started" | "diverged" | "failed" | "missing";
+  state: "finished" | "collapsed" | "not_started" | "diverged" | "failed" | "missing" | "not_asked";
   counts: Counts;
   statuses: Array<string>;
   collapsed: Array<boolean>;
   not_started: Array<boolean>;
   partly: string;
   why: string;
+  learns: string;
+  share: string;
+  at_edge: boolean;
   keys: Array<string>;
   reasons: Array<string> | null;
   first_bad_updates: Array<number | null>;
@@ -102,13 +111,15 @@ interface CellData {
 }
 
 /**
- * The best cell of all.
+ * The best cell of all. luck: what its luck may be; quote: the number to quote, or how.
  */
 interface TopData {
   mean: number | null;
   low: number | null;
   high: number | null;
   cell: number;
+  luck: string;
+  quote: string;
 }
 
 /**
@@ -162,9 +173,30 @@ interface KindData {
 }
 
 /**
+ * A finalist in words: fresh is the number to quote, searched that of the search.
+ */
+interface FinalistData {
+  cell: number;
+  fresh: string;
+  learns: string;
+  searched: string;
+  luck: string;
+}
+
+/**
+ * Fresh replicates of the best cells. metric: with its unit.
+ */
+interface ConfirmedData {
+  metric: string;
+  finalists: Array<FinalistData>;
+  note: string;
+}
+
+/**
  * The best value of a row. index: of that value on its axis; along: of the row on its own.
  *
- * told: which values are not shown to be worse, in words.
+ * told: which values are not shown to be worse, in words. optimum: where on the axis the best
+ * value lies; edge: up to where the row learns, in words.
  */
 interface BestRow {
   label: string;
@@ -179,11 +211,37 @@ interface BestRow {
   high: number | null;
   equivalent: Array<string>;
   told: string;
+  optimum: string;
+  edge: string;
   note: string;
 }
 
 /**
+ * Up to where a row learns. cells: those of the row, along the axis.
+ *
+ * place, low, high: between the values of the axis, 1.5 half way from the second to the third.
+ */
+interface EdgeRow {
+  cells: Array<number>;
+  place: number | null;
+  low: number | null;
+  high: number | null;
+  text: string;
+}
+
+/**
+ * The edge of learning along an axis. told: what it is.
+ */
+interface EdgeData {
+  axis: number;
+  told: string;
+  rows: Array<EdgeRow>;
+}
+
+/**
  * An axis' best value in each row. cells: the best; equivalent: not shown to be worse.
+ *
+ * beyond: rows whose best value is the first or last one tried; command: goes on there.
  */
 interface BestData {
   axis: string;
@@ -193,10 +251,12 @@ interface BestData {
   cells: Array<number>;
   equivalent: Array<number>;
   rows: Array<BestRow>;
+  beyond: Array<string>;
+  command: string;
 }
 
 /**
- * Cells by rising cost, and those on the front. excluded: how many had no finished majority.
+ * Cells by rising cost, and those on the front. excluded: how many do not learn.
  */
 interface ParetoData {
   cells: Array<number>;
@@ -274,6 +334,9 @@ interface ClaimEstimate {
 
 /**
  * A published statement and what our replicates say of it. numbers: names and texts.
+ *
+ * look: when it was decided, "" where it was not. open: numbers that are not decided, and what
+ * these replicates can show of them.
  */
 interface ClaimData {
   id: string;
@@ -285,6 +348,8 @@ interface ClaimData {
   estimates: Array<ClaimEstimate>;
   numbers: Array<[string, string]>;
   excluded: Array<string>;
+  look: string;
+  open: Array<[string, string]>;
 }
 
 /**
@@ -475,6 +540,8 @@ interface PageData {
   networks: Array<NetworkData>;
   network_notes: Array<string>;
   best: BestData | null;
+  edge: EdgeData | null;
+  confirmed: ConfirmedData | null;
   pareto: { [key in "flops" | "seconds" | "n_parameters" | "memory_bytes"]?: ParetoData };
   smallest: SmallestData | null;
   notes: Array<string>;

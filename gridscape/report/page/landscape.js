@@ -2,7 +2,7 @@
 // read aloud, walked by arrow keys, printed, and copied.
 
 // States whose cells have no color of their own.
-const BLANK = ["diverged", "failed", "missing"];
+const BLANK = ["diverged", "failed", "missing", "not_asked"];
 
 function strides() {
   const sizes = doc.axes.map((axis) => axis.labels.length);
@@ -94,7 +94,8 @@ function drawMap() {
     metric = metricNow();
   // Of the whole study: a color means the same in every slice.
   const values = allCells.map((cell) => cellValue(cell, metric));
-  const scale = scaleOf(values, metric, state.shading);
+  // A share of runs is colored from 0 to 100 %, whatever the cells have.
+  const scale = scaleOf(metric.counts ? [...values, 0, 1] : values, metric, state.shading);
   const columns = doc.axes[state.columns],
     rows = state.rows === null ? null : doc.axes[state.rows];
   const size = columns.labels.length;
@@ -195,8 +196,42 @@ function mapCell(index, metric, scale, r, c) {
       el("span", { class: "value" }, known(value) ? unit.short(value) : blankWord(cell)),
       spread(cell, metric),
     ),
-    partly ? el("span", { class: "lost" }, `${lost}/${doc.replicates}`) : null,
+    cell.share
+      ? el("span", { class: "share" }, cell.share)
+      : partly
+        ? el("span", { class: "lost" }, `${lost}/${nAsked(cell)}`)
+        : null,
+    edgeMarks(index),
   );
+}
+
+/**
+ * The part of the edge of learning, and of its band, that crosses a cell: row by row they make a
+ * curve.
+ * @param {number} index
+ */
+function edgeMarks(index) {
+  const row = edgeRows.get(index);
+  if (!row || !doc.edge) return null;
+  const way = { [state.columns]: "across", [String(state.rows)]: "down" }[doc.edge.axis];
+  if (!way) return null;
+  const start = positionOf(index)[doc.edge.axis] - 0.5;
+  const part = (name, from, to) =>
+    el("span", {
+      class: `edge-${name} ${way}`,
+      style: `--from:${100 * (from - start)}%;--size:${100 * (to - from)}%`,
+      "aria-hidden": "true",
+    });
+  const parts = [];
+  if (known(row.low) && known(row.high)) {
+    const [low, high] = [Math.max(row.low, start), Math.min(row.high, start + 1)];
+    if (low < high) parts.push(part("band", low, high));
+  }
+  const { place } = row;
+  const isLast = start + 1.5 === row.cells.length;
+  if (known(place) && place >= start && (place < start + 1 || (isLast && place <= start + 1)))
+    parts.push(part("line", place, place));
+  return parts;
 }
 
 /**
@@ -212,7 +247,7 @@ const blankWord = (cell) => markOf(cell.state)?.short ?? NONE;
  * @param {MetricData} metric
  */
 function spread(cell, metric) {
-  if (cell.partly) return el("span", { class: "spread" }, cell.partly);
+  if (metric.counts) return el("span", { class: "spread" }, metric.counts[cell.index]);
   if (cell.state === "collapsed" || cell.state === "not_started") {
     return el("span", { class: "spread" }, cellWord(cell));
   }
@@ -230,9 +265,16 @@ function spokenCell(cell, metric) {
     found = cell.values[metric.name];
   const parts = [cell.label, `${metric.label} ${found ? unit.text(found.mean) : "unknown"}`];
   if (found && known(found.low)) parts.push(interval(found.low, found.high, unit));
+  if (cell.share) parts.push(cell.learns);
   if (cell.partly) parts.push(cell.partly);
   else if (cell.state !== "finished") parts.push(cellWord(cell));
   return parts.join(", ");
+}
+
+// How many replicates of a cell anybody asked for: of others it has none.
+/** @param {ShownCell} cell */
+function nAsked(cell) {
+  return cell.statuses.filter((status) => status !== "not_asked").length;
 }
 
 // One line of words: 2 finished (1 collapsed), 1 diverged.
@@ -315,6 +357,8 @@ function showTip(anchor, cell) {
           ),
         )
       : "",
+    metric.counts && metric.name !== "learns" ? el("p", {}, metric.counts[cell.index]) : "",
+    cell.learns ? el("p", {}, sentence(cell.learns)) : "",
     el("p", { class: "muted" }, endings(cell.counts)),
     cell.why ? el("p", {}, sentence(cell.why)) : "",
   );
@@ -343,7 +387,12 @@ function ending(cell, replicate) {
   const status = cell.statuses[replicate];
   const bad = cell.first_bad_updates[replicate];
   if (status === "diverged" && bad) return `diverged at update ${bad}`;
-  return { missing: doc.marks.missing.word, out_of_memory: "out of memory" }[status] ?? status;
+  const words = {
+    missing: doc.marks.missing.word,
+    not_asked: doc.marks.not_asked.word,
+    out_of_memory: "out of memory",
+  };
+  return words[status] ?? status;
 }
 
 /**
@@ -398,6 +447,12 @@ function drawKey(scale, metric) {
       );
     }
   }
+  if (cells.some((cell) => cell.share)) {
+    const words = "so many of its runs learn; the mean is of those that do";
+    swatches.push(el("li", {}, el("span", { class: "share-key" }, "4/5"), words));
+  }
+  if (doc.edge && [state.rows, state.columns].includes(doc.edge.axis))
+    swatches.push(el("li", {}, el("span", { class: "swatch is-edge" }), doc.edge.told));
   parts.push(el("ul", { class: "legend" }, swatches));
   fill("map-key", parts);
 }

@@ -27,6 +27,12 @@ const allCells = doc.cells.map((cell, index) => ({
   ),
 }));
 
+// The rows of the edge of learning by the cells that they hold.
+/** @type {Map<number, EdgeRow>} */
+const edgeRows = new Map(
+  doc.edge?.rows.flatMap((row) => row.cells.map((cell) => [cell, row])) ?? [],
+);
+
 /**
  * What is shown; axes, cells and the like by their numbers.
  * @type {{ metric: number, rows: ?number, columns: number, fixed: Array<number>, cell: number,
@@ -183,8 +189,8 @@ function lede() {
       el("b", {}, unit.text(doc.top.mean)),
       ` ${doc.metrics[0].label}`,
       known(doc.top.low)
-        ? ` (${interval(doc.top.low, doc.top.high, unit)}).`
-        : "; too few of its replicates finished for an interval.",
+        ? ` (${interval(doc.top.low, doc.top.high, unit)})${besideBest()}.`
+        : `${besideBest()}; too few of its replicates finished for an interval.`,
     );
   } else
     parts.push(
@@ -193,6 +199,13 @@ function lede() {
         : "No cell finished in most of its replicates.",
     );
   return parts;
+}
+
+// What stands beside the number of the best cell where not all of its runs learn.
+function besideBest() {
+  const cell = doc.top && allCells[doc.top.cell];
+  if (!cell) return "";
+  return (cell.share ? `; it ${cell.learns}` : "") + (cell.at_edge ? "; it is at the edge" : "");
 }
 
 function drawContents() {

@@ -18,7 +18,8 @@ function drawBest() {
   byId("map-lines").hidden = !alone;
   if (!doc.top) return section("best");
   const pair = el("div", { class: "pair" }, alone ? null : lines, along ? best : null);
-  section("best", `Best ${spoken(doc.best?.axis ?? "")}`, bestSentence(), pair);
+  const title = `Best ${spoken(doc.best?.axis ?? "")}`;
+  section("best", title, bestSentence(), beyondNote(), luckNote(), pair, confirmedTable());
   byId("map-lines").replaceChildren();
   drawSlices(alone ? byId("map-lines") : lines);
   if (doc.best && along) drawBestPerRow(best, doc.best, along);
@@ -34,7 +35,9 @@ function bestSentence() {
       single.value === null
         ? sentence(single.note)
         : `The best ${spoken(axis)}, ${doc.chosen}, is ${single.value_text}. ` +
-          equivalents(single);
+          equivalents(single) +
+          (single.optimum ? ` The optimum: ${single.optimum}.` : "") +
+          (single.edge ? ` It learns up to: ${single.edge}.` : "");
     return el("p", {}, text);
   }
   return el(
@@ -42,6 +45,50 @@ function bestSentence() {
     {},
     `Each dot is the best ${spoken(axis)}, ${doc.chosen}; the marks above and ` +
       "below it are values that are not shown to be worse, a set of its own for each row.",
+  );
+}
+
+// Where the best value is the first or last that was tried, and how to go on there.
+function beyondNote() {
+  if (!doc.best || !doc.best.beyond.length) return null;
+  const { axis, beyond, command } = doc.best;
+  const where = beyond.length > 1 ? `${beyond.length} rows` : beyond[0] || "the only row";
+  return el(
+    "p",
+    { class: "notice" },
+    `The best ${spoken(axis)} is the first or last value tried in ${where}: the true one may lie ` +
+      "beyond. ",
+    el("code", {}, command),
+    " goes there.",
+  );
+}
+
+// Of many cells the luckiest is best: what its luck may be, and the number to quote.
+function luckNote() {
+  if (!doc.top) return null;
+  const { cell, luck, quote } = doc.top;
+  const words = [luck, quote].filter(Boolean).join(" ");
+  if (!words) return null;
+  return el("p", {}, "The best cell of all is ", pickable(cell, allCells[cell].label), ". ", words);
+}
+
+// Fresh replicates of the best cells: the numbers to quote.
+function confirmedTable() {
+  if (!doc.confirmed) return null;
+  const rows = doc.confirmed.finalists.map((found) => [
+    pickable(found.cell, allCells[found.cell].label),
+    el("b", {}, found.fresh),
+    found.learns,
+    found.searched,
+    found.luck,
+  ]);
+  const heads = ["Cell", "To quote", "Learns in", "Of the search", "Luck"];
+  return el(
+    "div",
+    {},
+    el("h3", {}, `Confirmed: ${doc.confirmed.metric} of fresh replicates`),
+    el("p", {}, doc.confirmed.note),
+    el("div", { class: "scroll" }, table(null, heads, rows, { class: "plain" })),
   );
 }
 
@@ -87,6 +134,7 @@ const SYMBOLS = {
   diverged: "x-thin-open",
   failed: "x-thin-open",
   missing: "circle-open",
+  not_asked: "circle-open",
 };
 
 function sliceChart(shown, metric, unit, columns, rows, look) {
@@ -226,6 +274,7 @@ function bestChart(best, axis, along, look) {
           row.label,
           `best ${best.axis}: ${row.value_text} (${unit.text(row.mean)})`,
           equivalents(row),
+          row.optimum ? `optimum: ${row.optimum}` : null,
         ),
       ),
     };
@@ -283,16 +332,34 @@ function padded(settings, axis) {
   return { ...settings, range: [low - margin, high + margin] };
 }
 
+// What stands beside the number of a best cell where not all of its runs learn.
+/** @param {BestRow} row */
+function beside(row) {
+  const cell = row.cell === null ? null : allCells[row.cell];
+  if (!cell) return "";
+  return (cell.share ? `; ${cell.learns}` : "") + (cell.at_edge ? "; at the edge" : "");
+}
+
 /** @param {BestData} best */
 function bestTable(best) {
   return table(
     null,
-    ["Row", `Best ${best.axis}`, doc.metrics[0].label, "Not shown to be worse", "Note"],
+    [
+      "Row",
+      `Best ${best.axis}`,
+      doc.metrics[0].label,
+      "Not shown to be worse",
+      "Optimum",
+      ...(doc.edge ? ["Learns up to"] : []),
+      "Note",
+    ],
     best.rows.map((row) => [
       row.cell === null ? row.label : pickable(row.cell, row.label),
       row.value_text,
-      unitOf(best.unit).text(row.mean),
+      unitOf(best.unit).text(row.mean) + beside(row),
       row.equivalent.join(", ") || NONE,
+      row.optimum || NONE,
+      ...(doc.edge ? [row.edge] : []),
       row.note,
     ]),
     { class: "plain" },
@@ -345,7 +412,7 @@ function drawCost() {
           : `It was ${doc.chosen}. `,
         byError() ? "Accuracies are spaced by their error. " : "",
         pareto.excluded
-          ? `${plural(pareto.excluded, "cell")} without a finished majority left out. `
+          ? `${plural(pareto.excluded, "cell")} left out: most of their runs do not learn. `
           : "",
         "Select a point to see its curves.",
       ),
@@ -732,7 +799,13 @@ function claimItem(claim) {
   return el(
     "li",
     { class: `claim ${claim.outcome.replace(" ", "-")}` },
-    el("p", { class: "verdict" }, el("span", { "aria-hidden": "true" }, mark), ` ${word}`),
+    el(
+      "p",
+      { class: "verdict" },
+      el("span", { "aria-hidden": "true" }, mark),
+      ` ${word}`,
+      claim.look ? el("span", { class: "look" }, claim.look) : null,
+    ),
     el(
       "div",
       {},
@@ -755,7 +828,19 @@ function claimItem(claim) {
         : null,
       el("p", { class: "source" }, claim.source),
     ),
-    el("div", {}, said("Rule", claim.rule), said("Note", claim.note)),
+    el(
+      "div",
+      {},
+      said("Rule", claim.rule),
+      said("Note", claim.note),
+      claim.open.length
+        ? el(
+            "ul",
+            { class: "open" },
+            claim.open.map(([name, text]) => el("li", {}, `${name}: ${text}`)),
+          )
+        : null,
+    ),
     claimDetails(claim),
   );
 }

@@ -1,4 +1,4 @@
-"""The one verb: plan, skip what is stored, execute, record.
+"""The verbs that train. Here the first one: plan, skip what is stored, execute, record.
 
 An executor tells what happens to the works that it is handed; only this module writes it. Every
 trial ends in the store exactly once, whatever happens in between.
@@ -36,7 +36,8 @@ from gridscape.execution.executors import (
 from gridscape.execution.executors import Event as ExecutorEvent
 from gridscape.execution.interrupt import Interrupt
 from gridscape.execution.planner import Plan
-from gridscape.grid.axes import Axis, Grid, Value
+from gridscape.grid.asked import grid_of
+from gridscape.grid.axes import Value
 from gridscape.grid.trials import Status, Trial
 from gridscape.kernels.cores import use_all_cores
 from gridscape.landscape import Landscape
@@ -108,8 +109,8 @@ def plan(
     Store.check_room(folder, resolved.record())
     if (folder / "study.json").exists():
         with Store.read(folder) as store:
-            _require_same_conditions(store, trials)
-            stored = _done(store)
+            require_same_conditions(store, trials)
+            stored = done_of(store)
     where = resolved.study.name
     with memory_errors(where), closing(chosen):
         chosen.open(resolved, values.get("data_dir"))
@@ -169,13 +170,13 @@ def results_folder(study: Study, directory: str | Path | None) -> Path:
     return Path(directory) if directory is not None else Path("runs") / study.name
 
 
-def _done(store: Store) -> set[str]:
+def done_of(store: Store) -> set[str]:
     """Trials that need no training: a failed one, or one that did not fit, is tried again."""
     ended = (Status.FINISHED, Status.DIVERGED)
     return {key for key, status in store.statuses().items() if status in ended}
 
 
-def _require_same_conditions(store: Store, trials: Iterable[Trial]) -> None:
+def require_same_conditions(store: Store, trials: Iterable[Trial]) -> None:
     """Raise StoreError for a stored trial that these trials would be mixed up with.
 
     Cell and replicate are the same, but the key is not: what the study's record does not hold, the
@@ -209,12 +210,16 @@ class Out:
 
 @dataclass
 class Sweep:
-    """What one ``run`` has an executor do; the executor is open."""
+    """What one ``run`` has an executor do; the executor is open.
+
+    chosen: the trials to train where not stored; all of the study by default.
+    """
 
     store: Store
     resolved: ResolvedStudy
     executor: Executor
     listener: Listener
+    chosen: Sequence[Trial] | None = None
 
     def __post_init__(self) -> None:
         self.deaths = Deaths(self.store)
@@ -226,10 +231,10 @@ class Sweep:
         self._ids = count()
 
     def run(self) -> None:
-        """Train and record every trial that is not stored."""
-        trials = self.resolved.trials()
-        _require_same_conditions(self.store, trials)
-        done = _done(self.store)
+        """Train and record every one of these trials that is not stored."""
+        trials = self.resolved.trials() if self.chosen is None else self.chosen
+        require_same_conditions(self.store, trials)
+        done = done_of(self.store)
         self.deaths = Deaths.told_by(self.store, done)
         works = self._works([trial for trial in trials if trial.key not in done])
         todo = tuple(trial for work in works for trial in work.trials)
@@ -252,8 +257,7 @@ class Sweep:
         """Parameters stay of the best cell of each row: which one that is shows only at the end."""
         land = Landscape.of(self.store.study, self.store.results())
         # The landscape has text for all values of an axis of numbers and text.
-        axes = self.store.study["axes"].items()
-        grid = Grid(tuple(Axis(name, tuple(values)) for name, values in axes))
+        grid = grid_of(self.store.study["axes"])
         kept = {grid.find(**cell) for cell in land.best_cells()}
         others = [t for t, r in self.store.results() if r.params and t.cell not in kept]
         without = (Finished(t, replace(self.store.get(t.key), params=None)) for t in others)

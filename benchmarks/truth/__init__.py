@@ -1,0 +1,1 @@
+"""Simulated landscapes of known truth, and what Gridscape says of them."""

@@ -1,0 +1,67 @@
+"""Verdicts that ``decide`` reached stay, in the terminal as on the page."""
+
+import json
+
+import pytest
+from synthetic import landscape
+
+from gridscape.claims.decided import as_decided, content_of
+from gridscape.claims.files import load_claims
+from gridscape.claims.judging import judge
+from gridscape.claims.records import Outcome
+from gridscape.errors import StoreError
+from gridscape.store.store import Store
+
+
+@pytest.fixture(scope="module")
+def verdicts():
+    land = landscape(study={"task": "mnist-rows", "updates": 999})
+    return judge(land, load_claims("lstm-width-lr"))
+
+
+def decided(folder, *entries):
+    """A results folder in which these decisions were made of claims."""
+    with Store.create(folder, {"name": "tiny", "axes": {"width": [1]}, "replicates": 1}) as store:
+        store.decided({"format": 1, "questions": {"claims": {"decisions": list(entries)}}})
+
+
+def entry(claim, **values):
+    told = {"name": claim.id, "content": content_of(claim), "outcome": "holds", "look": 5}
+    return {**told, "level": 0.002, "date": "2024-05-01T12:00:00+00:00", **values}
+
+
+def test_what_was_decided_stays_with_its_look(tmp_path, verdicts):
+    other = "fails" if verdicts[0].outcome is Outcome.HOLDS else "holds"
+    decided(tmp_path / "it", entry(verdicts[0].claim, outcome=other))
+    first, *rest = as_decided(verdicts, tmp_path / "it")
+    assert (first.outcome, first.decided.look) == (Outcome(other), 5)
+    assert first.note.startswith(f"all replicates at once: {verdicts[0].outcome.value}")
+    assert rest == list(verdicts[1:])
+
+
+def test_the_same_verdict_needs_no_note(tmp_path, verdicts):
+    decided(tmp_path / "it", entry(verdicts[0].claim, outcome=verdicts[0].outcome.value))
+    first, *_ = as_decided(verdicts, tmp_path / "it")
+    assert first.note == verdicts[0].note
+    assert first.decided.level == 0.002
+
+
+def test_what_is_open_or_of_another_rule_counts_as_not_decided(tmp_path, verdicts):
+    nowhere = entry(verdicts[0].claim, outcome="undecided", look=None)
+    decided(tmp_path / "it", nowhere, entry(verdicts[1].claim, content="another"))
+    assert as_decided(verdicts, tmp_path / "it") == verdicts
+
+
+@pytest.mark.parametrize("broken", [{"name": "a"}, {"outcome": "maybe"}, {"look": "five"}])
+def test_a_record_of_nothing_is_told(tmp_path, verdicts, broken):
+    whole = entry(verdicts[0].claim, **broken)
+    decided(tmp_path / "it", broken if "name" in broken else whole)
+    with pytest.raises(StoreError, match="has decisions that are none"):
+        as_decided(verdicts, tmp_path / "it")
+
+
+def test_decisions_of_another_version_are_told(tmp_path, verdicts):
+    decided(tmp_path / "it")
+    (tmp_path / "it" / "decisions.json").write_text(json.dumps({"format": 9}))
+    with pytest.raises(StoreError, match="another Gridscape"):
+        as_decided(verdicts, tmp_path / "it")
