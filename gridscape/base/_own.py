@@ -53,6 +53,7 @@ def table_parts(
         "name": name,
         **_splits(inputs, answers, parts),
         "input_shape": inputs.shape[1:],
+        "divided_by": _divided_by(options),
         **outcome(outputs, options.unit),
         "fingerprint": fingerprint("table", *content, *settings, *map(str, shaped)),
     }
@@ -167,6 +168,13 @@ def _parts(table: "pd.DataFrame", labels: Labels | None, options: TableOptions) 
         return shares.by_time(columns.as_numbers(table[[options.time]], "time")[:, 0], *given)
     kinds, names = labels or Labels(np.zeros(len(table), np.int32), ())
     return shares.by_share(kinds, *given, options.split_seed, names)
+
+
+def _divided_by(options: TableOptions) -> str:
+    """What divides the rows where that is no chance; "" where the seed draws."""
+    if options.window is not None:
+        return "time"
+    return next((n for n in ("split", "group", "time") if getattr(options, n) is not None), "")
 
 
 def _shaped(inputs: np.ndarray, shape: Any, names: tuple[str, ...]) -> np.ndarray:

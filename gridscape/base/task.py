@@ -54,6 +54,8 @@ class Task:
         are padding. Inspection shows them.
     ``groups`` tells the test metrics apart by a kind of example.
     ``classes`` names the classes; without it they are called by their numbers.
+    ``divided_by`` says by what the examples were divided into parts where that is no chance, as
+        "group" or "time": replicates then draw no parts of their own.
     ``redraw(seed)`` gives the task with its fixed sets drawn by another seed, a whole number from 0
         below 2**32; for a stream, so that a study may resample it. Shapes stay.
     ``fingerprint`` is a hash of all that determines the task; it is part of every trial's key. It
@@ -81,6 +83,7 @@ class Task:
     truth: Callable[[Any], Any] = targets_themselves
     n_steps: Callable[[Any], Any] | None = None
     classes: tuple[str, ...] = ()
+    divided_by: str = ""
     redraw: Callable[[int], "Task"] | None = None
 
     def __post_init__(self) -> None:
@@ -110,6 +113,8 @@ class Task:
         """Why replicates cannot draw splits of their own, in words; "" where they can."""
         if isinstance(self.train, Stream):
             return "" if self.redraw else "draws its training examples and has no redraw"
+        if self.divided_by:
+            return f"its parts are divided by {self.divided_by}"
         return "trains on its test examples" if self.train is self.test else ""
 
     @property

@@ -188,6 +188,25 @@ def test_a_column_names_the_parts():
     assert "found 'later'" in line_of(lambda: Task.from_table(strange, "kind", split="part"))
 
 
+def test_parts_that_are_no_chance_are_not_drawn_anew_for_replicates():
+    table = frame(person=np.repeat(np.arange(12), 10)).drop(columns="kind")
+    why = {
+        name: Task.from_table(table, "weight", **options).why_not_resampled
+        for name, options in {
+            "shares": {},
+            "group": {"group": "person"},
+            "time": {"time": "person"},
+            "window": {"window": 2},
+        }.items()
+    }
+    assert why == {
+        "shares": "",
+        "group": "its parts are divided by group",
+        "time": "its parts are divided by time",
+        "window": "its parts are divided by time",
+    }
+
+
 # ---- numbers as targets ----
 
 
