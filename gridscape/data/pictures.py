@@ -221,6 +221,9 @@ def _listed_pictures(
 ) -> tuple[list[Picture], list[str]]:
     """The pictures that a table of names and labels lists."""
     place = tree.where / labels
+    if not place.resolve().is_relative_to(tree.where.resolve()):
+        expected = "a file in the folder of the pictures"
+        raise UsageError("out of reach", where="labels", expected=expected, found=labels)
     if not place.is_file():
         raise UsageError("no such list of labels", where="labels", found=place)
     table = read_table(place)

@@ -160,6 +160,8 @@ def test_other_sizes_and_colors_are_counted_and_made_equal(tmp_path):
         ({"color": "grey"}, "did you mean 'gray'?"),
         ({"unreadable": "skip"}, "unknown value of unreadable"),
         ({"labels": "gone.csv"}, "labels: no such list of labels"),
+        ({"labels": "../labels.csv"}, "labels: out of reach"),
+        ({"labels": "/etc/hosts.csv"}, "labels: out of reach"),
         ({"layout": "tiles"}, "layout: unknown layout"),
         ({"colour": "gray"}, "did you mean 'color'?"),
     ],
