@@ -42,7 +42,7 @@ COLORS = {"gray": 1, "color": 3}
 UNREADABLE = ("refuse", "leave out")
 MOST_NAMED = 3
 MOST_BYTES = 2**30  # of one picture in an archive
-AT_ONCE = 256  # pictures that wait to be put in their place
+AT_ONCE, EACH = 1_024, 64  # pictures that wait to be put in their place; of a task
 
 
 class Tree(NamedTuple):
@@ -276,9 +276,15 @@ class Reading:
             warnings.simplefilter("ignore")  # Pillow's, of metadata and sizes
             for begin in range(0, len(names), AT_ONCE):
                 some = names[begin : begin + AT_ONCE]
-                for name, made in zip(some, pool.map(self._one, some), strict=True):
-                    self._put(name, made, len(names))
+                # Several a task: to hand over a small picture takes as long as to read it.
+                parts = [some[at : at + EACH] for at in range(0, len(some), EACH)]
+                for part, made in zip(parts, pool.map(self._some, parts), strict=True):
+                    for name, one in zip(part, made, strict=True):
+                        self._put(name, one, len(names))
         return self
+
+    def _some(self, names: Sequence[str]) -> list[Any]:
+        return [self._one(name) for name in names]
 
     def _put(self, name: str, made: Any, n: int) -> None:
         if isinstance(made, str):
