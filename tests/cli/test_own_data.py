@@ -49,6 +49,7 @@ def test_look_tells_trouble(call):
     assert "1 rows left out" in out
 
 
+@pytest.mark.filterwarnings("default")  # as for a user, not as errors
 def test_run_and_plan_take_a_file(call, tmp_path):
     own = ("--data", "my points.csv", "--target", "side", "--updates", 5, "--replicates", 1)
     status, out, err = call("plan", *own)
