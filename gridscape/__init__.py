@@ -12,7 +12,7 @@ the modules behind commands: ``gs.report.write(folder)``, ``gs.claims.verdicts(f
 import importlib
 from typing import TYPE_CHECKING, Any
 
-from gridscape._version import __version__ as __version__
+from gridscape.identity.version import __version__ as __version__
 
 if TYPE_CHECKING:
     from gridscape.base.data import Groups, Split, Stream

@@ -61,6 +61,34 @@ def test_image_folder(tmp_path: Path) -> None:
     assert not list(tmp_path.iterdir()), "all in a folder that is gone"
 
 
+def test_own_table(tmp_path: Path) -> None:
+    text = run(tmp_path, str(EXAMPLES / "own_table.py"), "--updates=100")
+    assert "flowers to learn from: setosa, versicolor, virginica" in text
+    assert best(table(text, "hidden_size")) > 0.9
+
+
+def test_own_numbers(tmp_path: Path) -> None:
+    text = run(tmp_path, str(EXAMPLES / "own_numbers.py"), "--updates=200")
+    errors = [error for _, *row in table(text, "hidden_size") for error in row]
+    assert 40 < min(errors) < 65, "in points; the mean of all is 77 off"
+    assert float(text.rsplit(maxsplit=1)[-1]) > 0.3
+
+
+def test_own_series(tmp_path: Path) -> None:
+    text = run(tmp_path, str(EXAMPLES / "own_series.py"), "--updates=150")
+    errors = [error for _, *row in table(text, "hidden_size") for error in row]
+    assert min(errors) < 5, "in MW; the mean of all is about 14 off"
+
+
+def test_own_photos(tmp_path: Path) -> None:
+    text = run(tmp_path, str(EXAMPLES / "own_photos.py"))
+    assert "error: photos: 1 of 83 pictures cannot be read (found half.jpg (damaged))" in text
+    assert "80 of 16 x 16 gray, 1 of 16 x 16 in color, 1 of 20 x 18 gray" in text
+    assert "told: images: passed over, no pictures: 1 file: Thumbs.db" in text
+    assert max(ast.literal_eval(text.splitlines()[-1]).values()) > 0.8
+    assert not list(tmp_path.iterdir())
+
+
 def test_equinox_model(tmp_path: Path) -> None:
     pytest.importorskip("equinox")
     text = run(tmp_path, str(EXAMPLES / "equinox_model.py"), "--updates=60")

@@ -11,8 +11,9 @@ from gridscape.base._rows import repeated
 from gridscape.base.data import Split
 from gridscape.base.own import TableOptions
 from gridscape.data import columns
-from gridscape.data.labels import are_classes, coded
-from gridscape.errors import DataCorruptError, UsageError, short
+from gridscape.data.labels import Labels, are_classes, coded
+from gridscape.data.paths import available_bytes
+from gridscape.errors import DataCorruptError, DataError, UsageError, short
 from gridscape.identity.code import fingerprint
 
 if TYPE_CHECKING:
@@ -27,51 +28,110 @@ def table_parts(
 ) -> dict[str, Any]:
     """The fields of a Task from a table; what a user should know of it is warned of."""
     targets = _target_names(table, target)
+    read, special = _chosen(table, targets, options)
+    used = table[list(dict.fromkeys([*read, *targets, *special]))]
+    used, told = columns.without_missing(used, targets, options.missing, name)
+    used = used if options.window is None else _in_time(used, options)
+    labels = _labels(used, targets, options)
+    parts = _parts(used, labels, options)
+    found = columns.features(used[read], parts == shares.TRAIN, options.scale, name)
+    outputs = as_classes(*labels) if labels else _numbers(used, targets, parts)
+    content = (*_content(used, read, targets), parts, list(map(str, read)), targets)
+    settings = (ROWS_VERSION, "numbers" if labels is None else "classes", options.scale)
+    inputs, answers = found.inputs, outputs["targets"]
+    if options.window is None:
+        inputs = _shaped(inputs, options.shape, found.names)
+        told += _telling(used[read], labels)
+    else:
+        rows, inputs = _windows(inputs, options.window, options.horizon, name)
+        answers, parts = answers[rows], parts[rows]
+    told += _of_parts(inputs, answers, labels, parts)
+    for line in (*found.told, *told):
+        warnings.warn(f"{name}: {line}", stacklevel=4)
+    shaped = (options.missing, options.shape, options.window, options.horizon)
+    return {
+        "name": name,
+        **_splits(inputs, answers, parts),
+        "input_shape": inputs.shape[1:],
+        "divided_by": _divided_by(options),
+        **outcome(outputs, options.unit),
+        "fingerprint": fingerprint("table", *content, *settings, *map(str, shaped)),
+    }
+
+
+def _chosen(
+    table: "pd.DataFrame", targets: Sequence[str], options: TableOptions
+) -> tuple[list[str], list[str]]:
+    """The columns to learn from, and those that split the rows; raises UsageError.
+
+    The past of what is predicted is among the inputs of a window, and of nothing else.
+    """
     special = [n for n in (options.split, options.group, options.time) if n]
     for kind, chosen in (("target", targets), ("split", special), ("drop", options.drop)):
         columns.check_columns(kind, chosen, table)
     columns.check_columns("features", options.features or (), table)
-    others = {*targets, *special, *options.drop}
-    read = [n for n in options.features or table.columns if n not in others]
     both = [n for n in options.features or () if n in targets]
-    if both:
+    if both and options.window is None:
         raise UsageError("a target that is among the inputs", where="features", found=both[0])
-    used = table[list(dict.fromkeys([*read, *targets, *special]))]
-    used, told = columns.without_missing(used, targets, options.missing, name)
-    predicts = options.predict or _predicts(used, targets)
-    labels = coded(used[targets[0]], f"column {targets[0]!r}") if predicts == "classes" else None
-    if labels is not None and len(targets) > 1:
+    others = {*special, *options.drop, *(targets if options.window is None else ())}
+    return [n for n in options.features or table.columns if n not in others], special
+
+
+def _in_time(table: "pd.DataFrame", options: TableOptions) -> "pd.DataFrame":
+    """Rows in the order of time, or as they stand."""
+    if options.time is None:
+        return table
+    times = columns.as_numbers(table[[options.time]], "time")[:, 0]
+    return table.iloc[np.argsort(times, kind="stable")]
+
+
+def _labels(table: "pd.DataFrame", targets: Sequence[str], options: TableOptions) -> Labels | None:
+    """The classes of the rows; None where numbers are predicted. Raises UsageError."""
+    if (options.predict or _predicts(table, targets)) == "numbers":
+        return None
+    if len(targets) > 1:
         raise UsageError(
             "several targets that are no numbers",
             where="target",
             expected='one column of classes, or predict = "numbers"',
             found=", ".join(targets),
         )
-    kinds = np.zeros(len(used), np.int32) if labels is None else labels.codes
-    parts = _parts(used, kinds, labels.names if labels else (), options)
-    found = columns.features(used[read], parts == shares.TRAIN, options.scale, name)
-    inputs = _shaped(found.inputs, options.shape, found.names)
-    if labels is not None:
-        told += _of_classes(labels.codes, labels.names, parts)
-        telling = columns.telltales(used[read], labels.codes)
-        if telling:
-            told.append(f"the target is among the inputs: column {telling[0]!r} tells every class")
+    return coded(table[targets[0]], f"column {targets[0]!r}")
+
+
+def _windows(
+    inputs: np.ndarray, window: int, horizon: int, where: object
+) -> tuple[np.ndarray, np.ndarray]:
+    """The row that each window predicts, (N,), and the windows, (N, window, D).
+
+    A window ends ``horizon`` rows before the row that it predicts. Raises DataCorruptError for
+    too few rows, DataError for more than memory holds.
+    """
+    rows = np.arange(window - 1 + horizon, len(inputs))
+    if not len(rows):
+        expected = f"more than {window - 1 + horizon} rows"
+        raise DataCorruptError("too few rows", where=where, expected=expected, found=len(inputs))
+    if len(rows) * window * inputs.shape[1] * inputs.itemsize > available_bytes() / 2:
+        raise DataError("more windows than memory can hold", where=where, hint="a shorter window")
+    views = np.lib.stride_tricks.sliding_window_view(inputs, window, axis=0)[: len(rows)]
+    return rows, np.ascontiguousarray(views.swapaxes(1, 2))
+
+
+def _telling(table: "pd.DataFrame", labels: Labels | None) -> list[str]:
+    telling = [] if labels is None else columns.telltales(table, labels.codes)
+    told = "the target is among the inputs: column {!r} tells every class"
+    return [told.format(name) for name in telling[:1]]
+
+
+def _of_parts(
+    inputs: np.ndarray, answers: np.ndarray, labels: Labels | None, parts: np.ndarray
+) -> list[str]:
+    """What a part lacks, and what stands in two of them."""
+    told = [] if labels is None else _of_classes(answers, labels.names, parts)
     n_both = repeated(inputs[parts == shares.TRAIN], inputs[parts == shares.TEST])
-    if n_both:
-        n_test = int((parts == shares.TEST).sum())
-        told.append(f"{n_both} of {n_test} test inputs are also among the training inputs")
-    for line in (*found.told, *told):
-        warnings.warn(f"{name}: {line}", stacklevel=4)
-    outputs = as_classes(labels.codes, labels.names) if labels else _numbers(used, targets, parts)
-    content = (*_content(used, read, targets), parts, list(map(str, read)), targets)
-    settings = (ROWS_VERSION, predicts, options.scale, options.missing, options.shape)
-    return {
-        "name": name,
-        **_splits(inputs, outputs["targets"], parts),
-        "input_shape": inputs.shape[1:],
-        **outcome(outputs, options.unit),
-        "fingerprint": fingerprint("table", *content, *settings),
-    }
+    n_test = int((parts == shares.TEST).sum())
+    both = [f"{n_both} of {n_test} test inputs are also among the training inputs"]
+    return told + both * (n_both > 0)
 
 
 def _target_names(table: "pd.DataFrame", target: Any) -> list[str]:
@@ -96,17 +156,25 @@ def _predicts(table: "pd.DataFrame", targets: Sequence[str]) -> str:
     return "classes" if kinds == {"category"} or are_classes(values) else "numbers"
 
 
-def _parts(
-    table: "pd.DataFrame", kinds: np.ndarray, names: tuple[str, ...], options: TableOptions
-) -> np.ndarray:
+def _parts(table: "pd.DataFrame", labels: Labels | None, options: TableOptions) -> np.ndarray:
     given = (options.validation, options.test)
+    if options.window is not None:  # rows are in order
+        return shares.by_time(np.arange(len(table), dtype=np.float64), *given)
     if options.split is not None:
         return shares.by_column(table[options.split].to_numpy(object))
     if options.group is not None:
         return shares.by_group(table[options.group].to_numpy(str), *given, options.split_seed)
     if options.time is not None:
         return shares.by_time(columns.as_numbers(table[[options.time]], "time")[:, 0], *given)
+    kinds, names = labels or Labels(np.zeros(len(table), np.int32), ())
     return shares.by_share(kinds, *given, options.split_seed, names)
+
+
+def _divided_by(options: TableOptions) -> str:
+    """What divides the rows where that is no chance; "" where the seed draws."""
+    if options.window is not None:
+        return "time"
+    return next((n for n in ("split", "group", "time") if getattr(options, n) is not None), "")
 
 
 def _shaped(inputs: np.ndarray, shape: Any, names: tuple[str, ...]) -> np.ndarray:
@@ -188,11 +256,13 @@ def _of_classes(codes: np.ndarray, names: tuple[str, ...], parts: np.ndarray) ->
 def _content(table: "pd.DataFrame", read: Sequence[str], targets: Sequence[str]) -> list[Any]:
     """The columns as arrays whose hashes tell the content, whatever made them."""
     found: list[Any] = []
-    numbers = [n for n in (*read, *targets) if columns.kind_of(table[n]) != "category"]
+    numbers = [
+        n for n in dict.fromkeys((*read, *targets)) if columns.kind_of(table[n]) != "category"
+    ]
     if numbers:
         # Columns as rows: so they lie in memory, and need no copy.
         found.append(columns.as_numbers(table[numbers], "table").T)
-    for name in (n for n in (*read, *targets) if n not in numbers):
+    for name in (n for n in dict.fromkeys((*read, *targets)) if n not in numbers):
         codes, kinds = table[name].map(str).factorize()
         found += [codes.astype(np.int32), list(map(str, kinds))]
     return found

@@ -6,7 +6,7 @@ from typing import Any, TypeVar
 
 from gridscape.base.shares import SHARES
 from gridscape.data import columns
-from gridscape.errors import UsageError, check_known, short
+from gridscape.errors import UsageError, check_known, check_whole, short
 
 T = TypeVar("T")
 
@@ -31,6 +31,9 @@ class TableOptions:
         split_seed: of the draw. split: a column that names the part of each row instead. group: a
         column whose equal values stay in one part. time: a column of dates or numbers: the latest
         rows are the test part, and those before them for validation.
+    window, horizon: of a time series: so many rows in the order of ``time``, or as they stand, are
+        an input (window, D), the past of the target among them, and predict the row that comes
+        ``horizon`` after the last of them. The latest rows are the test part.
     """
 
     features: Sequence[str] | None = None
@@ -46,6 +49,8 @@ class TableOptions:
     group: str | None = None
     time: str | None = None
     split_seed: int = 0
+    window: int | None = None
+    horizon: int = 1
 
     def __post_init__(self) -> None:
         check_known("value of missing", self.missing, columns.MISSING, where="missing")
@@ -60,6 +65,13 @@ class TableOptions:
                 expected="one of split, group and time",
                 found=" and ".join(chosen),
             )
+        check_whole(horizon=self.horizon)
+        if self.window is not None:
+            check_whole(window=self.window)
+            for name in ("split", "group", "shape"):
+                if getattr(self, name) is not None:
+                    what, hint = "not with a window", "rows are split by time"
+                    raise UsageError(what, where=name, found=getattr(self, name), hint=hint)
         for name in ("features", "drop"):
             value = getattr(self, name)
             listed = [value] if isinstance(value, str) else value

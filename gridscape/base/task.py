@@ -53,9 +53,11 @@ class Task:
         (B, T); ``n_steps(targets)`` how many steps of each example count, (B,), where the others
         are padding. Inspection shows them.
     ``groups`` tells the test metrics apart by a kind of example.
+    ``classes`` names the classes; without it they are called by their numbers.
+    ``divided_by`` says by what the examples were divided into parts where that is no chance, as
+        "group" or "time": replicates then draw no parts of their own.
     ``redraw(seed)`` gives the task with its fixed sets drawn by another seed, a whole number from 0
         below 2**32; for a stream, so that a study may resample it. Shapes stay.
-    ``classes`` names the classes; without it they are called by their numbers.
     ``fingerprint`` is a hash of all that determines the task; it is part of every trial's key. It
         is made of data and code unless it is given.
 
@@ -80,8 +82,9 @@ class Task:
     groups: Groups | None = None
     truth: Callable[[Any], Any] = targets_themselves
     n_steps: Callable[[Any], Any] | None = None
-    redraw: Callable[[int], "Task"] | None = None
     classes: tuple[str, ...] = ()
+    divided_by: str = ""
+    redraw: Callable[[int], "Task"] | None = None
 
     def __post_init__(self) -> None:
         where = f"task {self.name}"
@@ -110,6 +113,8 @@ class Task:
         """Why replicates cannot draw splits of their own, in words; "" where they can."""
         if isinstance(self.train, Stream):
             return "" if self.redraw else "draws its training examples and has no redraw"
+        if self.divided_by:
+            return f"its parts are divided by {self.divided_by}"
         return "trains on its test examples" if self.train is self.test else ""
 
     @property

@@ -22,7 +22,6 @@ from typing import TYPE_CHECKING, Annotated, Any, NoReturn
 import typer
 from typer.core import TyperGroup
 
-from gridscape._version import __version__
 from gridscape.cli import growing
 from gridscape.cli._startup import prepare_jax
 from gridscape.errors import (
@@ -34,6 +33,7 @@ from gridscape.errors import (
     is_out_of_memory,
     out_of_memory,
 )
+from gridscape.identity.version import __version__
 from gridscape.study import synonyms
 
 if TYPE_CHECKING:
@@ -818,7 +818,7 @@ def exit_status(arguments: list[str]) -> int:
     """Runs a command; every error ends as one line on standard error."""
     try:
         with warnings.catch_warnings():
-            warnings.showwarning = _tell_warning
+            warnings.showwarning = _told_once()
             command = typer.main.get_command(app)
             status = command.main(arguments, prog_name="gridscape", standalone_mode=False)
             sys.stdout.flush()
@@ -885,5 +885,13 @@ def complain(line: str) -> None:
     print(f"gridscape: {line}", file=sys.stderr)
 
 
-def _tell_warning(message: Warning | str, *_: Any, **__: Any) -> None:
-    complain(f"warning: {message}")
+def _told_once() -> Callable[..., None]:
+    """What tells a warning: in one line, once a command, however often data is read."""
+    told: set[str] = set()
+
+    def tell_warning(message: Warning | str, *_: Any, **__: Any) -> None:
+        if str(message) not in told:
+            told.add(str(message))
+            complain(f"warning: {message}")
+
+    return tell_warning

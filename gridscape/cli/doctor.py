@@ -15,11 +15,11 @@ import jax.numpy as jnp
 import numpy as np
 
 from gridscape import kernels
-from gridscape._version import __version__, version_of
 from gridscape.base.metrics import cross_entropy
 from gridscape.base.types import Array
 from gridscape.engine.machine import Machine
 from gridscape.execution.memory import free_memory_bytes
+from gridscape.identity.version import __version__, version_of
 from gridscape.kernels.cores import n_cores, use_all_cores
 from gridscape.models.precision import float32_products
 from gridscape.models.recurrent import lstm_layer

@@ -42,7 +42,7 @@ COLORS = {"gray": 1, "color": 3}
 UNREADABLE = ("refuse", "leave out")
 MOST_NAMED = 3
 MOST_BYTES = 2**30  # of one picture in an archive
-AT_ONCE = 256  # pictures that wait to be put in their place
+AT_ONCE, EACH = 1_024, 64  # pictures that wait to be put in their place; of a task
 
 
 class Tree(NamedTuple):
@@ -95,7 +95,7 @@ def read_pictures(
     found, told = _labeled(tree, names, labels, target)
     strange = [n for n in tree.names if not _is_picture(n) and not n.lower().endswith(LISTS)]
     if strange:
-        told.append(f"{len(strange)} files that are no pictures are passed over: {_some(strange)}")
+        told.append(f"passed over, no pictures: {_count(len(strange), 'file')}: {_some(strange)}")
     made = Reading(tree, size, color).all([picture.name for picture in found])
     if made.bad:
         listed = [f"{PurePosixPath(name).name} ({why})" for name, why in made.bad.items()]
@@ -106,7 +106,11 @@ def read_pictures(
                 found=_listed(listed),
                 hint='unreadable = "leave out" does without them',
             )
-        told.append(f"{len(listed)} pictures that cannot be read are left out: {_listed(listed)}")
+        told.append(
+            f"left out, cannot be read: {_count(len(listed), 'picture')}: {_listed(listed)}"
+        )
+    if len(made.kinds) > 1:
+        raise made.mixed()
     kept = [picture for picture in found if picture.name in made.rows]
     if not kept:
         raise DataError(
@@ -178,7 +182,7 @@ def _labeled(
             found.append(Picture(name, part, classes[0]))
         else:
             none.append(name)
-    told = [f"{len(none)} pictures in no folder of a class are passed over"] if none else []
+    told = [f"passed over, in no folder of a class: {_count(len(none), 'picture')}"] if none else []
     return _without_mixture(tree, found), told
 
 
@@ -217,6 +221,9 @@ def _listed_pictures(
 ) -> tuple[list[Picture], list[str]]:
     """The pictures that a table of names and labels lists."""
     place = tree.where / labels
+    if not place.resolve().is_relative_to(tree.where.resolve()):
+        expected = "a file in the folder of the pictures"
+        raise UsageError("out of reach", where="labels", expected=expected, found=labels)
     if not place.is_file():
         raise UsageError("no such list of labels", where="labels", found=place)
     table = read_table(place)
@@ -264,16 +271,20 @@ class Reading:
         self.kinds: Counter[tuple[int, ...]] = Counter()
 
     def all(self, names: Sequence[str]) -> "Reading":
-        """Read all of them; raises DataCorruptError where they are not of one kind."""
+        """Read all of them."""
         with warnings.catch_warnings(), ThreadPoolExecutor() as pool:
             warnings.simplefilter("ignore")  # Pillow's, of metadata and sizes
             for begin in range(0, len(names), AT_ONCE):
                 some = names[begin : begin + AT_ONCE]
-                for name, made in zip(some, pool.map(self._one, some), strict=True):
-                    self._put(name, made, len(names))
-        if len(self.kinds) > 1:
-            raise self._mixed()
+                # Several a task: to hand over a small picture takes as long as to read it.
+                parts = [some[at : at + EACH] for at in range(0, len(some), EACH)]
+                for part, made in zip(parts, pool.map(self._some, parts), strict=True):
+                    for name, one in zip(part, made, strict=True):
+                        self._put(name, one, len(names))
         return self
+
+    def _some(self, names: Sequence[str]) -> list[Any]:
+        return [self._one(name) for name in names]
 
     def _put(self, name: str, made: Any, n: int) -> None:
         if isinstance(made, str):
@@ -302,7 +313,8 @@ class Reading:
         except Exception as error:  # Pillow raises many kinds
             return one_line(error)[:60]
 
-    def _mixed(self) -> DataCorruptError:
+    def mixed(self) -> DataCorruptError:
+        """The error that counts the kinds, and says how they become one."""
         (most, n), *others = self.kinds.most_common()
         told = [f"{count} of {_kind(kind)}" for kind, count in others[:MOST_NAMED]]
         more = f" and {len(others) - MOST_NAMED} kinds more" if len(others) > MOST_NAMED else ""
@@ -382,6 +394,10 @@ def _kind(shape: Sequence[int]) -> str:
     '28 x 30 gray'
     """
     return f"{shape[0]} x {shape[1]} {'gray' if shape[2] == 1 else 'in color'}"
+
+
+def _count(n: int, what: str) -> str:
+    return f"{n} {what}" if n == 1 else f"{n} {what}s"
 
 
 def _some(names: Sequence[str]) -> str:

@@ -15,8 +15,8 @@ from pathlib import Path
 from string import Template
 from typing import Any
 
-from gridscape._version import __version__, version_of
 from gridscape.errors import GridscapeError
+from gridscape.identity.version import __version__, version_of
 from gridscape.landscape import Landscape
 from gridscape.report.contract import PageData
 from gridscape.report.document import NOTHING_SHOWN, document, to_json

@@ -4,9 +4,9 @@ import json
 from pathlib import Path
 from typing import Any
 
-from gridscape._version import __version__
 from gridscape.errors import StoreError
 from gridscape.grid.asked import OTHERS, Asked, grid_of, joined, others_of
+from gridscape.identity.version import __version__
 from gridscape.store.blobs import DamagedError
 
 FORMAT = 1

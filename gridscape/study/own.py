@@ -1,5 +1,6 @@
 """A study of somebody's own data, from a path: sensible axes where none are given."""
 
+import warnings
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -44,7 +45,9 @@ def own_study(
     if "layout" in known and model in LAYOUTS:
         given.setdefault("layout", LAYOUTS[model])
     given["path"] = str(place)
-    n_train = load_task(task, given, data_dir).train_examples.n_examples
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # the run tells what is odd about the data
+        n_train = load_task(task, given, data_dir).train_examples.n_examples
     widths = {"hidden_size": WIDTHS} if "hidden_size" in model_options(model_factory(model)) else {}
     return Study(
         name=name_of_file(place),

@@ -10,9 +10,9 @@ import pytest
 import reference
 
 from gridscape import kernels
-from gridscape._version import version_of
 from gridscape.cli import doctor
 from gridscape.engine.machine import Machine
+from gridscape.identity.version import version_of
 from gridscape.kernels import library
 
 

@@ -6,7 +6,7 @@ import sys
 import pytest
 from calls import DEADLINE_SECONDS, command_names, environment, widest
 
-from gridscape._version import __version__
+from gridscape.identity.version import __version__
 
 pytestmark = pytest.mark.usefixtures("quiet_place")
 

@@ -49,14 +49,17 @@ def test_look_tells_trouble(call):
     assert "1 rows left out" in out
 
 
+@pytest.mark.filterwarnings("default")  # as for a user, not as errors
 def test_run_and_plan_take_a_file(call, tmp_path):
     own = ("--data", "my points.csv", "--target", "side", "--updates", 5, "--replicates", 1)
     status, out, err = call("plan", *own)
     assert (status, err) == (0, "")
     assert "8 networks" in out
-    status, out, _ = call("run", *own, "--set", "learning_rate=0.1", "--set", "hidden_size=4")
+    pd.read_csv("my points.csv").assign(same=1.0).to_csv("my points.csv", index=False)
+    status, out, err = call("run", *own, "--set", "learning_rate=0.1", "--set", "hidden_size=4")
     assert status == 0
     assert "mlp on my points.csv" in out
+    assert err.count("warning: table: constant columns") == 1, "told once"
     assert (tmp_path / "runs" / "my-points" / "report.html").is_file()
 
 

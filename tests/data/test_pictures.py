@@ -113,8 +113,8 @@ def test_what_is_no_picture_is_passed_over_and_told(tmp_path):
         task = Task.from_images(tmp_path)
     lines = [str(one.message) for one in told]
     assert lines == [
-        "images: 1 pictures in no folder of a class are passed over",
-        "images: 2 files that are no pictures are passed over: Thumbs.db, readme.txt",
+        "images: passed over, in no folder of a class: 1 picture",
+        "images: passed over, no pictures: 2 files: Thumbs.db, readme.txt",
     ]
     assert sum(sizes(task)) == 24
 
@@ -135,7 +135,7 @@ def test_all_unreadable_pictures_are_told_at_once_and_left_out_on_request(tmp_pa
     assert "3 of 27 pictures cannot be read" in line
     for found in ("empty.png (an empty file)", "half.jpg (damaged)", "animation of 3 frames"):
         assert found in line
-    with pytest.warns(UserWarning, match="3 pictures that cannot be read are left out"):
+    with pytest.warns(UserWarning, match="left out, cannot be read: 3 pictures"):
         task = Task.from_images(tmp_path, unreadable="leave out")
     assert sum(sizes(task)) == 24
 
@@ -160,6 +160,8 @@ def test_other_sizes_and_colors_are_counted_and_made_equal(tmp_path):
         ({"color": "grey"}, "did you mean 'gray'?"),
         ({"unreadable": "skip"}, "unknown value of unreadable"),
         ({"labels": "gone.csv"}, "labels: no such list of labels"),
+        ({"labels": "../labels.csv"}, "labels: out of reach"),
+        ({"labels": "/etc/hosts.csv"}, "labels: out of reach"),
         ({"layout": "tiles"}, "layout: unknown layout"),
         ({"colour": "gray"}, "did you mean 'color'?"),
     ],

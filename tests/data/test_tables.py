@@ -188,6 +188,25 @@ def test_a_column_names_the_parts():
     assert "found 'later'" in line_of(lambda: Task.from_table(strange, "kind", split="part"))
 
 
+def test_parts_that_are_no_chance_are_not_drawn_anew_for_replicates():
+    table = frame(person=np.repeat(np.arange(12), 10)).drop(columns="kind")
+    why = {
+        name: Task.from_table(table, "weight", **options).why_not_resampled
+        for name, options in {
+            "shares": {},
+            "group": {"group": "person"},
+            "time": {"time": "person"},
+            "window": {"window": 2},
+        }.items()
+    }
+    assert why == {
+        "shares": "",
+        "group": "its parts are divided by group",
+        "time": "its parts are divided by time",
+        "window": "its parts are divided by time",
+    }
+
+
 # ---- numbers as targets ----
 
 
@@ -357,3 +376,36 @@ def test_tables_of_other_libraries():
     assert Task.from_table(columns, "kind").fingerprint == plain
     assert "not a table" in line_of(lambda: Task.from_table([1, 2], "kind"))
     assert "not a table" in line_of(lambda: Task.from_table({"a": [1], "b": [1, 2]}, "a"))
+
+
+# ---- windows of a time series ----
+
+
+def test_windows_of_a_time_series():
+    times = np.random.default_rng(2).permutation(N)
+    series = pd.DataFrame({"when": times, "value": times * 2.0, "other": -times})
+    task = Task.from_table(series, "value", time="when", window=5, horizon=3)
+    assert task.input_shape == (5, 2), "the past of the target is an input"
+    assert [s.n_examples for s in (task.train, task.validation, task.test)] == [77, 18, 18]
+    steps = np.diff(task.train.inputs[:, :, 0], axis=1)
+    assert np.allclose(steps, steps[0, 0], atol=1e-5), "in the order of time"
+    ahead = task.train.targets[:, 0] - task.train.inputs[:, -1, 0]
+    np.testing.assert_allclose(ahead, 3 * steps[0, 0], atol=1e-4)
+    assert task.train.targets.max() < task.validation.targets.min()
+    plain = Task.from_table(series.sort_values("when"), "value", drop="when", window=5, horizon=3)
+    assert np.allclose(plain.test.inputs, task.test.inputs)
+    assert Task.from_table(series, "value", time="when", window=4).fingerprint != task.fingerprint
+
+
+@pytest.mark.parametrize(
+    ("options", "start"),
+    [
+        ({"window": 0}, "window: out of range"),
+        ({"window": 3, "horizon": 0}, "horizon: out of range"),
+        ({"window": 200}, "table: too few rows"),
+        ({"window": 3, "group": "color"}, "group: not with a window"),
+    ],
+)
+def test_windows_that_cannot_be(options, start):
+    table = frame().drop(columns="kind")
+    assert line_of(lambda: Task.from_table(table, "size", **options)).startswith(start)

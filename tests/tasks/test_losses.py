@@ -38,6 +38,19 @@ def time_softmax_of_bits(outputs, bits):
     return cross_entropy(sigmoid(outputs), lowest[0] if lowest else 0)
 
 
+def mse_of_numbers(outputs, targets):
+    return np.mean((outputs - targets) ** 2)
+
+
+def mae_of_numbers(outputs, targets):
+    return np.mean(abs(outputs - targets))
+
+
+def huber_of_numbers(outputs, targets):
+    errors = abs(outputs - targets)
+    return np.mean([e**2 / 2 if e < 1 else e - 0.5 for e in errors])
+
+
 OF_CLASSES = {"cross_entropy": cross_entropy, "squared_error": squared_error}
 OF_BITS = {
     "bce": bce_of_bits,
@@ -45,6 +58,7 @@ OF_BITS = {
     "mse_raw": mse_raw_of_bits,
     "time_softmax": time_softmax_of_bits,
 }
+OF_NUMBERS = {"mse": mse_of_numbers, "mae": mae_of_numbers, "huber": huber_of_numbers}
 
 
 def load(name):
@@ -68,7 +82,16 @@ def additions():
 
 
 def test_every_name_has_a_reference():
-    assert set(NAMES) == {*OF_CLASSES, *OF_BITS}
+    assert set(NAMES) == {*OF_CLASSES, *OF_BITS, *OF_NUMBERS}
+
+
+@pytest.mark.parametrize("name", OF_NUMBERS)
+def test_losses_of_numbers(name):
+    random = np.random.default_rng(2)
+    outputs, targets = random.normal(size=(2, 9, 3)) * 2
+    found = load(name)(jnp.asarray(outputs, jnp.float32), jnp.asarray(targets, jnp.float32))
+    expected = [OF_NUMBERS[name](*pair) for pair in zip(outputs, targets, strict=True)]
+    np.testing.assert_allclose(found, expected, rtol=1e-5)  # float32 against float64
 
 
 def test_cross_entropy_of_a_class_that_does_not_exist_is_no_number():
