@@ -16,7 +16,7 @@ ROOT = Path(__file__).parent.parent
 # Bottom first: a room imports only from rooms above its own in this list; those of one row do not
 # know each other. A room is a folder, or a file of the hall. Inside a room imports have no cycle.
 ROOMS = (
-    ("errors"),
+    ("errors",),
     ("identity",),
     ("grid", "data"),
     ("base",),
