@@ -239,8 +239,13 @@ class Landscape:
         metric = metric or self.main_metric
         return self._labelled(self.finished(metric), metric)
 
-    def asked(self) -> np.ndarray:
+    def asked(self) -> "xr.DataArray":
         """Which trials the study asks for: (*axes, replicate), bool; others are not missing."""
+        return self._labelled(self.wanted, "status")
+
+    @property
+    def wanted(self) -> np.ndarray:
+        """The same as ``asked`` as a NumPy array."""
         asked, shape = Asked({"axes": {}, **self.study}), self.array("status").shape
         if not asked.names or not set(asked.names) <= {axis.name for axis in self.axes}:
             return np.ones(shape, bool)
@@ -465,7 +470,7 @@ class Landscape:
     def counts(self) -> dict[str, int]:
         """How many trials have each status; of those that were asked for, or have ended."""
         status = self.array("status")
-        status = status[self.asked() | (status != Status.MISSING.value)]
+        status = status[self.wanted | (status != Status.MISSING.value)]
         return {str(s): int((status == s.value).sum()) for s in Status}
 
     def _repr_html_(self) -> str:

@@ -108,10 +108,10 @@ def test_claims_speak_of_the_main_metric_where_they_name_none(land):
     for side, outcome in (("above", Outcome.HOLDS), ("below", Outcome.FAILS)):
         cell = {"learning_rate": 0.0001, "hidden_size": 4}
         parts = [{"where": cell, side: mean / 4}]
-        (found,) = judge(land, [claim("levels", land, parts=parts)])
+        # Three runs that agree are p = .125: here it is the metric that is looked at.
+        (found,) = judge(land, [claim("levels", land, parts=parts)], alpha=0.5)
         assert found.outcome is outcome
-        assert found.estimates[0].name.startswith("test_perplexity at ")
-        assert found.estimates[0].unit == "nats"
+        assert found.estimates[0].name.startswith("share of the runs with test_perplexity ")
     parameters = {"where": {}, "minuend": "test_reprojection_error", "exceeds": 200.0}
     (found,) = judge(land, [claim("gap", land, **parameters, subtrahend="test_perplexity")])
     assert (found.outcome, found.estimates[0].unit) == (Outcome.HOLDS, "nats")

@@ -192,7 +192,7 @@ def _landscape(found: Overview, width: int) -> Iterator[RenderableType]:
 
 
 def _caption(found: Overview, view: View) -> str:
-    numbers = {int(n) for n in found.land.asked().sum(-1).flat}
+    numbers = {int(n) for n in found.land.wanted.sum(-1).flat}
     text = with_unit(found.metric, found.land.meaning(found.metric)).capitalize()
     if max(numbers) > 1:
         # A cell that nobody asked for has no mean.

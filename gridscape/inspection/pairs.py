@@ -109,7 +109,7 @@ def _stored(
 ) -> list[tuple[Trial, TrialResult | None]]:
     """A replicate of each cell, with what the folder holds of it."""
     written, known = store.study.get("semantics", SEMANTICS), store.statuses()
-    trials = {(t.cell, t.replicate): t for t in resolved.trials(written)}
+    trials = {(t.cell, t.replicate): t for t in resolved.trials(semantics=written)}
     chosen = [trials[cell, replicate] for cell in cells]
     return [(trial, store.get(trial.key) if trial.key in known else None) for trial in chosen]
 

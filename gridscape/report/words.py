@@ -382,7 +382,7 @@ def size_of(land: Landscape) -> str:
     400 updates of 100 examples"
     """
     shape = f" {TIMES} ".join(f"{len(axis.values)} {axis.name}" for axis in land.axes)
-    asked = land.asked()
+    asked = land.wanted
     each = _replicates_each(asked.sum(-1))
     task = land.study.get("task")
     on = f", trained on {task}" if isinstance(task, str) and task else ""

@@ -157,7 +157,10 @@ class Extender:
 
     def train(self, trials: Iterable[Trial]) -> None:
         """Train these trials where they are not stored."""
-        Sweep(self.store, self.resolved, self.executor, self.listener, tuple(trials)).run()
+        sweep = Sweep(self.store, self.resolved, self.executor, self.listener, tuple(trials))
+        sweep.run()
+        # Ctrl-C in the last segment left nothing to train; it ends the rounds to come all the same.
+        sweep.interrupt.raise_if_asked()
 
     def _open(self, resolved: ResolvedStudy) -> None:
         self.executor.close()

@@ -43,7 +43,8 @@ def test_running_again_trains_nothing(call, study):
 
 OVERVIEW_KEYS = {
     *("study", "title", "altered", "directory", "axes", "replicates", "counts"),
-    *("metric", "cells", "best", "smallest"),
+    *("metric", "cells", "best", "smallest", "top", "confirmed", "winner"),
+    *("selection", "selection_metric", "cells_by_selection"),
 }
 
 
@@ -186,7 +187,7 @@ def test_claims_of_a_study_that_has_them(call, study, monkeypatch):
     told = json.loads(out)
     assert told.keys() == {"study", "altered", "directory", "claims"}
     names = {"claim", "outcome", "rule", "estimates", "numbers", "used", "excluded", "note"}
-    assert told["claims"][0].keys() == names
+    assert told["claims"][0].keys() == names | {"lacks", "decided"}
 
 
 def test_the_folder_may_go_unnamed_or_by_the_name_of_the_study(call, study, quiet_place):

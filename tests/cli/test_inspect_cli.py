@@ -255,7 +255,7 @@ def test_all_that_fits_is_told_and_drawn(folder_of, call, name, kinds, words):
 
 def test_without_a_cell_the_best_one_is_looked_at(folder_of, call, undrawn):
     folder = folder_of("mlp")
-    best = Landscape.read(folder).data.test_accuracy.mean("replicate").argmax(...)
+    best = Landscape.read(folder).score().argmax(...)
     status, out, _ = call("inspect", folder, "--what", "confusion")
     assert status == 0
     grid = Landscape.read(folder).axes

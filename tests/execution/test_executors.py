@@ -13,7 +13,8 @@ import numpy as np
 import pytest
 from cohort_tools import tiny
 from processes import Processes
-from test_sweep import assert_equal_tables, environment, press_ctrl_c, stored
+from runs import assert_equal_tables, environment, stored
+from test_sweep import press_ctrl_c
 
 import gridscape as gs
 from gridscape import sweep

@@ -27,6 +27,7 @@ def test_the_best_of_an_axis_of_numbers_and_text(tmp_path):
         {"layers": [1, "3-2"], "learning_rate": [0.001, 0.1]},
         model_options={"hidden_size": 4},
         keep_parameters="best",
+        replicates=1,  # of two, one that collapsed would leave a row without a best
     )
     land = run(study, directory=tmp_path)
     kept = kept_cells(tmp_path)

@@ -67,7 +67,7 @@ def test_refine_tells_intervals_and_a_best_value_at_an_end(call, folder):
     assert widest(out) <= 80
     _, out, _ = call("show", folder, "--json")
     states = {cell["state"] for cell in json.loads(out)["cells"]}
-    assert states <= {"finished", "collapsed", "diverged", "not_asked"}
+    assert states <= {"finished", "collapsed", "not_started", "diverged", "not_asked"}
 
 
 @pytest.mark.parametrize(
