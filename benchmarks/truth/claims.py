@@ -176,8 +176,9 @@ def center(lead: float, rival: float | None = None) -> np.ndarray:
 
 
 def _ordered() -> Iterator[Case]:
-    pair = steps(0.02, 7)
-    pair[4:] -= 0.02  # the fifth equals the fourth
+    far = steps(0.08, 7, 0.4)  # so far apart that all depends on one pair
+    pair = far.copy()
+    pair[4:] -= 0.08  # the fifth equals the fourth
     lost = column([0, 0, 0, 0, 0.6, 0, 0])
     uneven = Truth(column(pair), column([0.005, 0.005, 0.005, 0.005, 0.05, 0.005, 0.005]))
     worlds = {
@@ -186,7 +187,7 @@ def _ordered() -> Iterator[Case]:
         "one of 6 pairs equal, one of them with 10 times the sd": (FALSE, uneven),
         "one of 6 pairs equal, shared sd .02": (FALSE, Truth(column(pair), shared=0.02)),
         "one of 6 pairs equal, 20 % missing": (FALSE, Truth(column(pair), missing=0.2)),
-        "a higher cell diverges in 60 %": (FALSE, Truth(column(steps(0.02, 7)), diverges=lost)),
+        "a higher cell diverges in 60 %": (FALSE, Truth(column(far), diverges=lost)),
         "all by 0+": (BOUND, Truth(column(steps(0, 7)))),
         "all by 0+, t3": (BOUND, Truth(column(steps(0, 7)), tails="t3")),
     }
@@ -197,10 +198,10 @@ def _ordered() -> Iterator[Case]:
 def _best_is() -> Iterator[Case]:
     sd = np.full((3, 3), 0.005)
     sd[0, 0] = 0.05
-    rival = center(0.02, 0.0)
+    rival = center(0.1, 0.0)  # the others are so far behind that all depends on one
     first, middle = np.zeros((3, 3)), np.zeros((3, 3))
     first[0, 0], middle[1, 1] = 0.4, 0.6
-    better = center(0.02, -HALF_OF_40)
+    better = center(0.1, -HALF_OF_40)
     worlds = {
         "one rival of 8 equal": (FALSE, Truth(rival)),
         "one rival of 8 equal, t3": (FALSE, Truth(rival, tails="t3")),
@@ -213,9 +214,9 @@ def _best_is() -> Iterator[Case]:
             FALSE,
             Truth(better, diverges=first),
         ),
-        "the best diverges in 60 %, the others are 4 sd lower": (
+        "the best diverges in 60 %, the others are 20 sd lower": (
             FALSE,
-            Truth(center(0.02), diverges=middle),
+            Truth(center(0.1), diverges=middle),
         ),
         "best by 0+ of 9": (BOUND, Truth(center(0))),
     }
