@@ -78,8 +78,7 @@ def confirmation(land: Landscape, directory: Path, cells: list[Cell]) -> Confirm
 
 
 def _finalist(ours: CellSummary, fresh: CellSummary) -> Finalist:
-    learns = fresh.n_finished - fresh.n_collapsed
-    return Finalist(ours.cell, ours.estimate, fresh.estimate, fresh.n_ended, learns)
+    return Finalist(ours.cell, ours.estimate, fresh.estimate, fresh.n_ended, fresh.n_learns)
 
 
 def _chosen_by(land: Landscape) -> str:

@@ -140,10 +140,10 @@ def _hashes(study: Mapping[str, Any]) -> dict[str, str] | None:
 
 def _reaches(study: Mapping[str, Any]) -> Iterator[Reach]:
     """Modules and folders that a study names; what is no text names nothing."""
-    task = study.get("task")
-    if isinstance(task, str) and task in READERS:  # the tasks that read what a study names
-        options = study.get("task_options")
-        path = options.get("path") if isinstance(options, Mapping) else None
+    task, options = study.get("task"), study.get("task_options")
+    path = options.get("path") if isinstance(options, Mapping) else None
+    # The tasks that read what a study names; one from Python may have the name of such a task.
+    if isinstance(task, str) and task in READERS and "task" not in (study.get("objects") or ()):
         yield Reach(f"{READERS[task]} in {path!r}", code=False)
     for module in dict.fromkeys(_modules(study)):
         files = _files(module)

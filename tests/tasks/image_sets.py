@@ -34,7 +34,7 @@ def digest(array: np.ndarray) -> str:
     return hashlib.sha256(np.ascontiguousarray(array)).hexdigest()[:16]
 
 
-IMAGE_TASKS = [name for name in NAMES if "images" in NAMES[name]]
+IMAGE_TASKS = [name for name in NAMES if ".images:" in NAMES[name]]
 
 
 Change = Callable[[bytes], bytes]
