@@ -18,11 +18,12 @@ import typer
 from test_layers import ROOMS
 
 import gridscape
-from gridscape import _version, models, optimizers, tasks
+from gridscape import models, optimizers, tasks
 from gridscape.claims.files import load_claims
 from gridscape.claims.rules import RULES
 from gridscape.cli.commands import app
 from gridscape.cli.tables import LEGEND
+from gridscape.identity import version
 from gridscape.kernels import library
 from gridscape.study.files import names as study_names
 from gridscape.study.settings import STUDY_AXES
@@ -244,9 +245,9 @@ def test_versions_agree() -> None:
     built = tomllib.loads((ROOT / "pyproject.toml").read_text())
     assert (
         built["tool"]["setuptools"]["dynamic"]["version"]["attr"]
-        == f"{_version.__name__}.__version__"
+        == f"{version.__name__}.__version__"
     )
-    assert _version.__version__ == gridscape.__version__
+    assert version.__version__ == gridscape.__version__
     assert f"\nversion: {gridscape.__version__}\n" in (ROOT / "CITATION.cff").read_text()
 
 

@@ -369,9 +369,12 @@ def test_killed_thirty_times_every_trial_exactly_once(tmp_path, undisturbed):
 def _ended(directory):
     try:
         with Store.read(directory) as store:
-            return store.statuses()
+            statuses = store.statuses()
     except StoreError:  # killed before the folder was made
         return {}
+    # One that failed after many deaths in a row is tried again.
+    ended = (Status.FINISHED, Status.DIVERGED)
+    return {key: status for key, status in statuses.items() if status in ended}
 
 
 def test_curves_tell_when_they_were_recorded(undisturbed):

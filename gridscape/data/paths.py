@@ -15,11 +15,10 @@ def located(path: str | Path, folders: tuple[Path, ...] = ()) -> Path:
     for candidate in (given, *(folder / given for folder in folders)):
         if os.path.exists(candidate):  # False, not an error, where a folder may not be entered
             return candidate
-    places = ", ".join(map(str, folders))
     raise DataMissingError(
         "no such file or folder",
         where=given,
-        expected=f"as given or below one of {places}" if places else f"in {Path.cwd()}",
+        expected=f"as given or below {folders[0]}" if folders else f"in {Path.cwd()}",
         hint="the option path of the task says where the data is",
     )
 
