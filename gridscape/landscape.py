@@ -41,7 +41,8 @@ if TYPE_CHECKING:
     import xarray as xr
 
 FORMATS = ("csv", "parquet", "netcdf")
-LEARNED = 0.25  # of the way from guessing to everything right
+# Shares of the way from guessing to everything right.
+LEARNED, GUESSES = 0.25, 0.05
 
 
 @dataclass(frozen=True, repr=False)
@@ -258,8 +259,9 @@ class Landscape:
         """Which trials learn: (*axes, replicate), bool.
 
         Those that finished, and do not give every test example the same answer. Where the main
-        metric is a fraction and the best run of a cell has come a quarter of the way from guessing
-        to everything right, those that come less than half as far as that run do not.
+        metric is a fraction, no run of a cell whose best one is no better than guessing does; and
+        where that one has come a quarter of the way from guessing to everything right, those that
+        come less than half as far do not.
         """
         learns: np.ndarray = self.array("status") == Status.FINISHED.value
         learns &= ~self.array(COLLAPSED)
@@ -270,7 +272,7 @@ class Landscape:
             guessing = float(self.study.get("guessing") or 0.0)
             above = (above - guessing) / (1 - guessing)
             best = np.fmax.reduce(above, axis=-1, keepdims=True)
-            learns &= ~((best >= LEARNED) & (above < best / 2))
+            learns &= ~((best < GUESSES) | ((best >= LEARNED) & (above < best / 2)))
         return learns
 
     def candidates(self) -> "xr.DataArray":

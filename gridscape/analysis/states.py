@@ -18,15 +18,13 @@ import numpy as np
 from gridscape.grid.meanings import OWN
 from gridscape.grid.names import COLLAPSED, Variable
 from gridscape.grid.trials import Status, TrialResult
-from gridscape.landscape import LEARNED, Landscape
+from gridscape.landscape import GUESSES, LEARNED, Landscape
 
 STRETCHES = 32
 FEWEST_POINTS = 8  # two a quarter; with fewer nothing is known of the noise
 NOISE = 3.0  # standard errors that a difference must have to be no noise
 # The median size of second differences of independent normal numbers of standard deviation 1.
 SECOND_DIFFERENCE = 0.6745 * np.sqrt(6)
-# A share of the way from guessing to everything right.
-GUESSES = 0.05
 ACCURACY, TRAIN_ACCURACY = (str(Variable(split, "accuracy")) for split in ("test", "train"))
 TRAIN_LOSS = str(Variable("train", "loss"))
 
