@@ -33,7 +33,7 @@ class BestPerRow:
         mean and its two neighbors (on the logarithm of a logarithmic axis), and the best value
         itself where a neighbor is missing or failed. Its interval reaches half a step beyond
         ``equivalent``, and without end where that reaches the end of the axis.
-    at_end: the best value is the first or last of the axis: the true one may lie beyond.
+    at_end: the best value is the first or last that was tried: the true one may lie beyond.
     excluded: cells of the row that are no candidates.
     note: in words, what is unknown and why; "" where nothing is.
     """
@@ -80,15 +80,6 @@ def best_per(
     return tuple(best_among(target, of_row, row=row, best=best[row]) for row, of_row in rows)
 
 
-def is_at_end(row: BestPerRow, asked: Iterable[Cell]) -> bool:
-    """Whether the best value is the first or last number of its axis that its row was asked for."""
-    if row.value is None or isinstance(row.value, str | bool):
-        return False
-    values = [cell[row.axis] for cell in asked if row.row.items() <= cell.items()]
-    numbers = [v for v in values if isinstance(v, int | float)]
-    return len(values) > 1 and row.value in (min(numbers), max(numbers))
-
-
 def best_among(
     axis: Axis,
     members: Sequence[CellSummary],
@@ -126,7 +117,7 @@ def best_among(
         low=ends[0],
         high=ends[1],
         optimum=_optimum(axis, members, chosen, equivalent, level),
-        at_end=_is_end(axis, _tried(axis, members), chosen.cell[axis.name]),
+        at_end=_is_at_end(axis, members, chosen),
         untested=_values_of(axis, untested),
         excluded=excluded,
         note=_best_note(others, untested),
@@ -138,8 +129,8 @@ def _not_worse(
 ) -> tuple[list[CellSummary], list[CellSummary]]:
     """The cells that are not shown to be worse than another, and the untested ones of them."""
     trained = [s for s in members if s.share.n and math.isfinite(s.estimate.mean)]
-    able = [s for s in trained if not _in_most(s.share.n - _told(s), s.share.n)]
-    sure = [s for s in able if _in_most(_told(s), s.share.n)]
+    able = [s for s in trained if not _in_most(s.share.n - s.n_told, s.share.n)]
+    sure = [s for s in able if _in_most(s.n_told, s.share.n)]
     if not sure:
         return able, able
     top = max(sure, key=score)
@@ -151,11 +142,6 @@ def _not_worse(
     stays = [s for s, p in zip(others, p_values, strict=True) if not p <= bound]
     untested = [s for s, p in zip(others, p_values, strict=True) if math.isnan(p)]
     return [top, *stays], untested
-
-
-def _told(summary: CellSummary) -> int:
-    """How many runs the estimate of a cell is made of: those that learn, or all where none does."""
-    return summary.n_learns or summary.n_finished
 
 
 def _in_most(k: int, n: int) -> bool:
@@ -209,14 +195,15 @@ def _vertex(heights: np.ndarray, scores: dict[int, float], at: int) -> float:
 
 
 def _tried(axis: Axis, members: Sequence[CellSummary]) -> list[float]:
-    """The numbers of an axis that a row has results of, ascending; none on an axis of names."""
+    """The numbers of an axis that a row was asked for, ascending; none on an axis of names."""
     if axis.scale == "category":
         return []
-    return sorted(float(s.cell[axis.name]) for s in members if s.n_ended)
+    return sorted(float(s.cell[axis.name]) for s in members if s.n_ended + s.n_missing)
 
 
-def _is_end(axis: Axis, tried: Sequence[float], value: Value) -> bool:
-    return axis.scale != "category" and len(tried) > 1 and float(value) in (tried[0], tried[-1])
+def _is_at_end(axis: Axis, members: Sequence[CellSummary], best: CellSummary) -> bool:
+    tried = _tried(axis, members)
+    return len(tried) > 1 and float(best.cell[axis.name]) in (tried[0], tried[-1])
 
 
 def _values_of(axis: Axis, summaries: Iterable[CellSummary]) -> tuple[Value, ...]:

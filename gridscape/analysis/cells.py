@@ -105,6 +105,11 @@ class CellSummary:
         return sum(self.learns)
 
     @property
+    def n_told(self) -> int:
+        """Replicates that make the estimate: those that learn, or, where none does, finish."""
+        return self.n_learns or self.n_finished
+
+    @property
     def is_candidate(self) -> bool:
         """Whether the cell may be called best: more than half of the ended replicates learn."""
         return bool(is_candidate(self.n_finished, self.n_learns, self.n_ended))

@@ -22,6 +22,8 @@ from gridscape.analysis.statistics import LEVEL, Interval, t_p_value, t_quantile
 # 10 % of the verdicts err. With this one, and half of the weight on the own spread of a pair that
 # scatters more, 4.4 % at most do (three replicates, one of six cells scatters three times as much).
 ALIKE = 0.25
+# Scatter below this share of the numbers is that of their arithmetic, and none.
+ROUNDING = 1e-12
 
 
 @dataclass(frozen=True)
@@ -86,7 +88,7 @@ def common_spread(cells: Sequence[CellSummary]) -> CommonSpread | None:
     n = known.sum(axis=1)
     df = known.sum() - len(values) - (known.sum(axis=0) > 0).sum() + 1
     squares = (rest**2).sum(axis=1) / (n - 1)
-    if df < 1 or not squares.sum() > 0:
+    if df < 1 or squares.sum() <= (ROUNDING * np.nanmax(np.abs(values))) ** 2:
         return None
     largest = float(squares.max() / squares.sum())
     per_cell = float(n.mean() - 1) / 2
@@ -131,6 +133,8 @@ class Comparison:
             mean = float(values[0]) if n else math.nan
             return Difference(mean, math.nan, math.nan, n)
         own = float(values.var(ddof=1))
+        if own <= (ROUNDING * np.abs(rows).max()) ** 2:
+            own = 0.0
         floor = float(sum(f**2 * noise_of(s) for f, s in zip(factors, cells, strict=True)))
         mean = float(values.mean())
         if self.spread is not None and not any(s.at_edge for s in cells):

@@ -7,6 +7,7 @@ import numpy as np
 
 from gridscape.analysis.cells import CellSummary
 from gridscape.analysis.differences import Comparison
+from gridscape.analysis.statistics import share_p_value
 from gridscape.claims.checks import Check, above, most
 from gridscape.claims.records import Outcome
 from gridscape.grid.trials import Status
@@ -37,20 +38,14 @@ def _by_failing(name: str, good: CellSummary, bad: CellSummary) -> Check:
         return most(f"{name} (most runs of both fail)", "in most runs", 0, 0)
     failing, rest = (bad, good) if _fails_mostly(bad) else (good, bad)
     n, n_rest = failing.share.n, rest.share.n
-    found = most(f"{name} (runs that fail at {failing.cell})", "> 1/2", n - _told(failing), n)
-    p = max(found.p_holds, most("", "", _told(rest), n_rest).p_holds)
-    return replace(
-        found, p_holds=p if failing is bad else 1.0, p_fails=1.0 if failing is bad else p
-    )
-
-
-def _told(summary: CellSummary) -> int:
-    """How many runs learn; of a cell that never does, how many finished."""
-    return summary.n_learns or summary.n_finished
+    found = most(f"{name} (runs that fail at {failing.cell})", "> 1/2", n - failing.n_told, n)
+    p = max(found.p_holds, share_p_value(rest.n_told, n_rest, 0.5))
+    p_holds, p_fails = (p, 1.0) if failing is bad else (1.0, p)
+    return replace(found, p_holds=p_holds, p_fails=p_fails)
 
 
 def _fails_mostly(summary: CellSummary) -> bool:
-    return 2 * _told(summary) < summary.share.n
+    return 2 * summary.n_told < summary.share.n
 
 
 def better(name: str, best: CellSummary, other: CellSummary, among: Comparison) -> Check:

@@ -23,6 +23,33 @@ import typer
 from typer.core import TyperGroup
 
 from gridscape.cli import growing
+from gridscape.cli._options import (
+    BatchSize,
+    CellName,
+    DataDir,
+    DataName,
+    DataNames,
+    DataPath,
+    Debug,
+    Directory,
+    ExecutorName,
+    Folder,
+    Json,
+    Layout,
+    ModelName,
+    OwnData,
+    Precision,
+    ReplicateNumber,
+    Replicates,
+    Seed,
+    SetValues,
+    StudyName,
+    Target,
+    TaskName,
+    TaskOptions,
+    Trust,
+    Updates,
+)
 from gridscape.cli._startup import prepare_jax
 from gridscape.errors import (
     GridscapeError,
@@ -68,111 +95,6 @@ app = typer.Typer(
 )
 data_sets = typer.Typer(cls=Commands, help="Data: look at your own; fetch and check known sets.")
 app.add_typer(data_sets, name="data")
-
-# ---- options that several commands take ----
-
-StudyName = Annotated[
-    str | None,
-    typer.Argument(
-        metavar="STUDY",
-        help="A named study (see list) or a TOML file.",
-        show_default="quickstart",
-    ),
-]
-OwnData = Annotated[
-    Path | None,
-    typer.Option("--data", metavar="PATH", help="Your own file or folder, instead of a study."),
-]
-Target = Annotated[
-    list[str] | None,
-    typer.Option(
-        "--target", metavar="COLUMN", help="The column of --data to predict. May be repeated."
-    ),
-]
-ModelName = Annotated[
-    str | None,
-    typer.Option("--model", metavar="MODEL", help="What --data trains.", show_default="mlp"),
-]
-Layout = Annotated[
-    str | None,
-    typer.Option("--layout", metavar="LAYOUT", help="Of pictures in --data: rows, flat, image."),
-]
-TaskOptions = Annotated[
-    list[str] | None,
-    typer.Option(
-        "--option", metavar="NAME=VALUE", help="An option of the task of --data. May be repeated."
-    ),
-]
-Folder = Annotated[
-    str | None,
-    typer.Argument(
-        metavar="DIR", help="A results folder, or the name of one in runs/; else the only one."
-    ),
-]
-SetValues = Annotated[
-    list[str] | None,
-    typer.Option(
-        "--set",
-        metavar="AXIS=VALUES",
-        help="Values of an axis: hidden_size=16,32 or, in equal ratios, learning_rate=1e-5:1:6. "
-        "May be repeated.",
-    ),
-]
-TaskName = Annotated[
-    str | None, typer.Option("--task", metavar="TASK", help="Another task than the study's.")
-]
-Replicates = Annotated[
-    int | None, typer.Option("--replicates", metavar="N", help="Seeds of every cell.")
-]
-Seed = Annotated[int | None, typer.Option("--seed", metavar="N", help="Seed of the study.")]
-Updates = Annotated[
-    int | None, typer.Option("--updates", metavar="N", help="Updates of every network.")
-]
-BatchSize = Annotated[
-    int | None, typer.Option("--batch-size", metavar="N", help="Examples of an update.")
-]
-Directory = Annotated[
-    Path | None,
-    typer.Option("--dir", metavar="DIR", help="Where results go.", show_default="runs/STUDY"),
-]
-DataDir = Annotated[
-    Path | None,
-    typer.Option("--data-dir", metavar="DIR", help="Where data sets are looked for first."),
-]
-ExecutorName = Annotated[
-    str, typer.Option("--executor", metavar="NAME", help="What trains: local.")
-]
-Precision = Annotated[
-    str | None,
-    typer.Option("--precision", metavar="NAME", help="Of products: float32, tf32, bfloat16."),
-]
-Json = Annotated[bool, typer.Option("--json", help="Print one JSON document instead of tables.")]
-Trust = Annotated[
-    bool,
-    typer.Option(
-        "--trust", help="Run code and read files that the folder's study names, whoever made it."
-    ),
-]
-# Read by ``main``, which handles all errors.
-Debug = Annotated[bool, typer.Option("--debug", help="Show the trace of an error.")]
-CellName = Annotated[
-    str, typer.Option("--cell", metavar="AXIS=VALUE,...", help="The cell: a value of each axis.")
-]
-ReplicateNumber = Annotated[
-    int, typer.Option("--replicate", metavar="K", help="Which seed of the cell.")
-]
-DataName = Annotated[str, typer.Argument(metavar="NAME", help="A data set (see data list).")]
-DataNames = Annotated[
-    str | None, typer.Argument(metavar="NAME", help="A data set; else all on this machine.")
-]
-
-
-DataPath = Annotated[
-    Path, typer.Argument(metavar="PATH", help="A file or folder, or the beginning of IDX names.")
-]
-
-
-# ---- the commands ----
 
 
 @app.callback(invoke_without_command=True)

@@ -7,6 +7,16 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from gridscape.cli._options import (
+    At,
+    DataDir,
+    Debug,
+    ExecutorName,
+    Folder,
+    Json,
+    Minutes,
+    Trust,
+)
 from gridscape.cli._startup import prepare_jax
 from gridscape.errors import UsageError
 
@@ -17,35 +27,6 @@ if TYPE_CHECKING:
     from gridscape.cli._follow import Follower
     from gridscape.sweep.deciding import Decided, Decision, Looked, Planned
     from gridscape.sweep.refining import Refined
-
-Folder = Annotated[
-    str | None,
-    typer.Argument(
-        metavar="DIR", help="A results folder, or the name of one in runs/; else the only one."
-    ),
-]
-At = Annotated[
-    list[str] | None,
-    typer.Option(
-        "--at", metavar="AXIS=VALUES", help="Only at these values of another axis. May be repeated."
-    ),
-]
-Minutes = Annotated[
-    float | None,
-    typer.Option("--minutes", metavar="M", help="No round begins that is expected to end later."),
-]
-DataDir = Annotated[
-    Path | None,
-    typer.Option("--data-dir", metavar="DIR", help="Where data sets are looked for first."),
-]
-ExecutorName = Annotated[
-    str, typer.Option("--executor", metavar="NAME", help="What trains: local.")
-]
-Trust = Annotated[
-    bool, typer.Option("--trust", help="Run code that the folder's study names, whoever made it.")
-]
-Json = Annotated[bool, typer.Option("--json", help="Print one JSON document instead of tables.")]
-Debug = Annotated[bool, typer.Option("--debug", help="Show the trace of an error.")]
 
 
 def register(app: typer.Typer) -> None:

@@ -15,7 +15,7 @@ from rich.table import Table
 from rich.text import Text
 
 from gridscape.analysis import selection
-from gridscape.analysis.best import BestPerRow, is_at_end
+from gridscape.analysis.best import BestPerRow
 from gridscape.analysis.cells import CellState, CellSummary, summarize
 from gridscape.analysis.conditions import altered
 from gridscape.analysis.confirmed import Confirmation, confirmed
@@ -327,8 +327,7 @@ def _best(found: Overview) -> Iterator[RenderableType]:
 
 def _at_ends(found: Overview) -> Iterator[RenderableType]:
     """Rows whose best value is the first or the last that was tried there."""
-    asked = [s.cell for s in found.cells if s.n_ended + s.n_missing]
-    ends = [row for row in found.best if is_at_end(row, asked)]
+    ends = [row for row in found.best if row.at_end]
     if ends:
         axis = ends[0].axis
         where = [str(row.row) or "the only row" for row in ends]

@@ -12,7 +12,7 @@ from enum import Enum
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from gridscape.analysis.best import BestPerRow, is_at_end
+from gridscape.analysis.best import BestPerRow
 from gridscape.analysis.cells import CellState, CellSummary
 from gridscape.analysis.conditions import altered
 from gridscape.analysis.confirmed import Confirmation
@@ -473,7 +473,6 @@ def _best(found: Findings, numbers: Mapping[Cell, int], directory: Path) -> Best
     axes, axis = found.land.axes, found.best[0].axis
     land_axis = found.land.axis(axis)
     along = along_axis(axes, axis)
-    asked = [s.cell for s in found.main if s.n_ended + s.n_missing]
     equivalent = {
         numbers[_cell_at(found.land.axes, {**row.row, axis: value})]
         for row in found.best
@@ -491,7 +490,7 @@ def _best(found: Findings, numbers: Mapping[Cell, int], directory: Path) -> Best
         "rows": [
             _best_row(row, land_axis, along, numbers, edges.get(row.row, "")) for row in found.best
         ],
-        "beyond": [str(row.row) for row in found.best if is_at_end(row, asked)],
+        "beyond": [str(row.row) for row in found.best if row.at_end],
         "command": f"gridscape refine {shlex.quote(str(directory))} --optimum --axis {axis}",
     }
 

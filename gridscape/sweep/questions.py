@@ -11,10 +11,9 @@ from itertools import pairwise
 from pathlib import Path
 from typing import Any, Protocol
 
-import numpy as np
-
-from gridscape.analysis.cells import CellSummary, candidates, paired, rows_of, score, summarize
-from gridscape.analysis.statistics import Interval, t_interval
+from gridscape.analysis.cells import CellSummary, candidates, rows_of, score, summarize
+from gridscape.analysis.differences import Comparison
+from gridscape.analysis.statistics import Interval
 from gridscape.claims.decided import CLAIMS, content_of
 from gridscape.claims.evidence import cells_in, in_words
 from gridscape.claims.judging import judge
@@ -189,17 +188,13 @@ def _is_asked(summary: CellSummary) -> bool:
     return summary.n_ended + summary.n_missing > 0
 
 
-def lead(a: CellSummary, b: CellSummary, level: float) -> Interval:
+def lead(a: CellSummary, b: CellSummary, level: float, among: Comparison) -> Interval:
     """By how much ``a`` is better than ``b``, with its interval at a two-sided level.
 
-    Unknown where fewer than two replicates finished in both, or where they show no scatter: equal
-    numbers of a few replicates are no proof that all are equal.
+    Unknown where fewer than two replicates learn in both, or where nothing tells their scatter.
     """
-    differences = a.meaning.sign * np.array(paired(a, b).differences)
-    if len(differences) < 2 or np.ptp(differences) == 0:
-        mean = float(differences.mean()) if len(differences) else math.nan
-        return Interval(mean, math.nan, math.nan, len(differences), 1 - level)
-    return t_interval(differences, 1 - level)
+    found = among.difference(a, b)
+    return (found if a.meaning.is_higher_better else -found).interval(1 - level)
 
 
 def _is_within(interval: Interval, margin: float) -> bool:
@@ -207,19 +202,10 @@ def _is_within(interval: Interval, margin: float) -> bool:
 
 
 @dataclass(frozen=True)
-class BestValue:
-    """Which value of an axis is best in each row: values leave it once another is shown better.
-
-    The true best stays with the confidence of the looks, in each row for itself: each pair has its
-    part of the error (Bonferroni over the rivals, since which one leads is seen in the data).
-    """
+class OfRows:
+    """A question that is asked of each row for itself."""
 
     among: Among
-
-    @property
-    def key(self) -> str:
-        """See Question."""
-        return f"best {self.among.axis} {self.among.words}"
 
     def look(
         self, land: Landscape, level: float, memories: Mapping[str, Mapping[str, Any]]
@@ -227,6 +213,28 @@ class BestValue:
         """See Question."""
         rows = self.among.rows(land).items()
         return [self._look(row, members, level, memories) for row, members in rows]
+
+    def _look(
+        self,
+        row: str,
+        members: Sequence[CellSummary],
+        level: float,
+        memories: Mapping[str, Mapping[str, Any]],
+    ) -> Said:
+        raise NotImplementedError
+
+
+class BestValue(OfRows):
+    """Which value of an axis is best in each row: values leave it once another is shown better.
+
+    The true best stays with the confidence of the looks, in each row for itself: each pair has its
+    part of the error (Bonferroni over the rivals, since which one leads is seen in the data).
+    """
+
+    @property
+    def key(self) -> str:
+        """See Question."""
+        return f"best {self.among.axis} {self.among.words}"
 
     def _look(
         self,
@@ -244,13 +252,15 @@ class BestValue:
         if len(members) < 2 or not left:
             why = "no value finishes in most of its replicates" if members[1:] else "one value only"
             return self.among.said(words, row, members, CANNOT, note=why)
-        level /= len(members) - 1
-        beaten = [s for s in left if any(lead(o, s, level).low > 0 for o in left if o is not s)]
+        level, compared = level / (len(members) - 1), Comparison(fit)
+        beaten = [
+            s for s in left if any(lead(o, s, level, compared).low > 0 for o in left if o is not s)
+        ]
         out += [name(s.cell) for s in beaten]
         left = [s for s in left if s not in beaten]
         top = max(left, key=score)
         others = [s for s in left if s is not top]
-        alike = all(_is_within(lead(top, s, level), self.among.margin) for s in others)
+        alike = all(_is_within(lead(top, s, level, compared), self.among.margin) for s in others)
         outcome = DECIDED if not others else EQUAL if alike else OPEN
         return self.among.said(
             words,
@@ -264,26 +274,16 @@ class BestValue:
         )
 
 
-@dataclass(frozen=True)
-class OrderOf:
+class OrderOf(OfRows):
     """The order of an axis' values in each row: neighbors by their mean are told apart, or equal.
 
     Which pairs are neighbors is seen in the data, so each pair of the row has a part of the error.
     """
 
-    among: Among
-
     @property
     def key(self) -> str:
         """See Question."""
         return f"order {self.among.axis} {self.among.words}"
-
-    def look(
-        self, land: Landscape, level: float, memories: Mapping[str, Mapping[str, Any]]
-    ) -> list[Said]:
-        """See Question."""
-        rows = self.among.rows(land).items()
-        return [self._look(row, members, level, memories) for row, members in rows]
 
     def _look(
         self,
@@ -300,10 +300,11 @@ class OrderOf:
             why = note or "fewer than two values"
             return self.among.said(words, row, members, CANNOT, note=why)
         level /= len(members) * (len(members) - 1) / 2
+        compared = Comparison(fit)
         ranked, open_, signs = sorted(fit, key=score, reverse=True), list[Cell](), list[str]()
         for a, b in pairwise(ranked):
             pair = f"{name(a.cell)} {name(b.cell)}"
-            known[pair] = known.get(pair) or self._sign(lead(a, b, level))
+            known[pair] = known.get(pair) or self._sign(lead(a, b, level, compared))
             signs.append(known[pair] or "?")
             open_ += [] if known[pair] else [a.cell, b.cell]
         answer = name(ranked[0].cell) + "".join(

@@ -84,6 +84,10 @@ def test_rules_of_trends_follow_what_is_better(better, outcome):
 
 def test_a_metric_may_be_the_difference_of_two():
     land = landscape(CELLS, lambda c: 0.9, gap=lambda c: 0.2 * (c["cell"] == "gru"), replicates=4)
+    scatter = 0.001 * np.random.default_rng(2).standard_normal(land.data.train_accuracy.shape)
+    land.data["train_accuracy"] = (
+        land.data.train_accuracy + scatter
+    )  # without any, nothing is shown
     metric = {"metric": "train_accuracy - test_accuracy"}
     parts = [{"where": {"cell": "gru"}, "near": 0.2, "within": 0.01}]
     found = verdict("levels", land, {"parts": parts} | metric)

@@ -74,10 +74,19 @@ def test_values_that_fail_are_set_aside():
 
 
 def test_no_scatter_is_no_proof():
-    land = world([0.5, 0.7, 0.9], noise=0.0)
+    no_fraction = {"metrics": {"accuracy": {"better": "higher", "unit": "points"}}}
+    land = world([0.5, 0.7, 0.9], noise=0.0, study=no_fraction)
     for kind in (BestValue, OrderOf):
         said, number, _ = decided(ask(kind, land), land)
         assert (said.outcome, number) == ("open", 20)
+
+
+def test_fractions_scatter_at_least_as_their_examples_do():
+    """Of 100 examples .5 and .52 are not told apart, .5 and .9 are, though no replicate differs."""
+    for truth, outcome in (([0.5, 0.52], "open"), ([0.5, 0.9], "decided")):
+        land = world(truth, noise=0.0, study={"n_examples": {"test": 100}})
+        said, _, _ = decided(ask(BestValue, land), land)
+        assert said.outcome == outcome
 
 
 @pytest.mark.parametrize("kind", [BestValue, OrderOf])

@@ -11,8 +11,9 @@ from typing import Any
 import numpy as np
 
 from gridscape.analysis.best import MOST_RUNS
-from gridscape.analysis.cells import CellSummary
+from gridscape.analysis.cells import CellSummary, learned
 from gridscape.analysis.differences import Comparison, Difference
+from gridscape.analysis.fractions import fraction_test
 from gridscape.claims.checks import Check, within
 from gridscape.claims.evidence import Evidence, Region
 from gridscape.claims.pairs import exactly, heights, learns, reach
@@ -107,8 +108,15 @@ def _near(cell: CellSummary, number: float, margin: float) -> Check:
     name = f"{cell.metric} at {cell.cell} minus {number:g}"
     found = Comparison([cell]).combination([cell], [1.0])
     distance: Difference = replace(found, mean=found.mean - number)
-    check = within(name, cell.meaning.unit or "", distance, margin)
-    return replace(check, cells=(cell.cell,))
+    check = replace(within(name, cell.meaning.unit or "", distance, margin), cells=(cell.cell,))
+    if cell.n_examples is None or not 0 <= cell.estimate.mean <= 1:
+        return check
+    # Near 0 and 1 a mean of fractions is tested as its interval is formed.
+    low, mean, high = number - margin, cell.estimate.mean, number + margin
+    p_low, p_high = (fraction_test(learned(cell), end, cell.n_examples) for end in (low, high))
+    if low < mean < high:
+        return replace(check, p_holds=max(p_low, p_high), p_fails=1.0)
+    return replace(check, p_holds=1.0, p_fails=p_low if mean <= low else p_high)
 
 
 @rule
