@@ -1,7 +1,7 @@
 """Estimates with intervals, and tests: Student t, exact shares, corrections for many."""
 
 import math
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -137,12 +137,7 @@ def holm(p_values: Sequence[float]) -> tuple[float, ...]:
     >>> holm([0.01, 0.04, 0.03])
     (0.03, 0.06, 0.06)
     """
-    adjusted = np.full(len(p_values), np.nan)
-    known = np.flatnonzero(~np.isnan(p_values))
-    order = known[np.argsort(np.asarray(p_values)[known], kind="stable")]
-    scaled = np.asarray(p_values)[order] * np.arange(len(order), 0, -1)
-    adjusted[order] = np.minimum(np.maximum.accumulate(scaled), 1.0)
-    return tuple(float(p) for p in adjusted)
+    return _stepwise(p_values, np.maximum.accumulate)
 
 
 def hochberg(p_values: Sequence[float]) -> tuple[float, ...]:
@@ -154,11 +149,18 @@ def hochberg(p_values: Sequence[float]) -> tuple[float, ...]:
     >>> hochberg([0.01, 0.04, 0.03])
     (0.03, 0.04, 0.04)
     """
+    return _stepwise(p_values, lambda scaled: np.minimum.accumulate(scaled[::-1])[::-1])
+
+
+def _stepwise(
+    p_values: Sequence[float], steps: Callable[[np.ndarray], np.ndarray]
+) -> tuple[float, ...]:
+    """p values, ascending, times how many are left at each, made monotone by ``steps``."""
     adjusted = np.full(len(p_values), np.nan)
     known = np.flatnonzero(~np.isnan(p_values))
     order = known[np.argsort(np.asarray(p_values)[known], kind="stable")]
     scaled = np.asarray(p_values)[order] * np.arange(len(order), 0, -1)
-    adjusted[order] = np.minimum(np.minimum.accumulate(scaled[::-1])[::-1], 1.0)
+    adjusted[order] = np.minimum(steps(scaled), 1.0)
     return tuple(float(p) for p in adjusted)
 
 

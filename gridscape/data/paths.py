@@ -1,6 +1,7 @@
 """Where people's files are, and whether they can be read: before any of them is opened."""
 
 import os
+from collections.abc import Sequence
 from pathlib import Path
 
 from gridscape.errors import DataError, DataMissingError
@@ -9,17 +10,23 @@ READS_AT_ONCE = 0.5  # of the memory that is available: what a file may take
 PICKLES = (".pkl", ".pickle", ".joblib", ".pt", ".pth", ".rds", ".rdata")
 
 
-def located(path: str | Path, folders: tuple[Path, ...] = ()) -> Path:
+def located(
+    path: str | Path,
+    folders: Sequence[Path] = (),
+    *,
+    kind: str = "file or folder",
+    hint: str = "the option path of the task says where the data is",
+) -> Path:
     """The path as given, or below one of these folders; raises DataMissingError."""
     given = Path(path).expanduser()
     for candidate in (given, *(folder / given for folder in folders)):
         if os.path.exists(candidate):  # False, not an error, where a folder may not be entered
             return candidate
     raise DataMissingError(
-        "no such file or folder",
+        f"no such {kind}",
         where=given,
         expected=f"as given or below {folders[0]}" if folders else f"in {Path.cwd()}",
-        hint="the option path of the task says where the data is",
+        hint=hint,
     )
 
 

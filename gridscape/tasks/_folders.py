@@ -1,7 +1,6 @@
 """Folders of images, and archives of such: ``Train/<class>/*.png`` and ``Test/<class>/*.png``."""
 
 import io
-import os
 import zipfile
 import zlib
 from collections.abc import Callable
@@ -13,7 +12,8 @@ import numpy as np
 from PIL import Image, UnidentifiedImageError
 
 from gridscape.base.data import Split
-from gridscape.errors import DataCorruptError, DataError, DataMissingError
+from gridscape.data import paths
+from gridscape.errors import DataCorruptError, DataError
 from gridscape.tasks import fetch
 
 EIGHT_BIT_MODES = {"L": "L", "1": "L", "LA": "L", "RGB": "RGB", "RGBA": "RGB"}  # Pillow's names
@@ -32,15 +32,10 @@ class Tree(NamedTuple):
 
 def located(path: Path, data_dir: str | Path | None) -> Path:
     """The path as given, or below one of the folders of data sets; raises DataMissingError."""
-    path = path.expanduser()
-    folders = fetch.search_folders(data_dir)
-    for candidate in (path, *(folder / path for folder in folders)):
-        if os.path.exists(candidate):  # False, not an error, where a folder may not be entered
-            return candidate
-    raise DataMissingError(
-        "no such folder or .zip of images",
-        where=path,
-        expected=f"as given or below one of {', '.join(map(str, folders))}",
+    return paths.located(
+        path,
+        fetch.search_folders(data_dir),
+        kind="folder or .zip of images",
         hint="correct the option path of the task, or use the embedded --task digits",
     )
 

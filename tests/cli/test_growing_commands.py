@@ -101,7 +101,9 @@ def test_mistakes_are_one_line(call, study, words, told):
 
 
 def test_two_decide_at_once(call, folder):
-    with Store.create(folder, Store.read(folder).study):
+    with Store.read(folder) as store:
+        study = store.study
+    with Store.create(folder, study):
         status, _, err = call("decide", folder, "--best")
     assert status == 1
     assert "another process is writing here" in err
