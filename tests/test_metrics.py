@@ -12,6 +12,7 @@ from cohort_tools import tiny
 
 import gridscape as gs
 from gridscape import analysis
+from gridscape.analysis.looks import Level
 from gridscape.base.data import Groups
 from gridscape.base.metrics import accuracy, cross_entropy
 from gridscape.claims.judging import judge
@@ -109,7 +110,7 @@ def test_claims_speak_of_the_main_metric_where_they_name_none(land):
         cell = {"learning_rate": 0.0001, "hidden_size": 4}
         parts = [{"where": cell, side: mean / 4}]
         # Three runs that agree are p = .125: here it is the metric that is looked at.
-        (found,) = judge(land, [claim("levels", land, parts=parts)], alpha=0.5)
+        (found,) = judge(land, [claim("levels", land, parts=parts)], level=Level(0.5))
         assert found.outcome is outcome
         assert found.estimates[0].name.startswith("share of the runs with test_perplexity ")
     parameters = {"where": {}, "minuend": "test_reprojection_error", "exceeds": 200.0}

@@ -5,6 +5,7 @@ from collections.abc import Iterator, Sequence
 from functools import partial
 from importlib import import_module
 from importlib.util import find_spec
+from typing import Any
 
 import numpy as np
 
@@ -23,7 +24,7 @@ ONE_BY_ONE = tuple(range(3, MOST + 1))
 PAIR = {"hidden_size": [16, 32], "learning_rate": [0.01]}
 HIGHER = {"cells": [{"hidden_size": 16}, {"hidden_size": 32}], "at": {"learning_rate": 0.01}}
 
-Looks = Sequence[tuple[int, float]]  # replicates, and the two-sided level that is spent there
+Looks = Sequence[tuple[int, Any]]  # replicates, and the level that is spent there
 
 
 def looks() -> Looks:
@@ -117,7 +118,7 @@ def _stops(case: Case, most: int, beside_fixed: bool = False) -> Once:
         outcome = Outcome.UNDECIDED
         for n, level in planned:
             have[needs] = n
-            given = {} if level == 0.05 else {"alpha": level}  # an old version takes no level
+            given = {} if level == 0.05 else {"level": level}  # an old version takes no level
             verdict = ask(_first(worlds[n], whole, have), **given)
             if (outcome := verdict.outcome) is not Outcome.UNDECIDED:
                 break

@@ -14,6 +14,7 @@ import numpy as np
 from scipy import special
 
 from gridscape.analysis.differences import Difference, mean_of
+from gridscape.analysis.looks import ONCE, Level
 from gridscape.analysis.statistics import (
     LEVEL,
     Interval,
@@ -26,7 +27,6 @@ from gridscape.claims.records import Estimate, Outcome
 from gridscape.grid.axes import Cell
 from gridscape.grid.meanings import digits
 
-ALPHA = 1 - LEVEL
 NOWHERE = (math.nan, math.nan)  # the ends of an interval that is not known
 POWER = 0.8  # of the smallest difference that is told beside an undecided verdict
 
@@ -36,9 +36,10 @@ class Check:
     """One number of a rule, tested in both directions.
 
     p_holds, p_fails: p values of the evidence for and against the statement, as of a two-sided
-    test; NaN where replicates are too few for one. cells: those it rests on. is_detail: told only
-    where it does not hold. says: where something else than p values decides. outlook: of an
-    undecided one, in words, what these replicates can show and how many are needed.
+    test; NaN where replicates are too few for one. of: the tests of which p_holds is the best one,
+    times their number. cells: those it rests on. is_detail: told only where it does not hold. says:
+    where something else than p values decides. outlook: of an undecided one, in words, what these
+    replicates can show and how many are needed.
     """
 
     name: str
@@ -51,6 +52,7 @@ class Check:
     is_detail: bool = False
     says: Outcome | None = None
     outlook: str = ""
+    of: int = 1
 
 
 Numbers = Difference | np.ndarray  # or (R,), one per replicate: their mean is meant
@@ -109,19 +111,25 @@ def any_of(name: str, checks: Sequence[Check]) -> Check:
     p_fails = max(c.p_fails for c in checks) if len(known) == len(checks) else math.nan
     cells = tuple(dict.fromkeys(cell for check in checks for cell in check.cells))
     p_holds = min(1.0, nearest.p_holds * len(checks))
-    return replace(nearest, name=name, p_holds=p_holds, p_fails=p_fails, cells=cells)
+    return replace(
+        nearest, name=name, p_holds=p_holds, p_fails=p_fails, cells=cells, of=len(checks)
+    )
 
 
 def decide(
-    tests: Sequence[Check], alpha: float = ALPHA
+    tests: Sequence[Check], level: Level = ONCE
 ) -> tuple[Outcome, tuple[Estimate, ...], str]:
     """Everything must be shown to hold; one number that is shown to be otherwise is enough to fail.
 
-    alpha: the level of each two-sided test. Details stand among the estimates where they do not
-    hold.
+    level: of each two-sided test. Details stand among the estimates where they do not hold.
     """
-    p_fails = _corrected(tests, alpha)
-    said = [t.says or _says(t.p_holds, p, alpha) for t, p in zip(tests, p_fails, strict=True)]
+    holds = [t.p_holds <= t.of * level.each(t.of) for t in tests]
+    p_fails, n_open = _corrected(tests, holds), max(holds.count(False), 1)
+    bound = n_open * level.each(n_open)
+    said = [
+        t.says or _says(is_shown, p <= bound)
+        for t, is_shown, p in zip(tests, holds, p_fails, strict=True)
+    ]
     estimates = tuple(
         Estimate(
             t.name,
@@ -143,17 +151,17 @@ def decide(
     return Outcome.UNDECIDED, estimates, _why_undecided(tests, said)
 
 
-def _corrected(tests: Sequence[Check], alpha: float) -> list[float]:
+def _corrected(tests: Sequence[Check], holds: Sequence[bool]) -> list[float]:
     """p values against the statement; those of numbers that are shown to hold are as they are."""
-    open_ = [i for i, t in enumerate(tests) if not t.p_holds <= alpha]
+    open_ = [i for i, is_shown in enumerate(holds) if not is_shown]
     corrected = dict(zip(open_, hochberg([tests[i].p_fails for i in open_]), strict=True))
     return [corrected.get(i, t.p_fails) for i, t in enumerate(tests)]
 
 
-def _says(p_holds: float, p_fails: float, alpha: float) -> Outcome:
-    if p_fails <= alpha:
+def _says(holds: bool, fails: bool) -> Outcome:
+    if fails:
         return Outcome.FAILS
-    return Outcome.HOLDS if p_holds <= alpha else Outcome.UNDECIDED
+    return Outcome.HOLDS if holds else Outcome.UNDECIDED
 
 
 def _why_undecided(tests: Sequence[Check], said: Sequence[Outcome]) -> str:

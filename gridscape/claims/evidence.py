@@ -10,7 +10,8 @@ from typing import Any
 import numpy as np
 
 from gridscape.analysis.cells import CellState, CellSummary, candidates, summarize
-from gridscape.analysis.statistics import LEVEL, t_interval
+from gridscape.analysis.looks import ONCE, Level
+from gridscape.analysis.statistics import t_interval
 from gridscape.claims.records import Exclusion
 from gridscape.errors import StoreError, UsageError
 from gridscape.grid.axes import Axis, Cell, Grid, Value, same, show
@@ -32,9 +33,9 @@ class Evidence:
         land: Landscape,
         axes: tuple[Axis, ...],
         folder: Path | None = None,
-        alpha: float = 1 - LEVEL,
+        level: Level = ONCE,
     ) -> None:
-        self.land, self.axes, self.folder, self.alpha = land, axes, folder, alpha
+        self.land, self.axes, self.folder, self.level = land, axes, folder, level
         self._used: dict[Cell, None] = {}
         self._excluded: dict[Cell, str] = {}
         self._summaries: dict[str, dict[Cell, CellSummary]] = {}

@@ -7,8 +7,9 @@ from dataclasses import replace
 from pathlib import Path
 
 from gridscape.analysis.conditions import at_published, differences
+from gridscape.analysis.looks import ONCE, Level
 from gridscape.analysis.readings import UPDATE, along
-from gridscape.claims.checks import ALPHA, decide, listed
+from gridscape.claims.checks import decide, listed
 from gridscape.claims.decided import as_decided
 from gridscape.claims.evidence import Evidence
 from gridscape.claims.files import claims_of
@@ -29,18 +30,18 @@ def judge(
     claims: Iterable[Claim],
     *,
     folder: str | Path | None = None,
-    alpha: float = ALPHA,
+    level: Level = ONCE,
 ) -> tuple[Verdict, ...]:
     """Judges every claim by the landscape's replicates, also where only a part of it is there.
 
     A run under other conditions than a claim was made under (another task, fewer updates) neither
     holds nor refutes it: the verdict is that it is not comparable, and says what differs.
     folder: where the results lie; a claim that compares two studies looks for the other one beside
-    it. alpha: the level of each two-sided test. Raises UnknownNameError where the landscape lacks a
+    it. level: of each two-sided test. Raises UnknownNameError where the landscape lacks a
     metric or an axis that a rule names, UsageError where the parameters of a rule cannot be right.
     """
     place = Path(folder) if folder is not None else None
-    return tuple(_verdict(land, claim, place, alpha) for claim in claims)
+    return tuple(_verdict(land, claim, place, level) for claim in claims)
 
 
 def verdicts(directory: str | Path, *, trust: bool = False) -> tuple[Verdict, ...]:
@@ -59,7 +60,7 @@ def verdicts(directory: str | Path, *, trust: bool = False) -> tuple[Verdict, ..
     return as_decided(judge(land, found, folder=directory), directory)
 
 
-def _verdict(land: Landscape, claim: Claim, folder: Path | None, alpha: float) -> Verdict:
+def _verdict(land: Landscape, claim: Claim, folder: Path | None, level: Level) -> Verdict:
     reads = [float(at) for at in claim.along.get(UPDATE, ()) if isinstance(at, int | float)]
     different = differences(land, claim.conditions, reads)
     if why := [*_not_comparable(different), *_other_is_not(claim, folder)]:
@@ -68,9 +69,9 @@ def _verdict(land: Landscape, claim: Claim, folder: Path | None, alpha: float) -
     if obstacle := _obstacle(land, claim):
         return _unjudged(claim, Outcome.UNDECIDED, obstacle)
     further = tuple(Axis(name, values) for name, values in claim.along.items())
-    evidence = Evidence(along(land, claim.along), (*claim.axes, *further), folder, alpha)
+    evidence = Evidence(along(land, claim.along), (*claim.axes, *further), folder, level)
     finding = RULES[claim.rule](evidence, **{**_defaults(land, claim), **claim.parameters})
-    outcome, estimates, reason = decide(finding.checks, alpha)
+    outcome, estimates, reason = decide(finding.checks, level)
     if finding.lacks and outcome is not Outcome.FAILS:
         outcome = Outcome.UNDECIDED
     lacks = f"the landscape lacks {finding.lacks}" if finding.lacks else ""

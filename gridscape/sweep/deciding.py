@@ -293,8 +293,8 @@ class Deciding:
         said = self.question.look(self._first(number), level, self._memories)
         self._memories = {each.name: each.memory for each in said}
         is_last = number == self.looks.numbers[-1]
-        fallen = self.journal.note(said, number, level, is_last)
-        self.listener(Looked(number, level, tuple(self.journal.found), fallen))
+        fallen = self.journal.note(said, number, level.each(), is_last)
+        self.listener(Looked(number, level.each(), tuple(self.journal.found), fallen))
 
     def _first(self, number: int) -> Landscape:
         """The landscape of the first replicates."""

@@ -13,6 +13,7 @@ from typing import Any, Protocol
 
 from gridscape.analysis.cells import CellSummary, candidates, rows_of, score, summarize
 from gridscape.analysis.differences import Comparison
+from gridscape.analysis.looks import Level
 from gridscape.analysis.statistics import Interval
 from gridscape.claims.decided import CLAIMS, content_of
 from gridscape.claims.evidence import cells_in, in_words
@@ -56,7 +57,7 @@ class Question(Protocol):
         """Tells questions apart."""
 
     def look(
-        self, land: Landscape, level: float, memories: Mapping[str, Mapping[str, Any]]
+        self, land: Landscape, level: Level, memories: Mapping[str, Mapping[str, Any]]
     ) -> list[Said]:
         """What a landscape says of all statements at a two-sided level.
 
@@ -76,17 +77,17 @@ class ClaimsHold:
     key: str = CLAIMS
 
     def look(
-        self, land: Landscape, level: float, memories: Mapping[str, Mapping[str, Any]]
+        self, land: Landscape, level: Level, memories: Mapping[str, Mapping[str, Any]]
     ) -> list[Said]:
         """See Question."""
         return [_said(verdict) for verdict in judged(land, self.claims, self.folder, level)]
 
 
 def judged(
-    land: Landscape, claims: Iterable[Claim], folder: Path, level: float
+    land: Landscape, claims: Iterable[Claim], folder: Path, level: Level
 ) -> tuple[Verdict, ...]:
     """Verdicts at a two-sided level."""
-    return judge(land, claims, folder=folder, alpha=level)
+    return judge(land, claims, folder=folder, level=level)
 
 
 def _said(verdict: Verdict) -> Said:
@@ -208,7 +209,7 @@ class OfRows:
     among: Among
 
     def look(
-        self, land: Landscape, level: float, memories: Mapping[str, Mapping[str, Any]]
+        self, land: Landscape, level: Level, memories: Mapping[str, Mapping[str, Any]]
     ) -> list[Said]:
         """See Question."""
         rows = self.among.rows(land).items()
@@ -218,7 +219,7 @@ class OfRows:
         self,
         row: str,
         members: Sequence[CellSummary],
-        level: float,
+        level: Level,
         memories: Mapping[str, Mapping[str, Any]],
     ) -> Said:
         raise NotImplementedError
@@ -240,7 +241,7 @@ class BestValue(OfRows):
         self,
         row: str,
         members: Sequence[CellSummary],
-        level: float,
+        level: Level,
         memories: Mapping[str, Mapping[str, Any]],
     ) -> Said:
         name = self.among.name
@@ -252,15 +253,15 @@ class BestValue(OfRows):
         if len(members) < 2 or not left:
             why = "no value finishes in most of its replicates" if members[1:] else "one value only"
             return self.among.said(words, row, members, CANNOT, note=why)
-        level, compared = level / (len(members) - 1), Comparison(fit)
+        each, compared = level.each(len(members) - 1), Comparison(fit)
         beaten = [
-            s for s in left if any(lead(o, s, level, compared).low > 0 for o in left if o is not s)
+            s for s in left if any(lead(o, s, each, compared).low > 0 for o in left if o is not s)
         ]
         out += [name(s.cell) for s in beaten]
         left = [s for s in left if s not in beaten]
         top = max(left, key=score)
         others = [s for s in left if s is not top]
-        alike = all(_is_within(lead(top, s, level, compared), self.among.margin) for s in others)
+        alike = all(_is_within(lead(top, s, each, compared), self.among.margin) for s in others)
         outcome = DECIDED if not others else EQUAL if alike else OPEN
         return self.among.said(
             words,
@@ -289,7 +290,7 @@ class OrderOf(OfRows):
         self,
         row: str,
         members: Sequence[CellSummary],
-        level: float,
+        level: Level,
         memories: Mapping[str, Mapping[str, Any]],
     ) -> Said:
         words, name = f"order of {self.among.axis}", self.among.name
@@ -299,12 +300,12 @@ class OrderOf(OfRows):
         if len(fit) < 2:
             why = note or "fewer than two values"
             return self.among.said(words, row, members, CANNOT, note=why)
-        level /= len(members) * (len(members) - 1) / 2
+        each = level.each(math.comb(len(members), 2))
         compared = Comparison(fit)
         ranked, open_, signs = sorted(fit, key=score, reverse=True), list[Cell](), list[str]()
         for a, b in pairwise(ranked):
             pair = f"{name(a.cell)} {name(b.cell)}"
-            known[pair] = known.get(pair) or self._sign(lead(a, b, level, compared))
+            known[pair] = known.get(pair) or self._sign(lead(a, b, each, compared))
             signs.append(known[pair] or "?")
             open_ += [] if known[pair] else [a.cell, b.cell]
         answer = name(ranked[0].cell) + "".join(

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from synthetic import landscape
 
-from gridscape.analysis.looks import Looks
+from gridscape.analysis.looks import Level, Looks
 from gridscape.grid.trials import Status
 from gridscape.landscape import Landscape
 from gridscape.sweep.questions import Among, BestValue, OrderOf
@@ -105,5 +105,5 @@ def test_equal_values_are_rarely_told_apart(kind):
 
 def test_a_further_value_makes_another_statement():
     two, three = world([0.5, 0.7]), world([0.5, 0.7, 0.9])
-    (a,), (b,) = (ask(BestValue, land).look(land, 0.01, {}) for land in (two, three))
+    (a,), (b,) = (ask(BestValue, land).look(land, Level(0.01), {}) for land in (two, three))
     assert (a.name, a.content != b.content) == (b.name, True)

@@ -150,7 +150,7 @@ def best_shrinks(evidence: Evidence, axis: str, along: str, metric: str = MAIN) 
     if len(rows) < 2 or target.scale == "category":
         return Finding([], {}, lacks=f"two values of {along} with two of {axis} each")
     evidence.use(s for members in rows.values() for s in members)
-    level = 1 - evidence.alpha / len(rows)
+    level = 1 - evidence.level.each(len(rows))
     best = {value: best_among(target, members, level) for value, members in rows.items()}
     place = ruler_of(evidence.land.axis(along), 2)
     unit = f"{'log10' if target.scale == 'log' else 'units'} {per_step(evidence.land.axis(along))}"
@@ -162,8 +162,8 @@ def best_shrinks(evidence: Evidence, axis: str, along: str, metric: str = MAIN) 
         unit,
         "< 0",
         slope,
-        p_holds=evidence.alpha if slope.high < 0 else 1.0,
-        p_fails=evidence.alpha if slope.low > 0 else 1.0,
+        p_holds=evidence.level.each() if slope.high < 0 else 1.0,
+        p_fails=evidence.level.each() if slope.low > 0 else 1.0,
         cells=tuple(s.cell for members in rows.values() for s in members),
         outlook="the intervals of the best values are too wide",
     )
