@@ -1,6 +1,7 @@
 """Intervals of one cell, of the chosen best cell, and of a published run."""
 
 from collections.abc import Iterator
+from dataclasses import replace
 from functools import partial
 from importlib import import_module
 from importlib.util import find_spec
@@ -118,11 +119,13 @@ def _near_one(n: int, mean: float, sd: float, examples: int | None) -> Once:
 
 
 def _new_run(n: int, truth: Truth) -> Once:
-    """A published run is drawn from the same world as ours."""
+    """A published run is drawn from the same world as ours; where two numbers tell a cell, one that
+    learns."""
     ours, theirs = World(ONE_CELL, n), World(ONE_CELL, 1)
+    learns = replace(truth, collapses=0.0) if TWO_NUMBERS else truth
 
     def once(rng: np.random.Generator) -> dict[str, float]:
-        published = theirs.draw(rng, truth).values("test_accuracy").item()
+        published = theirs.draw(rng, learns).values("test_accuracy").item()
         land = ours.draw(rng, truth)
         (place,) = land.grid.cells()
         table = analysis.PublishedTable("run", "", "test_accuracy", ((place, published),))
@@ -188,15 +191,21 @@ def _mean_at(land: Any, truth: Truth, cell: Any) -> float:
 
 
 def _against_the_best(n: int, axes: dict[str, Any], truth: Truth) -> Once:
-    """The differences that the page shows against the best cell; all are 0."""
+    """The differences that the page shows against the best cell; all are 0, and hold together."""
     world = World(axes, n)
+    against = getattr(import_module("gridscape.analysis"), "against", None)
 
     def once(rng: np.random.Generator) -> dict[str, float]:
         cells = analysis.summarize(world.draw(rng, truth))
         best = top_cell(cells)
         if best is None:
             raise NotSaidError("no best cell")
-        said = [paired(best, cell).estimate for cell in cells if cell is not best]
-        return {"": float(np.nanmean([holds(i.low, 0.0, i.high) for i in said]))}
+        others = [cell for cell in cells if cell is not best]
+        if against is None:
+            said = [paired(best, cell).estimate for cell in others]
+            return {"": float(np.nanmean([holds(i.low, 0.0, i.high) for i in said]))}
+        found = against(cells, best)
+        ends = [(found[s.cell].low, found[s.cell].high) for s in others]
+        return {"": float(min(holds(low, 0.0, high) for low, high in ends))}
 
     return once

@@ -33,8 +33,8 @@ from gridscape.analysis.costs import (
     smallest_equivalent,
 )
 from gridscape.analysis.curves import CurveBand, curve_band, interpolate
-from gridscape.analysis.differences import Comparison, Difference, welch
-from gridscape.analysis.looks import Looks
+from gridscape.analysis.differences import Comparison, Difference, against, welch
+from gridscape.analysis.looks import Level, Looks
 from gridscape.analysis.published import (
     Agreement,
     PublishedCell,
@@ -70,6 +70,7 @@ __all__ = [
     "CurveBand",
     "Difference",
     "Interval",
+    "Level",
     "Looks",
     "PairedDifference",
     "Pareto",
@@ -80,6 +81,7 @@ __all__ = [
     "SmallestEquivalent",
     "Spread",
     "Winner",
+    "against",
     "along",
     "best_per",
     "boundary",

@@ -16,6 +16,7 @@ from scipy import special
 from gridscape.analysis.cells import CellSummary, learned
 from gridscape.analysis.fractions import noise_variance
 from gridscape.analysis.statistics import LEVEL, Interval, t_p_value, t_quantile
+from gridscape.grid.axes import Cell
 
 # Spreads count as alike where Cochran's test of the largest variance finds this p value or more.
 # Not .05: with three replicates a test that lenient misses a spread of three times the others', and
@@ -145,6 +146,17 @@ class Comparison:
             error = math.sqrt(max(variance, floor) / n)
             return Difference(mean, error, df, n, one_spread=True)
         return Difference(mean, math.sqrt(max(own, floor) / n), n - 1, n)
+
+
+def against(cells: Sequence[CellSummary], one: CellSummary) -> dict[Cell, Interval]:
+    """Each cell minus ``one`` of them; all these intervals together hold in 95 %.
+
+    Also where ``one`` was chosen as the best of them by these numbers: Bonferroni over all pairs,
+    since any of them could have been asked for.
+    """
+    among = Comparison(cells)
+    level = 1 - (1 - LEVEL) / max(math.comb(len(cells), 2), 1)
+    return {s.cell: among.difference(s, one).interval(level) for s in cells}
 
 
 def noise_of(summary: CellSummary) -> float:

@@ -64,8 +64,9 @@ class PublishedCell:
     """A published number beside ours.
 
     ours: our mean and its interval. difference: published minus our mean.
-    prediction_low, prediction_high: where ONE new run would lie with probability ``ours.level``,
-        mean -+ t sd sqrt(1 + 1/n): the interval to judge one published run by, not the mean's.
+    prediction_low, prediction_high: where ONE new run that learns would lie with probability
+        ``ours.level``, mean -+ t sd sqrt(1 + 1/n): the interval to judge one published run by, not
+        the mean's.
     note: in words, why there is no number of ours; "" where there is one.
     """
 
@@ -103,9 +104,10 @@ class PublishedComparison:
 def compare_published(land: Landscape, table: PublishedTable) -> PublishedComparison:
     """A published table beside ours; each published number is taken for one run.
 
-    A published number is inside where it lies in the prediction interval of one new run: our mean
-    -+ t sd sqrt(1 + 1/n) at LEVEL, of a fraction the part in [0, 1]. To lie in an interval that is
-    too wide (``tells``) says nothing, and fewer than three finished replicates judge nothing.
+    A published number is inside where it lies in the prediction interval of one new run that
+    learns: our mean -+ t sd sqrt(1 + 1/n) at LEVEL, of a fraction the part in [0, 1]. To lie in an
+    interval that is too wide (``tells``) says nothing, and fewer than three finished replicates
+    judge nothing.
     Numbers of a curve or of a kind of test example are compared with ours read at the same place.
     Under other conditions than published, numbers stand beside each other and are not judged; but
     those read off a curve are, up to where ours was trained. Raises UsageError where the landscape

@@ -16,13 +16,13 @@ from gridscape.analysis.cells import CellSummary, summarize
 from gridscape.analysis.confirmed import Confirmation, confirmed
 from gridscape.analysis.costs import Pareto, SmallestEquivalent
 from gridscape.analysis.curves import CurveBand, curve_band
-from gridscape.analysis.differences import Comparison
+from gridscape.analysis.differences import against
 from gridscape.analysis.few import FEWEST, has_few, told, told_cell, told_row
 from gridscape.analysis.published import PublishedComparison, compare_published
 from gridscape.analysis.readings import along
 from gridscape.analysis.reasons import explanations
 from gridscape.analysis.shares import Share, shares
-from gridscape.analysis.statistics import LEVEL, Interval
+from gridscape.analysis.statistics import Interval
 from gridscape.analysis.winner import Winner, winner
 from gridscape.claims.decided import as_decided
 from gridscape.claims.files import claims_of
@@ -61,8 +61,9 @@ class Findings:
 
     summaries: by metric, the main metric first, cells in the grid's order. top: the best cell.
     What is best is chosen by ``land.selection_metric``; its numbers are those of the main metric.
-    against_best: each cell minus the best one, paired by replicate. bands: the curves of each cell
-    that has any; stretch: of how many recorded points a point of a train curve is the mean.
+    against_best: each cell minus the best one, paired by replicate; they hold together. bands: the
+    curves of each cell that has any; stretch: of how many recorded points a point of a train curve
+    is the mean.
     by_kind: a record for each test metric that the task tells apart by a kind of examples.
     paretos: by cost. smallest: None for a metric that is no fraction, whose margin would mean
     nothing, and of too few replicates, which have neither intervals nor verdicts: ``few``. why: a
@@ -137,7 +138,7 @@ def gather(land: Landscape, folder: Path | None = None, *, trust: bool = False) 
         summaries=summaries,
         best=tuple(map(told_row, best)),
         top=top,
-        against_best=_against(summaries[main], top) if top else {},
+        against_best=_against_best(summaries[main], top) if top else {},
         bands={s.cell: bands for s in summaries[main] if (bands := _bands(curves, s))},
         stretch=stretch,
         by_kind=tuple(_by_kind(land)),
@@ -177,11 +178,8 @@ def _by_kind(land: Landscape) -> Iterator[ByKind]:
         yield ByKind(name, metric, tuple(values), trained)
 
 
-def _against(cells: Sequence[CellSummary], top: CellSummary) -> dict[Cell, Interval]:
-    """Each cell minus the best one, paired; together these intervals hold in 95 % (Bonferroni)."""
-    among = Comparison(cells)
-    level = 1 - (1 - LEVEL) / max(len(cells) - 1, 1)
-    return {s.cell: told(among.difference(s, top).interval(level)) for s in cells}
+def _against_best(cells: Sequence[CellSummary], top: CellSummary) -> dict[Cell, Interval]:
+    return {cell: told(interval) for cell, interval in against(cells, top).items()}
 
 
 def _coarse(land: Landscape) -> tuple[Landscape, int]:
