@@ -80,7 +80,7 @@ class ClaimsHold:
         self, land: Landscape, level: Level, memories: Mapping[str, Mapping[str, Any]]
     ) -> list[Said]:
         """See Question."""
-        return [_said(verdict) for verdict in judged(land, self.claims, self.folder, level)]
+        return [_said(verdict, land) for verdict in judged(land, self.claims, self.folder, level)]
 
 
 def judged(
@@ -90,10 +90,10 @@ def judged(
     return judge(land, claims, folder=folder, level=level)
 
 
-def _said(verdict: Verdict) -> Said:
+def _said(verdict: Verdict, land: Landscape) -> Said:
     claim, outcome, open_ = verdict.claim, verdict.outcome.value, tuple[Cell, ...]()
     if verdict.outcome is Outcome.UNDECIDED:
-        open_ = () if _is_beyond(verdict) else _open_cells(verdict)
+        open_ = () if _is_beyond(verdict) else _open_cells(verdict, land)
         outcome = OPEN if open_ else CANNOT
     shown = verdict.estimates[0] if verdict.estimates else None
     answer = f"{shown.interval.mean:.3g} {shown.unit}".strip() if shown else ""
@@ -108,10 +108,17 @@ def _is_beyond(verdict: Verdict) -> bool:
     return bool(verdict.lacks)
 
 
-def _open_cells(verdict: Verdict) -> tuple[Cell, ...]:
+def _open_cells(verdict: Verdict, land: Landscape) -> tuple[Cell, ...]:
+    """The cells whose replicates are too few; of a point of a curve, the cell that has the curve.
+
+    Those of another study, with which a claim compares this one, are not for this folder to train.
+    """
     undecided = [e for e in verdict.estimates if e.says is Outcome.UNDECIDED]
     cells = [cell for e in undecided for cell in e.cells or verdict.used]
-    return tuple(dict.fromkeys(cells or verdict.used))
+    names = {axis.name for axis in land.axes}
+    places = ({n: v for n, v in c.items() if n in names} for c in cells or verdict.used)
+    found = map(land.grid.look_up, places)
+    return tuple(dict.fromkeys(cell for cell in found if cell is not None))
 
 
 # ---- cells of one axis ----

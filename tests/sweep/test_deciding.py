@@ -43,6 +43,15 @@ source = "nobody"
 rule = "best_is"
 words = "the best of all"
 parameters = { cell = { learning_rate = 0.5 } }
+
+[[claim]]
+id = "c"
+statement = "Half of the updates are enough."
+source = "nobody"
+rule = "levels"
+words = "most runs"
+along = { update = [10] }
+parameters = { parts = [{ where = { learning_rate = 0.01, update = 10 }, above = 0.15 }] }
 """
 
 
@@ -158,13 +167,15 @@ def test_killed_in_a_round(whole, tmp_path):
 def test_claims_that_the_axes_cannot_decide_get_nothing(tmp_path):
     (tmp_path / "own.toml").write_text(CLAIMS)
     folder = tmp_path / "tiny"
-    run(study(claims=str(tmp_path / "own.toml")), directory=folder)
-    found = decide(folder, claims=True, at_most=5)
+    run(study(claims=str(tmp_path / "own.toml"), evaluations=2), directory=folder)
+    found = decide(folder, claims=True, at_most=8)
     outcomes = {d.name: (d.outcome, d.look) for d in found.decisions}
     assert outcomes["b"] == ("cannot be decided", None)
     assert outcomes["a"][0] == "holds"
+    assert outcomes["c"] == ("holds", 8)  # the fewest runs that show a share at its look
+    assert found.replicates[gs.Cell.of(learning_rate=0.01)] == 8
     assert found.replicates[gs.Cell.of(learning_rate=0.011)] == 3
-    again = decide(folder, claims=True, at_most=5)
+    again = decide(folder, claims=True, at_most=8)
     assert again.decisions == found.decisions  # with its date
     assert "the landscape lacks" in {d.name: d.note for d in found.decisions}["b"]
 
