@@ -18,6 +18,7 @@ from gridscape import models, optimizers, tasks
 from gridscape.base.limits import FINITE, Limit
 from gridscape.claims.rules import RULES
 from gridscape.cli.commands import app
+from gridscape.optimizers import rules, schedules
 from gridscape.study.files import names
 from gridscape.study.parts import load_object
 from gridscape.study.settings import SAMPLINGS, STUDY_AXES
@@ -41,7 +42,7 @@ indented text is the docstring. How to add to it: [extending.md](extending.md).
 def page() -> str:
     """The whole reference, as markdown."""
     parts = (commands, python, study_settings, axes, named_studies, all_tasks, all_models)
-    further = (all_optimizers, all_losses, all_rules, data_sets)
+    further = (all_optimizers, all_schedules, all_losses, all_rules, data_sets)
     sections = ["\n\n".join(filter(None, part())) for part in (*parts, *further)]
     contents = [re.match("## (.+)", section) for section in sections]
     links = [f"[{found[1]}](#{_anchor(found[1])})" for found in contents if found]
@@ -186,6 +187,8 @@ def axes() -> Iterator[str]:
     )
     allowed = {"sampling": " or ".join(SAMPLINGS), "optimizer": "a name", "loss": "a name"}
     rows = [(f"`{n}`", "the study", allowed.get(n, "a whole number from 1")) for n in STUDY_AXES]
+    rows.append(("`schedule`", "the study", " or ".join(schedules.SCHEDULES)))
+    rows += [(f"`{name}`", "training", str(x)) for name, x in schedules.LIMITS.items()]
     for of in (numbers_of, options_of):
         found = [
             (name, kind, part) for kind in KNOWN for part in KNOWN[kind] for name in of(kind, part)
@@ -243,8 +246,22 @@ def all_models() -> Iterator[str]:
 def all_optimizers() -> Iterator[str]:
     """Every optimizer with its traced numbers."""
     yield "## Optimizers"
-    yield docstring(optimizers)
+    yield docstring(rules)
     yield from _parts("optimizer")
+    yield "### Rules of optax"
+    yield 'By name, "optax:lion", where they need gradients only; see [training](training.md).'
+
+
+def all_schedules() -> Iterator[str]:
+    """What may become of the learning rate, and the numbers that go with it."""
+    yield "## Schedules"
+    rows = [
+        (f"`{name}`", s.summary, ", ".join(f"`{n}` {shown(v)}" for n, v in s.numbers.items()))
+        for name, s in schedules.SCHEDULES.items()
+    ]
+    yield table(("schedule", "the rate", "numbers"), rows)
+    limits = [(f"`{name}`", str(limit)) for name, limit in schedules.LIMITS.items()]
+    yield table(("number", "values"), limits)
 
 
 def _parts(kind: str) -> Iterator[str]:

@@ -53,12 +53,16 @@ class Optimizer(NamedTuple):
     ``make(hyper)`` returns an optax transformation; ``hyperparameters`` names the numbers that it
     reads, with their defaults, and ``limits`` what some of them may be. ``native`` is a step in
     native code that does the same as ``make``; it serves only that very function.
+    ``schedule(hyper, update)`` multiplies each update of the rule, counted from 0. ``clips``: the
+    rule reads gradients no longer than the number ``clip_norm``.
     """
 
     make: Make
     hyperparameters: Mapping[str, float]
     limits: Mapping[str, Limit] = {}
     native: Native | None = None
+    schedule: Callable[[Hyper, Array], Array] | None = None
+    clips: bool = False
 
     @property
     def native_rule(self) -> str | None:

@@ -22,6 +22,7 @@ from gridscape.grid.names import TOP_ANSWER, TOP_SHARE, by_kind
 from gridscape.kernels import optimizers as native
 from gridscape.kernels.batches import take as native_take
 from gridscape.kernels.library import in_use
+from gridscape.optimizers.schedules import clipped
 from gridscape.study.study import Recipe
 
 # Examples that are evaluated at once: large enough to be efficient, small enough to bound memory.
@@ -42,6 +43,8 @@ class Functions(NamedTuple):
     apply: Callable[..., Array]
     rule: Rule
     native: str | None
+    schedule: Callable[[Hyper, Array], Array] | None
+    clips: bool
     loss: PerExample
     metrics: tuple[tuple[str, PerExample], ...]
     prepare: Callable[[Array], Array]
@@ -55,6 +58,8 @@ class Functions(NamedTuple):
             apply=recipe.model.apply,
             rule=recipe.optimizer.make,
             native=recipe.optimizer.native_rule,
+            schedule=recipe.optimizer.schedule,
+            clips=recipe.optimizer.clips,
             loss=recipe.loss,
             metrics=tuple((name, m.function) for name, m in task.measured.items()),
             prepare=task.prepare,
@@ -193,21 +198,31 @@ def update_trial(
 ) -> tuple[TrialState, dict[str, Array]]:
     """One update; a trial in which something is not finite keeps its last finite parameters."""
     numbers, grads = _gradient(functions, pieces, state.params, batch, key, hyper)
-    rule = functions.native
+    if functions.clips:
+        grads = clipped(grads, hyper["clip_norm"])
+    rule, schedule = functions.native, functions.schedule
+    if schedule and rule in native.RATE_IN_STATE:
+        rule = None
     if rule is not None and native.serve(rule, numbers["loss"], state.params, state.opt_state):
+        if schedule:
+            rate = hyper["learning_rate"] * schedule(hyper, state.update)
+            hyper = {**hyper, "learning_rate": rate}
         step = native.step(
             rule, hyper, numbers["loss"], grads, state.params, state.opt_state, state.update
         )
         return TrialState(*step), numbers
-    return _optax_step(functions.rule, state, numbers["loss"], grads, hyper), numbers
+    return _optax_step(functions, state, numbers["loss"], grads, hyper), numbers
 
 
 def _optax_step(
-    rule: Rule, state: TrialState, loss: Array, grads: Params, hyper: Hyper
+    functions: Functions, state: TrialState, loss: Array, grads: Params, hyper: Hyper
 ) -> TrialState:
     """The state after an update with these gradients, by the rule as optax has it."""
-    transform = rule(hyper)
+    transform = functions.rule(hyper)
     updates, opt_state = transform.update(grads, state.opt_state, state.params)
+    if functions.schedule:
+        share = functions.schedule(hyper, state.update)
+        updates = jax.tree.map(lambda update: share * update, updates)
     params = optax.apply_updates(state.params, updates)
     finite = jnp.stack([jnp.isfinite(loss), all_finite(grads), all_finite(params)])
     healthy = finite.all()

@@ -20,6 +20,7 @@ FORMER_MODULES = {
     "gridscape.base.parts": "gridscape.base",
     "gridscape.base.task": "gridscape.base",
     "gridscape.models.equinox": "gridscape.models.guests",
+    "gridscape.optimizers.rules": "gridscape.optimizers",
     "gridscape.tasks.losses": "gridscape.losses",
 }
 PLAIN = (bool, int, float, complex, str, bytes, type(None))

@@ -14,6 +14,8 @@ import numpy as np
 from gridscape.kernels import library
 from gridscape.kernels.tables import NUMBERS, RULES
 
+# Rules that keep their last step with the rate that it had: native code cannot scale it afterwards.
+RATE_IN_STATE = ("momentum", "nesterov")
 # Operands and results from here on stand at the same place: one takes the memory of the other.
 FIRST = 3
 

@@ -8,6 +8,7 @@ from gridscape import models, optimizers
 from gridscape.base.limits import FINITE, Limit
 from gridscape.base.parts import declared
 from gridscape.errors import UsageError
+from gridscape.optimizers import schedules
 from gridscape.study.parts import load_optimizer, model_factory
 from gridscape.study.settings import check_values
 
@@ -17,6 +18,13 @@ class _Kind(NamedTuple):
 
     names: Iterable[str]
     declares: Callable[[Any], Any]
+
+
+class _OfTraining(NamedTuple):
+    """The numbers of schedules and of clipping."""
+
+    hyperparameters: Mapping[str, float] = {}
+    limits: Mapping[str, Limit] = schedules.LIMITS
 
 
 KINDS = {
@@ -57,6 +65,7 @@ def _readers(study: Mapping[str, Any], imports: bool) -> Iterator[Any]:
                     yield declares(one)
                 except UsageError:  # told where names are looked up
                     continue
+    yield _OfTraining()
 
 
 def _numbers(study: Mapping[str, Any]) -> Iterator[tuple[str, str, list[Any]]]:

@@ -8,7 +8,7 @@ Traced numbers and options are declared by these parts, so it is here that unkno
 import importlib
 import inspect
 import warnings
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Container, Mapping
 from dataclasses import replace
 from functools import wraps
 from operator import attrgetter
@@ -32,6 +32,8 @@ from gridscape.errors import (
 )
 from gridscape.identity.code import code_identity
 from gridscape.models.precision import products_in
+from gridscape.optimizers import rules, schedules
+from gridscape.optimizers.from_optax import is_of_optax, of_optax
 from gridscape.tasks import losses
 
 Factory = Callable[..., Any]
@@ -203,7 +205,7 @@ def load_optimizer(optimizer: Any, where: object = "optimizer") -> Optimizer:
     if callable(made) and not isinstance(made, tuple):
         made = _made("optimizer", where, made)
     if isinstance(made, optax.GradientTransformation):
-        made = optimizers.fixed(made)
+        made = rules.fixed(made)
     if not isinstance(made, Optimizer):
         raise UsageError(
             "not an optimizer", where=where, expected=AN_OPTIMIZER, found=type(made).__name__
@@ -217,7 +219,16 @@ def load_optimizer(optimizer: Any, where: object = "optimizer") -> Optimizer:
     return made
 
 
+def with_training(optimizer: Optimizer, schedule: str | None, numbers: Container[str]) -> Optimizer:
+    """The optimizer with the schedule of a study, and clipping where ``numbers`` name clip_norm."""
+    if schedule is not None:
+        optimizer = schedules.scheduled(optimizer, schedule)
+    return schedules.clipping(optimizer) if "clip_norm" in numbers else optimizer
+
+
 def _optimizer_or_factory(optimizer: Any, where: object = None) -> Any:
+    if is_of_optax(optimizer):
+        return of_optax(optimizer, where)
     if isinstance(optimizer, str):
         return load_object("optimizer", optimizer, optimizers.NAMES, where)
     return optimizer
@@ -355,12 +366,14 @@ def part_identity(kind: str, part: Any, known: Mapping[str, str]) -> str:
     """A text that tells parts apart in keys: a name of Gridscape's own, or a hash of the code."""
     if not isinstance(part, str):
         return _code_of(part)
-    return part if part in known else f"{part} {_code_of(load_object(kind, part, known))}"
+    if part in known or (kind == "optimizer" and is_of_optax(part)):
+        return part
+    return f"{part} {_code_of(load_object(kind, part, known))}"
 
 
 def _code_of(found: Any) -> str:
     if isinstance(found, optax.GradientTransformation):
-        found = optimizers.fixed(found)
+        found = rules.fixed(found)
     if isinstance(found, Metric):
         return code_identity(found.function)
     return code_identity(found.make if isinstance(found, Optimizer) else found)

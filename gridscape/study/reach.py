@@ -166,8 +166,8 @@ def _modules(study: Mapping[str, Any]) -> Iterator[str]:
 
 
 def _module(name: Any) -> Iterator[str]:
-    """The module of an import string; none of any other value."""
-    if isinstance(name, str) and ":" in name:
+    """The module of an import string; none of any other value, nor of a rule of optax by name."""
+    if isinstance(name, str) and ":" in name and not name.startswith("optax:"):
         yield name.partition(":")[0]
 
 

@@ -13,21 +13,25 @@ from typing import Any
 import numpy as np
 import optax
 
-from gridscape import optimizers
 from gridscape.base.limits import FINITE
 from gridscape.base.metrics import Metric
 from gridscape.base.parts import Optimizer
 from gridscape.base.task import Task
-from gridscape.errors import UsageError, short
+from gridscape.errors import UnknownNameError, UsageError, short
 from gridscape.grid import names
 from gridscape.grid.axes import Axis, Value
+from gridscape.optimizers import rules
+from gridscape.optimizers.schedules import SCHEDULES
 
 # Axes that the study itself reads; all other static axes are options of the model.
 STUDY_AXES = ("optimizer", "loss", "batch_size", "sampling", "updates")
+# Not in the keys of a study that has none.
+SCHEDULE = "schedule"
 
 # How the examples of a batch are chosen: fresh permutations walked without replacement, or each
 # batch drawn anew from all examples.
 SAMPLINGS = ("epochs", "draws")
+CHOICES = {"sampling": SAMPLINGS, SCHEDULE: tuple(SCHEDULES)}
 
 # Settings that are whole numbers from 1 wherever they stand.
 WHOLE = ("batch_size", "updates")
@@ -83,9 +87,17 @@ def task(given: Any) -> Any:
 def optimizer(given: Any) -> Any:
     """An optimizer, a function that makes one, or the name of one."""
     if isinstance(given, optax.GradientTransformation):
-        return optimizers.fixed(given)
+        return rules.fixed(given)
     expected = "the name of an optimizer, an Optimizer, or an optax transformation"
     return _part("optimizer", expected, given, Optimizer)
+
+
+def schedule(given: Any) -> str | None:
+    """The name of a schedule of the learning rate; None for none."""
+    if given is None or given in SCHEDULES:
+        return given
+    error = UnknownNameError("schedule", str(given), SCHEDULES, where=SCHEDULE)
+    raise MistakesError([str(error)])
 
 
 def loss(given: Any) -> Any:
@@ -213,8 +225,9 @@ def _check_value(name: str, value: Any) -> None:
     elif name in ("task", "model") and not isinstance(value, int | float | str):
         expected = f"no such axis: make a study of each {name}"
         raise UsageError("wrong type", expected=expected, found=short(value))
-    elif name == "sampling" and value not in SAMPLINGS:
-        raise UsageError("out of range", expected=" or ".join(SAMPLINGS), found=short(value))
+    elif name in CHOICES and value not in CHOICES[name]:
+        expected = " or ".join(CHOICES[name])
+        raise UsageError("out of range", expected=expected, found=short(value))
     elif not isinstance(value, int | float | str):
         expected = "numbers, texts, true or false"
         raise UsageError("wrong type", expected=expected, found=short(value))

@@ -27,6 +27,7 @@ from gridscape.grid.trials import SEMANTICS, Trial, content_key
 from gridscape.identity.memo import Memo
 from gridscape.kernels.cores import use_all_cores
 from gridscape.models.precision import Precision
+from gridscape.optimizers.schedules import LENGTH
 from gridscape.study import mistakes, reach, settings
 from gridscape.study.files import beside, find
 from gridscape.study.fits import check_fit
@@ -46,8 +47,9 @@ from gridscape.study.parts import (
     recorded,
     task_options,
     with_metrics,
+    with_training,
 )
-from gridscape.study.settings import STUDY_AXES
+from gridscape.study.settings import SCHEDULE, STUDY_AXES
 from gridscape.study.unknown import unknown_names
 from gridscape.tasks import losses
 
@@ -64,6 +66,8 @@ class Study(BaseModel):
     """A grid of networks to train.
 
     updates: per trial. batch_size: examples of an update. replicates: seeds of each cell.
+    schedule: of the learning rate, such as "cosine"; its numbers ``warmup`` and ``final``, and
+    ``clip_norm`` of the gradient, are hyperparameters or axes.
     loss: instead of the task's own. metrics: instead of the task's own, the main one first: a list,
     or a table by name, of names of the task's own ("accuracy" in any task), import strings, Metrics
     and functions. sampling: "epochs" walks fresh permutations of the training
@@ -117,6 +121,7 @@ class Study(BaseModel):
     optimizer: Annotated[
         str | Optimizer | Callable[[], Optimizer], BeforeValidator(settings.optimizer)
     ] = "adam"
+    schedule: Annotated[str | None, BeforeValidator(settings.schedule)] = None
     loss: Annotated[str | Callable[[Any, Any], Any] | None, BeforeValidator(settings.loss)] = None
     metrics: Annotated[
         dict[str, str | Callable[[Any, Any], Any]] | None, BeforeValidator(settings.metrics)
@@ -348,8 +353,11 @@ class ResolvedStudy:
     @cached_property
     def traced(self) -> frozenset[str]:
         """The names of the hyperparameters that are only numbers to the program."""
-        used = self.study.axes.get("optimizer", [self.study.optimizer])
-        names = {name for part in used for name in self._optimizer(part).hyperparameters}
+        axes, study = self.study.axes, self.study
+        used = itertools.product(
+            axes.get("optimizer", [study.optimizer]), axes.get(SCHEDULE, [study.schedule])
+        )
+        names = {name for part in used for name in self._optimizer(*part).hyperparameters}
         return frozenset(names | set(declared(self.factory).hyperparameters))
 
     @cached_property
@@ -459,11 +467,13 @@ class ResolvedStudy:
         """What cells with these values train, with the study's own traced numbers."""
         study, task = self.study, self.task_of(cell)
         settings = {name: cell.get(name, getattr(study, name)) for name in STUDY_AXES}
+        schedule = cell.get(SCHEDULE, study.schedule)
+        settings |= {} if schedule is None else {SCHEDULE: schedule}
         of_task = {name: cell[name] for name in study.task_axes}
         others = {*settings, *of_task}
         chosen = {name: value for name, value in cell.items() if name not in others}
         options = {**self.default_options, **study.model_options, **chosen}
-        optimizer = self._optimizer(settings["optimizer"])
+        optimizer = self._optimizer(settings["optimizer"], schedule)
         defaults = {**declared(self.factory).hyperparameters, **optimizer.hyperparameters}
         numbers = {**defaults, **study.hyperparameters}
         weights = {"model": self.identity, "options": options}
@@ -472,6 +482,7 @@ class ResolvedStudy:
             for kind, known in NAMES_OF.items()
             if settings[kind] is not None
         }
+        length = {} if schedule is None else {LENGTH: float(settings["updates"])}
         return Recipe(
             static={**weights, **settings, **identities, "task": of_task, **self._measured},
             weights=weights,
@@ -479,7 +490,7 @@ class ResolvedStudy:
             optimizer=optimizer,
             batch_size=settings["batch_size"],
             updates=settings["updates"],
-            hyper={name: float(numbers[name]) for name in defaults},
+            hyper={name: float(numbers[name]) for name in defaults} | length,
             loss=load_loss(settings["loss"], task),
             sampling=settings["sampling"],
             memo=self.memo,
@@ -503,13 +514,12 @@ class ResolvedStudy:
     def _models(self) -> dict[tuple[Any, ...], Model]:
         return {}
 
-    def _optimizer(self, part: Any) -> Optimizer:
+    def _optimizer(self, part: Any, schedule: Any = None) -> Optimizer:
         """The optimizer of a name or function: made once, for the same reason."""
-        if isinstance(part, Optimizer):
-            return part
-        if part not in self._optimizers:
-            self._optimizers[part] = load_optimizer(part)
-        return self._optimizers[part]
+        made = part if isinstance(part, Optimizer) else self._optimizers.get(part)
+        if made is None:
+            made = self._optimizers[part] = load_optimizer(part)
+        return with_training(made, schedule, {*self.study.axes, *self.study.hyperparameters})
 
     @cached_property
     def _optimizers(self) -> dict[Any, Optimizer]:

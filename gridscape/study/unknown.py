@@ -8,6 +8,7 @@ from gridscape.base.parts import Optimizer, declared
 from gridscape.errors import UnknownNameError, UsageError
 from gridscape.grid.axes import same, show
 from gridscape.grid.names import may_be_axis
+from gridscape.optimizers.schedules import SCHEDULES
 from gridscape.study import synonyms
 from gridscape.study.numbers import number_mistakes
 from gridscape.study.parts import (
@@ -16,9 +17,16 @@ from gridscape.study.parts import (
     model_factory,
     model_options,
     task_options,
+    with_training,
 )
-from gridscape.study.settings import STUDY_AXES
+from gridscape.study.settings import SCHEDULE, STUDY_AXES
 from gridscape.tasks import losses
+
+# What is unknown where a study has no schedule.
+OF_SCHEDULES = {
+    "warmup": 'read by a schedule of the learning rate: schedule = "constant", or another one',
+    "final": 'read by a schedule of the learning rate: schedule = "cosine", or another one',
+}
 
 
 def unknown_names(study: Mapping[str, Any]) -> list[str]:
@@ -114,7 +122,7 @@ def _model_mistakes(study: Mapping[str, Any]) -> list[str]:
         return found
     numbers = set(declared(factory).hyperparameters)
     traced = numbers.union(*(rule.hyperparameters for rule in rules.values()))
-    of_task, of_others = _options_of_task(study), {*traced, *options, *STUDY_AXES}
+    of_task, of_others = _options_of_task(study), {*traced, *options, *STUDY_AXES, SCHEDULE}
     return [
         *_unknown("axis", "axes", filter(may_be_axis, axes), of_task | of_others, study),
         *(
@@ -141,7 +149,22 @@ def _optimizers(
             rules[part if isinstance(part, str) else "that is given"] = load_optimizer(part, key)
         except UsageError as error:
             found.append(str(error))
-    return (None if found else rules), found
+    return (None if found else _in_training(rules, study, axes)), found
+
+
+def _in_training(
+    rules: Mapping[str, Optimizer], study: Mapping[str, Any], axes: Mapping[str, Any]
+) -> dict[str, Optimizer]:
+    """The rules with each schedule of a study, which reads further numbers."""
+    numbers = {*axes, *_table(study, "hyperparameters")}
+    known = [s for s in axes.get(SCHEDULE, [study.get(SCHEDULE)]) if s is None or s in SCHEDULES]
+    return {
+        name + (f" with the schedule {schedule}" if schedule else ""): with_training(
+            rule, schedule, numbers
+        )
+        for name, rule in rules.items()
+        for schedule in known or [None]
+    }
 
 
 def _unknown(
@@ -149,7 +172,9 @@ def _unknown(
 ) -> list[str]:
     """One line for every name that is not known; ``study``: the keys of the study itself."""
     unknown = [name for name in names if name not in set(known)]
-    hints = {name: synonyms.hint(name, key, known, study) for name in unknown}
+    hints = {
+        name: OF_SCHEDULES.get(name) or synonyms.hint(name, key, known, study) for name in unknown
+    }
     return [
         str(UnknownNameError(kind, name, known, where=f"{key}.{name}", hint=hints[name]))
         for name in unknown

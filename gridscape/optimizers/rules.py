@@ -21,21 +21,8 @@ import jax.numpy as jnp
 import optax
 
 from gridscape.base.limits import Limit
-from gridscape.base.parts import Native, Optimizer
+from gridscape.base.parts import Make, Native, Optimizer
 from gridscape.base.types import Hyper, Params
-
-NAMES = {
-    "sgd": "gridscape.optimizers:sgd",
-    "momentum": "gridscape.optimizers:momentum",
-    "nesterov": "gridscape.optimizers:nesterov",
-    "adagrad": "gridscape.optimizers:adagrad",
-    "adagrad-pytorch": "gridscape.optimizers:adagrad_pytorch",
-    "rmsprop": "gridscape.optimizers:rmsprop",
-    "rmsprop-pytorch": "gridscape.optimizers:rmsprop_pytorch",
-    "adam": "gridscape.optimizers:adam",
-    "adamw": "gridscape.optimizers:adamw",
-}
-
 
 # What the numbers of these rules may be. From momentum 1 on steps grow without end: study that, do
 # not forbid it.
@@ -236,6 +223,11 @@ def _optimizer(
     make, numbers = _Make(name, rule), {**numbers, "l2": 0.0}
     limits = {name: LIMITS[name] for name in numbers}
     return Optimizer(make, numbers, limits, Native(name, make))
+
+
+def penalized(name: str, rule: Callable[[Hyper], optax.GradientTransformation]) -> Make:
+    """What makes a rule of this name after the L2 penalty."""
+    return _Make(name, rule)
 
 
 def _is_weight(params: Params) -> Params:
