@@ -2,6 +2,7 @@
 
 import warnings
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any, NamedTuple
 
 import jax
@@ -114,6 +115,7 @@ def arranged(parts: Mapping[str, Any], options: ArrayOptions) -> dict[str, tuple
     are_sequences = any(part.are_sequences for part in given.values())
     if are_sequences:
         sequences.check_options(options)
+        options = replace(options, layout=None)  # steps are rows
     ordered = {n: _in_order(alone.get(n, n), part, options) for n, part in given.items()}
     if are_sequences:
         return sequences.as_sequences(ordered)

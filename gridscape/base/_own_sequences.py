@@ -180,7 +180,6 @@ def preparing(prepare: Any) -> Any:
 
 def check_options(options: Any) -> None:
     """Raise UsageError for an option that sequences of different lengths have not."""
-    if options.layout is not None:
-        raise UsageError(
-            "not for sequences of different lengths", where="layout", found=options.layout
-        )
+    if options.layout not in (None, "rows"):
+        what, hint = "not for sequences of different lengths", "lstm, gru and rnn read them"
+        raise UsageError(what, where="layout", found=options.layout, hint=hint)

@@ -53,6 +53,10 @@ class Sequences:
         """Which steps are there, and no padding: (N, T)."""
         return np.arange(self.shape[1])[None, :] < self.lengths[:, None]
 
+    def alone(self, row: int) -> Any:
+        """One sequence without its padding: (T_i, ...)."""
+        return self.steps[row][: int(self.lengths[row])]
+
     def cleared(self) -> "Sequences":
         """The same with zeros as padding, whatever stood there, NaN as well."""
         return Sequences(only_there(self.is_step, self.steps), self.lengths)

@@ -1,6 +1,7 @@
 """What arrays in a file are, by the names that people give them."""
 
 import re
+from collections import Counter
 from collections.abc import Mapping
 from typing import NamedTuple
 
@@ -90,7 +91,7 @@ def _named(
 ) -> Pairs:
     if inputs is not None and targets is not None:
         return {"all": (arrays[inputs], arrays[targets])}
-    roles = _roles(arrays)
+    roles = roles_of(arrays)
     if inputs is not None or targets is not None:
         known = inputs or targets
         others = {n: a for n, a in arrays.items() if n != known}
@@ -114,16 +115,17 @@ def _named(
     return {"all": _by_shape(arrays, where)}
 
 
-def _roles(arrays: Mapping[str, np.ndarray]) -> dict[str, Role]:
+def roles_of(arrays: Mapping[str, np.ndarray]) -> dict[str, Role]:
     """What each array is; of two inputs or targets of a part, one called so holds the lengths.
 
     Where several are called so, none is taken for them.
     """
     roles = {name: role_of(name) for name in arrays}
-    for name, (part, role) in roles.items():
+    counts = Counter(roles.values())
+    for name, (part, role) in roles.copy().items():
         says_lengths = bool(_words(name) & SAYS_LENGTHS) and arrays[name].ndim == 1
-        if says_lengths and list(roles.values()).count(Role(part, role)) > 1:
-            roles = {**roles, name: Role(part, "" if role == LENGTHS else LENGTHS)}
+        if says_lengths and counts[Role(part, role)] > 1:
+            roles[name] = Role(part, "" if role == LENGTHS else LENGTHS)
     return roles
 
 

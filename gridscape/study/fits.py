@@ -101,7 +101,9 @@ def _outputs(model: Model, hyper: Hyper, task: Task, inputs: Any, where: str) ->
                 found=f"shape {lettered(found.shape, n_examples)}"
                 if hasattr(found, "shape")
                 else type(found).__name__,
-                hint="the task needs an output at every step" if task.per_step else None,
+                hint='the task needs an output at every step: returns = "every"'
+                if task.per_step
+                else None,
             )
     return outputs[-1]
 

@@ -8,8 +8,10 @@ import pytest
 
 import gridscape as gs
 from gridscape.base.data import Sequences, as_float
+from gridscape.data.roles import pairs_of
 from gridscape.errors import DataCorruptError, GridscapeError, ModelError, UsageError
 from gridscape.study.fits import check_fit
+from gridscape.study.parts import load_task
 from gridscape.study.study import Study
 
 LENGTHS = (3, 1, 5, 2, 4, 5, 2, 3)
@@ -186,6 +188,72 @@ def test_numbers_for_each_step_are_standardized_by_the_steps_that_are_there():
     np.testing.assert_allclose(error, there.std(), rtol=1e-5)
     assert task.meanings["rmse"].unit == "mm"
     assert task.n_outputs == 1
+
+
+@pytest.mark.parametrize("loss", ["squared_error", "mae"])
+def test_a_loss_by_name_is_taken_over_the_steps(loss):
+    kind = (lambda x: (x > 50).astype(int)) if loss == "squared_error" else (lambda x: 3 * x)
+    study = gs.Study(
+        task=task_of(*every_step(kind)),
+        model="rnn",
+        model_options={"returns": "every"},
+        loss=loss,
+        batch_size=4,
+        axes={"hidden_size": [3]},
+    )
+    resolved = study.resolve()
+    recipe, task = resolved.recipe(resolved.trials()[0].cell), resolved.task
+    outputs = jnp.ones((8, 5, task.n_outputs))
+    found = recipe.loss(outputs, jax.tree.map(jnp.asarray, task.train.targets))
+    rows = [task.train.targets.alone(row) for row in range(8)]
+    if loss == "mae":
+        expected = [np.abs(1 - row).mean() for row in rows]
+    else:
+        expected = [((1 - np.eye(2)[row]) ** 2).sum(axis=1).mean() for row in rows]
+    np.testing.assert_allclose(found, expected, rtol=1e-6)
+
+
+# ---- files ----
+
+
+@pytest.mark.parametrize("name", ["lengths", "length", "seq_len", "x_len", "data_lengths"])
+def test_lengths_in_a_file_are_found_by_their_name(tmp_path, name):
+    steps, classes = walks()
+    whole = padded(steps, 9, np.nan)
+    np.savez(tmp_path / "w.npz", **{"X": whole, "y": classes, name: LENGTHS})
+    parts = {"validation": 0, "test": 0.25}
+    task = load_task("arrays", {"path": str(tmp_path / "w.npz"), **parts}, None)
+    expected = gs.Task.from_arrays((steps, classes), 0.25, validation=0, name="arrays")
+    assert task.fingerprint == expected.fingerprint
+
+
+def test_lengths_that_are_told_and_those_of_each_part(tmp_path):
+    steps, classes = walks()
+    whole = padded(steps, 9, np.nan)
+    arrays = {"a": whole, "b": classes, "c": np.array(LENGTHS)}
+    found = pairs_of(arrays, "file", "a", "b", "c")
+    assert [len(found["all"]), found["all"][2].tolist()] == [3, list(LENGTHS)]
+    with pytest.raises(GridscapeError, match="unknown array 'd'"):
+        pairs_of(arrays, "file", "a", "b", "d")
+    parts = {
+        f"{part}_{name}": array
+        for part in ("train", "test")
+        for name, array in zip(("x", "y", "lengths"), arrays.values(), strict=True)
+    }
+    assert {part: len(found) for part, found in pairs_of(parts, "file").items()} == {
+        "train": 3,
+        "test": 3,
+    }
+
+
+def test_columns_called_lengths_are_none():
+    """Two of them tell nothing, nor does one beside the names of inputs and targets."""
+    flat = {"X": np.ones((4, 2)), "y": np.arange(4)}
+    two = {**flat, "sepal_length": np.ones(4), "petal_length": np.ones(4)}
+    assert len(pairs_of(two, "file")["all"]) == 2
+    assert len(pairs_of({**flat, "length": np.ones(4)}, "file", "X", "y")["all"]) == 2
+    only = {"X": np.ones((4, 2)), "length": np.arange(4)}
+    assert pairs_of(only, "file")["all"][1].tolist() == [0, 1, 2, 3], "what is to be predicted"
 
 
 # ---- what is wrong is told ----
