@@ -125,6 +125,7 @@ def recurrent(
     def apply_to_sequences(
         params: Params, inputs: Sequences, key: Key | None, hyper: Hyper
     ) -> Array:
+        inputs = jax.tree.map(jnp.asarray, inputs)
         states = jnp.swapaxes(inputs.cleared().steps, 0, 1)
         for number, passes in enumerate(stack, 1):
             every = returns == "every" or number < len(stack)
