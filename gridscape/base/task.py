@@ -12,6 +12,7 @@ from gridscape.base._arrays import check_splits
 from gridscape.base._own import table_parts
 from gridscape.base._own_arrays import array_parts, given_parts
 from gridscape.base._own_sequences import preparing
+from gridscape.base._own_steps import step_parts
 from gridscape.base.data import Groups, Sequences, Split, Stream, as_float
 from gridscape.base.metrics import (
     Metric,
@@ -199,7 +200,8 @@ class Task:
         .parquet and what else pandas reads. target: by default the one column that is named
         target, label, class or y.
         options: those of ``TableOptions``: features, drop, predict, unit, missing, scale, shape,
-        validation, test, split, group, time, split_seed; and name, of the task.
+        validation, test, split, group, time, split_seed, sequence, window, horizon; and name, of
+        the task.
 
         Raises UsageError for a column or an option that is not there, DataError for a file that
         cannot be read, DataCorruptError for missing values where nothing was chosen.
@@ -211,8 +213,8 @@ class Task:
         """
         name = options.pop("name", "table")
         chosen = checked_options(TableOptions, options)
-        fields = table_parts(as_table(table, name), target, chosen, name)
-        return cls(**fields)
+        parts = table_parts if chosen.sequence is None else step_parts
+        return cls(**parts(as_table(table, name), target, chosen, name))
 
     @classmethod
     def from_images(cls, path: str | Path, **options: Any) -> Self:

@@ -50,13 +50,18 @@ def stacked(values: Sequence[Any], where: object) -> tuple[np.ndarray, np.ndarra
             )
     kind = np.result_type(*arrays)
     shape = (len(arrays), int(lengths.max()), *arrays[0].shape[1:])
-    if np.prod(shape, dtype=float) * kind.itemsize > available_bytes() / 2:
-        found = f"{shape[0]} sequences of at most {shape[1]} steps"
-        raise DataError("more than memory can hold", where=where, found=found)
+    check_room(shape, kind, where)
     steps = np.zeros(shape, kind)
     for row, array in zip(steps, arrays, strict=True):
         row[: len(array)] = array
     return steps, lengths
+
+
+def check_room(shape: tuple[int, ...], kind: np.dtype[Any], where: object) -> None:
+    """Raise DataError for padded sequences (N, T, ...) of more than memory can hold."""
+    if np.prod(shape, dtype=float) * kind.itemsize > available_bytes() / 2:
+        found = f"{shape[0]} sequences padded to {shape[1]} steps"
+        raise DataError("more than memory can hold", where=where, found=found)
 
 
 def _one(values: Any, where: str) -> np.ndarray:
