@@ -50,8 +50,10 @@ class Sequences:
 
     @property
     def is_step(self) -> Any:
-        """Which steps are there, and no padding: (N, T)."""
-        return np.arange(self.shape[1])[None, :] < self.lengths[:, None]
+        """Which steps are there, and no padding: (N, T); (T,) of one alone, under ``jax.vmap``."""
+        n_before = self.lengths.ndim
+        n_steps = self.shape[n_before]
+        return np.arange(n_steps).reshape(*(1,) * n_before, n_steps) < self.lengths[..., None]
 
     def alone(self, row: int) -> Any:
         """One sequence without its padding: (T_i, ...)."""

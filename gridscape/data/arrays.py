@@ -46,7 +46,8 @@ def as_parts(pair: Any, where: object) -> tuple[Any, ...]:
 
         by_role = {role_of(str(name)).role: array for name, array in pair.items()}
         roles = ("inputs", "targets", LENGTHS)[: len(pair)]
-        pair = tuple(by_role.get(role) for role in roles)
+        if set(by_role) == set(roles):
+            pair = tuple(by_role[role] for role in roles)
     if not isinstance(pair, tuple | list) or len(pair) not in (2, 3):
         raise DataCorruptError(
             "not a pair", where=where, expected="(inputs, labels)", found=type(pair).__name__

@@ -1,10 +1,12 @@
 """Sequences of different lengths: lists, padded arrays with lengths, files; targets a step."""
 
+import h5py
 import jax
 import jax.numpy as jnp
 import numpy as np
 import pandas as pd
 import pytest
+from scipy.io import savemat
 
 import gridscape as gs
 from gridscape.base.data import Sequences, as_float
@@ -227,6 +229,38 @@ def test_lengths_in_a_file_are_found_by_their_name(tmp_path, name):
     assert task.fingerprint == expected.fingerprint
 
 
+@pytest.mark.parametrize("turned", [False, True])
+def test_cells_of_matlab_are_sequences(tmp_path, turned):
+    """As MATLAB's own networks take them: a cell for each, features across or down."""
+    steps, classes = walks()
+    cells = np.empty((8, 1), object)
+    cells[:, 0] = [one.T if turned else one for one in steps]
+    savemat(tmp_path / "w.mat", {"X": cells, "y": classes})
+    options = {"path": str(tmp_path / "w.mat"), "validation": 0, "test": 0.25}
+    expected = gs.Task.from_arrays((steps, classes), 0.25, validation=0, name="arrays")
+    assert load_task("arrays", options, None).fingerprint == expected.fingerprint
+    numbers = np.empty((1, 8), object)
+    numbers[0] = [one[None, :, 0] if turned else one[:, :1] for one in steps]
+    savemat(tmp_path / "w.mat", {"X": numbers, "y": classes})
+    expected = gs.Task.from_arrays(([s[:, 0] for s in steps], classes), 0.25, validation=0)
+    task = load_task("arrays", options, None)
+    np.testing.assert_array_equal(task.train.inputs.steps, expected.train.inputs.steps)
+
+
+def test_rows_of_different_lengths_of_hdf5_are_sequences(tmp_path):
+    steps, classes = walks()
+    with h5py.File(tmp_path / "w.h5", "w") as file:
+        rows = file.create_dataset("X", (8,), h5py.vlen_dtype(np.float32))
+        for at, one in enumerate(steps):
+            rows[at] = one[:, 0]
+        file["y"] = classes
+    options = {"path": str(tmp_path / "w.h5"), "validation": 0, "test": 0.25}
+    expected = gs.Task.from_arrays(
+        ([s[:, 0] for s in steps], classes), 0.25, validation=0, name="arrays"
+    )
+    assert load_task("arrays", options, None).fingerprint == expected.fingerprint
+
+
 def test_lengths_that_are_told_and_those_of_each_part(tmp_path):
     steps, classes = walks()
     whole = padded(steps, 9, np.nan)
@@ -294,6 +328,13 @@ WRONG = {
 }
 
 
+@pytest.mark.parametrize("names", [("X", "y", "z"), ("X", "lengths", "z"), ("X", "y", "y2", "w")])
+def test_a_dict_of_other_names_is_no_pair(names):
+    part = dict.fromkeys(names, WHOLE)
+    with pytest.raises(DataCorruptError, match="not a pair"):
+        gs.Task.from_arrays(part, part)
+
+
 @pytest.mark.parametrize("name", WRONG)
 def test_what_is_wrong_is_told_in_one_line(name):
     train, told = WRONG[name]
@@ -343,5 +384,15 @@ def test_a_model_of_ones_own_is_given_steps_and_lengths():
         mean = inputs.cleared().steps.sum(axis=1) / inputs.lengths[:, None]
         return mean @ params["kernel"]
 
-    model = gs.Model(lambda key, hyper: {"kernel": jnp.zeros((2, 2))}, apply)
-    check_fit(model, {}, task.loss, task)
+    def alone(params, inputs, key, hyper):
+        def of_one(one):  # steps (T, D), and one length
+            return one.cleared().steps.sum(axis=0) / one.lengths
+
+        return jax.vmap(of_one)(inputs) @ params["kernel"]
+
+    params = {"kernel": jnp.eye(2)}
+    inputs = jax.tree.map(jnp.asarray, task.train.inputs)
+    expected = [one.mean(axis=0) for one in walks()[0]]
+    for of in (apply, alone):
+        check_fit(gs.Model(lambda key, hyper: params, of), {}, task.loss, task)
+        np.testing.assert_allclose(of(params, inputs, None, {}), expected, rtol=1e-5)
