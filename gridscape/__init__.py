@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 from gridscape.identity.version import __version__ as __version__
 
 if TYPE_CHECKING:
-    from gridscape.base.data import Groups, Split, Stream
+    from gridscape.base.data import Groups, Sequences, Split, Stream
     from gridscape.base.limits import Limit
     from gridscape.base.metrics import Metric
     from gridscape.base.parts import Model, Optimizer, hyperparameters, reads
@@ -45,6 +45,7 @@ _HOME = {
     "Metric": "base.metrics",
     "Model": "base.parts",
     "Optimizer": "base.parts",
+    "Sequences": "base.data",
     "Split": "base.data",
     "Status": "grid.trials",
     "Stream": "base.data",
@@ -82,6 +83,7 @@ __all__ = [
     "Metric",
     "Model",
     "Optimizer",
+    "Sequences",
     "Split",
     "Status",
     "Stream",

@@ -80,6 +80,14 @@ def test_own_series(tmp_path: Path) -> None:
     assert min(errors) < 5, "in MW; the mean of all is about 14 off"
 
 
+def test_own_sequences(tmp_path: Path) -> None:
+    text = run(tmp_path, str(EXAMPLES / "own_sequences.py"), "--updates=150")
+    assert text.startswith("1500 signals of 2 to 38 moments\n")
+    rows = table(text, "directions")
+    assert [name for name, *_ in rows] == [1, 2]
+    assert best(rows) > 0.75, "chance is 1/8"
+
+
 def test_own_photos(tmp_path: Path) -> None:
     text = run(tmp_path, str(EXAMPLES / "own_photos.py"))
     assert "error: photos: 1 of 83 pictures cannot be read (found half.jpg (damaged))" in text

@@ -49,7 +49,7 @@ class Raising:
 # ---- from arrays ----
 
 NO_ARRAYS = {
-    "ragged": [[1, 2], [3], [4], [5]],
+    "ragged": [[[1, 2]], [[3]], [[4]], [[5]]],
     "objects": np.array([[1], [None], [3], [4]], object),
     "texts": np.array([["a"]] * 4),
     "complex": X * 1j,

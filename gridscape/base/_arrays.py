@@ -7,8 +7,10 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from gridscape.base.data import Sequences
 from gridscape.base.shapes import batch_of
 from gridscape.data.arrays import check_finite
+from gridscape.data.ragged import checked_lengths
 from gridscape.errors import DataCorruptError
 
 
@@ -20,7 +22,7 @@ def check_splits(where: str, splits: Mapping[str, Any]) -> None:
     kinds = {name: _kind(f"{where}, {name}", split) for name, split in splits.items()}
     (first, kind), *others = kinds.items()
     for name, other in others:
-        if other != kind:
+        if jax.tree.flatten(other) != jax.tree.flatten(kind):
             raise DataCorruptError(
                 f"{first} and {name} are of different types or shapes",
                 where=where,
@@ -31,7 +33,9 @@ def check_splits(where: str, splits: Mapping[str, Any]) -> None:
 
 def _kind(where: str, split: Any) -> Any:
     """The shapes of an example of a split whose arrays have one example each, or more."""
-    inputs, *targets = split.inputs, *jax.tree.leaves(split.targets)
+    inputs, targets = split.inputs, jax.tree.leaves(split.targets)
+    if isinstance(inputs, Sequences):
+        inputs, targets = inputs.steps, [inputs.lengths, *targets]
     for array in (inputs, *targets):
         if not isinstance(array, np.ndarray | jax.Array) or not np.ndim(array):
             found = type(array).__name__
@@ -43,7 +47,14 @@ def _kind(where: str, split: Any) -> Any:
             where=where,
             found=", ".join(str(array.shape) for array in (inputs, *targets)),
         )
+    for part in jax.tree.leaves(split, is_leaf=_is_sequences):
+        if _is_sequences(part):
+            checked_lengths(part.lengths, len(part), part.shape[1], f"{where}, lengths")
     return batch_of(1, split)
+
+
+def _is_sequences(part: Any) -> bool:
+    return isinstance(part, Sequences)
 
 
 def _words(kind: Any) -> str:
@@ -56,10 +67,20 @@ def classified(name: str, pair: Any) -> tuple[np.ndarray, np.ndarray]:
     inputs, targets = (_array(name, part) for part in pair)
     if inputs.shape[:1] != targets.shape[:1] or not inputs.size:
         raise no_pair(name, inputs, targets)
+    return as_inputs(name, inputs), as_labels(name, targets)
+
+
+def as_inputs(name: str, inputs: np.ndarray) -> np.ndarray:
+    """Numbers as uint8, if they are such, or float32; DataCorruptError where one is not finite."""
     if inputs.dtype != np.uint8:
         with np.errstate(over="ignore"):  # what is too large becomes infinite
             inputs = inputs.astype(np.float32)
         check_finite(inputs, name)
+    return inputs
+
+
+def as_labels(name: str, targets: np.ndarray) -> np.ndarray:
+    """Whole numbers from 0, (N,), as int32; raises DataCorruptError for other ones."""
     if targets.ndim != 1 or not (np.isfinite(targets) & (targets == np.floor(targets))).all():
         raise DataCorruptError(
             "labels must be whole numbers, one per example",
@@ -71,7 +92,7 @@ def classified(name: str, pair: Any) -> tuple[np.ndarray, np.ndarray]:
         raise DataCorruptError(
             "label out of range", where=name, expected="from 0", found=low if low < 0 else high
         )
-    return inputs, targets.astype(np.int32)
+    return targets.astype(np.int32)
 
 
 def no_pair(name: str, inputs: Any, targets: Any) -> DataCorruptError:

@@ -66,7 +66,7 @@ def _chosen(
 
     The past of what is predicted is among the inputs of a window, and of nothing else.
     """
-    special = [n for n in (options.split, options.group, options.time) if n]
+    special = [n for n in (options.split, options.group, options.time, options.sequence) if n]
     for kind, chosen in (("target", targets), ("split", special), ("drop", options.drop)):
         columns.check_columns(kind, chosen, table)
     columns.check_columns("features", options.features or (), table)
@@ -231,7 +231,7 @@ def outcome(outputs: Mapping[str, Any], unit: str) -> dict[str, Any]:
     }
 
 
-def _splits(inputs: np.ndarray, targets: np.ndarray, parts: np.ndarray) -> dict[str, Any]:
+def _splits(inputs: Any, targets: Any, parts: np.ndarray) -> dict[str, Any]:
     found: dict[str, Any] = {"validation": None}
     places = (("train", shares.TRAIN), ("validation", shares.VALIDATION), ("test", shares.TEST))
     for name, part in places:

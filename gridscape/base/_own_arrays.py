@@ -2,18 +2,20 @@
 
 import warnings
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any, NamedTuple
 
 import jax
 import numpy as np
 
+from gridscape.base import _own_sequences as sequences
 from gridscape.base import shares
-from gridscape.base._arrays import classified, no_pair
+from gridscape.base._arrays import as_labels, classified, no_pair
 from gridscape.base._own import as_numbers, outcome
 from gridscape.base._rows import repeated
-from gridscape.base.data import Split
+from gridscape.base.data import Sequences, Split
 from gridscape.base.own import ArrayOptions
-from gridscape.data.arrays import as_array, as_pair, in_order, laid_out, one_hot_classes, trouble
+from gridscape.data.arrays import as_array, as_parts, in_order, laid_out, one_hot_classes, trouble
 from gridscape.data.labels import coded
 from gridscape.errors import DataCorruptError
 from gridscape.identity.code import fingerprint
@@ -36,8 +38,10 @@ def array_parts(
     else:
         fields = _of_classes(pairs, targets, n_outputs)
     if options.scale == "standard":
-        fields = {**fields, **_standardized(fields, pairs)}
-    for line in trouble(fields["train"].inputs):
+        fields = {**fields, **_standardized(fields)}
+    if isinstance(fields["train"].targets, Sequences):
+        fields = {**fields, **sequences.every_step(fields)}
+    for line in trouble(sequences.at_steps(fields["train"].inputs)):
         warnings.warn(f"{where}: {line}", stacklevel=4)
     return fields
 
@@ -53,16 +57,17 @@ def given_parts(
     train: Any, test: Any, validation: Any, options: ArrayOptions, seed: int, where: str
 ) -> Given:
     """The parts that are given; of one set of examples, those that are drawn from it."""
-    held = {} if validation is None or is_share(validation) else {"validation": validation}
-    pairs = {name: arranged(name, pair, options) for name, pair in held.items()}
-    if test is not None and not is_share(test):
-        pairs |= {n: arranged(n, p, options) for n, p in (("train", train), ("test", test))}
+    given = {"validation": validation, "train": train, "test": test}
+    left_out = [n for n in ("validation", "test") if given[n] is None or is_share(given[n])]
+    pairs = arranged({n: given[n] for n in given if n not in left_out}, options)
+    held = "validation" in pairs
+    if "test" in pairs:
         share = None if held or validation is None else np.asarray(validation).item()
         return Given({name: pairs[name] for name in _NAMES if name in pairs}, share)
     wanted = shares.SHARES["validation"] if validation is None else validation
     of_test = shares.SHARES["test"] if test is None else test
-    drawn = _parted(train, options, 0 if held else wanted, of_test, seed, where)
-    return Given({**drawn, **pairs}, None)
+    drawn = _parted(pairs["train"], options, 0 if held else wanted, of_test, seed, where)
+    return Given({**drawn, **{n: pairs[n] for n in pairs if n != "train"}}, None)
 
 
 def is_share(value: Any) -> bool:
@@ -74,17 +79,23 @@ def _parted(
     pair: Any, options: ArrayOptions, validation: Any, test: Any, seed: int, where: str
 ) -> dict[str, Any]:
     """One set of examples as training, validation and test part, of every class alike."""
-    inputs, raw = arranged("inputs and labels", pair, options)
-    targets = _flat({"all": raw}, options.predict)["all"]
+    inputs, targets = pair
     kinds, names = np.zeros(len(inputs), np.int32), tuple[str, ...]()
+    if isinstance(targets, Sequences):
+        return _drawn(inputs, targets, shares.by_share(kinds, validation, test, seed), where)
+    targets = _flat({"all": targets}, options.predict)["all"]
     if (options.predict or _predicts({"all": targets}, None)) == "classes":
         kinds, names = coded(targets, "labels")
     if len(inputs) != len(kinds):
         raise no_pair("inputs and labels", inputs, targets)
-    parts = shares.by_share(kinds, validation, test, seed, names)
+    return _drawn(inputs, targets, shares.by_share(kinds, validation, test, seed, names), where)
+
+
+def _drawn(inputs: Any, targets: Any, parts: np.ndarray, where: str) -> dict[str, Any]:
+    """The examples of each part, (N,); warns of inputs that are in two of them."""
     rows = {n: np.flatnonzero(parts == p) for n, p in zip(_NAMES, range(3), strict=True)}
     found = {name: (inputs[at], targets[at]) for name, at in rows.items() if len(at)}
-    n_both = repeated(found["train"][0], found["test"][0])
+    n_both = repeated(*(sequences.rows_of(found[name][0]) for name in ("train", "test")))
     if n_both:
         told = f"{n_both} of {len(rows['test'])} test inputs are also among the training inputs"
         warnings.warn(f"{where}: {told}", stacklevel=4)
@@ -94,21 +105,48 @@ def _parted(
 _NAMES = ("train", "validation", "test")
 
 
-def arranged(name: str, pair: Any, options: ArrayOptions) -> tuple[Any, Any]:
-    """Inputs in order and laid out, and targets as they are given."""
-    inputs, targets = as_pair(pair, name)
+def arranged(parts: Mapping[str, Any], options: ArrayOptions) -> dict[str, tuple[Any, Any]]:
+    """Inputs of each part in order and laid out, and targets as they are given.
+
+    Where one part has sequences of different lengths, all parts become Sequences of one shape.
+    """
+    alone = {"train": "inputs and labels"} if "test" not in parts else {}
+    given = {n: _given(alone.get(n, n), part) for n, part in parts.items()}
+    are_sequences = any(part.are_sequences for part in given.values())
+    if are_sequences:
+        sequences.check_options(options)
+        options = replace(options, layout=None)  # steps are rows
+    ordered = {n: _in_order(alone.get(n, n), part, options) for n, part in given.items()}
+    if are_sequences:
+        return sequences.as_sequences(ordered)
+    return {n: (part.inputs, part.targets) for n, part in ordered.items()}
+
+
+def _given(name: str, part: Any) -> sequences.Given:
+    inputs, targets, *lengths = as_parts(part, name)
+    if isinstance(inputs, Sequences):
+        inputs, lengths = inputs.steps, [inputs.lengths]
+    targets = targets.steps if isinstance(targets, Sequences) else targets
+    return sequences.Given(inputs, targets, *lengths)
+
+
+def _in_order(name: str, part: sequences.Given, options: ArrayOptions) -> sequences.Given:
+    inputs = part.inputs
+    if part.lengths is None and part.are_sequences:
+        return part
     if options.order is not None or options.layout is not None:
         inputs = in_order(as_array(inputs, name), options.order)
         inputs = laid_out(inputs, options.layout)
     elif not isinstance(inputs, list | tuple | np.ndarray | jax.Array):
         inputs = as_array(inputs, name)
-    return inputs, targets
+    return part._replace(inputs=inputs)
 
 
 def _flat(targets: Mapping[str, Any], predict: str | None) -> dict[str, Any]:
     """Targets of all parts, (N,) where there is one a row; one-hot rows as their classes."""
     found = {}
     for name, given in targets.items():
+        given = sequences.at_steps(given)
         is_masked = any(map(np.ma.is_masked, given if isinstance(given, list | tuple) else [given]))
         array = given if is_masked else as_array(given, name)
         if np.ndim(array) == 2 and array.shape[1] == 1:
@@ -146,13 +184,23 @@ def _of_classes(
             names, ends = labels.names, np.cumsum([len(t) for t in targets.values()])
             cut = np.split(labels.codes, ends[:-1])
             targets = dict(zip(targets, cut, strict=True))
-    splits = {n: Split(*classified(n, (pairs[n][0], targets[n]))) for n in pairs}
-    top = max(int(split.targets.max()) for split in splits.values()) + 1
+    splits = {n: _classified(n, pairs[n], targets[n]) for n in pairs}
+    top = max(int(sequences.at_steps(split.targets).max()) for split in splits.values()) + 1
     n_outputs = top if n_outputs is None else n_outputs
     if top > n_outputs:
         found, expected = top - 1, f"0 to {n_outputs - 1}"
         raise DataCorruptError("label out of range", where="labels", expected=expected, found=found)
     return {**splits, "n_outputs": n_outputs, "classes": names}
+
+
+def _classified(name: str, pair: tuple[Any, Any], targets: Any) -> Split:
+    """Inputs and labels of a part, one for each example or, of Sequences, for each step."""
+    inputs, like = pair
+    if not isinstance(inputs, Sequences):
+        return Split(*classified(name, (inputs, targets)))
+    if not isinstance(like, Sequences) and len(targets) != len(inputs):
+        raise no_pair(name, inputs, targets)
+    return Split(inputs, sequences.put_back(as_labels(name, targets), like))
 
 
 def _may_be_labels(targets: Any) -> bool:
@@ -178,14 +226,16 @@ def _of_numbers(
 ) -> dict[str, Any]:
     columns = {name: _column(name, array) for name, array in targets.items()}
     inputs = {}
-    for name, values in columns.items():
-        one_class = np.zeros(len(values), np.int32)  # inputs are checked as those of classes
-        inputs[name], _ = classified(name, (pairs[name][0], one_class))
+    for name, (given, like) in pairs.items():
+        # Inputs are checked as those of one class.
+        n_asked = len(like if isinstance(like, Sequences) else columns[name])
+        inputs[name] = _classified(name, (given, None), np.zeros(n_asked, np.int32)).inputs
     everything = np.concatenate(list(columns.values()))
     sizes = [len(values) for values in columns.values()]
     part = np.repeat(list(columns), sizes)
     outputs = as_numbers(everything, part == "train", "targets")
-    found = {n: Split(x, outputs["targets"][part == n]) for n, x in inputs.items()}
+    of_part = {n: outputs["targets"][part == n] for n in inputs}
+    found = {n: Split(x, sequences.put_back(of_part[n], pairs[n][1])) for n, x in inputs.items()}
     content = [(name, inputs[name], columns[name]) for name in sorted(inputs)]
     return {
         **found,
@@ -210,11 +260,12 @@ def _column(name: str, targets: Any) -> np.ndarray:
     return values
 
 
-def _standardized(
-    fields: Mapping[str, Any], pairs: Mapping[str, tuple[Any, Any]]
-) -> dict[str, Any]:
+def _standardized(fields: Mapping[str, Any]) -> dict[str, Any]:
     """The parts with inputs whose every number has mean 0 and spread 1 over the training part."""
     splits = {n: fields[n] for n in _NAMES if n in fields}
+    raw = fingerprint("standard", fields.get("fingerprint", ""), *splits.values())
+    if isinstance(splits["train"].inputs, Sequences):
+        return {**sequences.standardized(splits), "fingerprint": raw}
     train = splits["train"].inputs.astype(np.float64)
     mean, spread = train.mean(axis=0), train.std(axis=0)
     spread = np.where(spread > 0, spread, 1)
@@ -222,5 +273,4 @@ def _standardized(
         name: Split(((split.inputs - mean) / spread).astype(np.float32), split.targets)
         for name, split in splits.items()
     }
-    raw = fingerprint("standard", fields.get("fingerprint", ""), *splits.values())
     return {**made, "fingerprint": raw}

@@ -31,6 +31,10 @@ class TableOptions:
         split_seed: of the draw. split: a column that names the part of each row instead. group: a
         column whose equal values stay in one part. time: a column of dates or numbers: the latest
         rows are the test part, and those before them for validation.
+    sequence: a column that names the sequence of each row. Its rows are the steps of one input, in
+        the order of ``time`` or as they stand; sequences may have different lengths, and are whole
+        in one part. The target is one for each sequence where all its rows have the same, else one
+        for each step.
     window, horizon: of a time series: so many rows in the order of ``time``, or as they stand, are
         an input (window, D), the past of the target among them, and predict the row that comes
         ``horizon`` after the last of them. The latest rows are the test part.
@@ -49,6 +53,7 @@ class TableOptions:
     group: str | None = None
     time: str | None = None
     split_seed: int = 0
+    sequence: str | None = None
     window: int | None = None
     horizon: int = 1
 
@@ -57,7 +62,8 @@ class TableOptions:
         check_known("value of scale", self.scale, columns.SCALES, where="scale")
         if self.predict is not None:
             check_known("value of predict", self.predict, PREDICTED, where="predict")
-        chosen = [n for n in ("split", "group", "time") if getattr(self, n) is not None]
+        splits = ("split", "group") if self.sequence is not None else ("split", "group", "time")
+        chosen = [n for n in splits if getattr(self, n) is not None]
         if len(chosen) > 1:
             raise UsageError(
                 "two ways to split the rows",
@@ -68,10 +74,13 @@ class TableOptions:
         check_whole(horizon=self.horizon)
         if self.window is not None:
             check_whole(window=self.window)
-            for name in ("split", "group", "shape"):
+            for name in ("split", "group", "shape", "sequence"):
                 if getattr(self, name) is not None:
                     what, hint = "not with a window", "rows are split by time"
                     raise UsageError(what, where=name, found=getattr(self, name), hint=hint)
+        if self.sequence is not None and self.shape is not None:
+            what, hint = "not with sequences", "their steps are (D,)"
+            raise UsageError(what, where="shape", found=short(self.shape), hint=hint)
         for name in ("features", "drop"):
             value = getattr(self, name)
             listed = [value] if isinstance(value, str) else value

@@ -5,6 +5,7 @@ from typing import Any
 
 import jax
 
+from gridscape.base.data import Sequences
 from gridscape.errors import UsageError, one_line
 
 
@@ -21,13 +22,15 @@ def batch_of(n_examples: int, arrays: Any) -> Any:
 def given(function: Callable[..., Any], *arguments: Any) -> Any:
     """The shape that a function gives for these, or the name of a type that is no array of JAX.
 
+    Sequences stand for their steps.
+
     Raises whatever the function raises.
     """
     others: list[str] = []
 
     def call(*arguments: Any) -> Any:
         found = function(*arguments)
-        if isinstance(found, jax.Array):
+        if isinstance(found, jax.Array | Sequences):
             return found
         others.append(type(found).__name__)
         return None

@@ -11,7 +11,9 @@ import numpy as np
 from gridscape.base._arrays import check_splits
 from gridscape.base._own import table_parts
 from gridscape.base._own_arrays import array_parts, given_parts
-from gridscape.base.data import Groups, Split, Stream, as_float
+from gridscape.base._own_sequences import preparing
+from gridscape.base._own_steps import step_parts
+from gridscape.base.data import Groups, Sequences, Split, Stream, as_float
 from gridscape.base.metrics import (
     Metric,
     accuracy,
@@ -60,6 +62,9 @@ class Task:
         below 2**32; for a stream, so that a study may resample it. Shapes stay.
     ``fingerprint`` is a hash of all that determines the task; it is part of every trial's key. It
         is made of data and code unless it is given.
+
+    Inputs, and targets of every step, may be ``Sequences``, of different lengths; ``prepare`` then
+    maps these, and the model is given them.
 
     The inputs and targets of all splits, and of a stream's sample, have the same types and shapes,
     but for N. Raises UsageError or DataCorruptError for what cannot be a task.
@@ -154,6 +159,11 @@ class Task:
         shares as are given, drawn by ``split_seed``.
         options: those of ``ArrayOptions``: predict, unit, order, layout, scale.
 
+        Sequences of different lengths are a list of arrays (T_i, D) or (T_i,), or a padded array
+        with the lengths, (N,), as a third beside the pair, or ``Sequences``. Their targets may be
+        one for each step, likewise a list or padded: the model then answers at every step.
+        ``prepare`` is given the steps, (B, T, D).
+
         uint8 inputs are read as fractions of 255; others are converted to float32. Labels are
         whole numbers from 0, or any whole numbers or texts, whose classes then have names.
 
@@ -172,6 +182,8 @@ class Task:
         fields = array_parts(given.pairs, chosen, n_outputs, name)
         if given.share is not None:
             fields["train"], fields["validation"] = divided(fields["train"], given.share)
+        if isinstance(fields["train"].inputs, Sequences):
+            prepare = preparing(prepare)
         shape = prepared(prepare, fields["train"].inputs, name).shape[1:]
         if "fingerprint" in fields:
             made = (fields["fingerprint"], given.share, code_identity(prepare))
@@ -188,7 +200,8 @@ class Task:
         .parquet and what else pandas reads. target: by default the one column that is named
         target, label, class or y.
         options: those of ``TableOptions``: features, drop, predict, unit, missing, scale, shape,
-        validation, test, split, group, time, split_seed; and name, of the task.
+        validation, test, split, group, time, split_seed, sequence, window, horizon; and name, of
+        the task.
 
         Raises UsageError for a column or an option that is not there, DataError for a file that
         cannot be read, DataCorruptError for missing values where nothing was chosen.
@@ -200,8 +213,8 @@ class Task:
         """
         name = options.pop("name", "table")
         chosen = checked_options(TableOptions, options)
-        fields = table_parts(as_table(table, name), target, chosen, name)
-        return cls(**fields)
+        parts = table_parts if chosen.sequence is None else step_parts
+        return cls(**parts(as_table(table, name), target, chosen, name))
 
     @classmethod
     def from_images(cls, path: str | Path, **options: Any) -> Self:
@@ -256,8 +269,9 @@ def divided(train: Split, share: Any, seed: int = SEED) -> tuple[Split, Split]:
     Of targets that are numbers, (N, K), it is a plain share. Both keep their order.
     Raises UsageError as ``held_out``.
     """
-    targets = np.asarray(train.targets)
-    kinds = targets if targets.ndim == 1 else np.zeros(len(targets), np.int32)
+    targets = train.targets
+    one_class = np.zeros(len(targets), np.int32)
+    kinds = np.asarray(targets) if len(targets.shape) == 1 else one_class
     held = held_out(kinds, share, seed)
     kept, taken = (Split(train.inputs[rows], train.targets[rows]) for rows in (~held, held))
     return kept, taken

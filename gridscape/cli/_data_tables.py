@@ -30,6 +30,9 @@ def data(found: DataLook, options: Mapping[str, Any]) -> Iterator[RenderableType
     if found.examples:
         examples = ", ".join(f"{n} {part}" for part, n in found.examples.items())
         yield Text(f"\nPredicts {found.predicts} from inputs {found.inputs}: {examples} examples.")
+    if found.lengths:
+        shortest, median, longest = found.lengths
+        yield Text(f"Sequences of {shortest} to {longest} steps, {median} in the median.")
     if found.classes:
         yield _classes(found)
     if len(found.classes) > MOST_CLASSES:
@@ -49,7 +52,7 @@ def _near(path: Path) -> str:
 
 
 def _classes(found: DataLook) -> RenderableType:
-    total = sum(found.examples.values())
+    total = sum(sum(one.counts.values()) for one in found.classes)
     table = new_table("class", "share", *found.examples)
     for column in table.columns[1:]:
         column.justify = "right"
@@ -67,4 +70,4 @@ def _command(found: DataLook, options: Mapping[str, Any]) -> str:
             text = ",".join(map(str, one)) if isinstance(one, list) else str(one)
             named = name in ("target", "layout")
             words += [f"--{name}", text] if named else ["--option", f"{name}={text}"]
-    return shlex.join([*words, "--model", "mlp"])
+    return shlex.join([*words, "--model", "lstm" if found.lengths else "mlp"])

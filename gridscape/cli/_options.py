@@ -25,7 +25,12 @@ Target = Annotated[
 ]
 ModelName = Annotated[
     str | None,
-    typer.Option("--model", metavar="MODEL", help="What --data trains.", show_default="mlp"),
+    typer.Option(
+        "--model",
+        metavar="MODEL",
+        help="What --data trains; by default lstm on sequences.",
+        show_default="mlp",
+    ),
 ]
 Layout = Annotated[
     str | None,

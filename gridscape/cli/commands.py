@@ -533,7 +533,7 @@ def _chosen(
     from gridscape.study.own import own_study
 
     with _busy("reading the data"):
-        return own_study(data, model=model or "mlp", data_dir=data_dir, options=options)
+        return own_study(data, model=model, data_dir=data_dir, options=options)
 
 
 def _own_options(

@@ -33,21 +33,26 @@ def as_array(values: Any, where: object = None) -> np.ndarray:
     return found
 
 
-def as_pair(pair: Any, where: object) -> tuple[Any, Any]:
-    """Inputs and targets of a pair, of a dict of both, or of PyTorch's TensorDataset."""
+def as_parts(pair: Any, where: object) -> tuple[Any, ...]:
+    """Inputs and targets of a pair, of a dict of both, or of PyTorch's TensorDataset.
+
+    A third one holds the lengths of padded sequences.
+    """
     tensors = getattr(pair, "tensors", None)
     if isinstance(tensors, tuple):
         pair = tensors
-    if isinstance(pair, Mapping) and len(pair) == 2:
-        from gridscape.data.roles import role_of  # names of arrays, as in a file
+    if isinstance(pair, Mapping) and len(pair) in (2, 3):
+        from gridscape.data.roles import LENGTHS, role_of  # names of arrays, as in a file
 
         by_role = {role_of(str(name)).role: array for name, array in pair.items()}
-        pair = (by_role.get("inputs"), by_role.get("targets"))
-    if not isinstance(pair, tuple | list) or len(pair) != 2:
+        roles = ("inputs", "targets", LENGTHS)[: len(pair)]
+        if set(by_role) == set(roles):
+            pair = tuple(by_role[role] for role in roles)
+    if not isinstance(pair, tuple | list) or len(pair) not in (2, 3):
         raise DataCorruptError(
             "not a pair", where=where, expected="(inputs, labels)", found=type(pair).__name__
         )
-    return pair[0], pair[1]
+    return tuple(pair)
 
 
 def in_order(inputs: np.ndarray, order: str | None, where: object = None) -> np.ndarray:

@@ -40,10 +40,17 @@ def read_arrays(path: Path) -> dict[str, np.ndarray]:
     except Exception as error:  # the libraries raise many kinds
         raise DataCorruptError("cannot be read", where=path, found=_cause(error)) from error
     kept = {name: array for name, array in found.items() if np.ndim(array)}
-    objects = [name for name, array in kept.items() if array.dtype.hasobject]
+    objects = [n for n, a in kept.items() if a.dtype.hasobject and not _are_sequences(a)]
     if objects:
         raise DataCorruptError("an array of objects, and no numbers", where=path, found=objects[0])
     return kept
+
+
+def _are_sequences(array: np.ndarray) -> bool:
+    """Whether an array of objects, (N,), holds arrays of numbers, as of different lengths."""
+    return array.ndim == 1 and all(
+        isinstance(one, np.ndarray) and one.dtype.kind in "biuf" for one in array
+    )
 
 
 def _npy(path: Path) -> dict[str, np.ndarray]:
@@ -90,11 +97,26 @@ def _is_version_4(head: bytes) -> bool:
 
 
 def _of_matlab(array: Any) -> Any:
-    """A column or row (N, 1), (1, N) as (N,); cells of texts as texts."""
+    """A column or row (N, 1), (1, N) as (N,); cells of texts as texts, of matrices as sequences."""
     if array.dtype.hasobject:
         flat = [x.item() if getattr(x, "size", 0) == 1 else x for x in array.ravel()]
-        return np.array(flat) if all(isinstance(x, str) for x in flat) else array
+        if all(isinstance(x, str) for x in flat):
+            return np.array(flat)
+        return _as_sequences(array.ravel()) if _are_sequences(array.ravel()) else array
     return array.ravel() if array.ndim == 2 and 1 in array.shape and array.size > 1 else array
+
+
+def _as_sequences(cells: np.ndarray) -> np.ndarray:
+    """Matrices (T_i, D) or (D, T_i) as steps first: the side that all share is D; (T_i,) of D = 1.
+
+    Where all sides are equal they stay as they are.
+    """
+    sides = [{cell.shape[axis] for cell in cells} for axis in (0, 1)]
+    found = np.empty(len(cells), object)
+    for at, cell in enumerate(cells):
+        steps = cell.T if len(sides[0]) == 1 and len(sides[1]) > 1 else cell
+        found[at] = steps[:, 0] if steps.shape[1] == 1 else steps
+    return found
 
 
 def _hdf5(path: Path) -> dict[str, np.ndarray]:
@@ -107,7 +129,7 @@ def _hdf5(path: Path) -> dict[str, np.ndarray]:
         if not isinstance(item, h5py.Dataset):
             return
         kind = item.dtype
-        if h5py.check_ref_dtype(kind) or h5py.check_vlen_dtype(kind) not in (None, str, bytes):
+        if h5py.check_ref_dtype(kind):
             return
         is_text = h5py.check_string_dtype(kind) is not None
         array = item.asstr()[()] if is_text else item[()]
@@ -130,5 +152,5 @@ READERS: Mapping[str, Callable[[Path], dict[str, np.ndarray]]] = {
 def _cause(error: Exception) -> str:
     text = one_line(error)
     if "allow_pickle" in text or "pickle" in text.lower():
-        return "pickled objects, which can run code when they are read"
+        return "pickled objects, which can run code when they are read; sequences: pad them"
     return text[:150]

@@ -1,6 +1,7 @@
 """What arrays in a file are, by the names that people give them."""
 
 import re
+from collections import Counter
 from collections.abc import Mapping
 from typing import NamedTuple
 
@@ -17,13 +18,21 @@ ROLES = {
     "inputs": "x images image imgs img data inputs input features samples examples pixels",
     "targets": "y labels label lab targets target classes class lbl answers",
 }
+LENGTHS = "lengths"  # the role of the lengths of padded sequences
+ORDER = ("inputs", "targets", LENGTHS)
+BOTH = {"inputs", "targets"}
+SAYS_LENGTHS = {"length", "lengths", "len", "lens", "seqlen", "seqlens"}
 MOST_LISTED = 6
 
-Pairs = dict[str, tuple[np.ndarray, np.ndarray]]  # inputs and targets by part
+# Inputs and targets by part, and a third one where padded sequences have lengths.
+Pairs = dict[str, tuple[np.ndarray, ...]]
 
 
 class Role(NamedTuple):
-    """Of an array: the part of the data, "all" for one set, and "inputs", "targets" or ""."""
+    """Of an array: the part of the data, "all" for one set, and what it is there.
+
+    role: "inputs", "targets", "lengths" of padded sequences, or "".
+    """
 
     part: str
     role: str
@@ -36,8 +45,7 @@ def role_of(name: str) -> Role:
     (Role(part='train', role='inputs'), Role(part='validation', role='targets'), \
 Role(part='all', role='targets'))
     """
-    spaced = re.sub(r"([a-z0-9])([A-Z])", r"\1 \2", name).lower()
-    words = set(re.split(r"[^a-z0-9]+", spaced))
+    words = _words(name)
     words |= {re.sub(r"^([xy])(tr|train|val|valid|te|test)$", r"\1", word) for word in words}
     words |= {re.sub(r"^[xy](tr|train|val|valid|te|test)$", r"\1", word) for word in words}
     part = next((p for p, known in PARTS.items() if words & set(known.split())), "all")
@@ -45,7 +53,12 @@ Role(part='all', role='targets'))
     is_target = bool(words & set(ROLES["targets"].split()))
     is_input = bool(words & set(ROLES["inputs"].split()))
     role = "targets" if is_target else "inputs" if is_input else ""
-    return Role(part, role)
+    return Role(part, role or (LENGTHS if words & SAYS_LENGTHS else ""))
+
+
+def _words(name: str) -> set[str]:
+    spaced = re.sub(r"([a-z0-9])([A-Z])", r"\1 \2", name).lower()
+    return set(re.split(r"[^a-z0-9]+", spaced))
 
 
 def pairs_of(
@@ -53,17 +66,24 @@ def pairs_of(
     where: object,
     inputs: str | None = None,
     targets: str | None = None,
+    lengths: str | None = None,
 ) -> Pairs:
     """Inputs and targets by part: "train" with "test" or "validation", or "all".
 
-    inputs, targets: the names of the arrays, where they are told. Raises UnknownNameError for a
+    inputs, targets, lengths: the names of the arrays, where they are told. Where inputs and targets
+    are found by their names, lengths of padded sequences are as well. Raises UnknownNameError for a
     name that is not there, DataCorruptError where names and shapes do not tell which is which.
     """
-    for kind, name in (("inputs", inputs), ("targets", targets)):
+    for kind, name in (("inputs", inputs), ("targets", targets), (LENGTHS, lengths)):
         if name is not None and name not in arrays:
             raise UnknownNameError("array", name, arrays, where=f"{where}, {kind}")
-    found = _named(arrays, where, inputs, targets)
-    return {part: _examples_first(*pair) for part, pair in found.items()}
+    others = {name: array for name, array in arrays.items() if name != lengths}
+    found = _named(others, where, inputs, targets)
+    if lengths is not None:
+        if set(found) != {"all"}:
+            raise _unclear(arrays, where)
+        found = {"all": (*found["all"][:2], arrays[lengths])}
+    return {part: _examples_first(*arrays) for part, arrays in found.items()}
 
 
 def _named(
@@ -71,7 +91,7 @@ def _named(
 ) -> Pairs:
     if inputs is not None and targets is not None:
         return {"all": (arrays[inputs], arrays[targets])}
-    roles = {name: role_of(name) for name in arrays}
+    roles = roles_of(arrays)
     if inputs is not None or targets is not None:
         known = inputs or targets
         others = {n: a for n, a in arrays.items() if n != known}
@@ -86,7 +106,8 @@ def _named(
             raise _unclear(arrays, where)
         if role:
             found[part][role] = arrays[name]
-    pairs = {p: (f["inputs"], f["targets"]) for p, f in found.items() if len(f) == 2}
+    found = {p: f for p, f in found.items() if set(f) != {LENGTHS}}
+    pairs = {p: tuple(f[r] for r in ORDER if r in f) for p, f in found.items() if set(f) >= BOTH}
     if set(pairs) == {"test"} or set(pairs) == {"validation"}:
         raise _unclear(arrays, where)
     if pairs and len(pairs) == len([f for f in found.values() if f]):
@@ -94,12 +115,28 @@ def _named(
     return {"all": _by_shape(arrays, where)}
 
 
-def _examples_first(inputs: np.ndarray, targets: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+def roles_of(arrays: Mapping[str, np.ndarray]) -> dict[str, Role]:
+    """What each array is; of two inputs or targets of a part, one called so holds the lengths.
+
+    Where several are called so, none is taken for them.
+    """
+    roles = {name: role_of(name) for name in arrays}
+    counts = Counter(roles.values())
+    for name, (part, role) in roles.copy().items():
+        says_lengths = bool(_words(name) & SAYS_LENGTHS) and arrays[name].ndim == 1
+        if says_lengths and counts[Role(part, role)] > 1:
+            roles[name] = Role(part, "" if role == LENGTHS else LENGTHS)
+    return roles
+
+
+def _examples_first(
+    inputs: np.ndarray, targets: np.ndarray, *lengths: np.ndarray
+) -> tuple[np.ndarray, ...]:
     """Inputs with the examples in front, where only their last axis fits; pixels as uint8."""
     n = len(targets)
     if inputs.ndim > 1 and inputs.shape[0] != n and inputs.shape[-1] == n:
         inputs = np.ascontiguousarray(np.moveaxis(inputs, -1, 0))
-    return _as_pixels(inputs), targets
+    return (inputs if lengths else _as_pixels(inputs)), targets, *lengths
 
 
 def _as_pixels(inputs: np.ndarray) -> np.ndarray:

@@ -6,6 +6,7 @@ may have changed, which its methods do not show.
 
 from collections import OrderedDict
 from collections.abc import Callable
+from dataclasses import fields, is_dataclass
 from typing import Any, TypeVar
 
 import jax
@@ -45,6 +46,8 @@ def key_of(value: Any) -> Any:
         return type(value), value
     if _is_sequence(value):
         return type(value), *map(key_of, value)
+    if _is_record(value):
+        return type(value), *(key_of(getattr(value, field.name)) for field in fields(value))
     if type(value) is dict:
         return dict, *((key_of(name), key_of(part)) for name, part in value.items())
     return Itself(value)
@@ -56,6 +59,13 @@ def _is_sequence(value: Any) -> bool:
         return True
     is_named = isinstance(value, tuple) and hasattr(value, "_fields")
     return is_named and not callable(value) and not getattr(value, "__dict__", None)
+
+
+def _is_record(value: Any) -> bool:
+    """Whether a value is its fields and nothing else: a frozen dataclass without a ``__dict__``."""
+    is_one = is_dataclass(value) and not isinstance(value, type)
+    is_frozen = is_one and type(value).__dataclass_params__.frozen
+    return is_frozen and not callable(value) and not hasattr(value, "__dict__")
 
 
 class Memo:

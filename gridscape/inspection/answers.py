@@ -6,7 +6,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from gridscape.base.data import Split
+from gridscape.base.data import Sequences, Split
 from gridscape.base.task import Task
 from gridscape.base.types import Array, Params
 from gridscape.errors import UsageError
@@ -36,8 +36,9 @@ def mistakes(
             answer=answer,
             probability=float(seen.probabilities[index]) if seen.known else None,
             loss=float(seen.losses[index]),
-            inputs=np.asarray(task.test.inputs[index]),
+            inputs=np.asarray(_input(task.test.inputs, index)),
             names=(names[int(seen.truths[index])], names[int(seen.answers[index])]),
+            is_sequence=isinstance(task.test.inputs, Sequences),
         )
 
     return Mistakes(
@@ -46,6 +47,10 @@ def mistakes(
         n_wrong=len(wrong),
         n_examples=task.test.n_examples,
     )
+
+
+def _input(inputs: Any, index: int) -> Any:
+    return inputs.alone(index) if isinstance(inputs, Sequences) else inputs[index]
 
 
 def confusion(recipe: Recipe, task: Task, params: Params) -> Confusion:

@@ -10,7 +10,7 @@ import numpy as np
 from PIL import Image
 
 from gridscape.inspection.filters import picture_shape
-from gridscape.inspection.records import Deconvnet, Tiles
+from gridscape.inspection.records import Deconvnet, Example, Tiles
 
 # From the negative end over zero to the positive end.
 BLUE, WHITE, RED = (0x1F, 0x5C, 0x9C), (0xF7, 0xF5, 0xF1), (0xB2, 0x3A, 0x10)
@@ -42,6 +42,20 @@ def pictures(inputs: np.ndarray) -> np.ndarray:
     if len(shape) == 1 and math.isqrt(size) ** 2 != size:
         return inputs.reshape(n, 1, size, 1)
     return inputs.reshape(n, *picture_shape(shape))
+
+
+def photograph(example: Example) -> np.ndarray:
+    """The input of an example as a tile (height, width, 3).
+
+    Sequences of different lengths lie, their steps from left to right, and are at least a quarter
+    as high as they are long.
+    """
+    inputs = example.inputs
+    if example.is_sequence:
+        features = inputs.reshape(len(inputs), -1).T
+        thickness = math.ceil(features.shape[1] / 4 / len(features))
+        inputs = features.repeat(thickness, axis=0)[..., None]
+    return photographs(inputs[None])[0]
 
 
 def photographs(inputs: np.ndarray) -> np.ndarray:

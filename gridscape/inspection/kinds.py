@@ -12,6 +12,7 @@ import numpy as np
 from gridscape.analysis.cells import CellSummary, summarize, top_cell
 from gridscape.analysis.few import told_cell
 from gridscape.analysis.reasons import explanations
+from gridscape.base.data import Sequences
 from gridscape.errors import UnknownNameError, UsageError
 from gridscape.execution.replay import Trained, trained
 from gridscape.grid.axes import Cell
@@ -120,9 +121,13 @@ def fitting(network: Trained) -> tuple[str, ...]:
         "filters": bool(layers) and is_picture(network.task.input_shape),
         "activations": bool(layers),
         "deconv": any(layer.kind == "conv" for layer in layers),
-        "samples": network.task.groups is not None,
+        "samples": network.task.groups is not None or _is_class_a_step(network.task.test.targets),
     }
     return tuple(kind for kind in KINDS if fits[kind])
+
+
+def _is_class_a_step(targets: Any) -> bool:
+    return isinstance(targets, Sequences) and targets.dtype.kind == "i"
 
 
 def is_picture(shape: tuple[int, ...]) -> bool:
@@ -185,7 +190,14 @@ def sample_lines(sample: Sample) -> list[Line]:
 
 
 def _symbols(values: np.ndarray) -> tuple[str, ...]:
-    return tuple(f"{value:g}" for value in values.tolist())
+    return tuple(map(_symbol, values.tolist()))
+
+
+def _symbol(value: Any) -> str:
+    """A name as it is, a whole number in full, another one with two digits."""
+    if isinstance(value, str):
+        return value
+    return f"{value:g}" if value == round(value, 0) else f"{value:.2g}"
 
 
 def spread_groups(samples: Sequence[Sample]) -> list[Sample]:

@@ -13,8 +13,9 @@ class Example:
     """A test example and what the network says of it.
 
     index: in the test set. truth, answer: classes. probability: of the answer, in [0, 1]; None
-    where the loss is no negative log probability. loss: of the example. inputs: as stored. names:
-    of the two classes, their numbers where they have none.
+    where the loss is no negative log probability. loss: of the example. inputs: as stored;
+    where sequences have different lengths (is_sequence), without padding, (T, ...). names: of the
+    two classes, their numbers where they have none.
     """
 
     index: int
@@ -24,6 +25,7 @@ class Example:
     loss: float
     inputs: np.ndarray
     names: tuple[str, str] = ("", "")
+    is_sequence: bool = False
 
     def __post_init__(self) -> None:
         if self.names == ("", ""):
@@ -138,7 +140,8 @@ class Sample:
     """A test sequence with what is right and what the network answers.
 
     group: its kind, a value of ``task.groups`` such as a length; None without groups. inputs:
-    (T, ...) as stored, without padding. truth, answer: one number, (), or one a step, (T,).
+    (T, ...) as stored, without padding. truth, answer: one number, (), or one a step, (T,), or
+    the name of its class.
     """
 
     index: int

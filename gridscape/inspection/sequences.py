@@ -5,6 +5,7 @@ from typing import Any
 import jax
 import numpy as np
 
+from gridscape.base.data import Sequences
 from gridscape.base.task import Task
 from gridscape.base.types import Array, Params
 from gridscape.inspection.answers import truth_of
@@ -18,20 +19,27 @@ def samples(
 ) -> tuple[Sample, ...]:
     """The first test sequences of each group, with what is right and what the network answers.
 
-    A task without classes answers 1 above 0. Without groups, the first ``per_group`` of all.
+    A task without classes answers 1 above 0; of a class for each step, the largest output is the
+    answer. Without groups, the first ``per_group`` of all.
     """
     rows, of_group = _first_of_groups(task, per_group)
     inputs, targets = jax.tree.map(lambda x: x[rows], task.test)
+    every_step = isinstance(targets, Sequences)
 
     @jax.jit
     @float32_products()
     def answered(inputs: Array, targets: Any) -> Array:
         outputs = recipe.model.apply(params, task.prepare(inputs), None, recipe.hyper)
+        if every_step:
+            return outputs.argmax(axis=-1)
         return outputs[..., 0] > 0 if task.answer is None else task.answer(outputs, targets)
 
     answers = np.asarray(answered(inputs, targets)).astype(int)
     truths = np.asarray(truth_of(task, targets))
     steps = _n_steps(task, targets, inputs)
+    inputs = inputs.steps if isinstance(inputs, Sequences) else inputs
+    if every_step and task.classes:
+        truths, answers = (np.asarray(task.classes)[found] for found in (truths, answers))
     return tuple(
         Sample(
             index=int(row),
@@ -55,8 +63,10 @@ def _first_of_groups(task: Task, per_group: int) -> tuple[np.ndarray, list[int |
     return rows, [task.groups.values[g] for g in of[rows]]
 
 
-def _n_steps(task: Task, targets: Any, inputs: np.ndarray) -> np.ndarray:
+def _n_steps(task: Task, targets: Any, inputs: Any) -> np.ndarray:
     """The steps of each sequence without its padding: (N,)."""
+    if isinstance(inputs, Sequences):
+        return np.asarray(inputs.lengths)
     if task.n_steps is None:
         return np.full(len(inputs), inputs.shape[1])
     return np.asarray(task.n_steps(targets))

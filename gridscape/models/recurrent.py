@@ -12,6 +12,7 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Float
 
+from gridscape.base.data import Sequences
 from gridscape.base.limits import Limit
 from gridscape.base.parts import Model
 from gridscape.base.parts import hyperparameters as numbers_within
@@ -22,6 +23,7 @@ from gridscape.kernels.library import serve
 from gridscape.models._cells import CELLS, Cell, Shapes, affine, lstm_states
 from gridscape.models._cells import forget_gate_offset as forget_gate_offset
 from gridscape.models._initial import INITIALIZERS, both_biases, draw
+from gridscape.models._lengths import ReadingLengths, at_last, reversed_within
 from gridscape.models._widths import WIDTH, Layers, widths
 from gridscape.models.precision import gradient_rounded, rounded
 
@@ -50,7 +52,9 @@ def recurrent(
 ) -> Model:
     """Recurrent layers, then one linear layer on the last state or on every state.
 
-    input_shape: (T, D), steps and features of a step; sequences of any length are read.
+    input_shape: (T, D), steps and features of a step; sequences of any length are read. Of
+        ``Sequences`` each is read to its own end, from which the pass from the end begins: a
+        sequence gives what it gives alone, whatever stands in the padding.
     cell: "rnn" (tanh), "gru" or "lstm" (no peepholes).
     layers: how many, each of ``hidden_size``; or the width of each, written "64-32" or [64, 32],
         and ``hidden_size`` is not read.
@@ -118,7 +122,20 @@ def recurrent(
         states = jnp.swapaxes(states, 0, 1) if returns == "every" else states
         return _read_out(states, params["output_kernel"], params["output_bias"])
 
-    return Model(initial, apply)
+    def apply_to_sequences(
+        params: Params, inputs: Sequences, key: Key | None, hyper: Hyper
+    ) -> Array:
+        inputs = jax.tree.map(jnp.asarray, inputs)
+        states = jnp.swapaxes(inputs.cleared().steps, 0, 1)
+        for number, passes in enumerate(stack, 1):
+            every = returns == "every" or number < len(stack)
+            of_lengths = partial(_states_within, inputs.lengths, chosen)
+            read = [of_lengths(one, params, states, hyper, every) for one in passes]
+            states = jnp.concatenate(read, axis=-1)
+        states = jnp.swapaxes(states, 0, 1) if returns == "every" else states
+        return _read_out(states, params["output_kernel"], params["output_bias"])
+
+    return Model(initial, ReadingLengths(apply, apply_to_sequences))
 
 
 @hyperparameters(init_scale=1.0)
@@ -268,6 +285,24 @@ def _states(
     inputs = jnp.flip(inputs, 0) if one.from_end else inputs
     states = cell.states(own, inputs, hyper, every)
     return jnp.flip(states, 0) if one.from_end and every else states
+
+
+def _states_within(
+    lengths: Array,
+    cell: Cell,
+    one: Pass,
+    params: Params,
+    inputs: Array,
+    hyper: Hyper,
+    every: bool,
+) -> Array:
+    """The same of sequences of different lengths, each of which begins and ends by itself."""
+    own = {name: params[one.prefix + name] for name in one.shapes}
+    inputs = reversed_within(inputs, lengths) if one.from_end else inputs
+    states = cell.states(own, inputs, hyper, True)
+    if not every:
+        return at_last(states, lengths)
+    return reversed_within(states, lengths) if one.from_end else states
 
 
 def _read_out(states: Array, kernel: Array, bias: Array) -> Array:

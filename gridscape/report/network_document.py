@@ -80,7 +80,7 @@ def _example(example: Example) -> ExampleData:
         "probability": example.probability,
         "loss": example.loss,
         "symbols": " ".join(map(str, inputs.ravel())) if symbols else None,
-        "picture": None if symbols else _picture(mosaics.photographs(inputs[None])[0]),
+        "picture": None if symbols else _picture(mosaics.photograph(example)),
     }
 
 

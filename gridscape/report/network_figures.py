@@ -87,7 +87,7 @@ def _example(box: Axes, example: Example | None) -> None:
         box.text(0.5, 0.5, symbols, ha="center", va="center", fontsize=8, family="monospace")
         box.set(xlim=(0, 1), ylim=(0, 1))
     else:
-        _pixels(box, mosaics.photographs(example.inputs[None])[0])
+        _pixels(box, mosaics.photograph(example))
     box.set_title("\n".join(caption(example)), fontsize=8, loc="center", linespacing=1.15)
 
 

@@ -6,7 +6,7 @@ from typing import Any, NamedTuple
 import jax
 import jax.numpy as jnp
 
-from gridscape.base.data import Split, Stream
+from gridscape.base.data import Sequences, Split, Stream
 from gridscape.base.parts import Model
 from gridscape.base.shapes import batch_of, dimensions, given, lettered, prepared, told
 from gridscape.base.task import Task
@@ -82,6 +82,8 @@ def _outputs(model: Model, hyper: Hyper, task: Task, inputs: Any, where: str) ->
     except GridscapeError:
         raise
     except Exception as error:  # a user's model may raise anything
+        if isinstance(inputs, Sequences):
+            raise _not_reading(where, error) from error
         raise ModelError(
             "the model raises an error",
             where=where,
@@ -99,9 +101,21 @@ def _outputs(model: Model, hyper: Hyper, task: Task, inputs: Any, where: str) ->
                 found=f"shape {lettered(found.shape, n_examples)}"
                 if hasattr(found, "shape")
                 else type(found).__name__,
-                hint="the task needs an output at every step" if task.per_step else None,
+                hint='the task needs an output at every step: returns = "every"'
+                if task.per_step
+                else None,
             )
     return outputs[-1]
+
+
+def _not_reading(where: str, error: Exception) -> ModelError:
+    return ModelError(
+        "the model does not read sequences of different lengths",
+        where=where,
+        found=one_line(error)[:100],
+        hint="take lstm, gru or rnn; a model of yours is given inputs.steps (B, T, D) and"
+        " inputs.lengths (B,)",
+    )
 
 
 def _check_parameters(params: Any) -> None:

@@ -8,11 +8,12 @@ from typing import Any
 
 import numpy as np
 
+from gridscape.base.data import Sequences
 from gridscape.base.task import Task
 from gridscape.data import containers, idx, tables
 from gridscape.data.columns import kind_of
 from gridscape.data.kinds import task_for
-from gridscape.data.roles import role_of
+from gridscape.data.roles import roles_of
 from gridscape.errors import GridscapeError
 from gridscape.grid.meanings import digits
 from gridscape.study.own import found_at
@@ -46,7 +47,8 @@ class DataLook:
 
     task: that reads it. size: in words. parts: columns or arrays. examples: of each part of the
     task. classes: of its targets; none where numbers are predicted, or it cannot be made. inputs:
-    their shape. trouble: what a user should know, the most important first.
+    their shape. lengths: the shortest, the median and the longest of sequences of different
+    lengths; () of other inputs. trouble: what a user should know, the most important first.
     """
 
     path: Path
@@ -56,6 +58,7 @@ class DataLook:
     n_more_parts: int
     examples: Mapping[str, int]
     inputs: tuple[int, ...]
+    lengths: tuple[int, ...]
     predicts: str
     classes: tuple[Class, ...]
     trouble: tuple[str, ...]
@@ -88,6 +91,7 @@ def look_at(
         n_more_parts=max(0, len(parts) - MOST_ROWS),
         examples={} if made is None else {n: s.n_examples for n, s in _splits(made).items()},
         inputs=() if made is None else tuple(made.input_shape),
+        lengths=() if made is None else _lengths(made),
         predicts="" if made is None else _predicts(made),
         classes=() if made is None else _classes(made),
         trouble=(*told_of_error, *dict.fromkeys(lines)),
@@ -99,18 +103,37 @@ def _splits(task: Task) -> dict[str, Any]:
     return {name: split for name, split in found.items() if split is not None}
 
 
+def _lengths(task: Task) -> tuple[int, ...]:
+    inputs = [split.inputs for split in _splits(task).values()]
+    if not all(isinstance(one, Sequences) for one in inputs):
+        return ()
+    lengths = np.concatenate([one.lengths for one in inputs])
+    return int(lengths.min()), int(np.median(lengths)), int(lengths.max())
+
+
 def _predicts(task: Task) -> str:
-    if task.answer is None:
-        return "a number" if task.n_outputs == 1 else f"{task.n_outputs} numbers"
-    return f"{task.n_outputs} classes"
+    each = " at every step" if task.per_step else ""
+    if not _has_classes(task):
+        return ("a number" if task.n_outputs == 1 else f"{task.n_outputs} numbers") + each
+    return f"{task.n_outputs} classes{each}"
+
+
+def _has_classes(task: Task) -> bool:
+    targets = task.test.targets
+    return task.answer is not None or (isinstance(targets, Sequences) and targets.dtype.kind == "i")
+
+
+def _labels(targets: Any) -> np.ndarray:
+    """The classes of examples or, of Sequences, of the steps that are there."""
+    return targets.steps[targets.is_step] if isinstance(targets, Sequences) else targets
 
 
 def _classes(task: Task) -> tuple[Class, ...]:
-    if task.answer is None:
+    if not _has_classes(task):
         return ()
     names = task.classes or tuple(map(str, range(task.n_outputs)))
     counts = {
-        name: np.bincount(np.asarray(split.targets), minlength=task.n_outputs)
+        name: np.bincount(np.asarray(_labels(split.targets)), minlength=task.n_outputs)
         for name, split in _splits(task).items()
     }
     return tuple(
@@ -158,9 +181,9 @@ def _named(pair: Sequence[np.ndarray]) -> Sequence[tuple[str, np.ndarray]]:
 
 
 def _parts_of(arrays: Mapping[str, np.ndarray]) -> tuple[str, list[Part]]:
-    parts = []
+    parts, roles = [], roles_of(arrays)
     for name, array in arrays.items():
-        part, role = role_of(name)
+        part, role = roles[name]
         n_missing = int(np.isnan(array).sum()) if array.dtype.kind == "f" else 0
         kind = f"{array.dtype.name} {array.shape}"
         said = f"{role} of {part}" if role else ""

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from gridscape import models
+from gridscape.base.data import Sequences
 from gridscape.data.kinds import task_for
 from gridscape.errors import UnknownNameError, check_known
 from gridscape.study.parts import load_task, model_factory, model_options, task_options
@@ -23,16 +24,17 @@ LAYOUTS = {"lenet5": "image", **dict.fromkeys(("lstm", "gru", "rnn", "recurrent"
 def own_study(
     path: str | Path,
     *,
-    model: str = "mlp",
+    model: str | None = None,
     axes: Mapping[str, Any] | None = None,
     data_dir: str | Path | None = None,
     options: Mapping[str, Any] | None = None,
 ) -> Study:
     """A study of the data at a path: a file or folder that the tasks of one's own data read.
 
-    axes: instead of the learning rate by decades and, where the model has one, two widths.
-    options: of the task. Raises UnknownNameError for an option that the task does not take, and
-    what the task raises.
+    model: by default "mlp", for sequences of different lengths "lstm"; where there is a target for
+    each step, it answers at every one. axes: instead of the learning rate by decades and, where the
+    model has one, two widths. options: of the task. Raises UnknownNameError for an option that the
+    task does not take, and what the task raises.
     """
     place = found_at(path, data_dir)
     task, given = task_for(place), dict(options or {})
@@ -40,14 +42,18 @@ def own_study(
     for name in given:
         if name not in known:
             raise UnknownNameError(f"option of the task {task!r}", name, known)
-    if ":" not in model:
+    if model is not None and ":" not in model:
         check_known("model", model, models.NAMES)
     if "layout" in known and model in LAYOUTS:
         given.setdefault("layout", LAYOUTS[model])
     given["path"] = str(place)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # the run tells what is odd about the data
-        n_train = load_task(task, given, data_dir).train_examples.n_examples
+        examples = load_task(task, given, data_dir).train_examples
+    if model is None:
+        model = "lstm" if isinstance(examples.inputs, Sequences) else "mlp"
+    has_returns = "returns" in model_options(model_factory(model))
+    every_step = has_returns and isinstance(examples.targets, Sequences)
     widths = {"hidden_size": WIDTHS} if "hidden_size" in model_options(model_factory(model)) else {}
     return Study(
         name=name_of_file(place),
@@ -55,9 +61,10 @@ def own_study(
         task=task,
         task_options=given,
         model=model,
+        model_options={"returns": "every"} if every_step else {},
         axes=dict(axes or {**widths, "learning_rate": LEARNING_RATES}),
         keep_parameters="best",  # the page shows their mistakes
-        batch_size=max(1, min(MOST_BATCH, n_train // BATCHES_EACH)),
+        batch_size=max(1, min(MOST_BATCH, examples.n_examples // BATCHES_EACH)),
     )
 
 

@@ -18,10 +18,12 @@ from typing import Any
 import optax
 
 from gridscape import models, optimizers, tasks
+from gridscape.base.data import Sequences
 from gridscape.base.metrics import Metric
 from gridscape.base.metrics import declared as declared_metric
 from gridscape.base.parts import Factory as Declared
 from gridscape.base.parts import Model, Optimizer, declared
+from gridscape.base.per_step import over_steps
 from gridscape.base.task import Task
 from gridscape.errors import (
     GridscapeError,
@@ -245,7 +247,17 @@ def load_loss(loss: Any, task: Task, where: object = "loss") -> Loss:
     if not callable(found):
         expected = "a function (outputs, targets) -> (B,)"
         raise UsageError("not a loss", where=where, expected=expected, found=type(found).__name__)
+    if isinstance(loss, str) and loss in OF_ONE_ANSWER and _answers_each_step(task):
+        return over_steps(found)
     return found
+
+
+# Losses of (B, C), which of sequences with a target for each step are taken step by step.
+OF_ONE_ANSWER = ("cross_entropy", "squared_error", "mse", "mae", "huber")
+
+
+def _answers_each_step(task: Task) -> bool:
+    return isinstance(task.test.targets, Sequences)
 
 
 # ---- metrics ----

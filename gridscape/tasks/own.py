@@ -79,6 +79,7 @@ def arrays(
     *,
     inputs: str | None = None,
     targets: str | None = None,
+    lengths: str | None = None,
     validation: float | None = SHARES["validation"],
     test: float = SHARES["test"],
     split_seed: int = 0,
@@ -88,7 +89,8 @@ def arrays(
     """Arrays in a file: .npz, .mat (versions 4, 5 and 7.3), HDF5; or a folder of .npy files.
 
     path: the file or folder. inputs, targets: the names of the two arrays, by default guessed from
-        what they are called (X and y, images and labels, x_train, test_labels ...).
+        what they are called (X and y, images and labels, x_train, test_labels ...). lengths: the
+        name of the array of the lengths of padded sequences (N, T) or (N, T, D), guessed likewise.
     validation, test: shares of every class, where the file has no such part; validation = 0 leaves
         it out. split_seed: of the draw.
 
@@ -99,7 +101,7 @@ def arrays(
     objects and where names do not tell what the arrays are; UnknownNameError for other names.
     """
     where = _located(path, data_dir)
-    pairs = pairs_of(containers.read_arrays(where), where, inputs, targets)
+    pairs = pairs_of(containers.read_arrays(where), where, inputs, targets, lengths)
     return _of_pairs("arrays", pairs, validation, test, split_seed, options)
 
 

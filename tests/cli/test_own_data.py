@@ -49,6 +49,56 @@ def test_look_tells_trouble(call):
     assert "1 rows left out" in out
 
 
+def walks(path, **others):
+    """Sixty sequences of 2 to 9 steps in a file of arrays, NaN as padding."""
+    rng = np.random.default_rng(0)
+    lengths = rng.integers(2, 10, 60)
+    steps = rng.normal(size=(60, 12, 2))
+    steps[np.arange(12) >= lengths[:, None]] = np.nan
+    kinds = {"y": np.where(steps[:, 0, 0] > 0, "up", "down"), "lengths": lengths}
+    np.savez(path, X=steps, **(kinds | others))
+
+
+def test_look_tells_lengths_and_a_model_that_reads_them(call, tmp_path):
+    walks(tmp_path / "walks.npz")
+    status, out, err = call("data", "look", "walks.npz")
+    assert (status, err) == (0, "")
+    assert "lengths of all: 2 to 9" in out
+    assert "Predicts 2 classes from inputs (9, 2)" in out
+    median = int(np.median(np.load("walks.npz")["lengths"]))
+    assert f"Sequences of 2 to 9 steps, {median} in the median." in out
+    assert "--data walks.npz --model lstm" in out
+    assert json.loads(call("data", "look", "walks.npz", "--json")[1])["lengths"] == [2, median, 9]
+    walks(tmp_path / "steps.npz", y=np.tile([0, 1], (60, 6)))
+    out = call("data", "look", "steps.npz")[1]
+    assert "Predicts 2 classes at every step" in out
+    walks(tmp_path / "long.npz", lengths=np.full(60, 13))
+    assert "a length out of range (expected 1 to 12" in " ".join(
+        call("data", "look", "long.npz")[1].split()
+    )
+
+
+def test_run_reads_sequences_to_their_ends(call, tmp_path):
+    walks(tmp_path / "walks.npz")
+    walks(tmp_path / "steps.npz", y=np.tile([0, 1], (60, 6)))
+    few = ("--updates", 3, "--replicates", 1)
+    one = ("--set", "learning_rate=0.1", "--set", "hidden_size=4")
+    for name in ("walks", "steps"):
+        status, out, _ = call("run", "--data", f"{name}.npz", *few, *one)
+        assert status == 0
+        assert f"lstm on {name}.npz" in out
+        assert (tmp_path / "runs" / name / "report.html").is_file()
+    assert "Confusion" in call("inspect", "walks")[1]
+    assert "Sample sequences" in call("inspect", "steps")[1]
+    for model in ("mlp", "lenet5"):
+        status, out, err = call("run", "--data", "walks.npz", "--model", model)
+        assert (status, out) in ((1, ""), (2, ""))
+        assert "sequences of different lengths" in err
+        assert "lstm, gru" in err
+        assert err.count("\n") == 1
+        assert len(err) <= 320
+
+
 @pytest.mark.filterwarnings("default")  # as for a user, not as errors
 def test_run_and_plan_take_a_file(call, tmp_path):
     own = ("--data", "my points.csv", "--target", "side", "--updates", 5, "--replicates", 1)

@@ -1,6 +1,7 @@
 """What is found out about functions is kept by one resolved study, and by no other."""
 
 from collections import Counter
+from dataclasses import dataclass
 from typing import NamedTuple
 
 import jax.numpy as jnp
@@ -68,6 +69,24 @@ class Loss(dict):
         return (outputs**self.power).sum(axis=-1)
 
 
+@dataclass(frozen=True, slots=True)
+class Pair:
+    x: float
+    y: float
+
+
+@dataclass(frozen=True)
+class Open:
+    x: float
+    y: float
+
+
+@dataclass(slots=True)
+class Changeable:
+    x: float
+    y: float
+
+
 class Point(NamedTuple):
     x: int
     y: int
@@ -85,3 +104,7 @@ def test_what_derives_from_plain_data_is_told_apart_as_an_object(make):
 def test_plain_data_is_told_apart_by_what_it_holds():
     assert key_of(Point(1, 2)) == key_of(Point(1, 2)) != key_of((1, 2))
     assert key_of({"a": [1, "b"]}) == key_of({"a": [1, "b"]})
+    assert key_of(Pair(1, 2)) == key_of(Pair(1, 2)) != key_of(Point(1, 2))
+    assert key_of(Pair(1, 2)) != key_of(Pair(1, 2.0))
+    for kind in (Open, Changeable):  # may hold more, or something else later
+        assert key_of(kind(1, 2)) != key_of(kind(1, 2))

@@ -25,7 +25,8 @@ from gridscape.inspection.activations import activation_statistics
 from gridscape.inspection.answers import confusion, mistakes
 from gridscape.inspection.feature_maps import deconvnet, feature_layers, keep_strongest, walk_down
 from gridscape.inspection.filters import first_layer_filters, picture_shape
-from gridscape.inspection.kinds import fitting
+from gridscape.inspection.images import photograph
+from gridscape.inspection.kinds import fitting, sample_lines
 from gridscape.inspection.sequences import samples
 from gridscape.models.feedforward import (
     lenet5,
@@ -439,6 +440,48 @@ def test_samples_without_groups_are_the_first_ones():
         (0, None, 0, 0),
         (1, None, 1, 1),
     ]
+
+
+# ---- sequences of different lengths ----
+
+
+def of_lengths(targets):
+    """Sequences of two features whose first is above 0 where the second class is right."""
+    rng = np.random.default_rng(0)
+    steps = [rng.normal(size=(n, 2)) for n in (3, 9, 1, 20)]
+    right = [(one[:, 0] > 0).astype(int) for one in steps]
+    pair = (steps, targets(right))
+    return Task.from_arrays(pair, pair), steps
+
+
+LAST = Model(lambda key, hyper: {}, lambda params, x, key, hyper: -x.steps[:, 0])
+EVERY = Model(lambda key, hyper: {}, lambda params, x, key, hyper: -x.steps)
+
+
+def test_mistakes_of_sequences_are_shown_without_padding():
+    task, steps = of_lengths(lambda right: [0, 1, 0, 1])
+    found = mistakes(recipe_of(LAST), task, {})
+    examples = (*found.wrong, *found.right)
+    assert len(examples) == 4
+    for example in examples:
+        np.testing.assert_array_equal(example.inputs, steps[example.index].astype(np.float32))
+        height, width, _ = photograph(example).shape
+        assert width == len(steps[example.index])
+        assert height == max(2, 2 * -(-width // 8))
+    assert confusion(recipe_of(LAST), task, {}).counts.sum() == 4
+
+
+@pytest.mark.parametrize("names", [(), ("down", "up")])
+def test_samples_of_a_class_for_each_step(names):
+    named = np.array(names or (0, 1))
+    task, steps = of_lengths(lambda right: [named[one].tolist() for one in right])
+    found = samples(recipe_of(EVERY), task, {}, per_group=9)
+    assert [len(sample.inputs) for sample in found] == [3, 9, 1, 20]
+    for sample, one in zip(found, steps, strict=True):
+        assert sample.truth.tolist() == named[(one[:, 0] > 0).astype(int)].tolist()
+        # The larger of -x is the answer.
+        assert sample.answer.tolist() == named[(one[:, 1] < one[:, 0]).astype(int)].tolist()
+        assert [line.name for line in sample_lines(sample)][-2:] == ["truth", "answer"]
 
 
 # ---- stored parameters ----
