@@ -46,7 +46,8 @@ def table_parts(
         rows, inputs = _windows(inputs, options.window, options.horizon, name)
         answers, parts = answers[rows], parts[rows]
     told += _of_parts(inputs, answers, labels, parts)
-    for line in (*found.told, *told):
+    told = [*found.told, *told]
+    for line in told:
         warnings.warn(f"{name}: {line}", stacklevel=4)
     shaped = (options.missing, options.shape, options.window, options.horizon)
     return {
@@ -54,6 +55,7 @@ def table_parts(
         **_splits(inputs, answers, parts),
         "input_shape": inputs.shape[1:],
         "divided_by": _divided_by(options),
+        "told": tuple(told),
         **outcome(outputs, options.unit),
         "fingerprint": fingerprint("table", *content, *settings, *map(str, shaped)),
     }
@@ -228,6 +230,7 @@ def outcome(outputs: Mapping[str, Any], unit: str) -> dict[str, Any]:
         "loss": regression.mse,
         "metrics": regression.errors_of(scale, unit),
         "answer": None,
+        "numbers": True,
     }
 
 

@@ -37,16 +37,21 @@ def array_parts(
         fields = _of_classes(pairs, targets, n_outputs)
     if options.scale == "standard":
         fields = {**fields, **_standardized(fields, pairs)}
-    for line in trouble(fields["train"].inputs):
+    told = trouble(fields["train"].inputs)
+    for line in told:
         warnings.warn(f"{where}: {line}", stacklevel=4)
-    return fields
+    return {**fields, "told": tuple(told)}
 
 
 class Given(NamedTuple):
-    """Inputs and targets of each part, arranged, and the share to be taken for validation."""
+    """Inputs and targets of each part, arranged, and the share to be taken for validation.
+
+    told: what is odd about the parts, a line each.
+    """
 
     pairs: dict[str, Any]
     share: float | None
+    told: tuple[str, ...] = ()
 
 
 def given_parts(
@@ -61,8 +66,18 @@ def given_parts(
         return Given({name: pairs[name] for name in _NAMES if name in pairs}, share)
     wanted = shares.SHARES["validation"] if validation is None else validation
     of_test = shares.SHARES["test"] if test is None else test
-    drawn = _parted(train, options, 0 if held else wanted, of_test, seed, where)
-    return Given({**drawn, **pairs}, None)
+    drawn = _parted(train, options, 0 if held else wanted, of_test, seed)
+    told = tuple(told_of_repeats(drawn["train"][0], drawn["test"][0]))
+    for line in told:
+        warnings.warn(f"{where}: {line}", stacklevel=4)
+    return Given({**drawn, **pairs}, None, told)
+
+
+def told_of_repeats(train: np.ndarray, test: np.ndarray) -> list[str]:
+    """How many test inputs stand in the training part as well, in a line; none where none does."""
+    n_both = repeated(train, test)
+    told = [f"{n_both} of {len(test)} test inputs are also among the training inputs"]
+    return told if n_both else []
 
 
 def is_share(value: Any) -> bool:
@@ -71,7 +86,7 @@ def is_share(value: Any) -> bool:
 
 
 def _parted(
-    pair: Any, options: ArrayOptions, validation: Any, test: Any, seed: int, where: str
+    pair: Any, options: ArrayOptions, validation: Any, test: Any, seed: int
 ) -> dict[str, Any]:
     """One set of examples as training, validation and test part, of every class alike."""
     inputs, raw = arranged("inputs and labels", pair, options)
@@ -83,12 +98,7 @@ def _parted(
         raise no_pair("inputs and labels", inputs, targets)
     parts = shares.by_share(kinds, validation, test, seed, names)
     rows = {n: np.flatnonzero(parts == p) for n, p in zip(_NAMES, range(3), strict=True)}
-    found = {name: (inputs[at], targets[at]) for name, at in rows.items() if len(at)}
-    n_both = repeated(found["train"][0], found["test"][0])
-    if n_both:
-        told = f"{n_both} of {len(rows['test'])} test inputs are also among the training inputs"
-        warnings.warn(f"{where}: {told}", stacklevel=4)
-    return found
+    return {name: (inputs[at], targets[at]) for name, at in rows.items() if len(at)}
 
 
 _NAMES = ("train", "validation", "test")

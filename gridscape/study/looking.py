@@ -108,7 +108,7 @@ def _predicts(task: Task) -> str:
 def _classes(task: Task) -> tuple[Class, ...]:
     if task.answer is None:
         return ()
-    names = task.classes or tuple(map(str, range(task.n_outputs)))
+    names = task.class_names
     counts = {
         name: np.bincount(np.asarray(split.targets), minlength=task.n_outputs)
         for name, split in _splits(task).items()

@@ -27,12 +27,14 @@ def own_study(
     axes: Mapping[str, Any] | None = None,
     data_dir: str | Path | None = None,
     options: Mapping[str, Any] | None = None,
+    metrics: Any = None,
+    class_weights: Any = None,
 ) -> Study:
     """A study of the data at a path: a file or folder that the tasks of one's own data read.
 
     axes: instead of the learning rate by decades and, where the model has one, two widths.
-    options: of the task. Raises UnknownNameError for an option that the task does not take, and
-    what the task raises.
+    options: of the task. metrics, class_weights: as a study has them. Raises UnknownNameError for
+    an option that the task does not take, and what the task raises.
     """
     place = found_at(path, data_dir)
     task, given = task_for(place), dict(options or {})
@@ -55,6 +57,8 @@ def own_study(
         task=task,
         task_options=given,
         model=model,
+        metrics=metrics,
+        class_weights=class_weights,
         axes=dict(axes or {**widths, "learning_rate": LEARNING_RATES}),
         keep_parameters="best",  # the page shows their mistakes
         batch_size=max(1, min(MOST_BATCH, n_train // BATCHES_EACH)),
