@@ -62,8 +62,9 @@ class Landscape:
         where there is none; ``status`` (text, "missing" where not trained yet), ``collapsed``
         (finished, and every test example got one and the same answer, or a constant), ``key`` and
         ``reason`` (text: why it did not finish, else ""). ``curve_train_*`` have the further
-        dimension ``update``, all other curves ``evaluated_at``, both in updates done. The last point of a curve is measured on the same
-        examples as the others, final metrics on all. A task that tells kinds of examples apart adds
+        dimension ``update``, all other curves ``evaluated_at``, both in updates done. The last
+        point of a curve is measured on the same examples as the others, final metrics on all. A
+        task that tells kinds of examples apart adds
         ``test_*_by_<kind>`` over the dimension <kind>. Attributes: ``units`` of every variable that
         has one ("fraction": in [0, 1]), ``better`` ("higher" or "lower") of those of metrics, and
         ``main_metric`` and ``selection`` of the whole, and ``classes``, their names as JSON.

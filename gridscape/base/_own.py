@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from gridscape.base import regression, shares
-from gridscape.base._rows import repeated
+from gridscape.base._rows import repeated_in
 from gridscape.base.data import Split
 from gridscape.base.own import TableOptions
 from gridscape.data import columns
@@ -130,8 +130,8 @@ def _of_parts(
 ) -> list[str]:
     """What a part lacks, and what stands in two of them."""
     told = [] if labels is None else _of_classes(answers, labels.names, parts)
-    n_both = repeated(inputs[parts == shares.TRAIN], inputs[parts == shares.TEST])
-    n_test = int((parts == shares.TEST).sum())
+    is_test = parts == shares.TEST
+    n_both, n_test = repeated_in(inputs, parts == shares.TRAIN, is_test), int(is_test.sum())
     both = [f"{n_both} of {n_test} test inputs are also among the training inputs"]
     return told + both * (n_both > 0)
 
@@ -266,6 +266,16 @@ def _content(table: "pd.DataFrame", read: Sequence[str], targets: Sequence[str])
         # Columns as rows: so they lie in memory, and need no copy.
         found.append(columns.as_numbers(table[numbers], "table").T)
     for name in (n for n in dict.fromkeys((*read, *targets)) if n not in numbers):
-        codes, kinds = table[name].map(str).factorize()
-        found += [codes.astype(np.int32), list(map(str, kinds))]
+        codes, kinds = _as_texts(table[name])
+        found += [codes.astype(np.int32), kinds]
     return found
+
+
+def _as_texts(column: "pd.Series[Any]") -> tuple[np.ndarray, list[str]]:
+    """What is written in a column, each text once as it first occurs, and which of them each is."""
+    codes, values = column.factorize(use_na_sentinel=False)
+    texts = [str(value) for value in values]
+    if len(set(texts)) < len(texts) or column.isna().any():  # None and NaN are written in two ways
+        codes, kinds = column.map(str).factorize()
+        return codes, list(map(str, kinds))
+    return codes, texts

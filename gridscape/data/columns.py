@@ -1,6 +1,7 @@
 """Columns of a table as numbers that a network reads: scaled, one-hot, dates in days."""
 
 from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
@@ -152,7 +153,9 @@ def as_numbers(table: "pd.DataFrame", where: object) -> np.ndarray:
     if dates:
         table = table.assign(**{str(name): days(table[name], where) for name in dates})
     found = table.to_numpy(np.float64, na_value=np.nan)
-    if np.isinf(found).any():
+    with np.errstate(all="ignore"):
+        sums = found.sum(axis=0)  # which need no second table, unlike looking at every number
+    if not np.isfinite(sums).all() and np.isinf(found).any():
         row, column = np.argwhere(np.isinf(found))[0]
         raise DataCorruptError(
             "a number that is not finite",
@@ -168,16 +171,21 @@ def _numbers(
     """Standardized by the training rows, (N, D) float32; what is told of them."""
     found = as_numbers(table, where)
     made = np.empty(found.shape[::-1], np.float32).T  # a column lies together, as in ``found``
-    spreads = np.empty(found.shape[1])
-    for at, column in enumerate(found.T):  # one by one: of a long table far less memory
-        lacks = np.isnan(column)
-        if lacks.any():
-            there = column[is_train & ~lacks]
-            column = np.where(lacks, np.median(there) if len(there) else 0.0, column)
-        of_train = column[is_train]
+    spreads, rows = np.empty(found.shape[1]), np.flatnonzero(is_train)
+
+    def put(at: int) -> None:
+        column = found[:, at]
+        if np.isnan(column.min()):
+            there = column[rows][~np.isnan(column[rows])]
+            filling = np.median(there) if len(there) else 0.0
+            column = np.where(np.isnan(column), filling, column)
+        of_train = column[rows]
         mean, spreads[at] = of_train.mean(), of_train.std()
-        is_left = scale == "none"
-        made[:, at] = column if is_left else (column - mean) / (spreads[at] or 1.0)
+        made[:, at] = column if scale == "none" else (column - mean) / (spreads[at] or 1.0)
+
+    # A few at a time: of a long table far less memory, and NumPy lets threads work side by side.
+    with ThreadPoolExecutor() as pool:
+        list(pool.map(put, range(found.shape[1])))
     constant = [str(name) for name, s in zip(table, spreads, strict=True) if not s > 0]
     told = [f"constant columns, which tell nothing: {_some(constant)}"] if constant else []
     varied = spreads[spreads > 0]
