@@ -2,6 +2,7 @@
 
 import warnings
 from collections.abc import Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -30,18 +31,23 @@ def table_parts(
     targets = _target_names(table, target)
     read, special = _chosen(table, targets, options)
     used = table[list(dict.fromkeys([*read, *targets, *special]))]
+    columns.check_cells(used)
     used, told = columns.without_missing(used, targets, options.missing, name)
+    told = [*table.attrs.get("told", ()), *told]
     used = used if options.window is None else _in_time(used, options)
     labels = _labels(used, targets, options)
     parts = _parts(used, labels, options)
-    found = columns.features(used[read], parts == shares.TRAIN, options.scale, name)
-    outputs = as_classes(*labels) if labels else _numbers(used, targets, parts)
-    content = (*_content(used, read, targets), parts, list(map(str, read)), targets)
     settings = (ROWS_VERSION, "numbers" if labels is None else "classes", options.scale)
+    shaped = (options.missing, options.shape, options.window, options.horizon)
+    with ThreadPoolExecutor(1) as pool:  # to hash a long table takes as long as to scale it
+        content = (*_content(used, read, targets), parts, list(map(str, read)), targets)
+        made = pool.submit(fingerprint, "table", *content, *settings, *map(str, shaped))
+        found = columns.features(used[read], parts == shares.TRAIN, options.scale, name)
+        outputs = as_classes(*labels) if labels else _numbers(used, targets, parts)
     inputs, answers = found.inputs, outputs["targets"]
     if options.window is None:
         inputs = _shaped(inputs, options.shape, found.names)
-        told += _telling(used[read], labels)
+        told += _telling(used, read, targets, labels)
     else:
         rows, inputs = _windows(inputs, options.window, options.horizon, name)
         answers, parts = answers[rows], parts[rows]
@@ -49,7 +55,6 @@ def table_parts(
     told = [*found.told, *told]
     for line in told:
         warnings.warn(f"{name}: {line}", stacklevel=4)
-    shaped = (options.missing, options.shape, options.window, options.horizon)
     return {
         "name": name,
         **_splits(inputs, answers, parts),
@@ -57,7 +62,7 @@ def table_parts(
         "divided_by": _divided_by(options),
         "told": tuple(told),
         **outcome(outputs, options.unit),
-        "fingerprint": fingerprint("table", *content, *settings, *map(str, shaped)),
+        "fingerprint": made.result(),
     }
 
 
@@ -119,10 +124,15 @@ def _windows(
     return rows, np.ascontiguousarray(views.swapaxes(1, 2))
 
 
-def _telling(table: "pd.DataFrame", labels: Labels | None) -> list[str]:
-    telling = [] if labels is None else columns.telltales(table, labels.codes)
-    told = "the target is among the inputs: column {!r} tells every class"
-    return [told.format(name) for name in telling[:1]]
+def _telling(
+    table: "pd.DataFrame", read: Sequence[str], targets: Sequence[str], labels: Labels | None
+) -> list[str]:
+    """That the target is among the inputs, in a line; none where it is not."""
+    if labels is None:
+        telling, what = columns.equal_to(table[read], table[list(targets)]), "equals it"
+    else:
+        telling, what = columns.telltales(table[read], labels.codes), "tells every class"
+    return [f"the target is among the inputs: column {name!r} {what}" for name in telling[:1]]
 
 
 def _of_parts(
@@ -154,8 +164,8 @@ def _predicts(table: "pd.DataFrame", targets: Sequence[str]) -> str:
     kinds = {columns.kind_of(table[n]) for n in targets}
     if len(targets) > 1 or kinds == {"date"}:
         return "numbers"
-    values = table[targets[0]].to_numpy()
-    return "classes" if kinds == {"category"} or are_classes(values) else "numbers"
+    is_text = kinds == {"category"}
+    return "classes" if is_text or are_classes(table[targets[0]].to_numpy()) else "numbers"
 
 
 def _parts(table: "pd.DataFrame", labels: Labels | None, options: TableOptions) -> np.ndarray:
@@ -247,9 +257,9 @@ def _splits(inputs: np.ndarray, targets: np.ndarray, parts: np.ndarray) -> dict[
 def _of_classes(codes: np.ndarray, names: tuple[str, ...], parts: np.ndarray) -> list[str]:
     """What a class lacks in a part of the data."""
     told = []
-    for part in sorted(set(parts.tolist())):
-        n_of = np.bincount(codes[parts == part], minlength=len(names))
-        lacking = [name for name, n in zip(names, n_of, strict=True) if not n]
+    n_all = np.bincount(parts * len(names) + codes, minlength=len(shares.PARTS) * len(names))
+    for part, n_of in enumerate(n_all.reshape(len(shares.PARTS), len(names))):
+        lacking = [name for name, n in zip(names, n_of, strict=True) if not n and n_of.any()]
         if lacking:
             more = f" and {len(lacking) - 1} more" if len(lacking) > 1 else ""
             told.append(f"no {shares.PARTS[part]} examples of class {lacking[0]!r}{more}")

@@ -32,9 +32,10 @@ def by_share(
     shares = _shares(validation, test, seed)
     # NumPy promises that the numbers of RandomState never change.
     order = np.random.RandomState(seed).permutation(len(kinds))
+    ordered = kinds[order]
     parts = np.full(len(kinds), TRAIN, np.int8)
     for kind in np.unique(kinds):
-        rows = order[kinds[order] == kind]
+        rows = order[ordered == kind]
         begin = 0
         for part, share in shares.items():
             n = int(share * len(rows) + 0.5)

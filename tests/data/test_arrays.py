@@ -338,6 +338,7 @@ def write_set(folder, form, packed=False, prefix=""):
             path.write_bytes(gzip.compress(content) if packed else content)
 
 
+@pytest.mark.filterwarnings("ignore:.*also among the training inputs")
 @pytest.mark.parametrize("packed", [True, False])
 @pytest.mark.parametrize("form", ["{part}-{kind}-idx{dims}-ubyte", "{part}-{kind}.idx{dims}-ubyte"])
 def test_idx_pairs_in_either_spelling_packed_or_not(tmp_path, form, packed):
@@ -347,6 +348,7 @@ def test_idx_pairs_in_either_spelling_packed_or_not(tmp_path, form, packed):
     assert [s.n_examples for s in (task.train, task.validation, task.test)] == [36, 12, 12]
 
 
+@pytest.mark.filterwarnings("ignore:.*also among the training inputs")
 def test_one_of_several_sets_by_the_beginning_of_its_names(tmp_path):
     form = "{part}-{kind}-idx{dims}-ubyte"
     write_set(tmp_path, form, prefix="emnist-letters-")
