@@ -256,14 +256,16 @@ def _splits(inputs: np.ndarray, targets: np.ndarray, parts: np.ndarray) -> dict[
 
 def _of_classes(codes: np.ndarray, names: tuple[str, ...], parts: np.ndarray) -> list[str]:
     """What a class lacks in a part of the data."""
-    told = []
     n_all = np.bincount(parts * len(names) + codes, minlength=len(shares.PARTS) * len(names))
-    for part, n_of in enumerate(n_all.reshape(len(shares.PARTS), len(names))):
-        lacking = [name for name, n in zip(names, n_of, strict=True) if not n and n_of.any()]
-        if lacking:
-            more = f" and {len(lacking) - 1} more" if len(lacking) > 1 else ""
-            told.append(f"no {shares.PARTS[part]} examples of class {lacking[0]!r}{more}")
-    return told
+    each = zip(shares.PARTS, n_all.reshape(-1, len(names)), strict=True)
+    return [line for part, n_of in each if n_of.any() for line in lacking(part, n_of, names)]
+
+
+def lacking(part: str, n_of: np.ndarray, names: Sequence[str]) -> list[str]:
+    """Which classes a part has no examples of, in a line; none where it has all."""
+    without = [name for name, n in zip(names, n_of, strict=True) if not n]
+    more = f" and {len(without) - 1} more" if len(without) > 1 else ""
+    return [f"no {part} examples of class {without[0]!r}{more}"] if without else []
 
 
 def _content(table: "pd.DataFrame", read: Sequence[str], targets: Sequence[str]) -> list[Any]:

@@ -9,11 +9,19 @@ import numpy as np
 
 from gridscape.base import shares
 from gridscape.base._arrays import classified, no_pair
-from gridscape.base._own import as_numbers, outcome
+from gridscape.base._own import as_numbers, lacking, outcome
 from gridscape.base._rows import repeated
 from gridscape.base.data import Split
 from gridscape.base.own import ArrayOptions
-from gridscape.data.arrays import as_array, as_pair, in_order, laid_out, one_hot_classes, trouble
+from gridscape.data.arrays import (
+    as_array,
+    as_pair,
+    check_finite,
+    in_order,
+    laid_out,
+    one_hot_classes,
+    trouble,
+)
 from gridscape.data.labels import coded
 from gridscape.errors import DataCorruptError
 from gridscape.identity.code import fingerprint
@@ -73,6 +81,16 @@ def given_parts(
     return Given({**drawn, **pairs}, None, told)
 
 
+def told_of_lacking(parts: Mapping[str, Split | None], names: tuple[str, ...]) -> list[str]:
+    """What classes lack in a part, a line each part."""
+    counts = {
+        part: np.bincount(split.targets, minlength=len(names))
+        for part, split in parts.items()
+        if split is not None
+    }
+    return [line for part, n_of in counts.items() for line in lacking(part, n_of, names)]
+
+
 def told_of_repeats(train: np.ndarray, test: np.ndarray) -> list[str]:
     """How many test inputs stand in the training part as well, in a line; none where none does."""
     n_both = repeated(train, test)
@@ -90,6 +108,8 @@ def _parted(
 ) -> dict[str, Any]:
     """One set of examples as training, validation and test part, of every class alike."""
     inputs, raw = arranged("inputs and labels", pair, options)
+    if isinstance(inputs, np.ndarray) and inputs.dtype.kind == "f":
+        check_finite(inputs, "inputs")  # here, where an example has the number that its owner knows
     targets = _flat({"all": raw}, options.predict)["all"]
     kinds, names = np.zeros(len(inputs), np.int32), tuple[str, ...]()
     if (options.predict or _predicts({"all": targets}, None)) == "classes":

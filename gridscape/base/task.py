@@ -10,7 +10,7 @@ import numpy as np
 
 from gridscape.base._arrays import check_splits
 from gridscape.base._own import table_parts
-from gridscape.base._own_arrays import array_parts, given_parts, told_of_repeats
+from gridscape.base._own_arrays import array_parts, given_parts, told_of_lacking, told_of_repeats
 from gridscape.base.data import Groups, Split, Stream, as_float
 from gridscape.base.guessing import class_shares
 from gridscape.base.metrics import (
@@ -263,13 +263,15 @@ class Task:
         if "test" in pairs:
             train, test = pairs["train"], pairs["test"]
             made = cls.from_arrays(train, test, validation=held or None, **options)
-            return _telling_of_repeats(made)
+            return _telling_of_parts(made)
         return cls.from_arrays(pairs["train"], test, validation=held, **options)
 
 
-def _telling_of_repeats(task: T) -> T:
-    """The task, which tells where test inputs stand in the training part as well."""
-    told = told_of_repeats(task.train_examples.inputs, task.test.inputs)
+def _telling_of_parts(task: T) -> T:
+    """The task, which tells what a class lacks in a part, and what stands in two of them."""
+    parts = {"training": task.train_examples, "validation": task.validation, "test": task.test}
+    told = [] if task.numbers else told_of_lacking(parts, task.class_names)
+    told += told_of_repeats(task.train_examples.inputs, task.test.inputs)
     for line in told:
         warnings.warn(f"{task.name}: {line}", stacklevel=5)
     return replace(task, told=(*task.told, *told)) if told else task

@@ -143,6 +143,15 @@ def test_layouts():
     assert "layout: does not fit" in line_of(lambda: Task.from_arrays((flat, Y), layout="rows"))
 
 
+def test_a_number_that_is_missing_is_told_by_its_own_example():
+    inputs = np.random.default_rng(0).normal(size=(40, 3, 2))
+    inputs[7, 2, 1] = np.nan
+    line = line_of(lambda: Task.from_arrays((inputs, np.arange(40) % 2)))
+    assert line.startswith(
+        "inputs: inputs are not all finite (found nan at example 7, place (2, 1)"
+    )
+
+
 def test_standardized_inputs():
     wide = RNG.normal([5.0, 1e5], [1.0, 1e4], (N, 2))
     with pytest.warns(UserWarning, match="spreads differ by more than a thousand"):
