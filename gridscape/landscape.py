@@ -1,6 +1,7 @@
 """The results of a study as a labelled N-d array: stored trials become an ``xarray.Dataset``."""
 
 import html
+import json
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
@@ -15,6 +16,7 @@ from gridscape.grid.asked import Asked
 from gridscape.grid.axes import Axis, Cell, Grid, show
 from gridscape.grid.meanings import MEASURED, Meaning, from_record, meaning_of
 from gridscape.grid.names import (
+    ANSWER_SPREAD,
     AXIS_AS_WELL,
     CLOCKS,
     COLLAPSED,
@@ -25,12 +27,15 @@ from gridscape.grid.names import (
     RESERVED,
     TEXTS,
     TOP_ANSWER,
+    TOP_CLASS,
+    TOP_SHARE,
     Variable,
     check_name,
     curve_of,
     curve_variable,
     finals_of,
     is_by,
+    is_one_answer,
     main_of,
 )
 from gridscape.grid.trials import SEMANTICS, Status, Trial, TrialResult
@@ -52,16 +57,17 @@ class Landscape:
     data: one dimension per axis, in the study's order, then ``replicate``. Variables over them:
         every final metric by its name (test_accuracy, test_loss, val_accuracy, val_loss where there
         is a validation set, train_accuracy, train_loss, top_answer_share), ``top_answer`` (the
-        class that most test examples get), ``seconds``, ``flops``, ``n_parameters``,
-        ``memory_bytes``, ``updates``, ``first_bad_update``; all float64 and NaN where there is
-        none; ``status`` (text, "missing" where not trained yet), ``collapsed`` (finished, and every
-        test example got one and the same answer), ``key`` and ``reason`` (text: why it did not
-        finish, else ""). ``curve_train_*`` have the further dimension ``update``, all other curves
-        ``evaluated_at``, both in updates done. The last point of a curve is measured on the same
-        examples as the others, final metrics on all. A task that tells kinds of examples apart adds
+        class that most test examples get; of numbers ``answer_spread``), ``seconds``, ``flops``,
+        ``n_parameters``, ``memory_bytes``, ``updates``, ``first_bad_update``; all float64 and NaN
+        where there is none; ``status`` (text, "missing" where not trained yet), ``collapsed``
+        (finished, and every test example got one and the same answer, or a constant), ``key`` and
+        ``reason`` (text: why it did not finish, else ""). ``curve_train_*`` have the further
+        dimension ``update``, all other curves ``evaluated_at``, both in updates done. The last
+        point of a curve is measured on the same examples as the others, final metrics on all. A
+        task that tells kinds of examples apart adds
         ``test_*_by_<kind>`` over the dimension <kind>. Attributes: ``units`` of every variable that
         has one ("fraction": in [0, 1]), ``better`` ("higher" or "lower") of those of metrics, and
-        ``main_metric`` and ``selection`` of the whole.
+        ``main_metric`` and ``selection`` of the whole, and ``classes``, their names as JSON.
     study: the plain data of the study: "name", "title", "task", "axes", ...
     """
 
@@ -105,6 +111,8 @@ class Landscape:
         attributes = {name: str(study.get(name) or "") for name in ("name", "title", "task")}
         if is_told:
             attributes["main_metric"] = main_of(metrics)
+        if study.get("classes"):
+            attributes["classes"] = json.dumps(study["classes"], ensure_ascii=False)
         arrays = Arrays(
             _described(variables, metrics, kind),
             _described(coordinates, metrics, kind),
@@ -269,11 +277,30 @@ class Landscape:
         if meaning.is_fraction:
             values = self.finished()
             above = values if meaning.is_higher_better else 1 - values
-            guessing = float(self.study.get("guessing") or 0.0)
+            guessing = self.chance() or 0.0
             above = (above - guessing) / (1 - guessing)
             best = np.fmax.reduce(above, axis=-1, keepdims=True)
             learns &= ~((best < GUESSES) | ((best >= LEARNED) & (above < best / 2)))
         return learns
+
+    def chance(self, metric: str | None = None) -> float | None:
+        """What answering the largest class always gives, by a metric (default: the main one).
+
+        None where it is not known. Of the accuracy on a set it is the share of its largest class.
+        """
+        metric = metric or self.main_metric
+        told = self.study.get("chances")
+        found = told.get(metric) if isinstance(told, Mapping) else None
+        if found is None and self.meaning(metric).is_fraction:
+            found = self.study.get("guessing")
+        is_chance = isinstance(found, int | float) and 0 < found < 1
+        return float(found) if is_chance and found is not None else None
+
+    @property
+    def class_names(self) -> tuple[str, ...]:
+        """What the classes are called, where their names were stored; else ()."""
+        told = self.study.get("classes")
+        return tuple(map(str, told)) if isinstance(told, list | tuple) else ()
 
     def candidates(self) -> "xr.DataArray":
         """Which cells may be called best: (*axes), bool; the rule is ``is_candidate``."""
@@ -457,11 +484,22 @@ class Landscape:
         self.data.to_netcdf(path, engine="h5netcdf")
 
     def table(self) -> Any:
-        """A pandas DataFrame with one row per trial: axes, replicate, status, key, all numbers."""
+        """A pandas DataFrame with one row per trial: axes, replicate, status, key, all numbers.
+
+        Where classes have names, ``top_class`` is that of ``top_answer``.
+        """
         per_trial = self.data.drop_dims(set(self.data.dims) - set(self.data["status"].dims))
         names = ["status", COLLAPSED, "key", *self.metrics, TOP_ANSWER, *FACTS, "reason"]
         names = [name for name in names if name in per_trial.data_vars]
-        return per_trial[names].to_dataframe(dim_order=list(self.data["status"].dims)).reset_index()
+        found = per_trial[names].to_dataframe(dim_order=list(self.data["status"].dims))
+        if self.class_names and TOP_ANSWER in found:
+            found.insert(list(found).index(TOP_ANSWER) + 1, TOP_CLASS, self._called(found))
+        return found.reset_index()
+
+    def _called(self, table: Any) -> list[str]:
+        """The name of the class that is answered most, of each row; "" where there is none."""
+        names = self.class_names
+        return ["" if np.isnan(at) else names[int(at)] for at in table[TOP_ANSWER]]
 
     def __repr__(self) -> str:
         shape = " x ".join(f"{axis.name} {len(axis.values)}" for axis in self.axes)
@@ -608,8 +646,9 @@ def _finals(places: _Places, found: _Found, expected: Iterable[str]) -> dict[str
         for name in facts:
             value = getattr(result, name)
             numbers[name][at] = np.nan if value is None else value
-    share = numbers.get("top_answer_share", places.empty(np.nan))
-    collapsed = (texts["status"] == Status.FINISHED.value) & (share == 1.0)
+    nothing = places.empty(np.nan)
+    one = is_one_answer(numbers.get(TOP_SHARE, nothing), numbers.get(ANSWER_SPREAD, nothing))
+    collapsed = (texts["status"] == Status.FINISHED.value) & one
     arrays: dict[str, np.ndarray] = {**numbers, COLLAPSED: collapsed}
     arrays |= {name: text.astype(str) for name, text in texts.items()}
     return {name: (places.dims, array) for name, array in arrays.items()}

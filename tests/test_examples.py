@@ -97,6 +97,15 @@ def test_own_photos(tmp_path: Path) -> None:
     assert not list(tmp_path.iterdir())
 
 
+def test_own_unequal(tmp_path: Path) -> None:
+    text = run(tmp_path, str(EXAMPLES / "own_unequal.py"))
+    assert text.startswith("answering 'healthy' always: accuracy 0.940, balanced accuracy 0.500")
+    none, balanced = (line.split()[1:] for line in text.splitlines()[-2:])
+    assert float(none[1]) > 0.93, "as accurate as answering one class"
+    assert float(balanced[0]) > float(none[0]) + 0.1
+    assert float(balanced[3]) > 0.6 > float(none[3]), "of the ill are found"
+
+
 def test_equinox_model(tmp_path: Path) -> None:
     pytest.importorskip("equinox")
     text = run(tmp_path, str(EXAMPLES / "equinox_model.py"), "--updates=60")

@@ -7,7 +7,6 @@ from dataclasses import dataclass
 import numpy as np
 
 from gridscape.analysis.cells import CellSummary, rows_of, summarize
-from gridscape.analysis.states import guessing_of
 from gridscape.analysis.statistics import Interval, t_interval
 from gridscape.errors import UsageError
 from gridscape.grid.axes import Axis, Cell
@@ -73,7 +72,7 @@ def edge_of_learning(land: Landscape, axis: str, top: CellSummary | None) -> tup
     is_accuracy = meaning.is_fraction and meaning.is_higher_better
     if top is None or not is_accuracy or land.axis(axis).scale == "category":
         return ()
-    threshold = ((guessing_of(land) or 0.0) + top.estimate.mean) / 2
+    threshold = ((land.chance() or 0.0) + top.estimate.mean) / 2
     rows = boundary(land, axis, land.main_metric, threshold)
     return rows if any(math.isfinite(row.estimate.mean) for row in rows) else ()
 

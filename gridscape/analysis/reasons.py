@@ -7,21 +7,20 @@ from dataclasses import dataclass
 import numpy as np
 
 from gridscape.analysis.cells import CellSummary
-from gridscape.analysis.states import TRAIN_LOSS, guessing_of
+from gridscape.analysis.states import ACCURACY, TRAIN_LOSS, practically_one
 from gridscape.grid.axes import Cell
 from gridscape.grid.meanings import digits
-from gridscape.grid.names import curve_variable
+from gridscape.grid.names import ANSWER_SPREAD, CONSTANT, TOP_SHARE, curve_variable
 from gridscape.grid.trials import Status
 from gridscape.landscape import Landscape
 
-SHARE = "top_answer_share"
 CROSS_ENTROPY = (None, "cross_entropy")  # the losses of which guessing has ln C
 SAME = 0.01  # a loss this near to that of guessing, as a share of it, is that of guessing
 MOST_CLASSES = 4  # that are named
 
 
 def explanations(land: Landscape, cells: Iterable[CellSummary]) -> dict[Cell, str]:
-    """A sentence for each cell of which some replicate collapsed, diverged, failed, did not start.
+    """A sentence for each cell of which some replicate went wrong, as by one answer, or diverging.
 
     cells: all of the landscape, in the grid's order. What an older folder does not tell (the class
     that is answered, since when) is left out.
@@ -29,10 +28,11 @@ def explanations(land: Landscape, cells: Iterable[CellSummary]) -> dict[Cell, st
     "from update 30 on one answer (2) for everything; training loss 5.5, above guessing (2.3)"
     """
     told = _Told.of(land)
+    nearly = practically_one(land).reshape(-1, land.n_replicates)
     return {
         cell.cell: "; ".join(parts)
         for number, cell in enumerate(cells)
-        if (parts := list(_parts(told, number, cell)))
+        if (parts := list(_parts(told, number, cell, nearly[number])))
     }
 
 
@@ -40,42 +40,55 @@ def explanations(land: Landscape, cells: Iterable[CellSummary]) -> dict[Cell, st
 class _Told:
     """Numbers of every trial, (cells, R), and curves, (cells, R, points); {} where there are none.
 
-    guessing: the loss of guessing, NaN where it is not known.
+    guessing: the loss of guessing, NaN where it is not known. classes: their names, if any.
     """
 
     numbers: Mapping[str, np.ndarray]
     curves: Mapping[str, tuple[np.ndarray, np.ndarray]]
     guessing: float
+    classes: tuple[str, ...]
 
     @classmethod
     def of(cls, land: Landscape) -> "_Told":
         dims = land.data["status"].dims
         shape = (len(land.grid.cells()), land.data.sizes[dims[-1]])
         numbers, curves = {}, {}
-        for name in (TRAIN_LOSS, "top_answer", "first_bad_update", "reason"):
+        for name in (TRAIN_LOSS, "top_answer", TOP_SHARE, "first_bad_update", "reason"):
             if name in land.data:
                 flat = land.data[name].transpose(*dims).values
                 numbers[name] = flat.reshape(shape)
-        for name in (TRAIN_LOSS, SHARE):
+        for name in (TRAIN_LOSS, TOP_SHARE, ANSWER_SPREAD):
             if curve_variable(name) in land.data:
                 curve = land.data[curve_variable(name)].transpose(*dims, ...)
                 lines = curve.values.reshape(*shape, curve.shape[-1])
                 curves[name] = (land.data[curve.dims[-1]].values, lines)
-        guessing = guessing_of(land)
-        known = guessing and land.setting("loss") in CROSS_ENTROPY and not _varies(land, "loss")
-        return cls(numbers, curves, -math.log(guessing) if known and guessing else math.nan)
+        return cls(numbers, curves, _loss_of_guessing(land), land.class_names)
+
+
+def _loss_of_guessing(land: Landscape) -> float:
+    """As the study tells it; in a folder of before, that of classes of equal shares."""
+    chances = land.study.get("chances")
+    if isinstance(chances, Mapping):
+        told = chances.get(TRAIN_LOSS)
+        return float(told) if isinstance(told, int | float) else math.nan
+    guessing = land.chance(ACCURACY)
+    known = guessing and land.setting("loss") in CROSS_ENTROPY and not _varies(land, "loss")
+    return -math.log(guessing) if known and guessing else math.nan
 
 
 def _varies(land: Landscape, name: str) -> bool:
     return any(axis.name == name for axis in land.axes)
 
 
-def _parts(told: _Told, cell: int, summary: CellSummary) -> Iterator[str]:
+def _parts(
+    told: _Told, cell: int, summary: CellSummary, is_nearly_one: np.ndarray
+) -> Iterator[str]:
     """What is said of each way in which replicates of a cell went wrong."""
     statuses = np.array(summary.statuses)
     failed = (statuses == Status.FAILED.value) | (statuses == Status.OUT_OF_MEMORY.value)
     ways = (
         (np.array(summary.collapsed, bool), _of_collapsed),
+        (is_nearly_one & ~np.array(summary.not_started or False, bool), _of_nearly_one),
         (np.array(summary.not_started, bool), _of_not_started),
         (statuses == Status.DIVERGED.value, _of_diverged),
         (failed, _of_failed),
@@ -89,7 +102,16 @@ def _parts(told: _Told, cell: int, summary: CellSummary) -> Iterator[str]:
 
 def _of_collapsed(told: _Told, cell: int, rows: np.ndarray) -> str:
     since = _since(told, cell, rows)
-    answer = f"{since} one answer{_classes(told, cell, rows)} for everything".strip()
+    what = "a constant" if ANSWER_SPREAD in told.curves else "one answer"
+    answer = f"{since} {what}{_classes(told, cell, rows)} for everything".strip()
+    return ", ".join(filter(None, (answer, _loss(told, cell, rows, "training loss"))))
+
+
+def _of_nearly_one(told: _Told, cell: int, rows: np.ndarray) -> str:
+    share = np.nanmin(told.numbers[TOP_SHARE][cell, rows])
+    least = "" if len(rows) == 1 else "at least "
+    some = f"for {least}{100 * math.floor(1000 * share) / 1000:.1f} % of the test examples"
+    answer = f"practically one answer{_classes(told, cell, rows)}, {some}"
     return ", ".join(filter(None, (answer, _loss(told, cell, rows, "training loss"))))
 
 
@@ -116,18 +138,21 @@ def _of_failed(told: _Told, cell: int, rows: np.ndarray) -> str:
 
 def _since(told: _Told, cell: int, rows: np.ndarray) -> str:
     """From which evaluation on all got one answer: "from update 30 to 60 on"; "" if not told."""
-    if SHARE not in told.curves:
+    name = ANSWER_SPREAD if ANSWER_SPREAD in told.curves else TOP_SHARE
+    if name not in told.curves:
         return ""
-    updates, lines = told.curves[SHARE]
-    begins = [_begin(updates, line) for line in lines[cell, rows]]
+    updates, values = told.curves[name]
+    unlike = values >= CONSTANT if name == ANSWER_SPREAD else values < 1
+    others = np.where(np.isfinite(values), unlike, np.nan)
+    begins = [_begin(updates, line) for line in others[cell, rows]]
     span = _range([begin for begin in begins if begin is not None])
     return f"from update {span} on" if span else ""
 
 
-def _begin(updates: np.ndarray, line: np.ndarray) -> int | None:
-    """The first of the evaluations that all found one answer, up to the last."""
-    known = np.flatnonzero(np.isfinite(line))
-    other = np.flatnonzero(line[known] < 1)
+def _begin(updates: np.ndarray, others: np.ndarray) -> int | None:
+    """The first of the evaluations that all found one answer, and no others, up to the last."""
+    known = np.flatnonzero(np.isfinite(others))
+    other = np.flatnonzero(others[known] > 0)
     own = known[other[-1] + 1 if len(other) else 0 :]
     return int(updates[own[0]]) if len(own) else None
 
@@ -137,7 +162,8 @@ def _classes(told: _Told, cell: int, rows: np.ndarray) -> str:
         return ""
     found = told.numbers["top_answer"][cell, rows]
     classes = sorted({int(c) for c in found[np.isfinite(found)]})
-    return f" ({', '.join(map(str, classes))})" if 0 < len(classes) <= MOST_CLASSES else ""
+    names = [told.classes[c] if c < len(told.classes) else str(c) for c in classes]
+    return f" ({', '.join(names)})" if 0 < len(classes) <= MOST_CLASSES else ""
 
 
 def _loss(told: _Told, cell: int, rows: np.ndarray, name: str, *, at_end_only: bool = True) -> str:

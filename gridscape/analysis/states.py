@@ -16,16 +16,17 @@ than a quarter of its training may do so more often.
 import numpy as np
 
 from gridscape.grid.meanings import OWN
-from gridscape.grid.names import COLLAPSED, Variable
+from gridscape.grid.names import COLLAPSED, TOP_SHARE, Variable
 from gridscape.grid.trials import Status, TrialResult
 from gridscape.landscape import GUESSES, LEARNED, Landscape
 
 STRETCHES = 32
 FEWEST_POINTS = 8  # two a quarter; with fewer nothing is known of the noise
+PRACTICALLY = 0.99  # the share of one answer from which it is as good as the only one
 NOISE = 3.0  # standard errors that a difference must have to be no noise
 # The median size of second differences of independent normal numbers of standard deviation 1.
 SECOND_DIFFERENCE = 0.6745 * np.sqrt(6)
-ACCURACY, TRAIN_ACCURACY = (str(Variable(split, "accuracy")) for split in ("test", "train"))
+ACCURACY = str(Variable("test", "accuracy"))
 TRAIN_LOSS = str(Variable("train", "loss"))
 
 
@@ -91,19 +92,45 @@ def _guesses(land: Landscape) -> np.ndarray:
     Nobody where the study does not tell how good guessing is.
     """
     finished: np.ndarray = land.array("status").ravel() == Status.FINISHED.value
-    guessing = guessing_of(land)
-    if guessing is None or ACCURACY not in land.metrics:
+    above = [_above_guessing(land, name) for name in (measure_of(land), _twin(land))]
+    known = [values for values in above if values is not None]
+    if above[0] is None:
         return np.zeros_like(finished)
-    names = [name for name in (ACCURACY, TRAIN_ACCURACY) if name in land.metrics]
-    most = np.max([land.finished(name).ravel() for name in names], axis=0)
-    found: np.ndarray = finished & (most - guessing < GUESSES * (1 - guessing))
+    found: np.ndarray = finished & (np.max(known, axis=0) < GUESSES)
     return found
 
 
-def guessing_of(land: Landscape) -> float | None:
-    """The accuracy of guessing one class of all; None where there are no classes."""
-    told = land.study.get("guessing")
-    return float(told) if isinstance(told, int | float) and 0 < told < 1 else None
+def measure_of(land: Landscape) -> str:
+    """By what it shows whether a network is better than guessing: accuracy, or the main metric."""
+    return ACCURACY if ACCURACY in land.metrics else land.main_metric
+
+
+def _twin(land: Landscape) -> str:
+    """The same on the training data."""
+    return measure_of(land).replace("test_", "train_", 1)
+
+
+def _above_guessing(land: Landscape, name: str) -> np.ndarray | None:
+    """(trials,): how far of the way from guessing to everything right; None where not known."""
+    guessing = land.chance(name) if name in land.metrics else None
+    if guessing is None or not land.meaning(name).is_higher_better:
+        return None
+    above: np.ndarray = (land.finished(name).ravel() - guessing) / (1 - guessing)
+    return above
+
+
+def practically_one(land: Landscape) -> np.ndarray:
+    """(*axes, R): finished, nearly one answer for everything, and no better than that.
+
+    Of a set that is nearly of one class itself, a good network also answers nearly one class.
+    """
+    status = land.array("status")
+    found = (status == Status.FINISHED.value) & ~land.array(COLLAPSED)
+    if TOP_SHARE not in land.metrics:
+        return np.zeros_like(found)
+    found &= land.finished(TOP_SHARE) >= PRACTICALLY
+    above = _above_guessing(land, measure_of(land))
+    return found & (True if above is None else (above < GUESSES).reshape(status.shape))
 
 
 def _had_learned(land: Landscape, at: np.ndarray) -> np.ndarray:

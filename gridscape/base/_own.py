@@ -2,12 +2,13 @@
 
 import warnings
 from collections.abc import Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from gridscape.base import regression, shares
-from gridscape.base._rows import repeated
+from gridscape.base._rows import repeated_in
 from gridscape.base.data import Split
 from gridscape.base.own import TableOptions
 from gridscape.data import columns
@@ -30,32 +31,38 @@ def table_parts(
     targets = _target_names(table, target)
     read, special = _chosen(table, targets, options)
     used = table[list(dict.fromkeys([*read, *targets, *special]))]
+    columns.check_cells(used)
     used, told = columns.without_missing(used, targets, options.missing, name)
+    told = [*table.attrs.get("told", ()), *told]
     used = used if options.window is None else _in_time(used, options)
     labels = _labels(used, targets, options)
     parts = _parts(used, labels, options)
-    found = columns.features(used[read], parts == shares.TRAIN, options.scale, name)
-    outputs = as_classes(*labels) if labels else _numbers(used, targets, parts)
-    content = (*_content(used, read, targets), parts, list(map(str, read)), targets)
     settings = (ROWS_VERSION, "numbers" if labels is None else "classes", options.scale)
+    shaped = (options.missing, options.shape, options.window, options.horizon)
+    with ThreadPoolExecutor(1) as pool:  # to hash a long table takes as long as to scale it
+        content = (*_content(used, read, targets), parts, list(map(str, read)), targets)
+        made = pool.submit(fingerprint, "table", *content, *settings, *map(str, shaped))
+        found = columns.features(used[read], parts == shares.TRAIN, options.scale, name)
+        outputs = as_classes(*labels) if labels else _numbers(used, targets, parts)
     inputs, answers = found.inputs, outputs["targets"]
     if options.window is None:
         inputs = _shaped(inputs, options.shape, found.names)
-        told += _telling(used[read], labels)
+        told += _telling(used, read, targets, labels)
     else:
         rows, inputs = _windows(inputs, options.window, options.horizon, name)
         answers, parts = answers[rows], parts[rows]
     told += _of_parts(inputs, answers, labels, parts)
-    for line in (*found.told, *told):
+    told = [*found.told, *told]
+    for line in told:
         warnings.warn(f"{name}: {line}", stacklevel=4)
-    shaped = (options.missing, options.shape, options.window, options.horizon)
     return {
         "name": name,
         **_splits(inputs, answers, parts),
         "input_shape": inputs.shape[1:],
         "divided_by": _divided_by(options),
+        "told": tuple(told),
         **outcome(outputs, options.unit),
-        "fingerprint": fingerprint("table", *content, *settings, *map(str, shaped)),
+        "fingerprint": made.result(),
     }
 
 
@@ -117,10 +124,15 @@ def _windows(
     return rows, np.ascontiguousarray(views.swapaxes(1, 2))
 
 
-def _telling(table: "pd.DataFrame", labels: Labels | None) -> list[str]:
-    telling = [] if labels is None else columns.telltales(table, labels.codes)
-    told = "the target is among the inputs: column {!r} tells every class"
-    return [told.format(name) for name in telling[:1]]
+def _telling(
+    table: "pd.DataFrame", read: Sequence[str], targets: Sequence[str], labels: Labels | None
+) -> list[str]:
+    """That the target is among the inputs, in a line; none where it is not."""
+    if labels is None:
+        telling, what = columns.equal_to(table[read], table[list(targets)]), "equals it"
+    else:
+        telling, what = columns.telltales(table[read], labels.codes), "tells every class"
+    return [f"the target is among the inputs: column {name!r} {what}" for name in telling[:1]]
 
 
 def _of_parts(
@@ -128,8 +140,8 @@ def _of_parts(
 ) -> list[str]:
     """What a part lacks, and what stands in two of them."""
     told = [] if labels is None else _of_classes(answers, labels.names, parts)
-    n_both = repeated(inputs[parts == shares.TRAIN], inputs[parts == shares.TEST])
-    n_test = int((parts == shares.TEST).sum())
+    is_test = parts == shares.TEST
+    n_both, n_test = repeated_in(inputs, parts == shares.TRAIN, is_test), int(is_test.sum())
     both = [f"{n_both} of {n_test} test inputs are also among the training inputs"]
     return told + both * (n_both > 0)
 
@@ -152,8 +164,8 @@ def _predicts(table: "pd.DataFrame", targets: Sequence[str]) -> str:
     kinds = {columns.kind_of(table[n]) for n in targets}
     if len(targets) > 1 or kinds == {"date"}:
         return "numbers"
-    values = table[targets[0]].to_numpy()
-    return "classes" if kinds == {"category"} or are_classes(values) else "numbers"
+    is_text = kinds == {"category"}
+    return "classes" if is_text or are_classes(table[targets[0]].to_numpy()) else "numbers"
 
 
 def _parts(table: "pd.DataFrame", labels: Labels | None, options: TableOptions) -> np.ndarray:
@@ -228,6 +240,7 @@ def outcome(outputs: Mapping[str, Any], unit: str) -> dict[str, Any]:
         "loss": regression.mse,
         "metrics": regression.errors_of(scale, unit),
         "answer": None,
+        "numbers": True,
     }
 
 
@@ -243,14 +256,16 @@ def _splits(inputs: Any, targets: Any, parts: np.ndarray) -> dict[str, Any]:
 
 def _of_classes(codes: np.ndarray, names: tuple[str, ...], parts: np.ndarray) -> list[str]:
     """What a class lacks in a part of the data."""
-    told = []
-    for part in sorted(set(parts.tolist())):
-        n_of = np.bincount(codes[parts == part], minlength=len(names))
-        lacking = [name for name, n in zip(names, n_of, strict=True) if not n]
-        if lacking:
-            more = f" and {len(lacking) - 1} more" if len(lacking) > 1 else ""
-            told.append(f"no {shares.PARTS[part]} examples of class {lacking[0]!r}{more}")
-    return told
+    n_all = np.bincount(parts * len(names) + codes, minlength=len(shares.PARTS) * len(names))
+    each = zip(shares.PARTS, n_all.reshape(-1, len(names)), strict=True)
+    return [line for part, n_of in each if n_of.any() for line in lacking(part, n_of, names)]
+
+
+def lacking(part: str, n_of: np.ndarray, names: Sequence[str]) -> list[str]:
+    """Which classes a part has no examples of, in a line; none where it has all."""
+    without = [name for name, n in zip(names, n_of, strict=True) if not n]
+    more = f" and {len(without) - 1} more" if len(without) > 1 else ""
+    return [f"no {part} examples of class {without[0]!r}{more}"] if without else []
 
 
 def _content(table: "pd.DataFrame", read: Sequence[str], targets: Sequence[str]) -> list[Any]:
@@ -263,6 +278,16 @@ def _content(table: "pd.DataFrame", read: Sequence[str], targets: Sequence[str])
         # Columns as rows: so they lie in memory, and need no copy.
         found.append(columns.as_numbers(table[numbers], "table").T)
     for name in (n for n in dict.fromkeys((*read, *targets)) if n not in numbers):
-        codes, kinds = table[name].map(str).factorize()
-        found += [codes.astype(np.int32), list(map(str, kinds))]
+        codes, kinds = _as_texts(table[name])
+        found += [codes.astype(np.int32), kinds]
     return found
+
+
+def _as_texts(column: "pd.Series[Any]") -> tuple[np.ndarray, list[str]]:
+    """What is written in a column, each text once as it first occurs, and which of them each is."""
+    codes, values = column.factorize(use_na_sentinel=False)
+    texts = [str(value) for value in values]
+    if len(set(texts)) < len(texts) or column.isna().any():  # None and NaN are written in two ways
+        codes, kinds = column.map(str).factorize()
+        return codes, list(map(str, kinds))
+    return codes, texts

@@ -11,11 +11,19 @@ import numpy as np
 from gridscape.base import _own_sequences as sequences
 from gridscape.base import shares
 from gridscape.base._arrays import as_labels, classified, no_pair
-from gridscape.base._own import as_numbers, outcome
+from gridscape.base._own import as_numbers, lacking, outcome
 from gridscape.base._rows import repeated
 from gridscape.base.data import Sequences, Split
 from gridscape.base.own import ArrayOptions
-from gridscape.data.arrays import as_array, as_parts, in_order, laid_out, one_hot_classes, trouble
+from gridscape.data.arrays import (
+    as_array,
+    as_parts,
+    check_finite,
+    in_order,
+    laid_out,
+    one_hot_classes,
+    trouble,
+)
 from gridscape.data.labels import coded
 from gridscape.errors import DataCorruptError
 from gridscape.identity.code import fingerprint
@@ -41,16 +49,21 @@ def array_parts(
         fields = {**fields, **_standardized(fields)}
     if isinstance(fields["train"].targets, Sequences):
         fields = {**fields, **sequences.every_step(fields)}
-    for line in trouble(sequences.at_steps(fields["train"].inputs)):
+    told = trouble(sequences.at_steps(fields["train"].inputs))
+    for line in told:
         warnings.warn(f"{where}: {line}", stacklevel=4)
-    return fields
+    return {**fields, "told": tuple(told)}
 
 
 class Given(NamedTuple):
-    """Inputs and targets of each part, arranged, and the share to be taken for validation."""
+    """Inputs and targets of each part, arranged, and the share to be taken for validation.
+
+    told: what is odd about the parts, a line each.
+    """
 
     pairs: dict[str, Any]
     share: float | None
+    told: tuple[str, ...] = ()
 
 
 def given_parts(
@@ -66,8 +79,28 @@ def given_parts(
         return Given({name: pairs[name] for name in _NAMES if name in pairs}, share)
     wanted = shares.SHARES["validation"] if validation is None else validation
     of_test = shares.SHARES["test"] if test is None else test
-    drawn = _parted(pairs["train"], options, 0 if held else wanted, of_test, seed, where)
-    return Given({**drawn, **{n: pairs[n] for n in pairs if n != "train"}}, None)
+    drawn = _parted(pairs["train"], options, 0 if held else wanted, of_test, seed)
+    told = tuple(told_of_repeats(drawn["train"][0], drawn["test"][0]))
+    for line in told:
+        warnings.warn(f"{where}: {line}", stacklevel=4)
+    return Given({**drawn, **{n: pairs[n] for n in pairs if n != "train"}}, None, told)
+
+
+def told_of_lacking(parts: Mapping[str, Split | None], names: tuple[str, ...]) -> list[str]:
+    """What classes lack in a part, a line each part."""
+    counts = {
+        part: np.bincount(sequences.at_steps(split.targets), minlength=len(names))
+        for part, split in parts.items()
+        if split is not None
+    }
+    return [line for part, n_of in counts.items() for line in lacking(part, n_of, names)]
+
+
+def told_of_repeats(train: Any, test: Any) -> list[str]:
+    """How many test inputs stand in the training part as well, in a line; none where none does."""
+    n_both = repeated(sequences.rows_of(train), sequences.rows_of(test))
+    told = [f"{n_both} of {len(test)} test inputs are also among the training inputs"]
+    return told if n_both else []
 
 
 def is_share(value: Any) -> bool:
@@ -76,30 +109,27 @@ def is_share(value: Any) -> bool:
 
 
 def _parted(
-    pair: Any, options: ArrayOptions, validation: Any, test: Any, seed: int, where: str
+    pair: Any, options: ArrayOptions, validation: Any, test: Any, seed: int
 ) -> dict[str, Any]:
     """One set of examples as training, validation and test part, of every class alike."""
     inputs, targets = pair
+    if isinstance(inputs, np.ndarray) and inputs.dtype.kind == "f":
+        check_finite(inputs, "inputs")  # here, where an example has the number that its owner knows
     kinds, names = np.zeros(len(inputs), np.int32), tuple[str, ...]()
     if isinstance(targets, Sequences):
-        return _drawn(inputs, targets, shares.by_share(kinds, validation, test, seed), where)
+        return _drawn(inputs, targets, shares.by_share(kinds, validation, test, seed))
     targets = _flat({"all": targets}, options.predict)["all"]
     if (options.predict or _predicts({"all": targets}, None)) == "classes":
         kinds, names = coded(targets, "labels")
     if len(inputs) != len(kinds):
         raise no_pair("inputs and labels", inputs, targets)
-    return _drawn(inputs, targets, shares.by_share(kinds, validation, test, seed, names), where)
+    return _drawn(inputs, targets, shares.by_share(kinds, validation, test, seed, names))
 
 
-def _drawn(inputs: Any, targets: Any, parts: np.ndarray, where: str) -> dict[str, Any]:
-    """The examples of each part, (N,); warns of inputs that are in two of them."""
+def _drawn(inputs: Any, targets: Any, parts: np.ndarray) -> dict[str, Any]:
+    """The examples of each part, (N,)."""
     rows = {n: np.flatnonzero(parts == p) for n, p in zip(_NAMES, range(3), strict=True)}
-    found = {name: (inputs[at], targets[at]) for name, at in rows.items() if len(at)}
-    n_both = repeated(*(sequences.rows_of(found[name][0]) for name in ("train", "test")))
-    if n_both:
-        told = f"{n_both} of {len(rows['test'])} test inputs are also among the training inputs"
-        warnings.warn(f"{where}: {told}", stacklevel=4)
-    return found
+    return {name: (inputs[at], targets[at]) for name, at in rows.items() if len(at)}
 
 
 _NAMES = ("train", "validation", "test")

@@ -8,7 +8,18 @@ FEW_COLUMNS = 64
 
 def repeated(train: np.ndarray, test: np.ndarray) -> int:
     """How many test inputs (N, ...) are also among the training inputs."""
-    known, asked = np.sort(_hashes(train)), _hashes(test)
+    return _in_common(_hashes(train), _hashes(test))
+
+
+def repeated_in(inputs: np.ndarray, is_train: np.ndarray, is_test: np.ndarray) -> int:
+    """The same of the parts of some inputs (N, ...), each a mask (N,): neither is copied."""
+    hashes = _hashes(inputs)
+    return _in_common(hashes[is_train], hashes[is_test])
+
+
+def _in_common(known: np.ndarray, asked: np.ndarray) -> int:
+    # Both in order: looked up in any other one, a long table is fetched from memory each time.
+    known, asked = np.sort(known), np.sort(asked)
     at = np.searchsorted(known, asked).clip(max=len(known) - 1)
     return int((known[at] == asked).sum())
 

@@ -20,6 +20,9 @@ class Metric:
     better: "higher" or "lower": which cells are best, and the colors, follow from it.
     unit: "fraction" for a number in [0, 1] that is shown in percent, or any other text.
     root: what is told is the square root of the mean over the examples, as of squared errors.
+    of_mean: what is told is this function of the mean over the examples, where no mean of numbers
+        will do: ``function`` then gives an array of each example, (B, ...), as its hits by class,
+        and ``of_mean``, which JAX traces, makes one number of their mean over the set, (...) -> ().
 
     Neither side nor unit is part of a trial's key: what was trained stays as it is. Raises
     UsageError for another side, another unit, and for what is no function.
@@ -32,12 +35,17 @@ class Metric:
     better: Literal["higher", "lower"] = "higher"
     unit: str = ""
     root: bool = False
+    of_mean: Callable[[Array], Array] | None = None
 
     def __post_init__(self) -> None:
         if not callable(self.function):
             found = type(self.function).__name__
             expected = "a function (outputs, targets) -> (B,)"
             raise UsageError("not a metric", expected=expected, found=found)
+        if self.of_mean is not None and (self.root or not callable(self.of_mean)):
+            found = "root as well" if self.root else type(self.of_mean).__name__
+            expected = "a function of the mean over the examples, (...) -> ()"
+            raise UsageError("not a metric", where="of_mean", expected=expected, found=found)
         Meaning(self.better, self.unit)
 
     def __call__(self, outputs: Array, targets: Any) -> Array:

@@ -5,7 +5,7 @@ from typing import Any
 
 import numpy as np
 
-from gridscape.base.samples import balanced_order, check_share
+from gridscape.base.samples import check_share
 from gridscape.errors import DataCorruptError, UsageError, check_whole, short
 
 TRAIN, VALIDATION, TEST = 0, 1, 2
@@ -30,10 +30,12 @@ def by_share(
     DataCorruptError where a kind would be missing in a part.
     """
     shares = _shares(validation, test, seed)
-    order = balanced_order(kinds, seed)
+    # NumPy promises that the numbers of RandomState never change.
+    order = np.random.RandomState(seed).permutation(len(kinds))
+    ordered = kinds[order]
     parts = np.full(len(kinds), TRAIN, np.int8)
     for kind in np.unique(kinds):
-        rows = order[kinds[order] == kind]
+        rows = order[ordered == kind]
         begin = 0
         for part, share in shares.items():
             n = int(share * len(rows) + 0.5)

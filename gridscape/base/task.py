@@ -2,18 +2,19 @@
 
 import warnings
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any, Self, get_args
+from typing import Any, Self, TypeVar, get_args
 
 import numpy as np
 
 from gridscape.base._arrays import check_splits
 from gridscape.base._own import table_parts
-from gridscape.base._own_arrays import array_parts, given_parts
+from gridscape.base._own_arrays import array_parts, given_parts, told_of_lacking, told_of_repeats
 from gridscape.base._own_sequences import preparing
 from gridscape.base._own_steps import step_parts
 from gridscape.base.data import Groups, Sequences, Split, Stream, as_float
+from gridscape.base.guessing import class_shares
 from gridscape.base.metrics import (
     Metric,
     accuracy,
@@ -34,6 +35,8 @@ from gridscape.grid.meanings import FRACTION, Meaning
 from gridscape.grid.names import check_task_names
 from gridscape.identity.code import code_identity, fingerprint
 
+T = TypeVar("T", bound="Task")
+
 
 @dataclass(frozen=True, eq=False)
 class Task:
@@ -51,11 +54,15 @@ class Task:
         n_outputs). Test sequences may then be longer than those of the training.
     ``answer(outputs, targets)`` gives the class of each example, (B,), by which a network that
         answers one class is found; None where there are no classes.
+    ``numbers``: the targets are numbers like the outputs, (N, n_outputs), by whose spread a network
+        that answers a constant is found.
     ``truth(targets)`` gives what is right: the class of each example, (B,), or one number a step,
         (B, T); ``n_steps(targets)`` how many steps of each example count, (B,), where the others
         are padding. Inspection shows them.
     ``groups`` tells the test metrics apart by a kind of example.
     ``classes`` names the classes; without it they are called by their numbers.
+    ``told``: what is odd about the data, as what was left out of it, a line each: page and terminal
+        repeat it.
     ``divided_by`` says by what the examples were divided into parts where that is no chance, as
         "group" or "time": replicates then draw no parts of their own.
     ``redraw(seed)`` gives the task with its fixed sets drawn by another seed, a whole number from 0
@@ -88,6 +95,8 @@ class Task:
     truth: Callable[[Any], Any] = targets_themselves
     n_steps: Callable[[Any], Any] | None = None
     classes: tuple[str, ...] = ()
+    numbers: bool = False
+    told: tuple[str, ...] = ()
     divided_by: str = ""
     redraw: Callable[[int], "Task"] | None = None
 
@@ -134,8 +143,14 @@ class Task:
 
     @property
     def guessing(self) -> float:
-        """The accuracy of guessing one class of all; 0 where examples have no class."""
-        return 1 / self.n_outputs if self.answer is top_class and not self.per_step else 0.0
+        """The share of the largest class of the test set; 0 where examples have no class."""
+        shares = class_shares(self, self.test)
+        return 0.0 if shares is None else float(shares.max())
+
+    @property
+    def class_names(self) -> tuple[str, ...]:
+        """What the classes are called: by their numbers where they have no names."""
+        return self.classes or tuple(map(str, range(self.n_outputs)))
 
     @classmethod
     def from_arrays(
@@ -180,6 +195,7 @@ class Task:
         n_outputs = None if n_outputs is None else _whole(n_outputs)
         given = given_parts(train, test, validation, chosen, split_seed, name)
         fields = array_parts(given.pairs, chosen, n_outputs, name)
+        fields["told"] = (*given.told, *fields["told"])
         if given.share is not None:
             fields["train"], fields["validation"] = divided(fields["train"], given.share)
         if isinstance(fields["train"].inputs, Sequences):
@@ -236,7 +252,7 @@ class Task:
         found = read_pictures(Path(path), **{n: getattr(chosen, n) for n in reading})
         for line in found.told:
             warnings.warn(f"{name}: {line}", stacklevel=2)
-        return cls.of_pairs(
+        made = cls.of_pairs(
             found.pairs,
             name=name,
             layout=chosen.layout,
@@ -244,6 +260,7 @@ class Task:
             test=chosen.test,
             split_seed=chosen.split_seed,
         )
+        return replace(made, told=(*found.told, *made.told)) if found.told else made
 
     @classmethod
     def of_pairs(
@@ -257,10 +274,20 @@ class Task:
             return cls.from_arrays(pairs["all"], test, validation=validation, **options)
         held = pairs.get("validation", validation)
         if "test" in pairs:
-            return cls.from_arrays(
-                pairs["train"], pairs["test"], validation=held or None, **options
-            )
+            train, test = pairs["train"], pairs["test"]
+            made = cls.from_arrays(train, test, validation=held or None, **options)
+            return _telling_of_parts(made)
         return cls.from_arrays(pairs["train"], test, validation=held, **options)
+
+
+def _telling_of_parts(task: T) -> T:
+    """The task, which tells what a class lacks in a part, and what stands in two of them."""
+    parts = {"training": task.train_examples, "validation": task.validation, "test": task.test}
+    told = [] if task.numbers else told_of_lacking(parts, task.class_names)
+    told += told_of_repeats(task.train_examples.inputs, task.test.inputs)
+    for line in told:
+        warnings.warn(f"{task.name}: {line}", stacklevel=5)
+    return replace(task, told=(*task.told, *told)) if told else task
 
 
 def divided(train: Split, share: Any, seed: int = SEED) -> tuple[Split, Split]:
@@ -304,6 +331,9 @@ def _fingerprint(task: Task) -> str:
         others += ["classes", list(task.classes)]
     if roots := [name for name, metric in task.measured.items() if metric.root]:
         others += ["roots", roots]
+    of_means = {name: m.of_mean for name, m in task.measured.items() if m.of_mean is not None}
+    if of_means:
+        others += ["of_mean", *((name, code_identity(f)) for name, f in of_means.items())]
     return fingerprint(task.name, task.n_outputs, code_identity(task.prepare), *data, *others)
 
 

@@ -42,6 +42,23 @@ TaskOptions = Annotated[
         "--option", metavar="NAME=VALUE", help="An option of the task of --data. May be repeated."
     ),
 ]
+Measures = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--metric",
+        metavar="NAME",
+        help="What --data is measured by, the main one first: balanced_accuracy, macro_f1, recall "
+        "... May be repeated.",
+    ),
+]
+ClassWeights = Annotated[
+    str | None,
+    typer.Option(
+        "--class-weights",
+        metavar="WEIGHTS",
+        help="Of the classes of --data in the loss: balanced, or a number of each.",
+    ),
+]
 Folder = Annotated[
     str | None,
     typer.Argument(

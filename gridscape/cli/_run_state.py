@@ -12,7 +12,7 @@ from gridscape.engine.flops import update_flops
 from gridscape.execution.executors import Cut, Finished, Progress
 from gridscape.grid.axes import Axis, Cell
 from gridscape.grid.meanings import meaning_of
-from gridscape.grid.names import Variable
+from gridscape.grid.names import ANSWER_SPREAD, TOP_SHARE, Variable, is_one_answer
 from gridscape.grid.trials import Status, Trial, TrialResult
 from gridscape.store.store import Store
 from gridscape.study.conditions import altered
@@ -136,7 +136,8 @@ class RunState:
 
     def _note(self, number: int, result: TrialResult) -> None:
         state = STATES.get(result.status, State.FAILED)
-        if state is State.FINISHED and result.metrics.get("top_answer_share") == 1.0:
+        share, spread = (result.metrics.get(name, np.nan) for name in (TOP_SHARE, ANSWER_SPREAD))
+        if state is State.FINISHED and is_one_answer(share, spread):
             state = State.NOT_STARTED if has_not_started(result) else State.COLLAPSED
         finished = result.status is Status.FINISHED
         self.value[number] = (

@@ -26,6 +26,7 @@ from gridscape.cli import growing
 from gridscape.cli._options import (
     BatchSize,
     CellName,
+    ClassWeights,
     DataDir,
     DataName,
     DataNames,
@@ -36,6 +37,7 @@ from gridscape.cli._options import (
     Folder,
     Json,
     Layout,
+    Measures,
     ModelName,
     OwnData,
     Precision,
@@ -130,6 +132,8 @@ def plan(
     model: ModelName = None,
     layout: Layout = None,
     option: TaskOptions = None,
+    metric: Measures = None,
+    class_weights: ClassWeights = None,
     set_: SetValues = None,
     task: TaskName = None,
     replicates: Replicates = None,
@@ -152,7 +156,9 @@ def plan(
     _check_executor(executor)
     with _busy("compiling and timing the programs"):
         found = sweep.plan(
-            _chosen(study, data, model, _own_options(target, layout, option), data_dir),
+            _chosen(
+                study, data, data_dir, _own(model, target, layout, option, metric, class_weights)
+            ),
             task=task,
             set=axes,
             replicates=replicates,
@@ -175,6 +181,8 @@ def run(
     model: ModelName = None,
     layout: Layout = None,
     option: TaskOptions = None,
+    metric: Measures = None,
+    class_weights: ClassWeights = None,
     set_: SetValues = None,
     task: TaskName = None,
     replicates: Replicates = None,
@@ -194,7 +202,8 @@ def run(
     from gridscape import sweep
     from gridscape.cli._follow import Follower
 
-    chosen = _chosen(study, data, model, _own_options(target, layout, option), data_dir)
+    own = _own(model, target, layout, option, metric, class_weights)
+    chosen = _chosen(study, data, data_dir, own)
     follower, begin = Follower(), time.perf_counter()
     try:
         with follower.following():
@@ -513,15 +522,15 @@ def look_at_data(
 def _chosen(
     study: str | None,
     data: Path | None,
-    model: str | None,
-    options: dict[str, Any],
     data_dir: Path | None,
+    own: dict[str, Any],
 ) -> "str | Study":
-    """The study that is named, or the one of somebody's own data."""
+    """The study that is named, or the one of somebody's own data, with the options of ``_own``."""
     if data is None:
-        if model is not None or options:
-            name = "--model" if model is not None else f"--{next(iter(options))}"
-            raise UsageError("only with --data", where=name, hint="a study names its own")
+        given = {**own.pop("options"), **own}
+        if names := [name.replace("_", "-") for name, value in given.items() if value is not None]:
+            where = f"--{names[0].replace('metrics', 'metric')}"
+            raise UsageError("only with --data", where=where, hint="a study names its own")
         return study or "quickstart"
     if study is not None:
         raise UsageError(
@@ -533,7 +542,30 @@ def _chosen(
     from gridscape.study.own import own_study
 
     with _busy("reading the data"):
-        return own_study(data, model=model, data_dir=data_dir, options=options)
+        given = {name: value for name, value in own.items() if value is not None}
+        return own_study(data, data_dir=data_dir, **given)
+
+
+def _own(
+    model: str | None,
+    target: list[str] | None,
+    layout: str | None,
+    option: list[str] | None,
+    metric: list[str] | None,
+    class_weights: str | None,
+) -> dict[str, Any]:
+    """What ``own_study`` is given; None where nothing is said."""
+    from gridscape.grid.axes import parse_value
+
+    weights: Any = class_weights
+    if weights is not None and weights != "balanced":
+        weights = [parse_value(part.strip()) for part in weights.split(",")]
+    return {
+        "model": model,
+        "options": _own_options(target, layout, option),
+        "metrics": metric or None,
+        "class_weights": weights,
+    }
 
 
 def _own_options(

@@ -143,6 +143,8 @@ def overview(found: Overview, width: int) -> Iterator[RenderableType]:
     yield Text(size_of(land), QUIET)
     if line := few(land):
         yield Text(line, UNSURE)
+    for line in study.get("told") or ():
+        yield Text(f"Of the data: {line}", UNSURE)
     for part in _landscape(found, width):
         yield Text()
         yield part

@@ -1,6 +1,7 @@
 """Columns of a table as numbers that a network reads: scaled, one-hot, dates in days."""
 
 from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
@@ -14,6 +15,7 @@ if TYPE_CHECKING:
 MISSING = ("refuse", "drop", "fill")
 SCALES = ("standard", "pixels", "none")
 MOST_CATEGORIES = 1_000
+FEW_ROWS = 1_000  # of a first look
 FEW_ROWS_EACH = 2  # of a text: with fewer it is a name or a sentence, and no category
 ISO_DATE = r"\d{4}-\d{2}-\d{2}([T ]\d{2}:\d{2}(:\d{2}(\.\d+)?)?)?Z?"
 NO_CATEGORY = ""
@@ -40,6 +42,21 @@ def check_columns(kind: str, names: Sequence[str], table: "pd.DataFrame") -> Non
                 hint = f"the table has {table.shape[1]} columns: {_some(table.columns)}"
                 raise UnknownNameError("column", name, table.columns, where=kind, hint=hint)
             raise error
+
+
+def check_cells(table: "pd.DataFrame") -> None:
+    """Raise DataCorruptError for a column whose cells hold lists or tables."""
+    for name, column in table.items():
+        some = column.dropna().head(100) if column.dtype == object else ()
+        kinds = [type(v).__name__ for v in some if isinstance(v, list | dict | set | np.ndarray)]
+        if kinds:
+            raise DataCorruptError(
+                "cells that hold several values",
+                where=f"column {name!r}",
+                expected="a number, text or date each",
+                found=kinds[0],
+                hint=f"drop = [{name!r}] leaves it out",
+            )
 
 
 def without_missing(
@@ -151,8 +168,13 @@ def as_numbers(table: "pd.DataFrame", where: object) -> np.ndarray:
     dates = [name for name in table if kind_of(table[name]) == "date"]
     if dates:
         table = table.assign(**{str(name): days(table[name], where) for name in dates})
+    is_complex = [name for name in table if table[name].dtype.kind == "c"]
+    if is_complex:
+        raise DataCorruptError("complex numbers", where=f"{where}, column {is_complex[0]!r}")
     found = table.to_numpy(np.float64, na_value=np.nan)
-    if np.isinf(found).any():
+    with np.errstate(all="ignore"):
+        sums = found.sum(axis=0)  # which need no second table, unlike looking at every number
+    if not np.isfinite(sums).all() and np.isinf(found).any():
         row, column = np.argwhere(np.isinf(found))[0]
         raise DataCorruptError(
             "a number that is not finite",
@@ -168,16 +190,21 @@ def _numbers(
     """Standardized by the training rows, (N, D) float32; what is told of them."""
     found = as_numbers(table, where)
     made = np.empty(found.shape[::-1], np.float32).T  # a column lies together, as in ``found``
-    spreads = np.empty(found.shape[1])
-    for at, column in enumerate(found.T):  # one by one: of a long table far less memory
-        lacks = np.isnan(column)
-        if lacks.any():
-            there = column[is_train & ~lacks]
-            column = np.where(lacks, np.median(there) if len(there) else 0.0, column)
-        of_train = column[is_train]
+    spreads, rows = np.empty(found.shape[1]), np.flatnonzero(is_train)
+
+    def put(at: int) -> None:
+        column = found[:, at]
+        if np.isnan(column.min()):
+            there = column[rows][~np.isnan(column[rows])]
+            filling = np.median(there) if len(there) else 0.0
+            column = np.where(np.isnan(column), filling, column)
+        of_train = column[rows]
         mean, spreads[at] = of_train.mean(), of_train.std()
-        is_left = scale == "none"
-        made[:, at] = column if is_left else (column - mean) / (spreads[at] or 1.0)
+        made[:, at] = column if scale == "none" else (column - mean) / (spreads[at] or 1.0)
+
+    # A few at a time: of a long table far less memory, and NumPy lets threads work side by side.
+    with ThreadPoolExecutor() as pool:
+        list(pool.map(put, range(found.shape[1])))
     constant = [str(name) for name, s in zip(table, spreads, strict=True) if not s > 0]
     told = [f"constant columns, which tell nothing: {_some(constant)}"] if constant else []
     varied = spreads[spreads > 0]
@@ -235,6 +262,23 @@ def telltales(table: "pd.DataFrame", codes: np.ndarray) -> list[str]:
         if _tells(column, codes):
             found.append(str(name))
     return found
+
+
+def equal_to(table: "pd.DataFrame", targets: "pd.DataFrame") -> list[str]:
+    """Columns of numbers that are one of the targets."""
+    return [
+        str(name)
+        for name, column in table.items()
+        if any(_are_equal(column, targets[target]) for target in targets)
+    ]
+
+
+def _are_equal(column: "pd.Series[Any]", other: "pd.Series[Any]") -> bool:
+    if kind_of(column) != "number" or kind_of(other) != "number":
+        return False
+    one, two = (x.to_numpy(np.float64, na_value=np.nan) for x in (column, other))
+    # A look at the first rows spares most columns the whole.
+    return all(np.array_equal(one[:n], two[:n]) for n in (FEW_ROWS, len(one)))
 
 
 def _tells(column: "pd.Series[Any]", codes: np.ndarray) -> bool:

@@ -310,6 +310,10 @@ class Reading:
             return pixels_of(self.tree.read(name), self.size, self.color)
         except ValueError as error:
             return str(error)[:60]
+        except FileNotFoundError:
+            return "a link to what is not there"
+        except OSError as error:
+            return (error.strerror or one_line(error))[:60]
         except Exception as error:  # Pillow raises many kinds
             return one_line(error)[:60]
 

@@ -1,8 +1,10 @@
 """Tables from files and from other libraries, as pandas has them. Nothing that is read is run."""
 
+import codecs
 import csv
 import gzip
 import warnings
+from collections import Counter
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -19,6 +21,8 @@ PACKED = (".gz", ".bz2", ".xz", ".zip", ".zst")
 NEEDS = {".parquet": "pyarrow", ".feather": "pyarrow", ".xlsx": "openpyxl", ".ods": "odfpy"}
 OTHERS = (".parquet", ".feather", ".xlsx", ".xls", ".ods", ".json", ".jsonl", ".dta", ".sas7bdat")
 SUFFIXES = (*TEXTS, *OTHERS)
+DECIMAL_COMMA = r"[-+]?\d+(,\d+)?([eE][-+]?\d+)?"
+THOUSANDS = r"[-+]?\d{1,3}(,\d{3})+|[-+]?\d{1,3}"  # what 1,234 is, one cannot know
 
 
 def suffix_of(path: Path) -> str:
@@ -96,7 +100,14 @@ def checked(table: "pd.DataFrame", where: object) -> "pd.DataFrame":
     twice = table.columns[table.columns.duplicated()]
     if len(twice):
         raise DataCorruptError("two columns of one name", where=where, found=repr(twice[0]))
-    return table
+    return _in_days(table)
+
+
+def _in_days(table: "pd.DataFrame") -> "pd.DataFrame":
+    """A table with lengths of time as days."""
+    lengths = table.select_dtypes("timedelta")
+    made = {str(name): column.dt.total_seconds() / 86_400 for name, column in lengths.items()}
+    return table.assign(**made) if made else table
 
 
 def _reader(kind: str) -> "Callable[[Path], pd.DataFrame]":
@@ -116,27 +127,98 @@ def _reader(kind: str) -> "Callable[[Path], pd.DataFrame]":
 
 
 def _read_text(path: Path, kind: str) -> "pd.DataFrame":
-    """Delimited text, in UTF-8 or, where it is not, in Latin-1."""
+    """Delimited text, in UTF-8 or UTF-16 or, where it is neither, in Latin-1."""
     import pandas as pd
 
-    delimiter = "\t" if kind in (".tsv", ".tab") else _delimiter(path)
+    encoding, line = _begin(path)
+    delimiter = "\t" if kind in (".tsv", ".tab") else _delimiter(line)
     options: dict[str, Any] = {"sep": delimiter, "index_col": False, "skipinitialspace": True}
+    _refuse_names_twice(line, delimiter, path)
     try:
-        found = pd.read_csv(path, encoding="utf-8-sig", **options)
+        found = pd.read_csv(path, encoding=encoding, **options)
     except UnicodeDecodeError:
         found = pd.read_csv(path, encoding="cp1252", **options)
     _refuse_numbers_as_names(found, path)
-    return found
+    return _without_numbers_of_rows(_with_decimal_commas(found))
 
 
-def _delimiter(path: Path) -> str:
+def _begin(path: Path) -> tuple[str, str]:
+    """The encoding of a text, and its first line; "" of one that is packed in another way than .gz.
+
+    Raises DataCorruptError for what is no text.
+    """
+    packed = path.suffix.lower()
+    if packed in PACKED and packed != ".gz":
+        return "utf-8-sig", ""
+    with (gzip.open if packed == ".gz" else open)(path, "rb") as file:
+        begin = file.readline(100_000)
+        is_wide = begin[:2] in (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)
+        begin += file.readline(100_000) if is_wide else file.read(1_000)
+    if is_wide:
+        return "utf-16", begin.decode("utf-16", "ignore").partition("\n")[0]
+    if b"\0" in begin:
+        raise DataCorruptError("no text", where=path, expected="delimited text")
+    return "utf-8-sig", begin.decode("utf-8-sig", "replace").partition("\n")[0]
+
+
+def _refuse_names_twice(line: str, delimiter: str, path: Path) -> None:
+    """Raise DataCorruptError for two columns of one name, which pandas would number."""
+    names = next(csv.reader([line], delimiter=delimiter, skipinitialspace=True), [])
+    twice = [name for name, count in Counter(names).items() if name and count > 1]
+    if twice:
+        raise DataCorruptError("two columns of one name", where=path, found=repr(twice[0]))
+
+
+def _with_decimal_commas(table: "pd.DataFrame") -> "pd.DataFrame":
+    """Texts such as "3,14" as numbers; told in ``attrs``."""
+    commas = [str(name) for name, column in table.items() if _has_decimal_commas(column)]
+    if not commas:
+        return table
+    made = {name: table[name].str.replace(",", ".").astype("float64") for name in commas}
+    return _telling(table.assign(**made), f"read with decimal commas: {_some(commas)}")
+
+
+def _has_decimal_commas(column: "pd.Series[Any]") -> bool:
+    import pandas as pd
+
+    if not pd.api.types.is_string_dtype(column.dtype):
+        return False
+    some = column.dropna()
+    # A look at the first rows spares most columns the whole.
+    return all(
+        len(texts) > 0
+        and bool(texts.str.fullmatch(DECIMAL_COMMA).all())
+        and not bool(texts.str.fullmatch(THOUSANDS).all())
+        for texts in (some.head(100), some)
+    )
+
+
+def _without_numbers_of_rows(table: "pd.DataFrame") -> "pd.DataFrame":
+    """A table without a first column that has no name and numbers the rows, as pandas writes it."""
+    first = str(table.columns[0])
+    if not first.startswith("Unnamed: ") or table.shape[1] < 2 or not len(table):
+        return table
+    values = table[first].to_numpy()
+    is_number = values.dtype.kind in "iu" and bool((values == values[0] + range(len(table))).all())
+    if not is_number:
+        return table
+    told = "left out: a first column without a name that numbers the rows"
+    return _telling(table.drop(columns=first), told)
+
+
+def _telling(table: "pd.DataFrame", line: str) -> "pd.DataFrame":
+    """A table with what is to be told of its reading, in ``attrs``, a line more."""
+    table.attrs["told"] = (*table.attrs.get("told", ()), line)
+    return table
+
+
+def _some(names: list[str]) -> str:
+    more = f" and {len(names) - 4} more" if len(names) > 4 else ""
+    return ", ".join(map(repr, names[:4])) + more
+
+
+def _delimiter(line: str) -> str:
     """What stands between the names of the first line."""
-    opened = gzip.open if path.suffix.lower() == ".gz" else open
-    try:
-        with opened(path, "rt", encoding="utf-8-sig", errors="replace") as file:
-            line = file.readline(100_000)
-    except OSError:
-        return ","
     try:
         return csv.Sniffer().sniff(line, DELIMITERS).delimiter
     except csv.Error:  # one column, or names that puzzle it

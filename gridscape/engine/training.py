@@ -1,6 +1,6 @@
 """A cohort in training: its states on the devices, advanced segment by segment."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
 import jax
@@ -15,7 +15,7 @@ from gridscape.engine.order import batch_order, seed_words
 from gridscape.engine.programs import Program
 from gridscape.engine.trial import TrialState
 from gridscape.errors import UsageError
-from gridscape.grid.names import TOP_ANSWER, by_kind
+from gridscape.grid.names import ANSWER_SPREAD, TOP_ANSWER, by_kind
 from gridscape.grid.trials import content_key
 from gridscape.study.study import Recipe
 
@@ -82,14 +82,30 @@ class Training:
     def evaluate(self, split: Split, n_examples: int) -> dict[str, np.ndarray]:
         """Means over the first examples of a split, by name, each (trials,) or (trials, groups).
 
-        ``top_answer`` is no mean, but a class.
+        ``top_answer`` is no mean, but a class, nor is ``answer_spread``.
         """
         count = jax.device_put(np.int32(n_examples), self.program.machine.shared)
         sums = self.program.evaluate(self._counts, self.states.params, self._hyper, split, count)
         found = {name: np.asarray(x)[self.rows] for name, x in sums.items()}
-        counts = {1: np.float32(n_examples), 2: self._group_sizes(split, n_examples)}
-        means = {n: x if n == TOP_ANSWER else x / counts[x.ndim] for n, x in found.items()}
+        sizes, of_means = self._group_sizes(split, n_examples), self._of_means(found)
+        counts = {1: np.float32(n_examples), 2: sizes}
+        no_sums = (TOP_ANSWER, ANSWER_SPREAD, *of_means)
+        means = {n: x if n in no_sums else x / counts[x.ndim] for n, x in found.items()}
+        for name, function in of_means.items():
+            is_apart, total = name not in self.program.task.metrics, means[name]
+            # (trials, ...) over all, (trials, groups, ...) apart.
+            n = sizes.reshape(-1, *[1] * (total.ndim - 2)) if is_apart else counts[1]
+            means[name] = np.asarray(function(total / n))
         return self._with_roots(means)
+
+    def _of_means(self, names: Iterable[str]) -> dict[str, Callable[[Any], Array]]:
+        """By name what makes numbers of the means of all trials, of each group as well."""
+        task = self.program.task
+        found: dict[str, Callable[[Any], Array]]
+        found = {n: jax.vmap(m.of_mean) for n, m in task.measured.items() if m.of_mean}
+        if task.groups is not None:
+            found |= {by_kind(n, task.groups.name): jax.vmap(f) for n, f in found.items()}
+        return {name: found[name] for name in names if name in found}
 
     def _with_roots(self, means: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
         """The means, and of metrics that say so, by group as well, their square roots."""

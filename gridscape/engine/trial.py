@@ -18,7 +18,7 @@ from gridscape.base.data import Groups, Split, Stream
 from gridscape.base.task import Task
 from gridscape.base.types import Array, Hyper, Key, Params
 from gridscape.engine.order import batch_order
-from gridscape.grid.names import TOP_ANSWER, TOP_SHARE, by_kind
+from gridscape.grid.names import ANSWER_SPREAD, TOP_ANSWER, TOP_SHARE, by_kind
 from gridscape.kernels import optimizers as native
 from gridscape.kernels.batches import take as native_take
 from gridscape.kernels.library import in_use
@@ -47,8 +47,10 @@ class Functions(NamedTuple):
     clips: bool
     loss: PerExample
     metrics: tuple[tuple[str, PerExample], ...]
+    of_means: tuple[tuple[str, Callable[[Array], Array]], ...]
     prepare: Callable[[Array], Array]
     answer: PerExample | None
+    numbers: bool
     groups: Groups | None
 
     @classmethod
@@ -62,8 +64,10 @@ class Functions(NamedTuple):
             clips=recipe.optimizer.clips,
             loss=recipe.loss,
             metrics=tuple((name, m.function) for name, m in task.measured.items()),
+            of_means=tuple((n, m.of_mean) for n, m in task.measured.items() if m.of_mean),
             prepare=task.prepare,
             answer=task.answer,
+            numbers=task.numbers,
             groups=task.groups,
         )
 
@@ -240,11 +244,19 @@ def _gradient(
     functions: Functions, pieces: int, params: Params, batch: Split, key: Array, hyper: Hyper
 ) -> tuple[dict[str, Array], Params]:
     """Mean loss and metrics of the batch, and the gradient, over ``pieces`` microbatches."""
+    means, grads = _means_and_gradient(functions, pieces, params, batch, key, hyper)
+    return means | {name: f(means[name]) for name, f in functions.of_means}, grads
+
+
+def _means_and_gradient(
+    functions: Functions, pieces: int, params: Params, batch: Split, key: Array, hyper: Hyper
+) -> tuple[dict[str, Array], Params]:
+    """The same, but of metrics that are made of a mean only the mean."""
 
     def loss(params: Params, batch: Split, key: Array) -> tuple[Array, dict[str, Array]]:
         outputs = functions.apply(params, batch.inputs, key, hyper)
         mean_loss = functions.loss(outputs, batch.targets).mean()
-        means = {name: f(outputs, batch.targets).mean() for name, f in functions.metrics}
+        means = {name: f(outputs, batch.targets).mean(axis=0) for name, f in functions.metrics}
         return mean_loss, {"loss": mean_loss, **means}
 
     differentiate = jax.grad(loss, has_aux=True)
@@ -269,16 +281,20 @@ def evaluate_trial(
     """Loss and metrics, summed over the first ``n_examples`` of a split, evaluated in chunks.
 
     ``top_answer`` is the most frequent answer, of equals the first, and ``top_answer_share`` how
-    often it is given; ``<metric>_by_<group>`` are the sums of each group. The caller divides by the
-    number of examples: compilers turn a division here into a product with a rounded reciprocal, and
-    n / n would not always be 1.
+    often it is given; ``answer_spread`` is that of numbers; ``<metric>_by_<group>`` are the sums of
+    each group. The caller divides by the number of examples: compilers turn a division here into a
+    product with a rounded reciprocal, and n / n would not always be 1.
     """
 
     def chunk(begin: Array) -> dict[str, Array]:
         cut = jax.tree.map(lambda x: lax.dynamic_slice_in_dim(x, begin, EVALUATION_CHUNK), split)
         counted = (begin + jnp.arange(EVALUATION_CHUNK) < n_examples).astype(jnp.float32)
         outputs = functions.apply(params, functions.prepare(cut.inputs), None, hyper)
-        return _sums(functions, outputs, cut.targets, counted)
+        sums = _sums(functions, outputs, cut.targets, counted)
+        if functions.numbers:
+            each = _moments(outputs, cut.targets, split.targets[0])
+            sums["moments"] = _counted(each, counted).sum(axis=0)
+        return sums
 
     def add(index: Array, total: dict[str, Array]) -> dict[str, Array]:
         return jax.tree.map(jnp.add, total, chunk(index * EVALUATION_CHUNK))
@@ -286,10 +302,32 @@ def evaluate_trial(
     shapes = jax.eval_shape(chunk, jax.ShapeDtypeStruct((), jnp.int32))
     zeros = {name: jnp.zeros(shape.shape) for name, shape in shapes.items()}
     sums = lax.fori_loop(0, -(-n_examples // EVALUATION_CHUNK), add, zeros)
-    answers = sums.pop("answers", None)
+    answers, moments = sums.pop("answers", None), sums.pop("moments", None)
+    if moments is not None:
+        sums[ANSWER_SPREAD] = _spread(moments / n_examples)
     if answers is None:
         return sums
     return {**sums, TOP_ANSWER: jnp.argmax(answers), TOP_SHARE: answers.max()}
+
+
+def _moments(
+    outputs: Float[Array, "B K"], targets: Float[Array, "B K"], near: Float[Array, " K"]
+) -> Float[Array, "B 2 2 K"]:
+    """Of each example its answers and targets, and their squares.
+
+    near: some target, which is taken off lest numbers far from zero cancel.
+    """
+    both = jnp.stack([outputs, targets], axis=1) - near[None, None]
+    return jnp.stack([both, both**2], axis=1)
+
+
+def _spread(moments: Float[Array, "2 2 K"]) -> Array:
+    """The standard deviation of answers over that of targets, of the output with the largest.
+
+    moments: the means of ``_moments``. NaN where no target varies.
+    """
+    answers, targets = moments[1] - moments[0] ** 2
+    return jnp.nanmax(jnp.sqrt(jnp.maximum(answers, 0) / jnp.where(targets > 0, targets, jnp.nan)))
 
 
 def _sums(
@@ -298,16 +336,28 @@ def _sums(
     """What a chunk adds: loss and metrics, in all and by group, and how often each answer."""
     each = {name: f(outputs, targets) for name, f in functions.metrics}
     each["loss"] = functions.loss(outputs, targets)
-    # Padding may have a loss that is not finite: it is left out, not multiplied by 0.
-    each = {name: jnp.where(counted > 0, values, 0) for name, values in each.items()}
-    sums = {name: values.sum() for name, values in each.items()}
+    each = {name: _counted(values, counted) for name, values in each.items()}
+    sums = {name: values.sum(axis=0) for name, values in each.items()}
     if functions.groups is not None:
         member = jax.nn.one_hot(functions.groups.of(targets), len(functions.groups.values))
-        sums |= {by_kind(name, functions.groups.name): v @ member for name, v in each.items()}
+        sums |= {by_kind(name, functions.groups.name): _of(member, v) for name, v in each.items()}
     if functions.answer is not None:
         answers = functions.answer(outputs, targets)
         sums["answers"] = counted @ jax.nn.one_hot(answers, outputs.shape[-1])
     return sums
+
+
+def _counted(values: Array, counted: Float[Array, " B"]) -> Array:
+    """Values of each example, (B, ...), and 0 of the padding.
+
+    What that has may not be finite: it is left out, not multiplied by 0.
+    """
+    return jnp.where(counted.reshape(-1, *[1] * (values.ndim - 1)) > 0, values, 0)
+
+
+def _of(member: Float[Array, "B G"], values: Array) -> Array:
+    """The sums of each group, (G, ...)."""
+    return values @ member if values.ndim == 1 else jnp.tensordot(member, values, axes=(0, 0))
 
 
 def all_finite(tree: Any) -> Array:

@@ -22,9 +22,8 @@ from gridscape.execution.executors import Finished, Progress, Snapshot
 from gridscape.execution.planner import Planner
 from gridscape.execution.schedule import evaluation_points
 from gridscape.grid.names import (
+    ANSWERS,
     TEST,
-    TOP_ANSWER,
-    TOP_SHARE,
     TRAIN,
     VALIDATION,
     Variable,
@@ -33,9 +32,6 @@ from gridscape.grid.names import (
 from gridscape.grid.trials import Status, Trial, TrialResult
 from gridscape.kernels.tables import BAD_QUANTITIES
 from gridscape.store.blobs import family
-
-# What is told of test examples alone.
-ANSWERS = (TOP_ANSWER, TOP_SHARE)
 
 # A call of a program lasts about this long: often enough to show, seldom enough to be free.
 CALL_SECONDS = 0.5

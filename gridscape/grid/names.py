@@ -22,9 +22,14 @@ CLOCKS = {"update": "recorded_at", "evaluated_at": "evaluated_at"}
 # A study may have this fact as an axis, whose values then tell it.
 AXIS_AS_WELL = ("updates",)
 # The class that most test examples are given, and their share: at the end and along the training.
-TOP_ANSWER, TOP_SHARE = "top_answer", "top_answer_share"
+TOP_ANSWER, TOP_SHARE, TOP_CLASS = "top_answer", "top_answer_share", "top_class"
+# Of numbers: the spread of the answers to the test examples over that of their targets. Below
+# CONSTANT a network answers a constant: it explains less than 1 in 10,000 of the variance.
+ANSWER_SPREAD, CONSTANT = "answer_spread", 0.01
+# What is told of test examples alone.
+ANSWERS = (TOP_ANSWER, TOP_SHARE, ANSWER_SPREAD)
 # What the evaluation of a task finds beside its metrics.
-EVALUATED = ("loss", "answers", TOP_ANSWER, TOP_SHARE)
+EVALUATED = ("loss", "answers", "moments", *ANSWERS)
 
 # A task may have no validation set, and folders of long ago tell nothing of it.
 TEST, VALIDATION, TRAIN = "test", "val", "train"
@@ -76,6 +81,11 @@ def of_split(split: str, values: Mapping[str, T]) -> dict[str, T]:
     return {str(Variable(split, metric)): value for metric, value in values.items()}
 
 
+def is_one_answer(share: Any, spread: Any) -> Any:
+    """Whether a network answers one and the same for everything: NaN is not known, and not so."""
+    return (share == 1.0) | (spread < CONSTANT)
+
+
 def curve_variable(curve: str) -> str:
     """The variable of a curve, which is named as the variable of its end."""
     return f"curve_{curve}"
@@ -97,8 +107,8 @@ def is_by(name: str, kind: str | None) -> bool:
 
 
 # Beside METRICS and CURVES: what only some classification tasks have.
-FURTHER = ("val_accuracy", "val_loss", TOP_ANSWER)
-FURTHER_CURVES = ("val_loss", "val_accuracy", TOP_ANSWER, TOP_SHARE)
+FURTHER = ("val_accuracy", "val_loss", TOP_ANSWER, TOP_CLASS, ANSWER_SPREAD)
+FURTHER_CURVES = ("val_loss", "val_accuracy", *ANSWERS)
 RESERVED = frozenset(
     (
         *(REPLICATE, COLLAPSED, *FACTS, *TEXTS, *METRICS, *FURTHER, *CLOCKS),

@@ -26,7 +26,7 @@ def mistakes(
     wrong, right = (np.flatnonzero(seen.is_right == value) for value in (False, True))
     worst = wrong[np.argsort(-seen.losses[wrong], kind="stable")]
 
-    names = task.classes or tuple(map(str, range(task.n_outputs)))
+    names = task.class_names
 
     def example(index: int) -> Example:
         answer = int(seen.answers[index])

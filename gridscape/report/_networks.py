@@ -50,7 +50,8 @@ def looks(
 
 
 def chance(resolved: ResolvedStudy) -> float | None:
-    """One in so many classes, where all tasks of the study have as many."""
-    counts = {task.n_outputs if task.answer else None for task in resolved.tasks.values()}
+    """The share of the largest class, where all tasks of the study have as many classes."""
+    tasks = resolved.tasks.values()
+    counts = {task.n_outputs if task.answer else None for task in tasks}
     (count,) = counts if len(counts) == 1 else (None,)
-    return None if count is None else 1 / count
+    return None if count is None else max(task.guessing or 1 / count for task in tasks)

@@ -481,9 +481,9 @@ class PageData(TypedDict):
     altered: how the run differs from the named study whose title it bears, in one line.
     level: of all intervals. rows, columns: the axes that run down and across at first sight.
     start: the cell that is shown first. selection: the set on which what is best was chosen;
-    chosen: the same in words. few: what to know of too few replicates, else "". metrics: the main
-    one first. curves: by the number of a cell, then by the name of a curve. chance: the accuracy of
-    guessing. pareto: by cost.
+    chosen: the same in words. few: what to know of too few replicates, else "". told: what is odd
+    about the data, as what was left out of it. metrics: the main one first. curves: by the number
+    of a cell, then by the name of a curve. chance: the accuracy of guessing. pareto: by cost.
     """
 
     altered: str
@@ -508,6 +508,7 @@ class PageData(TypedDict):
     selection: Literal["validation", "test"]
     chosen: str
     few: str
+    told: Sequence[str]
     curves: Mapping[str, OfCells]
     curve_rule: str
     curve_names: Sequence[CurveName]

@@ -137,6 +137,7 @@ def document(
         "selection": land.selection,
         "chosen": chosen_on(land),
         "few": few(land),
+        "told": study.get("told") or [],
         "curves": curves,
         "curve_rule": rule,
         "curve_names": [_curve_name(land, name) for name in _curve_names(found)],
@@ -190,7 +191,7 @@ def _counts(summaries: Sequence[CellSummary]) -> Counts:
 
 def _facts(study: Mapping[str, Any]) -> list[tuple[str, str]]:
     """What the study says of itself, without what the page shows elsewhere."""
-    elsewhere = {"title", "axes", "claims", "published", "metrics", OTHERS}
+    elsewhere = {"title", "axes", "claims", "published", "metrics", "chances", "told", OTHERS}
     return [
         (str(name).replace("_", " "), _fact(value))
         for name, value in study.items()

@@ -12,7 +12,7 @@ from gridscape.store.blobs import DamagedError
 FORMAT = 1
 DESCRIPTIVE = (
     *("title", "description", "source", "claims", "published", "keep_parameters"),
-    *("selection", "n_examples", "guessing"),
+    *("selection", "n_examples", "guessing", "chances", "classes", "told"),
 )
 OTHER_DATA = "holds results of other data: what the task reads has changed since"
 OTHER_STUDY = "holds results of another study"

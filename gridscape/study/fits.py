@@ -149,13 +149,14 @@ class PerExample(NamedTuple):
     function: Callable[..., Any]
     arguments: tuple[Any, ...]
     number: str
+    of_mean: Callable[..., Any] | None = None
 
 
 def _per_example(loss: Loss, task: Task, outputs: Any, targets: Any) -> Iterator[PerExample]:
     both = (outputs, targets)
     yield PerExample("the loss", loss, both, "float")
     for name, metric in task.measured.items():
-        yield PerExample(f"the metric {name!r}", metric.function, both, "number")
+        yield PerExample(f"the metric {name!r}", metric.function, both, "number", metric.of_mean)
     if task.answer is not None:
         yield PerExample("the task's answer", task.answer, both, "whole number")
     if task.groups is not None:
@@ -169,6 +170,9 @@ def _check_per_example(asked: PerExample, n_examples: int, where: str, memo: Mem
         found = memo.of(given, asked.function, *asked.arguments)
     except Exception as error:  # a user's function may raise anything
         raise UsageError(what, where=where, expected=expected, found=one_line(error)) from error
+    if asked.of_mean is not None:
+        _check_of_mean(asked, found, n_examples, where, memo)
+        return
     shape, kinds = getattr(found, "shape", None), KINDS[asked.number]
     if shape != (n_examples,) or not any(jnp.issubdtype(found.dtype, kind) for kind in kinds):
         raise UsageError(
@@ -178,6 +182,23 @@ def _check_per_example(asked: PerExample, n_examples: int, where: str, memo: Mem
             found=told(found, n_examples),
             hint=_hint(shape, n_examples),
         )
+
+
+def _check_of_mean(asked: PerExample, found: Any, n_examples: int, where: str, memo: Memo) -> None:
+    """Raise UsageError unless a metric makes one number of the mean of what examples have."""
+    what = f"{asked.name} does not fit the task"
+    if getattr(found, "shape", ())[:1] != (n_examples,):
+        expected, shape = "an array of each example, (B, ...)", told(found, n_examples)
+        raise UsageError(what, where=where, expected=expected, found=shape)
+    assert asked.of_mean is not None  # who calls has asked
+    mean, expected = jax.ShapeDtypeStruct(found.shape[1:], jnp.float32), "one float, ()"
+    where = f"{where}, of_mean"
+    try:
+        number = memo.of(given, asked.of_mean, mean)
+    except Exception as error:  # a user's function may raise anything
+        raise UsageError(what, where=where, expected=expected, found=one_line(error)) from error
+    if getattr(number, "shape", None) != () or not jnp.issubdtype(number.dtype, jnp.floating):
+        raise UsageError(what, where=where, expected=expected, found=told(number, n_examples))
 
 
 def _hint(shape: tuple[int, ...] | None, n_examples: int) -> str | None:

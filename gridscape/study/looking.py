@@ -131,7 +131,7 @@ def _labels(targets: Any) -> np.ndarray:
 def _classes(task: Task) -> tuple[Class, ...]:
     if not _has_classes(task):
         return ()
-    names = task.classes or tuple(map(str, range(task.n_outputs)))
+    names = task.class_names
     counts = {
         name: np.bincount(np.asarray(_labels(split.targets)), minlength=task.n_outputs)
         for name, split in _splits(task).items()

@@ -28,13 +28,15 @@ def own_study(
     axes: Mapping[str, Any] | None = None,
     data_dir: str | Path | None = None,
     options: Mapping[str, Any] | None = None,
+    metrics: Any = None,
+    class_weights: Any = None,
 ) -> Study:
     """A study of the data at a path: a file or folder that the tasks of one's own data read.
 
     model: by default "mlp", for sequences of different lengths "lstm"; where there is a target for
     each step, it answers at every one. axes: instead of the learning rate by decades and, where the
-    model has one, two widths. options: of the task. Raises UnknownNameError for an option that the
-    task does not take, and what the task raises.
+    model has one, two widths. options: of the task. metrics, class_weights: as a study has them.
+    Raises UnknownNameError for an option that the task does not take, and what the task raises.
     """
     place = found_at(path, data_dir)
     task, given = task_for(place), dict(options or {})
@@ -62,6 +64,8 @@ def own_study(
         task_options=given,
         model=model,
         model_options={"returns": "every"} if every_step else {},
+        metrics=metrics,
+        class_weights=class_weights,
         axes=dict(axes or {**widths, "learning_rate": LEARNING_RATES}),
         keep_parameters="best",  # the page shows their mistakes
         batch_size=max(1, min(MOST_BATCH, examples.n_examples // BATCHES_EACH)),

@@ -18,8 +18,10 @@ from typing import Any
 import optax
 
 from gridscape import models, optimizers, tasks
+from gridscape.base.classes import class_weights, recalls, weighted
 from gridscape.base.data import Sequences
-from gridscape.base.metrics import Metric
+from gridscape.base.guessing import class_shares
+from gridscape.base.metrics import Metric, cross_entropy, top_class
 from gridscape.base.metrics import declared as declared_metric
 from gridscape.base.parts import Factory as Declared
 from gridscape.base.parts import Model, Optimizer, declared
@@ -260,9 +262,37 @@ def _answers_each_step(task: Task) -> bool:
     return isinstance(task.test.targets, Sequences)
 
 
+def weights_of(given: Any, task: Task) -> tuple[float, ...] | None:
+    """The weight of each class of a task in the loss; None where a study gives none.
+
+    Raises UsageError for a task without classes, and for weights that do not fit them.
+    """
+    if given is None:
+        return None
+    shares = class_shares(task, task.train_examples)
+    if shares is None:
+        raise UsageError(f"task {task.name} has no classes", where="class_weights", found=given)
+    return class_weights(given, shares, task.class_names)
+
+
+def in_weights(loss: Loss, weights: tuple[float, ...] | None) -> Loss:
+    """A loss with weights of classes; raises UsageError for another one than cross-entropy."""
+    if weights is None:
+        return loss
+    if loss is not cross_entropy:
+        found, expected = getattr(loss, "__name__", "another"), "the loss cross_entropy"
+        raise UsageError("of no meaning", where="class_weights", expected=expected, found=found)
+    return weighted(weights)
+
+
 # ---- metrics ----
 
-METRICS = {"accuracy": "gridscape.base.metrics:accuracy"}  # that any task of classes may measure
+METRICS = {  # that any task of classes may measure
+    "accuracy": "gridscape.base.metrics:accuracy",
+    "balanced_accuracy": "gridscape.base.classes:balanced_accuracy",
+    "macro_f1": "gridscape.base.classes:macro_f1",
+}
+RECALL = "recall"  # that of every class
 
 
 def with_metrics(task: Task, metrics: Mapping[str, Any] | None) -> Task:
@@ -272,7 +302,13 @@ def with_metrics(task: Task, metrics: Mapping[str, Any] | None) -> Task:
     """
     if metrics is None:
         return task
-    found = {name: _metric(part, task, f"metrics.{name}") for name, part in metrics.items()}
+    found: dict[str, Any] = {}
+    for name, part in metrics.items():
+        where = f"metrics.{name}"
+        if part == RECALL and part not in task.measured:
+            found |= _recalls(task, where)
+        else:
+            found[name] = _metric(part, task, where)
     return replace(task, metrics=found, fingerprint=str(task.fingerprint))
 
 
@@ -281,8 +317,19 @@ def _metric(part: Any, task: Task, where: str) -> Any:
         return part
     if part in task.measured:
         return task.measured[part]
-    found = load_object("metric", part, {**METRICS, **dict.fromkeys(task.measured, "")}, where)
+    of_classes = {RECALL: "", **recalls(task.class_names)} if task.answer is top_class else {}
+    if part in of_classes:
+        return of_classes[part]
+    known = {**METRICS, **dict.fromkeys((*task.measured, *of_classes), "")}
+    found = load_object("metric", part, known, where)
     return declared_metric(part, found) if part in METRICS else found
+
+
+def _recalls(task: Task, where: str) -> dict[str, Metric]:
+    """The recall of every class; raises UsageError for a task without classes."""
+    if task.answer is not top_class or task.per_step:
+        raise UsageError(f"task {task.name} has no classes", where=where, found=RECALL)
+    return recalls(task.class_names)
 
 
 def metric_identities(metrics: Mapping[str, Any]) -> dict[str, str]:
@@ -387,7 +434,9 @@ def _code_of(found: Any) -> str:
     if isinstance(found, optax.GradientTransformation):
         found = rules.fixed(found)
     if isinstance(found, Metric):
-        return code_identity(found.function)
+        of_mean = found.of_mean
+        code = code_identity(found.function)
+        return code if of_mean is None else f"{code} {code_identity(of_mean)}"
     return code_identity(found.make if isinstance(found, Optimizer) else found)
 
 

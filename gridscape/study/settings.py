@@ -129,6 +129,27 @@ def metrics(given: Any) -> dict[str, Any] | None:
     return dict(pairs)
 
 
+def class_weights(given: Any) -> Any:
+    """Weights of classes: "balanced", numbers from 0, or a table of them; "none" is nothing."""
+    if given is None or given == "none":
+        return None
+    if isinstance(given, str) and given == "balanced":
+        return given
+    numbers = given.values() if isinstance(given, Mapping) else given
+    if isinstance(given, str) or not isinstance(numbers, Iterable) or not _are_weights(numbers):
+        expected = '"balanced", or a finite number from 0 for each class'
+        raise MistakesError([mistake("not weights", "class_weights", expected, given)])
+    if isinstance(given, Mapping):
+        return {name: float(number) for name, number in given.items()}
+    return [float(number) for number in given]
+
+
+def _are_weights(numbers: Iterable[Any]) -> bool:
+    found = list(numbers)
+    are_numbers = all(isinstance(n, int | float) and not isinstance(n, bool) for n in found)
+    return bool(found) and are_numbers and all(0 <= n < math.inf for n in found)
+
+
 def _metric_mistakes(name: str | None, part: Any) -> list[str]:
     if not isinstance(part, str) and (isinstance(part, tuple) or not callable(part)):
         expected = "the name of a metric, a Metric, or a function (outputs, targets)"

@@ -16,6 +16,7 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationEr
 
 from gridscape import optimizers, tasks
 from gridscape.base.data import Stream
+from gridscape.base.guessing import chances, loss_of_guessing, told_of_classes
 from gridscape.base.metrics import cross_entropy
 from gridscape.base.parts import Model, Optimizer, declared
 from gridscape.base.task import Task
@@ -35,6 +36,7 @@ from gridscape.study.numbers import number_mistakes
 from gridscape.study.parts import (
     in_layout_of,
     in_precision,
+    in_weights,
     load_loss,
     load_optimizer,
     load_task,
@@ -46,6 +48,7 @@ from gridscape.study.parts import (
     part_identity,
     recorded,
     task_options,
+    weights_of,
     with_metrics,
     with_training,
 )
@@ -68,9 +71,12 @@ class Study(BaseModel):
     updates: per trial. batch_size: examples of an update. replicates: seeds of each cell.
     schedule: of the learning rate, such as "cosine"; its numbers ``warmup`` and ``final``, and
     ``clip_norm`` of the gradient, are hyperparameters or axes.
-    loss: instead of the task's own. metrics: instead of the task's own, the main one first: a list,
-    or a table by name, of names of the task's own ("accuracy" in any task), import strings, Metrics
-    and functions. sampling: "epochs" walks fresh permutations of the training
+    loss: instead of the task's own. class_weights: of the loss cross_entropy, "balanced" or a
+    number of each class, in their order or by name, made to have the mean 1 over the training
+    examples. metrics: instead of the task's own, the main one first: a list, or a table by name, of
+    names of the task's own, import strings, Metrics and functions; in any task of classes also
+    "accuracy", "balanced_accuracy", "macro_f1" and "recall", that of every class.
+    sampling: "epochs" walks fresh permutations of the training
     examples, what is left of one joining the next; "draws" draws each batch anew from all.
     evaluations: points, evenly spaced, at which the test and validation sets are looked at, each by
     one choice of ``evaluation_examples`` of its examples; final metrics are over all of them.
@@ -125,6 +131,9 @@ class Study(BaseModel):
     loss: Annotated[str | Callable[[Any, Any], Any] | None, BeforeValidator(settings.loss)] = None
     metrics: Annotated[
         dict[str, str | Callable[[Any, Any], Any]] | None, BeforeValidator(settings.metrics)
+    ] = None
+    class_weights: Annotated[
+        str | list[float] | dict[str, float] | None, BeforeValidator(settings.class_weights)
     ] = None
     hyperparameters: Annotated[dict[str, float], BeforeValidator(settings.hyperparameters)] = {}
     axes: Annotated[dict[str, list[Value]], BeforeValidator(settings.axes)]
@@ -484,23 +493,46 @@ class ResolvedStudy:
         }
         length = {} if schedule is None else {LENGTH: float(settings["updates"])}
         return Recipe(
-            static={**weights, **settings, **identities, "task": of_task, **self._measured},
+            static={**weights, **settings, **identities, "task": of_task, **self._chosen},
             weights=weights,
             model=self._model(task, options),
             optimizer=optimizer,
             batch_size=settings["batch_size"],
             updates=settings["updates"],
             hyper={name: float(numbers[name]) for name in defaults} | length,
-            loss=load_loss(settings["loss"], task),
+            loss=in_weights(load_loss(settings["loss"], task), self._weights(task)),
             sampling=settings["sampling"],
             memo=self.memo,
         )
 
     @cached_property
-    def _measured(self) -> dict[str, Any]:
-        """What tells the metrics apart in keys, where the study chooses them."""
-        chosen = self.study.metrics
-        return {} if chosen is None else {"metrics": metric_identities(chosen)}
+    def _chosen(self) -> dict[str, Any]:
+        """What tells metrics and weights apart in keys, where the study chooses them."""
+        chosen, weights = self.study.metrics, self.study.class_weights
+        return {
+            **({} if chosen is None else {"metrics": metric_identities(chosen)}),
+            **({} if weights is None else {"class_weights": weights}),
+        }
+
+    def _weights(self, task: Task) -> tuple[float, ...] | None:
+        return weights_of(self.study.class_weights, task)
+
+    @property
+    def chances(self) -> dict[str, float]:
+        """What guessing gives, by variable of the landscape; of several tasks the most.
+
+        Of ``train_loss`` where all cells have one loss of which it is known: the least.
+        """
+        found: dict[str, float] = {}
+        losses: set[float | None] = set()
+        for task in self.tasks.values():
+            for name, value in chances(task).items():
+                found[name] = max(value, found.get(name, 0.0))
+            if "loss" not in self.study.axes:
+                loss = load_loss(self.study.loss, task)
+                losses.add(loss_of_guessing(task, loss, self._weights(task)))
+        known = [loss for loss in losses if loss is not None]
+        return found | ({"train_loss": min(known)} if known and None not in losses else {})
 
     def _model(self, task: Task, options: Mapping[str, Any]) -> Model:
         """The model of these options: made once, so that tasks of the same shape share programs."""
@@ -585,10 +617,23 @@ class ResolvedStudy:
             "n_examples": self.n_examples,
             "metrics": to_record(self.meanings),
             "guessing": max(task.guessing for task in self.tasks.values()),
+            "chances": self.chances,
+            **self._of_data(),
             # Not where an axis chooses the task: the folder may then grow by further tasks.
             "task_fingerprint": None if study.task_axes else self.task.fingerprint,
             "model_identity": self.identity,
             "semantics": SEMANTICS,
+        }
+
+    def _of_data(self) -> dict[str, Any]:
+        """What classes are called, where all tasks call them so, and what is told of the data."""
+        names = {task.classes for task in self.tasks.values()}
+        (classes,) = names if len(names) == 1 else ((),)
+        tasks = self.tasks.values()
+        told = dict.fromkeys(line for t in tasks for line in (*t.told, *told_of_classes(t)))
+        return {
+            **({"classes": list(classes)} if classes else {}),
+            **({"told": list(told)} if told else {}),
         }
 
     def _groups(self) -> dict[str, Any]:

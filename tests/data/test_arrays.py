@@ -143,6 +143,15 @@ def test_layouts():
     assert "layout: does not fit" in line_of(lambda: Task.from_arrays((flat, Y), layout="rows"))
 
 
+def test_a_number_that_is_missing_is_told_by_its_own_example():
+    inputs = np.random.default_rng(0).normal(size=(40, 3, 2))
+    inputs[7, 2, 1] = np.nan
+    line = line_of(lambda: Task.from_arrays((inputs, np.arange(40) % 2)))
+    assert line.startswith(
+        "inputs: inputs are not all finite (found nan at example 7, place (2, 1)"
+    )
+
+
 def test_standardized_inputs():
     wide = RNG.normal([5.0, 1e5], [1.0, 1e4], (N, 2))
     with pytest.warns(UserWarning, match="spreads differ by more than a thousand"):
@@ -338,6 +347,7 @@ def write_set(folder, form, packed=False, prefix=""):
             path.write_bytes(gzip.compress(content) if packed else content)
 
 
+@pytest.mark.filterwarnings("ignore:.*also among the training inputs")
 @pytest.mark.parametrize("packed", [True, False])
 @pytest.mark.parametrize("form", ["{part}-{kind}-idx{dims}-ubyte", "{part}-{kind}.idx{dims}-ubyte"])
 def test_idx_pairs_in_either_spelling_packed_or_not(tmp_path, form, packed):
@@ -347,6 +357,7 @@ def test_idx_pairs_in_either_spelling_packed_or_not(tmp_path, form, packed):
     assert [s.n_examples for s in (task.train, task.validation, task.test)] == [36, 12, 12]
 
 
+@pytest.mark.filterwarnings("ignore:.*also among the training inputs")
 def test_one_of_several_sets_by_the_beginning_of_its_names(tmp_path):
     form = "{part}-{kind}-idx{dims}-ubyte"
     write_set(tmp_path, form, prefix="emnist-letters-")

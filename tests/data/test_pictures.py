@@ -216,3 +216,34 @@ def test_pixels_that_are_no_picture(tmp_path):
         pixels_of(content(tmp_path, Image.new("F", (4, 4)), "a.tif"), None, None)
     with pytest.raises(ValueError, match="no picture"):
         pixels_of(b"<html>not found</html>", None, None)
+
+
+@pytest.mark.filterwarnings("ignore:.*also among the training inputs")
+def test_links_hidden_files_and_names_of_any_kind(tmp_path):
+    folder = tmp_path / 'a "b" <é>'
+    fill(folder)
+    (folder / "cat" / ".hidden.png").write_bytes(b"x")
+    (folder / ".git").mkdir()
+    draw(folder / ".git" / "none.png")
+    (folder / "cat" / "again.png").symlink_to(folder / "cat" / "0.png")
+    (folder / "cat" / "loop").symlink_to(folder)
+    (tmp_path / "link").symlink_to(folder)
+    task = Task.from_images(tmp_path / "link")
+    assert sum(sizes(task)) == 25
+    (folder / "cat" / "dead.png").symlink_to(tmp_path / "nowhere.png")
+    with pytest.raises(GridscapeError, match=r"dead.png \(a link to what is not there\)"):
+        Task.from_images(folder)
+
+
+def test_what_a_class_lacks_in_a_part_and_pictures_of_two_parts_are_told(tmp_path):
+    fill(tmp_path / "train")
+    (tmp_path / "test" / "cat").mkdir(parents=True)
+    some = sorted((tmp_path / "train" / "cat").glob("*.png"))[:3]
+    for path in some:
+        (tmp_path / "test" / "cat" / path.name).write_bytes(path.read_bytes())
+    with pytest.warns(UserWarning, match="images") as told:
+        task = Task.from_images(tmp_path, validation=0)
+    lines = [str(one.message).partition(": ")[2] for one in told]
+    assert lines == list(task.told)
+    assert lines[0] == "no test examples of class 'dog'"
+    assert lines[1] == "3 of 3 test inputs are also among the training inputs"

@@ -504,9 +504,9 @@ interface NetworkData {
  * altered: how the run differs from the named study whose title it bears, in one line.
  * level: of all intervals. rows, columns: the axes that run down and across at first sight.
  * start: the cell that is shown first. selection: the set on which what is best was chosen;
- * chosen: the same in words. few: what to know of too few replicates, else "". metrics: the main
- * one first. curves: by the number of a cell, then by the name of a curve. chance: the accuracy of
- * guessing. pareto: by cost.
+ * chosen: the same in words. few: what to know of too few replicates, else "". told: what is odd
+ * about the data, as what was left out of it. metrics: the main one first. curves: by the number
+ * of a cell, then by the name of a curve. chance: the accuracy of guessing. pareto: by cost.
  */
 interface PageData {
   altered: string;
@@ -531,6 +531,7 @@ interface PageData {
   selection: "validation" | "test";
   chosen: string;
   few: string;
+  told: Array<string>;
   curves: { [key in string]?: { [key in string]?: CurveData } };
   curve_rule: string;
   curve_names: Array<CurveName>;

@@ -143,6 +143,10 @@ function drawHead() {
   fill("lede", lede());
   byId("few").textContent = sentence(doc.few);
   byId("few").hidden = !doc.few;
+  fill(
+    "told",
+    doc.told.map((text) => el("p", { class: "notice" }, sentence(`of the data: ${text}`))),
+  );
   const { counts } = doc;
   const words = {
     collapsed: "of them collapsed",

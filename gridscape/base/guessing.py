@@ -1,0 +1,76 @@
+"""What guessing gives: the line of chance of a metric, the loss of who knows the shares alone."""
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from gridscape.base import regression
+from gridscape.base.classes import GUESSED
+from gridscape.base.data import Split
+from gridscape.base.metrics import accuracy, cross_entropy, top_class
+from gridscape.grid.names import TEST, TRAIN, VALIDATION, Variable
+
+if TYPE_CHECKING:
+    from gridscape.base.task import Task
+
+UNEQUAL = 1.5  # times the share that equal classes have
+
+
+def chances(task: "Task") -> dict[str, float]:
+    """What answering the largest class of a set always gives, by variable of a landscape.
+
+    Of accuracy that is the share of the class. Metrics of which nothing is known are left out.
+    """
+    known: dict[Any, Callable[[np.ndarray], Any]] = {accuracy: np.max, **GUESSED}
+    sets = {TEST: task.test, VALIDATION: task.validation, TRAIN: task.train_examples}
+    found = {}
+    for split, examples in sets.items():
+        shares = None if examples is None else class_shares(task, examples)
+        if shares is None:
+            continue
+        for name, metric in task.measured.items():
+            if guessed := known.get(metric.of_mean or metric.function):
+                found[str(Variable(split, name))] = float(guessed(shares))
+    return found
+
+
+def class_shares(task: "Task", examples: Split) -> np.ndarray | None:
+    """The share of each class in a set, (C,); None where the task has no classes."""
+    if task.answer is not top_class or task.per_step:
+        return None
+    try:
+        classes: Any = np.asarray(task.truth(examples.targets))
+    except Exception:  # a user's function may raise anything; who trains is told by the engine
+        classes = np.empty((0, 0))
+    if classes.shape != (examples.n_examples,) or classes.dtype.kind not in "iub":
+        return np.full(task.n_outputs, 1 / task.n_outputs)
+    counts = np.bincount(classes, minlength=task.n_outputs)
+    return counts / counts.sum()
+
+
+def told_of_classes(task: "Task") -> list[str]:
+    """That a set is mostly of one class, in a line: its accuracy says little; none where not so."""
+    shares = class_shares(task, task.test)
+    if shares is None or shares.max() <= UNEQUAL / task.n_outputs:
+        return []
+    share, name = 100 * shares.max(), task.class_names[int(shares.argmax())]
+    return [
+        f"{share:.1f} % of the test examples are of class {name!r}, which answered always is"
+        " as accurate"
+    ]
+
+
+def loss_of_guessing(task: "Task", loss: Any, weights: tuple[float, ...] | None) -> float | None:
+    """The training loss of answering the shares of the classes, or the mean of the numbers.
+
+    weights: of the classes, where the loss has some. None of a loss of which it is not known.
+    """
+    if task.numbers:
+        return 1.0 if loss is regression.mse else None
+    shares = class_shares(task, task.train_examples)
+    if shares is None or (loss is not cross_entropy and weights is None):
+        return None
+    parts = shares if weights is None else shares * np.asarray(weights)
+    parts = parts[parts > 0] / parts.sum()
+    return float(-(parts * np.log(parts)).sum())
