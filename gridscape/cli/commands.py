@@ -232,7 +232,7 @@ def show(folder: Folder = None, json: Json = False, debug: Debug = False) -> Non
     from gridscape.cli import _json, tables
 
     found = tables.Overview.of(_read(directory), directory)
-    tell(json, _json.overview(found, directory), lambda width: tables.overview(found, width))
+    tell(json, lambda: _json.overview(found, directory), lambda w: tables.overview(found, w))
 
 
 @app.command()
@@ -711,11 +711,14 @@ def _show_run(
 
 
 def tell(json: bool, content: Any, parts: Callable[[int], Iterable["RenderableType"]]) -> None:
-    """Print a record: as one JSON document, or as what ``parts`` makes for a terminal's width."""
+    """Print a record: as one JSON document, or as what ``parts`` makes for a terminal's width.
+
+    content: plain data, or a function that makes them.
+    """
     if json:
         from gridscape.cli._json import to_json
 
-        print(to_json(content))
+        print(to_json(content() if callable(content) else content))
         return
     from gridscape.cli.tables import console
 
