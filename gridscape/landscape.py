@@ -2,16 +2,17 @@
 
 import html
 import json
-from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+import math
+from collections.abc import Callable, Collection, Hashable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any, Literal, TypeVar
 
 import numpy as np
 
 from gridscape.errors import GridscapeError, StoreError, UnknownNameError, UsageError, one_line
-from gridscape.grid.arrays import Array, Arrays
+from gridscape.grid.arrays import Array, Arrays, LateArray
 from gridscape.grid.asked import Asked
 from gridscape.grid.axes import Axis, Cell, Grid, show
 from gridscape.grid.meanings import MEASURED, Meaning, from_record, meaning_of
@@ -45,7 +46,9 @@ from gridscape.store.store import Store
 if TYPE_CHECKING:
     import xarray as xr
 
+T = TypeVar("T")
 FORMATS = ("csv", "parquet", "netcdf")
+AT_ONCE = 4_096  # trials whose curves are read together with them
 # Shares of the way from guessing to everything right.
 LEARNED, GUESSES = 0.25, 0.05
 
@@ -74,15 +77,19 @@ class Landscape:
     data: "xr.Dataset"
     study: Mapping[str, Any] = field(default_factory=dict)
     _unlabelled: Arrays | None = field(default=None, init=False, compare=False)
+    _late: "_LateCurves | None" = field(default=None, init=False, compare=False)
 
     @classmethod
     def read(cls, directory: str | Path) -> "Landscape":
         """The landscape of a results folder, finished or still running.
 
+        Curves of a folder of very many trials are read, and checked, when they are first looked at.
         Raises StoreError where the folder cannot be used.
         """
         with Store.read(directory) as store:
-            return cls.of(store.study, store.results())
+            if store.n_trials <= AT_ONCE or store.study.get("groups"):
+                return cls.of(store.study, store.results())
+            return cls._of(store.study, store.finals(), Path(directory))
 
     @classmethod
     def of(
@@ -93,6 +100,16 @@ class Landscape:
         Trials outside the study's axes or replicates, left over from a larger grid, do not enter.
         Cells may have different numbers of replicates: the dimension has the largest one.
         """
+        return cls._of(study, results)
+
+    @classmethod
+    def _of(
+        cls,
+        study: Mapping[str, Any],
+        results: Iterable[tuple[Trial, TrialResult]],
+        directory: Path | None = None,
+    ) -> "Landscape":
+        """The same; directory: where the curves are, if these results lack them."""
         axes = tuple(Axis(name, tuple(values)) for name, values in study["axes"].items())
         places = _Places(axes, Asked(study).most)
         inside = [(places.of(trial), trial, result) for trial, result in results]
@@ -103,11 +120,12 @@ class Landscape:
         validated = bool(study.get("n_examples", {}).get("validation"))
         finals = _finals(places, found, finals_of(metrics, validated) if is_told else METRICS)
         kind = next(iter(kinds), None)
-        curves = _curves(places, found, kind)
+        late = _LateCurves(directory, places, found) if directory else None
+        curves = {} if late else _curves(places, found, kind)
         by_kind = _by_kind(places, found, kinds, study)
         variables, others = finals | curves | by_kind, CLOCKS.keys() | kinds.keys()
         _refuse_taken(axes, RESERVED.difference(AXIS_AS_WELL).union(variables, others))
-        coordinates = {n: ((n,), v) for n, v in (_coordinates(places, found) | kinds).items()}
+        coordinates = _coordinates(places, [] if late else found) | kinds
         attributes = {name: str(study.get(name) or "") for name in ("name", "title", "task")}
         if is_told:
             attributes["main_metric"] = main_of(metrics)
@@ -115,11 +133,14 @@ class Landscape:
             attributes["classes"] = json.dumps(study["classes"], ensure_ascii=False)
         arrays = Arrays(
             _described(variables, metrics, kind),
-            _described(coordinates, metrics, kind),
+            _described({n: ((n,), v) for n, v in coordinates.items()}, metrics, kind),
             attributes,
         )
+        if late:
+            arrays.data_vars.update(late.variables(metrics))
+            arrays.coords.update(late.clocks(metrics))
         land = cls.__new__(cls)
-        land.__dict__.update(study=study, _unlabelled=arrays)
+        land.__dict__.update(study=study, _unlabelled=arrays, _late=late)
         attributes["selection"] = land.selection
         return land
 
@@ -140,6 +161,16 @@ class Landscape:
         if self._unlabelled is None or "data" in self.__dict__:
             return self.data
         return self._unlabelled
+
+    def once(self, name: Hashable, make: Callable[[], T]) -> T:
+        """``make()``, which is kept under this name as long as nobody can write into ``data``."""
+        if self._unlabelled is None or "data" in self.__dict__:
+            return make()
+        kept: dict[Hashable, Any] = self.__dict__.setdefault("_kept", {})
+        if name not in kept:
+            kept[name] = make()
+        found: T = kept[name]
+        return found
 
     @property
     def _dims(self) -> tuple[str, ...]:
@@ -232,11 +263,32 @@ class Landscape:
             raise UnknownNameError("metric", metric, known)
         return np.where(self.array("status") == Status.FINISHED.value, self.array(metric), np.nan)
 
+    def has(self, name: str) -> bool:
+        """Whether ``data`` has a variable, or kinds of examples, of this name."""
+        return name in self._arrays.data_vars or name in self._arrays.coords
+
+    def points(self, curve: str) -> np.ndarray:
+        """The updates at which a curve may have points."""
+        found = self._arrays[curve_variable(curve)]
+        (clock,) = (str(dim) for dim in found.dims if dim not in self._dims)
+        return self._arrays[clock].values
+
     def lines(self, curve: str) -> np.ndarray:
         """A curve of every trial as a NumPy array: (*axes, replicate, points)."""
         found = self._arrays[curve_variable(curve)]
         clock = [dim for dim in found.dims if dim not in self._dims]
         return found.values.transpose([found.dims.index(dim) for dim in (*self._dims, *clock)])
+
+    def lines_of(self, curve: str, cells: Sequence[int]) -> tuple[np.ndarray, np.ndarray]:
+        """A curve of some cells, by their numbers in the grid, and the updates of its points.
+
+        (points,) and (cells, replicate, points). Of a large folder only these cells are read.
+        """
+        if self._late is not None and self._arrays is self._unlabelled:
+            return self._late.of(curve, cells)
+        lines, n_cells = self.lines(curve), math.prod(self.grid.shape)
+        of_cells = lines.reshape(n_cells, *lines.shape[-2:])
+        return self.points(curve), of_cells[np.asarray(cells, int)]
 
     def values(self, metric: str | None = None) -> "xr.DataArray":
         """A final metric (or fact) of the finished trials, NaN elsewhere: (*axes, replicate).
@@ -258,6 +310,8 @@ class Landscape:
         asked, shape = Asked({"axes": {}, **self.study}), self.array("status").shape
         if not asked.names or not set(asked.names) <= {axis.name for axis in self.axes}:
             return np.ones(shape, bool)
+        if asked.is_even(self.axes):
+            return np.broadcast_to(self._arrays[REPLICATE].values < asked.replicates, shape)
         numbers = np.array([asked.of(cell) for cell in self.grid.cells()])
         wanted: np.ndarray = numbers.reshape(-1, 1) > self._arrays[REPLICATE].values
         return wanted.reshape(shape)
@@ -596,12 +650,75 @@ class _Places:
         return np.full((*self.shape, *extra), fill, dtype)
 
 
-_Found = list[tuple[tuple[int, ...], Trial, TrialResult]]
+_Entry = tuple[tuple[int, ...], Trial, TrialResult]
+_Found = list[_Entry]
+
+
+class _LateCurves:
+    """The curves of a large folder, read when they are looked at; each trial once.
+
+    found: its trials without their arrays.
+    """
+
+    def __init__(self, directory: Path, places: _Places, found: _Found) -> None:
+        self._directory, self._places, self._found = directory, places, found
+        self._whole: dict[str, Any] = {}
+        self._read: dict[str, dict[str, np.ndarray]] = {}
+
+    def of(self, curve: str, cells: Sequence[int]) -> tuple[np.ndarray, np.ndarray]:
+        """(points,) the updates and (cells, replicate, points) the lines of these cells."""
+        rows = {number: row for row, number in enumerate(cells)}
+        shape, clock = self._places.shape[:-1], _clock(curve)
+        inside = []
+        for at, trial, result in self._found:
+            row = rows.get(int(np.ravel_multi_index(at[:-1], shape)) if shape else 0)
+            if row is not None:
+                inside.append(((row, at[-1]), trial, result))
+        filled = self._with_curves(inside)
+        points = _points(filled, clock)
+        lines = np.full((len(cells), self._places.replicates, len(points)), np.nan)
+        _fill(lines, filled, curve, points)
+        return points, lines
+
+    def variables(self, metrics: Mapping[str, Meaning]) -> dict[str, LateArray]:
+        """Every curve; their names are those of one trial of each way to end."""
+        ways = {(r.status, *r.metrics): entry for entry in self._found if (r := entry[2])}
+        names = [curve_variable(name) for name in _curve_names(self._with_curves(ways.values()))]
+        return {
+            name: self._array(name, (*self._places.dims, _clock(curve_of(name) or name)), metrics)
+            for name in names
+        }
+
+    def clocks(self, metrics: Mapping[str, Meaning]) -> dict[str, LateArray]:
+        """The updates at which the curves have points."""
+        return {clock: self._array(clock, (clock,), metrics) for clock in CLOCKS}
+
+    def _array(self, name: str, dims: tuple[str, ...], metrics: Mapping[str, Meaning]) -> LateArray:
+        attributes = _attributes(name, dims, np.empty(0), metrics, None)
+        return LateArray(dims, attributes, lambda: self._all()[name])
+
+    def _all(self) -> dict[str, Any]:
+        if not self._whole:
+            found = self._with_curves(self._found)
+            curves = {
+                name: values for name, (_, values) in _curves(self._places, found, None).items()
+            }
+            self._whole = curves | {clock: _points(found, clock) for clock in CLOCKS}
+        return self._whole
+
+    def _with_curves(self, found: Iterable[_Entry]) -> _Found:
+        """These trials with their curves; one that is damaged has none."""
+        found = list(found)
+        lacking = [trial.key for _, trial, _ in found if trial.key not in self._read]
+        if lacking:
+            with Store.read(self._directory) as store:
+                self._read.update(store.curves(lacking))
+        return [(at, t, replace(r, curves=self._read.get(t.key, {}))) for at, t, r in found]
 
 
 def _described(
     variables: Mapping[str, Any], metrics: Mapping[str, Meaning], kind: str | None
-) -> dict[str, Array]:
+) -> dict[str, Array | LateArray]:
     """Variables, each (dimensions, values), with what is told of them."""
     return {
         name: Array(dims, values, _attributes(name, dims, values, metrics, kind))
@@ -704,18 +821,27 @@ def _points(found: _Found, clock: str) -> np.ndarray:
 
 def _curves(places: _Places, found: _Found, kind: str | None) -> dict[str, Any]:
     """Every variable with one value per trial and update: trials may have different points."""
-    stored = dict.fromkeys(name for _, _, result in found for name in result.curves)
-    names = [n for n in stored if n not in CLOCKS.values() and not is_by(n, kind)] or CURVES
     variables = {}
-    for name in names:
+    for name in _curve_names(found, kind):
         points = _points(found, _clock(name))
         array = places.empty(np.nan, extra=(len(points),))
-        for at, _, result in found:
-            if name in result.curves:
-                own = np.searchsorted(points, result.curves[CLOCKS[_clock(name)]])
-                array[at][own] = result.curves[name]
+        _fill(array, found, name, points)
         variables[curve_variable(name)] = ((*places.dims, _clock(name)), array)
     return variables
+
+
+def _curve_names(found: _Found, kind: str | None = None) -> Sequence[str]:
+    """The curves that any trial has; those expected where none has ended."""
+    stored = dict.fromkeys(name for _, _, result in found for name in result.curves)
+    return [n for n in stored if n not in CLOCKS.values() and not is_by(n, kind)] or CURVES
+
+
+def _fill(array: np.ndarray, found: _Found, curve: str, points: np.ndarray) -> None:
+    """Put a curve of each trial into its place of (..., points)."""
+    clock = CLOCKS[_clock(curve)]
+    for at, _, result in found:
+        if curve in result.curves:
+            array[at][np.searchsorted(points, result.curves[clock])] = result.curves[curve]
 
 
 def _coordinates(places: _Places, found: _Found) -> dict[str, Any]:

@@ -1,9 +1,10 @@
 """Cells over their replicates, and their differences, paired by replicate."""
 
 import math
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
+from typing import Any
 
 import numpy as np
 
@@ -13,7 +14,6 @@ from gridscape.analysis.statistics import (
     LEVEL,
     Interval,
     mean,
-    possible,
     share_interval,
     t_interval,
     t_quantile,
@@ -21,7 +21,7 @@ from gridscape.analysis.statistics import (
 )
 from gridscape.grid.axes import Cell
 from gridscape.grid.meanings import Meaning
-from gridscape.grid.names import VALIDATION, Variable
+from gridscape.grid.names import COLLAPSED, VALIDATION, Variable
 from gridscape.grid.trials import Status
 from gridscape.landscape import Landscape, is_candidate
 
@@ -151,29 +151,77 @@ def summarize(land: Landscape, metric: str | None = None) -> tuple[CellSummary, 
     have.
     """
     metric = metric or land.main_metric
+    return land.once(("summaries", metric), lambda: _summaries(land, metric))
+
+
+def _summaries(land: Landscape, metric: str) -> tuple[CellSummary, ...]:
+    """Each column of all cells at once: a cell is then but a row of them."""
     meaning = land.meaning(metric)
-    values = _by_cell(land.finished(metric))
-    facts = {name: _by_cell(land.array(name)) for name in _FACTS}
-    facts["not_started"] = _by_cell(not_started(land))
-    facts["asked"] = _by_cell(land.wanted)
-    learns = _by_cell(land.learns)
-    edge = _at_edge(land, learns, facts["status"]).ravel()
-    n_examples = _n_examples(land, metric, values) if meaning.is_fraction else None
-    estimates = _estimates(_told(values, learns), n_examples)
-    return tuple(
-        _summary(
-            cell,
-            metric,
-            meaning,
-            values[i],
-            {name: fact[i] for name, fact in facts.items()},
-            learns=learns[i],
-            estimate=estimates[i],
-            at_edge=bool(edge[i]),
-            n_examples=n_examples,
-        )
-        for i, cell in enumerate(land.grid.cells())
+    values, learns = _by_cell(land.finished(metric)), _by_cell(land.learns)
+    status, slow = _by_cell(land.array("status")), _by_cell(not_started(land))
+    finished, missing, diverged = (
+        status == s.value for s in (Status.FINISHED, Status.MISSING, Status.DIVERGED)
     )
+    collapsed = _by_cell(land.array(COLLAPSED)) & ~slow
+    asked = _by_cell(land.wanted)
+    n_examples = _n_examples(land, metric, values) if meaning.is_fraction else None
+    tried = (finished | diverged).sum(axis=-1)
+    costs = np.where(finished.any(axis=-1, keepdims=True), finished, ~missing)
+    columns: dict[str, Iterable[Any]] = {
+        "cell": land.grid.cells(),
+        "share": _shares(learns.sum(axis=-1), tried),
+        "estimate": _estimates(_told(values, learns), n_examples, meaning),
+        "at_edge": _at_edge(land, learns, status).ravel().tolist(),
+        "learns": _tuples(learns),
+        "values": _tuples(values),
+        "statuses": _tuples(status),
+        "collapsed": _tuples(collapsed),
+        "not_started": _tuples(slow),
+        "keys": _tuples(_by_cell(land.array("key"))),
+        "first_bad_updates": _whole(_by_cell(land.array("first_bad_update"))),
+        "n_finished": _count(finished),
+        "n_diverged": _count(diverged),
+        "n_collapsed": _count(collapsed),
+        "n_not_started": _count(slow),
+        "n_failed": _count(~finished & ~missing & ~diverged),
+        "n_missing": _count(missing & asked),
+        "n_not_asked": _count(missing & ~asked),
+        **{name: _means(_by_cell(land.array(name)), costs) for name in COSTS},
+    }
+    alike: dict[str, Any] = {"metric": metric, "meaning": meaning, "n_examples": n_examples}
+    rows = zip(*columns.values(), strict=True)
+    return tuple(CellSummary(**alike, **dict(zip(columns, row, strict=True))) for row in rows)
+
+
+def _tuples(array: np.ndarray) -> list[tuple[Any, ...]]:
+    return list(map(tuple, array.tolist()))
+
+
+def _count(which: np.ndarray) -> list[int]:
+    found: list[int] = which.sum(axis=-1).tolist()
+    return found
+
+
+def _whole(array: np.ndarray) -> list[tuple[int | None, ...]]:
+    """Whole numbers by cell, None where there is none."""
+    return [tuple(None if math.isnan(x) else int(x) for x in row) for row in array.tolist()]
+
+
+def _shares(learn: np.ndarray, tried: np.ndarray) -> list[Interval]:
+    """The share of runs that learn, of each cell: few cells differ in their numbers."""
+    pairs = list(zip(learn.tolist(), tried.tolist(), strict=True))
+    of_pair = {pair: share_interval(*pair) for pair in set(pairs)}
+    return [of_pair[pair] for pair in pairs]
+
+
+def _means(values: np.ndarray, which: np.ndarray) -> list[float]:
+    """The mean of each row over these of its finite values; NaN where there are none."""
+    whole = (which & np.isfinite(values)).all(axis=-1)
+    found = np.where(whole[:, None], values, 0.0).mean(axis=-1)
+    for row in np.flatnonzero(~whole):
+        found[row] = mean(values[row][which[row]])
+    means: list[float] = found.tolist()
+    return means
 
 
 def _n_examples(land: Landscape, metric: str, values: np.ndarray) -> int:
@@ -194,8 +242,8 @@ def learned(summary: CellSummary) -> np.ndarray:
     return _told(np.array(summary.values), np.array(summary.learns, bool))
 
 
-def _estimates(values: np.ndarray, n_examples: int | None) -> list[Interval]:
-    """Mean and interval of each row (cells, R), NaN entries left out."""
+def _estimates(values: np.ndarray, n_examples: int | None, meaning: Meaning) -> list[Interval]:
+    """Mean and interval of each row (cells, R), NaN entries left out; as ``possible``."""
     n = np.isfinite(values).sum(axis=-1)
     middle = np.where(np.isfinite(values), values, 0).sum(axis=-1) / np.where(n, n, np.nan)
     squares = np.where(np.isfinite(values), (values - middle[:, None]) ** 2, 0).sum(axis=-1)
@@ -206,6 +254,12 @@ def _estimates(values: np.ndarray, n_examples: int | None) -> list[Interval]:
         fractions = (middle >= 0) & (middle <= 1)
         low_too, high_too = fraction_intervals(values, n_examples)
         low, high = np.where(fractions, low_too, low), np.where(fractions, high_too, high)
+    if meaning.is_fraction:
+        able = (middle >= 0) & (middle <= 1) & np.isfinite(low) & np.isfinite(high)
+        low, high = (
+            np.where(able, np.maximum(low, 0), low),
+            np.where(able, np.minimum(high, 1), high),
+        )
     rows = zip(middle.tolist(), low.tolist(), high.tolist(), n.tolist(), strict=True)
     return [Interval(*row) for row in rows]
 
@@ -227,57 +281,9 @@ def _at_edge(land: Landscape, learns: np.ndarray, status: np.ndarray) -> np.ndar
 COSTS = ("n_parameters", "flops", "seconds", "memory_bytes")
 
 
-_FACTS = (*COSTS, "status", "collapsed", "key", "first_bad_update")
-
-
 def _by_cell(array: np.ndarray) -> np.ndarray:
     """(*axes, replicate) as (cells, R), in the order of ``Grid.cells``."""
     return array.reshape(-1, array.shape[-1])
-
-
-def _summary(
-    cell: Cell,
-    metric: str,
-    meaning: Meaning,
-    values: np.ndarray,
-    facts: Mapping[str, np.ndarray],
-    *,
-    learns: np.ndarray,
-    estimate: Interval,
-    at_edge: bool,
-    n_examples: int | None,
-) -> CellSummary:
-    status = facts["status"]
-    finished, missing = status == Status.FINISHED.value, status == Status.MISSING.value
-    diverged = status == Status.DIVERGED.value
-    tried = int(finished.sum() + diverged.sum())
-    costs = finished if finished.any() else ~missing
-    bad = facts["first_bad_update"]
-    collapsed = facts["collapsed"] & ~facts["not_started"]
-    return CellSummary(
-        cell=cell,
-        metric=metric,
-        meaning=meaning,
-        share=share_interval(int(learns.sum()), tried),
-        estimate=possible(estimate, meaning.unit),
-        at_edge=at_edge,
-        n_examples=n_examples,
-        learns=tuple(learns.tolist()),
-        values=tuple(values.tolist()),
-        statuses=tuple(status.tolist()),
-        collapsed=tuple(collapsed.tolist()),
-        not_started=tuple(facts["not_started"].tolist()),
-        keys=tuple(facts["key"].tolist()),
-        first_bad_updates=tuple(None if np.isnan(at) else int(at) for at in bad),
-        n_finished=int(finished.sum()),
-        n_diverged=int(diverged.sum()),
-        n_collapsed=int(collapsed.sum()),
-        n_not_started=int(facts["not_started"].sum()),
-        n_failed=int((~finished & ~missing & ~diverged).sum()),
-        n_missing=int((missing & facts["asked"]).sum()),
-        n_not_asked=int((missing & ~facts["asked"]).sum()),
-        **{name: mean(facts[name][costs]) for name in COSTS},
-    )
 
 
 def paired_difference(

@@ -44,4 +44,4 @@ def _study(land: Landscape) -> dict[str, object]:
 def _failed_after(land: Landscape, update: float) -> bool:
     """Whether a trial failed later than this: its status is of the whole trial, not of that far."""
     name = "first_bad_update"
-    return name in land.data and bool(np.any(land.data[name].values > update))
+    return land.has(name) and bool(np.any(land.array(name) > update))

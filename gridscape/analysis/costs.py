@@ -81,12 +81,25 @@ def pareto(land: Landscape, cost: str = "flops", metric: str | None = None) -> P
     fit, excluded = candidates(summarize(land, metric))
     costs = np.array([getattr(s, cost) for s in fit])
     scores = np.array([score(s) for s in fit])
-    no_worse = (costs <= costs[:, None]) & (scores >= scores[:, None])
-    better = (costs < costs[:, None]) | (scores > scores[:, None])
-    beaten = (no_worse & better).any(axis=-1).reshape(len(fit))
+    beaten = _beaten(costs, scores).tolist()
     points = [ParetoPoint(s, float(c), not b) for s, c, b in zip(fit, costs, beaten, strict=True)]
     by_cost = tuple(sorted(points, key=lambda p: p.cost))
     return Pareto(cost, metric, land.meaning(metric), by_cost, excluded)
+
+
+def _beaten(costs: np.ndarray, scores: np.ndarray) -> np.ndarray:
+    """(n,): whether some other is at most as costly and at least as good, and better in one.
+
+    A cost that is not known beats nothing, and is beaten by nothing.
+    """
+    beaten = np.zeros(len(costs), bool)
+    order = np.lexsort((-scores, costs))
+    order = order[np.isfinite(costs[order])]
+    ascending, falling = costs[order], scores[order]
+    first = np.searchsorted(ascending, ascending)  # of those of the same cost: the best of them
+    so_far = np.concatenate([[-np.inf], np.maximum.accumulate(falling)])
+    beaten[order] = (so_far[first] >= falling) | (falling[first] > falling)
+    return beaten
 
 
 def smallest_equivalent(

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from gridscape.analysis.statistics import LEVEL, t_quantile
+from gridscape.errors import UnknownNameError
 from gridscape.grid.axes import Cell
 from gridscape.grid.meanings import Meaning
 from gridscape.grid.trials import Status
@@ -40,24 +41,36 @@ def curve_band(land: Landscape, cell: Cell, curve: str | None = None) -> CurveBa
     cell that the grid does not have.
     """
     curve = curve or land.main_metric
-    array, status, meaning = land.curve(curve), land.data["status"], land.meaning(curve)
+    if curve not in land.curves:
+        raise UnknownNameError("curve", curve, land.curves)
     found = land.grid.find(**cell)
-    clock = array.dims[-1]
-    # By position: labels of one cell take xarray as long as the rest of a band.
     place = land.grid.places(found)
-    lines = array.values[place]
+    finished = land.array("status")[place] == Status.FINISHED.value
+    return band_of(
+        found, curve, land.meaning(curve), land.points(curve), land.lines(curve)[place], finished
+    )
+
+
+def band_of(
+    cell: Cell,
+    curve: str,
+    meaning: Meaning,
+    updates: np.ndarray,
+    lines: np.ndarray,
+    finished: np.ndarray,
+) -> CurveBand:
+    """A curve of a cell from its lines (R, points), NaN where there is no point."""
     there = np.isfinite(lines).any(axis=0)
-    finished = status.values[place] == Status.FINISHED.value
     lines = lines[:, there]
     mean, low, high, n = _band(lines[finished])
     if meaning.is_fraction:  # as ``statistics.possible``
         fraction = (mean >= 0) & (mean <= 1)
         low, high = (np.where(fraction, np.clip(x, 0, 1), x) for x in (low, high))
     return CurveBand(
-        cell=found,
+        cell=cell,
         curve=curve,
         meaning=meaning,
-        updates=tuple(land.data[clock].values[there].tolist()),
+        updates=tuple(updates[there].tolist()),
         mean=tuple(mean.tolist()),
         low=tuple(low.tolist()),
         high=tuple(high.tolist()),

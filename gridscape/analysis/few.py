@@ -22,14 +22,15 @@ def has_few(land: Landscape) -> bool:
 
 def told(estimate: Interval) -> Interval:
     """The estimate as it may be shown: without ends where too few replicates made them."""
-    if estimate.n >= FEWEST:
+    if estimate.n >= FEWEST or not estimate.known:
         return estimate
     return replace(estimate, low=math.nan, high=math.nan)
 
 
 def told_cell(summary: CellSummary) -> CellSummary:
     """A cell as it may be shown."""
-    return replace(summary, estimate=told(summary.estimate))
+    estimate = told(summary.estimate)
+    return summary if estimate is summary.estimate else replace(summary, estimate=estimate)
 
 
 def told_row(row: BestPerRow) -> BestPerRow:

@@ -217,5 +217,5 @@ def tells(low: float, high: float, meaning: Meaning) -> bool:
 def _note(agreement: Agreement, ours: CellSummary | None, land: Landscape) -> str:
     if agreement is not Agreement.NOT_REACHED or ours is None:
         return {Agreement.NOT_RUN: "not asked for, or not trained yet"}.get(agreement, "")
-    updates = land.data["updates"].values[land.grid.places(ours.cell)]
+    updates = land.array("updates")[land.grid.places(ours.cell)]
     return f"not trained that far: {np.nanmax(updates):,.0f} of {ours.cell[UPDATE]:,} updates"

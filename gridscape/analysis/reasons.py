@@ -16,6 +16,7 @@ from gridscape.landscape import Landscape
 
 CROSS_ENTROPY = (None, "cross_entropy")  # the losses of which guessing has ln C
 SAME = 0.01  # a loss this near to that of guessing, as a share of it, is that of guessing
+MOST_READ = 4_000  # cells whose curves are looked at: of further ones less is told
 MOST_CLASSES = 4  # that are named
 
 
@@ -27,8 +28,10 @@ def explanations(land: Landscape, cells: Iterable[CellSummary]) -> dict[Cell, st
 
     "from update 30 on one answer (2) for everything; training loss 5.5, above guessing (2.3)"
     """
-    told = _Told.of(land)
+    cells = list(cells)
     nearly = practically_one(land).reshape(-1, land.n_replicates)
+    wrong = [n for n, cell in enumerate(cells) if _went_wrong(cell) or nearly[n].any()]
+    told = _Told.of(land, wrong)
     return {
         cell.cell: "; ".join(parts)
         for number, cell in enumerate(cells)
@@ -38,31 +41,31 @@ def explanations(land: Landscape, cells: Iterable[CellSummary]) -> dict[Cell, st
 
 @dataclass(frozen=True)
 class _Told:
-    """Numbers of every trial, (cells, R), and curves, (cells, R, points); {} where there are none.
+    """Numbers of every trial, (cells, R), and curves; {} where there are none.
 
+    curves: of some cells, (cells, R, points); rows: of each such cell its place among them.
     guessing: the loss of guessing, NaN where it is not known. classes: their names, if any.
     """
 
     numbers: Mapping[str, np.ndarray]
     curves: Mapping[str, tuple[np.ndarray, np.ndarray]]
+    rows: Mapping[int, int]
     guessing: float
     classes: tuple[str, ...]
 
     @classmethod
-    def of(cls, land: Landscape) -> "_Told":
-        dims = land.data["status"].dims
-        shape = (len(land.grid.cells()), land.data.sizes[dims[-1]])
-        numbers, curves = {}, {}
-        for name in (TRAIN_LOSS, "top_answer", TOP_SHARE, "first_bad_update", "reason"):
-            if name in land.data:
-                flat = land.data[name].transpose(*dims).values
-                numbers[name] = flat.reshape(shape)
-        for name in (TRAIN_LOSS, TOP_SHARE, ANSWER_SPREAD):
-            if curve_variable(name) in land.data:
-                curve = land.data[curve_variable(name)].transpose(*dims, ...)
-                lines = curve.values.reshape(*shape, curve.shape[-1])
-                curves[name] = (land.data[curve.dims[-1]].values, lines)
-        return cls(numbers, curves, _loss_of_guessing(land), land.class_names)
+    def of(cls, land: Landscape, wrong: list[int]) -> "_Told":
+        shape = (-1, land.n_replicates)
+        numbers = {
+            name: land.array(name).reshape(shape)
+            for name in (TRAIN_LOSS, "top_answer", TOP_SHARE, "first_bad_update", "reason")
+            if land.has(name)
+        }
+        read = wrong[:MOST_READ]
+        names = (TRAIN_LOSS, TOP_SHARE, ANSWER_SPREAD)
+        curves = {n: land.lines_of(n, read) for n in names if land.has(curve_variable(n))}
+        rows = {number: row for row, number in enumerate(read)}
+        return cls(numbers, curves, rows, _loss_of_guessing(land), land.class_names)
 
 
 def _loss_of_guessing(land: Landscape) -> float:
@@ -74,6 +77,10 @@ def _loss_of_guessing(land: Landscape) -> float:
     guessing = land.chance(ACCURACY)
     known = guessing and land.setting("loss") in CROSS_ENTROPY and not _varies(land, "loss")
     return -math.log(guessing) if known and guessing else math.nan
+
+
+def _went_wrong(cell: CellSummary) -> bool:
+    return bool(cell.n_collapsed + cell.n_not_started + cell.n_diverged + cell.n_failed)
 
 
 def _varies(land: Landscape, name: str) -> bool:
@@ -139,12 +146,13 @@ def _of_failed(told: _Told, cell: int, rows: np.ndarray) -> str:
 def _since(told: _Told, cell: int, rows: np.ndarray) -> str:
     """From which evaluation on all got one answer: "from update 30 to 60 on"; "" if not told."""
     name = ANSWER_SPREAD if ANSWER_SPREAD in told.curves else TOP_SHARE
-    if name not in told.curves:
+    if name not in told.curves or cell not in told.rows:
         return ""
     updates, values = told.curves[name]
-    unlike = values >= CONSTANT if name == ANSWER_SPREAD else values < 1
-    others = np.where(np.isfinite(values), unlike, np.nan)
-    begins = [_begin(updates, line) for line in others[cell, rows]]
+    lines = values[told.rows[cell], rows]
+    unlike = lines >= CONSTANT if name == ANSWER_SPREAD else lines < 1
+    others = np.where(np.isfinite(lines), unlike, np.nan)
+    begins = [_begin(updates, line) for line in others]
     span = _range([begin for begin in begins if begin is not None])
     return f"from update {span} on" if span else ""
 
@@ -185,9 +193,10 @@ def _against(loss: float, guessing: float) -> str:
 
 def _ends(told: _Told, cell: int, rows: np.ndarray) -> tuple[list[float], list[float]]:
     """The first and the last training loss that each trial has."""
-    if TRAIN_LOSS not in told.curves:
+    if TRAIN_LOSS not in told.curves or cell not in told.rows:
         return [], []
-    lines = [line[np.isfinite(line)] for line in told.curves[TRAIN_LOSS][1][cell, rows]]
+    of_cell = told.curves[TRAIN_LOSS][1][told.rows[cell], rows]
+    lines = [line[np.isfinite(line)] for line in of_cell]
     return [float(li[0]) for li in lines if len(li)], [float(li[-1]) for li in lines if len(li)]
 
 

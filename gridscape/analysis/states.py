@@ -39,7 +39,7 @@ def not_started(land: Landscape) -> np.ndarray:
     found = np.zeros(status.size, bool)
     at = np.flatnonzero(_one_answer(land) | _guesses(land))
     if TRAIN_LOSS in land.curves and len(at):
-        found[at] = still_falls(_lines(land, TRAIN_LOSS)[at]) & ~_had_learned(land, at)
+        found[at] = still_falls(_lines(land, TRAIN_LOSS, at)) & ~_had_learned(land, at)
     return found.reshape(status.shape)
 
 
@@ -137,7 +137,7 @@ def _had_learned(land: Landscape, at: np.ndarray) -> np.ndarray:
     """Of trials, whether the test accuracy was once far above the one at the end."""
     if ACCURACY not in land.curves or land.meaning(ACCURACY) != OWN["accuracy"]:
         return np.zeros(len(at), bool)
-    return _fell(_lines(land, ACCURACY)[at], land.finished(ACCURACY).ravel()[at])
+    return _fell(_lines(land, ACCURACY, at), land.finished(ACCURACY).ravel()[at])
 
 
 def _fell(lines: np.ndarray, end: np.ndarray) -> np.ndarray:
@@ -146,7 +146,8 @@ def _fell(lines: np.ndarray, end: np.ndarray) -> np.ndarray:
     return fell
 
 
-def _lines(land: Landscape, curve: str) -> np.ndarray:
-    """(trials, points): a curve of every trial."""
-    lines = land.lines(curve)
-    return lines.reshape(-1, lines.shape[-1])
+def _lines(land: Landscape, curve: str, at: np.ndarray) -> np.ndarray:
+    """(trials, points): a curve of some trials."""
+    cells, rows = np.unique(at // land.n_replicates, return_inverse=True)
+    _, lines = land.lines_of(curve, cells.tolist())
+    return lines[rows.ravel(), at % land.n_replicates]

@@ -126,7 +126,7 @@ def _obstacle(land: Landscape, claim: Claim) -> str:
     if lacking := [name for name in theirs if name not in ours]:
         return f"the landscape has no axis {listed(lacking)}"
     kinds = [name for name in claim.along if name not in ours and name != UPDATE]
-    if untold := [name for name in kinds if name not in land.data.coords]:
+    if untold := [name for name in kinds if not land.has(name)]:
         return f"the landscape does not tell test examples apart by {listed(untold)}"
     further = [name for name in ours if name not in theirs and len(ours[name].values) > 1]
     if further:

@@ -241,26 +241,33 @@ def show(folder: Folder = None, json: Json = False, debug: Debug = False) -> Non
     from gridscape.cli import _json, tables
 
     found = tables.Overview.of(_read(directory), directory)
-    tell(json, _json.overview(found, directory), lambda width: tables.overview(found, width))
+    tell(json, lambda: _json.overview(found, directory), lambda w: tables.overview(found, w))
 
 
 @app.command()
 def report(
     folder: Folder = None, data_dir: DataDir = None, trust: Trust = False, debug: Debug = False
 ) -> None:
-    """Write the report (one HTML file) and its figures."""
+    """Write the report: one HTML file."""
     directory = results_folder(folder)
-    if _shows_networks(directory):
-        prepare_jax(computes=False)
-        try:
-            tell_code(directory, trust)
-        except UntrustedError as error:
-            complain(f"networks are not shown: {error}")
-    from gridscape.store.store import Store
-
-    with Store.read(directory) as store:
-        _tell_lacks(store.study)
+    _prepare_networks(directory, trust)
     print(_write_report(directory, data_dir, trust))
+
+
+@app.command()
+def figures(
+    folder: Folder = None, data_dir: DataDir = None, trust: Trust = False, debug: Debug = False
+) -> None:
+    """Draw the figures for a paper, PNG and SVG; those that changed."""
+    directory = results_folder(folder)
+    _prepare_networks(directory, trust)
+    with _busy("drawing the figures"):
+        from gridscape.kernels.cores import n_cores
+        from gridscape.report import paper
+
+        paths = paper.draw(directory, data_dir, trust=trust, processes=n_cores())
+    for path in paths:
+        print(path)
 
 
 @app.command()
@@ -658,6 +665,20 @@ def _tell_lacks(study: Mapping[str, Any]) -> None:
         complain(line)
 
 
+def _prepare_networks(directory: Path, trust: bool) -> None:
+    """Make JAX ready where networks are brought back; say what they run and what they lack."""
+    if _shows_networks(directory):
+        prepare_jax(computes=False)
+        try:
+            tell_code(directory, trust)
+        except UntrustedError as error:
+            complain(f"networks are not shown: {error}")
+    from gridscape.store.store import Store
+
+    with Store.read(directory) as store:
+        _tell_lacks(store.study)
+
+
 def _shows_networks(directory: Path) -> bool:
     """Whether a report of this folder brings networks back, and so needs JAX."""
     from gridscape.report import showcase
@@ -711,11 +732,9 @@ def _show_run(
     if not json:
         tell(False, None, lambda width: tables.overview(found, width))
         print(f"\n{tables.effort_words(effort)}")
-    lacking = [package for package in ("matplotlib", "plotly") if find_spec(package) is None]
-    path = None if lacking else _write_report(directory, data_dir)
-    if lacking:
-        what = f"no report: {' and '.join(lacking)} not installed"
-        complain(f"{what}; pip install 'gridscape[report]'")
+    path = None if find_spec("plotly") is None else _write_report(directory, data_dir)
+    if path is None:
+        complain("no report: plotly not installed; pip install 'gridscape[report]'")
     if json:
         document = _json.overview(found, directory)
         tell(True, {**document, "effort": effort, "report": path}, lambda width: [])
@@ -724,11 +743,14 @@ def _show_run(
 
 
 def tell(json: bool, content: Any, parts: Callable[[int], Iterable["RenderableType"]]) -> None:
-    """Print a record: as one JSON document, or as what ``parts`` makes for a terminal's width."""
+    """Print a record: as one JSON document, or as what ``parts`` makes for a terminal's width.
+
+    content: plain data, or a function that makes them.
+    """
     if json:
         from gridscape.cli._json import to_json
 
-        print(to_json(content))
+        print(to_json(content() if callable(content) else content))
         return
     from gridscape.cli.tables import console
 

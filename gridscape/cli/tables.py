@@ -41,6 +41,7 @@ from gridscape.report.words import (
     number,
     open_numbers,
     optimum_words,
+    ordinal,
     plural,
     size_of,
     spoken,
@@ -64,6 +65,8 @@ BLANK = (CellState.DIVERGED, CellState.FAILED)  # states whose mean has no color
 
 # What a legend says of the marks of cells: those of states, and one more.
 PARTIAL, EDGE = "*", "^"
+MOST_VALUES = 40  # of an axis in a table: of more, every 2nd, 3rd ... is shown
+MOST_PANELS = 24  # tables of one landscape
 MOST_OPEN = 4  # open numbers of a claim that have a line each
 LEGEND = {
     STATES[CellState.COLLAPSED].sign: "collapsed to one answer for every test example",
@@ -177,20 +180,52 @@ def notice(line: str) -> Iterator[Text]:
 
 def _landscape(found: Overview, width: int) -> Iterator[RenderableType]:
     """One table for each combination of the axes that are neither rows nor columns."""
-    view = View.of(found.land.axes)
-    yield Text(_caption(found, view))
+    whole = View.of(found.land.axes)
+    yield Text(_caption(found, whole))
     by_cell = {summary.cell: summary for summary in found.cells}
-    for panel in _panels(view, [s.cell for s in found.cells]):
+    view = _thinned(whole)
+    panels = _panels(whole, [s.cell for s in found.cells])
+    for panel in panels[:MOST_PANELS]:
         if view.further:
             shown = {axis.name: panel[0][0][axis.name] for axis in view.further}
             yield Text(", ".join(f"{name}={show(value)}" for name, value in shown.items()), "bold")
-        yield from _blocks(view, [[by_cell[cell] for cell in row] for row in panel], width)
+        rows = [row[:: every(whole.columns)] for row in panel[:: every(whole.rows)]]
+        yield from _blocks(view, [[by_cell[cell] for cell in row] for row in rows], width)
+    yield from _left_out(whole, len(panels))
     marks = {_mark(summary) for summary in found.cells} - {""}
     lines = [f"{mark} {words}" for mark, words in LEGEND.items() if mark in marks]
     if share := next(filter(None, map(learns_short, found.cells)), ""):
         lines.append(f"{share} so many of its runs learn; the mean is of those that do")
     if lines:
         yield Text("\n".join(lines), QUIET)
+
+
+def every(axis: Axis | None) -> int:
+    """Every how many values of an axis are shown, so that a reader sees all of it at once."""
+    return -(-len(axis.values) // MOST_VALUES) if axis else 1
+
+
+def _thinned(view: View) -> View:
+    """The same with the values that are shown."""
+
+    def of(axis: Axis) -> Axis:
+        return Axis(axis.name, axis.values[:: every(axis)])
+
+    columns = view.columns and of(view.columns)
+    return View(of(view.rows), columns, view.further, view.fixed)
+
+
+def _left_out(view: View, n_panels: int) -> Iterator[RenderableType]:
+    """What of a large landscape is not shown here."""
+    axes = [axis for axis in (view.rows, view.columns) if axis and every(axis) > 1]
+    if axes:
+        told = " and ".join(f"every {ordinal(every(axis))} value of {axis.name}" for axis in axes)
+        n = math.prod(-(-len(a.values) // every(a)) for a in (view.rows, view.columns) if a)
+        of = math.prod(len(axis.values) for axis in (view.rows, view.columns) if axis)
+        line = f"{told[0].upper()}{told[1:]}: {n:,} of {of:,} cells; the report shows all."
+        yield Text(line, QUIET)
+    if n_panels > MOST_PANELS:
+        yield Text(f"and {n_panels - MOST_PANELS:,} more tables; the report shows all.", QUIET)
 
 
 def _caption(found: Overview, view: View) -> str:
@@ -308,7 +343,8 @@ def _best(found: Overview) -> Iterator[RenderableType]:
         column.justify = "right"
         column.min_width = max(map(len, str(column.header).split()))
     table.columns[-1].no_wrap = True
-    for row in rows:
+    step = -(-len(rows) // MOST_VALUES)
+    for row in rows[::step]:
         cells = [show(value) for value in row.row.values()]
         if row.best is None:
             table.add_row(*cells, "none", "", row.note, "")
@@ -320,6 +356,8 @@ def _best(found: Overview) -> Iterator[RenderableType]:
         told = value_set(row.equivalent, axis) if row.known else "unknown"
         table.add_row(*cells, show(row.value or 0), told, mean, optimum_words(row, axis))
     yield table
+    if step > 1:
+        yield Text(f"Every {ordinal(step)} of {len(rows):,} rows; the report shows all.", QUIET)
     if any(row.best and row.best.at_edge for row in rows):
         words = "at the edge: some of its runs, or of the cells beside it, do not learn"
         yield Text(f"{EDGE} {words}", QUIET)

@@ -32,6 +32,12 @@ class Asked:
         """The largest number of any cell."""
         return max([self.replicates, *self._others.values()])
 
+    def is_even(self, axes: Iterable[Axis]) -> bool:
+        """Whether the number is the same of all cells of a grid, each of which is asked for."""
+        values = {axis.name: axis.values for axis in axes}
+        inside = (known.issuperset(map(show, values[n])) for n, known in self._inside.items())
+        return not self._others and all(inside)
+
     def _place(self, cell: Mapping[str, Any]) -> tuple[str, ...]:
         # As text: an axis of numbers and text is text once it is an array.
         return tuple(show(cell[name]) for name in self.names)

@@ -137,9 +137,13 @@ class Grid:
 
     def cells(self) -> list[Cell]:
         """Every cell once."""
+        return list(self._cells)
+
+    @cached_property
+    def _cells(self) -> tuple[Cell, ...]:
         names = [axis.name for axis in self.axes]
         points = itertools.product(*(axis.values for axis in self.axes))
-        return [Cell(tuple(zip(names, point, strict=True))) for point in points]
+        return tuple(Cell(tuple(zip(names, point, strict=True))) for point in points)
 
     def places(self, cell: Mapping[str, Value]) -> tuple[int, ...] | None:
         """The index of a cell along each axis; None where it is not in the grid.

@@ -1,9 +1,12 @@
-"""The page of a landscape, and its figures: ``write`` makes it, ``read`` what it shows."""
+"""The page of a landscape, and its figures.
+
+``write`` makes the page, ``read`` what it shows, ``draw`` the figures as files for a paper.
+"""
 
 import importlib
 from typing import Any
 
-_HOME = {"write": "html", "read": "html"}
+_HOME = {"write": "html", "read": "html", "draw": "paper"}
 
 
 def __getattr__(name: str) -> Any:

@@ -62,15 +62,23 @@ STYLE: Any = {
 # ---- files ----
 
 
+# What is not written into a file, so that equal figures give equal bytes.
+KINDS: Any = {"png": {"Software": None}, "svg": {"Date": None}}
+
+
+def paths_of(folder: Path, name: str) -> list[Path]:
+    """The files of a figure: one of each kind."""
+    stem = "".join(c if c.isalnum() or c in "-_" else "_" for c in name)
+    return [folder / f"{stem}.{kind}" for kind in KINDS]
+
+
 def save(figure: Figure, folder: Path, name: str) -> list[Path]:
     """Writes one figure as ``name.png`` and ``name.svg``; an existing file is replaced whole."""
-    stem = "".join(c if c.isalnum() or c in "-_" else "_" for c in name)
-    paths = []
+    paths = paths_of(folder, name)
     try:
         folder.mkdir(parents=True, exist_ok=True)
         _lay_out(figure)
-        for kind, metadata in (("png", {"Software": None}), ("svg", {"Date": None})):
-            path = folder / f"{stem}.{kind}"
+        for path, (kind, metadata) in zip(paths, KINDS.items(), strict=True):
             part = temporary_of(path)
             try:
                 with styled():
@@ -78,10 +86,11 @@ def save(figure: Figure, folder: Path, name: str) -> list[Path]:
                 part.replace(path)
             finally:
                 part.unlink(missing_ok=True)
-            paths.append(path)
     except OSError as error:
         raise GridscapeError(
-            "cannot write this figure", where=folder / stem, found=error.strerror or str(error)
+            "cannot write this figure",
+            where=paths[0].with_suffix(""),
+            found=error.strerror or str(error),
         ) from error
     return paths
 

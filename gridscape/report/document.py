@@ -319,7 +319,7 @@ def _interval(estimate: Interval) -> EstimateData:
 
 def _reasons(land: Landscape, cell: Cell) -> list[str] | None:
     """Why replicates did not finish, one text each; None where all of them did."""
-    texts = [str(text) for text in land.data["reason"].sel(dict(cell)).values]
+    texts = [str(text) for text in land.array("reason")[land.grid.places(cell)]]
     return texts if any(texts) else None
 
 
@@ -357,7 +357,10 @@ def _curves(found: Findings, numbers: Mapping[Cell, int]) -> tuple[dict[str, OfC
         if points
     }
     longest = max((len(b.updates) for of_cell in bands.values() for b in of_cell), default=0)
-    return kept, _rule(longest, points, single, found.stretch)
+    rule = _rule(longest, points, single, found.stretch)
+    if found.without_curves:
+        rule = f"Curves are shown of {len(bands):,} evenly chosen cells and the best one. {rule}"
+    return kept, rule
 
 
 def _curve_names(found: Findings) -> list[str]:

@@ -770,31 +770,41 @@ def draw_all(found: Findings, chance: float | None = None) -> dict[str, Figure]:
 
     chance: the accuracy of guessing, where it is known.
     """
+    return {name: make() for name, make in pictures(found, chance).items()}
+
+
+def pictures(found: Findings, chance: float | None = None) -> dict[str, Callable[[], Figure]]:
+    """What draws every figure that the findings allow, by the name of its file.
+
+    chance: the accuracy of guessing, where it is known.
+    """
     axes, best, chosen = found.land.axes, found.best, chosen_on(found.land)
     top = found.top.cell if found.top else None
-    landscape = heat_map(axes, found.main, best, top=top, chosen=chosen, edge=found.edge)
-    drawn = {"landscape": landscape}
+    landscape = partial(heat_map, axes, found.main, best, top=top, chosen=chosen, edge=found.edge)
+    makers: dict[str, Callable[[], Figure]] = {"landscape": landscape}
     if top and top in found.bands:
-        drawn["curves_of_the_best"] = curves(found.bands[top], f"the best, {chosen}")
+        makers["curves_of_the_best"] = partial(curves, found.bands[top], f"the best, {chosen}")
     for name in side_by_side(found):
         bands = [b for of_cell in found.bands.values() for b in of_cell if b.curve == name]
-        drawn[f"curves_{name}"] = curves_side_by_side(axes, bands)
+        makers[f"curves_{name}"] = partial(curves_side_by_side, axes, bands)
     for record in found.by_kind:
         if record.cells:
             is_accuracy = record.metric == str(Variable("test", "accuracy"))
             known = chance if is_accuracy else None
-            drawn[names.by_kind(record.metric, record.kind)] = by_kind(axes, record, known)
+            makers[names.by_kind(record.metric, record.kind)] = partial(
+                by_kind, axes, record, known
+            )
     along = along_axis(axes, best[0].axis) if best else None
     if along and any(row.best for row in best):
         axis = found.land.axis(best[0].axis)
-        drawn[f"best_{axis.name}"] = best_per_row(best, axis, along, chosen)
+        makers[f"best_{axis.name}"] = partial(best_per_row, best, axis, along, chosen)
     for cost in ("flops", "seconds", "n_parameters"):
         if found.paretos[cost].points:
-            drawn[f"cost_{cost}"] = pareto(found.paretos[cost], chosen)
+            makers[f"cost_{cost}"] = partial(pareto, found.paretos[cost], chosen)
     for comparison in found.published:
         if any(c.agreement is not Agreement.NOT_PUBLISHED for c in comparison.cells):
-            drawn[f"published_{comparison.table.name}"] = published(comparison)
-    return drawn
+            makers[f"published_{comparison.table.name}"] = partial(published, comparison)
+    return makers
 
 
 def side_by_side(found: Findings) -> list[str]:

@@ -7,7 +7,6 @@ from pathlib import Path
 from typing import TypeVar
 
 import numpy as np
-import xarray as xr
 
 from gridscape.analysis import selection
 from gridscape.analysis.best import BestPerRow
@@ -15,7 +14,7 @@ from gridscape.analysis.boundaries import Boundary, edge_of_learning
 from gridscape.analysis.cells import CellSummary, summarize
 from gridscape.analysis.confirmed import Confirmation, confirmed
 from gridscape.analysis.costs import Pareto, SmallestEquivalent
-from gridscape.analysis.curves import CurveBand, curve_band
+from gridscape.analysis.curves import CurveBand, band_of
 from gridscape.analysis.differences import against
 from gridscape.analysis.few import FEWEST, has_few, told, told_cell, told_row
 from gridscape.analysis.published import PublishedComparison, compare_published
@@ -31,7 +30,8 @@ from gridscape.claims.records import Claim, Verdict
 from gridscape.claims.tables import published
 from gridscape.errors import UntrustedError, UsageError
 from gridscape.grid.axes import Cell, Value
-from gridscape.grid.names import CURVES, by_kind, curve_variable
+from gridscape.grid.names import CURVES, by_kind
+from gridscape.grid.trials import Status
 from gridscape.landscape import Landscape, sought_axis
 from gridscape.report.words import Cost
 
@@ -39,6 +39,8 @@ from gridscape.report.words import Cost
 COSTS: tuple[Cost, ...] = ("flops", "seconds", "n_parameters", "memory_bytes")
 A = TypeVar("A")
 B = TypeVar("B")
+MOST_LINES = 10_000  # curves on a page; of more, FEW_LINES, so that each can be read
+FEW_LINES = 1_000
 STRETCHES = 80  # points of a train curve: more are averaged
 
 
@@ -63,7 +65,7 @@ class Findings:
     What is best is chosen by ``land.selection_metric``; its numbers are those of the main metric.
     against_best: each cell minus the best one, paired by replicate; they hold together. bands: the
     curves of each cell that has any; stretch: of how many recorded points a point of a train curve
-    is the mean.
+    is the mean; without_curves: of how many cells they are left out, since there are too many.
     by_kind: a record for each test metric that the task tells apart by a kind of examples.
     paretos: by cost. smallest: None for a metric that is no fraction, whose margin would mean
     nothing, and of too few replicates, which have neither intervals nor verdicts: ``few``. why: a
@@ -91,6 +93,7 @@ class Findings:
     winner: Winner | None = None
     edge: tuple[Boundary, ...] = ()
     shares: tuple[Share, ...] = ()
+    without_curves: int = 0
 
     @property
     def metric(self) -> str:
@@ -119,7 +122,7 @@ def gather(land: Landscape, folder: Path | None = None, *, trust: bool = False) 
     top = selection.top(land, summaries[main])
     best = selection.best_rows(land, axis.name, summaries[main]) if axis and top else ()
     edge = edge_of_learning(land, axis.name, top) if axis else ()
-    curves, stretch = _coarse(land)
+    bands, stretch, without_curves = _curves(land, summaries[main], top)
     notes = [land.lacks] if land.lacks else []
     tables = _each(land.study.get("published") or (), published, notes)
     claims = land.study.get("claims")
@@ -139,8 +142,9 @@ def gather(land: Landscape, folder: Path | None = None, *, trust: bool = False) 
         best=tuple(map(told_row, best)),
         top=top,
         against_best=_against_best(summaries[main], top) if top else {},
-        bands={s.cell: bands for s in summaries[main] if (bands := _bands(curves, s))},
+        bands=bands,
         stretch=stretch,
+        without_curves=without_curves,
         by_kind=tuple(_by_kind(land)),
         paretos={cost: selection.front(land, cost, summaries[main]) for cost in COSTS},
         smallest=None if has_few(land) else selection.smallest(land, summaries[main]),
@@ -165,10 +169,10 @@ def _judged(land: Landscape, found: Iterable[Claim], folder: Path | None) -> tup
 def _by_kind(land: Landscape) -> Iterator[ByKind]:
     """The test metrics that the task tells apart, the main metric first."""
     name, values = land.study.get("groups") or ("", [])
-    if name not in land.data.dims:
+    if not land.has(name):
         return
     apart = along(land, {name: values})
-    told = [m for m in land.metrics if by_kind(m, name) in land.data]
+    told = [m for m in land.metrics if land.has(by_kind(m, name))]
     for metric in sorted(told, key=lambda m: m != land.main_metric):
         cells: dict[Cell, list[CellSummary]] = {}
         for summary in map(told_cell, summarize(apart, metric)):
@@ -182,23 +186,43 @@ def _against_best(cells: Sequence[CellSummary], top: CellSummary) -> dict[Cell, 
     return {cell: told(interval) for cell, interval in against(cells, top).items()}
 
 
-def _coarse(land: Landscape) -> tuple[Landscape, int]:
-    """The curves alone, those of training averaged over stretches; and the points of a stretch.
+def _curves(
+    land: Landscape, cells: Sequence[CellSummary], top: CellSummary | None
+) -> tuple[dict[Cell, tuple[CurveBand, ...]], int, int]:
+    """The curves of the cells that have any, those of training averaged over stretches.
 
-    A point of a train curve is the mean of the batches since the point before, so the mean of
-    consecutive points is the same curve, recorded less often and with less noise.
+    With them the points of a stretch, and how many cells are left out: of very many cells only
+    evenly chosen ones, and the best one, have their curves here. A point of a train curve is the
+    mean of the batches since the point before, so the mean of consecutive points is the same curve,
+    recorded less often and with less noise.
     """
-    names = [curve_variable(name) for name in land.curves]
-    data = land.data[["status", *names]]
-    length = -(-data.sizes.get("update", 0) // STRETCHES) or 1
-    if length > 1:
-        clocked = [name for name in names if "update" in data[name].dims]
-        means = {name: _mean_of_stretches(data[name], length) for name in clocked}
-        for name, array in means.items():
-            array.attrs |= data[name].attrs
-        ends = data["update"].values[_ends(data.sizes["update"], length)]
-        data = data.drop_dims("update").assign(means).assign_coords(update=ends)
-    return Landscape(data, land.study), length
+    names = curve_names(land)
+    ended = [i for i, cell in enumerate(cells) if cell.n_ended]
+    chosen = _chosen(ended, len(names), cells.index(top) if top else None)
+    status = land.array("status").reshape(len(cells), -1)
+    found: dict[Cell, list[CurveBand]] = {cells[i].cell: [] for i in chosen}
+    stretch = 1
+    for name in names:
+        updates, lines = land.lines_of(name, chosen)
+        if name.startswith("train_"):
+            stretch = -(-len(updates) // STRETCHES) or 1
+            updates, lines = updates[_ends(len(updates), stretch)], _means(lines, stretch)
+        meaning = land.meaning(name)
+        for i, line in zip(chosen, lines, strict=True):
+            finished = status[i] == Status.FINISHED.value
+            band = band_of(cells[i].cell, name, meaning, updates, line, finished)
+            if band.updates:
+                found[cells[i].cell].append(_told_band(band))
+    bands = {cell: tuple(of_cell) for cell, of_cell in found.items() if of_cell}
+    return bands, stretch, len(ended) - len(chosen)
+
+
+def _chosen(ended: list[int], n_curves: int, top: int | None) -> list[int]:
+    """The numbers of the cells whose curves are shown: all, or evenly chosen ones and the best."""
+    if len(ended) * n_curves <= MOST_LINES:
+        return ended
+    places = np.linspace(0, len(ended) - 1, FEW_LINES // n_curves).round().astype(int)
+    return sorted({*(ended[place] for place in places), *([] if top is None else [top])})
 
 
 def curve_names(land: Landscape) -> list[str]:
@@ -211,26 +235,17 @@ def _ends(points: int, length: int) -> np.ndarray:
     return np.minimum(np.arange(length, points + length, length), points) - 1
 
 
-def _mean_of_stretches(array: xr.DataArray, length: int) -> xr.DataArray:
+def _means(lines: np.ndarray, length: int) -> np.ndarray:
     """Means of ``length`` consecutive points, NaN left out; the last stretch may be shorter."""
-    moved = array.transpose(..., "update")
-    missing = -moved.sizes["update"] % length
-    values = np.pad(
-        moved.values, [(0, 0)] * (moved.ndim - 1) + [(0, missing)], constant_values=np.nan
-    )
+    if length == 1:
+        return lines
+    missing = -lines.shape[-1] % length
+    values = np.pad(lines, [(0, 0)] * (lines.ndim - 1) + [(0, missing)], constant_values=np.nan)
     parts = values.reshape(*values.shape[:-1], -1, length)
     count = np.isfinite(parts).sum(axis=-1)
     total = np.where(np.isfinite(parts), parts, 0.0).sum(axis=-1)
-    means = np.divide(total, count, out=np.full(count.shape, np.nan), where=count > 0)
-    return xr.DataArray(means, dims=moved.dims)
-
-
-def _bands(curves: Landscape, cell: CellSummary) -> tuple[CurveBand, ...]:
-    """The curves of a cell that have any point."""
-    if not cell.n_ended:
-        return ()
-    bands = [curve_band(curves, cell.cell, name) for name in curve_names(curves)]
-    return tuple(_told_band(band) for band in bands if band.updates)
+    means: np.ndarray = np.divide(total, count, out=np.full(count.shape, np.nan), where=count > 0)
+    return means
 
 
 def _told_band(band: CurveBand) -> CurveBand:

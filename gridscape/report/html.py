@@ -1,4 +1,4 @@
-"""The report: one HTML file with everything in it, and the same figures as PNG and SVG.
+"""The report: one HTML file with everything in it.
 
 The page opens from a disk and asks nobody for anything: its Content-Security-Policy forbids every
 load and lets only the two scripts run that are inside. All that a study says is text to it.
@@ -22,19 +22,19 @@ from gridscape.report.contract import PageData
 from gridscape.report.document import NOTHING_SHOWN, document, to_json
 from gridscape.report.findings import Findings, gather
 from gridscape.report.showcase import Showcase, showcase
-from gridscape.store.blobs import require_within, write_whole
+from gridscape.store.blobs import write_whole
 
 SCRIPTS = (
     *("dom", "format", "color", "charts", "landscape", "cell", "families", "networks"),
     *("sections", "main"),
 )
-PACKAGES = ("jax", "numpy", "optax", "plotly", "matplotlib")
+PACKAGES = ("jax", "numpy", "optax", "plotly")
 
 
 def write(
     directory: str | Path, data_dir: str | Path | None = None, *, trust: bool = False
 ) -> Path:
-    """Reads a results folder, writes ``report.html`` and ``figures/`` into it; returns the page.
+    """Reads a results folder, writes ``report.html`` into it; returns the page.
 
     The study may be finished, running or crashed. An older report is replaced as a whole. Networks
     whose parameters were kept are looked at where their task is at hand: data_dir is looked in
@@ -43,19 +43,10 @@ def write(
     folder cannot be used, GridscapeError where the report cannot be written or the extra
     ``report`` is not installed.
     """
-    from gridscape.report import figures
-
     land = Landscape.read(directory)
     found = gather(land, Path(directory), trust=trust)
     shown = showcase(directory, land, data_dir, trust=trust)
     text = _page_of(found, directory, shown)
-    require_within(Path(directory), Path(directory) / "figures")
-    figures.save_all(Path(directory) / "figures", found, shown.chance)
-    if shown.looks:
-        from gridscape.report import network_figures  # here: it imports JAX
-
-        for look in shown.looks:
-            network_figures.save_look(look, directory)
     path = Path(directory) / "report.html"
     try:
         write_whole(path, text.encode())

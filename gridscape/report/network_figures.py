@@ -6,8 +6,8 @@ that of ``figures``. Pictures lie on a light ground, also where the page around 
 
 import itertools
 from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
@@ -304,21 +304,25 @@ def _line(box: Axes, y: float, line: Line, *, is_truth: bool) -> None:
 # ---- files ----
 
 
-DRAW: Mapping[str, Callable[[Any], Figure]] = {
+DRAW: Mapping[str, Callable[..., Figure]] = {
     "mistakes": mistakes,
     "confusion": confusion,
     "filters": filters,
     "activations": activations,
     "deconv": deconv,
+    "samples": samples,
 }
 
 
-def draw(look: Look, kind: str) -> Figure:
-    """The picture of one thing that a network was asked."""
-    if kind == "samples":
-        groups = look.network.task.groups
-        return samples(look.records[kind], groups.name if groups else "")
-    return DRAW[kind](look.records[kind])
+def pictures(look: Look) -> dict[str, Callable[[], Figure]]:
+    """What draws the picture of each thing that a network was asked, by the name of its file."""
+    replicate, groups = look.network.trial.replicate, look.network.task.groups
+    suffix = f"_replicate_{replicate}" if replicate else ""
+    of_group = {"samples": (groups.name if groups else "",)}
+    return {
+        kind + suffix: partial(DRAW[kind], record, *of_group.get(kind, ()))
+        for kind, record in look.records.items()
+    }
 
 
 def save_look(look: Look, directory: str | Path) -> list[Path]:
@@ -327,11 +331,15 @@ def save_look(look: Look, directory: str | Path) -> list[Path]:
     Returns the paths, PNG and SVG of each. Raises GridscapeError where a file cannot be written,
     StoreError where a link leads out of the folder.
     """
-    trial = look.network.trial
-    folder = Path(directory) / "figures" / "inspect" / folder_name(trial.cell)
+    folder = place_of(look, directory)
+    return [p for name, make in pictures(look).items() for p in save(make(), folder, name)]
+
+
+def place_of(look: Look, directory: str | Path) -> Path:
+    """The folder of a network's pictures; raises StoreError where a link leads elsewhere."""
+    folder = Path(directory) / "figures" / "inspect" / folder_name(look.network.trial.cell)
     require_within(Path(directory), folder)
-    suffix = f"_replicate_{trial.replicate}" if trial.replicate else ""
-    return [p for kind in look.records for p in save(draw(look, kind), folder, kind + suffix)]
+    return folder
 
 
 def folder_name(cell: Cell) -> str:

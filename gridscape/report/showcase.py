@@ -92,6 +92,6 @@ def _kept(directory: str | Path, land: Landscape) -> _Kept:
 
 
 def _first_finished(store: Store, land: Landscape, cell: Cell) -> TrialResult | None:
-    of_cell = land.data[["status", "key"]].sel(dict(cell))
-    finished = of_cell["key"].values[of_cell["status"].values == Status.FINISHED.value]
+    place = land.grid.places(cell)
+    finished = land.array("key")[place][land.array("status")[place] == Status.FINISHED.value]
     return store.get(str(finished[0])) if len(finished) else None

@@ -73,6 +73,16 @@ def unit(meaning: Meaning) -> Unit:
     return UNITS.get(meaning.unit, "number")
 
 
+def ordinal(number: int) -> str:
+    """A place in an order as people write it.
+
+    >>> ordinal(2), ordinal(13), ordinal(21)
+    ('2nd', '13th', '21st')
+    """
+    last = 0 if number % 100 in (11, 12, 13) else number % 10
+    return f"{number}{({1: 'st', 2: 'nd', 3: 'rd'}).get(last, 'th')}"
+
+
 def plural(count: int, word: str) -> str:
     """A count with its word: "1 network", "18 networks"."""
     return f"{count:,} {word}{'' if count == 1 else 's'}"

@@ -76,6 +76,10 @@ class Ledger:
         """All trials, in the order of their keys."""
         return [_row(found) for found in self._connection.execute(f"{_SELECT} ORDER BY key")]
 
+    def __len__(self) -> int:
+        (n,) = self._connection.execute("SELECT COUNT(*) FROM trials").fetchone()
+        return int(n)
+
     def row(self, key: str) -> Row | None:
         """One trial, or None."""
         found = self._connection.execute(f"{_SELECT} WHERE key = ?", (key,)).fetchone()

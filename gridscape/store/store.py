@@ -23,7 +23,7 @@ import shutil
 import socket
 import sqlite3
 import warnings
-from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, closing, contextmanager
 from dataclasses import fields
 from pathlib import Path
@@ -245,6 +245,23 @@ class Store:
         """Every stored trial, one at a time; a damaged one is left out with a StoreWarning."""
         return self._each(self._trial)
 
+    def finals(self) -> Iterator[tuple[Trial, TrialResult]]:
+        """Every stored trial without its arrays: of a blob only the size is looked at."""
+        return self._each(self._final)
+
+    def curves(self, keys: Iterable[str]) -> Iterator[tuple[str, dict[str, np.ndarray]]]:
+        """The curves of some trials; a damaged one is left out with a StoreWarning."""
+        with _store_errors(self.directory):
+            rows = [row for key in keys if (row := self._ledger.row(key))]
+        for trial, result in self._read_each(rows, self._trial):
+            yield trial.key, result.curves
+
+    @property
+    def n_trials(self) -> int:
+        """How many trials are stored."""
+        with _store_errors(self.directory):
+            return len(self._ledger)
+
     def save_checkpoint(
         self, name: str, meta: Mapping[str, Any], arrays: Mapping[str, np.ndarray]
     ) -> None:
@@ -346,6 +363,9 @@ class Store:
         """``read`` of every row, without those whose blob is damaged."""
         with _store_errors(self.directory):
             rows = [row for row in self._ledger.rows() if row.key not in self._damaged]
+        return self._read_each(rows, read)
+
+    def _read_each(self, rows: Iterable[Row], read: Callable[[Row], T]) -> Iterator[T]:
         for row in rows:
             try:
                 with _store_errors(self.directory):
@@ -369,6 +389,16 @@ class Store:
 
     def _status(self, row: Row) -> tuple[str, Status]:
         """Cheap enough for a page that asks every second: of the blob it takes the size only."""
+        self._require_size(row)
+        return row.key, Status(json.loads(row.record)["result"]["status"])
+
+    def _final(self, row: Row) -> tuple[Trial, TrialResult]:
+        self._require_size(row)
+        record = json.loads(row.record)
+        return _trial_of(record["trial"]), _result_of(record["result"], {})
+
+    def _require_size(self, row: Row) -> None:
+        """Raise DamagedError where a blob is missing, or of another size than it was written."""
         path = self._blob_of(row)
         try:
             size_bytes = file_status(path).st_size
@@ -379,7 +409,6 @@ class Store:
             raise DamagedError(
                 "is torn", where=path, expected=expected, found=f"{size_bytes} bytes"
             )
-        return row.key, Status(json.loads(row.record)["result"]["status"])
 
     def _trial(self, row: Row) -> tuple[Trial, TrialResult]:
         path = self._blob_of(row)

@@ -196,12 +196,17 @@ class Visit:
         self.requests: list[str] = []
         self.complaints: list[str] = []
         self.expected_complaints: list[str] = []
-        tab.on("request", lambda request: self.requests.append(request.url.partition("#")[0]))
+        tab.on("request", lambda request: self._note(request.url.partition("#")[0]))
         tab.on("pageerror", lambda error: self.complaints.append(str(error)))
         tab.on("console", self._console)
         if media:
             tab.emulate_media(**media)
         tab.goto(self.address + view)
+
+    def _note(self, url: str) -> None:
+        """What is asked of the page's own memory leaves nothing."""
+        if not url.startswith(("blob:", "data:")):
+            self.requests.append(url)
 
     def _console(self, message: Any) -> None:
         if message.type not in ("log", "info", "debug"):

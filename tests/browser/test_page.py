@@ -1,6 +1,7 @@
 """The page in a browser: every chart and table, by mouse and by keyboard."""
 
 import re
+from pathlib import Path
 
 import pytest
 from looking import PAINTED, TRACES, Open, contrast, data_of
@@ -180,6 +181,22 @@ def test_every_chart_has_its_numbers_as_a_table(visit: Open) -> None:
     page.tab.locator("#cost .data button").first.click()
     assert "hidden_size=16" in page.text("#cell-title")
     assert all(chart.get_attribute("aria-label") for chart in charts.all())
+
+
+@pytest.mark.parametrize("kind", ["svg", "png"])
+@pytest.mark.parametrize("where", ["#map-key", "#cost"])
+def test_maps_and_charts_are_saved_as_files(visit: Open, where: str, kind: str) -> None:
+    page = visit()
+    with page.tab.expect_download() as download:
+        page.tab.locator(f"{where} .save button", has_text=kind.upper()).click()
+    content = Path(download.value.path()).read_bytes()
+    assert download.value.suggested_filename.endswith(f".{kind}")
+    beginning = {"svg": b"<svg", "png": b"\x89PNG"}[kind]
+    assert content.startswith(beginning)
+    assert len(content) > 5000
+    if (where, kind) == ("#map-key", "svg"):  # the number of a cell is text
+        best = page.tab.locator(".landscape .is-best .value").first.inner_text()
+        assert f">{best}<" in content.decode()
 
 
 def test_the_curves_of_all_cells_stand_side_by_side(visit: Open) -> None:

@@ -72,7 +72,7 @@ def test_without_the_extra_there_is_no_report_but_the_command_for_it(call, study
     status, out, err = call("run", *TINY, "--replicates", "2", "--dir", folder)
     assert status == 0
     assert "Report:" not in out
-    assert err.startswith("gridscape: no report: matplotlib and plotly not installed")
+    assert err.startswith("gridscape: no report: plotly not installed")
     assert "pip install 'gridscape[report]'" in err
 
 

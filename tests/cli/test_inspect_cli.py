@@ -3,6 +3,7 @@
 import json
 import re
 from dataclasses import replace
+from pathlib import Path
 
 import jax
 import numpy as np
@@ -352,7 +353,15 @@ def test_the_report_shows_the_networks_that_were_kept(folder_of):
     assert example["picture"]["src"].startswith("data:image/png")
     assert found["network_notes"] == []
     assert len(text) < 8e6
-    assert [*(folder / "figures" / "inspect").rglob("deconv.svg")]
+
+
+def test_figures_has_the_pictures_of_the_networks_too(folder_of, call):
+    folder = folder_of("lenet")
+    status, out, _ = call("figures", folder)
+    assert status == 0
+    paths = [Path(line) for line in out.splitlines()]
+    assert all(path.is_file() for path in paths)
+    assert {"landscape.png", "deconv.svg", "mistakes.png"} <= {path.name for path in paths}
 
 
 def test_the_page_of_a_running_study_does_not_wait_for_networks(folder_of):

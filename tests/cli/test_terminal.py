@@ -215,6 +215,16 @@ def test_the_smallest_equivalent_network_and_what_it_saves():
     assert share in " ".join(text.split())
 
 
+def test_of_a_large_landscape_evenly_chosen_values_are_shown():
+    axes = {"hidden_size": list(range(1, 101)), "learning_rate": np.linspace(0.1, 5, 41).tolist()}
+    land = synthetic.landscape(axes, lambda cell: 0.5, replicates=1)
+    text = " ".join(overview(land).split())
+    told = "Every 3rd value of hidden_size and every 2nd value of learning_rate"
+    assert f"{told}: 714 of 4,100 cells; the report shows all." in text
+    assert "Every 3rd of 100 rows; the report shows all." in text
+    assert max(map(len, overview(land).splitlines())) <= 80
+
+
 def test_a_landscape_of_which_nothing_is_trained_can_be_shown():
     land = synthetic.landscape(status=lambda cell, replicate: Status.MISSING)
     text = overview(land)

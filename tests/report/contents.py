@@ -10,6 +10,8 @@ from gridscape.landscape import Landscape
 from gridscape.report.document import document
 from gridscape.report.findings import gather
 
+HOSTILE = "</script><script>x()</script><!-- \u2028 & <img src=x onerror=x()>"
+
 
 def content_of(land: Landscape, directory: str = "runs/it") -> dict[str, Any]:
     return document(gather(land), Path(directory), "2024-05-01T12:00:00+00:00", {"Gridscape": "0"})

@@ -12,7 +12,7 @@ from stored import a_result, a_trial, study
 from gridscape.cli import commands
 from gridscape.errors import StoreError
 from gridscape.landscape import Landscape
-from gridscape.report import html
+from gridscape.report import html, paper
 from gridscape.store import blobs
 from gridscape.store.blobs import temporary_of, write_whole
 from gridscape.store.store import Store, StoreWarning
@@ -187,23 +187,24 @@ def test_a_name_of_any_length_has_a_temporary(tmp_path):
 # ---- the report ----
 
 
-@pytest.mark.parametrize("name", ["figures", "report.html"])
-def test_a_report_goes_nowhere_else(folder, outside, victim, name):
-    if name == "report.html":
-        (folder / name).symlink_to(victim)
-        html.write(folder)
-        assert not (folder / name).is_symlink()
-        return
-    (folder / name).symlink_to(outside)
+def test_a_report_goes_nowhere_else(folder, outside, victim):
+    (folder / "report.html").symlink_to(victim)
+    html.write(folder)
+    assert not (folder / "report.html").is_symlink()
+
+
+def test_figures_go_nowhere_else(folder, outside):
+    (folder / "figures").symlink_to(outside)
     with pytest.raises(StoreError, match="leads out of this folder"):
-        html.write(folder)
+        paper.draw(folder)
 
 
 def test_a_figure_that_is_a_link_is_replaced(folder, victim):
     (folder / "figures").mkdir()
-    for name in ("landscape.png", "landscape.png.part", "landscape.svg"):
+    for name in ("landscape.png", "landscape.png.part", "landscape.svg", ".drawn.json"):
         (folder / "figures" / name).symlink_to(victim)
-    html.write(folder)
+    paper.draw(folder)
+    assert not (folder / "figures" / ".drawn.json").is_symlink()
     assert not (folder / "figures" / "landscape.png").is_symlink()
 
 

@@ -41,6 +41,7 @@ function chart(host, label, build) {
   host.classList.add("chart");
   host.setAttribute("role", "img");
   host.setAttribute("aria-label", label);
+  if (!charts.has(host)) host.after(saving(label, () => figureOf(host)));
   charts.set(host, build);
   draw(host);
   return host;
@@ -50,7 +51,7 @@ function draw(host) {
   const look = theme();
   const { traces, layout, onclick } = charts.get(host)(look);
   const fresh = !host.data;
-  Plotly.react(host, traces, dressed(layout, look, host), {
+  Plotly.react(host, traces, dressed(layout, look, Math.floor(host.clientWidth)), {
     displayModeBar: false,
     doubleClick: "reset",
     showTips: false,
@@ -58,6 +59,40 @@ function draw(host) {
   });
   if (fresh && onclick) host.on("plotly_click", ({ points: [point] }) => onclick(point));
   if (fresh) resized.observe(host);
+}
+
+// Buttons that save a chart as a file, as it is drawn now.
+/**
+ * @param {string} label
+ * @param {() => {data: any, layout: any}} figure
+ */
+function saving(label, figure) {
+  const filename = label.replace(/[^\p{L}\p{N}=.-]+/gu, "_").slice(0, 80);
+  const save = (format) => () => {
+    const { data, layout } = figure();
+    const height = layout.height ?? 300;
+    Plotly.downloadImage(
+      { data, layout, config: { typesetMath: false } },
+      { format, filename, width: layout.width, height, scale: format === "png" ? 3 : 1 },
+    );
+  };
+  const button = (format) =>
+    el(
+      "button",
+      {
+        type: "button",
+        class: "link",
+        "aria-label": `Save as ${format.toUpperCase()}: ${label}`,
+        onclick: save(format),
+      },
+      format.toUpperCase(),
+    );
+  return el("div", { class: "save" }, "save ", button("svg"), " ", button("png"));
+}
+
+// A chart as a figure of its own: with the page's ground, which lies behind it here.
+function figureOf(host) {
+  return { data: host.data, layout: { ...host.layout, paper_bgcolor: theme().paper } };
 }
 
 function redraw() {
@@ -75,7 +110,7 @@ const resized = new ResizeObserver((entries) => {
   }
 });
 
-function dressed(layout, look, host) {
+function dressed(layout, look, width) {
   const axis = {
     gridcolor: look.line,
     linecolor: look.muted,
@@ -88,7 +123,7 @@ function dressed(layout, look, host) {
   };
   const touch = matchMedia("(pointer: coarse)").matches;
   return {
-    width: Math.floor(host.clientWidth),
+    width,
     height: 300,
     margin: { l: 48, r: 10, t: 10, b: 40 },
     paper_bgcolor: "rgba(0,0,0,0)",

@@ -154,6 +154,83 @@ function drawMap() {
   drawKey(scale, metric);
 }
 
+// The map as a chart, to be saved: the same colors and numbers.
+/**
+ * @param {Array<Array<number>>} shown
+ * @param {MetricData} metric
+ * @param {any} scale
+ * @param {Look} look
+ */
+function mapChart(shown, metric, scale, look) {
+  const unit = unitOf(metric.unit),
+    columns = doc.axes[state.columns],
+    rows = state.rows === null ? null : doc.axes[state.rows];
+  const values = shown.map((line) => line.map((index) => cellValue(allCells[index], metric)));
+  const few = columns.labels.length <= 12 && shown.length <= 24;
+  const stops = Array.from({ length: 33 }, (_, i) => i / 32);
+  const ends = [0, 0.25, 0.5, 0.75, 1].map((part) => scale.at(part));
+  const trace = {
+    type: "heatmap",
+    z: values.map((line) => line.map((v) => (known(v) ? scale.share(v) : null))),
+    zmin: 0,
+    zmax: 1,
+    colorscale: stops.map((part) => [part, css(viridis(part))]),
+    xgap: few ? 2 : 0,
+    ygap: few ? 2 : 0,
+    hoverinfo: "none",
+    colorbar: {
+      title: { text: plain(metric.with_unit), side: "right" },
+      thickness: 12,
+      outlinewidth: 0,
+      tickvals: ends.map((v) => scale.share(v)),
+      ticktext: ends.map((v) => unit.short(v)),
+    },
+    ...(few
+      ? {
+          text: shown.map((line, r) =>
+            line.map((index, c) =>
+              known(values[r][c]) ? unit.short(values[r][c]) : blankWord(allCells[index]),
+            ),
+          ),
+          texttemplate: "%{text}",
+        }
+      : {}),
+  };
+  return {
+    traces: [trace],
+    layout: {
+      height: Math.min(Math.max(160, 90 + shown.length * (few ? 34 : 3)), 620),
+      xaxis: placesOf(columns),
+      yaxis: { ...(rows ? placesOf(rows) : { visible: false }), autorange: "reversed" },
+      plot_bgcolor: look.line,
+    },
+  };
+}
+
+/**
+ * @param {MetricData} metric
+ * @param {any} scale
+ */
+function mapFigure(metric, scale) {
+  const look = theme(),
+    { traces, layout } = mapChart(shownCells(), metric, scale, look);
+  const width = Math.min(900, 260 + doc.axes[state.columns].labels.length * 60);
+  return { data: traces, layout: { ...dressed(layout, look, width), paper_bgcolor: look.paper } };
+}
+
+// A chart axis that has the values of a study's axis at even steps; of many, some are named.
+/** @param {AxisData} axis */
+function placesOf(axis) {
+  const step = Math.ceil(axis.labels.length / 12);
+  const shown = axis.labels.map((_, i) => i).filter((i) => i % step === 0);
+  return {
+    title: titled(axis.name),
+    tickvals: shown,
+    ticktext: shown.map((i) => named(axis.labels[i])),
+    showgrid: false,
+  };
+}
+
 /**
  * @param {number} index
  * @param {MetricData} metric
@@ -454,5 +531,6 @@ function drawKey(scale, metric) {
   if (doc.edge && [state.rows, state.columns].includes(doc.edge.axis))
     swatches.push(el("li", {}, el("span", { class: "swatch is-edge" }), doc.edge.told));
   parts.push(el("ul", { class: "legend" }, swatches));
+  parts.push(saving(`${metric.label} of ${doc.title}`, () => mapFigure(metric, scale)));
   fill("map-key", parts);
 }

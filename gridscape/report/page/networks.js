@@ -239,7 +239,7 @@ function showActivations(blocks) {
           el("span", { class: "name" }, block.layer),
           el("span", { class: "muted" }, block.shape.join(" × "), shownOf(block)),
         ),
-        el("div", { class: "halves" }, mean, zeros),
+        el("div", { class: "halves" }, el("div", {}, mean), el("div", {}, zeros)),
         dataTable("table", () => activationTable(block)),
       ),
     ),

@@ -3,4 +3,5 @@
 declare const Plotly: {
   react(host: Element, traces: Array<any>, layout: any, settings: any): void;
   relayout(host: Element, update: any): void;
+  downloadImage(figure: any, settings: any): void;
 };
