@@ -608,8 +608,8 @@ function drawPublished() {
             {},
             "A published table has one run per cell. The mark says whether it lies where one ",
             "new run of ours that learns would lie (the prediction interval, wider than the ",
-            "interval of our mean). Where that interval is 10 points wide or wider, of losses a tenth of the ",
-            "number, lying inside says nothing and cannot be judged. ",
+            "interval of our mean). Where that interval is 10 points wide or wider, of losses a ",
+            "tenth of the number, lying inside says nothing and cannot be judged. ",
             "Differences are published minus ours; of accuracies in points.",
           ),
           el("div", { class: "pair" }, doc.published.map(publishedTable)),
@@ -725,7 +725,8 @@ function besideCell(cell, unit) {
     "td",
     {
       title: known(cell.prediction_low)
-        ? `one new run of ours that learns: ${interval(cell.prediction_low, cell.prediction_high, unit)}`
+        ? "one new run of ours that learns: " +
+          interval(cell.prediction_low, cell.prediction_high, unit)
         : cell.note || null,
     },
     el(
