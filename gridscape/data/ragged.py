@@ -75,7 +75,8 @@ def _one(values: Any, where: str) -> np.ndarray:
         hint = "leave these steps out, or fill them: filled(value)"
         raise DataCorruptError("numbers that are masked", where=where, hint=hint)
     if not array.ndim or not len(array):
-        raise DataCorruptError("a sequence without steps", where=where, found=array.shape)
+        what = "a sequence without steps" if array.ndim else "one number, and no array of steps"
+        raise DataCorruptError(what, where=where, found=array.shape if array.ndim else array)
     return array
 
 

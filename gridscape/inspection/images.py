@@ -15,6 +15,7 @@ from gridscape.inspection.records import Deconvnet, Example, Tiles
 # From the negative end over zero to the positive end.
 BLUE, WHITE, RED = (0x1F, 0x5C, 0x9C), (0xF7, 0xF5, 0xF1), (0xB2, 0x3A, 0x10)
 GAP = 1  # pixels between tiles
+MOST_STEPS = 300  # of a sequence, a pixel each
 
 
 def is_symbols(inputs: np.ndarray) -> bool:
@@ -48,11 +49,11 @@ def photograph(example: Example) -> np.ndarray:
     """The input of an example as a tile (height, width, 3).
 
     Sequences of different lengths lie, their steps from left to right, and are at least a quarter
-    as high as they are long.
+    as high as they are long. Of long ones every second step is drawn, or every third ...
     """
     inputs = example.inputs
     if example.is_sequence:
-        features = inputs.reshape(len(inputs), -1).T
+        features = inputs.reshape(len(inputs), -1)[:: math.ceil(len(inputs) / MOST_STEPS)].T
         thickness = math.ceil(features.shape[1] / 4 / len(features))
         inputs = features.repeat(thickness, axis=0)[..., None]
     return photographs(inputs[None])[0]

@@ -165,6 +165,7 @@ def stage(of_layer: LayerStatistics) -> Stage:
 
 MOST_GROUPS = 6  # kinds of sequences of which samples are shown
 MOST_FEATURES = 8  # numbers of a step that have a line each
+MOST_STEPS = 60  # of a sequence that are spelled
 
 
 class Line(NamedTuple):
@@ -176,17 +177,27 @@ class Line(NamedTuple):
 
 
 def sample_lines(sample: Sample) -> list[Line]:
-    """The inputs of a sequence, feature by feature, what is right and what was answered."""
+    """The inputs of a sequence, feature by feature, what is right and what was answered.
+
+    Of a long one the first steps.
+    """
     features = sample.inputs.reshape(len(sample.inputs), -1).T[:MOST_FEATURES]
     names = [f"input {i + 1}" for i in range(len(features))] if len(features) > 1 else ["input"]
     truth, answer = np.atleast_1d(sample.truth), np.atleast_1d(sample.answer)
     is_wrong = tuple((truth != answer).tolist())
     none = (False,) * max(len(sample.inputs), len(truth))
-    return [
+    lines = [
         *(Line(n, _symbols(f), none[: len(f)]) for n, f in zip(names, features, strict=True)),
         Line("truth", _symbols(truth), none[: len(truth)]),
         Line("answer", _symbols(answer), is_wrong),
     ]
+    return list(map(_cut, lines))
+
+
+def _cut(line: Line) -> Line:
+    if len(line.symbols) <= MOST_STEPS:
+        return line
+    return Line(line.name, (*line.symbols[:MOST_STEPS], "..."), (*line.wrong[:MOST_STEPS], False))
 
 
 def _symbols(values: np.ndarray) -> tuple[str, ...]:

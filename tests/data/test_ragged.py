@@ -346,6 +346,12 @@ def test_what_is_wrong_is_told_in_one_line(name):
     assert len(text) <= 300
 
 
+def test_parts_with_targets_of_two_kinds_are_told():
+    per_step = [s[:, 0] for s in STEPS]
+    with pytest.raises(DataCorruptError, match="test, targets, sequence 0: one number, and no arr"):
+        gs.Task.from_arrays((STEPS, per_step), (STEPS, CLASSES.tolist()))
+
+
 def test_a_layout_is_not_for_sequences():
     with pytest.raises(UsageError, match="layout: not for sequences of different lengths"):
         task_of(*walks(), layout="flat")

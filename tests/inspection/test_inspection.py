@@ -27,6 +27,7 @@ from gridscape.inspection.feature_maps import deconvnet, feature_layers, keep_st
 from gridscape.inspection.filters import first_layer_filters, picture_shape
 from gridscape.inspection.images import photograph
 from gridscape.inspection.kinds import fitting, sample_lines
+from gridscape.inspection.records import Example
 from gridscape.inspection.sequences import samples
 from gridscape.models.feedforward import (
     lenet5,
@@ -482,6 +483,24 @@ def test_samples_of_a_class_for_each_step(names):
         # The larger of -x is the answer.
         assert sample.answer.tolist() == named[(one[:, 1] < one[:, 0]).astype(int)].tolist()
         assert [line.name for line in sample_lines(sample)][-2:] == ["truth", "answer"]
+
+
+def test_long_sequences_are_drawn_and_spelled_in_part():
+    steps = [np.ones((n, 1)) for n in (2, 10_000)]
+    pair = (steps, [np.zeros(len(one), int) for one in steps])
+    task = Task.from_arrays(pair, pair, n_outputs=2)
+    every = Model(
+        lambda key, hyper: {}, lambda params, x, key, hyper: x.steps * jnp.array([[[0, 1]]])
+    )
+    (_, long) = samples(recipe_of(every), task, {}, per_group=2)
+    assert len(long.truth) == 10_000
+    for line in sample_lines(long):
+        assert len(line.symbols) == len(line.wrong) == 61
+        assert line.symbols[-1] == "..."
+    example = Example(0, 0, 1, None, 0.5, long.inputs, is_sequence=True)
+    height, width, _ = photograph(example).shape
+    assert width <= 300
+    assert height == width // 4 + (width % 4 > 0)
 
 
 # ---- stored parameters ----

@@ -166,3 +166,30 @@ print(model_identity(lstm((28, 28), 10)))
     )
     assert made.startswith("gridscape.models.recurrent.recurrent.<locals>.initial@edeab91e5254 ")
     assert made.strip().endswith("gridscape.models.recurrent.recurrent.<locals>.apply@c97ea44e15f7")
+
+
+def test_trials_at_once_are_those_one_by_one():
+    """As a GPU trains them: parameters and sequences of each trial, stacked."""
+    model = recurrent((7, 2), 4, hidden_size=4, directions=2, layers=2)
+    problems = [problem(model, np.float32, seed) for seed in (0, 1)]
+    lengths = [LENGTHS, LENGTHS[::-1].copy()]
+
+    def slope(params, steps, lengths, labels):
+        outputs = model.apply(params, Sequences(steps, lengths), None, HYPER)
+        return cross_entropy(outputs, labels).mean()
+
+    trials = [
+        (params, jnp.asarray(steps), jnp.asarray(of_trial), jnp.asarray(labels[:, 0]))
+        for (params, steps, labels), of_trial in zip(problems, lengths, strict=True)
+    ]
+    with kernels.plain():
+        gradient = jax.jit(jax.grad(slope))
+        together = jax.jit(jax.vmap(jax.grad(slope)))(
+            *jax.tree.map(lambda *parts: jnp.stack(parts), *trials)
+        )
+        for number, trial in enumerate(trials):
+            for name, expected in gradient(*trial).items():
+                # Sums of some ten steps in another order.
+                np.testing.assert_allclose(
+                    together[name][number], expected, rtol=1e-4, atol=1e-6, err_msg=name
+                )
