@@ -321,34 +321,52 @@ class Landscape:
         """Which trials learn: (*axes, replicate), bool.
 
         Those that finished, and do not give every test example the same answer. Where the main
-        metric is a fraction, no run of a cell whose best one is no better than guessing does; and
-        where that one has come a quarter of the way from guessing to everything right, those that
-        come less than half as far do not.
+        metric is a fraction, or an error of numbers, no run of a cell whose best one is no better
+        than guessing does; and where that one has come a quarter of the way from guessing to
+        everything right, those that come less than half as far do not.
         """
         learns: np.ndarray = self.array("status") == Status.FINISHED.value
         learns &= ~self.array(COLLAPSED)
-        meaning = self.meaning(self.main_metric)
-        if meaning.is_fraction:
-            values = self.finished()
-            above = values if meaning.is_higher_better else 1 - values
-            guessing = self.chance() or 0.0
-            above = (above - guessing) / (1 - guessing)
+        above = self.above_chance()
+        if above is not None:
+            # Numbers may be hard to tell: the least that is better than their mean is something.
+            least = GUESSES if self.meaning(self.main_metric).is_fraction else 0.0
             best = np.fmax.reduce(above, axis=-1, keepdims=True)
-            learns &= ~((best < GUESSES) | ((best >= LEARNED) & (above < best / 2)))
+            learns &= ~((best < least) | ((best >= LEARNED) & (above < best / 2)))
         return learns
+
+    def above_chance(self, metric: str | None = None) -> np.ndarray | None:
+        """How far trials are on the way from guessing, 0, to everything right, 1: (*axes, R).
+
+        By a metric (default: the main one); None where the way is not known: of what is neither a
+        fraction nor an error of numbers.
+        """
+        metric = metric or self.main_metric
+        meaning, guessing = self.meaning(metric), self.chance(metric)
+        if not meaning.is_fraction and guessing is None:
+            return None
+        values, guessing = self.finished(metric), guessing or 0.0
+        if meaning.is_fraction and not meaning.is_higher_better:
+            values = 1 - values
+        if meaning.is_fraction or meaning.is_higher_better:
+            return np.asarray((values - guessing) / (1 - guessing))
+        return np.asarray((guessing - values) / guessing)
 
     def chance(self, metric: str | None = None) -> float | None:
         """What answering the largest class always gives, by a metric (default: the main one).
 
-        None where it is not known. Of the accuracy on a set it is the share of its largest class.
+        Of the accuracy on a set that is the share of its largest class; of numbers, what answering
+        the mean of the training part gives. None where it is not known.
         """
         metric = metric or self.main_metric
         told = self.study.get("chances")
         found = told.get(metric) if isinstance(told, Mapping) else None
         if found is None and self.meaning(metric).is_fraction:
             found = self.study.get("guessing")
-        is_chance = isinstance(found, int | float) and 0 < found < 1
-        return float(found) if is_chance and found is not None else None
+        if not isinstance(found, int | float):
+            return None
+        is_fraction = self.meaning(metric).is_fraction
+        return float(found) if not is_fraction or 0 < found < 1 else None
 
     @property
     def class_names(self) -> tuple[str, ...]:

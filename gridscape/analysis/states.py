@@ -96,7 +96,8 @@ def _guesses(land: Landscape) -> np.ndarray:
     known = [values for values in above if values is not None]
     if above[0] is None:
         return np.zeros_like(finished)
-    found: np.ndarray = finished & (np.max(known, axis=0) < GUESSES)
+    least = GUESSES if land.meaning(measure_of(land)).is_fraction else 0.0
+    found: np.ndarray = finished & (np.max(known, axis=0) < least)
     return found
 
 
@@ -112,11 +113,9 @@ def _twin(land: Landscape) -> str:
 
 def _above_guessing(land: Landscape, name: str) -> np.ndarray | None:
     """(trials,): how far of the way from guessing to everything right; None where not known."""
-    guessing = land.chance(name) if name in land.metrics else None
-    if guessing is None or not land.meaning(name).is_higher_better:
-        return None
-    above: np.ndarray = (land.finished(name).ravel() - guessing) / (1 - guessing)
-    return above
+    known = name in land.metrics and land.chance(name) is not None
+    above = land.above_chance(name) if known else None
+    return None if above is None else above.ravel()
 
 
 def practically_one(land: Landscape) -> np.ndarray:

@@ -9,23 +9,27 @@ from gridscape.base import regression
 from gridscape.base.classes import GUESSED
 from gridscape.base.data import Split
 from gridscape.base.metrics import accuracy, cross_entropy, top_class
-from gridscape.grid.names import TEST, TRAIN, VALIDATION, Variable
+from gridscape.grid.names import TEST, TRAIN, VALIDATION, Variable, of_split
 
 if TYPE_CHECKING:
     from gridscape.base.task import Task
 
+ERRORS = ("rmse", "mae", "r2")  # of base/regression.py
 UNEQUAL = 1.5  # times the share that equal classes have
 
 
 def chances(task: "Task") -> dict[str, float]:
     """What answering the largest class of a set always gives, by variable of a landscape.
 
-    Of accuracy that is the share of the class. Metrics of which nothing is known are left out.
+    Of accuracy that is the share of the class. Of numbers it is what answering the mean of the
+    training part gives. Metrics of which nothing is known are left out.
     """
     known: dict[Any, Callable[[np.ndarray], Any]] = {accuracy: np.max, **GUESSED}
     sets = {TEST: task.test, VALIDATION: task.validation, TRAIN: task.train_examples}
-    found = {}
+    found: dict[str, float] = {}
     for split, examples in sets.items():
+        if examples is not None and task.numbers:
+            found |= of_split(split, _of_numbers(task, np.asarray(examples.targets)))
         shares = None if examples is None else class_shares(task, examples)
         if shares is None:
             continue
@@ -33,6 +37,14 @@ def chances(task: "Task") -> dict[str, float]:
             if guessed := known.get(metric.of_mean or metric.function):
                 found[str(Variable(split, name))] = float(guessed(shares))
     return found
+
+
+def _of_numbers(task: "Task", targets: np.ndarray) -> dict[str, float]:
+    """By metric of errors; the mean of standardized targets is 0."""
+    errors = {name: m for name, m in task.measured.items() if m.root or name in ERRORS}
+    mean: Any = np.zeros_like(targets)
+    each = {name: np.asarray(m(mean, targets), np.float64).mean() for name, m in errors.items()}
+    return {name: float(x**0.5 if errors[name].root else x) for name, x in each.items()}
 
 
 def class_shares(task: "Task", examples: Split) -> np.ndarray | None:

@@ -319,7 +319,8 @@ def confirmed_table(found: "Confirmation") -> Iterator["RenderableType"]:
     from gridscape.report.words import confirmed_words, estimate_words, with_unit
 
     meaning = found.meaning
-    yield Text(f"{with_unit(found.metric, meaning).capitalize()} of fresh replicates", "bold")
+    text = with_unit(found.metric, meaning)
+    yield Text(f"{text[:1].upper()}{text[1:]} of fresh replicates", "bold")
     table = new_table("cell", "to quote", "learns in", "of the search", "luck")
     for each in found.finalists:
         table.add_row(

@@ -230,7 +230,8 @@ def _left_out(view: View, n_panels: int) -> Iterator[RenderableType]:
 
 def _caption(found: Overview, view: View) -> str:
     numbers = {int(n) for n in found.land.wanted.sum(-1).flat}
-    text = with_unit(found.metric, found.land.meaning(found.metric)).capitalize()
+    text = with_unit(found.metric, found.land.meaning(found.metric))
+    text = text[:1].upper() + text[1:]  # the unit as it is written
     if max(numbers) > 1:
         # A cell that nobody asked for has no mean.
         span = " to ".join(str(n) for n in sorted({min(numbers - {0}), max(numbers)}))

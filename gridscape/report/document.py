@@ -67,6 +67,7 @@ from gridscape.report.words import (
     edge_words,
     estimate_words,
     few,
+    guess_words,
     learns_short,
     learns_words,
     look_words,
@@ -110,7 +111,7 @@ def document(
     content: PageData = {
         "altered": altered(land),
         "title": study.get("title") or study.get("name") or "A study",
-        "summary": f"{size_of(land)}.",
+        "summary": " ".join(filter(None, (f"{size_of(land)}.", guess_words(land)))),
         "version": environment.get("Gridscape", ""),
         "made": made,
         "level": found.main[0].estimate.level,
@@ -196,6 +197,7 @@ def _facts(study: Mapping[str, Any]) -> list[tuple[str, str]]:
         (str(name).replace("_", " "), _fact(value))
         for name, value in study.items()
         if name not in elsewhere and value not in (None, "", [], {})
+        if name != "guessing" or value  # of numbers there is none
     ]
 
 

@@ -5,7 +5,7 @@ themselves, ``page/format.js`` repeats the rules, and a test compares the two.
 """
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Literal, NamedTuple
 
 import numpy as np
@@ -86,6 +86,18 @@ def ordinal(number: int) -> str:
 def plural(count: int, word: str) -> str:
     """A count with its word: "1 network", "18 networks"."""
     return f"{count:,} {word}{'' if count == 1 else 's'}"
+
+
+def guess_words(land: Landscape) -> str:
+    """What guessing gives by the main metric, where the study tells it: a sentence, or ""."""
+    name = land.main_metric
+    told, guessing = land.study.get("chances"), land.chance()
+    if not isinstance(told, Mapping) or name not in told or guessing is None:
+        return ""
+    meaning = land.meaning(name)
+    what = "the largest class" if meaning.is_fraction else "the mean of the training targets"
+    shown = " ".join(filter(None, (meaning.text(guessing), meaning.shown_unit)))
+    return f"To answer {what} always gives {shown}."
 
 
 # ---- numbers ----

@@ -527,7 +527,7 @@ class ResolvedStudy:
         losses: set[float | None] = set()
         for task in self.tasks.values():
             for name, value in chances(task).items():
-                found[name] = max(value, found.get(name, 0.0))
+                found[name] = max(value, found.get(name, value))
             if "loss" not in self.study.axes:
                 loss = load_loss(self.study.loss, task)
                 losses.add(loss_of_guessing(task, loss, self._weights(task)))

@@ -81,3 +81,30 @@ def test_what_is_not_known_is_no_constant():
     assert is_one_answer(np.nan, 0.0)
     assert not is_one_answer(0.999, np.nan)
     assert not is_one_answer(np.nan, 0.02)
+
+
+def test_a_run_that_is_no_better_than_the_mean_does_not_learn(tmp_path):
+    """Far off, though it varies and is finite: it must not stand beside cells that learn."""
+    land, task = land_of(tmp_path, [1.0, 1e6])
+    targets = {"test": task.test.targets, "train": task.train.targets}
+    for split, values in targets.items():
+        # The mean of the training part, which standardized targets have as 0.
+        spread = Y.std() / np.concatenate([s.targets for s in task_parts(task)]).std()
+        expected = np.sqrt(np.mean(values.astype(np.float64) ** 2)) * spread
+        assert land.chance(f"{split}_rmse") == pytest.approx(expected, rel=1e-3)
+    assert land.chance("train_r2") == pytest.approx(0, abs=1e-5)
+    assert land.finished()[1].min() > land.chance()
+    assert land.learns.tolist() == [[True] * 2, [False] * 2]
+
+
+def task_parts(task):
+    return task.train, task.validation, task.test
+
+
+def test_units_keep_their_letters(tmp_path, capsys):
+    from gridscape.cli import commands
+
+    land_of(tmp_path, [1.0], updates=5)
+    capsys.readouterr()
+    assert commands.exit_status(["show", str(tmp_path / "r")]) == 0
+    assert "Test rmse in EUR: mean of 2 replicates" in capsys.readouterr().out

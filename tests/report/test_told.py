@@ -84,3 +84,22 @@ def test_parts_of_a_file_that_have_inputs_in_common(tmp_path):
     with pytest.warns(UserWarning, match="5 of 15 test inputs are also among the training inputs"):
         made = study(task="arrays", task_options={"path": str(tmp_path / "p.npz")}).resolve()
     assert made.record()["told"] == ["5 of 15 test inputs are also among the training inputs"]
+
+
+def test_the_page_says_what_guessing_gives(tmp_path):
+    from gridscape.report.words import guess_words
+
+    x = np.random.default_rng(0).normal(size=(80, 3)).astype(np.float32)
+    of_classes = gs.Task.from_arrays((x, np.array(["ill", "healthy"])[(np.arange(80) % 8 > 0) * 1]))
+    of_numbers = gs.Task.from_arrays((x, 1000 * x.sum(axis=1)), unit="kEUR")
+    said = []
+    for number, task in enumerate((of_classes, of_numbers)):
+        land = gs.run(study(task=task), directory=tmp_path / str(number))
+        page = document(gather(land), tmp_path / str(number), "today", {})
+        assert page["summary"].endswith(guess_words(land))
+        assert ("guessing", "0") not in page["facts"]
+        said.append(guess_words(land))
+    share = np.mean(of_classes.test.targets == 0)
+    assert said[0] == f"To answer the largest class always gives {100 * share:.1f} %."
+    assert said[1].startswith("To answer the mean of the training targets always gives ")
+    assert said[1].endswith(" kEUR.")

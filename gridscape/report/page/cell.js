@@ -14,7 +14,7 @@ function drawCell() {
       { class: "reading" },
       el("b", {}, found && known(found.mean) ? unit.text(found.mean) : cellWord(cell)),
       " ",
-      found && known(found.mean) ? main.label : "",
+      found && known(found.mean) ? behind(main) : "",
       el("span", { class: "muted" }, readingNote(cell, found, unit)),
     ),
     cell.learns ? el("p", { class: "learns" }, learnsNote(cell)) : "",

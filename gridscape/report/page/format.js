@@ -87,6 +87,9 @@ const UNITS = {
 
 const unitOf = (name) => UNITS[name] ?? UNITS.number;
 
+// A metric behind its number: with its unit, where the number has none.
+const behind = ({ unit, label, with_unit }) => (unit === "number" ? with_unit : label);
+
 // "97.2 to 98.0", and what stands in its place where replicates are too few.
 function interval(low, high, unit) {
   if (!known(low) || !known(high)) return "no interval";

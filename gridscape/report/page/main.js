@@ -143,9 +143,10 @@ function drawHead() {
   fill("lede", lede());
   byId("few").textContent = sentence(doc.few);
   byId("few").hidden = !doc.few;
+  byId("told").hidden = !doc.told.length;
   fill(
     "told",
-    doc.told.map((text) => el("p", { class: "notice" }, sentence(`of the data: ${text}`))),
+    doc.told.map((text) => el("p", {}, sentence(`of the data: ${text}`))),
   );
   const { counts } = doc;
   const words = {
@@ -191,7 +192,7 @@ function lede() {
       pickable(doc.top.cell, allCells[doc.top.cell].label),
       `, ${doc.chosen}, reaches `,
       el("b", {}, unit.text(doc.top.mean)),
-      ` ${doc.metrics[0].label}`,
+      ` ${behind(doc.metrics[0])}`,
       known(doc.top.low)
         ? ` (${interval(doc.top.low, doc.top.high, unit)})${besideBest()}.`
         : `${besideBest()}; too few of its replicates finished for an interval.`,
