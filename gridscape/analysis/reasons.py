@@ -34,7 +34,7 @@ def explanations(land: Landscape, cells: Iterable[CellSummary]) -> dict[Cell, st
     return {
         cell.cell: "; ".join(parts)
         for number, cell in enumerate(cells)
-        if (parts := list(_parts(told, number, cell)))
+        if _went_wrong(cell) and (parts := list(_parts(told, number, cell)))
     }
 
 
