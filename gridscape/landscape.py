@@ -15,6 +15,7 @@ from gridscape.errors import GridscapeError, StoreError, UnknownNameError, Usage
 from gridscape.grid.arrays import Array, Arrays, LateArray
 from gridscape.grid.asked import Asked
 from gridscape.grid.axes import Axis, Cell, Grid, show
+from gridscape.grid.many import many_records
 from gridscape.grid.meanings import MEASURED, Meaning, from_record, meaning_of
 from gridscape.grid.names import (
     ANSWER_SPREAD,
@@ -86,7 +87,7 @@ class Landscape:
         Curves of a folder of very many trials are read, and checked, when they are first looked at.
         Raises StoreError where the folder cannot be used.
         """
-        with Store.read(directory) as store:
+        with many_records(), Store.read(directory) as store:
             if store.n_trials <= AT_ONCE or store.study.get("groups"):
                 return cls.of(store.study, store.results())
             return cls._of(store.study, store.finals(), Path(directory))
@@ -685,18 +686,27 @@ class _LateCurves:
 
     def of(self, curve: str, cells: Sequence[int]) -> tuple[np.ndarray, np.ndarray]:
         """(points,) the updates and (cells, replicate, points) the lines of these cells."""
-        rows = {number: row for row, number in enumerate(cells)}
-        shape, clock = self._places.shape[:-1], _clock(curve)
-        inside = []
-        for at, trial, result in self._found:
-            row = rows.get(int(np.ravel_multi_index(at[:-1], shape)) if shape else 0)
-            if row is not None:
-                inside.append(((row, at[-1]), trial, result))
+        inside = [
+            ((row, at[-1]), trial, result)
+            for row, number in enumerate(cells)
+            for at, trial, result in self._of_cell.get(number, [])
+        ]
         filled = self._with_curves(inside)
-        points = _points(filled, clock)
+        points = _points(filled, _clock(curve))
         lines = np.full((len(cells), self._places.replicates, len(points)), np.nan)
         _fill(lines, filled, curve, points)
         return points, lines
+
+    @cached_property
+    def _of_cell(self) -> dict[int, _Found]:
+        """The trials of each cell, by its number in the grid."""
+        shape = self._places.shape[:-1]
+        strides = [math.prod(shape[i + 1 :]) for i in range(len(shape))]
+        found: dict[int, _Found] = {}
+        for entry in self._found:
+            number = sum(i * stride for i, stride in zip(entry[0], strides, strict=False))
+            found.setdefault(number, []).append(entry)
+        return found
 
     def variables(self, metrics: Mapping[str, Meaning]) -> dict[str, LateArray]:
         """Every curve; their names are those of one trial of each way to end."""

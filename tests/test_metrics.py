@@ -146,7 +146,7 @@ def test_the_page_and_the_figures_show_it_in_its_unit(folder, land):
     curves = {c["name"]: c for c in content["curve_names"]}
     assert curves["train_reprojection_error"]["split"] == "train"
     assert curves["train_reprojection_error"]["shared"] == "reprojection error"
-    drawn = heat_map(land.axes, found.summaries["test_reprojection_error"])
+    drawn = heat_map(land.axes, analysis.summarize(land, "test_reprojection_error"))
     bar = drawn.axes[-1]
     assert bar.get_ylabel() == "test reprojection error in pixels"
     assert 300 < bar.get_ylim()[0] < 400

@@ -134,8 +134,8 @@ def _not_worse(
     if not sure:
         return able, able
     top = max(sure, key=score)
-    among, others = Comparison(members), [s for s in able if s is not top]
-    lags = [among.difference(top, s) for s in others]
+    others = [s for s in able if s is not top]
+    lags = Comparison(members).lags(top, others)
     p_values = [(d if s.meaning.is_higher_better else -d).p_above(0.0)
                 for s, d in zip(others, lags, strict=True)]  # fmt: skip
     bound = 2 * (1 - level) / max(len(others), 1)
@@ -172,13 +172,14 @@ def _optimum(
     values = _tried(axis, members)
     heights = np.log(values) if is_log else np.array(values)
     back = math.exp if is_log else float
-    inside = [values.index(float(v)) for v in equivalent]
+    place_of = {value: place for place, value in enumerate(values)}
+    inside = [place_of[float(v)] for v in equivalent]
     first, last = min(inside), max(inside)
     low = -math.inf if first == 0 else (heights[first - 1] + heights[first]) / 2
     high = math.inf if last == len(values) - 1 else (heights[last] + heights[last + 1]) / 2
-    at = values.index(float(best.cell[axis.name]))
+    at = place_of[float(best.cell[axis.name])]
     fit, _ = candidates(members)
-    scores = {values.index(float(s.cell[axis.name])): score(s) for s in fit}
+    scores = {place_of[float(s.cell[axis.name])]: score(s) for s in fit}
     place = _vertex(heights, scores, at)
     return Interval(back(place), back(low), back(high), best.n_learns, level)
 

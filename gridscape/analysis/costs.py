@@ -78,7 +78,7 @@ def pareto(land: Landscape, cost: str = "flops", metric: str | None = None) -> P
     if cost not in COSTS:
         raise UnknownNameError("cost", cost, COSTS)
     metric = metric or land.main_metric
-    fit, excluded = candidates(summarize(land, metric))
+    fit, excluded = land.once(("candidates", metric), lambda: candidates(summarize(land, metric)))
     costs = np.array([getattr(s, cost) for s in fit])
     scores = np.array([score(s) for s in fit])
     beaten = _beaten(costs, scores).tolist()
@@ -167,7 +167,7 @@ def _may_be_best(fit: Sequence[CellSummary], best: CellSummary) -> list[CellSumm
     others = [s for s in fit if s is not best]
     bound = (1 - LEVEL) / max(len(others), 1)
     among = Comparison(fit)
-    lags = [_oriented(among.difference(best, s), best).p_above(0.0) for s in others]
+    lags = [_oriented(lag, best).p_above(0.0) for lag in among.lags(best, others)]
     return [best, *(s for s, p in zip(others, lags, strict=True) if not p <= bound)]
 
 

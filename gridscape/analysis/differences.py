@@ -13,7 +13,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 from scipy import special
 
-from gridscape.analysis.cells import CellSummary, learned
+from gridscape.analysis.cells import CellSummary, all_learned, learned
 from gridscape.analysis.fractions import noise_variance
 from gridscape.analysis.statistics import LEVEL, Interval, t_p_value, t_quantile
 from gridscape.grid.axes import Cell
@@ -123,6 +123,29 @@ class Comparison:
         """Mean of ``a`` minus mean of ``b``."""
         return self.combination([a, b], [1.0, -1.0])
 
+    def lags(self, best: CellSummary, others: Sequence[CellSummary]) -> list[Difference]:
+        """``difference(best, s)`` of each of the others, all at once."""
+        if not others:
+            return []
+        own, rows = learned(best), all_learned(others)
+        values = own - rows
+        shared = np.isfinite(values)
+        means, variances = _moments(values)
+        largest = np.maximum(np.abs(own).max(), np.abs(rows).max(axis=1))
+        found = []
+        for i, (n, other) in enumerate(zip(shared.sum(axis=1).tolist(), others, strict=True)):
+            if n < 2:
+                mean = float(values[i][shared[i]][0]) if n else math.nan
+                found.append(Difference(mean, math.nan, math.nan, n))
+            elif n < len(own):
+                found.append(self.difference(best, other))
+            else:
+                variance = 0.0 if variances[i] <= (ROUNDING * largest[i]) ** 2 else variances[i]
+                floor = noise_of(best) + noise_of(other)
+                alone = best.at_edge or other.at_edge
+                found.append(self._told(means[i], variance, n, floor, 2.0, alone))
+        return found
+
     def combination(self, cells: Sequence[CellSummary], weights: Sequence[float]) -> Difference:
         """The sum of the means of cells times weights that add up to 0."""
         rows = np.array([learned(s) for s in cells])
@@ -137,9 +160,18 @@ class Comparison:
         if own <= (ROUNDING * np.abs(rows).max()) ** 2:
             own = 0.0
         floor = float(sum(f**2 * noise_of(s) for f, s in zip(factors, cells, strict=True)))
-        mean = float(values.mean())
-        if self.spread is not None and not any(s.at_edge for s in cells):
-            pooled = self.spread.variance * float((factors**2).sum())
+        alone = any(s.at_edge for s in cells)
+        return self._told(float(values.mean()), own, n, floor, float((factors**2).sum()), alone)
+
+    def _told(
+        self, mean: float, own: float, n: int, floor: float, weight: float, alone: bool
+    ) -> Difference:
+        """own: the variance of the differences; weight: of how many cells that of one counts.
+
+        alone: whether a cell is at the edge, and its spread its own.
+        """
+        if self.spread is not None and not alone:
+            pooled = self.spread.variance * weight
             is_more = own > pooled
             variance = (own + pooled) / 2 if is_more else pooled
             df = min(2.0 * (n - 1), self.spread.df) if is_more else self.spread.df
@@ -148,15 +180,22 @@ class Comparison:
         return Difference(mean, math.sqrt(max(own, floor) / n), n - 1, n)
 
 
+def _moments(values: np.ndarray) -> tuple[list[float], list[float]]:
+    """Mean and variance of each row; of fewer than two values there is no variance."""
+    if values.shape[1] < 2:
+        return values.ravel().tolist(), [math.nan] * len(values)
+    return values.mean(axis=1).tolist(), values.var(axis=1, ddof=1).tolist()
+
+
 def against(cells: Sequence[CellSummary], one: CellSummary) -> dict[Cell, Interval]:
     """Each cell minus ``one`` of them; all these intervals together hold in 95 %.
 
     Also where ``one`` was chosen as the best of them by these numbers: Bonferroni over all pairs,
     since any of them could have been asked for.
     """
-    among = Comparison(cells)
+    lags = Comparison(cells).lags(one, cells)
     level = 1 - (1 - LEVEL) / max(math.comb(len(cells), 2), 1)
-    return {s.cell: among.difference(s, one).interval(level) for s in cells}
+    return {s.cell: (-lag).interval(level) for s, lag in zip(cells, lags, strict=True)}
 
 
 def noise_of(summary: CellSummary) -> float:

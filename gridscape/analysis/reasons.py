@@ -33,9 +33,9 @@ def explanations(land: Landscape, cells: Iterable[CellSummary]) -> dict[Cell, st
     wrong = [n for n, cell in enumerate(cells) if _went_wrong(cell) or nearly[n].any()]
     told = _Told.of(land, wrong)
     return {
-        cell.cell: "; ".join(parts)
-        for number, cell in enumerate(cells)
-        if (parts := list(_parts(told, number, cell, nearly[number])))
+        cells[number].cell: "; ".join(parts)
+        for number in wrong
+        if (parts := list(_parts(told, number, cells[number], nearly[number])))
     }
 
 

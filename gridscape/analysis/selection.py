@@ -9,7 +9,13 @@ from dataclasses import replace
 
 from gridscape.analysis.best import BestPerRow, best_per
 from gridscape.analysis.cells import CellSummary, summarize, top_cell
-from gridscape.analysis.costs import Pareto, SmallestEquivalent, pareto, smallest_network
+from gridscape.analysis.costs import (
+    Pareto,
+    ParetoPoint,
+    SmallestEquivalent,
+    pareto,
+    smallest_network,
+)
 from gridscape.grid.axes import Cell
 from gridscape.landscape import Landscape
 
@@ -33,9 +39,13 @@ def best_rows(land: Landscape, axis: str, shown: Iterable[CellSummary]) -> tuple
 def front(land: Landscape, cost: str, shown: Iterable[CellSummary]) -> Pareto:
     """``pareto`` by the selection metric; its points are summaries of ``shown``."""
     of, found = _by_cell(shown), pareto(land, cost, land.selection_metric)
-    points = tuple(replace(p, summary=of[p.summary.cell]) for p in found.points)
+    points = tuple(_shown(p, of[p.summary.cell]) for p in found.points)
     one = next(iter(of.values()))
     return replace(found, metric=one.metric, meaning=one.meaning, points=points)
+
+
+def _shown(point: ParetoPoint, summary: CellSummary) -> ParetoPoint:
+    return point if point.summary is summary else replace(point, summary=summary)
 
 
 def smallest(land: Landscape, shown: Iterable[CellSummary]) -> SmallestEquivalent | None:

@@ -3,6 +3,7 @@
 import math
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
+from functools import lru_cache
 from typing import Any
 
 import numpy as np
@@ -101,6 +102,7 @@ def t_test(values: Iterable[float], against: float = 0.0) -> float:
     return t_p_value((x.mean() - against) / error, len(x) - 1)
 
 
+@lru_cache(maxsize=4096)  # cells have few different numbers of runs
 def share_interval(k: int, n: int, level: float = LEVEL) -> Interval:
     """A share of which ``k`` of ``n`` independent runs were seen; its exact interval.
 
@@ -118,6 +120,7 @@ def share_interval(k: int, n: int, level: float = LEVEL) -> Interval:
     return Interval(k / n, low, high, n, level)
 
 
+@lru_cache(maxsize=4096)
 def share_p_value(k: int, n: int, share: float) -> float:
     """How often at least ``k`` of ``n`` runs would be seen if each had the probability ``share``.
 

@@ -25,6 +25,7 @@ from gridscape.analysis.statistics import Interval
 from gridscape.analysis.winner import Winner, winner
 from gridscape.cli._tiles import Tile, View, labels_of, short_labels, stub_width, tile_table
 from gridscape.grid.axes import Axis, Cell, Value, is_wide, same, show
+from gridscape.grid.many import many_records
 from gridscape.grid.trials import Trial
 from gridscape.landscape import Landscape, sought_axis
 from gridscape.report.words import (
@@ -116,6 +117,7 @@ class Overview:
     directory: Path | None = None
 
     @classmethod
+    @many_records()
     def of(cls, land: Landscape, directory: Path | None = None) -> "Overview":
         """By the main metric; directory: where the results lie."""
         metric, sought = land.main_metric, sought_axis(land.axes)

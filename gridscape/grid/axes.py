@@ -10,6 +10,7 @@ from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from functools import cached_property
+from typing import Any
 
 import numpy as np
 
@@ -106,12 +107,14 @@ class Cell(Mapping[str, Value]):
             return self.items_ == other.items_ or self._by_name == other._by_name
         return isinstance(other, Mapping) and self._by_name == dict(other)
 
-    @cached_property
-    def _hash(self) -> int:
-        return hash(frozenset(self.items_))
-
     def __hash__(self) -> int:
-        return self._hash
+        known: int | None = self.__dict__.get("_hash")
+        if known is None:
+            known = self.__dict__["_hash"] = hash(frozenset(self.items_))
+        return known
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return Cell, (self.items_,)  # without the hash, which another process has otherwise
 
     def __str__(self) -> str:
         return ", ".join(f"{name}={show(value)}" for name, value in self.items_)

@@ -89,31 +89,30 @@ class EstimateData(TypedDict):
     high: Number
 
 
-class CellData(TypedDict):
-    """One cell; lists have an entry per replicate. against_best: paired, in the main metric.
+class CellsData(TypedDict):
+    """The cells, a column for each thing that is told of all of them.
 
-    command: trains it again; "" where only Python can. partly: "1 of 2 collapsed", "" where all
-    replicates ended alike. why: what went wrong, "" where nothing did. learns: "learns in 4 of 5,
-    28 to 99 %"; share: "4/5" where some runs learn and some do not, else "". at_edge: a run of this
-    cell, or of the next one, does not learn.
+    Of statuses, collapsed, not_started, keys, reasons and first_bad_updates a cell has a list with
+    an entry per replicate. against_best: paired, in the main metric. partly: "1 of 2 collapsed", ""
+    where all replicates ended alike. why: what went wrong, "" where nothing did. learns: "learns in
+    4 of 5, 28 to 99 %"; share: "4/5" where some runs learn and some do not, else "". at_edge: a run
+    of this cell, or of the next one, does not learn.
     """
 
-    label: str
-    state: CellState
-    counts: Counts
-    statuses: Sequence[str]
-    collapsed: Sequence[bool]
-    not_started: Sequence[bool]
-    partly: str
-    why: str
-    learns: str
-    share: str
-    at_edge: bool
-    keys: Sequence[str]
-    reasons: Sequence[str] | None
-    first_bad_updates: Sequence[int | None]
-    against_best: EstimateData | None
-    command: str
+    label: Sequence[str]
+    state: Sequence[CellState]
+    statuses: Sequence[Sequence[str]]
+    collapsed: Sequence[Sequence[bool]]
+    not_started: Sequence[Sequence[bool]]
+    partly: Sequence[str]
+    why: Sequence[str]
+    learns: Sequence[str]
+    share: Sequence[str]
+    at_edge: Sequence[bool]
+    keys: Sequence[Sequence[str]]
+    reasons: Sequence[Sequence[str] | None]
+    first_bad_updates: Sequence[Sequence[int | None]]
+    against_best: Sequence[EstimateData | None]
 
 
 class TopData(EstimateData):
@@ -246,9 +245,13 @@ class BestData(TypedDict):
 
 
 class ParetoData(TypedDict):
-    """Cells by rising cost, and those on the front. excluded: how many do not learn."""
+    """Cells by rising cost, and those on the front. excluded: how many do not learn.
+
+    n_points: how many cells there are; of very many, evenly chosen ones are listed.
+    """
 
     cells: Sequence[int]
+    n_points: int
     front: Sequence[int]
     excluded: int
 
@@ -484,6 +487,7 @@ class PageData(TypedDict):
     chosen: the same in words. few: what to know of too few replicates, else "". told: what is odd
     about the data, as what was left out of it. metrics: the main one first. curves: by the number
     of a cell, then by the name of a curve. chance: the accuracy of guessing. pareto: by cost.
+    replay: the command that trains a cell again, but for the cell; "" where only Python can.
     """
 
     altered: str
@@ -502,7 +506,8 @@ class PageData(TypedDict):
     columns: int
     replicates: int
     metrics: Sequence[MetricData]
-    cells: Sequence[CellData]
+    cells: CellsData
+    replay: str
     start: int
     top: TopData | None
     selection: Literal["validation", "test"]

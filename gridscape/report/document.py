@@ -7,10 +7,12 @@ are numbered in the grid's order (the last axis fastest), and everything refers 
 import json
 import math
 import shlex
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from enum import Enum
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
+
+import numpy as np
 
 from gridscape.analysis.best import BestPerRow
 from gridscape.analysis.cells import CellState, CellSummary
@@ -32,7 +34,7 @@ from gridscape.report.contract import (
     AxisData,
     BestData,
     BestRow,
-    CellData,
+    CellsData,
     ClaimData,
     ClaimEstimate,
     ConfirmedData,
@@ -88,6 +90,7 @@ if TYPE_CHECKING:
 
 CURVE_NUMBERS = 240_000  # numbers that all curves together may take: about 1.5 MB of the page
 MOST_POINTS = 400
+MOST_COSTS = 2_000  # cells drawn against their cost: of more, evenly chosen ones and the front
 NOTHING_SHOWN = Showcase()
 FEWEST_POINTS = 40  # below it, the lines of single replicates are left out
 FEWEST_OF_MEAN = 6  # below it, all curves are left out
@@ -108,7 +111,7 @@ def document(
     numbers = {cell: i for i, cell in enumerate(land.grid.cells())}
     shape = view(land.axes)
     curves, rule = _curves(found, numbers)
-    content: PageData = {
+    content = {
         "altered": altered(land),
         "title": study.get("title") or study.get("name") or "A study",
         "summary": " ".join(filter(None, (f"{size_of(land)}.", guess_words(land)))),
@@ -131,8 +134,10 @@ def document(
         "rows": land.axes.index(shape.rows) if shape.rows else None,
         "columns": land.axes.index(shape.columns),
         "replicates": land.n_replicates,
-        "metrics": _metrics(found),
-        "cells": [_cell(found, i, directory) for i in range(len(numbers))],
+        "metrics": [],
+        "cells": {},
+        # What came from Python cannot be handed in on a command line.
+        "replay": "" if study.get("objects") else replay_command(directory),
         "start": numbers[found.top.cell] if found.top else _first_ended(found.main),
         "top": _top(found, numbers, directory),
         "selection": land.selection,
@@ -156,8 +161,9 @@ def document(
         "published": [_published(comparison) for comparison in found.published],
         "claims": [_claim(verdict) for verdict in found.verdicts],
     }
+    # The columns of all cells are plain as they come: they may be very long.
     plain: PageData = _plain(content)
-    return plain
+    return {**plain, "metrics": _metrics(found), "cells": _cells(found)}
 
 
 def _networks(
@@ -221,19 +227,19 @@ def _metrics(found: Findings) -> list[MetricData]:
         {
             **_metric(found.land, name),
             "better": found.land.meaning(name).better,
-            "mean": [cell.estimate.mean for cell in cells],
-            "low": [cell.estimate.low for cell in cells],
-            "high": [cell.estimate.high for cell in cells],
-            "each": [cell.values for cell in cells],
+            "mean": _numbers(e.mean for e in estimates),
+            "low": _numbers(e.low for e in estimates),
+            "high": _numbers(e.high for e in estimates),
+            "each": _rows(found.values(name)),
             "counts": None,
         }
-        for name, cells in found.summaries.items()
+        for name, estimates in ((name, found.estimates(name)) for name in found.metrics)
     ]
     costs: list[MetricData] = [
         {
             **_metric(found.land, name),
             "better": None,
-            "mean": [getattr(cell, name) for cell in found.main],
+            "mean": _numbers(getattr(cell, name) for cell in found.main),
             "low": None,
             "high": None,
             "each": None,
@@ -252,9 +258,9 @@ def _share(share: Share) -> MetricData:
         "with_unit": f"{spoken(share.name)} in %",
         "unit": unit(meaning),
         "better": share.better,
-        "mean": [e.mean for e in found],
-        "low": [e.low for e in found],
-        "high": [e.high for e in found],
+        "mean": _numbers(e.mean for e in found),
+        "low": _numbers(e.low for e in found),
+        "high": _numbers(e.high for e in found),
         "each": None,
         "counts": [
             f"{k} of {e.n}" if e.n else "" for k, e in zip(share.counts, found, strict=True)
@@ -282,32 +288,42 @@ def _curve_name(land: Landscape, name: str) -> CurveName:
 # ---- cells ----
 
 
-def _cell(found: Findings, i: int, directory: Path) -> CellData:
-    main = found.main[i]
-    against = found.against_best.get(main.cell)
+def _cells(found: Findings) -> CellsData:
+    cells, land = found.main, found.land
+    reasons = land.array("reason").reshape(len(cells), -1).tolist()
+    against = [found.against_best.get(cell.cell) for cell in cells]
     return {
-        "label": str(main.cell),
-        "state": main.state,
-        "counts": _counts([main]),
-        "statuses": _statuses(main),
-        "collapsed": main.collapsed,
-        "not_started": main.not_started,
-        "partly": partly(main),
-        "why": found.why.get(main.cell, ""),
-        "learns": learns_words(main),
-        "share": learns_short(main),
-        "at_edge": main.at_edge,
-        "keys": main.keys,
-        "reasons": _reasons(found.land, main.cell) if main.n_diverged + main.n_failed else None,
-        "first_bad_updates": main.first_bad_updates,
-        "against_best": _interval(against) if against else None,
-        # What came from Python cannot be handed in on a command line.
-        "command": "" if found.land.study.get("objects") else command(directory, main.cell),
+        "label": [str(cell.cell) for cell in cells],
+        "state": [cell.state for cell in cells],
+        "statuses": [_statuses(cell) for cell in cells],
+        "collapsed": [list(cell.collapsed) for cell in cells],
+        "not_started": [list(cell.not_started) for cell in cells],
+        "partly": [partly(cell) for cell in cells],
+        "why": [found.why.get(cell.cell, "") for cell in cells],
+        "learns": [learns_words(cell) for cell in cells],
+        "share": [learns_short(cell) for cell in cells],
+        "at_edge": [cell.at_edge for cell in cells],
+        "keys": [list(cell.keys) for cell in cells],
+        "reasons": [
+            texts if cell.n_diverged + cell.n_failed and any(texts) else None
+            for cell, texts in zip(cells, reasons, strict=True)
+        ],
+        "first_bad_updates": [list(cell.first_bad_updates) for cell in cells],
+        "against_best": _against_best(against),
     }
+
+
+def _against_best(found: Sequence[Interval | None]) -> list[EstimateData | None]:
+    known = [one for one in found if one]
+    ends = (_numbers(getattr(one, end) for one in known) for end in ("mean", "low", "high"))
+    rows = iter([EstimateData(mean=m, low=a, high=b) for m, a, b in zip(*ends, strict=True)])
+    return [next(rows) if one else None for one in found]
 
 
 def _statuses(summary: CellSummary) -> list[str]:
     """By replicate; the last ones of a cell are those that nobody asked for."""
+    if not summary.n_not_asked:
+        return list(summary.statuses)
     n_asked = len(summary.statuses) - summary.n_not_asked
     return [
         CellState.NOT_ASKED.value if status == Status.MISSING and number >= n_asked else status
@@ -319,16 +335,9 @@ def _interval(estimate: Interval) -> EstimateData:
     return {"mean": estimate.mean, "low": estimate.low, "high": estimate.high}
 
 
-def _reasons(land: Landscape, cell: Cell) -> list[str] | None:
-    """Why replicates did not finish, one text each; None where all of them did."""
-    texts = [str(text) for text in land.array("reason")[land.grid.places(cell)]]
-    return texts if any(texts) else None
-
-
-def command(directory: Path, cell: Cell) -> str:
-    """The command that trains a cell again, as a shell takes it."""
-    values = ",".join(f"{name}={show(value)}" for name, value in cell.items())
-    return f"gridscape replay {shlex.quote(str(directory))} --cell {shlex.quote(values)}"
+def replay_command(directory: Path) -> str:
+    """The command that trains a cell again, as a shell takes it, but for the cell."""
+    return f"gridscape replay {shlex.quote(str(directory))} --cell"
 
 
 def _top(found: Findings, numbers: Mapping[Cell, int], directory: Path) -> TopData | None:
@@ -557,8 +566,11 @@ def _varies(record: Pareto) -> bool:
 
 def _pareto(record: Pareto, numbers: Mapping[Cell, int]) -> ParetoData:
     """Cells by rising cost; their costs and metrics stand in the landscape."""
+    step = -(-len(record.points) // MOST_COSTS)
+    drawn = [p for i, p in enumerate(record.points) if p.on_front or i % step == 0]
     return {
-        "cells": [numbers[point.summary.cell] for point in record.points],
+        "cells": [numbers[point.summary.cell] for point in drawn],
+        "n_points": len(record.points),
         "front": [numbers[point.summary.cell] for point in record.front],
         "excluded": len(record.excluded),
     }
@@ -666,6 +678,20 @@ def to_json(content: PageData) -> str:
     for character in "<>&\u2028\u2029":
         text = text.replace(character, f"\\u{ord(character):04x}")
     return text
+
+
+def _numbers(values: Iterable[float]) -> list[float | None]:
+    """The same without NaN, infinities and needless digits; each different number is cut once."""
+    array = np.fromiter(values, float)
+    different, which = np.unique(array, return_inverse=True)
+    cut = [float(f"{x:.6g}") if math.isfinite(x) else None for x in different.tolist()]
+    return [cut[i] for i in which.ravel().tolist()]
+
+
+def _rows(values: np.ndarray) -> list[list[float | None]]:
+    """The same of rows of numbers."""
+    flat, length = _numbers(values.ravel()), values.shape[-1]
+    return [flat[i : i + length] for i in range(0, len(flat), length)]
 
 
 def _plain(value: Any) -> Any:

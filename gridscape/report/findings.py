@@ -11,7 +11,7 @@ import numpy as np
 from gridscape.analysis import selection
 from gridscape.analysis.best import BestPerRow
 from gridscape.analysis.boundaries import Boundary, edge_of_learning
-from gridscape.analysis.cells import CellSummary, summarize
+from gridscape.analysis.cells import CellSummary, estimates, summarize
 from gridscape.analysis.confirmed import Confirmation, confirmed
 from gridscape.analysis.costs import Pareto, SmallestEquivalent
 from gridscape.analysis.curves import CurveBand, band_of
@@ -61,7 +61,7 @@ class ByKind:
 class Findings:
     """Everything that the page and the figures show.
 
-    summaries: by metric, the main metric first, cells in the grid's order. top: the best cell.
+    main: every cell by the main metric, in the grid's order. top: the best cell.
     What is best is chosen by ``land.selection_metric``; its numbers are those of the main metric.
     against_best: each cell minus the best one, paired by replicate; they hold together. bands: the
     curves of each cell that has any; stretch: of how many recorded points a point of a train curve
@@ -76,7 +76,7 @@ class Findings:
     """
 
     land: Landscape
-    summaries: Mapping[str, tuple[CellSummary, ...]]
+    main: tuple[CellSummary, ...]
     best: tuple[BestPerRow, ...]
     top: CellSummary | None
     against_best: Mapping[Cell, Interval]
@@ -98,12 +98,21 @@ class Findings:
     @property
     def metric(self) -> str:
         """The metric that all but the choosable heat map speaks of."""
-        return next(iter(self.summaries))
+        return self.land.main_metric
 
     @property
-    def main(self) -> tuple[CellSummary, ...]:
-        """The cells by the main metric."""
-        return self.summaries[self.metric]
+    def metrics(self) -> tuple[str, ...]:
+        """The metrics that can be chosen, the main one first."""
+        return tuple(sorted(self.land.metrics, key=lambda name: name != self.metric))
+
+    def estimates(self, metric: str) -> list[Interval]:
+        """Of every cell its mean and interval, as they may be shown."""
+        return list(map(told, estimates(self.land, metric)))
+
+    def values(self, metric: str) -> np.ndarray:
+        """(cells, R) the value of each replicate, NaN where it did not finish."""
+        found = self.land.finished(metric)
+        return found.reshape(-1, found.shape[-1])
 
 
 def gather(land: Landscape, folder: Path | None = None, *, trust: bool = False) -> Findings:
@@ -115,14 +124,12 @@ def gather(land: Landscape, folder: Path | None = None, *, trust: bool = False) 
     note: the rest of the report is still worth having. A study of which nothing has ended yet
     gives empty findings.
     """
-    main = land.main_metric
-    metrics = sorted(land.metrics, key=lambda name: name != main)
-    summaries = {name: tuple(map(told_cell, summarize(land, name))) for name in metrics}
+    main = tuple(map(told_cell, summarize(land, land.main_metric)))
     axis = sought_axis(land.axes)
-    top = selection.top(land, summaries[main])
-    best = selection.best_rows(land, axis.name, summaries[main]) if axis and top else ()
+    top = selection.top(land, main)
+    best = selection.best_rows(land, axis.name, main) if axis and top else ()
     edge = edge_of_learning(land, axis.name, top) if axis else ()
-    bands, stretch, without_curves = _curves(land, summaries[main], top)
+    bands, stretch, without_curves = _curves(land, main, top)
     notes = [land.lacks] if land.lacks else []
     tables = _each(land.study.get("published") or (), published, notes)
     claims = land.study.get("claims")
@@ -137,18 +144,18 @@ def gather(land: Landscape, folder: Path | None = None, *, trust: bool = False) 
         confirmed=next(iter(confirmations), None),
         winner=winner(land, land.selection_metric),
         edge=tuple(replace(row, estimate=told(row.estimate)) for row in edge),
-        shares=tuple(map(_told_share, shares(summaries[main]))),
-        summaries=summaries,
+        shares=tuple(map(_told_share, shares(main))),
+        main=main,
         best=tuple(map(told_row, best)),
         top=top,
-        against_best=_against_best(summaries[main], top) if top else {},
+        against_best=_against_best(main, top) if top else {},
         bands=bands,
         stretch=stretch,
         without_curves=without_curves,
         by_kind=tuple(_by_kind(land)),
-        paretos={cost: selection.front(land, cost, summaries[main]) for cost in COSTS},
-        smallest=None if has_few(land) else selection.smallest(land, summaries[main]),
-        why=explanations(land, summaries[main]),
+        paretos={cost: selection.front(land, cost, main) for cost in COSTS},
+        smallest=None if has_few(land) else selection.smallest(land, main),
+        why=explanations(land, main),
         published=tuple(_each(tables, lambda table: compare_published(land, table), notes)),
         verdicts=tuple(verdict for of_file in verdicts for verdict in of_file),
         notes=tuple(notes),

@@ -5,6 +5,7 @@ load and lets only the two scripts run that are inside. All that a study says is
 """
 
 import base64
+import gzip
 import hashlib
 import html
 from datetime import UTC, datetime
@@ -16,6 +17,7 @@ from string import Template
 from typing import Any
 
 from gridscape.errors import GridscapeError
+from gridscape.grid.many import many_records
 from gridscape.identity.version import __version__, version_of
 from gridscape.landscape import Landscape
 from gridscape.report.contract import PageData
@@ -28,6 +30,7 @@ SCRIPTS = (
     *("dom", "format", "color", "charts", "landscape", "cell", "families", "networks"),
     *("sections", "main"),
 )
+MOST_PLAIN = 1_000_000  # letters of a document that are not packed
 PACKAGES = ("jax", "numpy", "optax", "plotly")
 
 
@@ -43,10 +46,11 @@ def write(
     folder cannot be used, GridscapeError where the report cannot be written or the extra
     ``report`` is not installed.
     """
-    land = Landscape.read(directory)
-    found = gather(land, Path(directory), trust=trust)
-    shown = showcase(directory, land, data_dir, trust=trust)
-    text = _page_of(found, directory, shown)
+    with many_records():
+        land = Landscape.read(directory)
+        found = gather(land, Path(directory), trust=trust)
+        shown = showcase(directory, land, data_dir, trust=trust)
+        text = _page_of(found, directory, shown)
     path = Path(directory) / "report.html"
     try:
         write_whole(path, text.encode())
@@ -76,16 +80,27 @@ def page(content: PageData) -> str:
 
     Raises GridscapeError where plotly is not installed.
     """
-    script = "\n".join(['"use strict";', *(_part(f"{name}.js") for name in SCRIPTS)])
+    drawn = "\n".join(_part(f"{name}.js") for name in SCRIPTS)
+    script = f'"use strict";\nconst start = (results) => {{\n{drawn}\n}};\n{_part("start.js")}'
     scripts = {"plotly": inline(plotly()), "script": inline(f"(() => {{\n{script}\n}})();")}
+    packing, results = packed(to_json(content))
     return Template(_part("page.html")).substitute(
         scripts,
         title=html.escape(" | ".join(filter(None, (content["altered"], content["title"])))),
         version=html.escape(__version__),
         style=_part("page.css"),
         policy=policy(scripts.values()),
-        results=to_json(content),
+        packing=packing,
+        results=results,
     )
+
+
+def packed(text: str) -> tuple[str, str]:
+    """How a document is packed, as attributes of its element, and the document: long ones are."""
+    if len(text) < MOST_PLAIN:
+        return 'type="application/json"', text
+    data = base64.b64encode(gzip.compress(text.encode(), 4, mtime=0)).decode()
+    return 'type="text/plain" data-packed="gzip"', data
 
 
 def policy(scripts: Any) -> str:

@@ -19,6 +19,8 @@ from gridscape.analysis.differences import (
     noise_of,
     welch,
 )
+from gridscape.grid.axes import Cell
+from gridscape.grid.trials import Status
 
 
 def row(values):
@@ -186,3 +188,18 @@ def test_a_difference_turned_around():
     assert found.p_below(0) == 1.0
     assert found.interval().low == pytest.approx(0.2 - stats.t.ppf(0.975, 4) * 0.1)
     assert not Difference(0.2, math.nan, math.nan, 1).interval().known
+
+
+@pytest.mark.parametrize("replicates", [1, 2, 3, 9])
+@pytest.mark.parametrize("lost", [False, True])
+def test_all_lags_at_once_are_the_differences_one_by_one(replicates: int, lost: bool) -> None:
+    def status(cell: Cell, replicate: int) -> Status:
+        gone = lost and cell["learning_rate"] == 1.0 and replicate != 1
+        return Status.DIVERGED if gone else Status.FINISHED
+
+    land = landscape(replicates=replicates, status=status, shared_noise=0.01)
+    cells = summarize(land)
+    among = Comparison(cells)
+    found = among.lags(cells[9], cells)
+    assert repr(found) == repr([among.difference(cells[9], cell) for cell in cells])
+    assert among.lags(cells[9], []) == []

@@ -139,6 +139,16 @@ LANDSCAPES: dict[str, Callable[[], Landscape]] = {
     ),
     "nothing yet": lambda: landscape(status=lambda cell, r: Status.MISSING),
     "all lost": lambda: landscape(status=lambda cell, r: Status.DIVERGED),
+    "a picture": lambda: landscape(
+        {
+            "hidden_size": [8 * i for i in range(1, 61)],
+            "learning_rate": np.geomspace(1e-5, 1, 60).round(7).tolist(),
+        },
+        replicates=1,
+        status=lambda cell, r: (
+            Status.DIVERGED if r == 0 and cell["learning_rate"] > 0.5 else Status.FINISHED
+        ),
+    ),
     "many cells": lambda: landscape(
         {
             "hidden_size": [16 * i for i in range(1, 7)],

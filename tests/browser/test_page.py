@@ -13,7 +13,7 @@ pytestmark = pytest.mark.slow
 @pytest.mark.parametrize("name", LANDSCAPES)
 def test_every_kind_of_study_opens_and_fits(visit: Open, name: str) -> None:
     page = visit(name)
-    assert page.tab.locator(".landscape [data-cell]").count() > 0
+    page.tab.locator(".landscape [data-cell], .picture svg").first.wait_for()
     for word in ("undefined", "NaN", "null"):
         assert word not in page.text("body")
     for width in (1400, 700, 380):
@@ -280,6 +280,39 @@ def test_many_cells_of_text_axes_are_told_apart(visit: Open) -> None:
     for panel in panels:
         told = [(line["line"]["color"], line["line"]["dash"]) for line in panel]
         assert len(set(told)) == len(told)
+
+
+def test_a_map_of_many_cells_is_a_picture_with_tips_and_keys(visit: Open) -> None:
+    page = visit("a picture")
+    assert page.run("document.getElementById('results').dataset.packed") == "gzip"
+    page.tab.locator("#map .picture svg").first.wait_for()
+    assert page.tab.locator(".landscape [data-cell]").count() == 0
+    picture = page.tab.locator("#map .picture")
+    picture.scroll_into_view_if_needed()
+    middle = "document.querySelector('.picture .nsewdrag').getBoundingClientRect()"
+    box = page.run(f"(({{x, y, width, height}}) => [x, y, width, height])({middle})")
+    x, y = box[0] + box[2] * 30.5 / 60, box[1] + box[3] * 20.5 / 60
+    page.tab.mouse.move(x, y)
+    page.tab.locator("#tip:not([hidden])").wait_for()
+    assert "hidden_size=168, learning_rate=" in page.text("#tip")
+    page.tab.mouse.click(x, y)
+    page.tab.locator("#cell-title", has_text="hidden_size=168,").wait_for()
+    picture.focus()
+    page.tab.keyboard.press("ArrowDown")
+    page.tab.locator("#cell-title", has_text="hidden_size=176,").wait_for()
+    (frame,) = page.run("document.querySelector('.picture').layout.shapes")
+    assert (frame["y0"] + frame["y1"]) / 2 == 21
+    assert "diverged" in page.text("#map-key")
+    assert "1,683 of 3,360 cells are drawn" in page.text("#cost")
+
+
+def test_charts_of_a_large_study_are_built_when_they_come_into_view(visit: Open) -> None:
+    page = visit("a picture")
+    page.tab.locator("#map .picture svg").first.wait_for()
+    built = "Boolean(document.querySelector('#cost .chart').data)"
+    assert not page.run(built)
+    page.tab.locator("#cost .chart").scroll_into_view_if_needed()
+    page.until(built)
 
 
 def test_networks_show_their_pictures_and_load_nothing(visit: Open) -> None:

@@ -2,6 +2,7 @@
 
 import copy
 import json
+import shlex
 import shutil
 import subprocess
 import sys
@@ -56,7 +57,7 @@ def names_in(value: Any) -> set[str]:
     [
         (lambda doc: doc.pop("top"), "doc.top is missing"),
         (lambda doc: doc.update(chances=0.1), "doc.chances is not in the contract"),
-        (lambda doc: doc["cells"][3].update(state="lost"), "doc.cells[3].state: 'lost' is no"),
+        (lambda doc: doc["cells"]["state"].append("lost"), "doc.cells.state[24]: 'lost' is no"),
         (lambda doc: doc["metrics"][0]["mean"].append("1"), "doc.metrics[0].mean[24]: '1' is no"),
         (lambda doc: doc["axes"][0].update(name=None), "doc.axes[0].name: None is no"),
         (lambda doc: doc.update(columns=True), "doc.columns: True is no"),
@@ -135,6 +136,24 @@ def test_the_page_writes_numbers_as_the_terminal_does(tmp_path: Path) -> None:
             words.plural(int(size + 0.5), "word"),
         ]
         assert told == expected, value
+
+
+@pytest.mark.skipif(shutil.which("node") is None, reason="node is not installed")
+def test_the_page_quotes_as_python_does(tmp_path: Path) -> None:
+    script = tmp_path / "quoted.js"
+    source = (declarations.PATH.parent / "format.js").read_text(encoding="utf-8")
+    asked = 'JSON.parse(require("fs").readFileSync(0, "utf-8")).map(quoted)'
+    script.write_text(f"{source}\nconsole.log(JSON.stringify({asked}));", encoding="utf-8")
+    words = ["a=1,b=0.5", "a b", "it's", "$(x)", "ü", "a\n", "'\"'", "x;y", "\\"]
+    done = subprocess.run(
+        ["node", str(script)],
+        input=json.dumps(words),
+        capture_output=True,
+        text=True,
+        timeout=600,
+        check=True,
+    )
+    assert json.loads(done.stdout) == [shlex.quote(word) for word in words]
 
 
 def typeset(text: str) -> str:

@@ -107,10 +107,10 @@ def test_the_page_has_maps_of_shares_with_exact_intervals(land):
     exact = share_interval(2, 5)
     assert metrics["learns"]["low"][6] == pytest.approx(exact.low, rel=1e-5)
     assert metrics["test_accuracy"]["counts"] is None
-    cell = page["cells"][6]
-    assert (cell["share"], cell["learns"]) == ("2/5", "learns in 2 of 5, 5 to 85 %")
-    assert page["cells"][0]["share"] == ""
-    assert [cell["at_edge"] for cell in page["cells"][:4]] == [False, False, True, True]
+    cells = page["cells"]
+    assert (cells["share"][6], cells["learns"][6]) == ("2/5", "learns in 2 of 5, 5 to 85 %")
+    assert cells["share"][0] == ""
+    assert cells["at_edge"][:4] == [False, False, True, True]
 
 
 def test_the_page_has_the_edge_of_each_row(land):
@@ -173,7 +173,7 @@ def test_few_replicates_tell_no_luck_and_no_interval_of_a_share():
     two = landscape(replicates=2, collapsed=lambda c, r: c["learning_rate"] == 1.0)
     page = content_of(two)
     assert (page["top"]["luck"], page["top"]["quote"]) == ("", "")
-    assert page["cells"][0]["learns"] == "learns in 2 of 2"
+    assert page["cells"]["learns"][0] == "learns in 2 of 2"
     learns = next(metric for metric in page["metrics"] if metric["name"] == "learns")
     assert set(learns["low"]) == {None}
 

@@ -140,7 +140,7 @@ def test_every_best_says_on_which_set_it_was_chosen(on):
     assert {row["best"]["metric"] for row in document["best"]} == {"test_accuracy"}
     page = content_of(land)
     assert (page["selection"], page["chosen"]) == (on, words)
-    assert page["cells"][page["top"]["cell"]]["label"].endswith(f"learning_rate={rate:g}")
+    assert page["cells"]["label"][page["top"]["cell"]].endswith(f"learning_rate={rate:g}")
     assert land.data.attrs["selection"] == on
     drawn = figures.draw_all(gather(land))
     for name in ("landscape", "curves_of_the_best", "best_learning_rate", "cost_flops"):

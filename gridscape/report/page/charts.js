@@ -43,9 +43,22 @@ function chart(host, label, build) {
   host.setAttribute("aria-label", label);
   if (!charts.has(host)) host.after(saving(label, () => figureOf(host)));
   charts.set(host, build);
-  draw(host);
+  if (host.data || !isLarge()) draw(host);
+  else seen.observe(host);
   return host;
 }
+
+// Of a large study a chart is built when it comes into view: each takes as long as the whole map.
+const seen = new IntersectionObserver(
+  (entries) => {
+    for (const { target, isIntersecting } of entries) {
+      if (!isIntersecting) continue;
+      seen.unobserve(target);
+      draw(target);
+    }
+  },
+  { rootMargin: "300px" },
+);
 
 function draw(host) {
   const look = theme();
@@ -97,7 +110,8 @@ function figureOf(host) {
 
 function redraw() {
   for (const host of charts.keys()) {
-    if (host.isConnected) draw(host);
+    if (host.isConnected && (host.data || !isLarge() || isOnPaper())) draw(host);
+    else if (host.isConnected) seen.observe(host);
     else charts.delete(host);
   }
 }
@@ -250,9 +264,11 @@ const above = (numbers) => numbers.filter((v) => v > 0);
 
 // How many times the smallest number above 0 goes into the largest; 0 where that has no meaning.
 const spreadOf = (numbers) =>
-  numbers.every((v) => v >= 0) && above(numbers).length
-    ? Math.max(...numbers) / Math.min(...above(numbers))
-    : 0;
+  numbers.every((v) => v >= 0) && above(numbers).length ? most(numbers) / least(above(numbers)) : 0;
+
+// Math.min and Math.max take no more numbers than a call has room for.
+const least = (numbers) => numbers.reduce((a, b) => (b < a ? b : a), Infinity);
+const most = (numbers) => numbers.reduce((a, b) => (b > a ? b : a), -Infinity);
 
 // A little more than the numbers need. Means set the range of a chart: intervals may leave it.
 /**
@@ -263,8 +279,8 @@ const spreadOf = (numbers) =>
 function around(numbers, log) {
   if (!numbers.length) return null;
   const places = log ? above(numbers).map(Math.log10) : numbers;
-  const low = Math.min(...places),
-    high = Math.max(...places),
+  const low = least(places),
+    high = most(places),
     margin = 0.07 * (high - low || 1);
   return [low - margin, high + margin];
 }

@@ -42,8 +42,8 @@ function scaleOf(values, metric, shading) {
   const numbers = values.filter(known);
   const wide = metric.unit !== "fraction" && spreadOf(numbers) > 30;
   // Zeros are colored as the smallest number above them.
-  const low = Math.min(...(wide ? above(numbers) : numbers)),
-    high = Math.max(...numbers);
+  const low = least(wide ? above(numbers) : numbers),
+    high = most(numbers);
   const margin = (high - low) / 50 || 1;
   let bend = (v) => v;
   if (shading === "fine" && metric.better === "higher") bend = (v) => -Math.log(high - v + margin);

@@ -84,30 +84,29 @@ interface EstimateData {
 }
 
 /**
- * One cell; lists have an entry per replicate. against_best: paired, in the main metric.
+ * The cells, a column for each thing that is told of all of them.
  *
- * command: trains it again; "" where only Python can. partly: "1 of 2 collapsed", "" where all
- * replicates ended alike. why: what went wrong, "" where nothing did. learns: "learns in 4 of 5,
- * 28 to 99 %"; share: "4/5" where some runs learn and some do not, else "". at_edge: a run of this
- * cell, or of the next one, does not learn.
+ * Of statuses, collapsed, not_started, keys, reasons and first_bad_updates a cell has a list with
+ * an entry per replicate. against_best: paired, in the main metric. partly: "1 of 2 collapsed", ""
+ * where all replicates ended alike. why: what went wrong, "" where nothing did. learns: "learns in
+ * 4 of 5, 28 to 99 %"; share: "4/5" where some runs learn and some do not, else "". at_edge: a run
+ * of this cell, or of the next one, does not learn.
  */
-interface CellData {
-  label: string;
-  state: "finished" | "collapsed" | "not_started" | "diverged" | "failed" | "missing" | "not_asked";
-  counts: Counts;
-  statuses: Array<string>;
-  collapsed: Array<boolean>;
-  not_started: Array<boolean>;
-  partly: string;
-  why: string;
-  learns: string;
-  share: string;
-  at_edge: boolean;
-  keys: Array<string>;
-  reasons: Array<string> | null;
-  first_bad_updates: Array<number | null>;
-  against_best: EstimateData | null;
-  command: string;
+interface CellsData {
+  label: Array<string>;
+  state: Array<"finished" | "collapsed" | "not_started" | "diverged" | "failed" | "missing" | "not_asked">;
+  statuses: Array<Array<string>>;
+  collapsed: Array<Array<boolean>>;
+  not_started: Array<Array<boolean>>;
+  partly: Array<string>;
+  why: Array<string>;
+  learns: Array<string>;
+  share: Array<string>;
+  at_edge: Array<boolean>;
+  keys: Array<Array<string>>;
+  reasons: Array<Array<string> | null>;
+  first_bad_updates: Array<Array<number | null>>;
+  against_best: Array<EstimateData | null>;
 }
 
 /**
@@ -257,9 +256,12 @@ interface BestData {
 
 /**
  * Cells by rising cost, and those on the front. excluded: how many do not learn.
+ *
+ * n_points: how many cells there are; of very many, evenly chosen ones are listed.
  */
 interface ParetoData {
   cells: Array<number>;
+  n_points: number;
   front: Array<number>;
   excluded: number;
 }
@@ -507,6 +509,7 @@ interface NetworkData {
  * chosen: the same in words. few: what to know of too few replicates, else "". told: what is odd
  * about the data, as what was left out of it. metrics: the main one first. curves: by the number
  * of a cell, then by the name of a curve. chance: the accuracy of guessing. pareto: by cost.
+ * replay: the command that trains a cell again, but for the cell; "" where only Python can.
  */
 interface PageData {
   altered: string;
@@ -525,7 +528,8 @@ interface PageData {
   columns: number;
   replicates: number;
   metrics: Array<MetricData>;
-  cells: Array<CellData>;
+  cells: CellsData;
+  replay: string;
   start: number;
   top: TopData | null;
   selection: "validation" | "test";

@@ -130,3 +130,7 @@ function moment(iso) {
 }
 
 const spoken = (name) => name.replaceAll("_", " ");
+
+// Words as a shell takes them: as Python's shlex.quote.
+const quoted = (text) =>
+  /^[\w@%+=:,./-]+$/.test(text) ? text : `'${text.replaceAll("'", `'"'"'`)}'`;

@@ -30,7 +30,7 @@ function shownCells() {
 
 const metricNow = () => doc.metrics[state.metric];
 
-const cellValue = (cell, metric) => cell.values[metric.name]?.mean ?? null;
+const cellValue = (cell, metric) => metric.mean[cell.index];
 
 function drawControls() {
   const axes = doc.axes.map((axis, i) => [String(i), axis.name]);
@@ -89,6 +89,9 @@ function fix(axis, value) {
   change({ cell: indexOf(position) });
 }
 
+// Cells that a table has; more are a picture.
+const MOST_IN_TABLE = 2500;
+
 function drawMap() {
   const shown = shownCells(),
     metric = metricNow();
@@ -99,6 +102,11 @@ function drawMap() {
   const columns = doc.axes[state.columns],
     rows = state.rows === null ? null : doc.axes[state.rows];
   const size = columns.labels.length;
+  if (shown.length * size > MOST_IN_TABLE) {
+    drawPicture(shown, metric, scale);
+    drawKey(scale, metric);
+    return;
+  }
   const density = size > 24 ? "dense" : size > 9 ? "compact" : "roomy";
   const every = density === "dense" ? Math.ceil(size / 20) : 1;
   const head = el(
@@ -154,6 +162,74 @@ function drawMap() {
   drawKey(scale, metric);
 }
 
+// The map of many cells: one picture instead of an element a cell.
+/**
+ * @param {Array<Array<number>>} shown
+ * @param {MetricData} metric
+ * @param {any} scale
+ */
+function drawPicture(shown, metric, scale) {
+  const host = /** @type {Plot} */ (
+    el("div", { class: "picture", tabindex: 0, onkeydown: (event) => walkPicture(event, shown) })
+  );
+  fill("map", host);
+  const label = `${metric.label} by ${doc.axes[state.columns].name}; arrow keys move the choice`;
+  chart(host, label, (look) => {
+    const found = mapChart(shown, metric, scale, look);
+    const [map, ...rest] = found.traces;
+    return {
+      ...found,
+      traces: [{ ...map, showscale: false }, ...rest], // the key stands below
+      layout: { ...found.layout, shapes: [chosenPlace()] },
+      onclick: ({ x, y }) => shown[y]?.[x] !== undefined && select(shown[y][x], false),
+    };
+  });
+  host.nextElementSibling?.remove(); // the key has the buttons that save
+  seen.unobserve(host);
+  draw(host);
+  host.on("plotly_hover", ({ points: [{ x, y }], event }) => {
+    if (shown[y]?.[x] !== undefined) showTip(underPointer(event), allCells[shown[y][x]]);
+  });
+  host.on("plotly_unhover", hideTip);
+}
+
+// The choice alone moves: the picture stays.
+function moveChoice() {
+  const host = within("map", ".picture");
+  if (host) Plotly.relayout(host, { shapes: [chosenPlace()] });
+  else drawMap();
+}
+
+const underPointer = (event) => ({
+  getBoundingClientRect: () => new DOMRect(event.clientX, event.clientY - 8, 0, 16),
+});
+
+// A frame around the chosen cell, in steps of the picture.
+function chosenPlace() {
+  const position = positionOf(state.cell),
+    x = position[state.columns],
+    y = state.rows === null ? 0 : position[state.rows];
+  const line = { color: theme().ink, width: 2 };
+  return { type: "rect", x0: x - 1, x1: x + 1, y0: y - 1, y1: y + 1, line };
+}
+
+/**
+ * @param {KeyboardEvent} event
+ * @param {Array<Array<number>>} shown
+ */
+function walkPicture(event, shown) {
+  const step = { ArrowUp: [-1, 0], ArrowDown: [1, 0], ArrowLeft: [0, -1], ArrowRight: [0, 1] }[
+    event.key
+  ];
+  if (event.key === "Escape") hideTip();
+  if (!step) return;
+  event.preventDefault();
+  const position = positionOf(state.cell),
+    row = (state.rows === null ? 0 : position[state.rows]) + step[0];
+  const next = shown[row]?.[position[state.columns] + step[1]];
+  if (next !== undefined) select(next, false);
+}
+
 // The map as a chart, to be saved: the same colors and numbers.
 /**
  * @param {Array<Array<number>>} shown
@@ -197,13 +273,81 @@ function mapChart(shown, metric, scale, look) {
       : {}),
   };
   return {
-    traces: [trace],
+    traces: [
+      trace,
+      lostCells(shown, metric, look),
+      bestPlaces(doc.best?.metric === metric.name ? shown : [], look),
+      edgePlaces(shown, look),
+    ],
     layout: {
       height: Math.min(Math.max(160, 90 + shown.length * (few ? 34 : 3)), 620),
-      xaxis: placesOf(columns),
-      yaxis: { ...(rows ? placesOf(rows) : { visible: false }), autorange: "reversed" },
+      xaxis: { ...placesOf(columns), range: [-0.5, columns.labels.length - 0.5] },
+      yaxis: { ...(rows ? placesOf(rows) : { visible: false }), range: [shown.length - 0.5, -0.5] },
       plot_bgcolor: look.line,
     },
+  };
+}
+
+// Cells without a number, in a gray of their state.
+const LOST = { diverged: 0, failed: 0.34, missing: 0.67, not_asked: 1 };
+
+/** @param {Look} look */
+const lostColors = (look) => [
+  [0, transparent(look.muted, 0.75)],
+  [0.34, transparent(look.accent, 0.5)],
+  [0.67, look.line],
+  [1, look.paper],
+];
+
+/**
+ * @param {Array<Array<number>>} shown
+ * @param {MetricData} metric
+ * @param {Look} look
+ */
+function lostCells(shown, metric, look) {
+  const gray = (index) =>
+    known(metric.mean[index]) ? null : (LOST[doc.cells.state[index]] ?? LOST.missing);
+  return {
+    type: "heatmap",
+    z: shown.map((line) => line.map(gray)),
+    zmin: 0,
+    zmax: 1,
+    colorscale: lostColors(look),
+    showscale: false,
+    hoverinfo: "none",
+  };
+}
+
+/**
+ * @param {Array<Array<number>>} shown
+ * @param {Look} look
+ */
+function bestPlaces(shown, look) {
+  const best = shown.flatMap((line, y) =>
+    line.flatMap((i, x) => (bestCells.has(i) ? [[x, y]] : [])),
+  );
+  return {
+    x: best.map(([x]) => x),
+    y: best.map(([, y]) => y),
+    mode: "markers",
+    marker: { size: 5, color: look.paper, line: { color: look.ink, width: 1.5 } },
+    hoverinfo: "skip",
+  };
+}
+
+/**
+ * @param {Array<Array<number>>} shown
+ * @param {Look} look
+ */
+function edgePlaces(shown, look) {
+  const across = doc.edge?.axis === state.columns;
+  const places = shown.map((line) => (across ? (edgeRows.get(line[0])?.place ?? null) : null));
+  return {
+    x: places,
+    y: places.map((_, y) => y),
+    mode: "lines",
+    line: { color: look.paper, width: 2 },
+    hoverinfo: "skip",
   };
 }
 
@@ -243,9 +387,10 @@ function mapCell(index, metric, scale, r, c) {
     value = cellValue(cell, metric),
     unit = unitOf(metric.unit);
   const classes = ["cell", `is-${cell.state}`];
-  const best = doc.best?.metric === metric.name ? doc.best : null;
-  if (best?.cells.includes(index)) classes.push("is-best");
-  else if (best?.equivalent.includes(index)) classes.push("is-equal");
+  if (doc.best?.metric === metric.name) {
+    if (bestCells.has(index)) classes.push("is-best");
+    else if (equalCells.has(index)) classes.push("is-equal");
+  }
   if (index === state.cell) classes.push("is-selected");
   let style = "";
   if (known(value)) {
@@ -407,7 +552,7 @@ function hover(event) {
 }
 
 /**
- * @param {Element} anchor
+ * @param {{ getBoundingClientRect: () => DOMRect }} anchor
  * @param {ShownCell} cell
  */
 function showTip(anchor, cell) {
@@ -496,16 +641,19 @@ function drawKey(scale, metric) {
       ),
     );
   } else if (known(scale.low)) parts.push(`${metric.label}: ${unit.text(scale.low)} everywhere`);
-  const cells = shownCells()
-    .flat()
-    .map((i) => allCells[i]);
+  const shown = shownCells().flat(),
+    states = new Set(shown.map((i) => doc.cells.state[i])),
+    grays = shown.length > MOST_IN_TABLE ? lostColors(theme()) : [];
+  const gray = (name) => grays.find(([place]) => place === LOST[name])?.[1];
   const swatches = Object.entries(doc.marks)
-    .filter(([name]) => cells.some((cell) => cell.state === name))
+    .filter(([name]) => states.has(/** @type {any} */ (name)))
     .map(([name, mark]) =>
       el(
         "li",
         {},
-        el("span", { class: `swatch is-${name} ${BLANK.includes(name) ? "is-blank" : ""}` }),
+        gray(name)
+          ? el("span", { class: "swatch", style: `background:${gray(name)}` })
+          : el("span", { class: `swatch is-${name} ${BLANK.includes(name) ? "is-blank" : ""}` }),
         mark.word,
       ),
     );
@@ -524,7 +672,7 @@ function drawKey(scale, metric) {
       );
     }
   }
-  if (cells.some((cell) => cell.share)) {
+  if (shown.some((i) => doc.cells.share[i])) {
     const words = "so many of its runs learn; the mean is of those that do";
     swatches.push(el("li", {}, el("span", { class: "share-key" }, "4/5"), words));
   }

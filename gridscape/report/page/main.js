@@ -1,31 +1,77 @@
 // State, and what is drawn when it changes.
 
 /** @type {PageData} */
-const doc = JSON.parse(byId("results").textContent ?? "");
+const doc = JSON.parse(results);
 
 /**
  * A number of a cell: its mean, interval and replicates.
  * @typedef {{ mean: ?number, low?: ?number, high?: ?number, each?: Array<?number> }} CellValue
- * @typedef {CellData & { index: number, values: Record<string, CellValue> }} ShownCell
+ * @typedef {{ [K in keyof CellsData]: CellsData[K][number] }} CellColumns
+ * @typedef {CellColumns & { index: number, values: Record<string, CellValue>, counts: Counts,
+ *   command: string }} ShownCell
  */
 
-// Numbers come by metric; here they are wanted by cell.
-/** @type {Array<ShownCell>} */
-const allCells = doc.cells.map((cell, index) => ({
-  ...cell,
-  index,
-  values: Object.fromEntries(
-    doc.metrics.map((metric) => [
-      metric.name,
-      {
-        mean: metric.mean[index],
-        low: metric.low?.[index],
-        high: metric.high?.[index],
-        each: metric.each?.[index],
-      },
-    ]),
-  ),
-}));
+// The document has a column for each thing; a cell reads its entries when it is asked.
+class Cell {
+  constructor(index) {
+    this.index = index;
+  }
+
+  get values() {
+    const index = this.index;
+    return Object.fromEntries(
+      doc.metrics.map((metric) => [
+        metric.name,
+        {
+          mean: metric.mean[index],
+          low: metric.low?.[index],
+          high: metric.high?.[index],
+          each: metric.each?.[index],
+        },
+      ]),
+    );
+  }
+
+  get counts() {
+    const statuses = doc.cells.statuses[this.index],
+      among = (...words) => statuses.filter((status) => words.includes(status)).length;
+    return {
+      finished: among("finished"),
+      collapsed: doc.cells.collapsed[this.index].filter(Boolean).length,
+      not_started: doc.cells.not_started[this.index].filter(Boolean).length,
+      diverged: among("diverged"),
+      failed: among("failed", "out_of_memory"),
+      missing: among("missing"),
+    };
+  }
+
+  get command() {
+    if (!doc.replay) return "";
+    const values = positionOf(this.index).map((place, axis) => {
+      const { name, labels } = doc.axes[axis];
+      return `${name}=${labels[place]}`;
+    });
+    return `${doc.replay} ${quoted(values.join(","))}`;
+  }
+}
+
+for (const [name, column] of Object.entries(doc.cells))
+  Object.defineProperty(Cell.prototype, name, {
+    get() {
+      return column[this.index];
+    },
+  });
+
+const allCells = /** @type {Array<ShownCell>} */ (
+  /** @type {unknown} */ (doc.cells.label.map((_, index) => new Cell(index)))
+);
+
+const isLarge = () => allCells.length > MOST_IN_TABLE;
+
+const isOnPaper = () => document.body.classList.contains("on-paper");
+
+const bestCells = new Set(doc.best?.cells),
+  equalCells = new Set(doc.best?.equivalent);
 
 // The rows of the edge of learning by the cells that they hold.
 /** @type {Map<number, EdgeRow>} */
@@ -65,13 +111,27 @@ function costs() {
 
 const THEMES = ["auto", "light", "dark"];
 
+// All but the chosen cell that decides what the map and the slices show.
+const viewNow = () =>
+  [
+    ...[state.metric, state.rows, state.columns, state.shading],
+    ...state.fixed.filter((_, i) => i !== state.rows && i !== state.columns),
+  ].join();
+
+let drawnView = "";
+
 function change(update) {
   Object.assign(state, update);
   remember();
-  drawControls();
-  drawMap();
+  const same = isLarge() && viewNow() === drawnView;
+  drawnView = viewNow();
+  if (same) moveChoice();
+  else {
+    drawControls();
+    drawMap();
+    drawBest();
+  }
   drawCell();
-  drawBest();
 }
 
 // Shows a cell; the landscape turns to a slice that holds it.

@@ -98,9 +98,11 @@ const equivalents = (row) => sentence(row.told);
 function drawSlices(host) {
   const metric = metricNow(),
     unit = unitOf(metric.unit),
-    shown = shownCells();
+    all = shownCells();
   const columns = doc.axes[state.columns],
-    rows = state.rows === null ? null : doc.axes[state.rows];
+    every = Math.ceil(all.length / MOST_SLICES),
+    shown = all.filter((_, r) => r % every === 0),
+    rows = state.rows === null ? null : thinnedAxis(doc.axes[state.rows], every);
   const name = `${metric.label} along ${columns.name}`;
   const box = el("div");
   host.append(
@@ -109,11 +111,24 @@ function drawSlices(host) {
       {},
       el("span", { class: "name" }, name),
       el("span", { class: "muted" }, fixedWords()),
+      every > 1 ? el("span", { class: "muted" }, `${shown.length} of ${all.length} lines`) : null,
     ),
     box,
     dataTable("table", () => sliceTable(shown, metric, columns, rows)),
   );
   chart(box, name, (look) => sliceChart(shown, metric, unit, columns, rows, look));
+}
+
+const MOST_SLICES = 48; // lines of a chart: of more, evenly chosen ones are drawn
+
+// Every so many of the values of an axis.
+/**
+ * @param {AxisData} axis
+ * @param {number} every
+ */
+function thinnedAxis(axis, every) {
+  const kept = (_, i) => i % every === 0;
+  return { ...axis, labels: axis.labels.filter(kept), numbers: axis.numbers?.filter(kept) ?? null };
 }
 
 function fixedWords() {
@@ -152,7 +167,7 @@ function sliceChart(shown, metric, unit, columns, rows, look) {
       {
         x,
         y: found.map((v) => axis.of(v.mean)),
-        mode: "lines+markers",
+        mode: line.length > 64 ? "lines" : "lines+markers",
         name: rows ? named(rows.labels[r]) : "",
         line: { color: colors[r], width: steps ? 1 : 2, dash: steps ? "dot" : "solid" },
         error_y: bars ? errorBars(found, axis, transparent(colors[r], 0.7)) : undefined,
@@ -411,6 +426,9 @@ function drawCost() {
           ? `It was ${doc.chosen}; what is drawn is ${doc.metrics[0].label}. `
           : `It was ${doc.chosen}. `,
         byError() ? "Accuracies are spaced by their error. " : "",
+        pareto.cells.length < pareto.n_points
+          ? `${grouped(pareto.cells.length)} of ${grouped(pareto.n_points)} cells are drawn. `
+          : "",
         pareto.excluded
           ? `${plural(pareto.excluded, "cell")} left out: most of their runs do not learn. `
           : "",

@@ -1,0 +1,18 @@
+// Results that take much room are packed: gzip, as base64.
+
+async function unpacked(text) {
+  const bytes = Uint8Array.from(atob(text), (letter) => letter.charCodeAt(0));
+  const stream = new Blob([bytes]).stream().pipeThrough(new DecompressionStream("gzip"));
+  return new Response(stream).text();
+}
+
+{
+  const node = document.getElementById("results"),
+    text = node?.textContent ?? "";
+  if (node?.dataset.packed !== "gzip") start(text);
+  else if ("DecompressionStream" in window) unpacked(text).then(start);
+  else {
+    const words = "This browser cannot unpack the results: one of 2023 or later can.";
+    document.body.prepend(Object.assign(document.createElement("p"), { textContent: words }));
+  }
+}
