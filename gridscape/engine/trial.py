@@ -215,17 +215,22 @@ def update_trial(
             rule, hyper, numbers["loss"], grads, state.params, state.opt_state, state.update
         )
         return TrialState(*step), numbers
-    return _optax_step(functions, state, numbers["loss"], grads, hyper), numbers
+    share = schedule(hyper, state.update) if schedule else None
+    return _optax_step(functions.rule, state, numbers["loss"], grads, hyper, share), numbers
 
 
 def _optax_step(
-    functions: Functions, state: TrialState, loss: Array, grads: Params, hyper: Hyper
+    rule: Rule,
+    state: TrialState,
+    loss: Array,
+    grads: Params,
+    hyper: Hyper,
+    share: Array | None = None,
 ) -> TrialState:
-    """The state after an update with these gradients, by the rule as optax has it."""
-    transform = functions.rule(hyper)
+    """The state after an update with these gradients, or a share of it, as optax has the rule."""
+    transform = rule(hyper)
     updates, opt_state = transform.update(grads, state.opt_state, state.params)
-    if functions.schedule:
-        share = functions.schedule(hyper, state.update)
+    if share is not None:
         updates = jax.tree.map(lambda update: share * update, updates)
     params = optax.apply_updates(state.params, updates)
     finite = jnp.stack([jnp.isfinite(loss), all_finite(grads), all_finite(params)])
