@@ -149,7 +149,7 @@ def _begin(path: Path) -> tuple[str, str]:
     """
     packed = path.suffix.lower()
     if packed in PACKED and packed != ".gz":
-        return "utf-8-sig", ""
+        return "utf-8", ""
     with (gzip.open if packed == ".gz" else open)(path, "rb") as file:
         begin = file.readline(100_000)
         is_wide = begin[:2] in (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)
@@ -158,7 +158,7 @@ def _begin(path: Path) -> tuple[str, str]:
         return "utf-16", begin.decode("utf-16", "ignore").partition("\n")[0]
     if b"\0" in begin:
         raise DataCorruptError("no text", where=path, expected="delimited text")
-    return "utf-8-sig", begin.decode("utf-8-sig", "replace").partition("\n")[0]
+    return "utf-8", begin.decode("utf-8-sig", "replace").partition("\n")[0]
 
 
 def _refuse_names_twice(line: str, delimiter: str, path: Path) -> None:

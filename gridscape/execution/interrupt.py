@@ -9,12 +9,13 @@ from typing import Any, Self
 class Interrupt:
     """Turns Ctrl-C into a request that is met after the segment, when all can be kept.
 
-    A second Ctrl-C interrupts at once. Outside the main thread, where Python allows no signal
-    handlers, Ctrl-C is left as it is.
+    A second Ctrl-C interrupts at once; with ``at_once`` the first one does. What Python raises
+    within a callback, such as that of the garbage collector, is lost: ``raise_if_asked`` still
+    knows. Outside the main thread, where Python allows no signal handlers, Ctrl-C is left as it is.
     """
 
-    def __init__(self, tell: Callable[[], None]) -> None:
-        self.asked, self._tell = False, tell
+    def __init__(self, tell: Callable[[], None] = lambda: None, *, at_once: bool = False) -> None:
+        self.asked, self._tell, self._at_once = False, tell, at_once
         self._before: Any = None
 
     def __enter__(self) -> Self:
@@ -27,7 +28,8 @@ class Interrupt:
             signal.signal(signal.SIGINT, self._before)
 
     def _ask(self, *_: object) -> None:
-        if self.asked:
+        if self.asked or self._at_once:
+            self.asked = True
             raise KeyboardInterrupt
         self.asked = True
         self._tell()

@@ -10,6 +10,7 @@ from typing import Any, Self
 
 from gridscape.errors import UnknownNameError, UsageError
 from gridscape.execution.executors import Executor, find_executor
+from gridscape.execution.interrupt import Interrupt
 from gridscape.grid.asked import OTHERS, Asked, asked_more, grid_of
 from gridscape.grid.axes import Axis, Cell, Value, show
 from gridscape.grid.trials import Trial
@@ -72,7 +73,7 @@ class Extender:
         self.directory, self.data_dir, self.listener = Path(directory), data_dir, listener
         self.executor = find_executor(executor)
         self._given, self._trust = study, trust
-        self._resources = ExitStack()
+        self._resources, self._interrupt = ExitStack(), Interrupt(at_once=True)
 
     def __enter__(self) -> Self:
         use_all_cores()
@@ -84,6 +85,7 @@ class Extender:
         resolved = self._resolve(record)
         asked = {**resolved.record(), **_grid_of_record(record)}
         with ExitStack() as resources:
+            resources.enter_context(self._interrupt)
             resources.enter_context(closing(self.executor))
             self.store = resources.enter_context(Store.create(self.directory, asked))
             self._open(resolved if _same_axes(self.store.study, record) else self._resolve())
@@ -157,10 +159,12 @@ class Extender:
 
     def train(self, trials: Iterable[Trial]) -> None:
         """Train these trials where they are not stored."""
+        self._interrupt.raise_if_asked()
         sweep = Sweep(self.store, self.resolved, self.executor, self.listener, tuple(trials))
         sweep.run()
         # Ctrl-C in the last segment left nothing to train; it ends the rounds to come all the same.
         sweep.interrupt.raise_if_asked()
+        self._interrupt.raise_if_asked()
 
     def _open(self, resolved: ResolvedStudy) -> None:
         self.executor.close()

@@ -45,6 +45,7 @@ OVERVIEW_KEYS = {
     *("study", "title", "altered", "directory", "axes", "replicates", "counts"),
     *("metric", "cells", "best", "smallest", "top", "confirmed", "winner"),
     *("selection", "selection_metric", "cells_by_selection"),
+    *("told", "classes", "chance"),
 }
 
 

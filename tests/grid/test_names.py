@@ -69,7 +69,8 @@ def test_a_landscape_has_names_of_the_list_and_of_its_task_only(task, options, t
 
 def test_a_landscape_of_which_nothing_has_ended_has_all_names_of_the_list():
     empty = Landscape.of({"axes": {"x": [1]}, "replicates": 1}, [])
-    told_since = {"top_answer", "curve_top_answer", "curve_top_answer_share"}
+    told_since = {"top_answer", "curve_top_answer", "curve_top_answer_share", "top_class"}
+    told_since |= {"answer_spread", "curve_answer_spread"}  # of numbers
     of_validation = {name for name in RESERVED if "val_" in name}
     assert set(empty.data.variables) - {"x"} == RESERVED - told_since - of_validation
     record = {"metrics": {"accuracy": {"better": "higher", "unit": "fraction"}}}
