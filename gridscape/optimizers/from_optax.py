@@ -45,7 +45,6 @@ def is_of_optax(name: Any) -> bool:
     return isinstance(name, str) and name.startswith(PREFIX)
 
 
-@cache
 def of_optax(name: str, where: object = None) -> Optimizer:
     """A rule of optax, made once, so that all that name it share their programs.
 
@@ -58,11 +57,20 @@ def of_optax(name: str, where: object = None) -> Optimizer:
     known = names()
     if name not in known:
         raise UnknownNameError("optimizer", name, known, where=where)
+    try:
+        return _made(name)
+    except UsageError as error:
+        error.where = where
+        raise
+
+
+@cache
+def _made(name: str) -> Optimizer:
     rule = attrgetter(name.removeprefix(PREFIX))(optax)
     if why := _why_not(name, rule):
-        raise UsageError(f"{name} cannot be used: {why}", where=where, hint=OWN)
+        raise UsageError(f"{name} cannot be used: {why}", hint=OWN)
     numbers = dict(_numbers(rule))
-    _try(name, rule, numbers, {}, where)
+    _try(name, rule, numbers, {})
     traced = {k: v for k, v in numbers.items() if _may_be_traced(name, rule, numbers, k)}
 
     def of_hyper(hyper: Hyper) -> optax.GradientTransformation:
@@ -94,8 +102,9 @@ def _numbers(rule: Callable[..., Any]) -> Iterator[tuple[str, float]]:
     """The numbers of a signature with their defaults; whole ones are sizes, and stay so."""
     for name, parameter in inspect.signature(rule).parameters.items():
         if name == "learning_rate":
-            given = isinstance(parameter.default, float)
-            yield name, parameter.default if given else LEARNING_RATE
+            unscaled = parameter.default is None  # of adadelta and adafactor: updates as they are
+            given = 1.0 if unscaled else parameter.default
+            yield name, given if isinstance(given, float) else LEARNING_RATE
         elif isinstance(parameter.default, float):
             yield name, parameter.default
 
@@ -116,7 +125,6 @@ def _try(
     rule: Callable[..., Any],
     numbers: Mapping[str, float],
     traced: Mapping[str, float],
-    where: object = None,
 ) -> None:
     """One step by shapes alone; raises UsageError where there is none by a gradient alone."""
     params = {"w": jnp.zeros((2, 3)), "b": jnp.zeros(3)}
@@ -130,7 +138,6 @@ def _try(
     except Exception as error:  # a rule may fail as it likes
         raise UsageError(
             f"{name} cannot be used: it needs more than gradients, or options without a default",
-            where=where,
             found=short(one_line(error)),
             hint=OWN,
         ) from error

@@ -52,8 +52,8 @@ def momentum() -> Optimizer:
         linearly at 1 and geometrically above it, which is allowed.
 
     TensorFlow 1 and PyTorch keep the sum without the learning rate and multiply it by the current
-    one: the same while the rate is constant, as it is here. Source: Neural Learning, Answer Set 3,
-    problem 2; Polyak (1964).
+    one: the same while the rate is constant, and what a ``schedule`` of the study does. Source:
+    Neural Learning, Answer Set 3, problem 2; Polyak (1964).
 
     >>> rule = momentum().make({"learning_rate": 0.1, "momentum": 0.9, "l2": 0.0})
     >>> slope, state = jnp.ones(1), rule.init(jnp.ones(1))

@@ -24,7 +24,9 @@ SETTINGS: Mapping[str, Any] = {
     "task": None,
     "model": None,
     "optimizer": "adam",
+    "schedule": None,
     "loss": None,
+    "class_weights": None,
     "batch_size": 100,
     "sampling": "epochs",
     "precision": "float32",
@@ -136,7 +138,7 @@ def differences(
     study: the plain data of a results folder; what a folder of long ago does not tell is not
     compared. An axis that has a published value differs in nothing: ``published_values`` says which
     cells are meant. reads: the updates at which results are read; up to the last one that was
-    trained, a run is the same however long it goes on, since nothing is scheduled by its length.
+    trained, a run is the same however long it goes on, unless a schedule ends with its updates.
     """
     if conditions is None:
         return ()
@@ -187,7 +189,8 @@ def _differences(
             if fixed[name] is None and ours == [None] and not is_object:
                 continue
             others.add(name)
-            if name != "updates" or not _are_trained(ours, reads):
+            scheduled = study.get("schedule") is not None or "schedule" in axes
+            if name != "updates" or scheduled or not _are_trained(ours, reads):
                 yield _difference(name, ["from Python"] if is_object else ours, fixed)
     for table, owner in TABLES.items():
         if table in fixed and table in study and owner not in others:

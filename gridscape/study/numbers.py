@@ -20,13 +20,6 @@ class _Kind(NamedTuple):
     declares: Callable[[Any], Any]
 
 
-class _OfTraining(NamedTuple):
-    """The numbers of schedules and of clipping."""
-
-    hyperparameters: Mapping[str, float] = {}
-    limits: Mapping[str, Limit] = schedules.LIMITS
-
-
 KINDS = {
     "optimizer": _Kind(optimizers.NAMES, load_optimizer),
     "model": _Kind(models.NAMES, lambda model: declared(model_factory(model))),
@@ -44,11 +37,25 @@ def number_mistakes(study: Mapping[str, Any], *, imports: bool) -> list[str]:
         own = {**dict.fromkeys(reader.hyperparameters, FINITE), **reader.limits}
         for name, limit in own.items():
             limits.setdefault(name, set()).add(limit)
+    of_training = {name: {limit} for name, limit in _of_training(study) if name not in limits}
     return [
         line
         for key, name, values in _numbers(study)
         if (line := _mistake(key, name, values, limits.get(name, ())))
+        or (
+            not key.startswith("model_options")
+            and (line := _mistake(key, name, values, of_training.get(name, ())))
+        )
     ]
+
+
+def _of_training(study: Mapping[str, Any]) -> Iterator[tuple[str, Limit]]:
+    """The numbers of a schedule, where the study has one, and of clipping, with their limits."""
+    axes = study.get("axes")
+    has_schedule = study.get("schedule") is not None or "schedule" in (axes or ())
+    for name, limit in schedules.LIMITS.items():
+        if has_schedule or name == "clip_norm":
+            yield name, limit
 
 
 def _readers(study: Mapping[str, Any], imports: bool) -> Iterator[Any]:
@@ -65,7 +72,6 @@ def _readers(study: Mapping[str, Any], imports: bool) -> Iterator[Any]:
                     yield declares(one)
                 except UsageError:  # told where names are looked up
                     continue
-    yield _OfTraining()
 
 
 def _numbers(study: Mapping[str, Any]) -> Iterator[tuple[str, str, list[Any]]]:

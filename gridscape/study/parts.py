@@ -214,6 +214,8 @@ def load_optimizer(optimizer: Any, where: object = "optimizer") -> Optimizer:
         raise UsageError(
             "not an optimizer", where=where, expected=AN_OPTIMIZER, found=type(made).__name__
         )
+    if made.clips and "clip_norm" not in made.hyperparameters:
+        raise UsageError("clips without a number", where=where, expected="hyperparameter clip_norm")
     if made.native and made.native_rule is None:
         message = (
             "an optimizer with another make than its native step was written for is trained without"
@@ -223,11 +225,30 @@ def load_optimizer(optimizer: Any, where: object = "optimizer") -> Optimizer:
     return made
 
 
-def with_training(optimizer: Optimizer, schedule: str | None, numbers: Container[str]) -> Optimizer:
-    """The optimizer with the schedule of a study, and clipping where ``numbers`` name clip_norm."""
+def with_training(optimizer: Optimizer, schedule: str | None, clips: bool) -> Optimizer:
+    """The optimizer with the schedule of a study, and for clipped gradients.
+
+    An optimizer that reads a clip_norm of its own clips by itself. Raises UsageError for one that
+    has a schedule of its own, or numbers of the names that the schedule reads.
+    """
     if schedule is not None:
+        numbers = schedules.SCHEDULES[schedule].numbers
+        if own := sorted(set(numbers) & set(optimizer.hyperparameters)):
+            found = ", ".join(own)
+            raise UsageError(
+                "the optimizer reads such numbers itself", where="schedule", found=found
+            )
+        if optimizer.schedule is not None:
+            raise UsageError("the optimizer has a schedule of its own", where="schedule")
         optimizer = schedules.scheduled(optimizer, schedule)
-    return schedules.clipping(optimizer) if "clip_norm" in numbers else optimizer
+    clips = clips and "clip_norm" not in optimizer.hyperparameters
+    return schedules.clipping(optimizer) if clips else optimizer
+
+
+def clips_norm(names: Container[str], factory: Factory) -> bool:
+    """Whether these numbers of a study name ``clip_norm``, and the model reads none of its own."""
+    own = {*declared(factory).hyperparameters, *model_options(factory)}
+    return "clip_norm" in names and "clip_norm" not in own
 
 
 def _optimizer_or_factory(optimizer: Any, where: object = None) -> Any:
@@ -425,7 +446,9 @@ def part_identity(kind: str, part: Any, known: Mapping[str, str]) -> str:
     """A text that tells parts apart in keys: a name of Gridscape's own, or a hash of the code."""
     if not isinstance(part, str):
         return _code_of(part)
-    if part in known or (kind == "optimizer" and is_of_optax(part)):
+    if kind == "optimizer" and is_of_optax(part):
+        return f"{part} {optax.__version__}"
+    if part in known:
         return part
     return f"{part} {_code_of(load_object(kind, part, known))}"
 
@@ -437,7 +460,10 @@ def _code_of(found: Any) -> str:
         of_mean = found.of_mean
         code = code_identity(found.function)
         return code if of_mean is None else f"{code} {code_identity(of_mean)}"
-    return code_identity(found.make if isinstance(found, Optimizer) else found)
+    if not isinstance(found, Optimizer):
+        return code_identity(found)
+    schedule = [code_identity(found.schedule)] if found.schedule else []
+    return " ".join([code_identity(found.make), *schedule, *(["clips"] if found.clips else [])])
 
 
 def model_identity(model: Any) -> str:

@@ -157,7 +157,7 @@ def _modules(study: Mapping[str, Any]) -> Iterator[str]:
         varied = axes.get(kind, []) if isinstance(axes, Mapping) else []
         for name in [study.get(kind), *varied]:
             if kind not in study.get("objects", ()):
-                yield from _module(name)
+                yield from () if kind == "optimizer" and _is_of_optax(name) else _module(name)
     if "metrics" not in study.get("objects", ()):
         measured = study.get("measured")
         measured = measured.values() if isinstance(measured, Mapping) else measured
@@ -165,9 +165,14 @@ def _modules(study: Mapping[str, Any]) -> Iterator[str]:
             yield from _module(name)
 
 
+def _is_of_optax(name: Any) -> bool:
+    """Whether it names a rule of optax, which is looked up in optax alone; nothing is imported."""
+    return isinstance(name, str) and name.startswith("optax:")
+
+
 def _module(name: Any) -> Iterator[str]:
-    """The module of an import string; none of any other value, nor of a rule of optax by name."""
-    if isinstance(name, str) and ":" in name and not name.startswith("optax:"):
+    """The module of an import string; none of any other value."""
+    if isinstance(name, str) and ":" in name:
         yield name.partition(":")[0]
 
 

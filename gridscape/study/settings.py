@@ -94,9 +94,13 @@ def optimizer(given: Any) -> Any:
 
 def schedule(given: Any) -> str | None:
     """The name of a schedule of the learning rate; None for none."""
-    if given is None or given in SCHEDULES:
+    if given is None or given == "none":
+        return None
+    if not isinstance(given, str):
+        raise MistakesError([mistake("wrong type", SCHEDULE, "the name of a schedule", given)])
+    if given in SCHEDULES:
         return given
-    error = UnknownNameError("schedule", str(given), SCHEDULES, where=SCHEDULE)
+    error = UnknownNameError("schedule", given, SCHEDULES, where=SCHEDULE)
     raise MistakesError([str(error)])
 
 

@@ -34,6 +34,7 @@ from gridscape.study.files import beside, find
 from gridscape.study.fits import check_fit
 from gridscape.study.numbers import number_mistakes
 from gridscape.study.parts import (
+    clips_norm,
     in_layout_of,
     in_precision,
     in_weights,
@@ -491,7 +492,7 @@ class ResolvedStudy:
             for kind, known in NAMES_OF.items()
             if settings[kind] is not None
         }
-        length = {} if schedule is None else {LENGTH: float(settings["updates"])}
+        length = {LENGTH: float(settings["updates"])} if optimizer.schedule else {}
         return Recipe(
             static={**weights, **settings, **identities, "task": of_task, **self._chosen},
             weights=weights,
@@ -551,7 +552,11 @@ class ResolvedStudy:
         made = part if isinstance(part, Optimizer) else self._optimizers.get(part)
         if made is None:
             made = self._optimizers[part] = load_optimizer(part)
-        return with_training(made, schedule, {*self.study.axes, *self.study.hyperparameters})
+        return with_training(made, schedule, self._clips)
+
+    @cached_property
+    def _clips(self) -> bool:
+        return clips_norm({*self.study.axes, *self.study.hyperparameters}, self.factory)
 
     @cached_property
     def _optimizers(self) -> dict[Any, Optimizer]:

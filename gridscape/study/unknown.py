@@ -1,7 +1,7 @@
 """Unknown names and options in a study, with the nearest known ones."""
 
 import inspect
-from collections.abc import Iterable, Mapping
+from collections.abc import Container, Iterable, Mapping
 from typing import Any
 
 from gridscape.base.parts import Optimizer, declared
@@ -12,6 +12,7 @@ from gridscape.optimizers.schedules import SCHEDULES
 from gridscape.study import synonyms
 from gridscape.study.numbers import number_mistakes
 from gridscape.study.parts import (
+    clips_norm,
     load_object,
     load_optimizer,
     model_factory,
@@ -149,22 +150,35 @@ def _optimizers(
             rules[part if isinstance(part, str) else "that is given"] = load_optimizer(part, key)
         except UsageError as error:
             found.append(str(error))
-    return (None if found else _in_training(rules, study, axes)), found
+    if found:
+        return None, found
+    try:
+        return _in_training(rules, study, axes), []
+    except UsageError as error:
+        return None, [str(error)]
 
 
 def _in_training(
     rules: Mapping[str, Optimizer], study: Mapping[str, Any], axes: Mapping[str, Any]
 ) -> dict[str, Optimizer]:
     """The rules with each schedule of a study, which reads further numbers."""
-    numbers = {*axes, *_table(study, "hyperparameters")}
-    known = [s for s in axes.get(SCHEDULE, [study.get(SCHEDULE)]) if s is None or s in SCHEDULES]
+    given = axes.get(SCHEDULE, [study.get(SCHEDULE)])
+    known = [s for s in given if s is None or (isinstance(s, str) and s in SCHEDULES)]
+    clips = _clips({*axes, *_table(study, "hyperparameters")}, study.get("model"))
     return {
         name + (f" with the schedule {schedule}" if schedule else ""): with_training(
-            rule, schedule, numbers
+            rule, schedule, clips
         )
         for name, rule in rules.items()
         for schedule in known or [None]
     }
+
+
+def _clips(numbers: Container[str], model: Any) -> bool:
+    try:
+        return clips_norm(numbers, model_factory(model))
+    except UsageError:  # told where the model is looked up
+        return False
 
 
 def _unknown(
@@ -172,8 +186,9 @@ def _unknown(
 ) -> list[str]:
     """One line for every name that is not known; ``study``: the keys of the study itself."""
     unknown = [name for name in names if name not in set(known)]
+    of_schedules = OF_SCHEDULES if key in ("axes", "hyperparameters") else {}
     hints = {
-        name: OF_SCHEDULES.get(name) or synonyms.hint(name, key, known, study) for name in unknown
+        name: of_schedules.get(name) or synonyms.hint(name, key, known, study) for name in unknown
     }
     return [
         str(UnknownNameError(kind, name, known, where=f"{key}.{name}", hint=hints[name]))

@@ -12,6 +12,7 @@ from gridscape.grid.trials import Status
 from gridscape.optimizers.from_optax import names, of_optax
 from gridscape.study import reach
 
+RATE = 0.002
 PARAMS = {"w": jnp.linspace(-1.0, 1.0, 6).reshape(2, 3), "b": jnp.full(3, 0.5)}
 
 
@@ -37,8 +38,11 @@ def numbers(optimizer):
 def test_a_rule_takes_the_steps_that_it_takes_alone(name):
     optimizer = of_optax(f"optax:{name}")
     space = optax.contrib if name.startswith("contrib.") else optax
-    alone = getattr(space, name.rpartition(".")[2])(learning_rate=1e-3)
-    rng, ours = np.random.default_rng(0), optimizer.make(numbers(optimizer))
+    alone = getattr(space, name.rpartition(".")[2])(learning_rate=RATE)
+    rng, ours = (
+        np.random.default_rng(0),
+        optimizer.make(numbers(optimizer) | {"learning_rate": RATE}),
+    )
     found, wanted = PARAMS, PARAMS
     a, b = ours.init(found), alone.init(wanted)
     for _ in range(10):
@@ -87,3 +91,9 @@ def test_an_unknown_rule(name):
 def test_a_folder_that_names_one_needs_no_trust():
     assert reach.check({"task": "digits-rows", "optimizer": "optax:lion"}) == ()
     assert tiny(optimizer="optax:lion").resolve().record()["optimizer"] == "optax:lion"
+
+
+def test_a_rate_that_optax_takes_for_no_scaling():
+    """None of optax: updates as they are."""
+    assert of_optax("optax:adadelta").hyperparameters["learning_rate"] == 1.0
+    assert of_optax("optax:adam").hyperparameters["learning_rate"] == 1e-3

@@ -12,10 +12,12 @@ from cohort_tools import compilations, planner_of, tiny, train
 
 from gridscape import kernels
 from gridscape.base.data import Split
+from gridscape.base.parts import Optimizer
 from gridscape.engine.trial import Functions, init_trial, update_trial
 from gridscape.errors import StudyFileError
 from gridscape.optimizers import NAMES
-from gridscape.optimizers.schedules import SCHEDULES, clipped, factor
+from gridscape.optimizers.schedules import SCHEDULES, clipped, clipping, factor
+from gridscape.study.conditions import Conditions, differences
 from gridscape.study.study import Study
 
 N = 40
@@ -59,7 +61,7 @@ def test_schedules_are_those_of_optax():
             assert float(factor(name, hyper, u)) == pytest.approx(float(theirs(u)), abs=2e-6)
 
 
-@pytest.mark.parametrize("size", [1e-30, 1.0, 1e25])
+@pytest.mark.parametrize("size", [1e-30, 1.0, 1e25, 3e37])
 @pytest.mark.parametrize("most", [0.5, 1e3])
 def test_a_long_gradient_is_made_as_long_as_allowed(size, most):
     rng = np.random.default_rng(0)
@@ -174,7 +176,9 @@ def test_a_constant_schedule_changes_nothing():
         ({"axes": {"final": [0.1, 0.2]}, "schedule": "constant"}, "read by a schedule"),
         ({"axes": {"warmup": [0.1, 1.0]}, "schedule": "linear"}, "expected a number in [0, 1)"),
         ({"axes": {"clip_norm": [0.0, 1.0]}}, "expected a finite number above 0"),
-        ({"schedule": 3}, "schedule: unknown schedule '3'"),
+        ({"schedule": ["cosine"]}, "schedule: wrong type"),
+        ({"axes": {"schedule": [["cosine"]]}}, "axes.schedule: "),
+        ({"schedule": 3}, "schedule: wrong type"),
         ({"hyperparameters": {"schedule_updates": 9}, "schedule": "linear"}, "unknown hyperparam"),
     ],
 )
@@ -184,3 +188,41 @@ def test_a_mistake_is_one_line(settings, message):
         Study(task="digits-flat", model="mlp", axes=axes, **settings).resolve()
     assert message in str(error.value)
     assert len(error.value.mistakes) == 1
+
+
+def own(**more):
+    """An optimizer of somebody's own, with numbers of these names and defaults."""
+    return Optimizer(lambda hyper: optax.sgd(0.1), {"learning_rate": 0.1, **more})
+
+
+def first_key(**settings):
+    return tiny({"learning_rate": [0.1]}, **settings).resolve().trials()[0].key
+
+
+def test_numbers_of_these_names_may_be_somebody_elses():
+    axes = {"warmup": [100, 200], "final": [5.0], "clip_norm": [0.0, 1.0]}
+    resolved = tiny(axes, optimizer=own(warmup=1.0, final=2.0, clip_norm=0.5)).resolve()
+    recipe = resolved.recipe(resolved.study.grid.cells()[0])
+    assert not recipe.optimizer.clips
+    with pytest.raises(StudyFileError, match="reads such numbers itself"):
+        tiny({"warmup": [0.1]}, optimizer=own(warmup=1.0), schedule="cosine").resolve()
+
+
+def test_a_schedule_of_an_own_optimizer_is_part_of_its_keys():
+    halved = own()._replace(schedule=lambda hyper, update: 0.5)
+    keys = {first_key(optimizer=one) for one in (own(), halved, clipping(own()))}
+    assert len(keys) == 3
+    one = {"learning_rate": [0.1]}
+    with pytest.raises(StudyFileError, match="a schedule of its own"):
+        tiny(one, optimizer=halved, schedule="cosine").resolve()
+    with pytest.raises(StudyFileError, match="clips without a number"):
+        tiny(one, optimizer=own()._replace(clips=True)).resolve()
+
+
+def test_a_scheduled_run_is_another_than_published():
+    record = tiny(schedule="cosine").resolve().record()
+    told = differences(record, Conditions({"schedule": None, "updates": 12}))
+    assert [d.name for d in told] == ["schedule"]
+    longer = differences({**record, "updates": 99}, Conditions({"updates": 12}), reads=[12.0])
+    assert [d.name for d in longer] == ["updates"]
+    assert not differences({**record, "schedule": None}, Conditions({"schedule": None}))
