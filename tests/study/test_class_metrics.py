@@ -8,6 +8,7 @@ import gridscape as gs
 from gridscape.analysis.cells import summarize
 from gridscape.analysis.reasons import explanations
 from gridscape.base.classes import balanced_accuracy, class_weights, macro_f1, recalls, weighted
+from gridscape.base.guessing import loss_of_guessing
 from gridscape.base.metrics import cross_entropy
 from gridscape.errors import StudyFileError, UsageError
 from gridscape.study.study import Study
@@ -121,6 +122,12 @@ def test_the_line_of_chance_is_the_share_of_the_largest_class_of_its_set(tmp_pat
     assert land.learns.tolist() == [[[False, False], [True, True]]]
     told = land.study["told"]
     assert any("test examples are of class 'healthy'" in line for line in told)
+
+
+@pytest.mark.parametrize("weights", [(0.0, 1.0, 0.0), (0.0, 0.0, 0.0)])
+def test_where_one_class_alone_counts_no_loss_of_guessing_is_known(weights):
+    assert loss_of_guessing(TASK, TASK.loss, weights) is None
+    assert loss_of_guessing(TASK, TASK.loss, (1.0, 1.0, 0.0)) > 0
 
 
 def test_a_network_that_is_as_good_as_the_largest_class_does_not_learn(tmp_path):
