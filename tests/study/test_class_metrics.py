@@ -199,6 +199,7 @@ def test_weights_find_rare_classes_and_make_other_keys(tmp_path):
         ({"class_weights": [1, 2]}, "class_weights: wrong length"),
         ({"class_weights": {"sick": 2.0}}, "ill"),
         ({"class_weights": [1, -1, 2]}, "class_weights: not weights"),
+        ({"class_weights": [1, 10**400, 1]}, "class_weights: not weights"),
         ({"class_weights": "equal"}, "class_weights: not weights"),
         ({"class_weights": [0, 0, 0]}, "class_weights: out of range"),
         ({"class_weights": "balanced", "loss": "squared_error"}, "class_weights: of no meaning"),
