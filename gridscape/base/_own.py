@@ -14,7 +14,7 @@ from gridscape.base.own import SPECIAL, TableOptions
 from gridscape.data import columns
 from gridscape.data.labels import Labels, are_classes, coded
 from gridscape.data.paths import available_bytes
-from gridscape.errors import DataCorruptError, DataError, UsageError, short
+from gridscape.errors import DataCorruptError, DataError, UsageError, one_line, short
 from gridscape.identity.code import fingerprint
 
 if TYPE_CHECKING:
@@ -103,7 +103,7 @@ def times_of(table: "pd.DataFrame", name: str) -> np.ndarray:
             "not a column of times",
             where=f"time, column {name!r}",
             expected="numbers, or dates as 2026-01-31",
-            found=short(table[name].iloc[0]),
+            found=one_line(error)[:100],
         ) from error
 
 

@@ -95,7 +95,7 @@ def _one_a_step(part: Given, inputs: Sequences) -> bool:
 
 def _are_of_steps(targets: Any, shape: tuple[int, ...]) -> bool:
     """Whether targets are (N, T, ...) as the inputs; one-hot rows are a class for a sequence."""
-    found = as_array(targets)
+    found = as_array(targets, "targets")
     return found.ndim > 1 and found.shape[:2] == shape and one_hot_classes(found) is None
 
 

@@ -90,6 +90,7 @@ class TableOptions:
             raise UsageError(what, where="shape", found=short(self.shape), hint=hint)
         for name in ("features", "drop"):
             value = getattr(self, name)
+            value = () if value is None and name == "drop" else value
             listed = [value] if isinstance(value, str) else value
             if listed is not None and not _are_names(listed):
                 raise UsageError(

@@ -329,6 +329,7 @@ WRONG = {
     "a dict for one": (([*STEPS[:7], {}], CLASSES), "sequence 7: not an array of numbers"),
     "a number for one": (([*STEPS[:7], 5], CLASSES), "sequence 7: one number, and no array"),
     "fewer numbers": ((WHOLE, [0.5, 1.5, 0.25]), "differ in number"),
+    "a set a label": ((STEPS, [{1}] * 8), "no labels (expected a text or number each, found set)"),
     "only texts": ((["text"] * 8, CLASSES), "not an array of numbers"),
     "only nothing": (([None] * 8, CLASSES), "not an array of numbers"),
     "a target of 0": ((STEPS, 0), "not an array of numbers or texts"),

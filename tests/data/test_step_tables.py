@@ -186,6 +186,10 @@ def test_a_time_is_never_filled(window):
         task_of(table, "y", **options)
 
 
+def test_no_column_to_drop_is_none():
+    assert task_of(visits(), drop=None).input_shape == task_of(visits(), drop=[]).input_shape
+
+
 def test_what_is_odd_is_told_with_the_task():
     table = visits().assign(still=1.0, findings=lambda t: np.where(t["sick"] == "yes", "+", "-"))
     table.attrs["told"] = ("read with a comma",)
