@@ -184,7 +184,7 @@ def _loss(told: _Told, cell: int, rows: np.ndarray, name: str, *, at_end_only: b
 
 
 def _against(loss: float, guessing: float) -> str:
-    if math.isnan(guessing):
+    if not guessing > 0:  # not known; folders of before hold 0 where one class alone counts
         return ""
     far = loss / guessing - 1
     side = "that of" if abs(far) <= SAME else "above" if far > 0 else "below"

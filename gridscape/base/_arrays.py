@@ -64,10 +64,22 @@ def _words(kind: Any) -> str:
 
 def classified(name: str, pair: Any) -> tuple[np.ndarray, np.ndarray]:
     """Inputs, uint8 or float32, and labels, int32, of a split; raises DataCorruptError."""
-    inputs, targets = (_array(name, part) for part in pair)
+    inputs, targets = (as_examples(name, part) for part in pair)
     if inputs.shape[:1] != targets.shape[:1] or not inputs.size:
         raise no_pair(name, inputs, targets)
     return as_inputs(name, inputs), as_labels(name, targets)
+
+
+def as_examples(name: str, values: Any) -> np.ndarray:
+    """Numbers of several examples, (N, ...), none of them masked; DataCorruptError for all else."""
+    try:
+        array = np.asarray(values)
+    except Exception:  # a user's object may raise anything
+        array = np.empty(0, object)
+    _refuse_no_numbers(name, array, values)
+    if not array.ndim:
+        raise DataCorruptError("no array", where=name, expected="(N, ...)", found=array)
+    return array
 
 
 def as_inputs(name: str, inputs: np.ndarray) -> np.ndarray:
@@ -81,7 +93,8 @@ def as_inputs(name: str, inputs: np.ndarray) -> np.ndarray:
 
 def as_labels(name: str, targets: np.ndarray) -> np.ndarray:
     """Whole numbers from 0, (N,), as int32; raises DataCorruptError for other ones."""
-    if targets.ndim != 1 or not (np.isfinite(targets) & (targets == np.floor(targets))).all():
+    check_one_each(name, targets)
+    if not (np.isfinite(targets) & (targets == np.floor(targets))).all():
         raise DataCorruptError(
             "labels must be whole numbers, one per example",
             where=name,
@@ -95,6 +108,17 @@ def as_labels(name: str, targets: np.ndarray) -> np.ndarray:
     return targets.astype(np.int32)
 
 
+def check_one_each(name: str, targets: Any) -> None:
+    """Raise DataCorruptError for labels that are not (N,)."""
+    if np.ndim(targets) != 1:
+        raise DataCorruptError(
+            "labels must be whole numbers, one per example",
+            where=name,
+            found=f"shape {np.shape(targets)}",
+            hint="labels of each step: (inputs, targets, lengths)",
+        )
+
+
 def no_pair(name: str, inputs: Any, targets: Any) -> DataCorruptError:
     """The error that tells of inputs and labels of different numbers."""
     return DataCorruptError(
@@ -102,16 +126,6 @@ def no_pair(name: str, inputs: Any, targets: Any) -> DataCorruptError:
         where=name,
         found=f"inputs of shape {np.shape(inputs)} and labels of shape {np.shape(targets)}",
     )
-
-
-def _array(name: str, values: Any) -> np.ndarray:
-    """An array of numbers, none of which is masked; ragged lists and texts are none."""
-    try:
-        array = np.asarray(values)
-    except Exception:  # a user's object may raise anything
-        array = np.empty(0, object)
-    _refuse_no_numbers(name, array, values)
-    return array
 
 
 def _refuse_no_numbers(where: str, array: Any, values: Any) -> None:

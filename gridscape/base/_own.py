@@ -1,7 +1,7 @@
 """What a Task is made of where its data is somebody's table or arrays."""
 
 import warnings
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING, Any
 
@@ -10,11 +10,11 @@ import numpy as np
 from gridscape.base import regression, shares
 from gridscape.base._rows import repeated_in
 from gridscape.base.data import Split
-from gridscape.base.own import TableOptions
+from gridscape.base.own import SPECIAL, TableOptions
 from gridscape.data import columns
 from gridscape.data.labels import Labels, are_classes, coded
 from gridscape.data.paths import available_bytes
-from gridscape.errors import DataCorruptError, DataError, UsageError, short
+from gridscape.errors import DataCorruptError, DataError, UsageError, one_line, short
 from gridscape.identity.code import fingerprint
 
 if TYPE_CHECKING:
@@ -32,7 +32,7 @@ def table_parts(
     read, special = _chosen(table, targets, options)
     used = table[list(dict.fromkeys([*read, *targets, *special]))]
     columns.check_cells(used)
-    used, told = columns.without_missing(used, targets, options.missing, name)
+    used, told = columns.without_missing(used, [*targets, *special], options.missing, name)
     told = [*table.attrs.get("told", ()), *told]
     used = used if options.window is None else _in_time(used, options)
     labels = _labels(used, targets, options)
@@ -73,9 +73,12 @@ def _chosen(
 
     The past of what is predicted is among the inputs of a window, and of nothing else.
     """
-    special = [n for n in (options.split, options.group, options.time, options.sequence) if n]
-    for kind, chosen in (("target", targets), ("split", special), ("drop", options.drop)):
-        columns.check_columns(kind, chosen, table)
+    named = {n: getattr(options, n) for n in SPECIAL if getattr(options, n) is not None}
+    special = list(named.values())
+    columns.check_columns("target", targets, table)
+    for kind, column in named.items():
+        columns.check_columns(kind, [column], table)
+    columns.check_columns("drop", options.drop, table)
     columns.check_columns("features", options.features or (), table)
     both = [n for n in options.features or () if n in targets]
     if both and options.window is None:
@@ -88,8 +91,20 @@ def _in_time(table: "pd.DataFrame", options: TableOptions) -> "pd.DataFrame":
     """Rows in the order of time, or as they stand."""
     if options.time is None:
         return table
-    times = columns.as_numbers(table[[options.time]], "time")[:, 0]
-    return table.iloc[np.argsort(times, kind="stable")]
+    return table.iloc[np.argsort(times_of(table, options.time), kind="stable")]
+
+
+def times_of(table: "pd.DataFrame", name: str) -> np.ndarray:
+    """A column of dates, in days, or of numbers, (N,) float64; DataCorruptError for another one."""
+    try:
+        return columns.as_numbers(table[[name]], "time")[:, 0]
+    except (ValueError, TypeError, OverflowError) as error:
+        raise DataCorruptError(
+            "not a column of times",
+            where=f"time, column {name!r}",
+            expected="numbers, or dates as 2026-01-31",
+            found=one_line(error)[:100],
+        ) from error
 
 
 def _labels(table: "pd.DataFrame", targets: Sequence[str], options: TableOptions) -> Labels | None:
@@ -153,7 +168,8 @@ def _target_names(table: "pd.DataFrame", target: Any) -> list[str]:
             return usual
         known = ", ".join(map(repr, table.columns[:6])) + (" ..." if table.shape[1] > 6 else "")
         raise UsageError("which column is to be predicted?", where="target", expected=known)
-    names = [target] if isinstance(target, str) else list(target)
+    listed = target if isinstance(target, Iterable) else ()
+    names = [target] if isinstance(target, str) else list(listed)
     if not names or not all(isinstance(n, str) for n in names):
         expected = "the name of a column, or several"
         raise UsageError("wrong type", where="target", expected=expected, found=short(target))
@@ -177,7 +193,7 @@ def _parts(table: "pd.DataFrame", labels: Labels | None, options: TableOptions) 
     if options.group is not None:
         return shares.by_group(table[options.group].to_numpy(str), *given, options.split_seed)
     if options.time is not None:
-        return shares.by_time(columns.as_numbers(table[[options.time]], "time")[:, 0], *given)
+        return shares.by_time(times_of(table, options.time), *given)
     kinds, names = labels or Labels(np.zeros(len(table), np.int32), ())
     return shares.by_share(kinds, *given, options.split_seed, names)
 

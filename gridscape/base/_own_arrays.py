@@ -10,7 +10,7 @@ import numpy as np
 
 from gridscape.base import _own_sequences as sequences
 from gridscape.base import shares
-from gridscape.base._arrays import as_labels, classified, no_pair
+from gridscape.base._arrays import as_examples, as_labels, check_one_each, classified, no_pair
 from gridscape.base._own import as_numbers, lacking, outcome
 from gridscape.base._rows import repeated
 from gridscape.base.data import Sequences, Split
@@ -25,7 +25,7 @@ from gridscape.data.arrays import (
     trouble,
 )
 from gridscape.data.labels import coded
-from gridscape.errors import DataCorruptError
+from gridscape.errors import DataCorruptError, short
 from gridscape.identity.code import fingerprint
 
 LABELS = "biufUSOT"  # kinds of arrays, as NumPy writes them, of what may be a label
@@ -113,16 +113,19 @@ def _parted(
 ) -> dict[str, Any]:
     """One set of examples as training, validation and test part, of every class alike."""
     inputs, targets = pair
+    if not isinstance(inputs, Sequences):
+        inputs = as_examples("inputs", inputs)
     if isinstance(inputs, np.ndarray) and inputs.dtype.kind == "f":
         check_finite(inputs, "inputs")  # here, where an example has the number that its owner knows
     kinds, names = np.zeros(len(inputs), np.int32), tuple[str, ...]()
     if isinstance(targets, Sequences):
         return _drawn(inputs, targets, shares.by_share(kinds, validation, test, seed))
-    targets = _flat({"all": targets}, options.predict)["all"]
-    if (options.predict or _predicts({"all": targets}, None)) == "classes":
-        kinds, names = coded(targets, "labels")
-    if len(inputs) != len(kinds):
+    targets = _flat({"labels": targets}, options.predict)["labels"]
+    if len(inputs) != len(targets) or not len(inputs):
         raise no_pair("inputs and labels", inputs, targets)
+    if (options.predict or _predicts({"labels": targets}, None)) == "classes":
+        check_one_each("labels", targets)
+        kinds, names = coded(targets, "labels")
     return _drawn(inputs, targets, shares.by_share(kinds, validation, test, seed, names))
 
 
@@ -144,7 +147,8 @@ def arranged(parts: Mapping[str, Any], options: ArrayOptions) -> dict[str, tuple
     given = {n: _given(alone.get(n, n), part) for n, part in parts.items()}
     are_sequences = any(part.are_sequences for part in given.values())
     if are_sequences:
-        sequences.check_options(options)
+        are_lists = not all(part.is_padded for part in given.values())
+        sequences.check_options(options, are_lists=are_lists)
         options = replace(options, layout=None)  # steps are rows
     ordered = {n: _in_order(alone.get(n, n), part, options) for n, part in given.items()}
     if are_sequences:
@@ -179,6 +183,10 @@ def _flat(targets: Mapping[str, Any], predict: str | None) -> dict[str, Any]:
         given = sequences.at_steps(given)
         is_masked = any(map(np.ma.is_masked, given if isinstance(given, list | tuple) else [given]))
         array = given if is_masked else as_array(given, name)
+        if not np.ndim(array):
+            expected = "one for each example"
+            what = "not an array of numbers or texts"
+            raise DataCorruptError(what, where=name, expected=expected, found=short(given))
         if np.ndim(array) == 2 and array.shape[1] == 1:
             array = array[:, 0]
         found[name] = array

@@ -10,9 +10,9 @@ from gridscape.base._arrays import as_inputs
 from gridscape.base.data import Sequences, as_float, only_there
 from gridscape.base.metrics import accuracy, cross_entropy, declared
 from gridscape.base.per_step import over_steps, steps_of
-from gridscape.data.arrays import as_array
-from gridscape.data.ragged import checked_lengths, is_ragged, listed, stacked
-from gridscape.errors import DataCorruptError, UsageError
+from gridscape.data.arrays import as_array, one_hot_classes
+from gridscape.data.ragged import checked_lengths, has_features, is_ragged, listed, stacked
+from gridscape.errors import DataCorruptError, UsageError, short
 
 
 class Given(NamedTuple):
@@ -24,8 +24,16 @@ class Given(NamedTuple):
 
     @property
     def are_sequences(self) -> bool:
-        """Whether it says of itself that its sequences have different lengths."""
-        return self.lengths is not None or is_ragged(self.inputs)
+        """Whether it says of itself that it is sequences: by their lengths, or its targets."""
+        return self.lengths is not None or is_ragged(self.inputs) or self.of_one_length
+
+    @property
+    def of_one_length(self) -> bool:
+        """Whether it is a list of arrays (T, D), all as long, that have a target for each step."""
+        rows = listed(self.inputs)
+        if self.lengths is not None or not rows or not has_features(rows[0]):
+            return False
+        return is_ragged(self.targets) or _are_of_steps(self.targets, (len(rows), len(rows[0])))
 
     @property
     def is_padded(self) -> bool:
@@ -80,10 +88,15 @@ def _of_steps(values: Sequences, n_steps: int) -> Sequences:
 
 def _one_a_step(part: Given, inputs: Sequences) -> bool:
     """Whether targets are one for each step: lists of different lengths, or padded alike."""
-    if is_ragged(part.targets):
+    if is_ragged(part.targets) or part.of_one_length:
         return True
-    targets = as_array(part.targets)
-    return part.is_padded and targets.ndim > 1 and targets.shape[:2] == inputs.shape[:2]
+    return part.is_padded and _are_of_steps(part.targets, inputs.shape[:2])
+
+
+def _are_of_steps(targets: Any, shape: tuple[int, ...]) -> bool:
+    """Whether targets are (N, T, ...) as the inputs; one-hot rows are a class for a sequence."""
+    found = as_array(targets, "targets")
+    return found.ndim > 1 and found.shape[:2] == shape and one_hot_classes(found) is None
 
 
 def _each_step(name: str, targets: Any, is_padded: bool, lengths: np.ndarray) -> Sequences:
@@ -178,8 +191,11 @@ def preparing(prepare: Any) -> Any:
     return prepare_sequences
 
 
-def check_options(options: Any) -> None:
+def check_options(options: Any, *, are_lists: bool) -> None:
     """Raise UsageError for an option that sequences of different lengths have not."""
+    if options.order is not None and are_lists:
+        what, hint = "not for a list of sequences", "each of them is (T, D)"
+        raise UsageError(what, where="order", found=short(options.order), hint=hint)
     if options.layout not in (None, "rows"):
         what, hint = "not for sequences of different lengths", "lstm, gru and rnn read them"
         raise UsageError(what, where="layout", found=options.layout, hint=hint)

@@ -16,8 +16,10 @@ from gridscape.base._own import (
     _of_classes,
     _splits,
     _target_names,
+    _telling,
     as_classes,
     outcome,
+    times_of,
 )
 from gridscape.base._rows import repeated
 from gridscape.base.data import Sequences
@@ -45,10 +47,13 @@ def step_parts(
     targets = _target_names(table, target)
     read, special = _chosen(table, targets, options)
     used = table[list(dict.fromkeys([*read, *targets, *special]))]
-    used, told = columns.without_missing(used, targets, options.missing, name)
+    columns.check_cells(used)
+    used, told = columns.without_missing(used, [*targets, *special], options.missing, name)
+    told = [*table.attrs.get("told", ()), *told]
     used, of_row = _in_order(used, options)
     first = np.flatnonzero(np.diff(of_row, prepend=-1))
     labels = _labels(used, targets, options)
+    told += _telling(used, read, targets, labels)
     every_step = _changes(used, targets, of_row, first)
     asked = used if every_step else used.iloc[first]
     labels = labels and Labels(labels.codes if every_step else labels.codes[first], labels.names)
@@ -58,7 +63,8 @@ def step_parts(
     outputs = as_classes(*labels) if labels else _numbers(asked, targets, of_asked)
     inputs, answers = _padded(found.inputs, of_row, name), outputs["targets"]
     told += _of_parts(inputs, answers, labels, parts, every_step)
-    for line in (*found.told, *told):
+    told = [*found.told, *told]
+    for line in told:
         warnings.warn(f"{name}: {line}", stacklevel=4)
     if every_step:
         answers = sequences.put_back(answers, inputs)
@@ -71,6 +77,7 @@ def step_parts(
         "input_shape": inputs.shape[1:],
         "prepare": sequences.prepare_steps,
         "divided_by": next((n for n in ("split", "group") if getattr(options, n) is not None), ""),
+        "told": tuple(told),
         **outcome(outputs, options.unit),
         "fingerprint": fingerprint("table of steps", *content, *settings, kind),
     }
@@ -85,7 +92,7 @@ def _in_order(table: "pd.DataFrame", options: TableOptions) -> "tuple[pd.DataFra
     of_row, _ = table[options.sequence].factorize()
     times = np.zeros(len(table))
     if options.time is not None:
-        times = columns.as_numbers(table[[options.time]], "time")[:, 0]
+        times = times_of(table, options.time)
     order = np.lexsort((times, of_row))  # stable
     return table.iloc[order], of_row[order]
 

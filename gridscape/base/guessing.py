@@ -76,7 +76,8 @@ def told_of_classes(task: "Task") -> list[str]:
 def loss_of_guessing(task: "Task", loss: Any, weights: tuple[float, ...] | None) -> float | None:
     """The training loss of answering the shares of the classes, or the mean of the numbers.
 
-    weights: of the classes, where the loss has some. None of a loss of which it is not known.
+    weights: of the classes, where the loss has some. None of a loss of which it is not known, and
+    where one class alone counts: who guesses it has no loss.
     """
     if task.numbers:
         return 1.0 if loss is regression.mse else None
@@ -84,5 +85,7 @@ def loss_of_guessing(task: "Task", loss: Any, weights: tuple[float, ...] | None)
     if shares is None or (loss is not cross_entropy and weights is None):
         return None
     parts = shares if weights is None else shares * np.asarray(weights)
+    if np.count_nonzero(parts > 0) < 2:
+        return None
     parts = parts[parts > 0] / parts.sum()
     return float(-(parts * np.log(parts)).sum())

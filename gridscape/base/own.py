@@ -1,6 +1,6 @@
 """How people's data is to be read: the options that files, Python and the command line share."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, fields
 from typing import Any, TypeVar
 
@@ -12,6 +12,7 @@ T = TypeVar("T")
 
 PREDICTED = ("classes", "numbers")
 SCALES = ("standard", "none")
+SPECIAL = ("split", "group", "time", "sequence")  # options that name a column of a table each
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -23,7 +24,8 @@ class TableOptions:
     predict: "classes" or "numbers"; by default texts, and at most 20 different whole numbers, are
         classes. unit: of numbers, as "cm".
     missing: "refuse" tells of missing values, "drop" leaves such rows out, "fill" fills numbers by
-        the training median and leaves categories empty. A row without a target is left out.
+        the training median and leaves categories empty. A row without a target, or
+        without what ``split``, ``group``, ``time`` or ``sequence`` names, is left out.
     scale: "standard" takes the mean of the training part from every number and divides by its
         spread; "pixels" reads whole numbers in 0 to 255 as fractions; "none" leaves them.
     shape: of an input, as [28, 28, 1] for 784 columns.
@@ -62,6 +64,11 @@ class TableOptions:
         check_known("value of scale", self.scale, columns.SCALES, where="scale")
         if self.predict is not None:
             check_known("value of predict", self.predict, PREDICTED, where="predict")
+        for name in SPECIAL:
+            value = getattr(self, name)
+            if value is not None and not isinstance(value, str):
+                expected = "the name of a column"
+                raise UsageError("wrong type", where=name, expected=expected, found=short(value))
         splits = ("split", "group") if self.sequence is not None else ("split", "group", "time")
         chosen = [n for n in splits if getattr(self, n) is not None]
         if len(chosen) > 1:
@@ -83,12 +90,17 @@ class TableOptions:
             raise UsageError(what, where="shape", found=short(self.shape), hint=hint)
         for name in ("features", "drop"):
             value = getattr(self, name)
+            value = () if value is None and name == "drop" else value
             listed = [value] if isinstance(value, str) else value
-            if listed is not None and not all(isinstance(n, str) for n in listed):
+            if listed is not None and not _are_names(listed):
                 raise UsageError(
                     "wrong type", where=name, expected="names of columns", found=short(value)
                 )
             object.__setattr__(self, name, listed if listed is None else tuple(listed))
+
+
+def _are_names(value: Any) -> bool:
+    return isinstance(value, Iterable) and all(isinstance(name, str) for name in value)
 
 
 def checked_options(kind: type[T], options: Mapping[str, Any]) -> T:

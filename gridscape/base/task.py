@@ -176,7 +176,9 @@ class Task:
 
         Sequences of different lengths are a list of arrays (T_i, D) or (T_i,), or a padded array
         with the lengths, (N,), as a third beside the pair, or ``Sequences``. Their targets may be
-        one for each step, likewise a list or padded: the model then answers at every step.
+        one for each step, likewise a list or padded: the model then answers at every step. Rows
+        that are one-hot are a class for each sequence. Arrays (T, D) of one length, in a list with
+        targets for each step, are sequences as well.
         ``prepare`` is given the steps, (B, T, D).
 
         uint8 inputs are read as fractions of 255; others are converted to float32. Labels are

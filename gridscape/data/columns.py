@@ -47,7 +47,7 @@ def check_columns(kind: str, names: Sequence[str], table: "pd.DataFrame") -> Non
 def check_cells(table: "pd.DataFrame") -> None:
     """Raise DataCorruptError for a column whose cells hold lists or tables."""
     for name, column in table.items():
-        some = column.dropna().head(100) if column.dtype == object else ()
+        some = column.dropna() if column.dtype == object else ()
         kinds = [type(v).__name__ for v in some if isinstance(v, list | dict | set | np.ndarray)]
         if kinds:
             raise DataCorruptError(
@@ -60,11 +60,12 @@ def check_cells(table: "pd.DataFrame") -> None:
 
 
 def without_missing(
-    table: "pd.DataFrame", targets: Sequence[str], missing: str, where: object
+    table: "pd.DataFrame", needed: Sequence[str], missing: str, where: object
 ) -> "tuple[pd.DataFrame, list[str]]":
     """The table without rows that lack something, or as it is where that is filled; what is told.
 
-    A row without a target is never filled. Raises DataCorruptError where nothing was chosen.
+    needed: targets, and what orders and splits the rows, which are never filled. Raises
+    DataCorruptError where nothing was chosen.
     """
     check_known("value of missing", missing, MISSING, where="missing")
     lacks = table.isna()
@@ -82,7 +83,7 @@ def without_missing(
             found=f"the first one in row {first + 1} of {len(table)}",
             hint='missing = "drop" leaves such rows out, missing = "fill" fills them',
         )
-    wanting = lacks.any(axis=1) if missing == "drop" else lacks[list(targets)].any(axis=1)
+    wanting = lacks.any(axis=1) if missing == "drop" else lacks[list(needed)].any(axis=1)
     kept = table[~wanting]
     if not len(kept):
         raise DataCorruptError("every row lacks something", where=where, found=words)

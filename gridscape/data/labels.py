@@ -37,7 +37,11 @@ def coded(values: Any, where: object = None) -> Labels:
             hint='leave these examples out; of a table, missing = "drop"',
         )
     kinds = getattr(getattr(values, "dtype", None), "categories", None)  # pandas' own order
-    different, places = _different(found)
+    try:
+        different, places = _different(found)
+    except TypeError as error:  # dicts and sets cannot be compared by their content
+        expected, kind = "a text or number each", type(found[0]).__name__
+        raise DataCorruptError("no labels", where=where, expected=expected, found=kind) from error
     names, of_different = np.unique(_texts(different), return_inverse=True)
     codes = of_different[places]
     in_order = _in_order(names.tolist(), found, kinds if _is_ordered(values) else None)

@@ -11,9 +11,18 @@ from gridscape.errors import DataCorruptError, DataError, short
 
 
 def is_ragged(values: Any) -> bool:
-    """Whether a list, or an array of objects, holds arrays or lists of different lengths."""
-    lengths = [_length(one) for one in listed(values) or ()]
-    return len(set(lengths)) > 1 and None not in lengths
+    """Whether a list, or an array of objects, holds arrays or lists of different lengths.
+
+    So does one where only some entries have a length: ``stacked`` names those that have none.
+    """
+    return len({_length(one) for one in listed(values) or ()}) > 1
+
+
+def has_features(one: Any) -> bool:
+    """Whether a sequence has several numbers a step, (T, D)."""
+    if isinstance(one, list | tuple):
+        return bool(one) and _length(one[0]) is not None
+    return len(getattr(one, "shape", ())) > 1
 
 
 def listed(values: Any) -> Sequence[Any] | None:

@@ -146,6 +146,7 @@ def document(
         "told": study.get("told") or [],
         "curves": curves,
         "curve_rule": rule,
+        "curves_left_out": bool(found.without_curves) or len(curves) < len(found.bands),
         "curve_names": [_curve_name(land, name) for name in _curve_names(found)],
         "lines": _line_view(land.axes),
         "kinds": [_kind(land, record, numbers) for record in found.by_kind if record.cells],

@@ -5,6 +5,7 @@ Every function returns what the study keeps, or raises MistakesError with all th
 
 import math
 import re
+import sys
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
@@ -151,7 +152,7 @@ def class_weights(given: Any) -> Any:
 def _are_weights(numbers: Iterable[Any]) -> bool:
     found = list(numbers)
     are_numbers = all(isinstance(n, int | float) and not isinstance(n, bool) for n in found)
-    return bool(found) and are_numbers and all(0 <= n < math.inf for n in found)
+    return bool(found) and are_numbers and all(0 <= n <= sys.float_info.max for n in found)
 
 
 def _metric_mistakes(name: str | None, part: Any) -> list[str]:

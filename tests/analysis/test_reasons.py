@@ -60,6 +60,8 @@ def test_replicates_that_differ_are_told_as_a_range():
     [
         ({}, ""),
         ({"guessing": 0.0}, ""),
+        ({"chances": {"train_loss": -0.0}}, ""),  # one class alone counts
+        ({"chances": {"train_loss": 0.5}}, ", above guessing (0.5)"),
         ({"guessing": 0.1, "loss": "squared_error"}, ""),
         ({"guessing": 0.1, "loss": "cross_entropy"}, ", below guessing (2.3)"),
     ],

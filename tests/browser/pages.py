@@ -127,6 +127,7 @@ LANDSCAPES: dict[str, Callable[[], Landscape]] = {
     "distances": distances,
     "text axes": text_axes,
     "networks": study,
+    "few curves": study,
     "one axis": lambda: landscape({"learning_rate": RATES}, one_axis),
     "categories": lambda: landscape(
         {"cell": ["rnn", "gru"], "optimizer": ["adam", "sgd"]}, lambda c: 0.9
@@ -193,6 +194,8 @@ def content(name: str) -> PageData:
     found = gather(LANDSCAPES[name]())
     if name == "study":
         found = replace(found, confirmed=_confirmed(found))
+    if name == "few curves":
+        found = replace(found, bands=dict([*found.bands.items()][:1]), without_curves=20)
     shown = SHOWN.get(name, lambda land: Showcase())(found.land)
     made = "2024-05-01T12:00:00+00:00"
     return document(found, Path("runs/it"), made, {"Gridscape": "0"}, shown)

@@ -62,6 +62,14 @@ def test_the_command_can_be_copied(visit: Open) -> None:
     assert page.run("getSelection().toString()").startswith("gridscape replay runs/it --cell")
 
 
+def test_a_cell_whose_curves_are_left_out_says_so(visit: Open) -> None:
+    page = visit("few curves")
+    page.cell(1, 2).click()
+    assert "Curves of this cell are left out of this page." in page.text("#cell")
+    page.cell(2, 0).click()
+    assert "No curves are stored for this cell." in page.text("#cell")  # it has not trained
+
+
 def test_curves_of_one_replicate_have_no_band(visit: Open) -> None:
     page = visit("one replicate")
     filled = page.run(f"{TRACES}.filter((trace) => trace.fill).length")

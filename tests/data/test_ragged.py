@@ -324,6 +324,27 @@ WRONG = {
         (STEPS, [s[:, 0] for s in (*STEPS[:7], STEPS[6])]),
         "sequence 7: targets of another length than their sequence (expected 3",
     ),
+    "nothing for one": (([*STEPS[:7], None], CLASSES), "sequence 7: not an array of numbers"),
+    "a text for one": (([*STEPS[:7], "text"], CLASSES), "sequence 7: one number, and no array"),
+    "a dict for one": (([*STEPS[:7], {}], CLASSES), "sequence 7: not an array of numbers"),
+    "a number for one": (([*STEPS[:7], 5], CLASSES), "sequence 7: one number, and no array"),
+    "fewer numbers": ((WHOLE, [0.5, 1.5, 0.25]), "differ in number"),
+    "a set a label": ((STEPS, [{1}] * 8), "no labels (expected a text or number each, found set)"),
+    "only texts": ((["text"] * 8, CLASSES), "not an array of numbers"),
+    "only nothing": (([None] * 8, CLASSES), "not an array of numbers"),
+    "a target of 0": ((STEPS, 0), "not an array of numbers or texts"),
+    "no targets": ((STEPS, None), "not an array of numbers or texts"),
+    "no target of arrays": ((WHOLE, None), "not an array of numbers or texts"),
+    "no inputs": ((None, CLASSES), "not an array of numbers"),
+    "one input": ((0.5, CLASSES), "no array"),
+    "labels of each step of an array": (
+        (WHOLE, np.tile(np.arange(5), (8, 1))),
+        "; labels of each step: (inputs, targets, lengths)",
+    ),
+    "targets of other lengths than the one": (
+        ([np.ones((3, 2))] * 8, [[0, 1, 2]] * 7 + [[0, 1]]),
+        "sequence 7: targets of another length",
+    ),
     "fewer targets": ((STEPS, [s[:, 0] for s in STEPS[:5]]), "differ in number"),
 }
 
@@ -335,11 +356,12 @@ def test_a_dict_of_other_names_is_no_pair(names):
         gs.Task.from_arrays(part, part)
 
 
+@pytest.mark.parametrize("n_parts", [1, 2])
 @pytest.mark.parametrize("name", WRONG)
-def test_what_is_wrong_is_told_in_one_line(name):
+def test_what_is_wrong_is_told_in_one_line(name, n_parts):
     train, told = WRONG[name]
     with pytest.raises(DataCorruptError) as caught:
-        gs.Task.from_arrays(train, train)
+        gs.Task.from_arrays(*[train] * n_parts)
     text = str(caught.value)
     assert told in text
     assert "\n" not in text
@@ -355,6 +377,35 @@ def test_parts_with_targets_of_two_kinds_are_told():
 def test_a_layout_is_not_for_sequences():
     with pytest.raises(UsageError, match="layout: not for sequences of different lengths"):
         task_of(*walks(), layout="flat")
+
+
+def test_an_order_is_not_for_lists():
+    with pytest.raises(UsageError, match="order: not for a list of sequences"):
+        task_of(*walks(), order="NTD")
+    steps, classes = walks()
+    turned = padded(steps, 5, 0).swapaxes(0, 1)
+    again = task_of(turned, classes, LENGTHS, order="TND")
+    assert again.fingerprint == task_of(steps, classes).fingerprint
+
+
+@pytest.mark.parametrize("as_list", [list, np.array])
+def test_targets_of_each_step_of_a_list_whose_sequences_are_as_long(as_list):
+    rng = np.random.default_rng(0)
+    inputs, targets = list(rng.normal(size=(40, 5, 2))), rng.integers(3, size=(40, 5))
+    task = gs.Task.from_arrays((inputs, as_list(targets)))
+    assert task.per_step
+    assert task.n_outputs == 3
+    lengths = np.full(40, 5)
+    assert task.fingerprint == gs.Task.from_arrays((np.array(inputs), targets, lengths)).fingerprint
+
+
+def test_one_hot_classes_are_no_targets_of_steps():
+    """As many classes as steps: a row says the class of its sequence."""
+    classes = np.arange(8) % 5
+    for inputs, *lengths in ((WHOLE, LENGTHS), (list(np.ones((8, 5, 2))),)):
+        task = task_of(inputs, np.eye(5)[classes], *lengths)
+        assert not task.per_step
+        np.testing.assert_array_equal(task.train.targets, classes)
 
 
 @pytest.mark.parametrize("model", ["mlp", "lenet5"])

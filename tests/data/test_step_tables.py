@@ -125,6 +125,12 @@ WRONG = {
     "two ways to split": ({"split": "part", "group": "clinic"}, "two ways to split"),
     "a sequence in two parts": ({"split": "part"}, "split: a sequence with several values"),
     "a sequence in two groups": ({"group": "minute"}, "group: a sequence with several values"),
+    "no column of that name": ({"sequence": ""}, "sequence: unknown column ''"),
+    "several sequences": ({"sequence": ["person"]}, "sequence: wrong type"),
+    "several groups": ({"group": ["clinic"]}, "group: wrong type"),
+    "a number to drop": ({"drop": 5}, "drop: wrong type"),
+    "a time of texts": ({"time": "posture"}, "time, column 'posture': not a column of times"),
+    "a cell that holds a list": ({"features": ["pulse", "notes"]}, "cells that hold several value"),
     "the target among the inputs": ({"features": ["pulse", "sick"]}, "among the inputs"),
 }
 
@@ -133,6 +139,8 @@ WRONG = {
 def test_what_cannot_be_is_told_in_one_line(name):
     options, told = WRONG[name]
     table = visits().assign(part=lambda t: np.where(t["minute"] < 1, "train", "test"))
+    table["notes"] = ["-"] * (len(table) - 1) + [[1, 2]]
+    options = {"features": ["pulse", "posture"], **options}
     if "split" in options and "group" in options:
         table["part"] = "train"
     with pytest.raises(GridscapeError) as caught:
@@ -148,3 +156,44 @@ def test_a_step_without_its_sequence_is_told():
     table.loc[3, "person"] = None
     with pytest.raises(GridscapeError, match="missing values: 1 in 'person'"):
         task_of(table)
+
+
+@pytest.mark.parametrize("column", ["person", "minute", "clinic", "part"])
+def test_what_orders_and_splits_steps_is_never_filled(column):
+    table = visits()
+    table["part"] = np.where(table["clinic"] < 6, "train", "test")
+    table["minute"] = table["minute"].astype(float)
+    split = {"split": "part"} if column == "part" else {"group": "clinic"}
+    options = {"time": "minute", "missing": "fill", "drop": ["part", "clinic", "minute"], **split}
+    holed = table.copy()
+    holed[column] = holed[column].where(np.arange(len(table)) != 3, None)
+    task, expected = task_of(holed, **options), task_of(table.drop(3), **options)
+    assert task.fingerprint == expected.fingerprint
+    assert f"missing values (1 in '{column}'): 1 rows left out" in task.told
+
+
+@pytest.mark.parametrize("window", [None, 3])
+def test_a_time_is_never_filled(window):
+    rng = np.random.default_rng(0)
+    table = pd.DataFrame({"at": np.arange(60.0), "x": rng.normal(size=60), "y": rng.random(60)})
+    table.loc[3, "at"] = np.nan
+    options = {"time": "at", "window": window, "missing": "fill", "sequence": None, "drop": []}
+    task = task_of(table, "y", **options)
+    assert task.fingerprint == task_of(table.drop(3), "y", **options).fingerprint
+    assert any("'at'" in line for line in task.told)
+    table["at"] = "noon"
+    with pytest.raises(GridscapeError, match="not a column of times"):
+        task_of(table, "y", **options)
+
+
+def test_no_column_to_drop_is_none():
+    assert task_of(visits(), drop=None).input_shape == task_of(visits(), drop=[]).input_shape
+
+
+def test_what_is_odd_is_told_with_the_task():
+    table = visits().assign(still=1.0, findings=lambda t: np.where(t["sick"] == "yes", "+", "-"))
+    table.attrs["told"] = ("read with a comma",)
+    told = task_of(table).told
+    assert told[0] == "constant columns, which tell nothing: 'still'"
+    assert "read with a comma" in told
+    assert "the target is among the inputs: column 'findings' tells every class" in told

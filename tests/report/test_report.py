@@ -253,6 +253,16 @@ def test_the_page_says_how_curves_were_shortened() -> None:
     assert "mean of 5 recorded points" in content_of(per_update(400))["curve_rule"]
 
 
+@pytest.mark.parametrize("limit", ["findings.MOST_LINES", "document.CURVE_NUMBERS"])
+def test_the_page_says_that_curves_of_cells_are_left_out(
+    monkeypatch: pytest.MonkeyPatch, limit: str
+) -> None:
+    assert not content_of(landscape())["curves_left_out"]
+    monkeypatch.setattr("gridscape.report.findings.FEW_LINES", 8)
+    monkeypatch.setattr(f"gridscape.report.{limit}", 10)
+    assert content_of(landscape())["curves_left_out"]
+
+
 @pytest.mark.slow
 def test_a_large_study_still_fits() -> None:
     axes = {

@@ -8,6 +8,7 @@ import gridscape as gs
 from gridscape.analysis.cells import summarize
 from gridscape.analysis.reasons import explanations
 from gridscape.base.classes import balanced_accuracy, class_weights, macro_f1, recalls, weighted
+from gridscape.base.guessing import loss_of_guessing
 from gridscape.base.metrics import cross_entropy
 from gridscape.errors import StudyFileError, UsageError
 from gridscape.study.study import Study
@@ -123,6 +124,12 @@ def test_the_line_of_chance_is_the_share_of_the_largest_class_of_its_set(tmp_pat
     assert any("test examples are of class 'healthy'" in line for line in told)
 
 
+@pytest.mark.parametrize("weights", [(0.0, 1.0, 0.0), (0.0, 0.0, 0.0)])
+def test_where_one_class_alone_counts_no_loss_of_guessing_is_known(weights):
+    assert loss_of_guessing(TASK, TASK.loss, weights) is None
+    assert loss_of_guessing(TASK, TASK.loss, (1.0, 1.0, 0.0)) > 0
+
+
 def test_a_network_that_is_as_good_as_the_largest_class_does_not_learn(tmp_path):
     """Above one in three, but no better than answering the class of 80 % always."""
     noise = np.random.default_rng(3).normal(size=X.shape).astype(np.float32)
@@ -192,6 +199,7 @@ def test_weights_find_rare_classes_and_make_other_keys(tmp_path):
         ({"class_weights": [1, 2]}, "class_weights: wrong length"),
         ({"class_weights": {"sick": 2.0}}, "ill"),
         ({"class_weights": [1, -1, 2]}, "class_weights: not weights"),
+        ({"class_weights": [1, 10**400, 1]}, "class_weights: not weights"),
         ({"class_weights": "equal"}, "class_weights: not weights"),
         ({"class_weights": [0, 0, 0]}, "class_weights: out of range"),
         ({"class_weights": "balanced", "loss": "squared_error"}, "class_weights: of no meaning"),

@@ -148,13 +148,24 @@ function curveSpecs() {
 }
 
 /**
+ * Why no curves are shown: what has trained may have some that this page leaves out.
+ * @param {ShownCell} cell
+ */
+function withoutCurves(cell) {
+  const trained = cell.statuses.some((status) => status === "finished" || status === "diverged");
+  return doc.curves_left_out && trained
+    ? "Curves of this cell are left out of this page."
+    : "No curves are stored for this cell.";
+}
+
+/**
  * @param {Element} host
  * @param {ShownCell} cell
  */
 function drawCurves(host, cell) {
   const curves = doc.curves[cell.index];
   if (!curves) {
-    host.append(el("p", { class: "notice" }, "No curves are stored for this cell."));
+    host.append(el("p", { class: "notice" }, withoutCurves(cell)));
     return;
   }
   for (const spec of curveSpecs()) {
