@@ -12,35 +12,40 @@ from typing import TYPE_CHECKING, Any, Literal, TypeVar
 import numpy as np
 
 from gridscape.errors import GridscapeError, StoreError, UnknownNameError, UsageError, one_line
-from gridscape.grid.arrays import Array, Arrays, LateArray
+from gridscape.grid.arrays import Arrays
 from gridscape.grid.asked import Asked
 from gridscape.grid.axes import Axis, Cell, Grid, show
 from gridscape.grid.many import many_records
-from gridscape.grid.meanings import MEASURED, Meaning, from_record, meaning_of
+from gridscape.grid.meanings import Meaning, from_record, meaning_of
 from gridscape.grid.names import (
-    ANSWER_SPREAD,
     AXIS_AS_WELL,
     CLOCKS,
     COLLAPSED,
-    CURVES,
     FACTS,
     METRICS,
     REPLICATE,
     RESERVED,
-    TEXTS,
     TOP_ANSWER,
     TOP_CLASS,
-    TOP_SHARE,
     Variable,
     check_name,
     curve_of,
     curve_variable,
     finals_of,
-    is_by,
-    is_one_answer,
     main_of,
 )
 from gridscape.grid.trials import SEMANTICS, Status, Trial, TrialResult
+from gridscape.store.arrays import (
+    Places,
+    arrays_by_kind,
+    coordinates_of,
+    curve_arrays,
+    described,
+    final_arrays,
+    kinds_of,
+    of_meaning,
+)
+from gridscape.store.late_curves import LateCurves
 from gridscape.store.output import write_to
 from gridscape.store.store import Store
 
@@ -78,7 +83,7 @@ class Landscape:
     data: "xr.Dataset"
     study: Mapping[str, Any] = field(default_factory=dict)
     _unlabelled: Arrays | None = field(default=None, init=False, compare=False)
-    _late: "_LateCurves | None" = field(default=None, init=False, compare=False)
+    _late: "LateCurves | None" = field(default=None, init=False, compare=False)
 
     @classmethod
     def read(cls, directory: str | Path) -> "Landscape":
@@ -112,29 +117,29 @@ class Landscape:
     ) -> "Landscape":
         """The same; directory: where the curves are, if these results lack them."""
         axes = tuple(Axis(name, tuple(values)) for name, values in study["axes"].items())
-        places = _Places(axes, Asked(study).most)
+        places = Places(axes, Asked(study).most)
         inside = [(places.of(trial), trial, result) for trial, result in results]
         found = [(at, trial, result) for at, trial, result in inside if at is not None]
-        kinds = _kinds(study)
+        kinds = kinds_of(study)
         metrics = from_record(study)
         is_told = study.get("metrics") is not None
         validated = bool(study.get("n_examples", {}).get("validation"))
-        finals = _finals(places, found, finals_of(metrics, validated) if is_told else METRICS)
+        finals = final_arrays(places, found, finals_of(metrics, validated) if is_told else METRICS)
         kind = next(iter(kinds), None)
-        late = _LateCurves(directory, places, found) if directory else None
-        curves = {} if late else _curves(places, found, kind)
-        by_kind = _by_kind(places, found, kinds, study)
+        late = LateCurves(directory, places, found) if directory else None
+        curves = {} if late else curve_arrays(places, found, kind)
+        by_kind = arrays_by_kind(places, found, kinds, study)
         variables, others = finals | curves | by_kind, CLOCKS.keys() | kinds.keys()
         _refuse_taken(axes, RESERVED.difference(AXIS_AS_WELL).union(variables, others))
-        coordinates = _coordinates(places, [] if late else found) | kinds
+        coordinates = coordinates_of(places, [] if late else found) | kinds
         attributes = {name: str(study.get(name) or "") for name in ("name", "title", "task")}
         if is_told:
             attributes["main_metric"] = main_of(metrics)
         if study.get("classes"):
             attributes["classes"] = json.dumps(study["classes"], ensure_ascii=False)
         arrays = Arrays(
-            _described(variables, metrics, kind),
-            _described({n: ((n,), v) for n, v in coordinates.items()}, metrics, kind),
+            described(variables, metrics, kind),
+            described({n: ((n,), v) for n, v in coordinates.items()}, metrics, kind),
             attributes,
         )
         if late:
@@ -236,7 +241,7 @@ class Landscape:
 
     def attributes(self, name: str) -> dict[str, str]:
         """``better`` and ``units`` of a metric or curve, as its array has them."""
-        return _attributes_of(self.meaning(name))
+        return of_meaning(self.meaning(name))
 
     @property
     def lacks(self) -> str:
@@ -346,12 +351,11 @@ class Landscape:
         meaning, guessing = self.meaning(metric), self.chance(metric)
         if not meaning.is_fraction and guessing is None:
             return None
-        values, guessing = self.finished(metric), guessing or 0.0
-        if meaning.is_fraction and not meaning.is_higher_better:
-            values = 1 - values
-        if meaning.is_fraction or meaning.is_higher_better:
-            return np.asarray((values - guessing) / (1 - guessing))
-        return np.asarray((guessing - values) / guessing)
+        values = self.finished(metric)
+        if meaning.is_higher_better:
+            return np.asarray((values - (guessing or 0.0)) / (1 - (guessing or 0.0)))
+        guessing = 1.0 if guessing is None else guessing
+        return np.asarray((guessing - values) / guessing) if guessing > 0 else None
 
     def chance(self, metric: str | None = None) -> float | None:
         """What answering the largest class always gives, by a metric (default: the main one).
@@ -362,12 +366,12 @@ class Landscape:
         metric = metric or self.main_metric
         told = self.study.get("chances")
         found = told.get(metric) if isinstance(told, Mapping) else None
-        if found is None and self.meaning(metric).is_fraction:
-            found = self.study.get("guessing")
+        meaning, guessing = self.meaning(metric), self.study.get("guessing")
+        if found is None and meaning.is_fraction and isinstance(guessing, int | float):
+            found = guessing if meaning.is_higher_better else 1 - guessing
         if not isinstance(found, int | float):
             return None
-        is_fraction = self.meaning(metric).is_fraction
-        return float(found) if not is_fraction or 0 < found < 1 else None
+        return float(found) if not meaning.is_fraction or 0 < found < 1 else None
 
     @property
     def class_names(self) -> tuple[str, ...]:
@@ -645,243 +649,6 @@ def _refuse_taken(axes: Iterable[Axis], taken: Collection[str]) -> None:
                 hint="rename the axis, an option or number of the model or the task, and train anew"
                 " with another --dir",
             )
-
-
-class _Places:
-    """Where in the arrays a trial goes."""
-
-    def __init__(self, axes: tuple[Axis, ...], replicates: int) -> None:
-        self.axes, self.replicates = axes, replicates
-        self.dims = (*(axis.name for axis in axes), REPLICATE)
-        self.shape = (*(len(axis.values) for axis in axes), replicates)
-        self._index = [{value: i for i, value in enumerate(axis.values)} for axis in axes]
-
-    def of(self, trial: Trial) -> tuple[int, ...] | None:
-        """The index of a trial, None where it lies outside the grid."""
-        steps = zip(self.axes, self._index, strict=True)
-        try:
-            at = tuple(index[trial.cell[axis.name]] for axis, index in steps)
-        except KeyError:
-            return None
-        return (*at, trial.replicate) if 0 <= trial.replicate < self.replicates else None
-
-    def empty(self, fill: Any, dtype: Any = float, extra: tuple[int, ...] = ()) -> np.ndarray:
-        return np.full((*self.shape, *extra), fill, dtype)
-
-
-_Entry = tuple[tuple[int, ...], Trial, TrialResult]
-_Found = list[_Entry]
-
-
-class _LateCurves:
-    """The curves of a large folder, read when they are looked at; each trial once.
-
-    found: its trials without their arrays.
-    """
-
-    def __init__(self, directory: Path, places: _Places, found: _Found) -> None:
-        self._directory, self._places, self._found = directory, places, found
-        self._whole: dict[str, Any] = {}
-        self._read: dict[str, dict[str, np.ndarray]] = {}
-
-    def of(self, curve: str, cells: Sequence[int]) -> tuple[np.ndarray, np.ndarray]:
-        """(points,) the updates and (cells, replicate, points) the lines of these cells."""
-        inside = [
-            ((row, at[-1]), trial, result)
-            for row, number in enumerate(cells)
-            for at, trial, result in self._of_cell.get(number, [])
-        ]
-        filled = self._with_curves(inside)
-        points = _points(filled, _clock(curve))
-        lines = np.full((len(cells), self._places.replicates, len(points)), np.nan)
-        _fill(lines, filled, curve, points)
-        return points, lines
-
-    @cached_property
-    def _of_cell(self) -> dict[int, _Found]:
-        """The trials of each cell, by its number in the grid."""
-        shape = self._places.shape[:-1]
-        strides = [math.prod(shape[i + 1 :]) for i in range(len(shape))]
-        found: dict[int, _Found] = {}
-        for entry in self._found:
-            number = sum(i * stride for i, stride in zip(entry[0], strides, strict=False))
-            found.setdefault(number, []).append(entry)
-        return found
-
-    def variables(self, metrics: Mapping[str, Meaning]) -> dict[str, LateArray]:
-        """Every curve; their names are those of one trial of each way to end."""
-        ways = {(r.status, *r.metrics): entry for entry in self._found if (r := entry[2])}
-        names = [curve_variable(name) for name in _curve_names(self._with_curves(ways.values()))]
-        return {
-            name: self._array(name, (*self._places.dims, _clock(curve_of(name) or name)), metrics)
-            for name in names
-        }
-
-    def clocks(self, metrics: Mapping[str, Meaning]) -> dict[str, LateArray]:
-        """The updates at which the curves have points."""
-        return {clock: self._array(clock, (clock,), metrics) for clock in CLOCKS}
-
-    def _array(self, name: str, dims: tuple[str, ...], metrics: Mapping[str, Meaning]) -> LateArray:
-        attributes = _attributes(name, dims, np.empty(0), metrics, None)
-        return LateArray(dims, attributes, lambda: self._all()[name])
-
-    def _all(self) -> dict[str, Any]:
-        if not self._whole:
-            found = self._with_curves(self._found)
-            curves = {
-                name: values for name, (_, values) in _curves(self._places, found, None).items()
-            }
-            self._whole = curves | {clock: _points(found, clock) for clock in CLOCKS}
-        return self._whole
-
-    def _with_curves(self, found: Iterable[_Entry]) -> _Found:
-        """These trials with their curves; one that is damaged has none."""
-        found = list(found)
-        lacking = [trial.key for _, trial, _ in found if trial.key not in self._read]
-        if lacking:
-            with Store.read(self._directory) as store:
-                self._read.update(store.curves(lacking))
-        return [(at, t, replace(r, curves=self._read.get(t.key, {}))) for at, t, r in found]
-
-
-def _described(
-    variables: Mapping[str, Any], metrics: Mapping[str, Meaning], kind: str | None
-) -> dict[str, Array | LateArray]:
-    """Variables, each (dimensions, values), with what is told of them."""
-    return {
-        name: Array(dims, values, _attributes(name, dims, values, metrics, kind))
-        for name, (dims, values) in variables.items()
-    }
-
-
-def _attributes(
-    name: str,
-    dims: tuple[str, ...],
-    values: np.ndarray,
-    metrics: Mapping[str, Meaning],
-    kind: str | None,
-) -> dict[str, str]:
-    """What is told of a variable beside its numbers: its unit, and of a metric which is better."""
-    if name not in MEASURED and (values.dtype.kind != "f" or dims == (name,)):
-        return {}
-    if TOP_ANSWER in (name, curve_of(name)):  # a class is no amount
-        return {}
-    attributes = _attributes_of(meaning_of(name, metrics, kind))
-    if name in MEASURED:  # a fact is no goal
-        del attributes["better"]
-    return attributes
-
-
-def _attributes_of(meaning: Meaning) -> dict[str, str]:
-    return {**({"units": meaning.unit} if meaning.unit else {}), "better": meaning.better}
-
-
-def _finals(places: _Places, found: _Found, expected: Iterable[str]) -> dict[str, Any]:
-    """Every variable with one value per trial; those expected where none has ended."""
-    metrics = dict.fromkeys(name for _, _, result in found for name in result.metrics) or expected
-    facts = [name for name in FACTS if name not in {*places.dims} & {*AXIS_AS_WELL}]
-    numbers = {name: places.empty(np.nan) for name in (*metrics, *facts)}
-    texts = {name: places.empty("", object) for name in TEXTS}
-    texts["status"][...] = Status.MISSING.value
-    for at, trial, result in found:
-        texts["status"][at], texts["key"][at] = result.status.value, trial.key
-        texts["reason"][at] = _reason(result)
-        for name, value in result.metrics.items():
-            numbers[name][at] = value
-        for name in facts:
-            value = getattr(result, name)
-            numbers[name][at] = np.nan if value is None else value
-    nothing = places.empty(np.nan)
-    one = is_one_answer(numbers.get(TOP_SHARE, nothing), numbers.get(ANSWER_SPREAD, nothing))
-    collapsed = (texts["status"] == Status.FINISHED.value) & one
-    arrays: dict[str, np.ndarray] = {**numbers, COLLAPSED: collapsed}
-    arrays |= {name: text.astype(str) for name, text in texts.items()}
-    return {name: (places.dims, array) for name, array in arrays.items()}
-
-
-def _reason(result: TrialResult) -> str:
-    """Why a trial did not finish; "" where it did."""
-    return result.reason or (f"{result.bad_quantity} not finite" if result.bad_quantity else "")
-
-
-def _kinds(study: Mapping[str, Any]) -> dict[str, np.ndarray]:
-    """The kinds of examples that metrics are told apart by, as a coordinate, if there are any."""
-    name, values = study.get("groups") or ("", [])
-    return {name: np.array(values)} if values else {}
-
-
-def _by_kind(
-    places: _Places, found: _Found, kinds: Mapping[str, np.ndarray], study: Mapping[str, Any]
-) -> dict[str, Any]:
-    """Every variable with one value per trial and kind of example."""
-    variables = {}
-    for kind, values in kinds.items():
-        for name in dict.fromkeys(n for _, _, r in found for n in r.curves if is_by(n, kind)):
-            array = places.empty(np.nan, extra=(len(values),))
-            for at, trial, result in found:
-                if name in result.curves:
-                    array[at][_own(study, trial.cell, values)] = result.curves[name]
-            variables[name] = ((*places.dims, kind), array)
-    return variables
-
-
-def _own(study: Mapping[str, Any], cell: Cell, kinds: np.ndarray) -> Any:
-    """Where in ``kinds`` those of a cell's task are: all, unless an axis chooses the task."""
-    for chosen, values in study.get("groups_of", []):
-        if all(cell[name] == value for name, value in chosen.items()):
-            return np.searchsorted(kinds, values)
-    return slice(None)
-
-
-def _clock(curve: str) -> str:
-    """The coordinate along which a curve runs."""
-    variable = Variable.parse(curve)
-    return "update" if variable and variable.split == "train" else "evaluated_at"
-
-
-def _points(found: _Found, clock: str) -> np.ndarray:
-    """All the updates at which some trial has a point, ascending."""
-    name = CLOCKS[clock]
-    stored = [result.curves[name] for _, _, result in found if name in result.curves]
-    different = {points.tobytes(): points for points in stored}.values()  # most are equal
-    return np.unique(np.concatenate([np.empty(0), *different])).astype(np.int64)
-
-
-def _curves(places: _Places, found: _Found, kind: str | None) -> dict[str, Any]:
-    """Every variable with one value per trial and update: trials may have different points."""
-    variables = {}
-    for name in _curve_names(found, kind):
-        points = _points(found, _clock(name))
-        array = places.empty(np.nan, extra=(len(points),))
-        _fill(array, found, name, points)
-        variables[curve_variable(name)] = ((*places.dims, _clock(name)), array)
-    return variables
-
-
-def _curve_names(found: _Found, kind: str | None = None) -> Sequence[str]:
-    """The curves that any trial has; those expected where none has ended."""
-    stored = dict.fromkeys(name for _, _, result in found for name in result.curves)
-    return [n for n in stored if n not in CLOCKS.values() and not is_by(n, kind)] or CURVES
-
-
-def _fill(array: np.ndarray, found: _Found, curve: str, points: np.ndarray) -> None:
-    """Put a curve of each trial into its place of (..., points)."""
-    clock = CLOCKS[_clock(curve)]
-    for at, _, result in found:
-        if curve in result.curves:
-            array[at][np.searchsorted(points, result.curves[clock])] = result.curves[curve]
-
-
-def _coordinates(places: _Places, found: _Found) -> dict[str, Any]:
-    coordinates: dict[str, Any] = {axis.name: _coordinate(axis) for axis in places.axes}
-    coordinates[REPLICATE] = np.arange(places.replicates)
-    return coordinates | {clock: _points(found, clock) for clock in CLOCKS}
-
-
-def _coordinate(axis: Axis) -> np.ndarray:
-    """The values of an axis as one array; text and numbers together become text."""
-    kinds = {isinstance(value, str) for value in axis.values}
-    return np.array([show(v) for v in axis.values] if len(kinds) > 1 else list(axis.values))
 
 
 def _html_table(land: Landscape, metric: str) -> str:

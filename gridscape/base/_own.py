@@ -3,7 +3,7 @@
 import warnings
 from collections.abc import Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
@@ -28,26 +28,21 @@ def table_parts(
     table: "pd.DataFrame", target: str | Sequence[str] | None, options: TableOptions, name: str
 ) -> dict[str, Any]:
     """The fields of a Task from a table; what a user should know of it is warned of."""
-    targets = _target_names(table, target)
-    read, special = _chosen(table, targets, options)
-    used = table[list(dict.fromkeys([*read, *targets, *special]))]
-    columns.check_cells(used)
-    used, told = columns.without_missing(used, [*targets, *special], options.missing, name)
-    told = [*table.attrs.get("told", ()), *told]
+    used, read, targets, told = used_of(table, target, options, name)
     used = used if options.window is None else _in_time(used, options)
-    labels = _labels(used, targets, options)
+    labels = classes_in(used, targets, options)
     parts = _parts(used, labels, options)
     settings = (ROWS_VERSION, "numbers" if labels is None else "classes", options.scale)
     shaped = (options.missing, options.shape, options.window, options.horizon)
     with ThreadPoolExecutor(1) as pool:  # to hash a long table takes as long as to scale it
-        content = (*_content(used, read, targets), parts, list(map(str, read)), targets)
+        content = (*content_of(used, read, targets), parts, list(map(str, read)), targets)
         made = pool.submit(fingerprint, "table", *content, *settings, *map(str, shaped))
         found = columns.features(used[read], parts == shares.TRAIN, options.scale, name)
-        outputs = as_classes(*labels) if labels else _numbers(used, targets, parts)
+        outputs = as_classes(*labels) if labels else targets_of(used, targets, parts)
     inputs, answers = found.inputs, outputs["targets"]
     if options.window is None:
         inputs = _shaped(inputs, options.shape, found.names)
-        told += _telling(used, read, targets, labels)
+        told += told_of_columns(used, read, targets, labels)
     else:
         rows, inputs = _windows(inputs, options.window, options.horizon, name)
         answers, parts = answers[rows], parts[rows]
@@ -57,13 +52,37 @@ def table_parts(
         warnings.warn(f"{name}: {line}", stacklevel=4)
     return {
         "name": name,
-        **_splits(inputs, answers, parts),
+        **splits_of(inputs, answers, parts),
         "input_shape": inputs.shape[1:],
         "divided_by": _divided_by(options),
         "told": tuple(told),
         **outcome(outputs, options.unit),
         "fingerprint": made.result(),
     }
+
+
+class Used(NamedTuple):
+    """What is used of a table: its rows without missing values, and the names of columns.
+
+    read: those of the inputs. told: what a user should know of what was left out, a line each.
+    """
+
+    rows: "pd.DataFrame"
+    read: list[str]
+    targets: list[str]
+    told: list[str]
+
+
+def used_of(
+    table: "pd.DataFrame", target: str | Sequence[str] | None, options: TableOptions, name: str
+) -> Used:
+    """The columns that are inputs, targets, or divide and order the rows."""
+    targets = _target_names(table, target)
+    read, special = _chosen(table, targets, options)
+    used = table[list(dict.fromkeys([*read, *targets, *special]))]
+    columns.check_cells(used)
+    used, told = columns.without_missing(used, [*targets, *special], options.missing, name)
+    return Used(used, read, targets, [*table.attrs.get("told", ()), *told])
 
 
 def _chosen(
@@ -107,7 +126,9 @@ def times_of(table: "pd.DataFrame", name: str) -> np.ndarray:
         ) from error
 
 
-def _labels(table: "pd.DataFrame", targets: Sequence[str], options: TableOptions) -> Labels | None:
+def classes_in(
+    table: "pd.DataFrame", targets: Sequence[str], options: TableOptions
+) -> Labels | None:
     """The classes of the rows; None where numbers are predicted. Raises UsageError."""
     if (options.predict or _predicts(table, targets)) == "numbers":
         return None
@@ -139,7 +160,7 @@ def _windows(
     return rows, np.ascontiguousarray(views.swapaxes(1, 2))
 
 
-def _telling(
+def told_of_columns(
     table: "pd.DataFrame", read: Sequence[str], targets: Sequence[str], labels: Labels | None
 ) -> list[str]:
     """That the target is among the inputs, in a line; none where it is not."""
@@ -154,7 +175,7 @@ def _of_parts(
     inputs: np.ndarray, answers: np.ndarray, labels: Labels | None, parts: np.ndarray
 ) -> list[str]:
     """What a part lacks, and what stands in two of them."""
-    told = [] if labels is None else _of_classes(answers, labels.names, parts)
+    told = [] if labels is None else told_of_classes(answers, labels.names, parts)
     is_test = parts == shares.TEST
     n_both, n_test = repeated_in(inputs, parts == shares.TRAIN, is_test), int(is_test.sum())
     both = [f"{n_both} of {n_test} test inputs are also among the training inputs"]
@@ -219,7 +240,7 @@ def _shaped(inputs: np.ndarray, shape: Any, names: tuple[str, ...]) -> np.ndarra
         ) from error
 
 
-def _numbers(table: "pd.DataFrame", targets: Sequence[str], parts: np.ndarray) -> dict[str, Any]:
+def targets_of(table: "pd.DataFrame", targets: Sequence[str], parts: np.ndarray) -> dict[str, Any]:
     try:
         values = columns.as_numbers(table[list(targets)], "target")
     except (ValueError, TypeError) as error:
@@ -260,7 +281,7 @@ def outcome(outputs: Mapping[str, Any], unit: str) -> dict[str, Any]:
     }
 
 
-def _splits(inputs: Any, targets: Any, parts: np.ndarray) -> dict[str, Any]:
+def splits_of(inputs: Any, targets: Any, parts: np.ndarray) -> dict[str, Any]:
     found: dict[str, Any] = {"validation": None}
     places = (("train", shares.TRAIN), ("validation", shares.VALIDATION), ("test", shares.TEST))
     for name, part in places:
@@ -270,7 +291,7 @@ def _splits(inputs: Any, targets: Any, parts: np.ndarray) -> dict[str, Any]:
     return found
 
 
-def _of_classes(codes: np.ndarray, names: tuple[str, ...], parts: np.ndarray) -> list[str]:
+def told_of_classes(codes: np.ndarray, names: tuple[str, ...], parts: np.ndarray) -> list[str]:
     """What a class lacks in a part of the data."""
     n_all = np.bincount(parts * len(names) + codes, minlength=len(shares.PARTS) * len(names))
     each = zip(shares.PARTS, n_all.reshape(-1, len(names)), strict=True)
@@ -284,7 +305,7 @@ def lacking(part: str, n_of: np.ndarray, names: Sequence[str]) -> list[str]:
     return [f"no {part} examples of class {without[0]!r}{more}"] if without else []
 
 
-def _content(table: "pd.DataFrame", read: Sequence[str], targets: Sequence[str]) -> list[Any]:
+def content_of(table: "pd.DataFrame", read: Sequence[str], targets: Sequence[str]) -> list[Any]:
     """The columns as arrays whose hashes tell the content, whatever made them."""
     found: list[Any] = []
     numbers = [

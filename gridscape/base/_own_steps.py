@@ -9,17 +9,16 @@ import numpy as np
 from gridscape.base import _own_sequences as sequences
 from gridscape.base import shares
 from gridscape.base._own import (
-    _chosen,
-    _content,
-    _labels,
-    _numbers,
-    _of_classes,
-    _splits,
-    _target_names,
-    _telling,
     as_classes,
+    classes_in,
+    content_of,
     outcome,
+    splits_of,
+    targets_of,
     times_of,
+    told_of_classes,
+    told_of_columns,
+    used_of,
 )
 from gridscape.base._rows import repeated
 from gridscape.base.data import Sequences
@@ -44,23 +43,18 @@ def step_parts(
     There is a target for each sequence where its rows have the same one, else for each step. Means
     and spreads are those of the training part, step by step.
     """
-    targets = _target_names(table, target)
-    read, special = _chosen(table, targets, options)
-    used = table[list(dict.fromkeys([*read, *targets, *special]))]
-    columns.check_cells(used)
-    used, told = columns.without_missing(used, [*targets, *special], options.missing, name)
-    told = [*table.attrs.get("told", ()), *told]
+    used, read, targets, told = used_of(table, target, options, name)
     used, of_row = _in_order(used, options)
     first = np.flatnonzero(np.diff(of_row, prepend=-1))
-    labels = _labels(used, targets, options)
-    told += _telling(used, read, targets, labels)
+    labels = classes_in(used, targets, options)
+    told += told_of_columns(used, read, targets, labels)
     every_step = _changes(used, targets, of_row, first)
     asked = used if every_step else used.iloc[first]
     labels = labels and Labels(labels.codes if every_step else labels.codes[first], labels.names)
     parts = _parts(used, of_row, first, None if every_step else labels, options)
     found = columns.features(used[read], parts[of_row] == shares.TRAIN, options.scale, name)
     of_asked = parts[of_row] if every_step else parts
-    outputs = as_classes(*labels) if labels else _numbers(asked, targets, of_asked)
+    outputs = as_classes(*labels) if labels else targets_of(asked, targets, of_asked)
     inputs, answers = _padded(found.inputs, of_row, name), outputs["targets"]
     told += _of_parts(inputs, answers, labels, parts, every_step)
     told = [*found.told, *told]
@@ -68,12 +62,12 @@ def step_parts(
         warnings.warn(f"{name}: {line}", stacklevel=4)
     if every_step:
         answers = sequences.put_back(answers, inputs)
-    content = (*_content(used, read, targets), of_row.astype(np.int32), parts)
+    content = (*content_of(used, read, targets), of_row.astype(np.int32), parts)
     settings = (STEPS_VERSION, list(map(str, read)), targets, options.scale, str(options.missing))
     kind = "numbers" if labels is None else "classes"
     fields = {
         "name": name,
-        **_splits(inputs, answers, parts),
+        **splits_of(inputs, answers, parts),
         "input_shape": inputs.shape[1:],
         "prepare": sequences.prepare_steps,
         "divided_by": next((n for n in ("split", "group") if getattr(options, n) is not None), ""),
@@ -144,7 +138,7 @@ def _of_parts(
     inputs: Sequences, answers: np.ndarray, labels: Labels | None, parts: np.ndarray, every: bool
 ) -> list[str]:
     """What a part lacks, and what stands in two of them."""
-    told = _of_classes(answers, labels.names, parts) if labels and not every else []
+    told = told_of_classes(answers, labels.names, parts) if labels and not every else []
     of_part = [sequences.rows_of(inputs[parts == p]) for p in (shares.TRAIN, shares.TEST)]
     n_both = repeated(*of_part)
     both = f"{n_both} of {len(of_part[1])} test inputs are also among the training inputs"

@@ -1,8 +1,9 @@
 """How well each class is found: metrics and a loss that do not let the largest class rule.
 
-Recall of each class, balanced accuracy and macro F1 are made of counts over the whole set, never of
-means of batches. Sources: Brodersen et al. 2010, "The balanced accuracy and its posterior
-distribution"; Opitz and Burst 2019, "Macro F1 and macro F1".
+Recall of each class, balanced accuracy and macro F1 are made of counts over the whole set; only a
+curve of training has those of each batch, NaN where a batch lacks the class. Sources: Brodersen et
+al. 2010, "The balanced accuracy and its posterior distribution"; Opitz and Burst 2019, "Macro F1
+and macro F1".
 """
 
 from collections.abc import Callable, Mapping, Sequence

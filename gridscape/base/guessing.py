@@ -9,6 +9,7 @@ from gridscape.base import regression
 from gridscape.base.classes import GUESSED
 from gridscape.base.data import Split
 from gridscape.base.metrics import accuracy, cross_entropy, top_class
+from gridscape.errors import UsageError, one_line
 from gridscape.grid.names import TEST, TRAIN, VALIDATION, Variable, of_split
 
 if TYPE_CHECKING:
@@ -53,8 +54,11 @@ def class_shares(task: "Task", examples: Split) -> np.ndarray | None:
         return None
     try:
         classes: Any = np.asarray(task.truth(examples.targets))
-    except Exception:  # a user's function may raise anything; who trains is told by the engine
-        classes = np.empty((0, 0))
+    except Exception as error:  # a user's function may raise anything
+        where = f"task {task.name}, truth"
+        raise UsageError(
+            "the classes cannot be told", where=where, found=one_line(error)
+        ) from error
     if classes.shape != (examples.n_examples,) or classes.dtype.kind not in "iub":
         return np.full(task.n_outputs, 1 / task.n_outputs)
     counts = np.bincount(classes, minlength=task.n_outputs)

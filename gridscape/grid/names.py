@@ -26,6 +26,7 @@ TOP_ANSWER, TOP_SHARE, TOP_CLASS = "top_answer", "top_answer_share", "top_class"
 # Of numbers: the spread of the answers to the test examples over that of their targets. Below
 # CONSTANT a network answers a constant: it explains less than 1 in 10,000 of the variance.
 ANSWER_SPREAD, CONSTANT = "answer_spread", 0.01
+OPTAX = "optax:"
 # What is told of test examples alone.
 ANSWERS = (TOP_ANSWER, TOP_SHARE, ANSWER_SPREAD)
 # What the evaluation of a task finds beside its metrics.
@@ -79,6 +80,11 @@ class Variable:
 def of_split(split: str, values: Mapping[str, T]) -> dict[str, T]:
     """Values by the names of the loss and of metrics, by those of a split's variables."""
     return {str(Variable(split, metric)): value for metric, value in values.items()}
+
+
+def is_of_optax(name: Any) -> bool:
+    """Whether an optimizer is named as a rule of optax, "optax:lion": looked up in optax alone."""
+    return isinstance(name, str) and name.startswith(OPTAX)
 
 
 def is_one_answer(share: Any, spread: Any) -> Any:

@@ -19,9 +19,9 @@ from gridscape.base.limits import Limit
 from gridscape.base.parts import Optimizer
 from gridscape.base.types import Hyper
 from gridscape.errors import UnknownNameError, UsageError, one_line, short
+from gridscape.grid.names import OPTAX
 from gridscape.optimizers.rules import LIMITS, penalized
 
-PREFIX = "optax:"
 LEARNING_RATE = 1e-3  # where optax asks for one without a default
 OWN = "make such a rule in a module of your own and name it 'module:object'"
 BETA = Limit(ge=0, lt=1)
@@ -33,16 +33,11 @@ def names() -> list[str]:
     """The rules of optax that a study may name."""
     spaces = {"": optax, "contrib.": optax.contrib}
     return sorted(
-        f"{PREFIX}{space}{name}"
+        f"{OPTAX}{space}{name}"
         for space, module in spaces.items()
         for name, found in vars(module).items()
         if _is_rule(name, found)
     )
-
-
-def is_of_optax(name: Any) -> bool:
-    """Whether a name is one of optax' rules, by how it is written."""
-    return isinstance(name, str) and name.startswith(PREFIX)
 
 
 def of_optax(name: str, where: object = None) -> Optimizer:
@@ -66,7 +61,7 @@ def of_optax(name: str, where: object = None) -> Optimizer:
 
 @cache
 def _made(name: str) -> Optimizer:
-    rule = attrgetter(name.removeprefix(PREFIX))(optax)
+    rule = attrgetter(name.removeprefix(OPTAX))(optax)
     if why := _why_not(name, rule):
         raise UsageError(f"{name} cannot be used: {why}", hint=OWN)
     numbers = dict(_numbers(rule))

@@ -34,10 +34,11 @@ from gridscape.errors import (
     UsageError,
     one_line,
 )
+from gridscape.grid.names import is_of_optax
 from gridscape.identity.code import code_identity
 from gridscape.models.precision import products_in
 from gridscape.optimizers import rules, schedules
-from gridscape.optimizers.from_optax import is_of_optax, of_optax
+from gridscape.optimizers.from_optax import of_optax
 from gridscape.tasks import losses
 
 Factory = Callable[..., Any]

@@ -21,6 +21,7 @@ import platformdirs
 
 from gridscape.data.kinds import READERS
 from gridscape.errors import UntrustedError
+from gridscape.grid.names import is_of_optax
 from gridscape.store.blobs import write_whole
 
 PARTS = ("task", "model", "optimizer", "loss")  # that a study may name by an import string
@@ -157,17 +158,12 @@ def _modules(study: Mapping[str, Any]) -> Iterator[str]:
         varied = axes.get(kind, []) if isinstance(axes, Mapping) else []
         for name in [study.get(kind), *varied]:
             if kind not in study.get("objects", ()):
-                yield from () if kind == "optimizer" and _is_of_optax(name) else _module(name)
+                yield from () if kind == "optimizer" and is_of_optax(name) else _module(name)
     if "metrics" not in study.get("objects", ()):
         measured = study.get("measured")
         measured = measured.values() if isinstance(measured, Mapping) else measured
         for name in measured if isinstance(measured, Iterable) else ():
             yield from _module(name)
-
-
-def _is_of_optax(name: Any) -> bool:
-    """Whether it names a rule of optax, which is looked up in optax alone; nothing is imported."""
-    return isinstance(name, str) and name.startswith("optax:")
 
 
 def _module(name: Any) -> Iterator[str]:

@@ -5,6 +5,7 @@ the replicates so far show, and which cells need more.
 """
 
 import math
+from abc import ABC, abstractmethod
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import pairwise
@@ -29,6 +30,8 @@ HOLDS, FAILS, UNDECIDED = (
 )
 DECIDED, EQUAL, OPEN, CANNOT = "decided", "practically equal", "open", "cannot be decided"
 MARGIN = 0.005  # of a fraction: half a point
+
+Memories = Mapping[str, Mapping[str, Any]]  # what looks had to remember, by name of the statement
 
 
 @dataclass(frozen=True)
@@ -56,12 +59,10 @@ class Question(Protocol):
     def key(self) -> str:
         """Tells questions apart."""
 
-    def look(
-        self, land: Landscape, level: Level, memories: Mapping[str, Mapping[str, Any]]
-    ) -> list[Said]:
+    def look(self, land: Landscape, level: Level, memories: Memories) -> list[Said]:
         """What a landscape says of all statements at a two-sided level.
 
-        memories: what an earlier look had to remember, by name of the statement.
+        memories: of the look before.
         """
 
 
@@ -76,9 +77,7 @@ class ClaimsHold:
     folder: Path
     key: str = CLAIMS
 
-    def look(
-        self, land: Landscape, level: Level, memories: Mapping[str, Mapping[str, Any]]
-    ) -> list[Said]:
+    def look(self, land: Landscape, level: Level, memories: Memories) -> list[Said]:
         """See Question."""
         return [_said(verdict, land) for verdict in judged(land, self.claims, self.folder, level)]
 
@@ -210,26 +209,21 @@ def _is_within(interval: Interval, margin: float) -> bool:
 
 
 @dataclass(frozen=True)
-class OfRows:
+class OfRows(ABC):
     """A question that is asked of each row for itself."""
 
     among: Among
 
-    def look(
-        self, land: Landscape, level: Level, memories: Mapping[str, Mapping[str, Any]]
-    ) -> list[Said]:
+    def look(self, land: Landscape, level: Level, memories: Memories) -> list[Said]:
         """See Question."""
         rows = self.among.rows(land).items()
         return [self._look(row, members, level, memories) for row, members in rows]
 
+    @abstractmethod
     def _look(
-        self,
-        row: str,
-        members: Sequence[CellSummary],
-        level: Level,
-        memories: Mapping[str, Mapping[str, Any]],
+        self, row: str, members: Sequence[CellSummary], level: Level, memories: Memories
     ) -> Said:
-        raise NotImplementedError
+        """What is said of one row."""
 
 
 class BestValue(OfRows):
@@ -245,11 +239,7 @@ class BestValue(OfRows):
         return f"best {self.among.axis} {self.among.words}"
 
     def _look(
-        self,
-        row: str,
-        members: Sequence[CellSummary],
-        level: Level,
-        memories: Mapping[str, Mapping[str, Any]],
+        self, row: str, members: Sequence[CellSummary], level: Level, memories: Memories
     ) -> Said:
         name = self.among.name
         words = f"best {self.among.axis}"
@@ -294,11 +284,7 @@ class OrderOf(OfRows):
         return f"order {self.among.axis} {self.among.words}"
 
     def _look(
-        self,
-        row: str,
-        members: Sequence[CellSummary],
-        level: Level,
-        memories: Mapping[str, Mapping[str, Any]],
+        self, row: str, members: Sequence[CellSummary], level: Level, memories: Memories
     ) -> Said:
         words, name = f"order of {self.among.axis}", self.among.name
         known = dict(memories.get(self.among.statement(words, row), {}).get("pairs", {}))

@@ -3,6 +3,7 @@
 import jax.numpy as jnp
 import numpy as np
 import pytest
+from synthetic import landscape
 
 import gridscape as gs
 from gridscape.analysis.cells import CellState, summarize
@@ -108,3 +109,25 @@ def test_units_keep_their_letters(tmp_path, capsys):
     capsys.readouterr()
     assert commands.exit_status(["show", str(tmp_path / "r")]) == 0
     assert "Test rmse in EUR: mean of 2 replicates" in capsys.readouterr().out
+
+
+def test_guessing_an_error_rate_is_what_is_left_of_the_largest_class():
+    """Of an own metric of errors, of which nothing is told: 0.1 where a class has 0.9."""
+    record = {
+        "metrics": {"accuracy": {"better": "lower", "unit": "fraction"}},
+        "guessing": 0.9,
+        "chances": {},
+    }
+    land = landscape({"learning_rate": [0.1]}, lambda cell: 0.05, noise=0.0, study=record)
+    assert land.chance("test_accuracy") == pytest.approx(0.1)
+    np.testing.assert_allclose(land.above_chance("test_accuracy"), 0.5)
+
+
+def test_errors_of_targets_that_are_their_mean_tell_no_way():
+    """Who guesses the mean has no error at all: there is nothing to be better than."""
+    record = {
+        "metrics": {"accuracy": {"better": "lower", "unit": ""}},
+        "chances": {"test_accuracy": 0.0},
+    }
+    land = landscape({"learning_rate": [0.1]}, lambda cell: 0.05, noise=0.0, study=record)
+    assert land.above_chance("test_accuracy") is None

@@ -1,5 +1,7 @@
 """Classes of unequal sizes: recall, balanced accuracy, macro F1, weights, the line of chance."""
 
+from dataclasses import replace
+
 import jax.numpy as jnp
 import numpy as np
 import pytest
@@ -11,6 +13,7 @@ from gridscape.base.classes import balanced_accuracy, class_weights, macro_f1, r
 from gridscape.base.guessing import loss_of_guessing
 from gridscape.base.metrics import cross_entropy
 from gridscape.errors import StudyFileError, UsageError
+from gridscape.study.parts import load_task
 from gridscape.study.study import Study
 
 RNG = np.random.default_rng(0)
@@ -260,3 +263,12 @@ def test_by_kind_of_example_as_well(tmp_path):
     np.testing.assert_allclose(apart[..., 1], recall.finished("test_recall_ill"), rtol=1e-6)
     both = [recall.finished(f"test_recall_{n}") for n in ("healthy", "rare_odd")]
     np.testing.assert_allclose(apart[..., 0], np.mean(both, axis=0), rtol=1e-6)
+
+
+def test_a_truth_that_raises_is_told():
+    def truth(targets):
+        raise RuntimeError("no such labels")
+
+    task = replace(load_task("digits-flat", {}, None), truth=truth)
+    with pytest.raises(UsageError, match=r"truth: the classes cannot be told .*no such labels"):
+        task.guessing  # noqa: B018
