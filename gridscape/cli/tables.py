@@ -386,7 +386,7 @@ def _smallest(record: SmallestEquivalent) -> str:
     points = f"{100 * record.margin:g} points"
     note = f" ({record.note})" if record.note else ""
     if record.cell.cell == record.best.cell:
-        return f"No smaller network was shown to come within {points} of it{note}."
+        return f"It is also the smallest network shown to be within {points} of the best{note}."
     saved = [
         f"{100 * share:.0f} % of the {what}"
         for share, what in (
