@@ -614,12 +614,12 @@ def axes_of(assignments: list[str] | None, option: str = "--set") -> dict[str, t
 
 def _cell(text: str) -> dict[str, Any]:
     """The cell that ``--cell`` names."""
-    from gridscape.grid.axes import parse_value
+    from gridscape.grid.axes import parse_value, parts_of, written
 
-    parts = [part.partition("=") for part in text.split(",") if part.strip()]
+    parts = [part.partition("=") for part in parts_of(text) if part.strip()]
     if not parts or not all(name.strip() and value.strip() for name, _, value in parts):
         raise UsageError("not a cell", where="--cell", expected="AXIS=VALUE,...", found=repr(text))
-    return {name.strip(): parse_value(value.strip()) for name, _, value in parts}
+    return {name.strip(): written(parse_value(value.strip())) for name, _, value in parts}
 
 
 def results_folder(folder: str | None) -> Path:

@@ -6,6 +6,7 @@ axis to value, so that they can be written to JSON, hashed, and typed on a comma
 
 import itertools
 import math
+import re
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
@@ -63,6 +64,7 @@ class Axis:
 
     def place(self, value: Value) -> int | None:
         """The index of the value that is the ``same``; None where there is none."""
+        value = written(value)
         if value in self._places:
             return self._places[value]
         return next((i for i, own in enumerate(self.values) if same(value, own)), None)
@@ -207,6 +209,19 @@ def show(value: Value) -> str:
     return str(value)
 
 
+def written(value: Any) -> Any:
+    """A list of whole numbers as an axis has it, any other value as it is.
+
+    A cell is told by what is written, in tables, folders and on a command line.
+
+    >>> written([64, 32]), written("64-32"), written([64, "x"])
+    ('64-32', '64-32', [64, 'x'])
+    """
+    if isinstance(value, list | tuple) and value and all(type(part) is int for part in value):
+        return "-".join(map(str, value))
+    return value
+
+
 def is_wide(values: Iterable[float], times: float = 30) -> bool:
     """Whether numbers are better read on a log scale: none below 0, those above it far apart."""
     finite = [value for value in values if math.isfinite(value)]
@@ -221,17 +236,30 @@ def parse_values(name: str, text: str) -> tuple[Value, ...]:
     (0.001, 0.01, 0.1, 1.0)
     >>> parse_values("hidden_size", "16,32")
     (16, 32)
+    >>> parse_values("layers", "[64],[64,32]")
+    ([64], [64, 32])
     """
     if text.count(":") == 2:
         return _log_range(name, text)
-    values = [parse_value(part.strip()) for part in text.split(",") if part.strip()]
+    values = [parse_value(part.strip()) for part in parts_of(text) if part.strip()]
     if not values:
         raise UsageError("an axis needs at least one value", where=f"axis {name}", found=repr(text))
     return tuple(values)
 
 
-def parse_value(text: str) -> Value:
-    """A whole number, a number, true or false, else the text itself."""
+def parts_of(text: str) -> list[str]:
+    """What stands between the commas that are in no brackets.
+
+    >>> parts_of("layers=[64,32],learning_rate=0.1")
+    ['layers=[64,32]', 'learning_rate=0.1']
+    """
+    return re.split(r",(?![^\[]*\])", text)
+
+
+def parse_value(text: str) -> Any:
+    """A whole number, a number, true or false, a list of them in brackets, else the text itself."""
+    if text.startswith("[") and text.endswith("]"):
+        return [parse_value(part.strip()) for part in text[1:-1].split(",") if part.strip()]
     if text.lower() in ("true", "false"):
         return text.lower() == "true"
     for kind in (int, float):

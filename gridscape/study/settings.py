@@ -20,7 +20,7 @@ from gridscape.base.parts import Optimizer
 from gridscape.base.task import Task
 from gridscape.errors import UnknownNameError, UsageError, short
 from gridscape.grid import names
-from gridscape.grid.axes import Axis, Value
+from gridscape.grid.axes import Axis, Value, written
 from gridscape.optimizers import rules
 from gridscape.optimizers.schedules import SCHEDULES
 
@@ -33,6 +33,8 @@ SCHEDULE = "schedule"
 # batch drawn anew from all examples.
 SAMPLINGS = ("epochs", "draws")
 CHOICES = {"sampling": SAMPLINGS, SCHEDULE: tuple(SCHEDULES)}
+
+LISTED = "layers"  # the axis whose values may be lists: of widths
 
 # Settings that are whole numbers from 1 wherever they stand.
 WHOLE = ("batch_size", "updates")
@@ -203,7 +205,7 @@ def _axis(name: str, values: Any) -> list[Value]:
     key = f"axes.{name}"
     if isinstance(values, str | Mapping) or not isinstance(values, Iterable):
         raise UsageError("wrong type", where=key, expected="a list of values", found=short(values))
-    kept = [_rounded(plain(value)) for value in values]
+    kept = [_rounded(_listed(name, plain(value))) for value in values]
     check_values(key, name, kept, _check_value)
     try:
         Axis(name, tuple(kept))
@@ -219,6 +221,18 @@ def _rounded(value: Any) -> Any:
     Networks are trained in float32, which tells 7 digits apart.
     """
     return float(f"{value:.12g}") if isinstance(value, float) else value
+
+
+def _listed(name: str, value: Any) -> Any:
+    """A value of an axis: the widths of layers may be a list, which is kept as "64-32"."""
+    if name != LISTED or not isinstance(value, list):
+        return value
+    if not value or not all(type(width) is int and width > 0 for width in value):
+        expected = 'a list of whole numbers from 1, such as [64, 32], or "64-32"'
+        raise UsageError(
+            "no widths of layers", where=f"axes.{name}", expected=expected, found=short(value)
+        )
+    return written(value)
 
 
 def check_values(
