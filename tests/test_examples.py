@@ -126,6 +126,14 @@ def test_import_string_from_the_command_line(tmp_path: Path) -> None:
     assert "24 networks" in text
 
 
+def test_rules_that_read_different_numbers(tmp_path: Path) -> None:
+    run(tmp_path, "-m", "gridscape", "run", str(EXAMPLES / "rules.toml"), "--updates=60")
+    text = run(tmp_path, "-m", "gridscape", "show", "rules")
+    assert text.splitlines()[1].startswith("36 networks: 12 of the 27 cells of 3 learning_rate")
+    assert [text.count(f"\nmomentum={value}\n") for value in ("unset", 0.5, 0.9)] == [1, 1, 1]
+    assert "not trained yet" not in text
+
+
 def test_every_example_is_tested() -> None:
     scripts = {path.stem for path in EXAMPLES.glob("*.py")} - {"my_models"}
     tested = {name.removeprefix("test_") for name in globals() if name.startswith("test_")}

@@ -24,7 +24,7 @@ from gridscape.analysis.published import Agreement, PublishedCell, PublishedComp
 from gridscape.analysis.shares import Share
 from gridscape.analysis.statistics import Interval
 from gridscape.claims.records import Estimate, Verdict
-from gridscape.grid.asked import OTHERS
+from gridscape.grid.asked import GRIDS, OTHERS
 from gridscape.grid.axes import Axis, Cell, Value, show
 from gridscape.grid.meanings import FRACTION, Meaning
 from gridscape.grid.names import Variable
@@ -199,7 +199,17 @@ def _counts(summaries: Sequence[CellSummary]) -> Counts:
 
 def _facts(study: Mapping[str, Any]) -> list[tuple[str, str]]:
     """What the study says of itself, without what the page shows elsewhere."""
-    elsewhere = {"title", "axes", "claims", "published", "metrics", "chances", "told", OTHERS}
+    elsewhere = {
+        "title",
+        "axes",
+        "claims",
+        "published",
+        "metrics",
+        "chances",
+        "told",
+        OTHERS,
+        GRIDS,
+    }
     return [
         (str(name).replace("_", " "), _fact(value))
         for name, value in study.items()

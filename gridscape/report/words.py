@@ -201,7 +201,8 @@ STATES = {
         "not asked for",
         NONE,
         "-",
-        "Nobody asked for this cell: other rows have further values of this axis.",
+        "Nobody asked for this cell: it lies between the grids of the study, or other rows have "
+        "further values of an axis.",
     ),
 }
 
@@ -405,7 +406,10 @@ def size_of(land: Landscape) -> str:
     """
     shape = f" {TIMES} ".join(f"{len(axis.values)} {axis.name}" for axis in land.axes)
     asked = land.wanted
-    each = _replicates_each(asked.sum(-1))
+    numbers = asked.sum(-1)
+    each = _replicates_each(numbers[numbers > 0] if numbers.any() else numbers)
+    if holes := int((numbers == 0).sum()):
+        shape = f"{numbers.size - holes:,} of the {numbers.size:,} cells of {shape}"
     task = land.study.get("task")
     on = f", trained on {task}" if isinstance(task, str) and task else ""
     updates, batch = land.setting("updates"), land.setting("batch_size")

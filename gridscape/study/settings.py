@@ -186,13 +186,15 @@ def _part(key: str, expected: str, given: Any, kind: type) -> Any:
 
 def axes(given: Any) -> dict[str, list[Value]]:
     """Every axis with its values, in the order in which they are given."""
+    if isinstance(given, Checked):
+        return dict(given)
     if not isinstance(given, Mapping):
         raise MistakesError([mistake("wrong type", "axes", "a table of axes", given)])
     found = {} if given else {"axes": "axes: a study needs at least one axis"}
     kept: dict[str, list[Value]] = {}
     for name, values in given.items():
         try:
-            kept[str(name)] = _axis(str(name), values)
+            kept[str(name)] = axis_values(f"axes.{name}", str(name), values)
         except UsageError as error:
             found[name] = str(error)
     if found:
@@ -200,15 +202,22 @@ def axes(given: Any) -> dict[str, list[Value]]:
     return kept
 
 
-def _axis(name: str, values: Any) -> list[Value]:
+class Checked(dict[str, list[Any]]):
+    """Axes whose values were checked: those of sub-grids, which may be unset."""
+
+
+def axis_values(key: str, name: str, values: Any, *, repeated: bool = False) -> list[Value]:
+    """The values of an axis as a study keeps them; raises UsageError, with the key, for others.
+
+    repeated: a value may stand there more than once, as where it goes with those of another axis.
+    """
     names.check_axis(name)
-    key = f"axes.{name}"
     if isinstance(values, str | Mapping) or not isinstance(values, Iterable):
         raise UsageError("wrong type", where=key, expected="a list of values", found=short(values))
-    kept = [_rounded(_listed(name, plain(value))) for value in values]
+    kept = [_rounded(_listed(key, name, plain(value))) for value in values]
     check_values(key, name, kept, _check_value)
     try:
-        Axis(name, tuple(kept))
+        Axis(name, tuple(dict.fromkeys(kept) if repeated else kept))
     except UsageError as error:
         error.where = key
         raise
@@ -223,15 +232,13 @@ def _rounded(value: Any) -> Any:
     return float(f"{value:.12g}") if isinstance(value, float) else value
 
 
-def _listed(name: str, value: Any) -> Any:
+def _listed(key: str, name: str, value: Any) -> Any:
     """A value of an axis: the widths of layers may be a list, which is kept as "64-32"."""
     if name != LISTED or not isinstance(value, list):
         return value
     if not value or not all(type(width) is int and width > 0 for width in value):
         expected = 'a list of whole numbers from 1, such as [64, 32], or "64-32"'
-        raise UsageError(
-            "no widths of layers", where=f"axes.{name}", expected=expected, found=short(value)
-        )
+        raise UsageError("no widths of layers", where=key, expected=expected, found=short(value))
     return written(value)
 
 
@@ -297,7 +304,7 @@ def hidden_by_axes(content: Mapping[str, Any]) -> list[str]:
     tables = ("hyperparameters", "model_options", "task_options")
     keys = {name: name for name in content}
     keys |= {name: f"{table}.{name}" for table in tables for name in content.get(table, {})}
-    both = [name for name in content["axes"] if name in keys]
+    both = [name for name in content.get("axes", {}) if name in keys]
     return [f"{keys[name]}: also an axis, which would hide it; remove one of them" for name in both]
 
 

@@ -21,6 +21,7 @@ from gridscape.base.metrics import cross_entropy
 from gridscape.base.parts import Model, Optimizer, declared
 from gridscape.base.task import Task
 from gridscape.errors import ModelError, StudyFileError, UsageError
+from gridscape.grid import subgrids
 from gridscape.grid.axes import Axis, Cell, Grid, Value, same
 from gridscape.grid.meanings import Meaning, merged, to_record
 from gridscape.grid.names import of_task
@@ -29,7 +30,7 @@ from gridscape.identity.memo import Memo
 from gridscape.kernels.cores import use_all_cores
 from gridscape.models.precision import Precision
 from gridscape.optimizers.schedules import LENGTH
-from gridscape.study import mistakes, reach, settings
+from gridscape.study import grids, mistakes, reach, settings
 from gridscape.study.files import beside, find
 from gridscape.study.fits import check_fit
 from gridscape.study.numbers import number_mistakes
@@ -60,6 +61,8 @@ from gridscape.tasks import losses
 # What a study takes as an object, a name or an import string.
 PARTS = ("task", "model", "optimizer", "loss")
 
+CLIP_NORM = "clip_norm"
+
 # Under which key a record holds the setting "metrics": that name is taken by what metrics mean.
 MEASURED = "measured"
 
@@ -69,6 +72,9 @@ NAMES_OF = {"optimizer": optimizers.NAMES, "loss": losses.NAMES}
 class Study(BaseModel):
     """A grid of networks to train.
 
+    grids: tables of axes and values, whose union is trained instead of all that ``axes`` span; the
+    axes of the study are shared by all of them, and an axis that one leaves unset is None there.
+    zip: groups of axes that are walked together, the first values of each, then the second ones.
     updates: per trial. batch_size: examples of an update. replicates: seeds of each cell.
     schedule: of the learning rate, such as "cosine"; its numbers ``warmup`` and ``final``, and
     ``clip_norm`` of the gradient, are hyperparameters or axes.
@@ -137,7 +143,9 @@ class Study(BaseModel):
         str | list[float] | dict[str, float] | None, BeforeValidator(settings.class_weights)
     ] = None
     hyperparameters: Annotated[dict[str, float], BeforeValidator(settings.hyperparameters)] = {}
-    axes: Annotated[dict[str, list[Value]], BeforeValidator(settings.axes)]
+    axes: Annotated[dict[str, list[Any]], BeforeValidator(settings.axes)]
+    grids: list[dict[str, Any]] = []
+    zip: list[list[str]] = []
     updates: int = Field(default=400, ge=1, le=10_000_000)
     batch_size: int = Field(default=100, ge=1)
     sampling: Literal["epochs", "draws"] = "epochs"
@@ -164,11 +172,15 @@ class Study(BaseModel):
         }
         fields = type(self).model_fields
         defaults = {name: f.default for name, f in fields.items() if not f.is_required()}
-        content, found, cause = {**defaults, **given}, [], None
+        content, found = grids.completed({**defaults, **given}, fields)
+        cause = None
+        if given.get("grids") or given.get("zip"):
+            given |= {name: content[name] for name in ("grids", "zip")}
+            given["axes"] = settings.Checked(content["axes"])
         try:
             super().__init__(**given)
         except ValidationError as error:
-            found, cause = mistakes.of_validation(error, fields), error
+            found, cause = [*found, *mistakes.of_validation(error, fields)], error
         if found or number_mistakes(content, imports=False):
             found = mistakes.joined(found, unknown_names(content))
             raise StudyFileError(_where(given.get("name", "study")), found) from cause
@@ -231,7 +243,7 @@ class Study(BaseModel):
             given["task"] = in_layout_of(self.task, given["task"])
         if "task" in given and given["task"] != self.task:
             content["task_options"] = {}
-        merged = {**self.axes, **(axes or {})}
+        merged: dict[str, Any] = {**self.axes, **(axes or {})}
         for name in given:
             if name in merged:
                 raise UsageError(
@@ -239,12 +251,19 @@ class Study(BaseModel):
                     where=_where(self.name),
                     hint=f"set its values instead: {name}={given[name]}",
                 )
+        if self.grids and axes and "grids" not in given:
+            merged, given["grids"] = grids.with_values(self.axes, self.grids, axes)
         return type(self)(**{**content, **given, "axes": merged})
 
     @property
     def grid(self) -> Grid:
-        """All cells."""
+        """What the axes span: all cells, and between sub-grids the holes."""
         return Grid(tuple(Axis(name, tuple(values)) for name, values in self.axes.items()))
+
+    def cells(self) -> list[Cell]:
+        """The cells to train, in the order of the grid: all of it, or the union of its grids."""
+        grid = self.grid
+        return subgrids.cells(self.grids, grid.axes) if self.grids else grid.cells()
 
     def keeps(self, cell: Cell) -> bool:
         """Whether the parameters of a cell's trials are stored when they end."""
@@ -274,18 +293,23 @@ class Study(BaseModel):
         return tuple(name for name in self.axes if name in options)
 
     def _tasks(self, data_dir: str | Path | None) -> dict[tuple[Value, ...], Task]:
-        chosen = itertools.product(*(self.axes[name] for name in self.task_axes))
+        names = self.task_axes
+        chosen: Iterable[tuple[Any, ...]]
+        chosen = itertools.product(*(self.axes[name] for name in names))
+        if self.grids and names:
+            chosen = dict.fromkeys(tuple(cell[n] for n in names) for cell in self.cells())
         return {
             values: with_metrics(
-                load_task(
-                    self.task,
-                    {**self.task_options, **dict(zip(self.task_axes, values, strict=True))},
-                    data_dir,
-                ),
+                load_task(self.task, {**self.task_options, **_set(names, values)}, data_dir),
                 self.metrics,
             )
             for values in chosen
         }
+
+
+def _set(names: Iterable[str], values: Iterable[Value | None]) -> dict[str, Value]:
+    """Values by name, without those that are unset."""
+    return {n: v for n, v in zip(names, values, strict=True) if v is not None}
 
 
 @dataclass(frozen=True)
@@ -322,7 +346,7 @@ class ResolvedStudy:
     def __post_init__(self) -> None:
         cells = self.first_cells()
         names = [*self._taken_names(), *self._metrics_of_two_meanings(), *self._no_validation()]
-        names += self._no_resampling()
+        names += [*self._no_resampling(), *self._twice()]
         errors = [*names, *(e for cell in cells for e in self._errors(cell))]
         found = list(dict.fromkeys(map(str, errors)))
         if len(found) == 1 and isinstance(errors[0], ModelError):
@@ -337,7 +361,8 @@ class ResolvedStudy:
 
     def task_of(self, cell: Cell) -> Task:
         """The task that a cell is trained on."""
-        return self.tasks[tuple(cell[name] for name in self.study.task_axes)]
+        chosen: list[Any] = [cell.get(name) for name in self.study.task_axes]
+        return self.tasks[tuple(chosen)]
 
     @cached_property
     def meanings(self) -> dict[str, Meaning]:
@@ -364,9 +389,8 @@ class ResolvedStudy:
     def traced(self) -> frozenset[str]:
         """The names of the hyperparameters that are only numbers to the program."""
         axes, study = self.study.axes, self.study
-        used = itertools.product(
-            axes.get("optimizer", [study.optimizer]), axes.get(SCHEDULE, [study.schedule])
-        )
+        parts = [part or study.optimizer for part in axes.get("optimizer", [study.optimizer])]
+        used = itertools.product(parts, axes.get(SCHEDULE, [study.schedule]))
         names = {name for part in used for name in self._optimizer(*part).hyperparameters}
         return frozenset(names | set(declared(self.factory).hyperparameters))
 
@@ -435,6 +459,25 @@ class ResolvedStudy:
                     hint='leave out resample = "split"',
                 )
 
+    def _twice(self) -> Iterator[UsageError]:
+        """Two cells of sub-grids that train one and the same, as where a default is written out."""
+        seen: dict[Any, Cell] = {}
+        static: dict[int, str] = {}  # few, of very many cells
+        for cell in self.study.cells() if self.study.grids else ():
+            recipe = self.recipe(cell)
+            of_static = static.get(id(recipe.static))
+            if of_static is None:
+                of_static = static[id(recipe.static)] = content_key(recipe.static)
+            first = seen.setdefault((of_static, *recipe.hyper.items()), cell)
+            if first is not cell:
+                yield UsageError(
+                    "two cells are the same training: where one has a default, the other names it",
+                    where="grids",
+                    found=f"{first}; {cell}",
+                    hint="leave one of them out",
+                )
+                return
+
     def _errors(self, cell: Cell) -> list[UsageError | ModelError]:
         """What keeps a cell from being trained, found by the shapes of its parts."""
         try:
@@ -456,34 +499,36 @@ class ResolvedStudy:
     def first_cells(self) -> list[Cell]:
         """One cell of each static part."""
         static_axes = [axis for axis in self.study.axes if axis not in self.traced]
-        first = {tuple(c[a] for a in static_axes): c for c in reversed(self.study.grid.cells())}
+        first = {tuple(c[a] for a in static_axes): c for c in reversed(self.study.cells())}
         return list(reversed(first.values()))
 
     def recipe(self, cell: Cell) -> Recipe:
         """What this cell trains."""
-        static = Cell(tuple(item for item in cell.items() if item[0] not in self.traced))
-        if static not in self._recipes:
-            self._recipes[static] = self._static_recipe(static)
-        recipe = self._recipes[static]
-        hyper = {name: float(cell.get(name, number)) for name, number in recipe.hyper.items()}
+        told = [(name, value) for name, value in cell.items() if value is not None]
+        static = Cell(tuple(item for item in told if item[0] not in self.traced))
+        key = (static, self._clips and (CLIP_NORM not in cell or cell[CLIP_NORM] is not None))
+        if key not in self._recipes:
+            self._recipes[key] = self._static_recipe(*key)
+        recipe, numbers = self._recipes[key], dict(told)
+        hyper = {name: float(numbers.get(name, number)) for name, number in recipe.hyper.items()}
         return replace(recipe, hyper=hyper)
 
     @cached_property
-    def _recipes(self) -> dict[Cell, Recipe]:
+    def _recipes(self) -> dict[tuple[Cell, bool], Recipe]:
         """By static part: reading a user's code to tell it apart takes a millisecond."""
         return {}
 
-    def _static_recipe(self, cell: Cell) -> Recipe:
+    def _static_recipe(self, cell: Cell, clips: bool) -> Recipe:
         """What cells with these values train, with the study's own traced numbers."""
         study, task = self.study, self.task_of(cell)
         settings = {name: cell.get(name, getattr(study, name)) for name in STUDY_AXES}
         schedule = cell.get(SCHEDULE, study.schedule)
         settings |= {} if schedule is None else {SCHEDULE: schedule}
-        of_task = {name: cell[name] for name in study.task_axes}
+        of_task = {name: cell[name] for name in study.task_axes if name in cell}
         others = {*settings, *of_task}
         chosen = {name: value for name, value in cell.items() if name not in others}
         options = {**self.default_options, **study.model_options, **chosen}
-        optimizer = self._optimizer(settings["optimizer"], schedule)
+        optimizer = self._optimizer(settings["optimizer"], schedule, clips)
         defaults = {**declared(self.factory).hyperparameters, **optimizer.hyperparameters}
         numbers = {**defaults, **study.hyperparameters}
         weights = {"model": self.identity, "options": options}
@@ -547,12 +592,12 @@ class ResolvedStudy:
     def _models(self) -> dict[tuple[Any, ...], Model]:
         return {}
 
-    def _optimizer(self, part: Any, schedule: Any = None) -> Optimizer:
+    def _optimizer(self, part: Any, schedule: Any, clips: bool | None = None) -> Optimizer:
         """The optimizer of a name or function: made once, for the same reason."""
         made = part if isinstance(part, Optimizer) else self._optimizers.get(part)
         if made is None:
             made = self._optimizers[part] = load_optimizer(part)
-        return with_training(made, schedule, self._clips)
+        return with_training(made, schedule, self._clips if clips is None else clips)
 
     @cached_property
     def _clips(self) -> bool:
@@ -574,7 +619,7 @@ class ResolvedStudy:
         which the keys are looked up; those of earlier ones are others.
         """
         if chosen is None:
-            chosen = dict.fromkeys(self.study.grid.cells(), range(self.study.replicates))
+            chosen = dict.fromkeys(self.study.cells(), range(self.study.replicates))
         return [
             Trial(cell, replicate, content_key({**content, "replicate": replicate}))
             for cell, replicates in chosen.items()
@@ -603,6 +648,8 @@ class ResolvedStudy:
         """The study as plain data, for the results folder."""
         study = self.study
         plain = {name: getattr(study, name) for name in type(study).model_fields}
+        for name in (n for n in ("grids", "zip") if not plain[n]):
+            del plain[name]  # not in the record of a study whose axes span all of its cells
         objects = [name for name in PARTS if not isinstance(plain[name], str | None)]
         chosen = study.metrics
         measured = {name: recorded(part) for name, part in (chosen or {}).items()}
