@@ -20,6 +20,7 @@ from gridscape.analysis.cells import CellState, CellSummary, is_asked, summarize
 from gridscape.analysis.conditions import altered
 from gridscape.analysis.confirmed import Confirmation, confirmed
 from gridscape.analysis.costs import SmallestEquivalent
+from gridscape.analysis.efforts import Efforts, efforts
 from gridscape.analysis.few import FEWEST, has_few, told_cell, told_row
 from gridscape.analysis.statistics import Interval
 from gridscape.analysis.winner import Winner, winner
@@ -47,6 +48,7 @@ from gridscape.report.words import (
     size_of,
     spoken,
     to_quote,
+    unequal_words,
     value_set,
     winner_words,
     with_unit,
@@ -468,10 +470,26 @@ def plan(record: "Plan") -> Iterator[RenderableType]:
             _minutes(record.seconds),
         )
     yield table
+    if told := unequal_words(_efforts(record)):
+        yield Text(told)
     compiling = sum(cohort.compile_seconds for cohort in record.cohorts)
     yield Text(
         f"Takes about {duration(record.seconds)}, {duration(compiling)} of it compiling,"
         f" and {number(record.memory_bytes / 1e9)} GB of memory."
+    )
+
+
+def _efforts(record: "Plan") -> Efforts | None:
+    """What the networks that are left to train have alike, and what some have more of."""
+    cohorts = [planned.cohort for planned in record.cohorts]
+    left = [(c.recipe.updates - c.start) * len(c.trials) for c in cohorts]
+    one = [p.flops / n if n else math.nan for p, n in zip(record.cohorts, left, strict=True)]
+    return efforts(
+        {**vars(record.study), "axes": record.study.axes},
+        (
+            (c.recipe.updates, c.recipe.updates * c.recipe.batch_size, c.recipe.updates * flops)
+            for c, flops in zip(cohorts, one, strict=True)
+        ),
     )
 
 

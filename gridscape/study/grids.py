@@ -10,7 +10,7 @@ from gridscape.grid import subgrids
 from gridscape.grid.axes import Value, same, show
 from gridscape.grid.subgrids import ZIP, is_set
 from gridscape.study import settings
-from gridscape.study.settings import SCHEDULE, STUDY_AXES, MistakesError, mistake
+from gridscape.study.settings import BUDGETS, SCHEDULE, STUDY_AXES, MistakesError, mistake
 
 GRIDS = "grids"
 MOST_SPANNED = 2**20  # cells of the whole grid, holes and all: a landscape has an entry for each
@@ -174,13 +174,18 @@ def _whole(
     table: Content, names: Iterable[str], axes: Mapping[str, list[Any]], content: Content
 ) -> Content:
     """The table with values of every axis: its own, the shared ones, else the study's setting."""
-    found = {name: table.get(name) or axes.get(name) or [_setting(content, name)] for name in names}
+    found = {
+        name: table.get(name) or axes.get(name) or [_setting(content, table, name)]
+        for name in names
+    }
     return found | ({ZIP: table[ZIP]} if ZIP in table else {})
 
 
-def _setting(content: Content, name: str) -> Value | None:
+def _setting(content: Content, table: Content, name: str) -> Value | None:
     """What the study has of an axis that a grid does not name; None where it says nothing."""
-    if name in (*STUDY_AXES, SCHEDULE):
+    if name in BUDGETS:
+        value = None if any(is_set(table, other) for other in BUDGETS) else content.get(name)
+    elif name in (*STUDY_AXES, SCHEDULE):
         value = content.get(name)
     else:
         tables = (content.get(table) for table in ("model_options", "task_options"))

@@ -22,6 +22,9 @@ EXPECTED = {
     "list_type": "a list",
     "greater_than_equal": "a number from {ge}",
     "less_than_equal": "at most {le}",
+    "greater_than": "a number above {gt:g}",
+    "finite_number": "a finite number",
+    "float_type": "a number",
     "literal_error": "{expected}",
 }
 

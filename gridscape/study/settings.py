@@ -25,7 +25,10 @@ from gridscape.optimizers import rules
 from gridscape.optimizers.schedules import SCHEDULES
 
 # Axes that the study itself reads; all other static axes are options of the model.
-STUDY_AXES = ("optimizer", "loss", "batch_size", "sampling", "updates")
+STUDY_AXES = ("optimizer", "loss", "batch_size", "sampling", "updates", "epochs", "examples")
+# How long a network is trained: one of them, whatever else there is. Only what it comes to in
+# updates is a part of a trial.
+BUDGETS = ("updates", "epochs", "examples", "flops")
 # Not in the keys of a study that has none.
 SCHEDULE = "schedule"
 
@@ -37,7 +40,7 @@ CHOICES = {"sampling": SAMPLINGS, SCHEDULE: tuple(SCHEDULES)}
 LISTED = "layers"  # the axis whose values may be lists: of widths
 
 # Settings that are whole numbers from 1 wherever they stand.
-WHOLE = ("batch_size", "updates")
+WHOLE = ("batch_size", "updates", "examples")
 
 
 class MistakesError(ValueError):
@@ -263,6 +266,10 @@ def _check_value(name: str, value: Any) -> None:
     if name in WHOLE:
         if isinstance(value, bool) or not isinstance(value, int) or value < 1:
             expected = "a whole number from 1"
+            raise UsageError("out of range", expected=expected, found=short(value))
+    elif name == "epochs":
+        if isinstance(value, bool) or not isinstance(value, int | float) or not value > 0:
+            expected = "a number above 0"
             raise UsageError("out of range", expected=expected, found=short(value))
     elif name in ("optimizer", "loss") and not isinstance(value, str):
         expected = f"names or import strings of {'losses' if name == 'loss' else 'optimizers'}"

@@ -30,9 +30,10 @@ from gridscape.identity.memo import Memo
 from gridscape.kernels.cores import use_all_cores
 from gridscape.models.precision import Precision
 from gridscape.optimizers.schedules import LENGTH
-from gridscape.study import grids, mistakes, reach, settings
+from gridscape.study import budgets, grids, mistakes, reach, settings
 from gridscape.study.files import beside, find
 from gridscape.study.fits import check_fit
+from gridscape.study.flops import step_flops
 from gridscape.study.numbers import number_mistakes
 from gridscape.study.parts import (
     clips_norm,
@@ -54,7 +55,7 @@ from gridscape.study.parts import (
     with_metrics,
     with_training,
 )
-from gridscape.study.settings import SCHEDULE, STUDY_AXES
+from gridscape.study.settings import BUDGETS, SCHEDULE, STUDY_AXES
 from gridscape.study.unknown import unknown_names
 from gridscape.tasks import losses
 
@@ -75,7 +76,9 @@ class Study(BaseModel):
     grids: tables of axes and values, whose union is trained instead of all that ``axes`` span; the
     axes of the study are shared by all of them, and an axis that one leaves unset is None there.
     zip: groups of axes that are walked together, the first values of each, then the second ones.
-    updates: per trial. batch_size: examples of an update. replicates: seeds of each cell.
+    updates: per trial; or one of epochs, walks through the training examples, examples, of all
+    updates, and flops, operations of the products of all updates: as many whole updates as are in
+    it, in each cell for itself. batch_size: examples of an update. replicates: seeds of each cell.
     schedule: of the learning rate, such as "cosine"; its numbers ``warmup`` and ``final``, and
     ``clip_norm`` of the gradient, are hyperparameters or axes.
     loss: instead of the task's own. class_weights: of the loss cross_entropy, "balanced" or a
@@ -146,7 +149,10 @@ class Study(BaseModel):
     axes: Annotated[dict[str, list[Any]], BeforeValidator(settings.axes)]
     grids: list[dict[str, Any]] = []
     zip: list[list[str]] = []
-    updates: int = Field(default=400, ge=1, le=10_000_000)
+    updates: int | None = Field(default=budgets.USUAL, ge=1, le=budgets.MOST)
+    epochs: float | None = Field(default=None, gt=0, allow_inf_nan=False)
+    examples: int | None = Field(default=None, ge=1)
+    flops: float | None = Field(default=None, gt=0, allow_inf_nan=False)
     batch_size: int = Field(default=100, ge=1)
     sampling: Literal["epochs", "draws"] = "epochs"
     # Five of five is the least that shows what most runs do: p = 1/32.
@@ -170,9 +176,11 @@ class Study(BaseModel):
             name: value if name in PARTS else settings.plain(value)
             for name, value in values.items()
         }
+        given |= budgets.instead_of_updates(given)
         fields = type(self).model_fields
         defaults = {name: f.default for name, f in fields.items() if not f.is_required()}
         content, found = grids.completed({**defaults, **given}, fields)
+        found += budgets.mistakes_of(content)
         cause = None
         if given.get("grids") or given.get("zip"):
             given |= {name: content[name] for name in ("grids", "zip")}
@@ -239,6 +247,7 @@ class Study(BaseModel):
         """
         content = {name: getattr(self, name) for name in type(self).model_fields}
         given = {name: value for name, value in values.items() if value is not None}
+        content |= budgets.without_others({*given, *(axes or {})})
         if "task" in given:
             given["task"] = in_layout_of(self.task, given["task"])
         if "task" in given and given["task"] != self.task:
@@ -464,7 +473,10 @@ class ResolvedStudy:
         seen: dict[Any, Cell] = {}
         static: dict[int, str] = {}  # few, of very many cells
         for cell in self.study.cells() if self.study.grids else ():
-            recipe = self.recipe(cell)
+            try:
+                recipe = self.recipe(cell)
+            except (UsageError, ModelError):  # told of the first cell of its kind
+                continue
             of_static = static.get(id(recipe.static))
             if of_static is None:
                 of_static = static[id(recipe.static)] = content_key(recipe.static)
@@ -521,11 +533,12 @@ class ResolvedStudy:
     def _static_recipe(self, cell: Cell, clips: bool) -> Recipe:
         """What cells with these values train, with the study's own traced numbers."""
         study, task = self.study, self.task_of(cell)
-        settings = {name: cell.get(name, getattr(study, name)) for name in STUDY_AXES}
+        kept = [name for name in STUDY_AXES if name not in BUDGETS]
+        settings = {name: cell.get(name, getattr(study, name)) for name in kept}
         schedule = cell.get(SCHEDULE, study.schedule)
         settings |= {} if schedule is None else {SCHEDULE: schedule}
         of_task = {name: cell[name] for name in study.task_axes if name in cell}
-        others = {*settings, *of_task}
+        others = {*settings, *of_task, *BUDGETS}
         chosen = {name: value for name, value in cell.items() if name not in others}
         options = {**self.default_options, **study.model_options, **chosen}
         optimizer = self._optimizer(settings["optimizer"], schedule, clips)
@@ -537,16 +550,24 @@ class ResolvedStudy:
             for kind, known in NAMES_OF.items()
             if settings[kind] is not None
         }
-        length = {LENGTH: float(settings["updates"])} if optimizer.schedule else {}
+        model = self._model(task, options)
+        loss = in_weights(load_loss(settings["loss"], task), self._weights(task))
+        settings["updates"] = updates = budgets.updates_of(
+            *budgets.budget_of(study, cell),
+            task,
+            settings["batch_size"],
+            lambda: step_flops(model, optimizer, loss, task, settings["batch_size"], numbers),
+        )
+        length = {LENGTH: float(updates)} if optimizer.schedule else {}
         return Recipe(
             static={**weights, **settings, **identities, "task": of_task, **self._chosen},
             weights=weights,
-            model=self._model(task, options),
+            model=model,
             optimizer=optimizer,
             batch_size=settings["batch_size"],
-            updates=settings["updates"],
+            updates=updates,
             hyper={name: float(numbers[name]) for name in defaults} | length,
-            loss=in_weights(load_loss(settings["loss"], task), self._weights(task)),
+            loss=loss,
             sampling=settings["sampling"],
             memo=self.memo,
         )
@@ -648,8 +669,9 @@ class ResolvedStudy:
         """The study as plain data, for the results folder."""
         study = self.study
         plain = {name: getattr(study, name) for name in type(study).model_fields}
-        for name in (n for n in ("grids", "zip") if not plain[n]):
-            del plain[name]  # not in the record of a study whose axes span all of its cells
+        # Not in the record of a study whose axes span all of its cells, nor other lengths.
+        for name in (n for n in ("grids", "zip", "epochs", "examples", "flops") if not plain[n]):
+            del plain[name]
         objects = [name for name in PARTS if not isinstance(plain[name], str | None)]
         chosen = study.metrics
         measured = {name: recorded(part) for name, part in (chosen or {}).items()}

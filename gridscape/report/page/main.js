@@ -82,8 +82,8 @@ const edgeRows = new Map(
 /**
  * What is shown; axes, cells and the like by their numbers.
  * @type {{ metric: number, rows: ?number, columns: number, fixed: Array<number>, cell: number,
- *   shading: string, cost: Cost, theme: string, curve: number, color: number, style: ?number,
- *   kind: number, network: number }}
+ *   shading: string, cost: Cost, theme: string, curve: number, along: string, color: number,
+ *   style: ?number, kind: number, network: number }}
  */
 const state = {
   metric: 0,
@@ -98,6 +98,7 @@ const state = {
     0,
     doc.curve_names.findIndex((m) => m.name === doc.metrics[0].name),
   ),
+  along: "updates",
   color: doc.lines.color,
   style: doc.lines.style,
   kind: 0,
@@ -159,6 +160,7 @@ function remember() {
     cost: state.cost ?? "",
     theme: state.theme,
     curve: doc.curve_names[state.curve]?.name ?? "",
+    along: state.along,
     color: String(state.color),
     style: String(state.style ?? ""),
     kind: String(state.kind),
@@ -186,6 +188,7 @@ function recall() {
   state.theme = word("theme", THEMES) ?? state.theme;
   const curve = doc.curve_names.findIndex((m) => m.name === view.get("curve"));
   if (curve >= 0) state.curve = curve;
+  state.along = word("along", ALONG) ?? state.along;
   const color = whole("color", doc.axes.length),
     style = whole("style", doc.axes.length);
   if (color !== null && color !== style) Object.assign(state, { color, style });
