@@ -9,8 +9,10 @@ function strides() {
   return sizes.map((_, i) => sizes.slice(i + 1).reduce((a, b) => a * b, 1));
 }
 
+/** @type {(position: Array<number>) => number} */
 const indexOf = (position) => strides().reduce((sum, stride, i) => sum + stride * position[i], 0);
 
+/** @param {number} index */
 function positionOf(index) {
   return strides().map((stride, i) => Math.floor(index / stride) % doc.axes[i].labels.length);
 }
@@ -30,6 +32,7 @@ function shownCells() {
 
 const metricNow = () => doc.metrics[state.metric];
 
+/** @type {(cell: ShownCell, metric: MetricData) => ?number} */
 const cellValue = (cell, metric) => metric.mean[cell.index];
 
 function drawControls() {
@@ -76,12 +79,20 @@ function drawControls() {
 }
 
 // Choosing an axis that the other side has swaps the two.
+/**
+ * @param {"rows" | "columns"} side
+ * @param {number} axis
+ */
 function turn(side, axis) {
   const other = side === "rows" ? "columns" : "rows";
   const swap = state[other] === axis ? { [other]: state[side] } : {};
   change({ ...swap, [side]: axis });
 }
 
+/**
+ * @param {number} axis
+ * @param {number} value
+ */
 function fix(axis, value) {
   state.fixed[axis] = value;
   const position = positionOf(state.cell);
@@ -166,7 +177,7 @@ function drawMap() {
 /**
  * @param {Array<Array<number>>} shown
  * @param {MetricData} metric
- * @param {any} scale
+ * @param {ColorScale} scale
  */
 function drawPicture(shown, metric, scale) {
   const host = /** @type {Plot} */ (
@@ -181,7 +192,9 @@ function drawPicture(shown, metric, scale) {
       ...found,
       traces: [{ ...map, showscale: false }, ...rest], // the key stands below
       layout: { ...found.layout, shapes: [chosenPlace()] },
-      onclick: ({ x, y }) => shown[y]?.[x] !== undefined && select(shown[y][x], false),
+      onclick: ({ x, y }) => {
+        if (shown[y]?.[x] !== undefined) select(shown[y][x], false);
+      },
     };
   });
   host.nextElementSibling?.remove(); // the key has the buttons that save
@@ -195,14 +208,19 @@ function drawPicture(shown, metric, scale) {
 
 // The choice alone moves: the picture stays.
 function moveChoice() {
-  const host = within("map", ".picture");
+  const host = /** @type {?Plot} */ (within("map", ".picture"));
   if (host) Plotly.relayout(host, { shapes: [chosenPlace()] });
   else drawMap();
 }
 
+/** @type {(event: MouseEvent) => Placed} */
 const underPointer = (event) => ({
   getBoundingClientRect: () => new DOMRect(event.clientX, event.clientY - 8, 0, 16),
 });
+
+// Rows and columns that an arrow key goes.
+/** @type {Record<string, Array<number>>} */
+const STEPS = { ArrowUp: [-1, 0], ArrowDown: [1, 0], ArrowLeft: [0, -1], ArrowRight: [0, 1] };
 
 // A frame around the chosen cell, in steps of the picture.
 function chosenPlace() {
@@ -218,9 +236,7 @@ function chosenPlace() {
  * @param {Array<Array<number>>} shown
  */
 function walkPicture(event, shown) {
-  const step = { ArrowUp: [-1, 0], ArrowDown: [1, 0], ArrowLeft: [0, -1], ArrowRight: [0, 1] }[
-    event.key
-  ];
+  const step = STEPS[event.key];
   if (event.key === "Escape") hideTip();
   if (!step) return;
   event.preventDefault();
@@ -234,7 +250,7 @@ function walkPicture(event, shown) {
 /**
  * @param {Array<Array<number>>} shown
  * @param {MetricData} metric
- * @param {any} scale
+ * @param {ColorScale} scale
  * @param {Look} look
  */
 function mapChart(shown, metric, scale, look) {
@@ -289,15 +305,17 @@ function mapChart(shown, metric, scale, look) {
 }
 
 // Cells without a number, in a gray of their state.
+/** @type {Record<string, number>} */
 const LOST = { diverged: 0, failed: 0.34, missing: 0.67, not_asked: 1 };
 
 /** @param {Look} look */
-const lostColors = (look) => [
-  [0, transparent(look.muted, 0.75)],
-  [0.34, transparent(look.accent, 0.5)],
-  [0.67, look.line],
-  [1, look.paper],
-];
+const lostColors = (look) =>
+  /** @type {Array<[number, string]>} */ ([
+    [0, transparent(look.muted, 0.75)],
+    [0.34, transparent(look.accent, 0.5)],
+    [0.67, look.line],
+    [1, look.paper],
+  ]);
 
 /**
  * @param {Array<Array<number>>} shown
@@ -305,6 +323,7 @@ const lostColors = (look) => [
  * @param {Look} look
  */
 function lostCells(shown, metric, look) {
+  /** @type {(index: number) => ?number} */
   const gray = (index) =>
     known(metric.mean[index]) ? null : (LOST[doc.cells.state[index]] ?? LOST.missing);
   return {
@@ -353,7 +372,7 @@ function edgePlaces(shown, look) {
 
 /**
  * @param {MetricData} metric
- * @param {any} scale
+ * @param {ColorScale} scale
  */
 function mapFigure(metric, scale) {
   const look = theme(),
@@ -378,7 +397,7 @@ function placesOf(axis) {
 /**
  * @param {number} index
  * @param {MetricData} metric
- * @param {any} scale
+ * @param {ColorScale} scale
  * @param {number} r
  * @param {number} c
  */
@@ -438,6 +457,7 @@ function edgeMarks(index) {
   const way = { [state.columns]: "across", [String(state.rows)]: "down" }[doc.edge.axis];
   if (!way) return null;
   const start = positionOf(index)[doc.edge.axis] - 0.5;
+  /** @type {(name: string, from: number, to: number) => HTMLElement} */
   const part = (name, from, to) =>
     el("span", {
       class: `edge-${name} ${way}`,
@@ -462,6 +482,7 @@ function edgeMarks(index) {
  */
 const markOf = (state) => /** @type {Record<string, Mark | undefined>} */ ({ ...doc.marks })[state];
 
+/** @type {(cell: ShownCell) => string} */
 const blankWord = (cell) => markOf(cell.state)?.short ?? NONE;
 
 /**
@@ -510,14 +531,15 @@ function endings(counts) {
     ].filter(Boolean);
     parts.push(`${counts.finished} finished${among.length ? ` (${among.join(", ")})` : ""}`);
   }
-  for (const name of ["diverged", "failed"])
+  for (const name of /** @type {const} */ (["diverged", "failed"]))
     if (counts[name]) parts.push(`${counts[name]} ${name}`);
   if (counts.missing) parts.push(`${counts.missing} ${doc.marks.missing.word}`);
   return parts.join(", ");
 }
 
+/** @param {KeyboardEvent} event */
 function walk(event) {
-  const here = event.target.closest("[data-cell]");
+  const here = cellAt(event.target);
   if (event.key === "Escape") hideTip();
   if (!here) return;
   if (event.key === "Enter" || event.key === " ") {
@@ -525,13 +547,12 @@ function walk(event) {
     pick(here);
     return;
   }
-  const step = { ArrowUp: [-1, 0], ArrowDown: [1, 0], ArrowLeft: [0, -1], ArrowRight: [0, 1] };
   const [row, column] = [Number(here.dataset.row), Number(here.dataset.column)];
   const last = doc.axes[state.columns].labels.length - 1;
-  const target =
-    event.key in step
-      ? [row + step[event.key][0], column + step[event.key][1]]
-      : { Home: [row, 0], End: [row, last] }[event.key];
+  const step = STEPS[event.key];
+  /** @type {Record<string, Array<number>>} */
+  const ends = { Home: [row, 0], End: [row, last] };
+  const target = step ? [row + step[0], column + step[1]] : ends[event.key];
   if (!target) return;
   event.preventDefault();
   const next = within("map", `[data-row="${target[0]}"][data-column="${target[1]}"]`);
@@ -541,13 +562,22 @@ function walk(event) {
   next.focus();
 }
 
+/**
+ * The element of a cell that something happened in.
+ * @param {?EventTarget} target
+ * @returns {?HTMLElement}
+ */
+const cellAt = (target) => (target instanceof Element ? target.closest("[data-cell]") : null);
+
+/** @param {?EventTarget} target */
 function pick(target) {
-  const here = target.closest("[data-cell]");
+  const here = cellAt(target);
   if (here) select(Number(here.dataset.cell), false);
 }
 
+/** @param {Event} event */
 function hover(event) {
-  const here = event.target.closest("[data-cell]");
+  const here = cellAt(event.target);
   if (here) showTip(here, allCells[Number(here.dataset.cell)]);
 }
 
@@ -609,6 +639,7 @@ function ending(cell, replicate) {
   const status = cell.statuses[replicate];
   const bad = cell.first_bad_updates[replicate];
   if (status === "diverged" && bad) return `diverged at update ${bad}`;
+  /** @type {Record<string, string>} */
   const words = {
     missing: doc.marks.missing.word,
     not_asked: doc.marks.not_asked.word,
@@ -618,7 +649,7 @@ function ending(cell, replicate) {
 }
 
 /**
- * @param {any} scale
+ * @param {ColorScale} scale
  * @param {MetricData} metric
  */
 function drawKey(scale, metric) {
@@ -644,9 +675,10 @@ function drawKey(scale, metric) {
   const shown = shownCells().flat(),
     states = new Set(shown.map((i) => doc.cells.state[i])),
     grays = shown.length > MOST_IN_TABLE ? lostColors(theme()) : [];
+  /** @type {(name: string) => string | undefined} */
   const gray = (name) => grays.find(([place]) => place === LOST[name])?.[1];
   const swatches = Object.entries(doc.marks)
-    .filter(([name]) => states.has(/** @type {any} */ (name)))
+    .filter(([name]) => states.has(/** @type {keyof Marks} */ (name)))
     .map(([name, mark]) =>
       el(
         "li",

@@ -1,8 +1,13 @@
 // The sections below the landscape: each shows records of the analysis, and computes nothing.
 
+/**
+ * @param {string} id
+ * @param {string} title
+ * @param {...(Child | Array<Child>)} children
+ */
 function section(id, title = "", ...children) {
   const host = byId(id);
-  const shown = children.filter((child) => child !== null);
+  const shown = children.flat().filter((child) => child != null);
   host.hidden = shown.length === 0;
   host.replaceChildren(el("h2", { id: `${id}-title` }, title), ...shown);
 }
@@ -95,6 +100,7 @@ function confirmedTable() {
 /** @param {BestRow} row */
 const equivalents = (row) => sentence(row.told);
 
+/** @param {HTMLElement} host */
 function drawSlices(host) {
   const metric = metricNow(),
     unit = unitOf(metric.unit),
@@ -127,6 +133,7 @@ const MOST_SLICES = 48; // lines of a chart: of more, evenly chosen ones are dra
  * @param {number} every
  */
 function thinnedAxis(axis, every) {
+  /** @type {(_: unknown, i: number) => boolean} */
   const kept = (_, i) => i % every === 0;
   return { ...axis, labels: axis.labels.filter(kept), numbers: axis.numbers?.filter(kept) ?? null };
 }
@@ -152,6 +159,14 @@ const SYMBOLS = {
   not_asked: "circle-open",
 };
 
+/**
+ * @param {Array<Array<number>>} shown
+ * @param {MetricData} metric
+ * @param {UnitWords} unit
+ * @param {AxisData} columns
+ * @param {?AxisData} rows
+ * @param {Look} look
+ */
 function sliceChart(shown, metric, unit, columns, rows, look) {
   const colors = lineColors(rows, shown.length, look);
   const x = columns.labels.map((_, c) => studyValue(columns, c));
@@ -207,10 +222,16 @@ function sliceChart(shown, metric, unit, columns, rows, look) {
       xaxis: studyAxis(columns),
       yaxis: axis.settings,
     },
-    onclick: (point) => point.customdata !== undefined && select(point.customdata, true),
+    onclick: toCell,
   };
 }
 
+/**
+ * @param {Array<Array<number>>} shown
+ * @param {MetricData} metric
+ * @param {AxisData} columns
+ * @param {?AxisData} rows
+ */
 function sliceTable(shown, metric, columns, rows) {
   const unit = unitOf(metric.unit);
   return table(
@@ -227,7 +248,7 @@ function sliceTable(shown, metric, columns, rows) {
 /**
  * @param {ShownCell} cell
  * @param {MetricData} metric
- * @param {any} unit
+ * @param {UnitWords} unit
  */
 function cellText(cell, metric, unit) {
   const found = cell.values[metric.name];
@@ -274,9 +295,9 @@ function bestChart(best, axis, along, look) {
   );
   const dots = groups.map((group, g) => {
     const rows = best.rows.filter((row) => row.group === group && row.value !== null);
-    const y = rows.map((row) => studyValue(axis, row.index));
+    const y = rows.map((row) => placeOf(axis, row.index));
     return {
-      x: rows.map((row) => studyValue(along, row.along)),
+      x: rows.map((row) => placeOf(along, row.along)),
       y,
       mode: along.scale === "category" ? "markers" : "lines+markers",
       name: named(group),
@@ -302,7 +323,7 @@ function bestChart(best, axis, along, look) {
       xaxis: padded(studyAxis(along), along),
       yaxis: padded(studyAxis(axis), axis),
     },
-    onclick: (point) => select(point.customdata, true),
+    onclick: toCell,
   };
 }
 
@@ -319,7 +340,7 @@ function setTrace(rows, axis, along, color) {
   for (const row of rows) {
     for (const [i, label] of axis.labels.entries()) {
       const inside = row.equivalent.includes(label);
-      x.push(inside ? studyValue(along, row.along) : null);
+      x.push(inside ? placeOf(along, row.along) : null);
       y.push(inside ? studyValue(axis, i) : null);
     }
     x.push(null);
@@ -338,10 +359,14 @@ function setTrace(rows, axis, along, color) {
 }
 
 // All values of the axis are on the chart, also those that are never best.
+/**
+ * @param {Settings} settings
+ * @param {AxisData} axis
+ */
 function padded(settings, axis) {
   if (axis.scale === "category") return settings;
   const log = axis.scale === "log";
-  const ends = axis.numbers.map((v) => (log ? Math.log10(v) : v));
+  const ends = (axis.numbers ?? []).map((v) => (log ? Math.log10(v) : v));
   const [low, high] = [Math.min(...ends), Math.max(...ends)];
   const margin = (high - low || 1) * 0.08;
   return { ...settings, range: [low - margin, high + margin] };
@@ -410,7 +435,7 @@ function drawCost() {
           "form",
           { class: "controls" },
           choice("Cost", options, state.cost, (v) => {
-            state.cost = v;
+            state.cost = /** @type {Cost} */ (v);
             remember();
             drawCost();
           }),
@@ -440,6 +465,7 @@ function drawCost() {
   return null;
 }
 
+/** @type {(text: string) => string} */
 const heading = (text) => text[0].toUpperCase() + text.slice(1);
 
 function smallestSentence() {
@@ -448,6 +474,7 @@ function smallestSentence() {
   const unit = UNITS.fraction,
     { mean, low, high } = found.difference,
     margin = (100 * found.margin).toFixed(1);
+  /** @type {(index: number) => HTMLElement} */
   const name = (index) => pickable(index, allCells[index].label);
   if (found.cell === found.best) {
     return el(
@@ -495,14 +522,19 @@ function smallestSentence() {
   );
 }
 
+/** @param {Array<CostPoint>} points */
 function costScale(points) {
-  const wide = points.at(-1).cost / points[0].cost > 3;
+  const costs = points.map((p) => p.cost).filter(known);
+  const wide = spreadOf(costs) > 3;
   const tickformat = state.cost === "seconds" ? "~g" : "~s";
-  return { ...(wide ? logScale(points.map((p) => p.cost)) : { type: "linear" }), tickformat };
+  return { ...(wide ? logScale(costs) : { type: "linear" }), tickformat };
 }
 
 // The candidates by rising cost.
-/** @param {ParetoData} pareto */
+/**
+ * @param {ParetoData} pareto
+ * @returns {Array<CostPoint>}
+ */
 function costPoints(pareto) {
   const front = new Set(pareto.front);
   return pareto.cells.map((cell) => ({
@@ -568,7 +600,7 @@ function costChart(pareto, look) {
       xaxis: { ...costScale(points), title: titled(costNow().label) },
       yaxis: axis.settings,
     },
-    onclick: (point) => point.customdata !== undefined && select(point.customdata, true),
+    onclick: toCell,
   };
 }
 
@@ -579,10 +611,16 @@ const byError = () =>
     true,
   ).settings.type === "log";
 
+/**
+ * @param {Array<CellValue>} points
+ * @param {MetricAxis} axis
+ * @param {string} color
+ */
 function errorBars(points, axis, color) {
-  const away = (p, end) =>
-    known(p[end]) && known(p.mean) ? Math.abs(axis.of(p[end]) - axis.of(p.mean)) : 0;
-  const falls = axis.of(0) > axis.of(0.5);
+  const at = (/** @type {number} */ v) => axis.of(v) ?? 0;
+  /** @type {(p: CellValue, end: "low" | "high") => number} */
+  const away = (p, end) => (known(p[end]) && known(p.mean) ? Math.abs(at(p[end]) - at(p.mean)) : 0);
+  const falls = at(0) > at(0.5);
   return {
     type: "data",
     symmetric: false,
@@ -594,6 +632,10 @@ function errorBars(points, axis, color) {
   };
 }
 
+/**
+ * @param {ParetoData} pareto
+ * @param {Array<CostPoint>} points
+ */
 function costTable(pareto, points) {
   const unit = unitOf(doc.metrics[0].unit),
     cost = unitOf(costNow().unit);
@@ -700,6 +742,7 @@ function publishedTable(found) {
 }
 
 function agreementLegend() {
+  /** @type {(name: string, sign: string, example: string) => HTMLElement} */
   const mark = (name, sign, example) =>
     el(
       "li",
@@ -720,12 +763,13 @@ function agreementLegend() {
   );
 }
 
+/** @type {Record<string, string>} */
 const AGREEMENT = { inside: "●", outside: "▲", unknown: "○", "not comparable": "≠" };
 
 /**
  * @param {PublishedCellData} cell
  * @param {string} mark
- * @param {any} unit
+ * @param {UnitWords} unit
  */
 function besideText(cell, mark, unit) {
   if (known(cell.difference)) return `${mark} ${gap(cell.difference, unit)}`;
@@ -734,7 +778,7 @@ function besideText(cell, mark, unit) {
 
 /**
  * @param {?PublishedCellData} cell
- * @param {any} unit
+ * @param {UnitWords} unit
  */
 function besideCell(cell, unit) {
   if (!cell || cell.agreement === "not published") return el("td", { class: "muted" }, NONE);
@@ -795,6 +839,7 @@ function drawClaims() {
 }
 
 function claimCounts() {
+  /** @type {(name: string) => number} */
   const count = (name) => doc.claims.filter((claim) => claim.outcome === name).length;
   return el(
     "b",
@@ -811,6 +856,7 @@ function claimCounts() {
 function claimItem(claim) {
   const [mark, word] = OUTCOMES[claim.outcome];
   const first = claim.estimates[0];
+  /** @type {(word: string, text: string) => Child} */
   const said = (word, text) =>
     text
       ? el("p", { class: "rule" }, el("span", { class: "muted" }, `${word}: `), sentence(text))
@@ -896,6 +942,7 @@ function claimDetails(claim) {
 // ---- about ----
 
 function drawAbout() {
+  /** @type {(items: Array<[string, string]>) => HTMLElement} */
   const pairs = (items) =>
     el(
       "dl",

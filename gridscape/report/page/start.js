@@ -1,5 +1,6 @@
 // Results that take much room are packed: gzip, as base64.
 
+/** @param {string} text */
 async function unpacked(text) {
   const bytes = Uint8Array.from(atob(text), (letter) => letter.charCodeAt(0));
   const stream = new Blob([bytes]).stream().pipeThrough(new DecompressionStream("gzip"));
