@@ -4,7 +4,7 @@ function drawCell() {
   const cell = allCells[state.cell],
     main = doc.metrics[0],
     unit = unitOf(main.unit);
-  const found = cell.values[main.name];
+  const found = cell.value(main.name);
   const panel = byId("cell"),
     curves = el("div", { class: "curves" });
   panel.replaceChildren(
@@ -62,7 +62,7 @@ function readingNote(cell, found, unit) {
 /** @param {ShownCell} cell */
 function facts(cell) {
   /** @type {(name: string, unit: UnitWords) => string} */
-  const fact = (name, unit) => unit.text(cell.values[name].mean);
+  const fact = (name, unit) => unit.text(cell.value(name).mean);
   const items = [
     ["Parameters", fact("n_parameters", UNITS.count)],
     ["Training", fact("flops", UNITS.flops)],
@@ -92,7 +92,7 @@ function facts(cell) {
  */
 function replicates(cell, main) {
   const unit = unitOf(main.unit),
-    found = cell.values[main.name];
+    found = cell.value(main.name);
   const rows = cell.statuses
     .slice(0, nAsked(cell))
     .map((status, i) => [
@@ -199,7 +199,7 @@ function drawCurves(host, cell) {
         dataTable("table", () => curveTable(shown, curves, spec)),
       ),
     );
-    chart(box, `${spec.title} of ${cell.label} by update`, (look) =>
+    chart(box, `${spec.title} of ${cell.label} by update`, 180, (look) =>
       curveChart(shown, curves, spec, look),
     );
   }
@@ -256,7 +256,6 @@ function curveChart(shown, curves, spec, look) {
   return {
     traces,
     layout: {
-      height: 180,
       hovermode: "closest",
       hoverdistance: 40,
       margin: { l: 48, r: 10, t: 8, b: 36 },

@@ -1,6 +1,6 @@
 // Charts by plotly.js, drawn from the page's own colors and redrawn when these change.
 
-/** @type {Map<Plot, FigureMaker>} */
+/** @type {Map<Plot, ChartPlan>} */
 const charts = new Map();
 
 // Plotly reads a little markup in its texts; a study's words must stay words.
@@ -11,9 +11,14 @@ const plain = (text) =>
 /** @type {(...parts: Array<?string | Array<?string>>) => string} */
 const lines = (...parts) => parts.flat().filter(Boolean).map(plain).join("<br>");
 
+/** @type {?Look} */
+let look = null; // reading it lays out the page: once until the colors change
+
+const theme = () => (look ??= readTheme());
+
 // The colors in force, as rgb(): a custom property alone would give its two-colored source text.
 /** @returns {Look} */
-function theme() {
+function readTheme() {
   const probe = document.body.appendChild(el("span", { hidden: true }));
   /** @type {(name: string) => string} */
   const color = (name) => {
@@ -42,45 +47,59 @@ function theme() {
 /**
  * @param {HTMLElement} box
  * @param {string} label
+ * @param {number} height
  * @param {FigureMaker} build
  */
-function chart(box, label, build) {
+function chart(box, label, height, build) {
   const host = /** @type {Plot} */ (box);
   host.classList.add("chart");
+  host.style.minHeight = `${height}px`; // its room is kept until it is built
   host.setAttribute("role", "img");
   host.setAttribute("aria-label", label);
   if (!charts.has(host)) host.after(saving(label, () => figureOf(host)));
-  charts.set(host, build);
-  if (host.data || !isLarge()) draw(host);
+  charts.set(host, { build, height });
+  if (host.data) draw(host);
   else seen.observe(host);
   return host;
 }
 
-// Of a large study a chart is built when it comes into view: each takes as long as the whole map.
+// A chart is built when it comes into view, the topmost first, and each in a turn of its own: it
+// takes as long as all words of the page, and what is selected meanwhile is answered in between.
+/** @type {Array<Plot>} */
+const waiting = [];
+
 const seen = new IntersectionObserver(
   (entries) => {
-    for (const { target, isIntersecting } of entries) {
-      if (!isIntersecting) continue;
+    const shown = entries.filter((entry) => entry.isIntersecting);
+    shown.sort((a, b) => Math.abs(a.boundingClientRect.top) - Math.abs(b.boundingClientRect.top));
+    if (shown.length && !waiting.length) setTimeout(drawNext);
+    for (const { target } of shown) {
       seen.unobserve(target);
-      draw(/** @type {Plot} */ (target));
+      waiting.push(/** @type {Plot} */ (target));
     }
   },
   { rootMargin: "300px" },
 );
 
+function drawNext() {
+  const host = waiting.shift();
+  if (host?.isConnected) draw(host);
+  if (waiting.length) setTimeout(drawNext);
+}
+
 /** @param {Plot} host */
 function draw(host) {
   const look = theme();
-  const build = charts.get(host);
-  if (!build) return;
-  const { traces, layout, onclick } = build(look);
+  const plan = charts.get(host);
+  if (!plan) return;
+  const { traces, layout, onclick } = plan.build(look);
   const fresh = !host.data;
-  Plotly.react(host, traces, dressed(layout, look, Math.floor(host.clientWidth)), {
-    displayModeBar: false,
-    doubleClick: "reset",
-    showTips: false,
-    typesetMath: false,
-  });
+  Plotly.react(
+    host,
+    traces,
+    dressed({ height: plan.height, ...layout }, look, Math.floor(host.clientWidth)),
+    { displayModeBar: false, doubleClick: "reset", showTips: false, typesetMath: false },
+  );
   if (fresh && onclick) host.on("plotly_click", ({ points: [point] }) => onclick(point));
   if (fresh) resized.observe(host);
 }
@@ -129,8 +148,9 @@ function figureOf(host) {
 }
 
 function redraw() {
+  look = null;
   for (const host of charts.keys()) {
-    if (host.isConnected && (host.data || !isLarge() || isOnPaper())) draw(host);
+    if (host.isConnected && (host.data || isOnPaper())) draw(host);
     else if (host.isConnected) seen.observe(host);
     else charts.delete(host);
   }

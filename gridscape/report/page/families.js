@@ -76,13 +76,9 @@ function family(name, { metric, along, lines, mark }) {
   );
   const show = () =>
     hosts.forEach(({ box, label, members }) =>
-      chart(box, `${name} ${label}`.trim(), (look) => {
+      chart(box, `${name} ${label}`.trim(), shown.length === 1 ? 360 : 240, (look) => {
         recolor(key, look);
-        return familyChart(
-          members,
-          { metric, along, mark, scale, alone: shown.length === 1 },
-          look,
-        );
+        return familyChart(members, { metric, along, mark, scale }, look);
       }),
     );
   return { node, show };
@@ -102,10 +98,10 @@ function familyScale(metric, lines, mark) {
 
 /**
  * @param {Array<PlacedLine>} members
- * @param {Omit<Family, "lines"> & { scale: FamilyScale, alone: boolean }} family
+ * @param {Omit<Family, "lines"> & { scale: FamilyScale }} family
  * @param {Look} look
  */
-function familyChart(members, { metric, along, mark, scale, alone }, look) {
+function familyChart(members, { metric, along, mark, scale }, look) {
   const unit = unitOf(metric.unit),
     colors = lineColors(doc.axes[state.color], doc.axes[state.color].labels.length, look);
   /** @type {(values: Array<?number>) => Array<?number>} */
@@ -148,7 +144,6 @@ function familyChart(members, { metric, along, mark, scale, alone }, look) {
   return {
     traces,
     layout: {
-      height: alone ? 360 : 240,
       hoverdistance: 30,
       margin: { l: 48, r: 10, t: 8, b: 36 },
       xaxis: { title: { text: plain(along), standoff: 4 } },

@@ -185,7 +185,7 @@ function drawPicture(shown, metric, scale) {
   );
   fill("map", host);
   const label = `${metric.label} by ${doc.axes[state.columns].name}; arrow keys move the choice`;
-  chart(host, label, (look) => {
+  chart(host, label, mapHeight(shown), (look) => {
     const found = mapChart(shown, metric, scale, look);
     const [map, ...rest] = found.traces;
     return {
@@ -206,11 +206,27 @@ function drawPicture(shown, metric, scale) {
   host.on("plotly_unhover", hideTip);
 }
 
-// The choice alone moves: the picture stays.
+// The choice alone moves: the map stays.
 function moveChoice() {
   const host = /** @type {?Plot} */ (within("map", ".picture"));
   if (host) Plotly.relayout(host, { shapes: [chosenPlace()] });
-  else drawMap();
+  else {
+    const stop = within("map", '[data-cell][tabindex="0"]');
+    if (stop) stop.tabIndex = -1;
+    markChosen(within("map", '[aria-selected="true"]'), false);
+    markChosen(within("map", `[data-cell="${state.cell}"]`), true);
+  }
+}
+
+/**
+ * @param {?HTMLElement} cell
+ * @param {boolean} chosen
+ */
+function markChosen(cell, chosen) {
+  if (!cell) return;
+  cell.classList.toggle("is-selected", chosen);
+  cell.setAttribute("aria-selected", String(chosen));
+  cell.tabIndex = chosen ? 0 : -1;
 }
 
 /** @type {(event: MouseEvent) => Placed} */
@@ -246,6 +262,14 @@ function walkPicture(event, shown) {
   if (next !== undefined) select(next, false);
 }
 
+// Whether the cells of a map have room for their numbers.
+/** @type {(shown: Array<Array<number>>) => boolean} */
+const areFew = (shown) => shown[0].length <= 12 && shown.length <= 24;
+
+/** @type {(shown: Array<Array<number>>) => number} */
+const mapHeight = (shown) =>
+  Math.min(Math.max(160, 90 + shown.length * (areFew(shown) ? 34 : 3)), 620);
+
 // The map as a chart, to be saved: the same colors and numbers.
 /**
  * @param {Array<Array<number>>} shown
@@ -258,7 +282,7 @@ function mapChart(shown, metric, scale, look) {
     columns = doc.axes[state.columns],
     rows = state.rows === null ? null : doc.axes[state.rows];
   const values = shown.map((line) => line.map((index) => cellValue(allCells[index], metric)));
-  const few = columns.labels.length <= 12 && shown.length <= 24;
+  const few = areFew(shown);
   const stops = Array.from({ length: 33 }, (_, i) => i / 32);
   const ends = [0, 0.25, 0.5, 0.75, 1].map((part) => scale.at(part));
   const trace = {
@@ -296,7 +320,6 @@ function mapChart(shown, metric, scale, look) {
       edgePlaces(shown, look),
     ],
     layout: {
-      height: Math.min(Math.max(160, 90 + shown.length * (few ? 34 : 3)), 620),
       xaxis: { ...placesOf(columns), range: [-0.5, columns.labels.length - 0.5] },
       yaxis: { ...(rows ? placesOf(rows) : { visible: false }), range: [shown.length - 0.5, -0.5] },
       plot_bgcolor: look.line,
@@ -376,9 +399,14 @@ function edgePlaces(shown, look) {
  */
 function mapFigure(metric, scale) {
   const look = theme(),
-    { traces, layout } = mapChart(shownCells(), metric, scale, look);
+    shown = shownCells(),
+    { traces, layout } = mapChart(shown, metric, scale, look),
+    height = mapHeight(shown);
   const width = Math.min(900, 260 + doc.axes[state.columns].labels.length * 60);
-  return { data: traces, layout: { ...dressed(layout, look, width), paper_bgcolor: look.paper } };
+  return {
+    data: traces,
+    layout: { ...dressed({ height, ...layout }, look, width), paper_bgcolor: look.paper },
+  };
 }
 
 // A chart axis that has the values of a study's axis at even steps; of many, some are named.
@@ -494,7 +522,7 @@ function spread(cell, metric) {
   if (cell.state === "collapsed" || cell.state === "not_started") {
     return el("span", { class: "spread" }, cellWord(cell));
   }
-  const found = cell.values[metric.name];
+  const found = cell.value(metric.name);
   if (!found || !known(found.low)) return null;
   return el("span", { class: "spread" }, `±${unitOf(metric.unit).short(reach(found))}`);
 }
@@ -505,7 +533,7 @@ function spread(cell, metric) {
  */
 function spokenCell(cell, metric) {
   const unit = unitOf(metric.unit),
-    found = cell.values[metric.name];
+    found = cell.value(metric.name);
   const parts = [cell.label, `${metric.label} ${found ? unit.text(found.mean) : "unknown"}`];
   if (found && known(found.low)) parts.push(interval(found.low, found.high, unit));
   if (cell.share) parts.push(cell.learns);
@@ -588,7 +616,7 @@ function hover(event) {
 function showTip(anchor, cell) {
   const metric = metricNow(),
     unit = unitOf(metric.unit),
-    found = cell.values[metric.name];
+    found = cell.value(metric.name);
   const tip = byId("tip");
   tip.replaceChildren(
     el("strong", {}, cell.label),

@@ -10,19 +10,15 @@ class Cell {
     this.index = index;
   }
 
-  get values() {
-    const index = this.index;
-    return Object.fromEntries(
-      doc.metrics.map((metric) => [
-        metric.name,
-        {
-          mean: metric.mean[index],
-          low: metric.low?.[index],
-          high: metric.high?.[index],
-          each: metric.each?.[index],
-        },
-      ]),
-    );
+  /**
+   * A metric of this cell.
+   * @param {string} name
+   * @returns {CellValue}
+   */
+  value(name) {
+    const { mean, low, high, each } = metricOf(name),
+      index = this.index;
+    return { mean: mean[index], low: low?.[index], high: high?.[index], each: each?.[index] };
   }
 
   get counts() {
@@ -113,7 +109,7 @@ let drawnView = "";
 function change(update) {
   Object.assign(state, update);
   remember();
-  const same = isLarge() && viewNow() === drawnView;
+  const same = viewNow() === drawnView;
   drawnView = viewNow();
   if (same) moveChoice();
   else {

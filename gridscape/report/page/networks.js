@@ -255,10 +255,12 @@ function showActivations(blocks) {
   );
   const draw = () =>
     hosts.forEach(({ block, mean, zeros }) => {
-      chart(mean, `Mean and standard deviation of ${block.layer} by channel`, (look) =>
+      chart(mean, `Mean and standard deviation of ${block.layer} by channel`, 150, (look) =>
         meanChart(block, look),
       );
-      chart(zeros, `Share of zeros of ${block.layer} by channel`, (look) => zeroChart(block, look));
+      chart(zeros, `Share of zeros of ${block.layer} by channel`, 150, (look) =>
+        zeroChart(block, look),
+      );
     });
   return { node, draw, wide: true };
 }
@@ -320,7 +322,6 @@ function meanChart({ stages }, look) {
   return {
     traces,
     layout: {
-      height: 150,
       margin: { l: 44, r: 8, t: 6, b: 34 },
       xaxis: channelAxis(stages),
       yaxis: { title: titled("mean ± sd") },
@@ -349,7 +350,6 @@ function zeroChart({ stages }, look) {
   return {
     traces,
     layout: {
-      height: 150,
       margin: { l: 44, r: 8, t: 6, b: 34 },
       xaxis: channelAxis(stages),
       yaxis: { title: titled("zeros, %"), range: [-4, 104] },

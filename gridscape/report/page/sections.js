@@ -122,7 +122,7 @@ function drawSlices(host) {
     box,
     dataTable("table", () => sliceTable(shown, metric, columns, rows)),
   );
-  chart(box, name, (look) => sliceChart(shown, metric, unit, columns, rows, look));
+  chart(box, name, 330, (look) => sliceChart(shown, metric, unit, columns, rows, look));
 }
 
 const MOST_SLICES = 48; // lines of a chart: of more, evenly chosen ones are drawn
@@ -174,7 +174,7 @@ function sliceChart(shown, metric, unit, columns, rows, look) {
   const axis = metricAxis(metric, values, state.shading === "fine");
   const traces = shown.flatMap((line, r) => {
     const cells = line.map((i) => allCells[i]);
-    const found = cells.map((cell) => cell.values[metric.name] ?? {});
+    const found = cells.map((cell) => cell.value(metric.name));
     const steps = columns.scale === "category";
     // Bars, not bands: between two values of an axis nothing was trained.
     const bars = metric.each && shown.length <= 9;
@@ -210,7 +210,6 @@ function sliceChart(shown, metric, unit, columns, rows, look) {
   return {
     traces,
     layout: {
-      height: 330,
       showlegend: Boolean(rows) && shown.length <= 16,
       margin: { l: 48, r: 10, t: 10, b: 40 },
       legend: {
@@ -251,7 +250,7 @@ function sliceTable(shown, metric, columns, rows) {
  * @param {UnitWords} unit
  */
 function cellText(cell, metric, unit) {
-  const found = cell.values[metric.name];
+  const found = cell.value(metric.name);
   if (!found || !known(found.mean)) return cellWord(cell);
   return known(found.low)
     ? `${unit.short(found.mean)} (${interval(found.low, found.high, unit)})`
@@ -272,7 +271,7 @@ function drawBestPerRow(host, best, along) {
     box,
     dataTable("table", () => bestTable(best)),
   );
-  chart(box, name, (look) => bestChart(best, axis, along, look));
+  chart(box, name, 330, (look) => bestChart(best, axis, along, look));
 }
 
 /**
@@ -318,7 +317,6 @@ function bestChart(best, axis, along, look) {
   return {
     traces: [...sets, ...dots],
     layout: {
-      height: 330,
       showlegend: groups.length > 1,
       xaxis: padded(studyAxis(along), along),
       yaxis: padded(studyAxis(axis), axis),
@@ -337,14 +335,18 @@ function bestChart(best, axis, along, look) {
 function setTrace(rows, axis, along, color) {
   const x = [],
     y = [];
+  const places = new Map(axis.labels.map((label, i) => [label, i]));
   for (const row of rows) {
-    for (const [i, label] of axis.labels.entries()) {
-      const inside = row.equivalent.includes(label);
-      x.push(inside ? placeOf(along, row.along) : null);
-      y.push(inside ? studyValue(axis, i) : null);
+    const inside = row.equivalent.map((label) => places.get(label)).filter(known);
+    inside.sort((a, b) => a - b);
+    for (const [k, place] of inside.entries()) {
+      if (place - 1 !== inside[k - 1]) {
+        x.push(null);
+        y.push(null);
+      }
+      x.push(placeOf(along, row.along));
+      y.push(studyValue(axis, place));
     }
-    x.push(null);
-    y.push(null);
   }
   return {
     x,
@@ -461,7 +463,7 @@ function drawCost() {
       ),
     ),
   );
-  chart(box, name, (look) => costChart(pareto, look));
+  chart(box, name, 380, (look) => costChart(pareto, look));
   return null;
 }
 
@@ -540,8 +542,8 @@ function costPoints(pareto) {
   return pareto.cells.map((cell) => ({
     cell,
     front: front.has(cell),
-    cost: allCells[cell].values[state.cost].mean,
-    ...allCells[cell].values[doc.metrics[0].name],
+    cost: allCells[cell].value(state.cost).mean,
+    ...allCells[cell].value(doc.metrics[0].name),
   }));
 }
 
@@ -596,7 +598,6 @@ function costChart(pareto, look) {
       },
     ],
     layout: {
-      height: 380,
       xaxis: { ...costScale(points), title: titled(costNow().label) },
       yaxis: axis.settings,
     },

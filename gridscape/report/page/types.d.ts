@@ -39,7 +39,7 @@ type CellColumns = { [K in keyof CellsData]: CellsData[K][number] };
 
 interface ShownCell extends CellColumns {
   index: number;
-  values: Record<string, CellValue>;
+  value(name: string): CellValue;
   counts: Counts;
   command: string;
 }
@@ -133,6 +133,12 @@ interface Figure {
 }
 
 type FigureMaker = (look: Look) => Figure;
+
+/** How a chart is built, and its height in pixels. */
+interface ChartPlan {
+  build: FigureMaker;
+  height: number;
+}
 
 /** A chart axis that carries a metric; of: where a number stands on it. */
 interface MetricAxis {
