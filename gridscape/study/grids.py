@@ -53,7 +53,7 @@ def _shared_axes(given: Any, zipped: Any) -> dict[str, list[Any]]:
 def _tables(content: Content, axes: Mapping[str, list[Any]], fields: set[str]) -> list[Content]:
     given = content.get(GRIDS) or [dict(axes)]
     if not isinstance(given, list) or not all(isinstance(table, Mapping) for table in given):
-        raise MistakesError([mistake("wrong type", GRIDS, "a list of tables of axes", given)])
+        raise MistakesError([mistake("wrong type", GRIDS, "a list of tables of axes: [[grids]]", given)])
     found, tables = [], []
     for number, table in enumerate(given, start=1):
         where = f"{GRIDS}.{number}" if content.get(GRIDS) else ""
@@ -82,7 +82,7 @@ def _own(
         raise UsageError("an empty grid", where=where, expected=expected, found="nothing")
     own = {str(name): value for name, value in table.items() if name != ZIP}
     groups = _groups(table.get(ZIP, content.get(ZIP)), f"{where}.{ZIP}".lstrip("."))
-    known = [*own, *axes]
+    known = list(dict.fromkeys([*own, *axes]))
     for name in (name for group in groups for name in group):
         if name not in known:
             raise UnknownNameError("axis", name, known, where=f"{where}.{ZIP}".lstrip("."))
