@@ -53,7 +53,9 @@ def _shared_axes(given: Any, zipped: Any) -> dict[str, list[Any]]:
 def _tables(content: Content, axes: Mapping[str, list[Any]], fields: set[str]) -> list[Content]:
     given = content.get(GRIDS) or [dict(axes)]
     if not isinstance(given, list) or not all(isinstance(table, Mapping) for table in given):
-        raise MistakesError([mistake("wrong type", GRIDS, "a list of tables of axes: [[grids]]", given)])
+        raise MistakesError(
+            [mistake("wrong type", GRIDS, "a list of tables of axes: [[grids]]", given)]
+        )
     found, tables = [], []
     for number, table in enumerate(given, start=1):
         where = f"{GRIDS}.{number}" if content.get(GRIDS) else ""
