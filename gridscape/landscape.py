@@ -3,6 +3,7 @@
 import html
 import json
 import math
+import re
 from collections.abc import Callable, Collection, Hashable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
@@ -27,6 +28,7 @@ from gridscape.grid.names import (
     RESERVED,
     TOP_ANSWER,
     TOP_CLASS,
+    VALIDATION,
     Variable,
     check_name,
     curve_of,
@@ -134,7 +136,7 @@ class Landscape:
         coordinates = coordinates_of(places, [] if late else found) | kinds
         attributes = {name: str(study.get(name) or "") for name in ("name", "title", "task")}
         if is_told:
-            attributes["main_metric"] = main_of(metrics)
+            attributes["main_metric"] = str(study.get("main_metric") or main_of(metrics))
         if study.get("classes"):
             attributes["classes"] = json.dumps(study["classes"], ensure_ascii=False)
         arrays = Arrays(
@@ -485,8 +487,11 @@ class Landscape:
     def selection(self) -> Literal["validation", "test"]:
         """On which set the best is chosen: as the study's ``selection`` says, by default "test".
 
-        "validation" only where every trial that has the main metric has it on a validation set.
+        "validation" only where every trial that has the main metric has it on a validation set, or
+        where the main metric is itself of that set.
         """
+        if (main := Variable.parse(self.main_metric)) and main.split == VALIDATION:
+            return "validation"
         asked = self.study.get("selection", self._arrays.attrs.get("selection"))
         return "validation" if asked == "validation" and self._is_validated() else "test"
 
@@ -592,6 +597,68 @@ class Landscape:
 
     def _repr_html_(self) -> str:
         return _html_table(self, self.main_metric)
+
+
+def import_runs(
+    source: Any,
+    axes: Sequence[str] | Mapping[str, str] | str,
+    *,
+    metric: Sequence[str] | Mapping[str, str] | str | None = None,
+    replicate: str | None = None,
+    better: Mapping[str, str] | str | None = None,
+    status: str | None = None,
+    step: str | None = None,
+    name: str | None = None,
+    claims: str | None = None,
+    directory: str | Path | None = None,
+) -> Landscape:
+    """The landscape of runs that were made elsewhere, from a table of them; kept in a folder.
+
+    source: a file (.csv, .tsv, .parquet and what pandas reads) or a table of pandas, Polars or
+        Arrow; a row is a run, or a step of one. axes: the columns that were varied, without what
+        W&B, MLflow and Optuna put before a name; as a mapping, each under a name of its own.
+    metric: columns likewise, the main one first; by default those that are metrics by their names.
+        Of the test set where the name tells no other (``val_accuracy``, ``train/loss``).
+    replicate: the column of seeds, by which runs are paired; else runs of a cell are counted.
+    better: "higher" or "lower" of all metrics, or of each by name; else guessed by the names.
+    status: the column that tells how runs ended, by default status or state; "none" for none. What
+        failed, crashed or was pruned failed, what runs is missing.
+    step: the column of updates or epochs done, where runs have a row for each step.
+    name: of the folder ``runs/NAME``, by default that of the file. claims: a file of statements.
+
+    What was guessed or is odd is told with the study (``study["told"]``). Such runs are shown,
+    tested and exported as any others, and cannot be trained further. Raises UsageError and
+    UnknownNameError for columns that are not there or cannot be what they are said to be,
+    DataError for values that cannot, StoreError for a folder that holds something.
+    """
+    from gridscape.data.tables import as_table
+    from gridscape.store.imported import require_new
+    from gridscape.store.run_tables import Columns, pairs_named, runs_of
+    from gridscape.study import reach
+
+    table = as_table(source, "runs")
+    of_file = Path(source) if isinstance(source, str | Path) else None
+    own = name or (of_file.name.split(".")[0] if of_file else "imported")
+    own = re.sub("[^A-Za-z0-9._-]+", "-", own).strip("-._") or "imported"
+    folder = Path(directory) if directory is not None else Path("runs") / own
+    require_new(folder)
+    sides = {"": better} if isinstance(better, str) else dict(better or {})
+    named = (
+        {str(n): str(column) for n, column in given.items()}
+        if isinstance(given, Mapping)
+        else pairs_named(given.split(",") if isinstance(given, str) else given)
+        for given in (axes, metric or {})
+    )
+    asked = Columns(next(named), next(named), sides, replicate, status, step)
+    where = of_file.name if of_file else "table"
+    runs = runs_of(table, asked, own, of_file.name if of_file else "a table in Python", where)
+    if claims:  # by its whole path, wherever they are asked for
+        runs.study["claims"] = str(Path(claims).absolute()) if reach.names_file(claims) else claims
+    with Store.create(folder, runs.study) as store:
+        for at in range(0, len(runs.trials), AT_ONCE):
+            store.put_all(runs.trials[at : at + AT_ONCE])
+    reach.remember(runs.study, runs.study, None)
+    return Landscape.read(folder)
 
 
 def lacks_of(study: Mapping[str, Any]) -> str:

@@ -126,6 +126,9 @@ DataNames = Annotated[
 DataPath = Annotated[
     Path, typer.Argument(metavar="PATH", help="A file or folder, or the beginning of IDX names.")
 ]
+RunTable = Annotated[
+    Path, typer.Argument(metavar="FILE", help="A table of runs: .csv, .tsv, .parquet ...")
+]
 At = Annotated[
     list[str] | None,
     typer.Option(

@@ -21,6 +21,7 @@ from gridscape.grid.axes import Cell, Value
 from gridscape.grid.trials import SEMANTICS, Status, Trial, TrialResult
 from gridscape.inspection._chunks import over_chunks
 from gridscape.kernels.cores import use_all_cores
+from gridscape.store.imported import require_own
 from gridscape.store.store import Store
 from gridscape.study.study import ResolvedStudy, Study
 
@@ -79,6 +80,7 @@ def mcnemar(
     """
     use_all_cores()
     with Store.read(directory) as store:
+        require_own(store.study, store.directory)
         own = study or Study.from_record(store.study, trust=trust, where=store.directory)
         resolved = own.override(keep_parameters="all").resolve(data_dir)
         cells = (own.grid.find(**a), own.grid.find(**b))
