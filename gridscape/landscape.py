@@ -4,7 +4,7 @@ import html
 import json
 import math
 import re
-from collections.abc import Callable, Collection, Hashable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Hashable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
@@ -26,8 +26,10 @@ from gridscape.grid.names import (
     METRICS,
     REPLICATE,
     RESERVED,
+    TEXTS,
     TOP_ANSWER,
     TOP_CLASS,
+    TOP_SHARE,
     VALIDATION,
     Variable,
     check_name,
@@ -48,14 +50,19 @@ from gridscape.store.arrays import (
     of_meaning,
 )
 from gridscape.store.late_curves import LateCurves
-from gridscape.store.output import write_to
+from gridscape.store.output import write_folder_to, write_to
 from gridscape.store.store import Store
+from gridscape.store.to_mlflow import write_runs
+from gridscape.store.to_tensorboard import write_events
+from gridscape.store.tracked import TrackedRun
 
 if TYPE_CHECKING:
     import xarray as xr
 
 T = TypeVar("T")
-FORMATS = ("csv", "parquet", "netcdf")
+FORMATS = ("csv", "parquet", "netcdf", "tensorboard", "mlflow")
+FOLDERS = ("tensorboard", "mlflow")  # formats of a folder
+EXTRAS = ("parquet", "tensorboard", "mlflow")  # formats whose packages are an extra
 AT_ONCE = 4_096  # trials whose curves are read together with them
 # Shares of the way from guessing to everything right.
 LEARNED, GUESSES = 0.25, 0.05
@@ -529,21 +536,25 @@ class Landscape:
         written as it is.
         "csv" and "parquet": one row per trial with its axes, replicate, status, key, metrics and
         costs (no curves). "netcdf": everything; ``xarray.open_dataset`` reads it back.
-        Raises UsageError for another format, GridscapeError where the file cannot be written or
-        (parquet) the extra is not installed.
+        "tensorboard" and "mlflow": a new folder of event files, or of an experiment's runs, one for
+        each trial with its cell, its metrics by update and its final ones as the last.
+        Raises UsageError for another format, GridscapeError where the file cannot be written, a
+        folder is there already, or the extra of the format's name is not installed.
         """
         writers: dict[str, Callable[[Path], object]] = {
             "csv": lambda part: self.table().to_csv(part, index=False),
             "parquet": lambda part: self.table().to_parquet(part, index=False, engine="pyarrow"),
             "netcdf": self._to_netcdf,
+            "tensorboard": self._to_tensorboard,
+            "mlflow": lambda part: write_runs(part, self._runs(), self.study),
         }
         if format not in writers:
             raise UnknownNameError("format", format, FORMATS)
         path = Path(path)
         try:
-            write_to(path, writers[format])
+            (write_folder_to if format in FOLDERS else write_to)(path, writers[format])
         except ImportError as error:
-            hint = 'pip install "gridscape[parquet]"' if format == "parquet" else None
+            hint = f'pip install "gridscape[{format}]"' if format in EXTRAS else None
             raise GridscapeError(
                 f"a package for {format} is missing", found=str(error), hint=hint
             ) from error
@@ -559,6 +570,35 @@ class Landscape:
                 "cannot write this file", where=path, found=error.strerror or str(error)
             ) from error
         return path
+
+    def _to_tensorboard(self, folder: Path) -> None:
+        write_events(folder, self._runs(), self.axes, self.metrics)
+
+    def _runs(self) -> Iterator[TrackedRun]:
+        """Every trial that has ended, with its curves."""
+        curves = [name for name in self.curves if name != TOP_SHARE]
+        metrics = {name: self.array(name) for name in self.metrics}
+        others = {n: self.array(n) for n in (*TEXTS, "updates", "seconds") if n not in self._dims}
+        for number, cell in enumerate(self.grid.cells()):
+            place = self.grid.places(cell) or ()
+            lines = {name: self.lines_of(name, [number]) for name in curves}
+            for replicate in range(self.n_replicates):
+                at = (*place, replicate)
+                own = {name: found[at] for name, found in others.items()}
+                if own["status"] == Status.MISSING.value:
+                    continue
+                along = {name: (points, of[0, replicate]) for name, (points, of) in lines.items()}
+                yield TrackedRun(
+                    cell,
+                    replicate,
+                    Status(str(own["status"])),
+                    str(own["key"]),
+                    str(own["reason"]),
+                    {n: float(v[at]) for n, v in metrics.items() if np.isfinite(v[at])},
+                    {n: (p[np.isfinite(v)], v[np.isfinite(v)]) for n, (p, v) in along.items()},
+                    int(np.nan_to_num(own.get("updates", cell.get("updates", 0)))),
+                    float(np.nan_to_num(own["seconds"])),
+                )
 
     def _to_netcdf(self, path: Path) -> None:
         for name in self.data.variables:

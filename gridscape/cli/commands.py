@@ -76,7 +76,13 @@ if TYPE_CHECKING:
     from gridscape.tasks.fetch import DataSetStatus
 
 ERROR, SOME_FAILED, INTERRUPTED = 1, 3, 130
-SUFFIXES = {"csv": ".csv", "parquet": ".parquet", "netcdf": ".nc"}
+SUFFIXES = {
+    "csv": ".csv",
+    "parquet": ".parquet",
+    "netcdf": ".nc",
+    "tensorboard": "-tensorboard",
+    "mlflow": "-mlruns",  # folders
+}
 
 
 class Commands(TyperGroup):
@@ -436,11 +442,18 @@ def compare(
 def export(
     folder: Folder = None,
     format: Annotated[
-        str, typer.Option("--format", metavar="FORMAT", help="csv, parquet or netcdf.")
+        str,
+        typer.Option(
+            "--format",
+            metavar="FORMAT",
+            help="csv, parquet, netcdf, or a folder: tensorboard, mlflow.",
+        ),
     ] = "csv",
     output: Annotated[
         Path | None,
-        typer.Option("--output", metavar="FILE", help="The file.", show_default="STUDY.csv"),
+        typer.Option(
+            "--output", metavar="FILE", help="The file or folder.", show_default="STUDY.csv"
+        ),
     ] = None,
     debug: Debug = False,
 ) -> None:
