@@ -89,7 +89,8 @@ class Training:
         found = {name: np.asarray(x)[self.rows] for name, x in sums.items()}
         sizes, of_means = self._group_sizes(split, n_examples), self._of_means(found)
         counts = {1: np.float32(n_examples), 2: sizes}
-        no_sums = (TOP_ANSWER, ANSWER_SPREAD, *of_means)
+        of_sets = (n for n, m in self.program.task.measured.items() if m.of_set)
+        no_sums = (TOP_ANSWER, ANSWER_SPREAD, *of_means, *of_sets)
         means = {n: x if n in no_sums else x / counts[x.ndim] for n, x in found.items()}
         for name, function in of_means.items():
             is_apart, total = name not in self.program.task.metrics, means[name]

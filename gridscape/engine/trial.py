@@ -48,6 +48,7 @@ class Functions(NamedTuple):
     loss: PerExample
     metrics: tuple[tuple[str, PerExample], ...]
     of_means: tuple[tuple[str, Callable[[Array], Array]], ...]
+    of_sets: tuple[tuple[str, PerExample, Callable[[Array, Array], Array]], ...]
     prepare: Callable[[Array], Array]
     answer: PerExample | None
     numbers: bool
@@ -63,8 +64,9 @@ class Functions(NamedTuple):
             schedule=recipe.optimizer.schedule,
             clips=recipe.optimizer.clips,
             loss=recipe.loss,
-            metrics=tuple((name, m.function) for name, m in task.measured.items()),
+            metrics=tuple((n, m.function) for n, m in task.measured.items() if not m.of_set),
             of_means=tuple((n, m.of_mean) for n, m in task.measured.items() if m.of_mean),
+            of_sets=tuple((n, m.function, m.of_set) for n, m in task.measured.items() if m.of_set),
             prepare=task.prepare,
             answer=task.answer,
             numbers=task.numbers,
@@ -287,11 +289,12 @@ def evaluate_trial(
 
     ``top_answer`` is the most frequent answer, of equals the first, and ``top_answer_share`` how
     often it is given; ``answer_spread`` is that of numbers; ``<metric>_by_<group>`` are the sums of
-    each group. The caller divides by the number of examples: compilers turn a division here into a
-    product with a rounded reciprocal, and n / n would not always be 1.
+    each group; a metric of the whole set is no sum. The caller divides by the number of examples:
+    compilers turn a division here into a product with a rounded reciprocal, and n / n would not
+    always be 1.
     """
 
-    def chunk(begin: Array) -> dict[str, Array]:
+    def chunk(begin: Array) -> tuple[dict[str, Array], dict[str, Array]]:
         cut = jax.tree.map(lambda x: lax.dynamic_slice_in_dim(x, begin, EVALUATION_CHUNK), split)
         counted = (begin + jnp.arange(EVALUATION_CHUNK) < n_examples).astype(jnp.float32)
         outputs = functions.apply(params, functions.prepare(cut.inputs), None, hyper)
@@ -299,14 +302,20 @@ def evaluate_trial(
         if functions.numbers:
             each = _moments(outputs, cut.targets, split.targets[0])
             sums["moments"] = _counted(each, counted).sum(axis=0)
-        return sums
+        return sums, {name: f(outputs, cut.targets) for name, f, _ in functions.of_sets}
 
-    def add(index: Array, total: dict[str, Array]) -> dict[str, Array]:
-        return jax.tree.map(jnp.add, total, chunk(index * EVALUATION_CHUNK))
+    def add(index: Array, so_far: tuple[Any, Any]) -> tuple[Any, Any]:
+        begin = index * EVALUATION_CHUNK
+        sums, each = chunk(begin)
+        kept = {name: put(so_far[1][name], part, begin, 0) for name, part in each.items()}
+        return jax.tree.map(jnp.add, so_far[0], sums), kept
 
-    shapes = jax.eval_shape(chunk, jax.ShapeDtypeStruct((), jnp.int32))
+    put, n_rows = lax.dynamic_update_slice_in_dim, len(jax.tree.leaves(split)[0])
+    shapes, each = jax.eval_shape(chunk, jax.ShapeDtypeStruct((), jnp.int32))
     zeros = {name: jnp.zeros(shape.shape) for name, shape in shapes.items()}
-    sums = lax.fori_loop(0, -(-n_examples // EVALUATION_CHUNK), add, zeros)
+    rooms = {name: jnp.zeros((n_rows, *x.shape[1:]), x.dtype) for name, x in each.items()}
+    sums, kept = lax.fori_loop(0, -(-n_examples // EVALUATION_CHUNK), add, (zeros, rooms))
+    sums |= {n: f(kept[n], jnp.arange(n_rows) < n_examples) for n, _, f in functions.of_sets}
     answers, moments = sums.pop("answers", None), sums.pop("moments", None)
     if moments is not None:
         sums[ANSWER_SPREAD] = _spread(moments / n_examples)

@@ -149,7 +149,15 @@ def is_right(network: Trained, metric: str | None = None) -> np.ndarray:
     """
     task, recipe = network.task, network.recipe
     name = _right_or_wrong(task, metric)
-    function = task.measured[name].function
+    measured = task.measured[name]
+    if measured.of_mean or measured.of_set:
+        raise UsageError(
+            f"metric {name} is made of the whole set",
+            where="mcnemar",
+            expected="1 or 0 for each example",
+            hint="name another with metric, or compare means: gridscape show",
+        )
+    function = measured.function
 
     def look(batch: Split) -> Array:
         outputs = recipe.model.apply(network.end, task.prepare(batch.inputs), None, recipe.hyper)

@@ -7,6 +7,7 @@ Traced numbers and options are declared by these parts, so it is here that unkno
 
 import importlib
 import inspect
+import re
 import warnings
 from collections.abc import Callable, Container, Mapping
 from dataclasses import replace
@@ -26,6 +27,7 @@ from gridscape.base.metrics import declared as declared_metric
 from gridscape.base.parts import Factory as Declared
 from gridscape.base.parts import Model, Optimizer, declared
 from gridscape.base.per_step import over_steps
+from gridscape.base.ranking import top
 from gridscape.base.task import Task
 from gridscape.errors import (
     GridscapeError,
@@ -313,7 +315,13 @@ METRICS = {  # that any task of classes may measure
     "accuracy": "gridscape.base.metrics:accuracy",
     "balanced_accuracy": "gridscape.base.classes:balanced_accuracy",
     "macro_f1": "gridscape.base.classes:macro_f1",
+    "f1": "gridscape.base.classes:f1",
+    "auc": "gridscape.base.ranking:auc",
+    "perplexity": "gridscape.base.ranking:perplexity",
 }
+OF_CLASSES = ("f1", "auc", "perplexity")
+OF_WHOLE_EXAMPLES = ("f1", "auc")
+TOP = re.compile(r"top_([1-9]\d*)")  # top_5: whether the class is among the 5 largest outputs
 RECALL = "recall"  # that of every class
 
 
@@ -342,9 +350,36 @@ def _metric(part: Any, task: Task, where: str) -> Any:
     of_classes = {RECALL: "", **recalls(task.class_names)} if task.answer is top_class else {}
     if part in of_classes:
         return of_classes[part]
-    known = {**METRICS, **dict.fromkeys((*task.measured, *of_classes), "")}
+    ranked = TOP.fullmatch(part)
+    if ranked or part in OF_CLASSES:
+        _require_classes(part, task, where)
+    if ranked:
+        return _top(int(ranked[1]), task, where)
+    if part == "f1" and task.n_outputs != 2:
+        found, hint = f"{task.n_outputs} of task {task.name}", "macro_f1 is the mean over classes"
+        raise UsageError("not of two classes", where=where, found=found, hint=hint)
+    known = {**METRICS, **dict.fromkeys((*task.measured, *of_classes, "top_5"), "")}
     found = load_object("metric", part, known, where)
     return declared_metric(part, found) if part in METRICS else found
+
+
+def _require_classes(part: str, task: Task, where: str) -> None:
+    """Raise UsageError for a task without classes, or with one at each step of a sequence."""
+    if task.answer is None or task.numbers:
+        raise UsageError(f"task {task.name} has no classes", where=where, found=part)
+    if task.per_step and part in OF_WHOLE_EXAMPLES:
+        found = f"{part} of task {task.name}"
+        raise UsageError("not for answers at every step", where=where, found=found)
+
+
+def _top(k: int, task: Task, where: str) -> Metric:
+    """Top-k accuracy, of answers at each step its mean over the steps; raises UsageError."""
+    if k >= task.n_outputs:
+        expected, found = f"less than the {task.n_outputs} classes of task {task.name}", f"top_{k}"
+        raise UsageError("always right", where=where, expected=expected, found=found)
+    metric = top(k)
+    of_steps = _answers_each_step(task)
+    return replace(metric, function=over_steps(metric.function)) if of_steps else metric
 
 
 def _recalls(task: Task, where: str) -> dict[str, Metric]:
@@ -458,9 +493,8 @@ def _code_of(found: Any) -> str:
     if isinstance(found, optax.GradientTransformation):
         found = rules.fixed(found)
     if isinstance(found, Metric):
-        of_mean = found.of_mean
-        code = code_identity(found.function)
-        return code if of_mean is None else f"{code} {code_identity(of_mean)}"
+        makers = [f for f in (found.of_mean, found.of_set) if f is not None]
+        return " ".join(map(code_identity, (found.function, *makers)))
     if not isinstance(found, Optimizer):
         return code_identity(found)
     schedule = [code_identity(found.schedule)] if found.schedule else []

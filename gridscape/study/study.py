@@ -76,9 +76,10 @@ class Study(BaseModel):
     number of each class, in their order or by name, made to have the mean 1 over the training
     examples. metrics: instead of the task's own, the main one first: a list, or a table by name, of
     names of the task's own, import strings, Metrics and functions; in any task of classes also
-    "accuracy", "balanced_accuracy", "macro_f1" and "recall", that of every class.
-    sampling: "epochs" walks fresh permutations of the training
-    examples, what is left of one joining the next; "draws" draws each batch anew from all.
+    "accuracy", "balanced_accuracy", "macro_f1", "recall", that of every class, "f1", of two classes
+    that of the second, "auc", "perplexity" and "top_5", or another number.
+    sampling: "epochs" walks fresh permutations of the training examples, what is left of one
+    joining the next; "draws" draws each batch anew from all.
     evaluations: points, evenly spaced, at which the test and validation sets are looked at, each by
     one choice of ``evaluation_examples`` of its examples; final metrics are over all of them.
     evaluation_sample: "balanced" chooses every class, or kind of example, with its share, the same
