@@ -22,6 +22,7 @@ from gridscape.grid.names import ANSWER_SPREAD, TOP_ANSWER, TOP_SHARE, by_kind
 from gridscape.kernels import optimizers as native
 from gridscape.kernels.batches import take as native_take
 from gridscape.kernels.library import in_use
+from gridscape.optimizers.extras import averaged, with_noise
 from gridscape.optimizers.schedules import clipped
 from gridscape.study.study import Recipe
 
@@ -45,7 +46,10 @@ class Functions(NamedTuple):
     native: str | None
     schedule: Callable[[Hyper, Array], Array] | None
     clips: bool
+    noisy: bool
+    averages: bool
     loss: PerExample
+    smoothed: Callable[[Array, Any, Array], Array] | None
     metrics: tuple[tuple[str, PerExample], ...]
     of_means: tuple[tuple[str, Callable[[Array], Array]], ...]
     of_sets: tuple[tuple[str, PerExample, Callable[[Array, Array], Array]], ...]
@@ -63,7 +67,10 @@ class Functions(NamedTuple):
             native=recipe.optimizer.native_rule,
             schedule=recipe.optimizer.schedule,
             clips=recipe.optimizer.clips,
+            noisy=recipe.optimizer.noisy,
+            averages=recipe.optimizer.averages,
             loss=recipe.loss,
+            smoothed=recipe.smoothed,
             metrics=tuple((n, m.function) for n, m in task.measured.items() if not m.of_set),
             of_means=tuple((n, m.of_mean) for n, m in task.measured.items() if m.of_mean),
             of_sets=tuple((n, m.function, m.of_set) for n, m in task.measured.items() if m.of_set),
@@ -79,7 +86,8 @@ class TrialState(NamedTuple):
 
     update: updates done. bad_update: the update (from 1) at which something was not finite, or 0;
     bad_quantity: what, as an index of BAD_QUANTITIES of kernels/tables.py. The parameters are the
-    last finite ones; the optimizer's state is then undefined.
+    last finite ones; the optimizer's state is then undefined. average: of the parameters, where
+    that is what is evaluated and kept, else ().
     """
 
     params: Params
@@ -87,16 +95,26 @@ class TrialState(NamedTuple):
     update: Int[Array, ""]
     bad_update: Int[Array, ""]
     bad_quantity: Int[Array, ""]
+    average: Params = ()
+
+    @property
+    def kept(self) -> Params:
+        """The parameters that are evaluated and stored."""
+        return self.average if jax.tree.leaves(self.average) else self.params
 
 
 def init_trial(
-    init: Callable[..., Params], rule: Rule, words: UInt32[Array, "2"], hyper: Hyper
+    init: Callable[..., Params],
+    rule: Rule,
+    words: UInt32[Array, "2"],
+    hyper: Hyper,
+    averages: bool = False,
 ) -> TrialState:
     """A trial before its first update: ``init`` of its model, ``rule`` of its optimizer."""
     params = init(jax.random.wrap_key_data(words), hyper)
     opt_state = rule(hyper).init(params)
     zero = jnp.zeros((), jnp.int32)
-    return TrialState(params, opt_state, zero, zero, zero)
+    return TrialState(params, opt_state, zero, zero, zero, params if averages else ())
 
 
 def in_chunks(n_examples: int) -> int:
@@ -107,12 +125,15 @@ def in_chunks(n_examples: int) -> int:
 def state_shapes(recipe: Recipe) -> TrialState:
     """The shapes of the state of one trial: its parameters and the optimizer's state."""
     hyper = dict.fromkeys(recipe.hyper, jax.ShapeDtypeStruct((), jnp.float32))
-    return recipe.memo.of(_state_shapes, recipe.model.init, recipe.optimizer.make, hyper)
+    averages = recipe.optimizer.averages
+    return recipe.memo.of(_state_shapes, recipe.model.init, recipe.optimizer.make, hyper, averages)
 
 
-def _state_shapes(init: Callable[..., Params], rule: Rule, hyper: Hyper) -> TrialState:
+def _state_shapes(
+    init: Callable[..., Params], rule: Rule, hyper: Hyper, averages: bool
+) -> TrialState:
     words = jax.ShapeDtypeStruct((2,), jnp.uint32)
-    return jax.eval_shape(partial(init_trial, init, rule), words, hyper)
+    return jax.eval_shape(partial(init_trial, init, rule, averages=averages), words, hyper)
 
 
 def train_trial(
@@ -203,9 +224,22 @@ def update_trial(
     functions: Functions, pieces: int, state: TrialState, batch: Split, key: Array, hyper: Hyper
 ) -> tuple[TrialState, dict[str, Array]]:
     """One update; a trial in which something is not finite keeps its last finite parameters."""
+    new, numbers = _updated(functions, pieces, state, batch, key, hyper)
+    if functions.averages:
+        moved = averaged(state.average, new.params, hyper["ema"], state.update)
+        new = new._replace(average=_where(new.bad_update == 0, moved, state.average))
+    return new, numbers
+
+
+def _updated(
+    functions: Functions, pieces: int, state: TrialState, batch: Split, key: Array, hyper: Hyper
+) -> tuple[TrialState, dict[str, Array]]:
+    """The same without the average of the parameters."""
     numbers, grads = _gradient(functions, pieces, state.params, batch, key, hyper)
     if functions.clips:
         grads = clipped(grads, hyper["clip_norm"])
+    if functions.noisy:
+        grads = with_noise(grads, key, hyper, state.update)
     rule, schedule = functions.native, functions.schedule
     if schedule and rule in native.RATE_IN_STATE:
         rule = None
@@ -264,7 +298,11 @@ def _means_and_gradient(
         outputs = functions.apply(params, batch.inputs, key, hyper)
         mean_loss = functions.loss(outputs, batch.targets).mean()
         means = {name: f(outputs, batch.targets).mean(axis=0) for name, f in functions.metrics}
-        return mean_loss, {"loss": mean_loss, **means}
+        trained = mean_loss
+        if functions.smoothed is not None:  # what is told is the loss of the labels themselves
+            amount = hyper["label_smoothing"]
+            trained = functions.smoothed(outputs, batch.targets, amount).mean()
+        return trained, {"loss": mean_loss, **means}
 
     differentiate = jax.grad(loss, has_aux=True)
     if pieces == 1:

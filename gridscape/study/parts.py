@@ -9,9 +9,9 @@ import importlib
 import inspect
 import re
 import warnings
-from collections.abc import Callable, Container, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import replace
-from functools import wraps
+from functools import reduce, wraps
 from operator import attrgetter
 from pathlib import Path
 from typing import Any
@@ -39,12 +39,13 @@ from gridscape.errors import (
 from gridscape.grid.names import is_of_optax
 from gridscape.identity.code import code_identity
 from gridscape.models.precision import products_in
-from gridscape.optimizers import rules, schedules
+from gridscape.optimizers import extras, rules, schedules
 from gridscape.optimizers.from_optax import of_optax
 from gridscape.tasks import losses
 
 Factory = Callable[..., Any]
 Loss = Callable[[Any, Any], Any]
+Smoothed = Callable[[Any, Any, Any], Any]
 A_TASK = "a Task, or a function that makes one"
 AN_OPTIMIZER = "an Optimizer, an optax transformation, or a function that makes an Optimizer"
 A_FACTORY = (
@@ -217,8 +218,11 @@ def load_optimizer(optimizer: Any, where: object = "optimizer") -> Optimizer:
         raise UsageError(
             "not an optimizer", where=where, expected=AN_OPTIMIZER, found=type(made).__name__
         )
-    if made.clips and "clip_norm" not in made.hyperparameters:
-        raise UsageError("clips without a number", where=where, expected="hyperparameter clip_norm")
+    for extra in extras.EXTRAS:
+        lacking = sorted({*extra.numbers} - {*made.hyperparameters})
+        if getattr(made, extra.flag) and lacking:
+            expected = f"hyperparameter {lacking[0]}"
+            raise UsageError(f"{extra.flag} without a number", where=where, expected=expected)
     if made.native and made.native_rule is None:
         message = (
             "an optimizer with another make than its native step was written for is trained without"
@@ -228,8 +232,10 @@ def load_optimizer(optimizer: Any, where: object = "optimizer") -> Optimizer:
     return made
 
 
-def with_training(optimizer: Optimizer, schedule: str | None, clips: bool) -> Optimizer:
-    """The optimizer with the schedule of a study, and for clipped gradients.
+def with_training(
+    optimizer: Optimizer, schedule: str | None, further: Iterable[extras.Extra]
+) -> Optimizer:
+    """The optimizer with the schedule of a study, and with clipping and what else it asks for.
 
     An optimizer that reads a clip_norm of its own clips by itself. Raises UsageError for one that
     has a schedule of its own, or numbers of the names that the schedule reads.
@@ -244,14 +250,12 @@ def with_training(optimizer: Optimizer, schedule: str | None, clips: bool) -> Op
         if optimizer.schedule is not None:
             raise UsageError("the optimizer has a schedule of its own", where="schedule")
         optimizer = schedules.scheduled(optimizer, schedule)
-    clips = clips and "clip_norm" not in optimizer.hyperparameters
-    return schedules.clipping(optimizer) if clips else optimizer
+    return reduce(extras.extended, further, optimizer)
 
 
-def clips_norm(names: Container[str], factory: Factory) -> bool:
-    """Whether these numbers of a study name ``clip_norm``, and the model reads none of its own."""
-    own = {*declared(factory).hyperparameters, *model_options(factory)}
-    return "clip_norm" in names and "clip_norm" not in own
+def extras_of(names: Collection[str], factory: Factory) -> tuple[extras.Extra, ...]:
+    """What these numbers of a study add to a rule; the model reads none of them as its own."""
+    return extras.named(names, {*declared(factory).hyperparameters, *model_options(factory)})
 
 
 def _optimizer_or_factory(optimizer: Any, where: object = None) -> Any:
@@ -307,6 +311,20 @@ def in_weights(loss: Loss, weights: tuple[float, ...] | None) -> Loss:
         found, expected = getattr(loss, "__name__", "another"), "the loss cross_entropy"
         raise UsageError("of no meaning", where="class_weights", expected=expected, found=found)
     return weighted(weights)
+
+
+def smoothing_of(loss: Any, task: Task, weights: tuple[float, ...] | None) -> Smoothed:
+    """The loss of smoothed labels; raises UsageError for another one than cross-entropy.
+
+    loss: as ``load_loss`` takes it.
+    """
+    found = load_loss(loss, task)
+    if found is cross_entropy:
+        return extras.smoothed(in_weights(found, weights), weights)
+    if found is over_steps(cross_entropy) and weights is None:
+        return extras.smoothed_over_steps(weights)
+    name, expected = getattr(found, "__name__", "another"), "the loss cross_entropy"
+    raise UsageError("of no meaning", where="label_smoothing", expected=expected, found=name)
 
 
 # ---- metrics ----
@@ -498,7 +516,7 @@ def _code_of(found: Any) -> str:
     if not isinstance(found, Optimizer):
         return code_identity(found)
     schedule = [code_identity(found.schedule)] if found.schedule else []
-    return " ".join([code_identity(found.make), *schedule, *(["clips"] if found.clips else [])])
+    return " ".join([code_identity(found.make), *schedule, *extras.flags(found)])
 
 
 def model_identity(model: Any) -> str:

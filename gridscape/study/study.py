@@ -28,13 +28,15 @@ from gridscape.grid.trials import SEMANTICS, Trial, content_key
 from gridscape.identity.memo import Memo
 from gridscape.kernels.cores import use_all_cores
 from gridscape.models.precision import Precision
+from gridscape.optimizers.extras import Extra
 from gridscape.optimizers.schedules import LENGTH
 from gridscape.study import mistakes, reach, settings
 from gridscape.study.files import beside, find
 from gridscape.study.fits import check_fit
 from gridscape.study.numbers import number_mistakes
 from gridscape.study.parts import (
-    clips_norm,
+    Smoothed,
+    extras_of,
     in_layout_of,
     in_precision,
     in_weights,
@@ -48,6 +50,7 @@ from gridscape.study.parts import (
     model_options,
     part_identity,
     recorded,
+    smoothing_of,
     task_options,
     weights_of,
     with_metrics,
@@ -71,7 +74,8 @@ class Study(BaseModel):
 
     updates: per trial. batch_size: examples of an update. replicates: seeds of each cell.
     schedule: of the learning rate, such as "cosine"; its numbers ``warmup`` and ``final``, and
-    ``clip_norm`` of the gradient, are hyperparameters or axes.
+    ``clip_norm`` of the gradient, are hyperparameters or axes; so are ``label_smoothing`` of the
+    loss cross_entropy, ``gradient_noise`` and ``ema``, the decay of a moving average of parameters.
     loss: instead of the task's own. class_weights: of the loss cross_entropy, "balanced" or a
     number of each class, in their order or by name, made to have the mean 1 over the training
     examples. metrics: instead of the task's own, the main one first: a list, or a table by name, of
@@ -307,6 +311,7 @@ class Recipe:
     hyper: Mapping[str, float]
     loss: Callable[[Any, Any], Any] = cross_entropy
     sampling: str = "epochs"
+    smoothed: Smoothed | None = None
     memo: Memo = field(default_factory=Memo, compare=False, repr=False)  # of its resolved study
 
 
@@ -504,6 +509,9 @@ class ResolvedStudy:
             hyper={name: float(numbers[name]) for name in defaults} | length,
             loss=in_weights(load_loss(settings["loss"], task), self._weights(task)),
             sampling=settings["sampling"],
+            smoothed=smoothing_of(settings["loss"], task, self._weights(task))
+            if optimizer.smooths
+            else None,
             memo=self.memo,
         )
 
@@ -553,11 +561,11 @@ class ResolvedStudy:
         made = part if isinstance(part, Optimizer) else self._optimizers.get(part)
         if made is None:
             made = self._optimizers[part] = load_optimizer(part)
-        return with_training(made, schedule, self._clips)
+        return with_training(made, schedule, self._further)
 
     @cached_property
-    def _clips(self) -> bool:
-        return clips_norm({*self.study.axes, *self.study.hyperparameters}, self.factory)
+    def _further(self) -> tuple[Extra, ...]:
+        return extras_of({*self.study.axes, *self.study.hyperparameters}, self.factory)
 
     @cached_property
     def _optimizers(self) -> dict[Any, Optimizer]:
