@@ -840,14 +840,12 @@ def _show_run(
     if not json:
         tell(False, None, lambda width: tables.overview(found, width))
         print(f"\n{tables.effort_words(effort) if effort else f'Results: {directory}'}")
-    path = None if find_spec("plotly") is None else _write_report(directory, data_dir)
-    if path is None:
-        complain("no report: plotly not installed; pip install 'gridscape[report]'")
+    path = _write_report(directory, data_dir)
     if json:
         document = _json.overview(found, directory)
         told = {"effort": effort} if effort else {}
         tell(True, {**document, **told, "report": path}, lambda width: [])
-    elif path:
+    else:
         print(f"Report: {path}")
 
 
