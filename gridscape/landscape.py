@@ -691,7 +691,12 @@ def import_runs(
     )
     asked = Columns(next(named), next(named), sides, replicate, status, step)
     where = of_file.name if of_file else "table"
-    runs = runs_of(table, asked, own, of_file.name if of_file else "a table in Python", where)
+    try:
+        runs = runs_of(table, asked, own, of_file.name if of_file else "a table in Python", where)
+    except UnknownNameError as error:
+        if called := _called_otherwise(error):
+            error.hint = f"did you mean {called!r}? {error.name}={called} calls it so"
+        raise
     if claims:  # by its whole path, wherever they are asked for
         runs.study["claims"] = str(Path(claims).absolute()) if reach.names_file(claims) else claims
     with Store.create(folder, runs.study) as store:
@@ -699,6 +704,19 @@ def import_runs(
             store.put_all(runs.trials[at : at + AT_ONCE])
     reach.remember(runs.study, runs.study, None)
     return Landscape.read(folder)
+
+
+def _called_otherwise(error: UnknownNameError) -> str | None:
+    """The column that other libraries call so: lr, where learning_rate is not there."""
+    from gridscape.data.run_columns import bare_name
+    from gridscape.study.synonyms import meaning
+
+    wanted = meaning(error.name)
+    for column in error.known:
+        found = meaning(bare_name(column))
+        if wanted is not None and found is not None and found.ours == wanted.ours:
+            return bare_name(column)
+    return None
 
 
 def lacks_of(study: Mapping[str, Any]) -> str:

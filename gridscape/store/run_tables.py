@@ -436,7 +436,7 @@ class _Reader:
         lost = [result for _, result in trials if result.reason == NO_NUMBER]
         if lost:
             word = _count(len(lost), "finished run")
-            self.told.append(f"{word} without a finite {main.name}: counted as diverged")
+            self.told.append(f"{word} without a finite {main.variable}: counted as diverged")
         if not trials:
             self.told.append("no run has ended yet")
 

@@ -134,7 +134,7 @@ def test_a_metric_that_is_no_number_counts_as_diverged():
     made.loc[0, "accuracy"], made.loc[1, "accuracy"] = math.nan, math.inf
     runs = read(made, replicate="seed")
     assert sum(r.status == "diverged" for _, r in runs.trials) == 2
-    assert "2 finished runs without a finite accuracy: counted as diverged" in told(runs)
+    assert "2 finished runs without a finite test_accuracy: counted as diverged" in told(runs)
 
 
 def history():
@@ -259,6 +259,11 @@ def test_nothing_trains_them_further(verb, tmp_path):
     gs.import_runs(table(), "h,lr", directory=tmp_path / "runs")
     with pytest.raises(StoreError, match="holds runs made elsewhere"):
         verb(tmp_path / "runs")
+
+
+def test_a_column_that_is_called_otherwise_is_offered(tmp_path):
+    with pytest.raises(UnknownNameError, match=r"did you mean 'lr'. learning_rate=lr calls it so"):
+        gs.import_runs(table(), "h,learning_rate", directory=tmp_path / "out")
 
 
 def test_columns_that_are_not_there_are_no_python(tmp_path):
