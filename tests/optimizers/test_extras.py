@@ -161,6 +161,14 @@ def test_numbers_of_nothing_change_nothing(trained):
     assert len({str(r.metrics) for r in found.values()}) == 8, "each of them changes something"
 
 
+def test_the_average_is_what_is_kept(trained):
+    """It changes nothing of the training, so that the parameters alone would be equal."""
+    _, found, _ = trained
+    raw, average = found[0.0, 0.0, 0.0], found[0.0, 0.0, 0.9]
+    np.testing.assert_array_equal(raw.curves["train_loss"], average.curves["train_loss"])
+    assert raw.params_digest != average.params_digest
+
+
 def test_a_trial_alone_is_that_of_its_cohort(trained):
     planner, found, _ = trained
     trial = planner.resolved.trials()[-1]
