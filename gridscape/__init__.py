@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from gridscape.execution.replay import replay
     from gridscape.grid.axes import Axis, Cell
     from gridscape.grid.trials import Status
-    from gridscape.landscape import Landscape
+    from gridscape.landscape import Landscape, import_runs
     from gridscape.models.equinox import from_equinox
     from gridscape.study.study import Study
     from gridscape.sweep import plan, run
@@ -57,6 +57,7 @@ _HOME = {
     "from_equinox": "models.equinox",
     "hyperparameters": "base.parts",
     "image_folder": "tasks.images",
+    "import_runs": "landscape",
     "plan": "sweep",
     "reads": "base.parts",
     "refine": "sweep.refining",
@@ -95,6 +96,7 @@ __all__ = [
     "from_equinox",
     "hyperparameters",
     "image_folder",
+    "import_runs",
     "plan",
     "reads",
     "refine",

@@ -3,7 +3,8 @@
 import html
 import json
 import math
-from collections.abc import Callable, Collection, Hashable, Iterable, Mapping, Sequence
+import re
+from collections.abc import Callable, Collection, Hashable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
@@ -25,8 +26,11 @@ from gridscape.grid.names import (
     METRICS,
     REPLICATE,
     RESERVED,
+    TEXTS,
     TOP_ANSWER,
     TOP_CLASS,
+    TOP_SHARE,
+    VALIDATION,
     Variable,
     check_name,
     curve_of,
@@ -47,14 +51,19 @@ from gridscape.store.arrays import (
     values_of,
 )
 from gridscape.store.late_curves import LateCurves
-from gridscape.store.output import write_to
+from gridscape.store.output import write_folder_to, write_to
 from gridscape.store.store import Store
+from gridscape.store.to_mlflow import write_runs
+from gridscape.store.to_tensorboard import write_events
+from gridscape.store.tracked import TrackedRun
 
 if TYPE_CHECKING:
     import xarray as xr
 
 T = TypeVar("T")
-FORMATS = ("csv", "parquet", "netcdf")
+FORMATS = ("csv", "parquet", "netcdf", "tensorboard", "mlflow")
+FOLDERS = ("tensorboard", "mlflow")  # formats of a folder
+EXTRAS = ("parquet", "tensorboard", "mlflow")  # formats whose packages are an extra
 AT_ONCE = 4_096  # trials whose curves are read together with them
 # Shares of the way from guessing to everything right.
 LEARNED, GUESSES = 0.25, 0.05
@@ -135,7 +144,7 @@ class Landscape:
         coordinates = coordinates_of(places, [] if late else found) | kinds
         attributes = {name: str(study.get(name) or "") for name in ("name", "title", "task")}
         if is_told:
-            attributes["main_metric"] = main_of(metrics)
+            attributes["main_metric"] = str(study.get("main_metric") or main_of(metrics))
         if study.get("classes"):
             attributes["classes"] = json.dumps(study["classes"], ensure_ascii=False)
         arrays = Arrays(
@@ -487,8 +496,11 @@ class Landscape:
     def selection(self) -> Literal["validation", "test"]:
         """On which set the best is chosen: as the study's ``selection`` says, by default "test".
 
-        "validation" only where every trial that has the main metric has it on a validation set.
+        "validation" only where every trial that has the main metric has it on a validation set, or
+        where the main metric is itself of that set.
         """
+        if (main := Variable.parse(self.main_metric)) and main.split == VALIDATION:
+            return "validation"
         asked = self.study.get("selection", self._arrays.attrs.get("selection"))
         return "validation" if asked == "validation" and self._is_validated() else "test"
 
@@ -526,22 +538,26 @@ class Landscape:
         written as it is.
         "csv" and "parquet": one row per trial with its axes, replicate, status, key, metrics and
         costs (no curves). "netcdf": everything; ``xarray.open_dataset`` reads it back; where
-        nobody asked for some trials, ``asked`` tells which.
-        Raises UsageError for another format, GridscapeError where the file cannot be written or
-        (parquet) the extra is not installed.
+        nobody asked for some trials, ``asked`` tells which. "tensorboard" and "mlflow": a new
+        folder of event files, or of an experiment's runs, one for each trial with its cell, its
+        metrics by update and its final ones as the last.
+        Raises UsageError for another format, GridscapeError where the file cannot be written, a
+        folder is there already, or the extra of the format's name is not installed.
         """
         writers: dict[str, Callable[[Path], object]] = {
             "csv": lambda part: self.table().to_csv(part, index=False),
             "parquet": lambda part: self.table().to_parquet(part, index=False, engine="pyarrow"),
             "netcdf": self._to_netcdf,
+            "tensorboard": self._to_tensorboard,
+            "mlflow": lambda part: write_runs(part, self._runs(), self.study),
         }
         if format not in writers:
             raise UnknownNameError("format", format, FORMATS)
         path = Path(path)
         try:
-            write_to(path, writers[format])
+            (write_folder_to if format in FOLDERS else write_to)(path, writers[format])
         except ImportError as error:
-            hint = 'pip install "gridscape[parquet]"' if format == "parquet" else None
+            hint = f'pip install "gridscape[{format}]"' if format in EXTRAS else None
             raise GridscapeError(
                 f"a package for {format} is missing", found=str(error), hint=hint
             ) from error
@@ -557,6 +573,35 @@ class Landscape:
                 "cannot write this file", where=path, found=error.strerror or str(error)
             ) from error
         return path
+
+    def _to_tensorboard(self, folder: Path) -> None:
+        write_events(folder, self._runs(), self.axes, self.metrics)
+
+    def _runs(self) -> Iterator[TrackedRun]:
+        """Every trial that has ended, with its curves."""
+        curves = [name for name in self.curves if name != TOP_SHARE]
+        metrics = {name: self.array(name) for name in self.metrics}
+        others = {n: self.array(n) for n in (*TEXTS, "updates", "seconds") if n not in self._dims}
+        for number, cell in enumerate(self.grid.cells()):
+            place = self.grid.places(cell) or ()
+            lines = {name: self.lines_of(name, [number]) for name in curves}
+            for replicate in range(self.n_replicates):
+                at = (*place, replicate)
+                own = {name: found[at] for name, found in others.items()}
+                if own["status"] == Status.MISSING.value:
+                    continue
+                along = {name: (points, of[0, replicate]) for name, (points, of) in lines.items()}
+                yield TrackedRun(
+                    cell,
+                    replicate,
+                    Status(str(own["status"])),
+                    str(own["key"]),
+                    str(own["reason"]),
+                    {n: float(v[at]) for n, v in metrics.items() if np.isfinite(v[at])},
+                    {n: (p[np.isfinite(v)], v[np.isfinite(v)]) for n, (p, v) in along.items()},
+                    int(np.nan_to_num(own.get("updates", cell.get("updates", 0)))),
+                    float(np.nan_to_num(own["seconds"])),
+                )
 
     def _to_netcdf(self, path: Path) -> None:
         for name in self.data.variables:
@@ -601,6 +646,86 @@ class Landscape:
 
     def _repr_html_(self) -> str:
         return _html_table(self, self.main_metric)
+
+
+def import_runs(
+    source: Any,
+    axes: Sequence[str] | Mapping[str, str] | str,
+    *,
+    metric: Sequence[str] | Mapping[str, str] | str | None = None,
+    replicate: str | None = None,
+    better: Mapping[str, str] | str | None = None,
+    status: str | None = None,
+    step: str | None = None,
+    name: str | None = None,
+    claims: str | None = None,
+    directory: str | Path | None = None,
+) -> Landscape:
+    """The landscape of runs that were made elsewhere, from a table of them; kept in a folder.
+
+    source: a file (.csv, .tsv, .parquet and what pandas reads) or a table of pandas, Polars or
+        Arrow; a row is a run, or a step of one. axes: the columns that were varied, without what
+        W&B, MLflow and Optuna put before a name; as a mapping, each under a name of its own.
+    metric: columns likewise, the main one first; by default those that are metrics by their names.
+        Of the test set where the name tells no other (``val_accuracy``, ``train/loss``).
+    replicate: the column of seeds, by which runs are paired; else runs of a cell are counted.
+    better: "higher" or "lower" of all metrics, or of each by name; else guessed by the names.
+    status: the column that tells how runs ended, by default status or state; "none" for none. What
+        failed, crashed or was pruned failed, what runs is missing.
+    step: the column of updates or epochs done, where runs have a row for each step.
+    name: of the folder ``runs/NAME``, by default that of the file. claims: a file of statements.
+
+    What was guessed or is odd is told with the study (``study["told"]``). Such runs are shown,
+    tested and exported as any others, and cannot be trained further. Raises UsageError and
+    UnknownNameError for columns that are not there or cannot be what they are said to be,
+    DataError for values that cannot, StoreError for a folder that holds something.
+    """
+    from gridscape.data.tables import as_table
+    from gridscape.store.imported import require_new
+    from gridscape.store.run_tables import Columns, pairs_named, runs_of
+    from gridscape.study import reach
+
+    table = as_table(source, "runs")
+    of_file = Path(source) if isinstance(source, str | Path) else None
+    own = name or (of_file.name.split(".")[0] if of_file else "imported")
+    own = re.sub("[^A-Za-z0-9._-]+", "-", own).strip("-._") or "imported"
+    folder = Path(directory) if directory is not None else Path("runs") / own
+    require_new(folder)
+    sides = {"": better} if isinstance(better, str) else dict(better or {})
+    named = (
+        {str(n): str(column) for n, column in given.items()}
+        if isinstance(given, Mapping)
+        else pairs_named(given.split(",") if isinstance(given, str) else given)
+        for given in (axes, metric or {})
+    )
+    asked = Columns(next(named), next(named), sides, replicate, status, step)
+    where = of_file.name if of_file else "table"
+    try:
+        runs = runs_of(table, asked, own, of_file.name if of_file else "a table in Python", where)
+    except UnknownNameError as error:
+        if called := _called_otherwise(error):
+            error.hint = f"did you mean {called!r}? {error.name}={called} calls it so"
+        raise
+    if claims:  # by its whole path, wherever they are asked for
+        runs.study["claims"] = str(Path(claims).absolute()) if reach.names_file(claims) else claims
+    with Store.create(folder, runs.study) as store:
+        for at in range(0, len(runs.trials), AT_ONCE):
+            store.put_all(runs.trials[at : at + AT_ONCE])
+    reach.remember(runs.study, runs.study, None)
+    return Landscape.read(folder)
+
+
+def _called_otherwise(error: UnknownNameError) -> str | None:
+    """The column that other libraries call so: lr, where learning_rate is not there."""
+    from gridscape.data.run_columns import bare_name
+    from gridscape.study.synonyms import meaning
+
+    wanted = meaning(error.name)
+    for column in error.known:
+        found = meaning(bare_name(column))
+        if wanted is not None and found is not None and found.ours == wanted.ours:
+            return bare_name(column)
+    return None
 
 
 def lacks_of(study: Mapping[str, Any]) -> str:

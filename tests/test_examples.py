@@ -68,6 +68,13 @@ def test_own_table(tmp_path: Path) -> None:
     assert best(table(text, "hidden_size")) > 0.9
 
 
+def test_runs_elsewhere(tmp_path: Path) -> None:
+    text = run(tmp_path, str(EXAMPLES / "runs_elsewhere.py"))
+    assert best(table(text, "max_depth")) > 0.9
+    assert "max_depth=8: best max_features" in text
+    assert (tmp_path / "runs" / "forests" / "report.html").is_file()
+
+
 def test_own_numbers(tmp_path: Path) -> None:
     text = run(tmp_path, str(EXAMPLES / "own_numbers.py"), "--updates=200")
     errors = [error for _, *row in table(text, "hidden_size") for error in row]

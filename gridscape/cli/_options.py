@@ -47,8 +47,8 @@ Measures = Annotated[
     typer.Option(
         "--metric",
         metavar="NAME",
-        help="What --data is measured by, the main one first: balanced_accuracy, macro_f1, recall "
-        "... May be repeated.",
+        help="What --data is measured by, the main one first: balanced_accuracy, macro_f1, recall, "
+        "f1, auc, top_5, perplexity ... May be repeated.",
     ),
 ]
 ClassWeights = Annotated[
@@ -141,6 +141,9 @@ DataNames = Annotated[
 
 DataPath = Annotated[
     Path, typer.Argument(metavar="PATH", help="A file or folder, or the beginning of IDX names.")
+]
+RunTable = Annotated[
+    Path, typer.Argument(metavar="FILE", help="A table of runs: .csv, .tsv, .parquet ...")
 ]
 At = Annotated[
     list[str] | None,

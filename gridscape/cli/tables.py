@@ -53,6 +53,7 @@ from gridscape.report.words import (
     winner_words,
     with_unit,
 )
+from gridscape.store.imported import is_imported
 
 if TYPE_CHECKING:
     from gridscape.claims.records import Verdict
@@ -173,6 +174,7 @@ def _luck(found: Overview) -> Iterator[RenderableType]:
     if found.top and (luck or found.confirmed):
         folder = shlex.quote(str(found.directory or "DIR"))
         quote = to_quote(found.confirmed, found.top.cell, folder)
+        quote = "" if is_imported(found.land.study) else quote
         yield Text(" ".join(filter(None, (luck, quote))))
 
 
@@ -398,9 +400,11 @@ def _at_ends(found: Overview) -> Iterator[RenderableType]:
         axis = ends[0].axis
         where = [str(row.row) or "the only row" for row in ends]
         rows = where[0] if len(where) == 1 else f"{len(where)} rows"
+        goes = f" gridscape refine DIR --optimum --axis {axis} goes there."
+        goes = "" if is_imported(found.land.study) else goes
         yield Text(
             f"The best {axis} is the first or last value tried in {rows}: the true one may lie"
-            f" beyond. gridscape refine DIR --optimum --axis {axis} goes there.",
+            f" beyond.{goes}",
             UNSURE,
         )
 

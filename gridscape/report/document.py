@@ -86,6 +86,7 @@ from gridscape.report.words import (
     winner_words,
     with_unit,
 )
+from gridscape.store.imported import is_imported
 
 if TYPE_CHECKING:
     from gridscape.inspection.kinds import Look
@@ -141,7 +142,7 @@ def document(
         "metrics": [],
         "cells": {},
         # What came from Python cannot be handed in on a command line.
-        "replay": "" if study.get("objects") else replay_command(directory),
+        "replay": "" if study.get("objects") or is_imported(study) else replay_command(directory),
         "start": numbers[found.top.cell] if found.top else _first_ended(found.main),
         "top": _top(found, numbers, directory),
         "selection": land.selection,
@@ -364,7 +365,7 @@ def _top(found: Findings, numbers: Mapping[Cell, int], directory: Path) -> TopDa
     return {
         "cell": numbers[found.top.cell],
         "luck": luck,
-        "quote": quote if luck or found.confirmed else "",
+        "quote": quote if (luck or found.confirmed) and not is_imported(found.land.study) else "",
         **_interval(found.top.estimate),
     }
 
@@ -530,7 +531,9 @@ def _best(found: Findings, numbers: Mapping[Cell, int], directory: Path) -> Best
             _best_row(row, land_axis, along, numbers, edges.get(row.row, "")) for row in found.best
         ],
         "beyond": [str(row.row) for row in found.best if row.at_end],
-        "command": f"gridscape refine {shlex.quote(str(directory))} --optimum --axis {axis}",
+        "command": ""
+        if is_imported(found.land.study)
+        else f"gridscape refine {shlex.quote(str(directory))} --optimum --axis {axis}",
     }
 
 

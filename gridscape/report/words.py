@@ -22,6 +22,7 @@ from gridscape.analysis.winner import Winner
 from gridscape.grid.axes import Axis, Cell, Value, show
 from gridscape.grid.meanings import Meaning
 from gridscape.landscape import Landscape
+from gridscape.store.imported import is_imported
 
 if TYPE_CHECKING:  # of the claims, whose rules take long to import
     from gridscape.claims.records import Estimate, Verdict
@@ -218,8 +219,10 @@ def few(land: Landscape) -> str:
     if not has_few(land):
         return ""
     n = plural(land.array("status").shape[-1], "replicate")
-    again = "gridscape run ... --replicates 5"
-    return f"{n}: intervals and verdicts need {FEWEST} or more; {again} adds them"
+    told = f"{n}: intervals and verdicts need {FEWEST} or more"
+    return (
+        told if is_imported(land.study) else f"{told}; gridscape run ... --replicates 5 adds them"
+    )
 
 
 def value_set(values: Sequence[Value], axis: Axis) -> str:

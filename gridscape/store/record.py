@@ -9,6 +9,7 @@ from gridscape.grid.asked import GRIDS, OTHERS, Asked, grid_of, joined, others_o
 from gridscape.grid.subgrids import ZIP
 from gridscape.identity.version import __version__
 from gridscape.store.blobs import DamagedError
+from gridscape.store.imported import is_imported, require_own
 
 FORMAT = 1
 DESCRIPTIVE = (
@@ -91,6 +92,8 @@ def merge_studies(stored: dict[str, Any], asked: dict[str, Any], directory: Path
 
     Of each cell the larger number of replicates counts; a cell of neither has none.
     """
+    if not is_imported(asked):
+        require_own(stored, directory)
     _require_semantics(asked, stored, directory)
     require_same(asked, stored, directory, OTHER_STUDY)
     axes = {name: joined(values, asked["axes"][name]) for name, values in stored["axes"].items()}

@@ -29,6 +29,7 @@ from gridscape.grid.trials import SEMANTICS, Trial, content_key
 from gridscape.identity.memo import Memo
 from gridscape.kernels.cores import use_all_cores
 from gridscape.models.precision import Precision
+from gridscape.optimizers.extras import Extra
 from gridscape.optimizers.schedules import LENGTH
 from gridscape.study import budgets, grids, mistakes, reach, settings
 from gridscape.study.files import beside, find
@@ -36,7 +37,8 @@ from gridscape.study.fits import check_fit
 from gridscape.study.flops import step_flops
 from gridscape.study.numbers import number_mistakes
 from gridscape.study.parts import (
-    clips_norm,
+    Smoothed,
+    extras_of,
     in_layout_of,
     in_precision,
     in_weights,
@@ -50,6 +52,7 @@ from gridscape.study.parts import (
     model_options,
     part_identity,
     recorded,
+    smoothing_of,
     task_options,
     weights_of,
     with_metrics,
@@ -62,7 +65,6 @@ from gridscape.tasks import losses
 # What a study takes as an object, a name or an import string.
 PARTS = ("task", "model", "optimizer", "loss")
 
-CLIP_NORM = "clip_norm"
 
 # Under which key a record holds the setting "metrics": that name is taken by what metrics mean.
 MEASURED = "measured"
@@ -80,14 +82,16 @@ class Study(BaseModel):
     updates, and flops, operations of the products of all updates: as many whole updates as are in
     it, in each cell for itself. batch_size: examples of an update. replicates: seeds of each cell.
     schedule: of the learning rate, such as "cosine"; its numbers ``warmup`` and ``final``, and
-    ``clip_norm`` of the gradient, are hyperparameters or axes.
+    ``clip_norm`` of the gradient, are hyperparameters or axes; so are ``label_smoothing`` of the
+    loss cross_entropy, ``gradient_noise`` and ``ema``, the decay of a moving average of parameters.
     loss: instead of the task's own. class_weights: of the loss cross_entropy, "balanced" or a
     number of each class, in their order or by name, made to have the mean 1 over the training
     examples. metrics: instead of the task's own, the main one first: a list, or a table by name, of
     names of the task's own, import strings, Metrics and functions; in any task of classes also
-    "accuracy", "balanced_accuracy", "macro_f1" and "recall", that of every class.
-    sampling: "epochs" walks fresh permutations of the training
-    examples, what is left of one joining the next; "draws" draws each batch anew from all.
+    "accuracy", "balanced_accuracy", "macro_f1", "recall", that of every class, "f1", of two classes
+    that of the second, "auc", "perplexity" and "top_5", or another number.
+    sampling: "epochs" walks fresh permutations of the training examples, what is left of one
+    joining the next; "draws" draws each batch anew from all.
     evaluations: points, evenly spaced, at which the test and validation sets are looked at, each by
     one choice of ``evaluation_examples`` of its examples; final metrics are over all of them.
     evaluation_sample: "balanced" chooses every class, or kind of example, with its share, the same
@@ -339,6 +343,7 @@ class Recipe:
     hyper: Mapping[str, float]
     loss: Callable[[Any, Any], Any] = cross_entropy
     sampling: str = "epochs"
+    smoothed: Smoothed | None = None
     memo: Memo = field(default_factory=Memo, compare=False, repr=False)  # of its resolved study
 
 
@@ -518,19 +523,20 @@ class ResolvedStudy:
         """What this cell trains."""
         told = [(name, value) for name, value in cell.items() if value is not None]
         static = Cell(tuple(item for item in told if item[0] not in self.traced))
-        key = (static, self._clips and (CLIP_NORM not in cell or cell[CLIP_NORM] is not None))
+        further = self._further_of(cell)
+        key = (static, tuple(extra.flag for extra in further))
         if key not in self._recipes:
-            self._recipes[key] = self._static_recipe(*key)
+            self._recipes[key] = self._static_recipe(static, further)
         recipe, numbers = self._recipes[key], dict(told)
         hyper = {name: float(numbers.get(name, number)) for name, number in recipe.hyper.items()}
         return replace(recipe, hyper=hyper)
 
     @cached_property
-    def _recipes(self) -> dict[tuple[Cell, bool], Recipe]:
+    def _recipes(self) -> dict[tuple[Cell, tuple[str, ...]], Recipe]:
         """By static part: reading a user's code to tell it apart takes a millisecond."""
         return {}
 
-    def _static_recipe(self, cell: Cell, clips: bool) -> Recipe:
+    def _static_recipe(self, cell: Cell, further: Iterable[Extra]) -> Recipe:
         """What cells with these values train, with the study's own traced numbers."""
         study, task = self.study, self.task_of(cell)
         kept = [name for name in STUDY_AXES if name not in BUDGETS]
@@ -541,7 +547,7 @@ class ResolvedStudy:
         others = {*settings, *of_task, *BUDGETS}
         chosen = {name: value for name, value in cell.items() if name not in others}
         options = {**self.default_options, **study.model_options, **chosen}
-        optimizer = self._optimizer(settings["optimizer"], schedule, clips)
+        optimizer = self._optimizer(settings["optimizer"], schedule, further)
         defaults = {**declared(self.factory).hyperparameters, **optimizer.hyperparameters}
         numbers = {**defaults, **study.hyperparameters}
         weights = {"model": self.identity, "options": options}
@@ -569,6 +575,9 @@ class ResolvedStudy:
             hyper={name: float(numbers[name]) for name in defaults} | length,
             loss=loss,
             sampling=settings["sampling"],
+            smoothed=smoothing_of(settings["loss"], task, self._weights(task))
+            if optimizer.smooths
+            else None,
             memo=self.memo,
         )
 
@@ -613,16 +622,24 @@ class ResolvedStudy:
     def _models(self) -> dict[tuple[Any, ...], Model]:
         return {}
 
-    def _optimizer(self, part: Any, schedule: Any, clips: bool | None = None) -> Optimizer:
+    def _optimizer(
+        self, part: Any, schedule: Any, further: Iterable[Extra] | None = None
+    ) -> Optimizer:
         """The optimizer of a name or function: made once, for the same reason."""
         made = part if isinstance(part, Optimizer) else self._optimizers.get(part)
         if made is None:
             made = self._optimizers[part] = load_optimizer(part)
-        return with_training(made, schedule, self._clips if clips is None else clips)
+        return with_training(made, schedule, self._further if further is None else further)
 
     @cached_property
-    def _clips(self) -> bool:
-        return clips_norm({*self.study.axes, *self.study.hyperparameters}, self.factory)
+    def _further(self) -> tuple[Extra, ...]:
+        return extras_of({*self.study.axes, *self.study.hyperparameters}, self.factory)
+
+    def _further_of(self, cell: Cell) -> tuple[Extra, ...]:
+        """Those of which a number is set in this cell."""
+        asked = {*self.study.axes, *self.study.hyperparameters}
+        asked -= {name for name, value in cell.items() if value is None}
+        return tuple(extra for extra in self._further if asked & {*extra.numbers})
 
     @cached_property
     def _optimizers(self) -> dict[Any, Optimizer]:

@@ -1,7 +1,7 @@
 """Unknown names and options in a study, with the nearest known ones."""
 
 import inspect
-from collections.abc import Container, Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from typing import Any
 
 from gridscape.base.parts import Optimizer, declared
@@ -9,11 +9,12 @@ from gridscape.errors import UnknownNameError, UsageError
 from gridscape.grid.axes import same, show
 from gridscape.grid.names import may_be_axis
 from gridscape.grid.subgrids import ZIP, Table, is_set
+from gridscape.optimizers.extras import Extra
 from gridscape.optimizers.schedules import SCHEDULES
 from gridscape.study import synonyms
 from gridscape.study.numbers import number_mistakes
 from gridscape.study.parts import (
-    clips_norm,
+    extras_of,
     load_object,
     load_optimizer,
     model_factory,
@@ -218,21 +219,21 @@ def _in_training(
     """The rules with each schedule of a study, which reads further numbers."""
     given = axes.get(SCHEDULE, [study.get(SCHEDULE)])
     known = [s for s in given if s is None or (isinstance(s, str) and s in SCHEDULES)]
-    clips = _clips({*axes, *_table(study, "hyperparameters")}, study.get("model"))
+    further = _further({*axes, *_table(study, "hyperparameters")}, study.get("model"))
     return {
         name + (f" with the schedule {schedule}" if schedule else ""): with_training(
-            rule, schedule, clips
+            rule, schedule, further
         )
         for name, rule in rules.items()
         for schedule in known or [None]
     }
 
 
-def _clips(numbers: Container[str], model: Any) -> bool:
+def _further(numbers: Collection[str], model: Any) -> tuple[Extra, ...]:
     try:
-        return clips_norm(numbers, model_factory(model))
+        return extras_of(numbers, model_factory(model))
     except UsageError:  # told where the model is looked up
-        return False
+        return ()
 
 
 def _unknown(

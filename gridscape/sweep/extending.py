@@ -16,6 +16,7 @@ from gridscape.grid.axes import Axis, Cell, Value, show
 from gridscape.grid.trials import Trial
 from gridscape.kernels.cores import use_all_cores
 from gridscape.landscape import Landscape
+from gridscape.store.imported import require_own
 from gridscape.store.store import Store
 from gridscape.study import reach
 from gridscape.study.study import ResolvedStudy, Study
@@ -79,6 +80,7 @@ class Extender:
         use_all_cores()
         with Store.read(self.directory) as store:
             record = store.study
+        require_own(record, self.directory)
         self._study = self._given or Study.from_record(
             record, trust=self._trust, where=self.directory
         )
