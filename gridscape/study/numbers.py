@@ -52,7 +52,8 @@ def number_mistakes(study: Mapping[str, Any], *, imports: bool) -> list[str]:
 def _of_training(study: Mapping[str, Any]) -> Iterator[tuple[str, Limit]]:
     """The numbers of a schedule, where the study has one, and of clipping, with their limits."""
     axes = study.get("axes")
-    has_schedule = study.get("schedule") is not None or "schedule" in (axes or ())
+    has_axis = isinstance(axes, Mapping) and "schedule" in axes
+    has_schedule = study.get("schedule") is not None or has_axis
     for name, limit in schedules.LIMITS.items():
         if has_schedule or name == "clip_norm":
             yield name, limit

@@ -20,7 +20,7 @@ from gridscape.base.guessing import chances, loss_of_guessing, told_of_classes
 from gridscape.base.metrics import cross_entropy
 from gridscape.base.parts import Model, Optimizer, declared
 from gridscape.base.task import Task
-from gridscape.errors import ModelError, StudyFileError, UsageError
+from gridscape.errors import ModelError, StudyFileError, UsageError, cut, short
 from gridscape.grid.axes import Axis, Cell, Grid, Value, same
 from gridscape.grid.meanings import Meaning, merged, to_record
 from gridscape.grid.names import of_task
@@ -59,6 +59,9 @@ from gridscape.tasks import losses
 
 # What a study takes as an object, a name or an import string.
 PARTS = ("task", "model", "optimizer", "loss")
+
+MOST = 2**63 - 1  # of a whole number: what every file and program has room for
+TOO_DEEP = "lists or tables are nested too deep"
 
 # Under which key a record holds the setting "metrics": that name is taken by what metrics mean.
 MEASURED = "measured"
@@ -139,14 +142,14 @@ class Study(BaseModel):
     hyperparameters: Annotated[dict[str, float], BeforeValidator(settings.hyperparameters)] = {}
     axes: Annotated[dict[str, list[Value]], BeforeValidator(settings.axes)]
     updates: int = Field(default=400, ge=1, le=10_000_000)
-    batch_size: int = Field(default=100, ge=1)
+    batch_size: int = Field(default=100, ge=1, le=MOST)
     sampling: Literal["epochs", "draws"] = "epochs"
     # Five of five is the least that shows what most runs do: p = 1/32.
     replicates: int = Field(default=5, ge=1, le=10_000)
-    seed: int = Field(default=0, ge=0)
+    seed: int = Field(default=0, ge=0, le=MOST)
     precision: Precision = "float32"
-    evaluations: int = Field(default=8, ge=1)
-    evaluation_examples: int = Field(default=2_000, ge=1)
+    evaluations: int = Field(default=8, ge=1, le=MOST)
+    evaluation_examples: int = Field(default=2_000, ge=1, le=MOST)
     evaluation_sample: Literal["balanced", "first"] = "balanced"
     resample: Annotated[Literal["split"] | None, BeforeValidator(settings.resample)] = None
     selection: Literal["validation", "test"] | None = None
@@ -158,10 +161,13 @@ class Study(BaseModel):
     published: list[str] = []
 
     def __init__(self, **values: Any) -> None:
-        given = {
-            name: value if name in PARTS else settings.plain(value)
-            for name, value in values.items()
-        }
+        try:
+            given = {
+                name: value if name in PARTS else settings.plain(value)
+                for name, value in values.items()
+            }
+        except RecursionError as error:
+            raise StudyFileError(_where("study"), [TOO_DEEP]) from error
         fields = type(self).model_fields
         defaults = {name: f.default for name, f in fields.items() if not f.is_required()}
         content, found, cause = {**defaults, **given}, [], None
@@ -184,7 +190,9 @@ class Study(BaseModel):
         try:
             text = path.read_text(encoding="utf-8-sig")
             content = beside(tomllib.loads(text), path)
-        except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
+        except RecursionError as error:
+            raise StudyFileError(path, [TOO_DEEP]) from error
+        except (OSError, ValueError) as error:  # a whole number of thousands of digits, too
             raise StudyFileError(path, [str(error)]) from error
         try:
             study = cls(**{"name": settings.name_of_file(path), **content})
@@ -205,12 +213,21 @@ class Study(BaseModel):
         UntrustedError, before anything is imported, where names are not Gridscape's own: unless
         this user trained this very study with the same code, or ``trust`` is given.
         """
-        if objects := record.get("objects"):
+        if not isinstance(record, Mapping):
+            expected = "what ResolvedStudy.record tells"
+            raise UsageError("no record of a study", expected=expected, found=short(record))
+        objects = record.get("objects", [])
+        if objects is not None and (not isinstance(objects, list) or objects):
+            if not isinstance(objects, list) or not all(isinstance(n, str) for n in objects):
+                expected = "names of parts"
+                raise UsageError(
+                    "wrong type", where="objects", expected=expected, found=short(objects)
+                )
             found = told_objects(record)
             raise UsageError(
                 f"the {' and the '.join(objects)} of this study came from Python",
-                where=_where(record["name"]),
-                found=found if len(found) <= 120 else f"{found[:117]}...",
+                where=_where(record.get("name", "study")),
+                found=cut(found, 120),
                 hint="hand the study in as well",
             )
         reach.check(record, trust=trust, where=where)
@@ -229,15 +246,18 @@ class Study(BaseModel):
         given = {name: value for name, value in values.items() if value is not None}
         if "task" in given:
             given["task"] = in_layout_of(self.task, given["task"])
-        if "task" in given and given["task"] != self.task:
+        if "task" in given and not _is_same_part(given["task"], self.task):
             content["task_options"] = {}
+        if axes is not None and not isinstance(axes, Mapping):
+            expected = "a table of axes"
+            raise UsageError("wrong type", where="axes", expected=expected, found=short(axes))
         merged = {**self.axes, **(axes or {})}
         for name in given:
             if name in merged:
                 raise UsageError(
                     f"{name} is an axis of this study",
                     where=_where(self.name),
-                    hint=f"set its values instead: {name}={given[name]}",
+                    hint=f"set its values instead: {name}={short(given[name])}",
                 )
         return type(self)(**{**content, **given, "axes": merged})
 
@@ -658,26 +678,33 @@ class ResolvedStudy:
         }
 
 
+def _is_same_part(one: object, other: object) -> bool:
+    return one == other if isinstance(one, str) and isinstance(other, str) else one is other
+
+
 def told_objects(record: Mapping[str, Any]) -> str:
     """The parts of a record that came from Python as objects, as it tells of them."""
     parts = {**record, "metrics": record.get(MEASURED)}
-    found = [parts[name] for name in record["objects"]]
+    found = [parts.get(name) for name in record["objects"]]
     each = [list(p.values()) if isinstance(p, dict) else [p] for p in found]
     return ", ".join(str(text) for texts in each for text in texts)
 
 
 def _up_to_date(record: Mapping[str, Any]) -> Mapping[str, Any]:
     """The record of a folder as this version says it: one of semantics 1 had no validation set."""
-    if record.get("semantics") != 1:
+    semantics, task, options = (record.get(n) for n in ("semantics", "task", "task_options"))
+    if not isinstance(semantics, int) or semantics != 1 or not isinstance(options, Mapping | None):
         return record
-    known = task_options(record["task"]) if record["task"] in tasks.NAMES else {}
+    known = task_options(task) if isinstance(task, str) and task in tasks.NAMES else {}
     none = {name: 0 for name in ("n_validation", "n_validation_per_length") if name in known}
     return {
         **record,
         "evaluation_sample": "first",
-        "task_options": {**none, **record.get("task_options", {})},
+        "task_options": {**none, **(options or {})},
     }
 
 
 def _where(name: object) -> str:
-    return "study" if name == "study" else f"study {name}"
+    if isinstance(name, str):
+        return "study" if name == "study" else f"study {cut(name, 60)}"
+    return f"study {short(name)}"
