@@ -175,6 +175,8 @@ class Study(BaseModel):
             super().__init__(**given)
         except ValidationError as error:
             found, cause = mistakes.of_validation(error, fields), error
+        except UnicodeEncodeError as error:  # half of a pair of UTF-16
+            raise StudyFileError("study", ["a name or text is no Unicode text"]) from error
         if found or number_mistakes(content, imports=False):
             found = mistakes.joined(found, unknown_names(content))
             raise StudyFileError(_where(given.get("name", "study")), found) from cause
