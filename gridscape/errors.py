@@ -25,6 +25,9 @@ from contextlib import contextmanager
 from numbers import Integral  # NumPy's whole numbers are such, too
 from typing import Any
 
+LONGEST = 300  # characters of an error's line
+_SHORTEST = 60  # of each part of one that is too long
+
 
 class GridscapeError(Exception):
     """What is wrong, where, what was expected, what was found, and the next step."""
@@ -49,17 +52,30 @@ class GridscapeError(Exception):
         return _rebuilt, (type(self), self.args, self.__dict__)
 
     def __str__(self) -> str:
-        line = f"{self.where}: {self.what}" if self.where is not None else self.what
-        details = [
-            f"{word} {value}"
-            for word, value in (("expected", self.expected), ("found", self.found))
-            if value is not None
-        ]
-        if details:
-            line += f" ({', '.join(details)})"
-        if self.hint:
-            line += f"; {self.hint}"
-        return " ".join(line.split())
+        names = ("found", "expected", "where", "what", "hint")
+        given = {name: getattr(self, name) for name in names}
+        parts = {name: _text(value) for name, value in given.items() if value is not None}
+        for name, text in parts.items():  # what was found is the easiest to see elsewhere
+            too_many = len(_line(parts)) - LONGEST
+            if too_many > 0:
+                parts[name] = cut(text, max(_SHORTEST, len(text) - too_many))
+        return _line(parts)
+
+
+def _line(parts: dict[str, str]) -> str:
+    """The parts of an error in one line."""
+    line = f"{parts['where']}: {parts['what']}" if "where" in parts else parts["what"]
+    if details := [f"{word} {parts[word]}" for word in ("expected", "found") if word in parts]:
+        line += f" ({', '.join(details)})"
+    return line + (f"; {parts['hint']}" if parts.get("hint") else "")
+
+
+def _text(value: object) -> str:
+    """A part of an error as it is said; what has no text is told by its kind."""
+    try:
+        return " ".join(str(value).split())
+    except Exception:
+        return short(value)
 
 
 def _rebuilt(kind: type[GridscapeError], args: tuple[Any, ...], fields: dict[str, Any]) -> Any:
@@ -87,19 +103,24 @@ class UnknownNameError(UsageError):
         hint: str | None = None,
     ) -> None:
         known = sorted(known)
-        near = difflib.get_close_matches(name, known, n=1, cutoff=0.5)
+        near = difflib.get_close_matches(name[:LONGEST], known, n=1, cutoff=0.5)
         nearest = f"did you mean {near[0]!r}?" if near else f"known: {', '.join(known) or 'none'}"
         self.kind, self.name, self.known = kind, name, known
         super().__init__(f"unknown {kind} {name!r}", where=where, hint=hint or nearest)
 
 
 class StudyFileError(UsageError):
-    """A study with mistakes; ``mistakes`` lists all of them, each with its line or key."""
+    """A study with mistakes; ``mistakes`` lists all of them, each with its line or key.
+
+    Its text tells as many as one line holds, and of the others how many there are.
+    """
 
     def __init__(self, where: object, mistakes: list[str]) -> None:
         self.mistakes = mistakes
         count = f"{len(mistakes)} mistakes: " if len(mistakes) > 1 else ""
-        super().__init__(count + "; ".join(mistakes), where=where)
+        where = cut(str(where), LONGEST // 3)
+        room = LONGEST - len(f"{where}: {count}")
+        super().__init__(count + _as_many_as_fit(mistakes, room), where=where)
 
 
 class DataError(GridscapeError):
@@ -201,6 +222,28 @@ def check_numbers(
 
 
 def short(value: Any) -> str:
-    """A value as it is written, cut where it is long."""
-    text = " ".join(repr(value).split())
+    """A value as it is written, cut where it is long; its kind where it cannot be written."""
+    try:
+        text = " ".join(repr(value).split())
+    except Exception:  # a whole number of thousands of digits, or any fault of another's class
+        text = f"{type(value).__name__} that cannot be written out"
+        if isinstance(value, int) and value:
+            text = f"a whole number of {int(math.log10(abs(value))) + 1:,} digits"
     return text if len(text) <= 60 else f"{text[:57]}..."
+
+
+def cut(text: str, most: int) -> str:
+    """A text without its middle where it is longer than ``most``: paths differ at their ends."""
+    half = (most - 3) // 2
+    return text if len(text) <= most else f"{text[: most - 3 - half]}...{text[-half:]}"
+
+
+def _as_many_as_fit(lines: list[str], most: int) -> str:
+    """Lines in one, the first at least; the number of those that have no room."""
+    # No more lines than this fit, be they ever so short.
+    for n in range(min(len(lines), most), 1, -1):
+        rest = f"; and {len(lines) - n:,} more" if n < len(lines) else ""
+        if len(text := "; ".join(lines[:n]) + rest) <= most:
+            return text
+    rest = f"; and {len(lines) - 1:,} more" if lines[1:] else ""
+    return cut(lines[0], most - len(rest)) + rest if lines else ""

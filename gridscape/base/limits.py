@@ -65,7 +65,7 @@ class Limit:
             return None
         too_large = isinstance(value, int) and math.isinf(trained)
         told = too_large or (isinstance(value, float) and self.allows(value))
-        return repr(value) + (f", which is {trained} as float32" if told else "")
+        return short(value) + (f", which is {trained} as float32" if told else "")
 
 
 Limits = Mapping[str, Limit]

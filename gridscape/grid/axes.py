@@ -7,6 +7,7 @@ axis to value, so that they can be written to JSON, hashed, and typed on a comma
 import itertools
 import math
 import re
+import sys
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
@@ -15,7 +16,7 @@ from typing import Any
 
 import numpy as np
 
-from gridscape.errors import UnknownNameError, UsageError
+from gridscape.errors import UnknownNameError, UsageError, short
 
 Value = int | float | str | bool
 
@@ -35,6 +36,10 @@ class Axis:
         object.__setattr__(self, "values", tuple(self.values))
         if not self.values:
             raise UsageError("an axis needs at least one value", where=where)
+        odd = [v for v in self.values if v is not None and not _is_value(v)]  # None: unset
+        if odd:
+            expected = "numbers, texts, true or false"
+            raise UsageError("wrong type", where=where, expected=expected, found=short(odd[0]))
         # Nine digits, as in ``same``: closer numbers could not be told apart by name.
         counts = Counter(f"{v:.9g}" if isinstance(v, int | float) else show(v) for v in self.values)
         if repeated := [label for label, count in counts.items() if count > 1]:
@@ -83,6 +88,13 @@ class Axis:
 def _unevenness(gaps: np.ndarray) -> float:
     """The range of positive numbers as a fraction of their mean."""
     return float(np.ptp(gaps) / gaps.mean())
+
+
+def _is_value(value: object) -> bool:
+    """Whether this may stand on an axis: a text, or a number that a float has room for."""
+    if isinstance(value, int):
+        return abs(value) <= sys.float_info.max
+    return isinstance(value, float | str)
 
 
 @dataclass(frozen=True, eq=False)
@@ -212,7 +224,10 @@ def same(a: Value, b: Value) -> bool:
         a, b = (parse_value(v) if isinstance(v, str) else v for v in (a, b))
     if isinstance(a, str) or isinstance(b, str):
         return a == b
-    return math.isclose(a, b, rel_tol=1e-9)
+    try:
+        return math.isclose(a, b, rel_tol=1e-9)
+    except OverflowError:  # a whole number that no float has room for
+        return a == b
 
 
 def show(value: Value | None) -> str:

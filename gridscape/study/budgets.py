@@ -12,6 +12,7 @@ from gridscape.base.data import Stream
 from gridscape.base.task import Task
 from gridscape.errors import UsageError
 from gridscape.grid.axes import Cell, show
+from gridscape.grid.names import may_be_axis
 from gridscape.grid.subgrids import is_set
 from gridscape.study.settings import BUDGETS
 
@@ -21,8 +22,8 @@ USUAL = 400  # updates, where nothing is said
 
 def instead_of_updates(given: Mapping[str, Any]) -> dict[str, Any]:
     """No number of updates, where a study names another budget, and none itself."""
-    others, axes = BUDGETS[1:], given.get("axes")
-    named = [name for name in others if given.get(name) is not None or name in (axes or ())]
+    others, axes = BUDGETS[1:], _axes(given)
+    named = [name for name in others if given.get(name) is not None or name in axes]
     named += [name for table in _tables(given) for name in others if name in table]
     return {"updates": None} if named and given.get("updates") is None else {}
 
@@ -30,8 +31,7 @@ def instead_of_updates(given: Mapping[str, Any]) -> dict[str, Any]:
 def mistakes_of(content: Mapping[str, Any]) -> list[str]:
     """Two budgets at once: settings, or axes of one grid."""
     fixed = [name for name in BUDGETS if content.get(name) is not None]
-    axes = content.get("axes")
-    varied = [name for name in BUDGETS if isinstance(axes, Mapping) and name in axes]
+    varied = [name for name in BUDGETS if name in _axes(content) and may_be_axis(name)]
     tables: list[Mapping[str, Any]] = _tables(content) or [dict.fromkeys(varied, (0,))]
     for number, table in enumerate(tables, start=1):
         own = [name for name in BUDGETS if is_set(table, name)]
@@ -49,6 +49,11 @@ def _two(where: str, found: Sequence[str]) -> UsageError:
         expected=f"one of {', '.join(BUDGETS)}",
         found=" and ".join(found),
     )
+
+
+def _axes(content: Mapping[str, Any]) -> Mapping[str, Any]:
+    found = content.get("axes")
+    return found if isinstance(found, Mapping) else {}
 
 
 def _tables(content: Mapping[str, Any]) -> list[Mapping[str, Any]]:

@@ -1,11 +1,12 @@
 """Where the files of studies are; nothing here imports JAX, nor any part of a study."""
 
 import tomllib
+from os import PathLike
 from pathlib import Path
 from typing import Any
 
 from gridscape.data.kinds import READERS
-from gridscape.errors import UnknownNameError, UsageError
+from gridscape.errors import UnknownNameError, UsageError, short
 
 STUDIES = Path(__file__).parent / "named"
 
@@ -17,23 +18,34 @@ def names() -> list[str]:
 
 def find(name_or_path: str | Path) -> Path:
     """The file of a study, by name or path; raises UnknownNameError with the nearest name."""
+    if not isinstance(name_or_path, str | PathLike):
+        expected = "the name of a study, or the path of its file"
+        raise UsageError("not a study", expected=expected, found=short(name_or_path))
     if str(name_or_path) in names():
         return STUDIES / f"{name_or_path}.toml"
     path = Path(name_or_path)
-    if path.is_file():
+    if _is_there(path):
         return path
     if path.suffix == ".toml":
         raise UsageError("no such study file", where=path)
-    if path.with_suffix(".toml").is_file():
+    if path.name and _is_there(path.with_suffix(".toml")):
         hint = f"the file here is named with its suffix: {path}.toml"
         raise UsageError(f"unknown study {str(name_or_path)!r}", hint=hint)
     raise UnknownNameError("study", str(name_or_path), names())
 
 
+def _is_there(path: Path) -> bool:
+    """Whether this is a file or a pipe that can be read to its end; a name too long is none."""
+    try:
+        return path.is_file() or path.is_fifo()
+    except OSError:
+        return False
+
+
 def beside(content: dict[str, Any], file: Path) -> dict[str, Any]:
     """A study's content whose data, where it lies beside the study file, is named by whole path."""
-    options = content.get("task_options")
-    if content.get("task") not in READERS or not isinstance(options, dict):
+    options, task = content.get("task_options"), content.get("task")
+    if not (isinstance(task, str) and task in READERS and isinstance(options, dict)):
         return content
     path = options.get("path")
     if not isinstance(path, str) or Path(path).is_absolute():
@@ -46,7 +58,10 @@ def beside(content: dict[str, Any], file: Path) -> dict[str, Any]:
 
 def _there(place: Path) -> bool:
     """Whether a path, or one that begins like it, is there."""
-    return place.exists() or any(place.parent.glob(f"{place.name}*"))
+    try:
+        return place.exists() or any(place.parent.glob(f"{place.name}*"))
+    except (OSError, ValueError):  # no name for a file
+        return False
 
 
 def with_claims() -> list[str]:

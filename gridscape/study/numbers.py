@@ -52,8 +52,8 @@ def number_mistakes(study: Mapping[str, Any], *, imports: bool) -> list[str]:
 def _of_training(study: Mapping[str, Any]) -> Iterator[tuple[str, Limit]]:
     """The numbers of a schedule, where the study has one, and of the extras, with their limits."""
     axes = study.get("axes")
-    has_schedule = study.get("schedule") is not None or "schedule" in (axes or ())
-    if has_schedule:
+    has_axis = isinstance(axes, Mapping) and "schedule" in axes
+    if study.get("schedule") is not None or has_axis:
         yield from schedules.LIMITS.items()
     yield from extras.LIMITS.items()
 

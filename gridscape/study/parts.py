@@ -183,7 +183,7 @@ def in_layout_of(other: object, task: object) -> object:
     >>> in_layout_of("recall", "digits"), in_layout_of("mnist-flat", "digits-rows")
     ('digits', 'digits-rows')
     """
-    if task != "digits" or other == "digits":
+    if not (isinstance(task, str) and task == "digits") or other == "digits":
         return task
     if not tasks.NAMES.get(str(other), "").startswith("gridscape.tasks.images:"):
         return task

@@ -12,7 +12,7 @@ import hashlib
 import json
 import sys
 import warnings
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from importlib.machinery import ModuleSpec
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -20,7 +20,7 @@ from typing import Any, NamedTuple
 import platformdirs
 
 from gridscape.data.kinds import READERS
-from gridscape.errors import UntrustedError
+from gridscape.errors import UntrustedError, cut
 from gridscape.grid.names import is_of_optax
 from gridscape.store.blobs import write_whole
 from gridscape.store.imported import require_own
@@ -60,7 +60,7 @@ def require(
         raise UntrustedError(
             "names code or files of its author",
             where=where,
-            found=_cut(wanted[0].words, 100) + (" and others" if wanted[1:] else ""),
+            found=cut(wanted[0].words, 100) + (" and others" if wanted[1:] else ""),
             hint=HINT,
         )
     return wanted
@@ -118,10 +118,6 @@ def _reaches_out(study: Mapping[str, Any]) -> bool:
     return any(True for _ in _reaches(study)) or bool(claims_reach(study))
 
 
-def _cut(text: str, most: int) -> str:
-    return text if len(text) <= most else f"{text[: most // 2 - 2]}...{text[-(most // 2 - 1) :]}"
-
-
 def _note_of(study: Mapping[str, Any]) -> Path:
     digest = hashlib.sha256(json.dumps(study, sort_keys=True).encode()).hexdigest()
     return platformdirs.user_data_path("gridscape") / "trusted" / f"{digest}.json"
@@ -158,14 +154,15 @@ def _reaches(study: Mapping[str, Any]) -> Iterator[Reach]:
 def _modules(study: Mapping[str, Any]) -> Iterator[str]:
     axes = study.get("axes")
     for kind in PARTS:
-        varied = axes.get(kind, []) if isinstance(axes, Mapping) else []
+        varied = axes.get(kind) if isinstance(axes, Mapping) else None
+        varied = varied if isinstance(varied, list) else []
         for name in [study.get(kind), *varied]:
-            if kind not in study.get("objects", ()):
+            if kind not in (study.get("objects") or ()):
                 yield from () if kind == "optimizer" and is_of_optax(name) else _module(name)
-    if "metrics" not in study.get("objects", ()):
+    if "metrics" not in (study.get("objects") or ()):
         measured = study.get("measured")
-        measured = measured.values() if isinstance(measured, Mapping) else measured
-        for name in measured if isinstance(measured, Iterable) else ():
+        measured = list(measured.values()) if isinstance(measured, Mapping) else measured
+        for name in measured if isinstance(measured, list) else ():
             yield from _module(name)
 
 

@@ -3,7 +3,6 @@
 Every function returns what the study keeps, or raises MistakesError with all that is wrong.
 """
 
-import math
 import re
 import sys
 from collections import Counter
@@ -63,7 +62,7 @@ def plain(value: Any) -> Any:
     if isinstance(value, np.generic):
         return value.item()
     if isinstance(value, np.ndarray):
-        return [plain(item) for item in value]
+        return [plain(item) for item in value] if value.ndim else plain(value.item())
     if isinstance(value, Path):
         return str(value)
     if isinstance(value, list | tuple) and not isinstance(value, Optimizer):
@@ -264,7 +263,7 @@ def check_values(
 
 def _check_value(name: str, value: Any) -> None:
     if name in WHOLE:
-        if isinstance(value, bool) or not isinstance(value, int) or value < 1:
+        if isinstance(value, bool) or not isinstance(value, int) or not 1 <= value < 2**63:
             expected = "a whole number from 1"
             raise UsageError("out of range", expected=expected, found=short(value))
     elif name == "epochs":
@@ -285,7 +284,7 @@ def _check_value(name: str, value: Any) -> None:
     elif not isinstance(value, int | float | str):
         expected = "numbers, texts, true or false"
         raise UsageError("wrong type", expected=expected, found=short(value))
-    elif isinstance(value, float) and not math.isfinite(value):
+    elif isinstance(value, int | float) and not abs(value) <= sys.float_info.max:
         raise UsageError("out of range", expected="a finite number", found=short(value))
     elif isinstance(value, str) and not value.isprintable():
         raise UsageError("out of range", expected="printable text", found=short(value))
@@ -294,11 +293,20 @@ def _check_value(name: str, value: Any) -> None:
 def kept_cells(given: Any) -> Any:
     """Which cells keep their parameters: a word, or tables of axis and value."""
     words = ("none", "best", "all")
-    tables = isinstance(given, list) and all(isinstance(cell, Mapping) for cell in given)
-    if given not in words and not tables:
+    tables = isinstance(given, list) and all(names_values(cell) for cell in given)
+    if not tables and not (isinstance(given, str) and given in words):
         expected = f"{', '.join(words)}, or a list of cells such as {{ hidden_size = 64 }}"
         raise MistakesError([mistake("out of range", "keep_parameters", expected, given)])
     return [dict(cell) for cell in given] if tables else given
+
+
+def names_values(cell: Any) -> bool:
+    """Whether this is a table of values such as an axis may have."""
+    return isinstance(cell, Mapping) and all(
+        isinstance(value, str)
+        or (isinstance(value, int | float) and abs(value) <= sys.float_info.max)
+        for value in cell.values()
+    )
 
 
 def resample(given: Any) -> Any:
@@ -362,4 +370,6 @@ def _is_data(value: Any) -> bool:
         return all(map(_is_data, value))
     if isinstance(value, Mapping):
         return all(map(_is_data, value.values()))
-    return value is None or isinstance(value, bool | int | float | str)
+    if isinstance(value, int):
+        return abs(value) <= sys.float_info.max  # JSON has no place for more digits than that
+    return value is None or isinstance(value, float | str)

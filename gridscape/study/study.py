@@ -20,7 +20,7 @@ from gridscape.base.guessing import chances, loss_of_guessing, told_of_classes
 from gridscape.base.metrics import cross_entropy
 from gridscape.base.parts import Model, Optimizer, declared
 from gridscape.base.task import Task
-from gridscape.errors import ModelError, StudyFileError, UsageError
+from gridscape.errors import ModelError, StudyFileError, UsageError, cut, short
 from gridscape.grid import subgrids
 from gridscape.grid.axes import Axis, Cell, Grid, Value, same
 from gridscape.grid.meanings import Meaning, merged, to_record
@@ -65,6 +65,8 @@ from gridscape.tasks import losses
 # What a study takes as an object, a name or an import string.
 PARTS = ("task", "model", "optimizer", "loss")
 
+MOST = 2**63 - 1  # of a whole number: what every file and program has room for
+TOO_DEEP = "lists or tables are nested too deep"
 
 # Under which key a record holds the setting "metrics": that name is taken by what metrics mean.
 MEASURED = "measured"
@@ -155,16 +157,16 @@ class Study(BaseModel):
     zip: list[list[str]] = []
     updates: int | None = Field(default=budgets.USUAL, ge=1, le=budgets.MOST)
     epochs: float | None = Field(default=None, gt=0, allow_inf_nan=False)
-    examples: int | None = Field(default=None, ge=1)
+    examples: int | None = Field(default=None, ge=1, le=MOST)
     flops: float | None = Field(default=None, gt=0, allow_inf_nan=False)
-    batch_size: int = Field(default=100, ge=1)
+    batch_size: int = Field(default=100, ge=1, le=MOST)
     sampling: Literal["epochs", "draws"] = "epochs"
     # Five of five is the least that shows what most runs do: p = 1/32.
     replicates: int = Field(default=5, ge=1, le=10_000)
-    seed: int = Field(default=0, ge=0)
+    seed: int = Field(default=0, ge=0, le=MOST)
     precision: Precision = "float32"
-    evaluations: int = Field(default=8, ge=1)
-    evaluation_examples: int = Field(default=2_000, ge=1)
+    evaluations: int = Field(default=8, ge=1, le=MOST)
+    evaluation_examples: int = Field(default=2_000, ge=1, le=MOST)
     evaluation_sample: Literal["balanced", "first"] = "balanced"
     resample: Annotated[Literal["split"] | None, BeforeValidator(settings.resample)] = None
     selection: Literal["validation", "test"] | None = None
@@ -176,10 +178,13 @@ class Study(BaseModel):
     published: list[str] = []
 
     def __init__(self, **values: Any) -> None:
-        given = {
-            name: value if name in PARTS else settings.plain(value)
-            for name, value in values.items()
-        }
+        try:
+            given = {
+                name: value if name in PARTS else settings.plain(value)
+                for name, value in values.items()
+            }
+        except RecursionError as error:
+            raise StudyFileError(_where("study"), [TOO_DEEP]) from error
         given |= budgets.instead_of_updates(given)
         fields = type(self).model_fields
         defaults = {name: f.default for name, f in fields.items() if not f.is_required()}
@@ -193,6 +198,8 @@ class Study(BaseModel):
             super().__init__(**given)
         except ValidationError as error:
             found, cause = [*found, *mistakes.of_validation(error, fields)], error
+        except UnicodeEncodeError as error:  # half of a pair of UTF-16
+            raise StudyFileError("study", ["a name or text is no Unicode text"]) from error
         if found or number_mistakes(content, imports=False):
             found = mistakes.joined(found, unknown_names(content))
             raise StudyFileError(_where(given.get("name", "study")), found) from cause
@@ -208,7 +215,9 @@ class Study(BaseModel):
         try:
             text = path.read_text(encoding="utf-8-sig")
             content = beside(tomllib.loads(text), path)
-        except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
+        except RecursionError as error:
+            raise StudyFileError(path, [TOO_DEEP]) from error
+        except (OSError, ValueError) as error:  # a whole number of thousands of digits, too
             raise StudyFileError(path, [str(error)]) from error
         try:
             study = cls(**{"name": settings.name_of_file(path), **content})
@@ -229,12 +238,21 @@ class Study(BaseModel):
         UntrustedError, before anything is imported, where names are not Gridscape's own: unless
         this user trained this very study with the same code, or ``trust`` is given.
         """
-        if objects := record.get("objects"):
+        if not isinstance(record, Mapping):
+            expected = "what ResolvedStudy.record tells"
+            raise UsageError("no record of a study", expected=expected, found=short(record))
+        objects = record.get("objects", [])
+        if objects is not None and (not isinstance(objects, list) or objects):
+            if not isinstance(objects, list) or not all(isinstance(n, str) for n in objects):
+                expected = "names of parts"
+                raise UsageError(
+                    "wrong type", where="objects", expected=expected, found=short(objects)
+                )
             found = told_objects(record)
             raise UsageError(
                 f"the {' and the '.join(objects)} of this study came from Python",
-                where=_where(record["name"]),
-                found=found if len(found) <= 120 else f"{found[:117]}...",
+                where=_where(record.get("name", "study")),
+                found=cut(found, 120),
                 hint="hand the study in as well",
             )
         reach.check(record, trust=trust, where=where)
@@ -249,12 +267,15 @@ class Study(BaseModel):
         the embedded "digits" come in the layout (rows, flat, image) of the task that they replace.
         Raises UsageError for a value that an axis of the study would hide.
         """
+        if axes is not None and not isinstance(axes, Mapping):
+            expected = "a table of axes"
+            raise UsageError("wrong type", where="axes", expected=expected, found=short(axes))
         content = {name: getattr(self, name) for name in type(self).model_fields}
         given = {name: value for name, value in values.items() if value is not None}
         content |= budgets.without_others({*given, *(axes or {})})
         if "task" in given:
             given["task"] = in_layout_of(self.task, given["task"])
-        if "task" in given and given["task"] != self.task:
+        if "task" in given and not _is_same_part(given["task"], self.task):
             content["task_options"] = {}
         merged: dict[str, Any] = {**self.axes, **(axes or {})}
         for name in given:
@@ -262,7 +283,7 @@ class Study(BaseModel):
                 raise UsageError(
                     f"{name} is an axis of this study",
                     where=_where(self.name),
-                    hint=f"set its values instead: {name}={given[name]}",
+                    hint=f"set its values instead: {name}={short(given[name])}",
                 )
         if self.grids and axes and "grids" not in given:
             merged, given["grids"] = grids.with_values(self.axes, self.grids, axes)
@@ -744,26 +765,33 @@ class ResolvedStudy:
         }
 
 
+def _is_same_part(one: object, other: object) -> bool:
+    return one == other if isinstance(one, str) and isinstance(other, str) else one is other
+
+
 def told_objects(record: Mapping[str, Any]) -> str:
     """The parts of a record that came from Python as objects, as it tells of them."""
     parts = {**record, "metrics": record.get(MEASURED)}
-    found = [parts[name] for name in record["objects"]]
+    found = [parts.get(name) for name in record["objects"]]
     each = [list(p.values()) if isinstance(p, dict) else [p] for p in found]
     return ", ".join(str(text) for texts in each for text in texts)
 
 
 def _up_to_date(record: Mapping[str, Any]) -> Mapping[str, Any]:
     """The record of a folder as this version says it: one of semantics 1 had no validation set."""
-    if record.get("semantics") != 1:
+    semantics, task, options = (record.get(n) for n in ("semantics", "task", "task_options"))
+    if not isinstance(semantics, int) or semantics != 1 or not isinstance(options, Mapping | None):
         return record
-    known = task_options(record["task"]) if record["task"] in tasks.NAMES else {}
+    known = task_options(task) if isinstance(task, str) and task in tasks.NAMES else {}
     none = {name: 0 for name in ("n_validation", "n_validation_per_length") if name in known}
     return {
         **record,
         "evaluation_sample": "first",
-        "task_options": {**none, **record.get("task_options", {})},
+        "task_options": {**none, **(options or {})},
     }
 
 
 def _where(name: object) -> str:
-    return "study" if name == "study" else f"study {name}"
+    if isinstance(name, str):
+        return "study" if name == "study" else f"study {cut(name, 60)}"
+    return f"study {short(name)}"

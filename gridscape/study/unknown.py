@@ -22,7 +22,7 @@ from gridscape.study.parts import (
     task_options,
     with_training,
 )
-from gridscape.study.settings import SCHEDULE, STUDY_AXES
+from gridscape.study.settings import SCHEDULE, STUDY_AXES, names_values
 from gridscape.tasks import losses
 
 # What is unknown where a study has no schedule.
@@ -81,6 +81,8 @@ def _led(line: str, tables: Sequence[Table]) -> str:
 def _kept_mistakes(study: Mapping[str, Any]) -> list[str]:
     kept, axes = study.get("keep_parameters"), _table(study, "axes")
     cells = [cell for cell in kept if isinstance(cell, Mapping)] if isinstance(kept, list) else []
+    if not all(map(names_values, cells)):
+        return []  # told with the settings
     missing = [
         str(
             UsageError(
