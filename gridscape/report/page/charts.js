@@ -274,9 +274,6 @@ function band(x, low, high, color, alpha = 0.18) {
 
 // A chart axis that carries a metric. "fine" spaces accuracies by their error, so that 98 and 99
 // percent lie as far apart as 80 and 90; other numbers over a wide range get a log axis.
-const ERRORS = [80, 50, 20, 10, 5, 2, 1, 0.5, 0.2, 0.1, 0.05, 0.02, 0.01];
-const MORE_ERRORS = [7, 4, 3, 1.5].flatMap((e) => [10 * e, e, e / 10, e / 100]).concat(ERRORS);
-
 /**
  * @param {MetricData} metric
  * @param {Array<?number | undefined>} values
@@ -288,11 +285,11 @@ function metricAxis(metric, values, fine) {
     numbers = values.filter(known);
   const title = titled(metric.with_unit);
   /** @type {(v: number) => number} */
-  const errorOf = (v) => Math.max(100 * (1 - v), ERRORS[ERRORS.length - 1]);
+  const errorOf = (v) => Math.max(100 * (1 - v), least(doc.error_ticks));
   const errors = numbers.map(errorOf),
     times = spreadOf(errors);
   if (fine && metric.unit === "fraction" && metric.better === "higher" && times > 3) {
-    const ticks = times > 20 ? ERRORS : MORE_ERRORS,
+    const ticks = times > 20 ? doc.few_error_ticks : doc.error_ticks,
       range = around(errors, true) ?? [];
     return {
       of: (v) => (known(v) ? errorOf(v) : null),
