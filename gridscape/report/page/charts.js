@@ -110,13 +110,16 @@ function toCell({ customdata }) {
   if (known(customdata)) select(customdata, true);
 }
 
+/** @type {(label: string) => string} */
+const fileName = (label) => label.replace(/[^\p{L}\p{N}=.-]+/gu, "_").slice(0, 80);
+
 // Buttons that save a chart as a file, as it is drawn now.
 /**
  * @param {string} label
  * @param {() => SavedFigure} figure
  */
 function saving(label, figure) {
-  const filename = label.replace(/[^\p{L}\p{N}=.-]+/gu, "_").slice(0, 80);
+  const filename = fileName(label);
   /** @type {(format: string) => () => void} */
   const save = (format) => () => {
     const { data, layout } = figure();

@@ -739,6 +739,14 @@ function drawKey(scale, metric) {
   if (doc.edge && [state.rows, state.columns].includes(doc.edge.axis))
     swatches.push(el("li", {}, el("span", { class: "swatch is-edge" }), doc.edge.told));
   parts.push(el("ul", { class: "legend" }, swatches));
-  parts.push(saving(`${metric.label} of ${doc.title}`, () => mapFigure(metric, scale)));
+  const name = `${metric.label} of ${doc.title}`,
+    { rows } = state,
+    columns = doc.axes[state.columns];
+  parts.push(
+    saving(name, () => mapFigure(metric, scale)),
+    tableSaving(name, () =>
+      sliceTable(shownCells(), metric, columns, rows === null ? null : doc.axes[rows]),
+    ),
+  );
   fill("map-key", parts);
 }
