@@ -45,3 +45,12 @@ def test_the_table_of_a_chart_is_saved_under_its_name(visit: Open) -> None:
     assert name == "test_accuracy_against_FLOP_of_training.csv"
     assert text.startswith("Cell,FLOP of training,test accuracy,Interval,On the front\n")
     assert '"hidden_size=16, learning_rate=' in text
+
+
+def test_long_values_of_an_axis_are_short_in_heads(visit: Open) -> None:
+    page = visit("long values")
+    heads = page.tab.locator(".landscape thead th[title]")
+    assert heads.all_inner_texts() == ["0.00478", "0.0309", "0.2"]
+    assert heads.first.get_attribute("title") == "0.00478385"
+    ticks = page.run("document.querySelector('#best .chart').layout.xaxis.ticktext")
+    assert ticks == ["0.00478", "0.0309", "0.2"]

@@ -209,6 +209,13 @@ function dressed(layout, look, width) {
 /** @type {(text: string) => Settings} */
 const titled = (text) => ({ text: plain(cut(text, 48)), standoff: 8 });
 
+// The values of an axis where there is little room: three digits, where these tell them apart.
+/** @type {(axis: AxisData) => Array<string>} */
+function shortLabels({ labels, numbers }) {
+  const short = labels.map((text, i) => (numbers && text.length > 7 ? digits(numbers[i]) : text));
+  return new Set(short).size === labels.length ? short : labels;
+}
+
 /** @type {(text: string) => string} */
 const named = (text) => plain(cut(text));
 
@@ -235,7 +242,7 @@ function studyAxis(axis) {
     title: titled(axis.name),
     tickmode: "array",
     tickvals: shown.map((i) => numbers[i]),
-    ticktext: shown.map((i) => named(axis.labels[i])),
+    ticktext: shown.map((i) => named(shortLabels(axis)[i])),
   };
 }
 

@@ -135,7 +135,9 @@ function drawMap() {
       "tr",
       {},
       el("th", { class: "axis-name", scope: "col" }, breakable((rows ?? columns).name)),
-      columns.labels.map((text, i) => el("th", { scope: "col" }, i % every ? "" : text)),
+      shortLabels(columns).map((text, i) =>
+        el("th", { scope: "col", title: columns.labels[i] }, i % every ? "" : text),
+      ),
     ),
   );
   const body = el(
@@ -145,7 +147,11 @@ function drawMap() {
       el(
         "tr",
         {},
-        el("th", { scope: "row" }, rows ? rows.labels[r] : metric.label),
+        el(
+          "th",
+          { scope: "row", title: rows?.labels[r] },
+          rows ? shortLabels(rows)[r] : metric.label,
+        ),
         line.map((index, c) => mapCell(index, metric, scale, r, c)),
       ),
     ),
@@ -417,7 +423,7 @@ function placesOf(axis) {
   return {
     title: titled(axis.name),
     tickvals: shown,
-    ticktext: shown.map((i) => named(axis.labels[i])),
+    ticktext: shown.map((i) => named(shortLabels(axis)[i])),
     showgrid: false,
   };
 }
