@@ -218,7 +218,7 @@ def named_studies() -> Iterator[str]:
         sizes = " \N{MULTIPLICATION SIGN} ".join(
             f"{len(values)} {axis}" for axis, values in study.axes.items()
         )
-        count = len(study.grid.cells()) * study.replicates
+        count = len(study.cells()) * study.replicates
         model = study.model if isinstance(study.model, str) else ""
         rows.append((f"`{name}`", study.title, f"`{study.task}`", f"`{model}`", sizes, str(count)))
     yield table(("study", "title", "task", "model", "axes", "networks"), rows)

@@ -44,6 +44,7 @@ from gridscape.store.arrays import (
     final_arrays,
     kinds_of,
     of_meaning,
+    values_of,
 )
 from gridscape.store.late_curves import LateCurves
 from gridscape.store.output import write_to
@@ -187,8 +188,9 @@ class Landscape:
     @cached_property
     def axes(self) -> tuple[Axis, ...]:
         """The axes with their values, in the study's order."""
-        values = {name: self._arrays[name].values.tolist() for name in self._dims[:-1]}
-        return tuple(Axis(name, tuple(found)) for name, found in values.items())
+        own: Mapping[str, Any] = self.study.get("axes") or {}
+        values = {name: self._arrays[name].values for name in self._dims[:-1]}
+        return tuple(Axis(n, values_of(found, own.get(n, ()))) for n, found in values.items())
 
     @cached_property
     def grid(self) -> Grid:
@@ -318,9 +320,9 @@ class Landscape:
             return np.ones(shape, bool)
         if asked.is_even(self.axes):
             return np.broadcast_to(self._arrays[REPLICATE].values < asked.replicates, shape)
-        numbers = np.array([asked.of(cell) for cell in self.grid.cells()])
-        wanted: np.ndarray = numbers.reshape(-1, 1) > self._arrays[REPLICATE].values
-        return wanted.reshape(shape)
+        numbers = self.once("asked", lambda: asked.numbers(self.axes))
+        wanted: np.ndarray = numbers[..., None] > self._arrays[REPLICATE].values
+        return wanted
 
     @property
     def learns(self) -> np.ndarray:
@@ -523,7 +525,8 @@ class Landscape:
         Links are followed. A device or a pipe, and what lies under /dev or /proc, is opened and
         written as it is.
         "csv" and "parquet": one row per trial with its axes, replicate, status, key, metrics and
-        costs (no curves). "netcdf": everything; ``xarray.open_dataset`` reads it back.
+        costs (no curves). "netcdf": everything; ``xarray.open_dataset`` reads it back; where
+        nobody asked for some trials, ``asked`` tells which.
         Raises UsageError for another format, GridscapeError where the file cannot be written or
         (parquet) the extra is not installed.
         """
@@ -558,12 +561,16 @@ class Landscape:
     def _to_netcdf(self, path: Path) -> None:
         for name in self.data.variables:
             check_name(name, "a variable of netCDF", str(self.data.attrs["name"]))
-        self.data.to_netcdf(path, engine="h5netcdf")
+        asked, data = self.asked(), self.data
+        if not asked.values.all() and "asked" not in data.variables:  # else a hole is but missing
+            data = data.assign(asked=asked)
+        data.to_netcdf(path, engine="h5netcdf")
 
     def table(self) -> Any:
         """A pandas DataFrame with one row per trial: axes, replicate, status, key, all numbers.
 
-        Where classes have names, ``top_class`` is that of ``top_answer``.
+        Trials that nobody asked for, and that are not there, have no row. Where classes have
+        names, ``top_class`` is that of ``top_answer``.
         """
         per_trial = self.data.drop_dims(set(self.data.dims) - set(self.data["status"].dims))
         names = ["status", COLLAPSED, "key", *self.metrics, TOP_ANSWER, *FACTS, "reason"]
@@ -571,7 +578,9 @@ class Landscape:
         found = per_trial[names].to_dataframe(dim_order=list(self.data["status"].dims))
         if self.class_names and TOP_ANSWER in found:
             found.insert(list(found).index(TOP_ANSWER) + 1, TOP_CLASS, self._called(found))
-        return found.reset_index()
+        found = found.reset_index()
+        is_there = self.wanted.ravel() | (found["status"] != Status.MISSING.value).to_numpy()
+        return found if is_there.all() else found[is_there].reset_index(drop=True)
 
     def _called(self, table: Any) -> list[str]:
         """The name of the class that is answered most, of each row; "" where there is none."""
@@ -663,16 +672,18 @@ def _html_table(land: Landscape, metric: str) -> str:
     shape = (len(rows.values), -1)
     score = _of_the_best(land, metric, rest).reshape(shape)
     ended = (land.data["status"] != Status.MISSING.value).any([*rest, "replicate"])
-    cells = zip(rows.values, score, ended.values.reshape(shape), strict=True)
+    asked = land.asked().any([*rest, "replicate"]) | ended
+    marks = np.where(ended, "failed", np.where(asked, "...", "")).reshape(shape)
+    cells = zip(rows.values, score, marks, strict=True)
     low, high = _finite_range(score)
     body = "".join(
         f"<tr><th>{html.escape(show(value))}</th>"
         + "".join(
-            _html_cell(meaning.sign * number, (number - low) / (high - low), done)
-            for number, done in zip(numbers, dones, strict=True)
+            _html_cell(meaning.sign * number, (number - low) / (high - low), mark)
+            for number, mark in zip(numbers, of_row, strict=True)
         )
         + "</tr>"
-        for value, numbers, dones in cells
+        for value, numbers, of_row in cells
     )
     heads = [show(value) for value in others[0].values] if others else [metric]
     corner = " \\ ".join(axis.name for axis in land.axes[:2])
@@ -701,9 +712,12 @@ def _finite_range(numbers: np.ndarray) -> tuple[float, float]:
     return float(finite.min()), float(finite.max())
 
 
-def _html_cell(number: float, strength: float, ended: bool) -> str:
-    """A cell without a result says so: dots while it is not trained, else that training failed."""
+def _html_cell(number: float, strength: float, mark: str) -> str:
+    """A cell without a result says so: dots while it is not trained, else that training failed.
+
+    Nothing stands in a hole.
+    """
     if not np.isfinite(number):
-        return f'<td style="opacity:.6">{"failed" if ended else "..."}</td>'
+        return f'<td style="opacity:.6">{mark}</td>'
     alpha = 0.05 + 0.5 * min(max(strength, 0.0), 1.0)
     return f'<td style="background:rgba(46,134,222,{alpha:.2f})">{number:.4f}</td>'

@@ -84,6 +84,22 @@ Seed = Annotated[int | None, typer.Option("--seed", metavar="N", help="Seed of t
 Updates = Annotated[
     int | None, typer.Option("--updates", metavar="N", help="Updates of every network.")
 ]
+Epochs = Annotated[
+    float | None,
+    typer.Option(
+        "--epochs", metavar="N", help="Instead of updates: walks through the training examples."
+    ),
+]
+Examples = Annotated[
+    int | None,
+    typer.Option("--examples", metavar="N", help="Instead of updates: examples of all updates."),
+]
+Flops = Annotated[
+    float | None,
+    typer.Option(
+        "--flops", metavar="N", help="Instead of updates: operations of all updates, such as 1e9."
+    ),
+]
 BatchSize = Annotated[
     int | None, typer.Option("--batch-size", metavar="N", help="Examples of an update.")
 ]

@@ -33,7 +33,10 @@ from gridscape.cli._options import (
     DataPath,
     Debug,
     Directory,
+    Epochs,
+    Examples,
     ExecutorName,
+    Flops,
     Folder,
     Json,
     Layout,
@@ -139,6 +142,9 @@ def plan(
     replicates: Replicates = None,
     seed: Seed = None,
     updates: Updates = None,
+    epochs: Epochs = None,
+    examples: Examples = None,
+    flops: Flops = None,
     batch_size: BatchSize = None,
     directory: Directory = None,
     data_dir: DataDir = None,
@@ -164,6 +170,9 @@ def plan(
             replicates=replicates,
             seed=seed,
             updates=updates,
+            epochs=epochs,
+            examples=examples,
+            flops=flops,
             batch_size=batch_size,
             precision=precision,
             directory=directory,
@@ -188,6 +197,9 @@ def run(
     replicates: Replicates = None,
     seed: Seed = None,
     updates: Updates = None,
+    epochs: Epochs = None,
+    examples: Examples = None,
+    flops: Flops = None,
     batch_size: BatchSize = None,
     directory: Directory = None,
     data_dir: DataDir = None,
@@ -214,6 +226,9 @@ def run(
                 replicates=replicates,
                 seed=seed,
                 updates=updates,
+                epochs=epochs,
+                examples=examples,
+                flops=flops,
                 batch_size=batch_size,
                 precision=precision,
                 directory=directory,
@@ -614,12 +629,12 @@ def axes_of(assignments: list[str] | None, option: str = "--set") -> dict[str, t
 
 def _cell(text: str) -> dict[str, Any]:
     """The cell that ``--cell`` names."""
-    from gridscape.grid.axes import parse_value
+    from gridscape.grid.axes import parse_value, parts_of, written
 
-    parts = [part.partition("=") for part in text.split(",") if part.strip()]
+    parts = [part.partition("=") for part in parts_of(text) if part.strip()]
     if not parts or not all(name.strip() and value.strip() for name, _, value in parts):
         raise UsageError("not a cell", where="--cell", expected="AXIS=VALUE,...", found=repr(text))
-    return {name.strip(): parse_value(value.strip()) for name, _, value in parts}
+    return {name.strip(): written(parse_value(value.strip())) for name, _, value in parts}
 
 
 def results_folder(folder: str | None) -> Path:

@@ -191,6 +191,14 @@ def _find_trial(
     found = resolved.study.grid.find(**cell)
     written = store.study.get("semantics", SEMANTICS)
     replicates = range(Asked(store.study).of(found))
+    if not replicates:
+        hint = "gridscape show lists those that there are"
+        raise StoreError(
+            "the study does not ask for this cell",
+            where=store.directory,
+            found=str(found),
+            hint=hint,
+        )
     if replicate not in replicates:
         raise UnknownNameError("replicate", str(replicate), map(str, replicates))
     trials = resolved.trials({found: [replicate]}, semantics=written)

@@ -82,7 +82,7 @@ def _numbers(study: Mapping[str, Any]) -> Iterator[tuple[str, str, list[Any]]]:
             if table != "axes":
                 yield f"{table}.{name}", name, [value]
             elif isinstance(value, list):
-                yield f"{table}.{name}", name, value
+                yield f"{table}.{name}", name, [v for v in value if v is not None]
 
 
 def _mistake(key: str, name: str, values: list[Any], limits: Iterable[Limit]) -> str | None:

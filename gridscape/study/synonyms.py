@@ -29,11 +29,13 @@ class Synonym(NamedTuple):
 
 SYNONYMS = (
     Synonym(
-        "updates",
-        "epoch epochs nepochs nepoch numepochs nbepoch maxepochs maxepoch numtrainepochs"
-        " trainepochs maxiter",
-        "updates = epochs x examples / batch_size",
+        "epochs",
+        "epoch nepochs nepoch numepochs nbepoch maxepochs maxepoch numtrainepochs trainepochs"
+        " maxiter",
+        "walks through the training examples",
     ),
+    Synonym("examples", "nexamples numexamples samples nsamples numsamples", "in all updates"),
+    Synonym("flops", "flop nflops numflops compute", "in all updates"),
     Synonym(
         "updates",
         "iterations iteration niter niterations numiterations steps nsteps numsteps maxsteps"
@@ -83,8 +85,8 @@ def hint(name: str, table: str, known: Iterable[str], keys: Iterable[str]) -> st
 
     >>> hint("lr", "", ["updates"], ["updates"])
     "use 'learning_rate', under [axes] or [hyperparameters]"
-    >>> hint("n-epochs", "axes", ["updates"], ["updates"])
-    "use 'updates': updates = epochs x examples / batch_size"
+    >>> hint("n-epochs", "axes", ["epochs"], ["epochs"])
+    "use 'epochs': walks through the training examples"
     """
     found = meaning(name)
     place = found and _place(found.ours, table, set(known), set(keys))

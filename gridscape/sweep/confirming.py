@@ -45,11 +45,17 @@ def confirm(
     land = Landscape.read(directory)
     finalists = _finalists(land, top)
     own = study or Study.from_record(land.study, trust=trust, where=directory)
-    fresh = own.override(_axes(finalists), seed=own.seed + FRESH, replicates=replicates)
+    grids = [{name: [value] for name, value in cell.items()} for cell in finalists]
+    fresh = own.override(
+        _axes(finalists),
+        seed=own.seed + FRESH,
+        replicates=replicates,
+        grids=grids if own.grids else None,
+    )
     folder = directory / FOLDER
     record = fresh.resolve(data_dir).record()
     none = dict.fromkeys(grid_of(record["axes"]).cells(), 0)
-    with Store.create(folder, {**record, **others_of(record["axes"], replicates, none)}):
+    with Store.create(folder, {**record, **others_of(record, none)}):
         pass
     extend(
         folder,

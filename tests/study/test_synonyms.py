@@ -13,12 +13,12 @@ from gridscape.study.parts import load_object, load_optimizer
 from gridscape.study.study import Study
 from gridscape.study.synonyms import SYNONYMS, TABLES, meaning
 
-EPOCHS = "use 'updates': updates = epochs x examples / batch_size"
+EPOCHS = "use 'epochs': walks through the training examples"
 HYPER, OPTION = "under [axes] or [hyperparameters]", "under [axes] or [model_options]"
 
 KEYS = [
-    ("epochs", EPOCHS),
     ("n_epochs", EPOCHS),
+    ("nb_epoch", EPOCHS),
     ("max-iter", EPOCHS),
     ("steps", "use 'updates'"),
     ("batch", "use 'batch_size'"),
@@ -49,7 +49,7 @@ def test_alpha_may_be_two_things():
 
 IN_TABLES = [
     ({"axes": {"lr": [0.1]}}, "axes.lr: unknown axis 'lr'; use 'learning_rate'"),
-    ({"axes": {"epochs": [1]}}, f"axes.epochs: unknown axis 'epochs'; {EPOCHS}"),
+    ({"axes": {"n_epochs": [1]}}, f"axes.n_epochs: unknown axis 'n_epochs'; {EPOCHS}"),
     (
         {"axes": {"runs": [1]}},
         "axes.runs: unknown axis 'runs'; use 'replicates', a key of the study itself",
