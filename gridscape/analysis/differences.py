@@ -79,7 +79,7 @@ def common_spread(cells: Sequence[CellSummary]) -> CommonSpread | None:
     largest variance with their sum.
     """
     inside = [s for s in cells if not s.at_edge]
-    values = np.array([learned(s) for s in inside]) if len(inside) >= 3 else np.empty((0, 0))
+    values = all_learned(inside) if len(inside) >= 3 else np.empty((0, 0))
     known = np.isfinite(values)
     enough = known.sum(axis=1) >= 2
     values, known = values[enough], known[enough]

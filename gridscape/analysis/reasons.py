@@ -16,7 +16,7 @@ from gridscape.landscape import Landscape
 
 CROSS_ENTROPY = (None, "cross_entropy")  # the losses of which guessing has ln C
 SAME = 0.01  # a loss this near to that of guessing, as a share of it, is that of guessing
-MOST_READ = 4_000  # cells whose curves are looked at: of further ones less is told
+MOST_READ = 1_000  # cells whose curves are looked at: of further ones less is told
 MOST_CLASSES = 4  # that are named
 
 

@@ -19,8 +19,10 @@ from gridscape.analysis.costs import (
 from gridscape.grid.axes import Cell
 from gridscape.landscape import Landscape
 
+Summaries = Iterable[CellSummary] | Mapping[Cell, CellSummary]  # of very many: by their cells
 
-def top(land: Landscape, shown: Iterable[CellSummary]) -> CellSummary | None:
+
+def top(land: Landscape, shown: Summaries) -> CellSummary | None:
     """The best cell by the selection metric, as ``shown`` has it; None where there is none.
 
     shown: every cell by the metric of which the chosen is told.
@@ -29,14 +31,14 @@ def top(land: Landscape, shown: Iterable[CellSummary]) -> CellSummary | None:
     return None if best is None else _by_cell(shown)[best.cell]
 
 
-def best_rows(land: Landscape, axis: str, shown: Iterable[CellSummary]) -> tuple[BestPerRow, ...]:
+def best_rows(land: Landscape, axis: str, shown: Summaries) -> tuple[BestPerRow, ...]:
     """``best_per`` by the selection metric; ``best`` of each row is a summary of ``shown``."""
     of = _by_cell(shown)
     rows = best_per(land, axis, metric=land.selection_metric)
     return tuple(replace(row, best=row.best and of[row.best.cell]) for row in rows)
 
 
-def front(land: Landscape, cost: str, shown: Iterable[CellSummary]) -> Pareto:
+def front(land: Landscape, cost: str, shown: Summaries) -> Pareto:
     """``pareto`` by the selection metric; its points are summaries of ``shown``."""
     of, found = _by_cell(shown), pareto(land, cost, land.selection_metric)
     points = tuple(_shown(p, of[p.summary.cell]) for p in found.points)
@@ -48,7 +50,7 @@ def _shown(point: ParetoPoint, summary: CellSummary) -> ParetoPoint:
     return point if point.summary is summary else replace(point, summary=summary)
 
 
-def smallest(land: Landscape, shown: Iterable[CellSummary]) -> SmallestEquivalent | None:
+def smallest(land: Landscape, shown: Summaries) -> SmallestEquivalent | None:
     """``smallest_network`` by the selection metric; its cells are summaries of ``shown``.
 
     The difference stays that of the selection metric, by which it was judged.
@@ -64,5 +66,5 @@ def smallest(land: Landscape, shown: Iterable[CellSummary]) -> SmallestEquivalen
     )
 
 
-def _by_cell(summaries: Iterable[CellSummary]) -> Mapping[Cell, CellSummary]:
-    return {summary.cell: summary for summary in summaries}
+def _by_cell(summaries: Summaries) -> Mapping[Cell, CellSummary]:
+    return summaries if isinstance(summaries, Mapping) else {s.cell: s for s in summaries}

@@ -483,6 +483,7 @@ class PageData(TypedDict):
 
     altered: how the run differs from the named study whose title it bears, in one line.
     level: of all intervals. rows, columns: the axes that run down and across at first sight.
+    error_ticks: in percent, where accuracies are spaced by their error; few: over a wide range.
     start: the cell that is shown first. selection: the set on which what is best was chosen;
     chosen: the same in words. few: what to know of too few replicates, else "". told: what is odd
     about the data, as what was left out of it. metrics: the main one first. curves: by the number
@@ -500,6 +501,8 @@ class PageData(TypedDict):
     level: float
     marks: Marks
     colors: Sequence[tuple[int, int, int]]
+    error_ticks: Sequence[float]
+    few_error_ticks: Sequence[float]
     counts: Counts
     facts: Sequence[tuple[str, str]]
     environment: Sequence[tuple[str, str]]

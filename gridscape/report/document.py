@@ -59,7 +59,14 @@ from gridscape.report.contract import (
     TopData,
 )
 from gridscape.report.findings import COSTS, ByKind, Findings
-from gridscape.report.layout import along_axis, line_view, place_on, view
+from gridscape.report.layout import (
+    ERROR_TICKS,
+    FEW_ERROR_TICKS,
+    along_axis,
+    line_view,
+    place_on,
+    view,
+)
 from gridscape.report.palette import VIRIDIS
 from gridscape.report.showcase import Showcase
 from gridscape.report.words import (
@@ -132,6 +139,8 @@ def document(
             "not_asked": _mark(CellState.NOT_ASKED),
         },
         "colors": VIRIDIS,
+        "error_ticks": ERROR_TICKS,
+        "few_error_ticks": FEW_ERROR_TICKS,
         "counts": _counts(found.main),
         "facts": _facts(study),
         "environment": list(environment.items()),

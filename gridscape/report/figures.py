@@ -51,7 +51,15 @@ from gridscape.report._drawing import (
     times,
 )
 from gridscape.report.findings import ByKind, Findings
-from gridscape.report.layout import LineView, along_axis, line_view, place_on, view
+from gridscape.report.layout import (
+    ERROR_TICKS,
+    FEW_ERROR_TICKS,
+    LineView,
+    along_axis,
+    line_view,
+    place_on,
+    view,
+)
 from gridscape.report.palette import ink_on
 from gridscape.report.words import (
     STATES,
@@ -90,8 +98,6 @@ HATCHES = {
     CellState.FAILED: "xxx",
 }
 NOTHING_LEARNED = (CellState.COLLAPSED, CellState.NOT_STARTED)
-ERRORS = (80, 70, 50, 40, 30, 20, 15, 10, 7, 5, 4, 3, 2, 1.5, 1, 0.5, 0.2, 0.1, 0.05, 0.02, 0.01)
-FEW_ERRORS = (80, 50, 20, 10, 5, 2, 1, 0.5, 0.2, 0.1, 0.05, 0.02, 0.01)  # ticks, in percent
 MOST_PANELS = 9  # of the further axes' combinations in one heat map
 MOST_BANDS = 9  # lines of a panel that still have bands
 MOST_LINES = 60  # of a panel: of more cells, evenly chosen ones are drawn
@@ -650,7 +656,7 @@ def _cost_points(
 
 def _by_error(accuracy: float) -> float:
     """The error in percent, no smaller than the smallest tick."""
-    return max(100 * (1 - accuracy), ERRORS[-1])
+    return max(100 * (1 - accuracy), ERROR_TICKS[-1])
 
 
 def _cost_axis(side: Any, record: Pareto) -> None:
@@ -669,7 +675,7 @@ def _error_axis(box: Axes, errors: Sequence[float]) -> None:
     box.set_yscale("log")
     low, high = around(errors, log=True)
     box.set_ylim(high, low)
-    ticks = FEW_ERRORS if high > 20 * low else ERRORS
+    ticks = FEW_ERROR_TICKS if high > 20 * low else ERROR_TICKS
     box.yaxis.set_major_locator(FixedLocator(ticks))
     box.yaxis.set_major_formatter(FixedFormatter([f"{100 - error:g}" for error in ticks]))
     box.yaxis.set_minor_locator(NullLocator())

@@ -126,8 +126,9 @@ def gather(land: Landscape, folder: Path | None = None, *, trust: bool = False) 
     """
     main = tuple(map(told_cell, summarize(land, land.main_metric)))
     axis = sought_axis(land.axes)
-    top = selection.top(land, main)
-    best = selection.best_rows(land, axis.name, main) if axis and top else ()
+    by_cell = {summary.cell: summary for summary in main}
+    top = selection.top(land, by_cell)
+    best = selection.best_rows(land, axis.name, by_cell) if axis and top else ()
     edge = edge_of_learning(land, axis.name, top) if axis else ()
     bands, stretch, without_curves = _curves(land, main, top)
     notes = [land.lacks] if land.lacks else []
@@ -153,8 +154,8 @@ def gather(land: Landscape, folder: Path | None = None, *, trust: bool = False) 
         stretch=stretch,
         without_curves=without_curves,
         by_kind=tuple(_by_kind(land)),
-        paretos={cost: selection.front(land, cost, main) for cost in COSTS},
-        smallest=None if has_few(land) else selection.smallest(land, main),
+        paretos={cost: selection.front(land, cost, by_cell) for cost in COSTS},
+        smallest=None if has_few(land) else selection.smallest(land, by_cell),
         why=explanations(land, main),
         published=tuple(_each(tables, lambda table: compare_published(land, table), notes)),
         verdicts=tuple(verdict for of_file in verdicts for verdict in of_file),

@@ -27,7 +27,7 @@ from gridscape.report.showcase import Showcase, showcase
 from gridscape.store.blobs import write_whole
 
 SCRIPTS = (
-    *("dom", "format", "color", "charts", "landscape", "cell", "families", "networks"),
+    *("dom", "tables", "format", "color", "charts", "landscape", "cell", "families", "networks"),
     *("sections", "main"),
 )
 MOST_PLAIN = 1_000_000  # letters of a document that are not packed

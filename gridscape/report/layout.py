@@ -14,6 +14,12 @@ from gridscape.landscape import sought_axis
 
 FEW_CELLS = 12  # whose curves share one picture
 MOST_STYLES = 4  # of lines that are still told apart
+# Ticks of an axis that spaces accuracies by their error, in percent; over a wide range the few.
+ERROR_TICKS = (
+    *(80, 70, 50, 40, 30, 20, 15, 10, 7, 5, 4, 3, 2, 1.5, 1),
+    *(0.7, 0.5, 0.4, 0.3, 0.2, 0.15, 0.1, 0.07, 0.05, 0.04, 0.03, 0.02, 0.015, 0.01),
+)
+FEW_ERROR_TICKS = (80, 50, 20, 10, 5, 2, 1, 0.5, 0.2, 0.1, 0.05, 0.02, 0.01)
 
 
 @dataclass(frozen=True)

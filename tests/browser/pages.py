@@ -128,6 +128,9 @@ LANDSCAPES: dict[str, Callable[[], Landscape]] = {
     "text axes": text_axes,
     "networks": study,
     "few curves": study,
+    "long values": lambda: landscape(
+        {"hidden_size": [16, 32], "learning_rate": [0.00478385, 0.0309317, 0.2]}, replicates=1
+    ),
     "one axis": lambda: landscape({"learning_rate": RATES}, one_axis),
     "categories": lambda: landscape(
         {"cell": ["rnn", "gru"], "optimizer": ["adam", "sgd"]}, lambda c: 0.9

@@ -110,13 +110,16 @@ function toCell({ customdata }) {
   if (known(customdata)) select(customdata, true);
 }
 
+/** @type {(label: string) => string} */
+const fileName = (label) => label.replace(/[^\p{L}\p{N}=.-]+/gu, "_").slice(0, 80);
+
 // Buttons that save a chart as a file, as it is drawn now.
 /**
  * @param {string} label
  * @param {() => SavedFigure} figure
  */
 function saving(label, figure) {
-  const filename = label.replace(/[^\p{L}\p{N}=.-]+/gu, "_").slice(0, 80);
+  const filename = fileName(label);
   /** @type {(format: string) => () => void} */
   const save = (format) => () => {
     const { data, layout } = figure();
@@ -206,6 +209,13 @@ function dressed(layout, look, width) {
 /** @type {(text: string) => Settings} */
 const titled = (text) => ({ text: plain(cut(text, 48)), standoff: 8 });
 
+// The values of an axis where there is little room: three digits, where these tell them apart.
+/** @type {(axis: AxisData) => Array<string>} */
+function shortLabels({ labels, numbers }) {
+  const short = labels.map((text, i) => (numbers && text.length > 7 ? digits(numbers[i]) : text));
+  return new Set(short).size === labels.length ? short : labels;
+}
+
 /** @type {(text: string) => string} */
 const named = (text) => plain(cut(text));
 
@@ -232,7 +242,7 @@ function studyAxis(axis) {
     title: titled(axis.name),
     tickmode: "array",
     tickvals: shown.map((i) => numbers[i]),
-    ticktext: shown.map((i) => named(axis.labels[i])),
+    ticktext: shown.map((i) => named(shortLabels(axis)[i])),
   };
 }
 
@@ -274,9 +284,6 @@ function band(x, low, high, color, alpha = 0.18) {
 
 // A chart axis that carries a metric. "fine" spaces accuracies by their error, so that 98 and 99
 // percent lie as far apart as 80 and 90; other numbers over a wide range get a log axis.
-const ERRORS = [80, 50, 20, 10, 5, 2, 1, 0.5, 0.2, 0.1, 0.05, 0.02, 0.01];
-const MORE_ERRORS = [7, 4, 3, 1.5].flatMap((e) => [10 * e, e, e / 10, e / 100]).concat(ERRORS);
-
 /**
  * @param {MetricData} metric
  * @param {Array<?number | undefined>} values
@@ -288,11 +295,11 @@ function metricAxis(metric, values, fine) {
     numbers = values.filter(known);
   const title = titled(metric.with_unit);
   /** @type {(v: number) => number} */
-  const errorOf = (v) => Math.max(100 * (1 - v), ERRORS[ERRORS.length - 1]);
+  const errorOf = (v) => Math.max(100 * (1 - v), least(doc.error_ticks));
   const errors = numbers.map(errorOf),
     times = spreadOf(errors);
   if (fine && metric.unit === "fraction" && metric.better === "higher" && times > 3) {
-    const ticks = times > 20 ? ERRORS : MORE_ERRORS,
+    const ticks = times > 20 ? doc.few_error_ticks : doc.error_ticks,
       range = around(errors, true) ?? [];
     return {
       of: (v) => (known(v) ? errorOf(v) : null),

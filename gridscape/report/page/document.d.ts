@@ -505,6 +505,7 @@ interface NetworkData {
  *
  * altered: how the run differs from the named study whose title it bears, in one line.
  * level: of all intervals. rows, columns: the axes that run down and across at first sight.
+ * error_ticks: in percent, where accuracies are spaced by their error; few: over a wide range.
  * start: the cell that is shown first. selection: the set on which what is best was chosen;
  * chosen: the same in words. few: what to know of too few replicates, else "". told: what is odd
  * about the data, as what was left out of it. metrics: the main one first. curves: by the number
@@ -522,6 +523,8 @@ interface PageData {
   level: number;
   marks: Marks;
   colors: Array<[number, number, number]>;
+  error_ticks: Array<number>;
+  few_error_ticks: Array<number>;
   counts: Counts;
   facts: Array<[string, string]>;
   environment: Array<[string, string]>;

@@ -115,7 +115,7 @@ const PRINTED_ROWS = 60;
 
 /**
  * @param {string} summary
- * @param {() => Node} build
+ * @param {() => HTMLElement} build
  */
 function dataTable(summary, build) {
   const details = /** @type {HTMLDetailsElement} */ (
@@ -124,7 +124,12 @@ function dataTable(summary, build) {
   details.addEventListener("toggle", () => {
     if (!details.open || details.dataset.built) return;
     details.dataset.built = "yes";
-    details.append(el("div", { class: "scroll" }, build()));
+    const content = build(),
+      name = details.closest("figure")?.querySelector(".name")?.textContent || summary;
+    details.append(
+      el("div", { class: "scroll" }, content),
+      tableSaving(name, () => content),
+    );
   });
   return details;
 }

@@ -135,7 +135,9 @@ function drawMap() {
       "tr",
       {},
       el("th", { class: "axis-name", scope: "col" }, breakable((rows ?? columns).name)),
-      columns.labels.map((text, i) => el("th", { scope: "col" }, i % every ? "" : text)),
+      shortLabels(columns).map((text, i) =>
+        el("th", { scope: "col", title: columns.labels[i] }, i % every ? "" : text),
+      ),
     ),
   );
   const body = el(
@@ -145,7 +147,11 @@ function drawMap() {
       el(
         "tr",
         {},
-        el("th", { scope: "row" }, rows ? rows.labels[r] : metric.label),
+        el(
+          "th",
+          { scope: "row", title: rows?.labels[r] },
+          rows ? shortLabels(rows)[r] : metric.label,
+        ),
         line.map((index, c) => mapCell(index, metric, scale, r, c)),
       ),
     ),
@@ -417,7 +423,7 @@ function placesOf(axis) {
   return {
     title: titled(axis.name),
     tickvals: shown,
-    ticktext: shown.map((i) => named(axis.labels[i])),
+    ticktext: shown.map((i) => named(shortLabels(axis)[i])),
     showgrid: false,
   };
 }
@@ -739,6 +745,14 @@ function drawKey(scale, metric) {
   if (doc.edge && [state.rows, state.columns].includes(doc.edge.axis))
     swatches.push(el("li", {}, el("span", { class: "swatch is-edge" }), doc.edge.told));
   parts.push(el("ul", { class: "legend" }, swatches));
-  parts.push(saving(`${metric.label} of ${doc.title}`, () => mapFigure(metric, scale)));
+  const name = `${metric.label} of ${doc.title}`,
+    { rows } = state,
+    columns = doc.axes[state.columns];
+  parts.push(
+    saving(name, () => mapFigure(metric, scale)),
+    tableSaving(name, () =>
+      sliceTable(shownCells(), metric, columns, rows === null ? null : doc.axes[rows]),
+    ),
+  );
   fill("map-key", parts);
 }
