@@ -18,7 +18,7 @@ from gridscape.base.types import Array, Key
 from gridscape.models import _torch_functions as functions
 from gridscape.models._cells import LOOPS
 from gridscape.models._lengths import at_last, reversed_within
-from gridscape.models._torch_weights import LAYOUTS
+from gridscape.models.torch_weights import LAYOUTS
 
 CELLS = {"LSTM": "lstm", "GRU": "gru", "RNN_TANH": "rnn", "RNN_RELU": "relu"}
 STEPS = {

@@ -18,6 +18,7 @@ import numpy as np
 import torch
 from torch import fx
 from torch.nn.utils import rnn as packing
+from torch.overrides import TorchFunctionMode
 
 from gridscape.errors import GridscapeError, ModelError, one_line
 
@@ -53,7 +54,7 @@ def read(
     before = _attributes(module)
     tracer = _Tracer(inputs, leaves, shape)
     try:
-        with _wrapped_packing(tracer, module):
+        with _wrapped_packing(tracer, module), _Drawing(tracer):
             graph = tracer.trace(module)
     except GridscapeError:
         raise
@@ -221,6 +222,27 @@ class _Tracer(fx.Tracer):
 
     def keys(self, obj: fx.Proxy) -> Any:
         raise TypeError("a tensor is no mapping")
+
+
+class _Drawing(TorchFunctionMode):
+    """Tells random numbers that forward draws itself: they would be the same at every update."""
+
+    def __init__(self, tracer: _Tracer) -> None:
+        super().__init__()
+        self.tracer = tracer
+
+    def __torch_function__(
+        self, func: Any, types: Any, args: Any = (), kwargs: Any = None
+    ) -> Any:
+        before = torch.random.get_rng_state()
+        found = func(*args, **(kwargs or {}))
+        if not torch.equal(before, torch.random.get_rng_state()):
+            raise ModelError(
+                f"forward draws random numbers, by {_name(func)}",
+                where=self.tracer.place(),
+                hint="dropout is translated, noise of one's own is not",
+            )
+        return found
 
 
 def _in_place(tracer: Any, what: str) -> ModelError:

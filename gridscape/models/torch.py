@@ -12,6 +12,7 @@ from gridscape.base.data import Sequences
 from gridscape.base.parts import Factory, Model
 from gridscape.base.types import Array, Hyper, Key, Params
 from gridscape.errors import GridscapeError, ModelError, UsageError, one_line
+from gridscape.models.torch_weights import installed, packed
 
 if TYPE_CHECKING:
     from gridscape.models._torch_program import Program
@@ -39,7 +40,7 @@ def from_torch(build: Callable[..., Any], *, channels: str = "first") -> Callabl
 
     ``Landscape.state_dict`` gives trained weights back.
     """
-    torch = _installed()
+    torch = installed()
     if channels not in CHANNELS:
         raise UsageError("unknown channels", expected="first or last", found=repr(channels))
     parameters = _parameters(build)
@@ -58,16 +59,6 @@ def from_torch(build: Callable[..., Any], *, channels: str = "first") -> Callabl
     version = torch.__version__.partition("+")[0]
     code = partial(build, f"torch {version}", channels, *_sources(build, torch.nn.Module))
     return Factory(factory, signature=_signature(parameters), code=code)
-
-
-def _installed() -> Any:
-    try:
-        import torch
-    except ImportError as error:
-        raise GridscapeError(
-            "PyTorch is not installed", hint="pip install 'gridscape[torch]'"
-        ) from error
-    return torch
 
 
 def _parameters(build: Callable[..., Any]) -> dict[str, inspect.Parameter]:
@@ -267,14 +258,14 @@ class _Module:
             x = torch.as_tensor(random.integers(0, min([*sizes, 100]), size=shape))
         x = x.permute(0, 3, 1, 2).contiguous() if self.is_turned else x
         x = x[..., 0] if self.reads == "steps" else x
-        lengths = torch.as_tensor([max(1, self.input_shape[0] - i % 2) for i in range(N_EXAMPLES)])
+        longest = self.input_shape[0] - (self.input_shape[0] > 2)  # shorter than the padded batch
+        lengths = torch.as_tensor([max(1, longest - i % 2) for i in reversed(range(N_EXAMPLES))])
         return (x, lengths)[: self.n_given]
 
     def program(self, inputs: tuple[Any, ...], training: bool) -> "Program":
         """The graph for inputs of these shapes, PyTorch's way round: read once for each."""
         from gridscape.models._torch_program import Program, is_leaf, no_key
         from gridscape.models._torch_trace import LOCK, read
-        from gridscape.models._torch_weights import packed
 
         shapes = tuple(jax.ShapeDtypeStruct(x.shape, x.dtype) for x in inputs)
         name = (*((x.shape, str(x.dtype)) for x in shapes), training)
@@ -309,7 +300,6 @@ class _Module:
         """``init`` and ``apply``; raises ModelError where they are not the module."""
         self._compare()
         entries = self.entries
-        from gridscape.models._torch_weights import packed
 
         def drawn(words: Any) -> Params:
             module = self.built(seed_of(np.asarray(words)))
@@ -366,7 +356,6 @@ class _Module:
     def _compare(self) -> None:
         from gridscape.models._torch_check import check_apart, compare
         from gridscape.models._torch_trace import alone
-        from gridscape.models._torch_weights import packed
 
         tensors = {name: p.detach().numpy() for name, p in self.module.named_parameters()}
         params, sample = packed(self.entries, tensors), self.sample()
@@ -375,6 +364,7 @@ class _Module:
         )
         if self.is_turned:
             arrays = (arrays[0].transpose(0, 2, 3, 1), *arrays[1:])
+        jax.eval_shape(lambda p: self.run(p, arrays, None), params)  # tells by place what it lacks
         self.module.eval()
         with alone():
             check_apart(self.module, sample)

@@ -6,7 +6,7 @@ import numpy as np
 import torch
 
 from gridscape import from_torch
-from gridscape.models._torch_weights import TensorsOf
+from gridscape.models.torch_weights import TensorsOf
 
 # Float32 sums in another order: of the largest number of an array, and for gradients that are zero
 # in exact arithmetic, of the largest of all.

@@ -10,6 +10,8 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from gridscape.errors import GridscapeError, StoreError
+
 PLAIN = "plain"
 # PyTorch's order of an LSTM's gates is input, forget, candidate, output; ours has the candidate
 # second. Going back exchanges the same two.
@@ -130,3 +132,30 @@ def entries_of(path: str, kind: str, names: Iterator[str]) -> Iterator[Entry]:
         elif name.startswith("weight_ih"):
             stored = f"{dot}kernel_{name.removeprefix('weight_ih_')}"
             yield Entry(kind, stored, tensor_names(kind, stored))
+
+
+def state_dict(stored: Mapping[str, np.ndarray]) -> dict[str, Any]:
+    """PyTorch's tensors by name, of the stored parameters of a trial, by "<layout>/<name>".
+
+    Raises StoreError for parameters of another model, GridscapeError without PyTorch.
+    """
+    params: dict[str, dict[str, Any]] = {}
+    for name, array in stored.items():
+        layout, _, rest = name.partition("/")
+        params.setdefault(layout, {})[rest] = array
+    if not params.keys() <= LAYOUTS.keys():
+        hint = "bring the module by gridscape.from_torch"
+        raise StoreError("no parameters of a PyTorch module", found=next(iter(stored)), hint=hint)
+    torch = installed()
+    return {n: torch.tensor(np.ascontiguousarray(x)) for n, x in TensorsOf(params).items()}
+
+
+def installed() -> Any:
+    """PyTorch, imported; raises GridscapeError where it is not there."""
+    try:
+        import torch
+    except ImportError as error:
+        raise GridscapeError(
+            "PyTorch is not installed", hint="pip install 'gridscape[torch]'"
+        ) from error
+    return torch
