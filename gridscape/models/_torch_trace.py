@@ -11,7 +11,7 @@ import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import jax
 import numpy as np
@@ -113,8 +113,7 @@ class Value(fx.Proxy):
     nelement = numel
 
     def __len__(self) -> int:
-        known = self.known
-        return len(known) if isinstance(known, tuple) else self.shape[0]
+        return self.shape[0]
 
     @property
     def device(self) -> torch.device:
@@ -165,6 +164,13 @@ class Value(fx.Proxy):
         raise _in_place(self.tracer, f"the in-place {name}")
 
 
+class Chosen(NamedTuple):
+    """What the maximum along a dimension gives."""
+
+    values: Any
+    indices: Any
+
+
 class _Tracer(fx.Tracer):
     def __init__(
         self, inputs: tuple[Any, ...], leaves: Callable[..., bool], shape: Translate
@@ -186,7 +192,10 @@ class _Tracer(fx.Tracer):
         elif kind != "output":
             if _name(target) in ("__setitem__", "setitem"):
                 raise _in_place(self, "an assignment to a part of a tensor")
-            node.meta["value"] = self._shape_of(node)
+            node.meta["value"] = known = self._shape_of(node)
+            if isinstance(known, tuple):  # one that forward may unpack, or ask for its type
+                parts = [proxy[i] for i in range(len(known))]
+                return Chosen(*parts) if _name(target) in ("max", "min") else tuple(parts)
         return proxy
 
     def _shape_of(self, node: fx.Node) -> Any:

@@ -44,7 +44,7 @@ OF_NUMBERS = {
 }  # fmt: skip
 OF_ARRAYS = {
     "sum": lambda x: x.sum(1) + x.sum(dim=1, keepdim=True)[:, 0] + torch.sum(x, (1,)) + x.mean(dim=1),
-    "max": lambda x: x.max(1)[0] + x.min(dim=1).values if False else x.max(1)[0] + x.amax((1,)),
+    "max": lambda x: x.max(1)[0] + x.min(dim=1).values + torch.max(x, 1).values + x.amax((1,)),
     "max of all": lambda x: x * x.max() / 1e3 * 0 + x.min(1, keepdim=True)[0] + x.amin(1)[:, None],
     "variance": lambda x: x.var(2) + x.std(2) + torch.var(x, dim=-1, unbiased=False),
     "norm": lambda x: x.norm(dim=2) + F.normalize(x, dim=2)[:, :, 0] + torch.linalg.vector_norm(x, dim=-1),

@@ -71,7 +71,7 @@ def pictures(random, shape):
             lambda: nn.MaxPool2d(min(2, Y, X)),
             lambda: nn.AvgPool2d(min(3, Y, X), stride=1),
             lambda: Residual(nn.Sequential(same, activation(random))),
-            lambda: nn.GroupNorm(1, C),
+            lambda: nn.GroupNorm(1, C) if C * Y * X > 1 else nn.Identity(),
             lambda: nn.Dropout2d(0.2),
         ],
     )
@@ -87,7 +87,7 @@ def rows(random, shape):
             lambda: Recurrent(random, D),
             lambda: Recurrent(random, D),
             lambda: nn.Sequential(nn.Linear(D, width), activation(random)),
-            lambda: nn.LayerNorm(D),
+            lambda: nn.LayerNorm(D) if D > 1 else nn.Identity(),  # of one number all is rounding
             lambda: nn.Conv1d(T, width, min(3, D)),
             lambda: Residual(nn.Linear(D, D)),
         ],
@@ -102,7 +102,7 @@ def numbers(random, shape):
         random,
         [
             lambda: nn.Sequential(nn.Linear(D, width, bias=bool(random.integers(2))), activation(random)),
-            lambda: nn.LayerNorm(D),
+            lambda: nn.LayerNorm(D) if D > 1 else nn.Identity(),  # of one number all is rounding
             lambda: nn.Dropout(0.5),
             lambda: Residual(nn.Sequential(nn.Linear(D, D), activation(random))),
         ],
