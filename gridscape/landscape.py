@@ -538,7 +538,7 @@ class Landscape:
         weights were not kept or are those of another model, GridscapeError without PyTorch.
         """
         found = self.grid.find(**cell)
-        check_known("replicate", replicate, range(self.n_replicates))
+        check_known("replicate", str(replicate), map(str, range(self.n_replicates)))
         key = str(self.array("key")[(*(self.grid.places(found) or ()), replicate)])
         if self._folder is None:
             raise StoreError("no results folder", hint="Landscape.read(folder) has the weights")

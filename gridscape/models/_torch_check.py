@@ -84,13 +84,13 @@ def compare(
         weights = np.random.default_rng(0).normal(size=shape).astype(np.float32)
         expected, gradients = _of_torch(module, inputs, torch.as_tensor(weights))
 
-    def total(params: Any) -> Any:
+    def total(params: Any, arrays: tuple[Any, ...]) -> Any:
         outputs = run(params, arrays)
         if outputs.shape != shape:
             raise _differs(module, "the output", f"shape {shape}", f"shape {outputs.shape}")
         return jnp.sum(outputs * weights), outputs
 
-    found_gradients, found = jax.device_get(jax.jit(jax.grad(total, has_aux=True))(params))
+    found_gradients, found = jax.device_get(jax.jit(jax.grad(total, has_aux=True))(params, arrays))
     _check_close(module, {"the output": found}, {"the output": expected})
     of_tensors = {f"the gradient of {n}": x for n, x in TensorsOf(found_gradients).items()}
     zero = {n: np.zeros_like(x) for n, x in of_tensors.items()}

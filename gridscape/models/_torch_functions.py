@@ -91,10 +91,13 @@ def _threshold(x: Array, threshold: float, value: float, inplace: bool = False) 
 
 
 _of_each(
-    **{name: _plain(getattr(jnp, name)) for name in (
-        "exp expm1 log log1p log2 log10 sqrt abs sin cos tan square reciprocal sign floor ceil"
-        " round sinh cosh isnan isfinite logical_not"
-    ).split()},
+    **{
+        name: _plain(getattr(jnp, name))
+        for name in (
+            "exp expm1 log log1p log2 log10 sqrt abs sin cos tan square reciprocal sign floor ceil"
+            " round sinh cosh isnan isfinite logical_not"
+        ).split()
+    },
     relu=_plain(jax.nn.relu),
     relu6=lambda x, inplace=False: _hardtanh(x, 0.0, 6.0),
     tanh=_plain(jnp.tanh),
@@ -166,7 +169,9 @@ FUNCTIONS.update(
     {
         name: _of_two(getattr(jnp, of))
         for name, of in {
-            **{n: n for n in "add multiply subtract maximum minimum logical_and logical_or".split()},
+            **{
+                n: n for n in "add multiply subtract maximum minimum logical_and logical_or".split()
+            },
             **{n: n for n in "logical_xor remainder floor_divide true_divide".split()},
             **dict(mul="multiply", sub="subtract", truediv="true_divide", mod="remainder"),
             **dict(floordiv="floor_divide", iadd="add", isub="subtract", imul="multiply"),
@@ -563,7 +568,9 @@ def _index_select(input: Array, dim: int, index: Array) -> Array:
 
 @translates("gather")
 def _gather(input: Array, dim: int, index: Array) -> Array:
-    cut = tuple(slice(None) if d == dim % input.ndim else slice(n) for d, n in enumerate(index.shape))
+    cut = tuple(
+        slice(None) if d == dim % input.ndim else slice(n) for d, n in enumerate(index.shape)
+    )
     return jnp.take_along_axis(input[cut], index, axis=dim)
 
 
@@ -829,5 +836,3 @@ def _rnn_relu_cell(
     input: Array, hx: Array, w_ih: Array, w_hh: Array, b_ih: Any = None, b_hh: Any = None
 ) -> Array:
     return jax.nn.relu(_affine(input, w_ih, b_ih) + _affine(hx, w_hh, b_hh))
-
-

@@ -307,7 +307,12 @@ def _in_a_row(function: Callable[..., Array]) -> Callable[..., Array]:
         return value if value is None or value == [] else (of_rows, _pair(value)[1])
 
     def apply(
-        input: Array, kernel_size: Any, stride: Any = None, padding: Any = 0, *args: Any, **rest: Any
+        input: Array,
+        kernel_size: Any,
+        stride: Any = None,
+        padding: Any = 0,
+        *args: Any,
+        **rest: Any,
     ) -> Array:
         if "dilation" in rest:
             rest["dilation"] = wide(rest["dilation"], 1)

@@ -122,9 +122,7 @@ class Program:
         """Of stored parameters; what is not trained is a constant of the module."""
         return Weights(params, TensorsOf(params))
 
-    def step(
-        self, node: fx.Node, env: Mapping[fx.Node, Any], weights: Weights, key: Draw
-    ) -> Any:
+    def step(self, node: fx.Node, env: Mapping[fx.Node, Any], weights: Weights, key: Draw) -> Any:
         """The value of one node."""
         if node.op == "get_attr":
             return self._attribute(str(node.target), weights)
@@ -157,11 +155,11 @@ class Program:
             found = getattr(found, part)
         return as_array(found)
 
-    def _layer(
-        self, node: fx.Node, args: Any, options: Any, weights: Weights, key: Draw
-    ) -> Any:
+    def _layer(self, node: fx.Node, args: Any, options: Any, weights: Weights, key: Draw) -> Any:
         part, path = self._part(node), str(node.target)
-        stored, tensor = stored_of(weights.params, path, lambda name: self._attribute(name, weights))
+        stored, tensor = stored_of(
+            weights.params, path, lambda name: self._attribute(name, weights)
+        )
         if type(part) is nn.Linear:
             bias = None if part.bias is None else tensor("bias")
             return _dense(_plain(args[0]), stored("linear", "weight"), bias, self._joined.get(node))
@@ -370,4 +368,3 @@ PACKING: Mapping[str, Callable[..., Any]] = {
     "pack_padded_sequence": _pack,
     "pad_packed_sequence": _unpack,
 }
-

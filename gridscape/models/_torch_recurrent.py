@@ -91,7 +91,9 @@ class Layer(NamedTuple):
         name = f"bias_{which}_{self.suffix}"
         if not self.has_bias:
             return jnp.zeros(len(self.tensor(f"weight_hh_{self.suffix}")))
-        return self.stored("lstm_bias", name) if stored and self.cell == "lstm" else self.tensor(name)
+        return (
+            self.stored("lstm_bias", name) if stored and self.cell == "lstm" else self.tensor(name)
+        )
 
     def from_zeros(self, inputs: Array, every: bool) -> Array:
         """By Gridscape's own layer."""

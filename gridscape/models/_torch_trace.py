@@ -207,9 +207,7 @@ class _Tracer(fx.Tracer):
         try:
             return self.shape(node, known)
         except NotImplementedError as error:
-            raise ModelError(
-                f"cannot translate {error}", where=self.place(), hint=HOW
-            ) from error
+            raise ModelError(f"cannot translate {error}", where=self.place(), hint=HOW) from error
 
     def place(self) -> str:
         """Where ``forward`` is: the module by its path, file and line."""
@@ -240,9 +238,7 @@ class _Drawing(TorchFunctionMode):
         super().__init__()
         self.tracer = tracer
 
-    def __torch_function__(
-        self, func: Any, types: Any, args: Any = (), kwargs: Any = None
-    ) -> Any:
+    def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
         before = torch.random.get_rng_state()
         found = func(*args, **(kwargs or {}))
         if not torch.equal(before, torch.random.get_rng_state()):

@@ -254,7 +254,9 @@ class _Module:
         shape = (N_EXAMPLES, *self.input_shape)
         x = torch.as_tensor(random.normal(size=shape).astype(np.float32))
         if self.reads:
-            sizes = [m.num_embeddings for m in self.module.modules() if hasattr(m, "num_embeddings")]
+            sizes = [
+                m.num_embeddings for m in self.module.modules() if hasattr(m, "num_embeddings")
+            ]
             x = torch.as_tensor(random.integers(0, min([*sizes, 100]), size=shape))
         x = x.permute(0, 3, 1, 2).contiguous() if self.is_turned else x
         x = x[..., 0] if self.reads == "steps" else x
@@ -364,7 +366,8 @@ class _Module:
         )
         if self.is_turned:
             arrays = (arrays[0].transpose(0, 2, 3, 1), *arrays[1:])
-        jax.eval_shape(lambda p: self.run(p, arrays, None), params)  # tells by place what it lacks
+        # First, since it tells by place what cannot be translated.
+        jax.eval_shape(lambda p, a: self.run(p, a, None), params, arrays)
         self.module.eval()
         with alone():
             check_apart(self.module, sample)

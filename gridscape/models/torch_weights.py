@@ -65,9 +65,7 @@ LAYOUTS: Mapping[str, Layout] = {
     # (out, in) -> (in, out); GRU: both gates, then the candidate, as ours.
     "linear": Layout(lambda x: x.T, lambda x: (x.T,)),
     # (out, in, rows, columns) -> (rows, columns, in, out).
-    "conv": Layout(
-        lambda x: x.transpose(2, 3, 1, 0), lambda x: (x.transpose(3, 2, 0, 1),)
-    ),
+    "conv": Layout(lambda x: x.transpose(2, 3, 1, 0), lambda x: (x.transpose(3, 2, 0, 1),)),
     # Both kernels of a layer, from [x, h].
     "rnn": Layout(_join, lambda x: _cut(x, 1)),
     "lstm": Layout(lambda a, b: _join(_gates(a), _gates(b)), _unjoin_lstm),

@@ -67,7 +67,9 @@ def pictures(random, shape):
         random,
         [
             lambda: nn.Sequential(nn.Conv2d(C, n, kernel, **options), activation(random)),
-            lambda: nn.Sequential(nn.Conv2d(C, n, kernel), nn.ReLU(), nn.MaxPool2d(min(2, Y - kernel + 1))),
+            lambda: nn.Sequential(
+                nn.Conv2d(C, n, kernel), nn.ReLU(), nn.MaxPool2d(min(2, Y - kernel + 1))
+            ),
             lambda: nn.MaxPool2d(min(2, Y, X)),
             lambda: nn.AvgPool2d(min(3, Y, X), stride=1),
             lambda: Residual(nn.Sequential(same, activation(random))),
@@ -101,7 +103,9 @@ def numbers(random, shape):
     return picked(
         random,
         [
-            lambda: nn.Sequential(nn.Linear(D, width, bias=bool(random.integers(2))), activation(random)),
+            lambda: nn.Sequential(
+                nn.Linear(D, width, bias=bool(random.integers(2))), activation(random)
+            ),
             lambda: nn.LayerNorm(D) if D > 1 else nn.Identity(),  # of one number all is rounding
             lambda: nn.Dropout(0.5),
             lambda: Residual(nn.Sequential(nn.Linear(D, D), activation(random))),

@@ -208,9 +208,7 @@ def test_channels_are_first_or_last():
 
 
 def on_digits(model, **values):
-    return Study(
-        name="t", task="digits-rows", model=model, axes={"learning_rate": [0.1]}, **values
-    )
+    return Study(name="t", task="digits-rows", model=model, axes={"learning_rate": [0.1]}, **values)
 
 
 def test_a_module_that_was_not_brought_says_how():
