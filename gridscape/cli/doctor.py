@@ -27,8 +27,11 @@ from gridscape.tasks.fetch import search_folders
 
 PACKAGES = ("jax", "jaxlib", "numpy", "optax", "xarray", "pandas", "typer", "rich", "safetensors")
 EXTRAS = {
-    **{"matplotlib": "report", "plotly": "report", "pyarrow": "parquet"},
-    **{"equinox": "equinox", "torch": "torch"},
+    "matplotlib": "report",
+    "plotly": "report",
+    "pyarrow": "parquet",
+    "equinox": "equinox",
+    "torch": "torch",
 }
 LAYERS = ("recurrent", "dense", "convolution", "optimizer")
 BAD_JAX = {

@@ -75,7 +75,7 @@ def compare(
     inputs: Inputs,
     arrays: tuple[Any, ...],
 ) -> None:
-    """Raise ModelError unless ``run(params, arrays)`` gives what the module gives, and its gradient.
+    """Raise ModelError unless ``run(params, arrays)`` and its gradient are the module's.
 
     run: traced by JAX. arrays: the inputs as it reads them.
     """

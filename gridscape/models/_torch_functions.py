@@ -7,8 +7,8 @@ kinks as well. Shapes never broadcast by themselves to a higher rank.
 
 import math
 import operator
-from collections.abc import Callable, Mapping, Sequence
-from functools import partial, reduce
+from collections.abc import Callable, Sequence
+from functools import partial
 from typing import Any
 
 import jax
@@ -93,10 +93,30 @@ def _threshold(x: Array, threshold: float, value: float, inplace: bool = False) 
 _of_each(
     **{
         name: _plain(getattr(jnp, name))
-        for name in (
-            "exp expm1 log log1p log2 log10 sqrt abs sin cos tan square reciprocal sign floor ceil"
-            " round sinh cosh isnan isfinite logical_not"
-        ).split()
+        for name in [
+            "exp",
+            "expm1",
+            "log",
+            "log1p",
+            "log2",
+            "log10",
+            "sqrt",
+            "abs",
+            "sin",
+            "cos",
+            "tan",
+            "square",
+            "reciprocal",
+            "sign",
+            "floor",
+            "ceil",
+            "round",
+            "sinh",
+            "cosh",
+            "isnan",
+            "isfinite",
+            "logical_not",
+        ]
     },
     relu=_plain(jax.nn.relu),
     relu6=lambda x, inplace=False: _hardtanh(x, 0.0, 6.0),
@@ -170,15 +190,38 @@ FUNCTIONS.update(
         name: _of_two(getattr(jnp, of))
         for name, of in {
             **{
-                n: n for n in "add multiply subtract maximum minimum logical_and logical_or".split()
+                n: n
+                for n in [
+                    "add",
+                    "multiply",
+                    "subtract",
+                    "maximum",
+                    "minimum",
+                    "logical_and",
+                    "logical_or",
+                ]
             },
-            **{n: n for n in "logical_xor remainder floor_divide true_divide".split()},
-            **dict(mul="multiply", sub="subtract", truediv="true_divide", mod="remainder"),
-            **dict(floordiv="floor_divide", iadd="add", isub="subtract", imul="multiply"),
-            **dict(itruediv="true_divide", eq="equal", ne="not_equal", lt="less"),
-            **dict(le="less_equal", gt="greater", ge="greater_equal"),
-            **{"and": "bitwise_and", "or": "bitwise_or", "xor": "bitwise_xor"},
-            **{"and_": "bitwise_and", "or_": "bitwise_or"},
+            **{n: n for n in ["logical_xor", "remainder", "floor_divide", "true_divide"]},
+            "mul": "multiply",
+            "sub": "subtract",
+            "truediv": "true_divide",
+            "mod": "remainder",
+            "floordiv": "floor_divide",
+            "iadd": "add",
+            "isub": "subtract",
+            "imul": "multiply",
+            "itruediv": "true_divide",
+            "eq": "equal",
+            "ne": "not_equal",
+            "lt": "less",
+            "le": "less_equal",
+            "gt": "greater",
+            "ge": "greater_equal",
+            "and": "bitwise_and",
+            "or": "bitwise_or",
+            "xor": "bitwise_xor",
+            "and_": "bitwise_and",
+            "or_": "bitwise_or",
         }.items()
     }
 )
@@ -266,7 +309,7 @@ def _attention(
     query: Array,
     key: Array,
     value: Array,
-    attn_mask: Array | None = None,
+    attn_mask: Any = None,
     dropout_p: float = 0.0,
     is_causal: bool = False,
     scale: float | None = None,
@@ -301,7 +344,7 @@ def _reducing(function: Function, empty_is_all: bool = True) -> Function:
 
 
 FUNCTIONS.update(
-    {n: _reducing(getattr(jnp, n)) for n in "sum mean prod amax amin any all".split()},
+    {n: _reducing(getattr(jnp, n)) for n in ["sum", "mean", "prod", "amax", "amin", "any", "all"]},
     logsumexp=_reducing(jax.nn.logsumexp),
 )
 
@@ -614,10 +657,9 @@ def _getitem(input: Any, index: Any) -> Any:
     if isinstance(input, tuple | list):
         return input[index]
     parts = index if isinstance(index, tuple) else (index,)
-    if any(getattr(part, "dtype", None) == bool for part in parts):
+    if any(getattr(part, "dtype", None) is np.dtype(bool) for part in parts):
         raise NotImplementedError("a selection by a mask, whose shape depends on the data")
-    parts = [jnp.asarray(p) if isinstance(p, list) else p for p in parts]
-    return jnp.asarray(input)[tuple(parts)]
+    return jnp.asarray(input)[tuple(jnp.asarray(p) if isinstance(p, list) else p for p in parts)]
 
 
 @translates("pad")

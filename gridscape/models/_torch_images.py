@@ -69,7 +69,9 @@ def convolved(
     strides, dilations = _pair(stride), _pair(dilation)
     window = kernel.shape[:2]
     if padding in ("same", "valid"):
-        reach = [d * (n - 1) if padding == "same" else 0 for n, d in zip(window, dilations)]
+        reach = [
+            d * (n - 1) if padding == "same" else 0 for n, d in zip(window, dilations, strict=False)
+        ]
         around = [(n // 2, n - n // 2) for n in reach]
     else:
         around = [(n, n) for n in _pair(padding)]
@@ -273,7 +275,11 @@ def interpolate(
 ) -> Array:
     """The nearest pixels, a whole number of times as many; other modes are refused."""
     sizes = x.shape[1:3]
-    wanted = [n * f for n, f in zip(sizes, _floats(scale_factor))] if size is None else _pair(size)
+    wanted = (
+        [n * f for n, f in zip(sizes, _floats(scale_factor), strict=False)]
+        if size is None
+        else _pair(size)
+    )
     times = [w / n for w, n in zip(wanted, sizes, strict=True)]
     if mode != "nearest" or any(t != int(t) for t in times):
         raise NotImplementedError("interpolate but to a whole multiple by the nearest pixels")

@@ -21,8 +21,8 @@ from gridscape.models import _torch_images as images
 from gridscape.models._torch_functions import FUNCTIONS, OF_EACH, OF_EACH_TWO, RANDOM
 from gridscape.models._torch_recurrent import Later, Options, now, recurrent, stored_of
 from gridscape.models._torch_trace import as_array
-from gridscape.models.torch_weights import Entry, TensorsOf, entries_of
 from gridscape.models.precision import current, gradient_rounded, product_of_rounded, rounded
+from gridscape.models.torch_weights import Entry, TensorsOf, entries_of
 
 # The layers that are one step; every other module is read through to the functions it calls.
 KINDS = {

@@ -187,6 +187,8 @@ def _pass(
     layer: Layer, x: Array, start: Any, lengths: Any, from_end: bool, every: bool
 ) -> tuple[Array, Any, Any]:
     """The states in the order of the inputs, or the last alone; the last; the last cell state."""
+    turned: Callable[[Array], Array]
+    last_of: Callable[[Array], Array]
     if lengths is not None:
         turned = partial(reversed_within, lengths=lengths) if from_end else _same
         last_of = partial(at_last, lengths=lengths)

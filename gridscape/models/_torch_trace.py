@@ -76,7 +76,7 @@ def read(
     return graph
 
 
-class Value(fx.Proxy):
+class Value(fx.Proxy):  # type: ignore[misc]
     """What an operation gives, whose shape and type are known."""
 
     @property
@@ -171,7 +171,7 @@ class Chosen(NamedTuple):
     indices: Any
 
 
-class _Tracer(fx.Tracer):
+class _Tracer(fx.Tracer):  # type: ignore[misc]
     def __init__(
         self, inputs: tuple[Any, ...], leaves: Callable[..., bool], shape: Translate
     ) -> None:
@@ -231,7 +231,7 @@ class _Tracer(fx.Tracer):
         raise TypeError("a tensor is no mapping")
 
 
-class _Drawing(TorchFunctionMode):
+class _Drawing(TorchFunctionMode):  # type: ignore[misc]
     """Tells random numbers that forward draws itself: they would be the same at every update."""
 
     def __init__(self, tracer: _Tracer) -> None:

@@ -24,60 +24,122 @@ class Applied(nn.Module):
 
 
 OF_NUMBERS = {
-    **{n: getattr(F, n) for n in (
-        "relu relu6 elu selu celu gelu silu mish leaky_relu softplus hardtanh hardsigmoid"
-        " hardswish logsigmoid softsign tanhshrink"
-    ).split()},
-    **{n: getattr(torch, n) for n in "tanh sigmoid exp sin cos abs square erf sign floor".split()},
+    **{
+        n: getattr(F, n)
+        for n in [
+            "relu",
+            "relu6",
+            "elu",
+            "selu",
+            "celu",
+            "gelu",
+            "silu",
+            "mish",
+            "leaky_relu",
+            "softplus",
+            "hardtanh",
+            "hardsigmoid",
+            "hardswish",
+            "logsigmoid",
+            "softsign",
+            "tanhshrink",
+        ]
+    },
+    **{
+        n: getattr(torch, n)
+        for n in ["tanh", "sigmoid", "exp", "sin", "cos", "abs", "square", "erf", "sign", "floor"]
+    },
     "gelu of tanh": lambda x: F.gelu(x, approximate="tanh"),
     "log": lambda x: torch.log(x.abs() + 1) + torch.log1p(x**2) + (x**2 + 1).sqrt().rsqrt(),
     "clamp": lambda x: x.clamp(-0.5, 0.5) + torch.clamp(F.relu(x), min=0) + x.clamp(max=0.1),
     "threshold": lambda x: F.threshold(x, 0.1, -1.0) + F.elu(x, 0.5) + F.leaky_relu(x, 0.2),
-    "arithmetic": lambda x: (1 - x) * 2 / (3 + x * x) + 2**x.abs() - x**2 + x % 0.7,
+    "arithmetic": lambda x: (1 - x) * 2 / (3 + x * x) + 2 ** x.abs() - x**2 + x % 0.7,
     "two": lambda x: torch.maximum(x, -x) + torch.add(x, x, alpha=2) + x.sub(x * 3) + x.div(2.0),
     "broadcast": lambda x: x + x[0, 0] * x[:, :1] - torch.arange(6.0) * torch.ones(2, 1),
     "where": lambda x: torch.where(x > 0, x, torch.tensor(0.5)) + x.masked_fill(x < 0, -1.0),
     "compared": lambda x: x * ((x > 0) & (x <= 1) | ~(x != 3)).float() + x * (x >= 0) + x * (x < 1),
     "in place": lambda x: F.relu(x, inplace=True) * 2,
     "detach": lambda x: x * x.detach() + x.clone().contiguous(),
-    "type": lambda x: x.to(torch.float32) + x.type_as(x) + (x * 3).long().float() + x.int() + x.to(x),
-}  # fmt: skip
+    "type": lambda x: (
+        x.to(torch.float32) + x.type_as(x) + (x * 3).long().float() + x.int() + x.to(x)
+    ),
+}
 OF_ARRAYS = {
-    "sum": lambda x: x.sum(1) + x.sum(dim=1, keepdim=True)[:, 0] + torch.sum(x, (1,)) + x.mean(dim=1),
+    "sum": lambda x: (
+        x.sum(1) + x.sum(dim=1, keepdim=True)[:, 0] + torch.sum(x, (1,)) + x.mean(dim=1)
+    ),
     "max": lambda x: x.max(1)[0] + x.min(dim=1).values + torch.max(x, 1).values + x.amax((1,)),
     "max of all": lambda x: x * x.max() / 1e3 * 0 + x.min(1, keepdim=True)[0] + x.amin(1)[:, None],
     "variance": lambda x: x.var(2) + x.std(2) + torch.var(x, dim=-1, unbiased=False),
-    "norm": lambda x: x.norm(dim=2) + F.normalize(x, dim=2)[:, :, 0] + torch.linalg.vector_norm(x, dim=-1),
+    "norm": lambda x: (
+        x.norm(dim=2) + F.normalize(x, dim=2)[:, :, 0] + torch.linalg.vector_norm(x, dim=-1)
+    ),
     "similar": lambda x: F.cosine_similarity(x[:, 0], x[:, 1], dim=-1)[:, None] * x[:, 0],
     "logsumexp": lambda x: torch.logsumexp(x, 2) + x.logsumexp(dim=-1),
-    "softmax": lambda x: F.softmax(x, dim=-1) + x.softmax(1) + F.log_softmax(x, dim=2) + F.softmin(x, 1),
+    "softmax": lambda x: (
+        F.softmax(x, dim=-1) + x.softmax(1) + F.log_softmax(x, dim=2) + F.softmin(x, 1)
+    ),
     "cumsum": lambda x: x.cumsum(2) + torch.cumsum(x, dim=1),
-    "argmax": lambda x: x.argmax(2).float() + x.argmin(dim=-1) + F.one_hot(x.argmax(1), 2).sum((1, 2))[:, None],
-    "view": lambda x: x.view(x.size(0), -1)[:, ::2] + x.reshape(len(x), 12)[:, 6:] + torch.flatten(x, 1)[:, :6],
+    "argmax": lambda x: (
+        x.argmax(2).float() + x.argmin(dim=-1) + F.one_hot(x.argmax(1), 2).sum((1, 2))[:, None]
+    ),
+    "view": lambda x: (
+        x.view(x.size(0), -1)[:, ::2] + x.reshape(len(x), 12)[:, 6:] + torch.flatten(x, 1)[:, :6]
+    ),
     "flat": lambda x: x.flatten(1).unflatten(1, (3, 4)).flatten(start_dim=1, end_dim=2),
-    "squeeze": lambda x: x.unsqueeze(1).squeeze() + x.unsqueeze(-1).squeeze(-1) + x[:, None].squeeze(1),
-    "permute": lambda x: x.permute(0, 2, 1) + x.transpose(1, 2) + x.mT + x.swapaxes(-1, -2) + x.movedim(1, 2),
-    "cat": lambda x: torch.cat([x, x * 2], dim=1) + torch.cat((x, x), 1) + torch.stack([x, x], 2).view(-1, 4, 6),
-    "split": lambda x: sum(x.chunk(3, dim=2)) + sum(torch.split(x, 2, dim=-1)) + x.split([2, 4], 2)[0],
-    "unbind": lambda x: sum(one for one in x.unbind(2)) + x.select(2, 0) + x.narrow(2, 1, 1)[..., 0],
-    "expand": lambda x: x[:, :1].expand(-1, 4, 6) + x.repeat(1, 2, 1) + x[:, :1].expand(len(x), 4, -1),
+    "squeeze": lambda x: (
+        x.unsqueeze(1).squeeze() + x.unsqueeze(-1).squeeze(-1) + x[:, None].squeeze(1)
+    ),
+    "permute": lambda x: (
+        x.permute(0, 2, 1) + x.transpose(1, 2) + x.mT + x.swapaxes(-1, -2) + x.movedim(1, 2)
+    ),
+    "cat": lambda x: (
+        torch.cat([x, x * 2], dim=1) + torch.cat((x, x), 1) + torch.stack([x, x], 2).view(-1, 4, 6)
+    ),
+    "split": lambda x: (
+        sum(x.chunk(3, dim=2)) + sum(torch.split(x, 2, dim=-1)) + x.split([2, 4], 2)[0]
+    ),
+    "unbind": lambda x: (
+        sum(one for one in x.unbind(2)) + x.select(2, 0) + x.narrow(2, 1, 1)[..., 0]
+    ),
+    "expand": lambda x: (
+        x[:, :1].expand(-1, 4, 6) + x.repeat(1, 2, 1) + x[:, :1].expand(len(x), 4, -1)
+    ),
     "expand as": lambda x: x[:, :1].expand_as(x) + x[:, :, :1].expand_as(x).view_as(x),
     "index": lambda x: x[:, -1] + x[:, 0, :] + x[..., 1, :] + x[:, 1, [0, 2, 1, 3, 5, 4]],
-    "select": lambda x: x.index_select(2, torch.tensor([0, 3])) + x.gather(2, torch.zeros(1, 2, 2).long().expand(len(x), -1, -1)),
+    "select": lambda x: (
+        x.index_select(2, torch.tensor([0, 3]))
+        + x.gather(2, torch.zeros(1, 2, 2).long().expand(len(x), -1, -1))
+    ),
     "flip": lambda x: x.flip(2) + torch.flip(x, [1]) + torch.roll(x, 1, 2),
-    "pad": lambda x: F.pad(x, (1, 2)) + F.pad(x, (2, 1), value=1.5) + F.pad(x, (1, 2), mode="reflect"),
+    "pad": lambda x: (
+        F.pad(x, (1, 2)) + F.pad(x, (2, 1), value=1.5) + F.pad(x, (1, 2), mode="reflect")
+    ),
     "triangles": lambda x: torch.tril(x) + x.triu(1) + torch.tril(torch.ones(2, 6)) * x,
-    "made": lambda x: x + x.new_zeros(2, 6) + torch.zeros_like(x) + torch.ones_like(x) + torch.arange(6),
-    "products": lambda x: x @ x.transpose(1, 2) + torch.bmm(x, x.mT) + torch.matmul(x, torch.ones(6, 2)),
-    "einsum": lambda x: torch.einsum("bct,bdt->bcd", x, x) + torch.einsum("bct,td->bcd", [x, torch.ones(6, 2)]),
-    "attention": lambda x: F.scaled_dot_product_attention(x, x, x) + F.scaled_dot_product_attention(x, x, x, is_causal=True),
-    "masked attention": lambda x: F.scaled_dot_product_attention(x, x, x, attn_mask=torch.tensor([[True, False], [True, True]])),
+    "made": lambda x: (
+        x + x.new_zeros(2, 6) + torch.zeros_like(x) + torch.ones_like(x) + torch.arange(6)
+    ),
+    "products": lambda x: (
+        x @ x.transpose(1, 2) + torch.bmm(x, x.mT) + torch.matmul(x, torch.ones(6, 2))
+    ),
+    "einsum": lambda x: (
+        torch.einsum("bct,bdt->bcd", x, x) + torch.einsum("bct,td->bcd", [x, torch.ones(6, 2)])
+    ),
+    "attention": lambda x: (
+        F.scaled_dot_product_attention(x, x, x)
+        + F.scaled_dot_product_attention(x, x, x, is_causal=True)
+    ),
+    "masked attention": lambda x: F.scaled_dot_product_attention(
+        x, x, x, attn_mask=torch.tensor([[True, False], [True, True]])
+    ),
     "gated": lambda x: F.glu(x, dim=-1) + F.glu(x),
     "loop": lambda x: sum(x[:, :, t] * t for t in range(x.size(2))) if x.dim() == 3 else x,
     "chosen": lambda x: x[:, :, : x.shape[-1] // 2] if x.shape[1] == 2 else None,
-    "layer norm": lambda x: F.layer_norm(x, (6,)) + F.layer_norm(x, x.shape[1:], eps=0.1) + F.rms_norm(x, (6,)),
+    "layer norm": lambda x: (
+        F.layer_norm(x, (6,)) + F.layer_norm(x, x.shape[1:], eps=0.1) + F.rms_norm(x, (6,))
+    ),
     "interpolated": lambda x: F.interpolate(x[:, :, None], scale_factor=2),
-}  # fmt: skip
+}
 
 
 @pytest.mark.parametrize("name", OF_NUMBERS)
@@ -98,7 +160,9 @@ LAYERS = {
     "activations": lambda: nn.Sequential(
         nn.PReLU(), nn.ELU(), nn.LeakyReLU(0.1), nn.GELU(), nn.SiLU(), nn.Softplus(), nn.Softmax(1)
     ),
-    "rows": lambda: nn.Sequential(nn.Unflatten(1, (2, 6)), nn.Conv1d(2, 4, 3, padding=1), nn.ReLU()),
+    "rows": lambda: nn.Sequential(
+        nn.Unflatten(1, (2, 6)), nn.Conv1d(2, 4, 3, padding=1), nn.ReLU()
+    ),
     "pooled rows": lambda: nn.Sequential(
         nn.Unflatten(1, (2, 6)), nn.Conv1d(2, 4, 2), nn.MaxPool1d(2), nn.AvgPool1d(2, 1)
     ),
@@ -107,10 +171,12 @@ LAYERS = {
     ),
     "adaptive rows": lambda: nn.Sequential(nn.Unflatten(1, (2, 6)), nn.AdaptiveMaxPool1d(4)),
     "group norm": lambda: nn.Sequential(nn.Unflatten(1, (4, 3)), nn.GroupNorm(2, 4)),
-    "instance norm": lambda: nn.Sequential(nn.Unflatten(1, (4, 3)), nn.InstanceNorm1d(4, affine=True)),
+    "instance norm": lambda: nn.Sequential(
+        nn.Unflatten(1, (4, 3)), nn.InstanceNorm1d(4, affine=True)
+    ),
     "bilinear": lambda: Bilinear(),
     "identity": lambda: nn.Sequential(nn.Identity(), nn.Sequential(), nn.Hardtanh()),
-}  # fmt: skip
+}
 
 
 class Bilinear(nn.Module):
