@@ -7,8 +7,9 @@ All else is undecided: what was not refuted is not thereby shown.
 """
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 
 import numpy as np
 from scipy import special
@@ -16,7 +17,6 @@ from scipy import special
 from gridscape.analysis.differences import Difference, mean_of
 from gridscape.analysis.looks import ONCE, Level
 from gridscape.analysis.statistics import (
-    LEVEL,
     Interval,
     hochberg,
     share_interval,
@@ -39,7 +39,7 @@ class Check:
     test; NaN where replicates are too few for one. of: the tests of which p_holds is the best one,
     times their number. cells: those it rests on. is_detail: told only where it does not hold. says:
     where something else than p values decides. outlook: of an undecided one, in words, what these
-    replicates can show and how many are needed.
+    replicates can show by a test at the level that it is given, and how many are needed.
     """
 
     name: str
@@ -51,7 +51,7 @@ class Check:
     cells: tuple[Cell, ...] = ()
     is_detail: bool = False
     says: Outcome | None = None
-    outlook: str = ""
+    outlook: Callable[[float], str] = lambda level: ""
     of: int = 1
 
 
@@ -62,7 +62,7 @@ def above(name: str, unit: str, numbers: Numbers, bound: float) -> Check:
     """Holds where a difference, or the mean of one number per replicate, is above ``bound``."""
     found = average(numbers)
     p_holds, p_fails = found.p_above(bound), found.p_below(bound)
-    outlook = _outlook(found, bound, unit)
+    outlook = partial(_outlook, found, bound, unit)
     return Check(name, unit, f"> {bound:g}", found.interval(), p_holds, p_fails, outlook=outlook)
 
 
@@ -79,7 +79,7 @@ def within(name: str, unit: str, numbers: Numbers, margin: float) -> Check:
     p_holds = max(found.p_above(-margin), found.p_below(margin))
     p_fails = min(found.p_above(margin), found.p_below(-margin))
     nearest = math.copysign(margin, found.mean) if found.mean == found.mean else margin
-    asks, outlook = f"within +-{margin:g}", _outlook(found, nearest, unit)
+    asks, outlook = f"within +-{margin:g}", partial(_outlook, found, nearest, unit)
     return Check(name, unit, asks, found.interval(), p_holds, p_fails, outlook=outlook)
 
 
@@ -89,9 +89,14 @@ def most(name: str, asks: str, k: int, n: int) -> Check:
     One-sided at the whole level: at a share of one half, 3.1 % of five runs all do it by chance.
     """
     p_holds, p_fails = share_p_value(k, n, 0.5), share_p_value(n - k, n, 0.5)
-    outlook = f"{k} of {n} runs; 5 that agree are the fewest that show it"
+    outlook = always(f"{k} of {n} runs; 5 that agree are the fewest that show it")
     share = share_interval(k, n) if n >= 2 else Interval(k / n if n else math.nan, *NOWHERE, n)
     return Check(name, "fraction", asks, share, p_holds, p_fails, outlook=outlook)
+
+
+def always(text: str) -> Callable[[float], str]:
+    """An outlook that is the same at each level."""
+    return lambda level: text
 
 
 def average(numbers: Numbers) -> Difference:
@@ -123,7 +128,8 @@ def decide(
 
     level: of each two-sided test. Details stand among the estimates where they do not hold.
     """
-    holds = [t.p_holds <= t.of * level.each(t.of) for t in tests]
+    levels = [level.each(t.of) for t in tests]
+    holds = [t.p_holds <= t.of * each for t, each in zip(tests, levels, strict=True)]
     p_fails, n_open = _corrected(tests, holds), max(holds.count(False), 1)
     bound = n_open * level.each(n_open)
     said = [
@@ -139,9 +145,9 @@ def decide(
             says,
             float(np.fmin(t.p_holds, p)),
             cells=t.cells,
-            outlook=t.outlook if says is Outcome.UNDECIDED and t.interval.n >= 2 else "",
+            outlook=t.outlook(each) if says is Outcome.UNDECIDED and t.interval.n >= 2 else "",
         )
-        for t, p, says in zip(tests, p_fails, said, strict=True)
+        for t, p, each, says in zip(tests, p_fails, levels, said, strict=True)
         if not t.is_detail or says is not Outcome.HOLDS
     )
     if Outcome.FAILS in said:
@@ -177,16 +183,17 @@ def _why_undecided(tests: Sequence[Check], said: Sequence[Outcome]) -> str:
     return "; ".join(reasons)
 
 
-def _outlook(found: Difference, bound: float, unit: str) -> str:
+def _outlook(found: Difference, bound: float, unit: str, level: float) -> str:
     """The smallest difference that these replicates can show, and how many the one seen needs.
 
-    By a normal approximation of the noncentral t: what is shown in POWER of the cases.
+    By a normal approximation of the noncentral t: what a two-sided test at ``level`` shows in
+    POWER of the cases.
     """
     if not found.error > 0:
         return "no scatter between replicates to test by" if found.n >= 2 else ""
-    shown = (t_quantile(LEVEL, found.df) + special.stdtrit(found.df, POWER)) * found.error
+    shown = (t_quantile(1 - level, found.df) + special.stdtrit(found.df, POWER)) * found.error
     seen = abs(found.mean - bound)
-    normal = special.ndtri((1 + LEVEL) / 2) + special.ndtri(POWER)
+    normal = special.ndtri(1 - level / 2) + special.ndtri(POWER)
     needs = found.n * (normal * found.error / seen) ** 2 + 2 if seen else math.inf
     n, seen_words = found.n, _distance(seen, unit)
     text = f"{n} replicates can show {_distance(shown, unit)} from the bound, seen is {seen_words}"

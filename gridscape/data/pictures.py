@@ -7,6 +7,7 @@ import zipfile
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from itertools import pairwise
 from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -43,6 +44,7 @@ UNREADABLE = ("refuse", "leave out")
 MOST_NAMED = 3
 MOST_BYTES = 2**30  # of one picture in an archive
 AT_ONCE, EACH = 1_024, 64  # pictures that wait to be put in their place; of a task
+SMALL_BYTES = 2**14  # of a file: to read a smaller picture is Python's work, which has one thread
 
 
 class Tree(NamedTuple):
@@ -93,7 +95,7 @@ def read_pictures(
     tree = _opened(path)
     names = [name for name in tree.names if _is_picture(name)]
     found, told = _labeled(tree, names, labels, target)
-    strange = [n for n in tree.names if not _is_picture(n) and not n.lower().endswith(LISTS)]
+    strange = [n for n in tree.names if not n.lower().endswith(SUFFIXES + LISTS)]
     if strange:
         told.append(f"passed over, no pictures: {_count(len(strange), 'file')}: {_some(strange)}")
     made = Reading(tree, size, color).all([picture.name for picture in found])
@@ -140,9 +142,14 @@ def _opened(path: Path) -> Tree:
     names = []
     for folder, folders, files in os.walk(path, followlinks=False):
         folders.sort(key=natural)
-        below = Path(folder).relative_to(path)
-        names += [(below / file).as_posix() for file in files]
-    return Tree(path, _shown(names), lambda name: (path / name).read_bytes())
+        below = Path(folder).relative_to(path).as_posix()
+        names += files if below == "." else [f"{below}/{file}" for file in files]
+    return Tree(path, _shown(names), lambda name: _content(f"{path}/{name}"))
+
+
+def _content(path: str) -> bytes:
+    with open(path, "rb", buffering=0) as file:
+        return file.readall()
 
 
 def _member(archive: zipfile.ZipFile, name: str) -> bytes:
@@ -158,7 +165,7 @@ def _shown(names: Sequence[str]) -> list[str]:
 
 
 def _is_picture(name: str) -> bool:
-    return PurePosixPath(name).suffix.lower() in SUFFIXES
+    return name.lower().endswith(SUFFIXES)
 
 
 def _labeled(
@@ -260,7 +267,8 @@ def _keys(name: str) -> Iterator[str]:
 class Reading:
     """Reads pictures into one array; tells those that cannot be, and those of another kind.
 
-    pixels: (N, height, width, 1 or 3). rows: by name. bad: the reason by name.
+    pixels: (N, height, width, 1 or 3). rows: by name. bad: the reason by name. n_bytes: of the
+    files read so far.
     """
 
     def __init__(self, tree: Tree, size: Sequence[int] | None, color: str | None) -> None:
@@ -269,16 +277,19 @@ class Reading:
         self.rows: dict[str, int] = {}
         self.bad: dict[str, str] = {}
         self.kinds: Counter[tuple[int, ...]] = Counter()
+        self.n_bytes = 0
 
     def all(self, names: Sequence[str]) -> "Reading":
         """Read all of them."""
         with warnings.catch_warnings(), ThreadPoolExecutor() as pool:
             warnings.simplefilter("ignore")  # Pillow's, of metadata and sizes
-            for begin in range(0, len(names), AT_ONCE):
-                some = names[begin : begin + AT_ONCE]
+            bounds = [0, *range(EACH, len(names), AT_ONCE), len(names)]
+            for begin, end in pairwise(bounds):
+                some = names[begin:end]
                 # Several a task: to hand over a small picture takes as long as to read it.
                 parts = [some[at : at + EACH] for at in range(0, len(some), EACH)]
-                for part, made in zip(parts, pool.map(self._some, parts), strict=True):
+                each = pool.map if self.n_bytes > begin * SMALL_BYTES else map
+                for part, made in zip(parts, each(self._some, parts), strict=True):
                     for name, one in zip(part, made, strict=True):
                         self._put(name, one, len(names))
         return self
@@ -307,7 +318,9 @@ class Reading:
     def _one(self, name: str) -> Any:
         """A picture (height, width, 1 or 3) uint8, or why it cannot be read."""
         try:
-            return pixels_of(self.tree.read(name), self.size, self.color)
+            content = self.tree.read(name)
+            self.n_bytes += len(content)
+            return pixels_of(content, self.size, self.color)
         except ValueError as error:
             return str(error)[:60]
         except FileNotFoundError:

@@ -1,6 +1,7 @@
 """Checks: corrected for their number, and judged on parts of the grid."""
 
 import math
+import re
 
 import numpy as np
 import pytest
@@ -8,6 +9,7 @@ from scipy import stats
 from study_1 import CLAIMS, FAILS, FULL, HOLDS, UNDECIDED, one, rate, verdict
 from synthetic import STUDY_AXES, landscape
 
+from gridscape.analysis.looks import ONCE, Looks
 from gridscape.analysis.statistics import t_interval
 from gridscape.claims.checks import above, any_of, below, decide, most, within
 from gridscape.claims.judging import judge
@@ -59,18 +61,29 @@ def test_what_holds_needs_no_correction_and_what_fails_does():
     assert outcome is UNDECIDED
     assert estimates[0].p_value == pytest.approx(5 * against.p_fails)
     assert note == "the replicates do not settle 5 of 5 numbers"
-    assert {e.outlook for e in estimates if e.name == "y"} == {open_.outlook}
-    assert "4 replicates can show " in open_.outlook
+    assert {e.outlook for e in estimates if e.name == "y"} == {open_.outlook(0.05)}
+    assert "4 replicates can show " in open_.outlook(0.05)
 
 
 def test_what_replicates_can_show_is_told_in_points_of_fractions():
     numbers = np.array([0.01, -0.02, 0.03, 0.01])
-    told = {unit: above("x", unit, numbers, 0.0).outlook for unit in ("fraction", "nats")}
+    told = {unit: above("x", unit, numbers, 0.0).outlook(0.05) for unit in ("fraction", "nats")}
     assert "seen is 0.75 points, which needs about 61 replicates" in told["fraction"]
     assert "seen is 0.0075 nats" in told["nats"]
-    slope = below("x", "fraction per doubling of width", numbers, 0.0).outlook
+    slope = below("x", "fraction per doubling of width", numbers, 0.0).outlook(0.05)
     assert "seen is 0.75 points per doubling of width" in slope
-    assert "fraction squared" in above("x", "fraction squared", numbers, 0.0).outlook
+    assert "fraction squared" in above("x", "fraction squared", numbers, 0.0).outlook(0.05)
+
+
+def test_a_look_that_spends_less_of_the_error_needs_more_replicates():
+    numbers = np.array([0.01, -0.02, 0.03, 0.01])
+    test = above("x", "fraction", numbers, 0.0)
+    first = Looks.up_to(20, first=4).level(4)
+    at_once, at_a_look = (decide([test], level)[1][0].outlook for level in (ONCE, first))
+    wide, narrow = (re.findall(r"show ([\d.]+) points", told)[0] for told in (at_a_look, at_once))
+    assert float(wide) > 1.2 * float(narrow)
+    more, fewer = (re.findall(r"about (\d+) rep", told)[0] for told in (at_a_look, at_once))
+    assert int(more) > int(fewer)
 
 
 def test_one_of_several_counts_their_number():

@@ -11,7 +11,7 @@ from gridscape.analysis.best import BestPerRow, best_among
 from gridscape.analysis.cells import CellSummary
 from gridscape.analysis.differences import Comparison
 from gridscape.analysis.statistics import Interval
-from gridscape.claims.checks import Check, above, any_of, below, listed
+from gridscape.claims.checks import Check, above, always, any_of, below, listed
 from gridscape.claims.evidence import (
     Evidence,
     Region,
@@ -165,7 +165,7 @@ def best_shrinks(evidence: Evidence, axis: str, along: str, metric: str = MAIN) 
         p_holds=evidence.level.each() if slope.high < 0 else 1.0,
         p_fails=evidence.level.each() if slope.low > 0 else 1.0,
         cells=tuple(s.cell for members in rows.values() for s in members),
-        outlook="the intervals of the best values are too wide",
+        outlook=always("the intervals of the best values are too wide"),
     )
     numbers = {
         f"best {axis} at {along}={show(value)}": float(found.value)
