@@ -256,7 +256,7 @@ def test_packages_are_declared() -> None:
         for line, name in imported(source):
             top = name.split(".")[0]
             if top != "gridscape" and top not in sys.stdlib_module_names:
-                owners = {distribution(owner) for owner in provides.get(top, [])}
+                owners = {distribution(owner) for owner in provides.get(top, [top])}
                 assert owners & declared, f"{module}, line {line}: {top} is not declared"
 
 

@@ -25,6 +25,10 @@ from gridscape.errors import GridscapeError, ModelError, one_line
 # Reading patches torch.nn.Module, and building draws from torch's one generator.
 LOCK = threading.RLock()
 HOW = "docs/models.md lists what is translated"
+INSTEAD = {  # of PyTorch's functions that people use and that are not translated
+    "batch_norm": "its running statistics are not kept; GroupNorm or LayerNorm have none",
+    "multi_head_attention_forward": "write it with Linear and scaled_dot_product_attention",
+}
 PACKING = ("pack_padded_sequence", "pad_packed_sequence", "pack_sequence", "pad_sequence")
 WHOLE = (torch.int64, torch.int32, torch.int16, torch.int8, torch.uint8)
 
@@ -207,7 +211,8 @@ class _Tracer(fx.Tracer):  # type: ignore[misc]
         try:
             return self.shape(node, known)
         except NotImplementedError as error:
-            raise ModelError(f"cannot translate {error}", where=self.place(), hint=HOW) from error
+            hint = INSTEAD.get(_name(node.target), HOW)
+            raise ModelError(f"cannot translate {error}", where=self.place(), hint=hint) from error
 
     def place(self) -> str:
         """Where ``forward`` is: the module by its path, file and line."""

@@ -55,7 +55,7 @@ OF_NUMBERS = {
     "threshold": lambda x: F.threshold(x, 0.1, -1.0) + F.elu(x, 0.5) + F.leaky_relu(x, 0.2),
     "arithmetic": lambda x: (1 - x) * 2 / (3 + x * x) + 2 ** x.abs() - x**2 + x % 0.7,
     "two": lambda x: torch.maximum(x, -x) + torch.add(x, x, alpha=2) + x.sub(x * 3) + x.div(2.0),
-    "broadcast": lambda x: x + x[0, 0] * x[:, :1] - torch.arange(6.0) * torch.ones(2, 1),
+    "broadcast": lambda x: x + x[:, 0, :1, None] * x[:, :1] - torch.arange(6.0) * torch.ones(2, 1),
     "where": lambda x: torch.where(x > 0, x, torch.tensor(0.5)) + x.masked_fill(x < 0, -1.0),
     "compared": lambda x: x * ((x > 0) & (x <= 1) | ~(x != 3)).float() + x * (x >= 0) + x * (x < 1),
     "in place": lambda x: F.relu(x, inplace=True) * 2,
@@ -69,7 +69,7 @@ OF_ARRAYS = {
         x.sum(1) + x.sum(dim=1, keepdim=True)[:, 0] + torch.sum(x, (1,)) + x.mean(dim=1)
     ),
     "max": lambda x: x.max(1)[0] + x.min(dim=1).values + torch.max(x, 1).values + x.amax((1,)),
-    "max of all": lambda x: x * x.max() / 1e3 * 0 + x.min(1, keepdim=True)[0] + x.amin(1)[:, None],
+    "min": lambda x: x + x.min(1, keepdim=True)[0] + x.amin(1)[:, None],
     "variance": lambda x: x.var(2) + x.std(2) + torch.var(x, dim=-1, unbiased=False),
     "norm": lambda x: (
         x.norm(dim=2) + F.normalize(x, dim=2)[:, :, 0] + torch.linalg.vector_norm(x, dim=-1)

@@ -158,6 +158,10 @@ REFUSED = {
     "raising build": (lambda: nn.Linear(-1, 2), ["build raises an error"]),
     "no module": (lambda: 3, ["build makes no PyTorch module", "found int"]),
     "float64": (after(lambda x: x.double()), ["cannot translate a tensor of type double"]),
+    "batch norm": (
+        lambda: nn.Sequential(nn.Flatten(), nn.Linear(64, 10), nn.BatchNorm1d(10)),
+        ["Sequential.2: cannot translate batch_norm", "GroupNorm or LayerNorm"],
+    ),
     "embedding": (
         lambda: nn.Sequential(nn.Flatten(), nn.Embedding(5, 3, max_norm=1.0)),
         ["an Embedding with max_norm"],
