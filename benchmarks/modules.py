@@ -155,7 +155,8 @@ def report(
             f"Seconds from the first import to the last number of {n_networks} networks:"
             f" {len(RATES)} learning rates x {options.replicates} replicates, {options.updates}"
             f" updates of {BATCH} examples of MNIST, Adam; medians of {options.rounds} rounds."
-            " Times as fast as the faster loop: median and range. Accuracies: Gridscape, both loops.",
+            " Times as fast as the faster loop: median and range. Accuracies: Gridscape, then both"
+            " loops.",
             table(head, [_row(case, turns) for case, turns in found.items()]) + "\n",
         ]
     )
