@@ -251,14 +251,15 @@ class _Module:
         from gridscape.models._torch_check import N_EXAMPLES
 
         random = np.random.default_rng(1)
-        shape = (N_EXAMPLES, *self.input_shape)
+        # Drawn as PyTorch has it: the strides of what is turned round may differ from those of data.
+        turned = (self.input_shape[-1], *self.input_shape[:-1])
+        shape = (N_EXAMPLES, *(turned if self.is_turned else self.input_shape))
         x = torch.as_tensor(random.normal(size=shape).astype(np.float32))
         if self.reads:
             sizes = [
                 m.num_embeddings for m in self.module.modules() if hasattr(m, "num_embeddings")
             ]
             x = torch.as_tensor(random.integers(0, min([*sizes, 100]), size=shape))
-        x = x.permute(0, 3, 1, 2).contiguous() if self.is_turned else x
         x = x[..., 0] if self.reads == "steps" else x
         longest = self.input_shape[0] - (self.input_shape[0] > 2)  # shorter than the padded batch
         lengths = torch.as_tensor([max(1, longest - i % 2) for i in reversed(range(N_EXAMPLES))])

@@ -245,6 +245,22 @@ def test_layers_of_pictures(name):
     assert_agrees(build, (9, 8, 2), images=True)
 
 
+class Tutorial(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.conv1, self.conv2 = nn.Conv2d(1, 3, 3, padding=1), nn.Conv2d(3, 4, 3)
+        self.pool, self.fc = nn.MaxPool2d(2, 2), nn.Linear(4 * 3 * 3, 3)
+
+    def forward(self, x):
+        x = self.pool(F.relu(self.conv1(x)))
+        x = F.relu(F.max_pool2d(self.conv2(F.pad(x, (1, 1, 1, 1))), 2)) if x.size(2) > 6 else x
+        return F.log_softmax(self.fc(x.view(-1, 4 * 3 * 3)), dim=1)
+
+
+def test_a_network_of_one_channel_as_tutorials_have_it():
+    assert_agrees(Tutorial, (14, 15, 1), images=True)
+
+
 class Read(nn.Module):
     """A recurrent layer, and what is read of it."""
 
