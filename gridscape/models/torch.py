@@ -251,7 +251,7 @@ class _Module:
         from gridscape.models._torch_check import N_EXAMPLES
 
         random = np.random.default_rng(1)
-        # Drawn as PyTorch has it: the strides of what is turned round may differ from those of data.
+        # Drawn as PyTorch has it: what is turned round may have other strides than data.
         turned = (self.input_shape[-1], *self.input_shape[:-1])
         shape = (N_EXAMPLES, *(turned if self.is_turned else self.input_shape))
         x = torch.as_tensor(random.normal(size=shape).astype(np.float32))
