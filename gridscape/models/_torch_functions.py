@@ -368,7 +368,7 @@ def _std(input: Array, *args: Any, **options: Any) -> Array:
     return jnp.sqrt(_var(input, *args, **options))
 
 
-@translates("norm", "vector_norm")
+@translates("norm", "linalg_vector_norm")
 def _norm(
     input: Array, p: Any = 2, dim: Dims = None, keepdim: bool = False, ord: Any = None
 ) -> Array:
