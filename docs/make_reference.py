@@ -18,7 +18,7 @@ from gridscape import models, optimizers, tasks
 from gridscape.base.limits import FINITE, Limit
 from gridscape.claims.rules import RULES
 from gridscape.cli.commands import app
-from gridscape.optimizers import rules, schedules
+from gridscape.optimizers import extras, rules, schedules
 from gridscape.study.files import names
 from gridscape.study.parts import load_object
 from gridscape.study.settings import SAMPLINGS, STUDY_AXES
@@ -188,7 +188,8 @@ def axes() -> Iterator[str]:
     allowed = {"sampling": " or ".join(SAMPLINGS), "optimizer": "a name", "loss": "a name"}
     rows = [(f"`{n}`", "the study", allowed.get(n, "a whole number from 1")) for n in STUDY_AXES]
     rows.append(("`schedule`", "the study", " or ".join(schedules.SCHEDULES)))
-    rows += [(f"`{name}`", "training", str(x)) for name, x in schedules.LIMITS.items()]
+    of_training = {**schedules.LIMITS, **extras.LIMITS}
+    rows += [(f"`{name}`", "training", str(x)) for name, x in of_training.items()]
     for of in (numbers_of, options_of):
         found = [
             (name, kind, part) for kind in KNOWN for part in KNOWN[kind] for name in of(kind, part)
@@ -218,7 +219,7 @@ def named_studies() -> Iterator[str]:
         sizes = " \N{MULTIPLICATION SIGN} ".join(
             f"{len(values)} {axis}" for axis, values in study.axes.items()
         )
-        count = len(study.grid.cells()) * study.replicates
+        count = len(study.cells()) * study.replicates
         model = study.model if isinstance(study.model, str) else ""
         rows.append((f"`{name}`", study.title, f"`{study.task}`", f"`{model}`", sizes, str(count)))
     yield table(("study", "title", "task", "model", "axes", "networks"), rows)
@@ -260,7 +261,8 @@ def all_schedules() -> Iterator[str]:
         for name, s in schedules.SCHEDULES.items()
     ]
     yield table(("schedule", "the rate", "numbers"), rows)
-    limits = [(f"`{name}`", str(limit)) for name, limit in schedules.LIMITS.items()]
+    of_training = {**schedules.LIMITS, **extras.LIMITS}
+    limits = [(f"`{name}`", str(limit)) for name, limit in of_training.items()]
     yield table(("number", "values"), limits)
 
 

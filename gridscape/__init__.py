@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from gridscape.execution.replay import replay
     from gridscape.grid.axes import Axis, Cell
     from gridscape.grid.trials import Status
-    from gridscape.landscape import Landscape
+    from gridscape.landscape import Landscape, import_runs
     from gridscape.models.equinox import from_equinox
     from gridscape.models.torch import from_torch
     from gridscape.study.study import Study
@@ -59,6 +59,7 @@ _HOME = {
     "from_torch": "models.torch",
     "hyperparameters": "base.parts",
     "image_folder": "tasks.images",
+    "import_runs": "landscape",
     "plan": "sweep",
     "reads": "base.parts",
     "refine": "sweep.refining",
@@ -98,6 +99,7 @@ __all__ = [
     "from_torch",
     "hyperparameters",
     "image_folder",
+    "import_runs",
     "plan",
     "reads",
     "refine",

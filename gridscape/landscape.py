@@ -3,7 +3,8 @@
 import html
 import json
 import math
-from collections.abc import Callable, Collection, Hashable, Iterable, Mapping, Sequence
+import re
+from collections.abc import Callable, Collection, Hashable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
@@ -32,8 +33,11 @@ from gridscape.grid.names import (
     METRICS,
     REPLICATE,
     RESERVED,
+    TEXTS,
     TOP_ANSWER,
     TOP_CLASS,
+    TOP_SHARE,
+    VALIDATION,
     Variable,
     check_name,
     curve_of,
@@ -52,16 +56,22 @@ from gridscape.store.arrays import (
     final_arrays,
     kinds_of,
     of_meaning,
+    values_of,
 )
 from gridscape.store.late_curves import LateCurves
-from gridscape.store.output import write_to
+from gridscape.store.output import write_folder_to, write_to
 from gridscape.store.store import Store
+from gridscape.store.to_mlflow import write_runs
+from gridscape.store.to_tensorboard import write_events
+from gridscape.store.tracked import TrackedRun
 
 if TYPE_CHECKING:
     import xarray as xr
 
 T = TypeVar("T")
-FORMATS = ("csv", "parquet", "netcdf")
+FORMATS = ("csv", "parquet", "netcdf", "tensorboard", "mlflow")
+FOLDERS = ("tensorboard", "mlflow")  # formats of a folder
+EXTRAS = ("parquet", "tensorboard", "mlflow")  # formats whose packages are an extra
 AT_ONCE = 4_096  # trials whose curves are read together with them
 # Shares of the way from guessing to everything right.
 LEARNED, GUESSES = 0.25, 0.05
@@ -146,7 +156,7 @@ class Landscape:
         coordinates = coordinates_of(places, [] if late else found) | kinds
         attributes = {name: str(study.get(name) or "") for name in ("name", "title", "task")}
         if is_told:
-            attributes["main_metric"] = main_of(metrics)
+            attributes["main_metric"] = str(study.get("main_metric") or main_of(metrics))
         if study.get("classes"):
             attributes["classes"] = json.dumps(study["classes"], ensure_ascii=False)
         arrays = Arrays(
@@ -199,8 +209,9 @@ class Landscape:
     @cached_property
     def axes(self) -> tuple[Axis, ...]:
         """The axes with their values, in the study's order."""
-        values = {name: self._arrays[name].values.tolist() for name in self._dims[:-1]}
-        return tuple(Axis(name, tuple(found)) for name, found in values.items())
+        own: Mapping[str, Any] = self.study.get("axes") or {}
+        values = {name: self._arrays[name].values for name in self._dims[:-1]}
+        return tuple(Axis(n, values_of(found, own.get(n, ()))) for n, found in values.items())
 
     @cached_property
     def grid(self) -> Grid:
@@ -330,9 +341,9 @@ class Landscape:
             return np.ones(shape, bool)
         if asked.is_even(self.axes):
             return np.broadcast_to(self._arrays[REPLICATE].values < asked.replicates, shape)
-        numbers = np.array([asked.of(cell) for cell in self.grid.cells()])
-        wanted: np.ndarray = numbers.reshape(-1, 1) > self._arrays[REPLICATE].values
-        return wanted.reshape(shape)
+        numbers = self.once("asked", lambda: asked.numbers(self.axes))
+        wanted: np.ndarray = numbers[..., None] > self._arrays[REPLICATE].values
+        return wanted
 
     @property
     def learns(self) -> np.ndarray:
@@ -497,8 +508,11 @@ class Landscape:
     def selection(self) -> Literal["validation", "test"]:
         """On which set the best is chosen: as the study's ``selection`` says, by default "test".
 
-        "validation" only where every trial that has the main metric has it on a validation set.
+        "validation" only where every trial that has the main metric has it on a validation set, or
+        where the main metric is itself of that set.
         """
+        if (main := Variable.parse(self.main_metric)) and main.split == VALIDATION:
+            return "validation"
         asked = self.study.get("selection", self._arrays.attrs.get("selection"))
         return "validation" if asked == "validation" and self._is_validated() else "test"
 
@@ -558,22 +572,27 @@ class Landscape:
         Links are followed. A device or a pipe, and what lies under /dev or /proc, is opened and
         written as it is.
         "csv" and "parquet": one row per trial with its axes, replicate, status, key, metrics and
-        costs (no curves). "netcdf": everything; ``xarray.open_dataset`` reads it back.
-        Raises UsageError for another format, GridscapeError where the file cannot be written or
-        (parquet) the extra is not installed.
+        costs (no curves). "netcdf": everything; ``xarray.open_dataset`` reads it back; where
+        nobody asked for some trials, ``asked`` tells which. "tensorboard" and "mlflow": a new
+        folder of event files, or of an experiment's runs, one for each trial with its cell, its
+        metrics by update and its final ones as the last.
+        Raises UsageError for another format, GridscapeError where the file cannot be written, a
+        folder is there already, or the extra of the format's name is not installed.
         """
         writers: dict[str, Callable[[Path], object]] = {
             "csv": lambda part: self.table().to_csv(part, index=False),
             "parquet": lambda part: self.table().to_parquet(part, index=False, engine="pyarrow"),
             "netcdf": self._to_netcdf,
+            "tensorboard": self._to_tensorboard,
+            "mlflow": lambda part: write_runs(part, self._runs(), self.study),
         }
         if format not in writers:
             raise UnknownNameError("format", format, FORMATS)
         path = Path(path)
         try:
-            write_to(path, writers[format])
+            (write_folder_to if format in FOLDERS else write_to)(path, writers[format])
         except ImportError as error:
-            hint = 'pip install "gridscape[parquet]"' if format == "parquet" else None
+            hint = f'pip install "gridscape[{format}]"' if format in EXTRAS else None
             raise GridscapeError(
                 f"a package for {format} is missing", found=str(error), hint=hint
             ) from error
@@ -590,15 +609,48 @@ class Landscape:
             ) from error
         return path
 
+    def _to_tensorboard(self, folder: Path) -> None:
+        write_events(folder, self._runs(), self.axes, self.metrics)
+
+    def _runs(self) -> Iterator[TrackedRun]:
+        """Every trial that has ended, with its curves."""
+        curves = [name for name in self.curves if name != TOP_SHARE]
+        metrics = {name: self.array(name) for name in self.metrics}
+        others = {n: self.array(n) for n in (*TEXTS, "updates", "seconds") if n not in self._dims}
+        for number, cell in enumerate(self.grid.cells()):
+            place = self.grid.places(cell) or ()
+            lines = {name: self.lines_of(name, [number]) for name in curves}
+            for replicate in range(self.n_replicates):
+                at = (*place, replicate)
+                own = {name: found[at] for name, found in others.items()}
+                if own["status"] == Status.MISSING.value:
+                    continue
+                along = {name: (points, of[0, replicate]) for name, (points, of) in lines.items()}
+                yield TrackedRun(
+                    cell,
+                    replicate,
+                    Status(str(own["status"])),
+                    str(own["key"]),
+                    str(own["reason"]),
+                    {n: float(v[at]) for n, v in metrics.items() if np.isfinite(v[at])},
+                    {n: (p[np.isfinite(v)], v[np.isfinite(v)]) for n, (p, v) in along.items()},
+                    int(np.nan_to_num(own.get("updates", cell.get("updates", 0)))),
+                    float(np.nan_to_num(own["seconds"])),
+                )
+
     def _to_netcdf(self, path: Path) -> None:
         for name in self.data.variables:
             check_name(name, "a variable of netCDF", str(self.data.attrs["name"]))
-        self.data.to_netcdf(path, engine="h5netcdf")
+        asked, data = self.asked(), self.data
+        if not asked.values.all() and "asked" not in data.variables:  # else a hole is but missing
+            data = data.assign(asked=asked)
+        data.to_netcdf(path, engine="h5netcdf")
 
     def table(self) -> Any:
         """A pandas DataFrame with one row per trial: axes, replicate, status, key, all numbers.
 
-        Where classes have names, ``top_class`` is that of ``top_answer``.
+        Trials that nobody asked for, and that are not there, have no row. Where classes have
+        names, ``top_class`` is that of ``top_answer``.
         """
         per_trial = self.data.drop_dims(set(self.data.dims) - set(self.data["status"].dims))
         names = ["status", COLLAPSED, "key", *self.metrics, TOP_ANSWER, *FACTS, "reason"]
@@ -606,7 +658,9 @@ class Landscape:
         found = per_trial[names].to_dataframe(dim_order=list(self.data["status"].dims))
         if self.class_names and TOP_ANSWER in found:
             found.insert(list(found).index(TOP_ANSWER) + 1, TOP_CLASS, self._called(found))
-        return found.reset_index()
+        found = found.reset_index()
+        is_there = self.wanted.ravel() | (found["status"] != Status.MISSING.value).to_numpy()
+        return found if is_there.all() else found[is_there].reset_index(drop=True)
 
     def _called(self, table: Any) -> list[str]:
         """The name of the class that is answered most, of each row; "" where there is none."""
@@ -627,6 +681,86 @@ class Landscape:
 
     def _repr_html_(self) -> str:
         return _html_table(self, self.main_metric)
+
+
+def import_runs(
+    source: Any,
+    axes: Sequence[str] | Mapping[str, str] | str,
+    *,
+    metric: Sequence[str] | Mapping[str, str] | str | None = None,
+    replicate: str | None = None,
+    better: Mapping[str, str] | str | None = None,
+    status: str | None = None,
+    step: str | None = None,
+    name: str | None = None,
+    claims: str | None = None,
+    directory: str | Path | None = None,
+) -> Landscape:
+    """The landscape of runs that were made elsewhere, from a table of them; kept in a folder.
+
+    source: a file (.csv, .tsv, .parquet and what pandas reads) or a table of pandas, Polars or
+        Arrow; a row is a run, or a step of one. axes: the columns that were varied, without what
+        W&B, MLflow and Optuna put before a name; as a mapping, each under a name of its own.
+    metric: columns likewise, the main one first; by default those that are metrics by their names.
+        Of the test set where the name tells no other (``val_accuracy``, ``train/loss``).
+    replicate: the column of seeds, by which runs are paired; else runs of a cell are counted.
+    better: "higher" or "lower" of all metrics, or of each by name; else guessed by the names.
+    status: the column that tells how runs ended, by default status or state; "none" for none. What
+        failed, crashed or was pruned failed, what runs is missing.
+    step: the column of updates or epochs done, where runs have a row for each step.
+    name: of the folder ``runs/NAME``, by default that of the file. claims: a file of statements.
+
+    What was guessed or is odd is told with the study (``study["told"]``). Such runs are shown,
+    tested and exported as any others, and cannot be trained further. Raises UsageError and
+    UnknownNameError for columns that are not there or cannot be what they are said to be,
+    DataError for values that cannot, StoreError for a folder that holds something.
+    """
+    from gridscape.data.tables import as_table
+    from gridscape.store.imported import require_new
+    from gridscape.store.run_tables import Columns, pairs_named, runs_of
+    from gridscape.study import reach
+
+    table = as_table(source, "runs")
+    of_file = Path(source) if isinstance(source, str | Path) else None
+    own = name or (of_file.name.split(".")[0] if of_file else "imported")
+    own = re.sub("[^A-Za-z0-9._-]+", "-", own).strip("-._") or "imported"
+    folder = Path(directory) if directory is not None else Path("runs") / own
+    require_new(folder)
+    sides = {"": better} if isinstance(better, str) else dict(better or {})
+    named = (
+        {str(n): str(column) for n, column in given.items()}
+        if isinstance(given, Mapping)
+        else pairs_named(given.split(",") if isinstance(given, str) else given)
+        for given in (axes, metric or {})
+    )
+    asked = Columns(next(named), next(named), sides, replicate, status, step)
+    where = of_file.name if of_file else "table"
+    try:
+        runs = runs_of(table, asked, own, of_file.name if of_file else "a table in Python", where)
+    except UnknownNameError as error:
+        if called := _called_otherwise(error):
+            error.hint = f"did you mean {called!r}? {error.name}={called} calls it so"
+        raise
+    if claims:  # by its whole path, wherever they are asked for
+        runs.study["claims"] = str(Path(claims).absolute()) if reach.names_file(claims) else claims
+    with Store.create(folder, runs.study) as store:
+        for at in range(0, len(runs.trials), AT_ONCE):
+            store.put_all(runs.trials[at : at + AT_ONCE])
+    reach.remember(runs.study, runs.study, None)
+    return Landscape.read(folder)
+
+
+def _called_otherwise(error: UnknownNameError) -> str | None:
+    """The column that other libraries call so: lr, where learning_rate is not there."""
+    from gridscape.data.run_columns import bare_name
+    from gridscape.study.synonyms import meaning
+
+    wanted = meaning(error.name)
+    for column in error.known:
+        found = meaning(bare_name(column))
+        if wanted is not None and found is not None and found.ours == wanted.ours:
+            return bare_name(column)
+    return None
 
 
 def lacks_of(study: Mapping[str, Any]) -> str:
@@ -698,16 +832,18 @@ def _html_table(land: Landscape, metric: str) -> str:
     shape = (len(rows.values), -1)
     score = _of_the_best(land, metric, rest).reshape(shape)
     ended = (land.data["status"] != Status.MISSING.value).any([*rest, "replicate"])
-    cells = zip(rows.values, score, ended.values.reshape(shape), strict=True)
+    asked = land.asked().any([*rest, "replicate"]) | ended
+    marks = np.where(ended, "failed", np.where(asked, "...", "")).reshape(shape)
+    cells = zip(rows.values, score, marks, strict=True)
     low, high = _finite_range(score)
     body = "".join(
         f"<tr><th>{html.escape(show(value))}</th>"
         + "".join(
-            _html_cell(meaning.sign * number, (number - low) / (high - low), done)
-            for number, done in zip(numbers, dones, strict=True)
+            _html_cell(meaning.sign * number, (number - low) / (high - low), mark)
+            for number, mark in zip(numbers, of_row, strict=True)
         )
         + "</tr>"
-        for value, numbers, dones in cells
+        for value, numbers, of_row in cells
     )
     heads = [show(value) for value in others[0].values] if others else [metric]
     corner = " \\ ".join(axis.name for axis in land.axes[:2])
@@ -736,9 +872,12 @@ def _finite_range(numbers: np.ndarray) -> tuple[float, float]:
     return float(finite.min()), float(finite.max())
 
 
-def _html_cell(number: float, strength: float, ended: bool) -> str:
-    """A cell without a result says so: dots while it is not trained, else that training failed."""
+def _html_cell(number: float, strength: float, mark: str) -> str:
+    """A cell without a result says so: dots while it is not trained, else that training failed.
+
+    Nothing stands in a hole.
+    """
     if not np.isfinite(number):
-        return f'<td style="opacity:.6">{"failed" if ended else "..."}</td>'
+        return f'<td style="opacity:.6">{mark}</td>'
     alpha = 0.05 + 0.5 * min(max(strength, 0.0), 1.0)
     return f'<td style="background:rgba(46,134,222,{alpha:.2f})">{number:.4f}</td>'

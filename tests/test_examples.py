@@ -1,6 +1,7 @@
 """Each example runs as a user would run it, in a process of its own, and learns something."""
 
 import ast
+import csv
 import os
 import re
 import subprocess
@@ -65,6 +66,13 @@ def test_own_table(tmp_path: Path) -> None:
     text = run(tmp_path, str(EXAMPLES / "own_table.py"), "--updates=100")
     assert "flowers to learn from: setosa, versicolor, virginica" in text
     assert best(table(text, "hidden_size")) > 0.9
+
+
+def test_runs_elsewhere(tmp_path: Path) -> None:
+    text = run(tmp_path, str(EXAMPLES / "runs_elsewhere.py"))
+    assert best(table(text, "max_depth")) > 0.9
+    assert "max_depth=8: best max_features" in text
+    assert (tmp_path / "runs" / "forests" / "report.html").is_file()
 
 
 def test_own_numbers(tmp_path: Path) -> None:
@@ -132,6 +140,25 @@ def test_import_string_from_the_command_line(tmp_path: Path) -> None:
     run(tmp_path, "-m", "gridscape", *study, paths=(EXAMPLES.parent, EXAMPLES))
     text = run(tmp_path, "-m", "gridscape", "show", "rotation")
     assert "24 networks" in text
+
+
+def test_rules_that_read_different_numbers(tmp_path: Path) -> None:
+    run(tmp_path, "-m", "gridscape", "run", str(EXAMPLES / "rules.toml"), "--updates=60")
+    text = run(tmp_path, "-m", "gridscape", "show", "rules")
+    assert text.splitlines()[1].startswith("36 networks: 12 of the 27 cells of 3 learning_rate")
+    assert [text.count(f"\nmomentum={value}\n") for value in ("unset", 0.5, 0.9)] == [1, 1, 1]
+    assert "not trained yet" not in text
+
+
+def test_batches_of_the_same_epochs(tmp_path: Path) -> None:
+    study = str(EXAMPLES / "batches.toml")
+    run(tmp_path, "-m", "gridscape", "run", study, "--epochs=1", "--replicates=1")
+    text = run(tmp_path, "-m", "gridscape", "show", "batches")
+    assert "trained on digits-flat for 1 epoch" in " ".join(text.split())
+    run(tmp_path, "-m", "gridscape", "export", "batches")
+    with (tmp_path / "batches.csv").open(newline="") as file:
+        updates = {row["batch_size"]: row["updates"] for row in csv.DictReader(file)}
+    assert updates == {"25": "53.0", "100": "13.0", "400": "3.0"}
 
 
 def test_every_example_is_tested() -> None:

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from gridscape.analysis.cells import CellSummary, rows_of, summarize
+from gridscape.analysis.cells import CellSummary, is_asked, rows_of, summarize
 from gridscape.analysis.statistics import Interval, t_interval
 from gridscape.errors import UsageError
 from gridscape.grid.axes import Axis, Cell
@@ -80,7 +80,7 @@ def edge_of_learning(land: Landscape, axis: str, top: CellSummary | None) -> tup
 def _boundary_of_row(
     axis: Axis, row: Cell, members: list[CellSummary], threshold: float
 ) -> Boundary:
-    members = sorted(members, key=lambda s: float(s.cell[axis.name]))
+    members = sorted(filter(is_asked, members), key=lambda s: float(s.cell[axis.name]))
     n_replicates = len(members[0].values)
     learns = np.array([[_learns(s, r, threshold) for r in range(n_replicates)] for s in members])
     used = np.flatnonzero(np.isfinite(learns).all(axis=0))

@@ -338,12 +338,20 @@ def ended_values(summaries: Sequence[CellSummary]) -> np.ndarray:
 def rows_of(
     summaries: Iterable[CellSummary], per: tuple[str, ...]
 ) -> list[tuple[Cell, list[CellSummary]]]:
-    """The cells that share their values of the axes ``per``, rows in the order of the grid."""
+    """The cells that share their values of the axes ``per``, rows in the order of the grid.
+
+    A row that nobody asked for, as there are between sub-grids, is none.
+    """
     rows: dict[Cell, list[CellSummary]] = {}
     for summary in summaries:
         row = Cell(tuple((name, summary.cell[name]) for name in per))
         rows.setdefault(row, []).append(summary)
-    return list(rows.items())
+    return [(row, members) for row, members in rows.items() if any(map(is_asked, members))]
+
+
+def is_asked(summary: CellSummary) -> bool:
+    """Whether a cell was asked for, or has results all the same."""
+    return summary.n_ended + summary.n_missing > 0
 
 
 def score(summary: CellSummary) -> float:
@@ -354,12 +362,15 @@ def score(summary: CellSummary) -> float:
 def candidates(
     summaries: Iterable[CellSummary],
 ) -> tuple[list[CellSummary], tuple[Cell, ...]]:
-    """Those that may be called best, and the cells of the others."""
+    """Those that may be called best, and the cells of the others that were asked for."""
     fit: list[CellSummary] = []
     others: list[CellSummary] = []
     for summary in summaries:
         able = summary.is_candidate and math.isfinite(summary.estimate.mean)
-        (fit if able else others).append(summary)
+        if able:
+            fit.append(summary)
+        elif is_asked(summary):
+            others.append(summary)
     return fit, tuple(summary.cell for summary in others)
 
 

@@ -51,8 +51,15 @@ def _ratio(part: Array, whole: Array) -> Array:
     return jnp.where(whole > 0, part / jnp.where(whole > 0, whole, 1), jnp.nan)
 
 
+def f1_of_second(counted: Array) -> Array:
+    """F1 of the second of two classes; NaN where it neither is there nor is answered: -> ()."""
+    found, are, answered = counted[:, 1]
+    return _ratio(2 * found, are + answered)
+
+
 balanced_accuracy = Metric(counts, "higher", FRACTION, of_mean=mean_recall)
 macro_f1 = Metric(counts, "higher", FRACTION, of_mean=mean_f1)
+f1 = Metric(counts, "higher", FRACTION, of_mean=f1_of_second)
 
 
 @cache  # one function for one class: other ones would be compiled again
@@ -88,6 +95,7 @@ GUESSED: Mapping[Any, Callable[[np.ndarray], float]] = {
     mean_recall: lambda shares: 1 / np.count_nonzero(shares),
     mean_f1: lambda shares: 2 * shares.max() / (1 + shares.max()) / np.count_nonzero(shares),
     _recall: lambda shares: 0.0,  # whichever class is answered is found
+    f1_of_second: lambda shares: 2 * shares[1] / (1 + shares[1]) if shares.argmax() else 0.0,
 }
 
 

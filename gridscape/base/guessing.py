@@ -9,6 +9,7 @@ from gridscape.base import regression
 from gridscape.base.classes import GUESSED
 from gridscape.base.data import Split
 from gridscape.base.metrics import accuracy, cross_entropy, top_class
+from gridscape.base.ranking import guessed_of_top, mean_area, top
 from gridscape.errors import UsageError, one_line
 from gridscape.grid.names import TEST, TRAIN, VALIDATION, Variable, of_split
 
@@ -26,6 +27,8 @@ def chances(task: "Task") -> dict[str, float]:
     training part gives. Metrics of which nothing is known are left out.
     """
     known: dict[Any, Callable[[np.ndarray], Any]] = {accuracy: np.max, **GUESSED}
+    known[mean_area] = lambda shares: 0.5
+    known |= {top(k).function: guessed_of_top(k) for k in range(1, task.n_outputs + 1)}
     sets = {TEST: task.test, VALIDATION: task.validation, TRAIN: task.train_examples}
     found: dict[str, float] = {}
     for split, examples in sets.items():
@@ -35,7 +38,7 @@ def chances(task: "Task") -> dict[str, float]:
         if shares is None:
             continue
         for name, metric in task.measured.items():
-            if guessed := known.get(metric.of_mean or metric.function):
+            if guessed := known.get(metric.of_set or metric.of_mean or metric.function):
                 found[str(Variable(split, name))] = float(guessed(shares))
     return found
 

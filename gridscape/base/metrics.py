@@ -9,7 +9,7 @@ import jax
 import jax.numpy as jnp
 
 from gridscape.base.types import Array
-from gridscape.errors import UsageError
+from gridscape.errors import UsageError, short
 from gridscape.grid.meanings import OWN, Meaning, was_lower
 
 
@@ -23,6 +23,9 @@ class Metric:
     of_mean: what is told is this function of the mean over the examples, where no mean of numbers
         will do: ``function`` then gives an array of each example, (B, ...), as its hits by class,
         and ``of_mean``, which JAX traces, makes one number of their mean over the set, (...) -> ().
+    of_set: what is told is this function of what all examples of a set have, as their scores:
+        ``function`` then gives an array of each, and ``of_set``, which JAX traces, makes one number
+        of those that count, (N, ...), (N,) -> (). It has no curve of the training batches.
 
     Neither side nor unit is part of a trial's key: what was trained stays as it is. Raises
     UsageError for another side, another unit, and for what is no function.
@@ -36,6 +39,7 @@ class Metric:
     unit: str = ""
     root: bool = False
     of_mean: Callable[[Array], Array] | None = None
+    of_set: Callable[[Array, Array], Array] | None = None
 
     def __post_init__(self) -> None:
         if not callable(self.function):
@@ -46,6 +50,10 @@ class Metric:
             found = "root as well" if self.root else type(self.of_mean).__name__
             expected = "a function of the mean over the examples, (...) -> ()"
             raise UsageError("not a metric", where="of_mean", expected=expected, found=found)
+        if self.of_set is not None and (self.root or self.of_mean or not callable(self.of_set)):
+            found = "root or of_mean as well" if callable(self.of_set) else short(self.of_set)
+            expected = "a function of all examples and which count, (N, ...), (N,) -> ()"
+            raise UsageError("not a metric", where="of_set", expected=expected, found=found)
         Meaning(self.better, self.unit)
 
     def __call__(self, outputs: Array, targets: Any) -> Array:

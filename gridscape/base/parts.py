@@ -54,7 +54,9 @@ class Optimizer(NamedTuple):
     reads, with their defaults, and ``limits`` what some of them may be. ``native`` is a step in
     native code that does the same as ``make``; it serves only that very function.
     ``schedule(hyper, update)`` multiplies each update of the rule, counted from 0. ``clips``: the
-    rule reads gradients no longer than the number ``clip_norm``.
+    rule reads gradients no longer than the number ``clip_norm``. ``smooths``, ``noisy``,
+    ``averages``: the labels are smoothed, the gradients noisy, the parameters averaged; the numbers
+    are those of ``optimizers/extras.py``.
     """
 
     make: Make
@@ -63,6 +65,9 @@ class Optimizer(NamedTuple):
     native: Native | None = None
     schedule: Callable[[Hyper, Array], Array] | None = None
     clips: bool = False
+    smooths: bool = False
+    noisy: bool = False
+    averages: bool = False
 
     @property
     def native_rule(self) -> str | None:

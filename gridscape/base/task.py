@@ -336,6 +336,9 @@ def _fingerprint(task: Task) -> str:
     of_means = {name: m.of_mean for name, m in task.measured.items() if m.of_mean is not None}
     if of_means:
         others += ["of_mean", *((name, code_identity(f)) for name, f in of_means.items())]
+    of_sets = {name: m.of_set for name, m in task.measured.items() if m.of_set is not None}
+    if of_sets:
+        others += ["of_set", *((name, code_identity(f)) for name, f in of_sets.items())]
     return fingerprint(task.name, task.n_outputs, code_identity(task.prepare), *data, *others)
 
 

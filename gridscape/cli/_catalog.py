@@ -7,13 +7,14 @@ from typing import NamedTuple
 
 from gridscape.cli.doctor import product_speed
 from gridscape.engine.cohorts import partition
-from gridscape.engine.flops import jaxpr_flops, traced_update
+from gridscape.engine.flops import traced_update
 from gridscape.engine.machine import Machine
 from gridscape.execution.estimate import largest_run_bytes
 from gridscape.execution.memory import free_memory_bytes
 from gridscape.execution.planner import MEMORY_SHARE
 from gridscape.kernels.cores import use_all_cores
 from gridscape.study import files
+from gridscape.study.flops import jaxpr_flops
 from gridscape.study.parts import data_set_of
 from gridscape.study.study import ResolvedStudy, Study
 from gridscape.tasks import fetch
@@ -62,7 +63,7 @@ def catalog(data_dir: str | Path | None = None) -> Iterator[Entry]:
             name=name,
             title=study.title,
             source=tuple(study.source),
-            n_networks=len(study.grid.cells()) * study.replicates,
+            n_networks=len(study.cells()) * study.replicates,
             flops=work and work.flops,
             seconds=work and work.seconds(speed, len(machine.devices)),
             memory_bytes=work and work.memory_bytes,

@@ -17,6 +17,7 @@ from gridscape.grid.trials import Trial
 from gridscape.report.words import STATES, duration, plural, with_unit
 
 STORED, MISSING = "s", STATES[CellState.MISSING].sign
+HOLE = STATES[CellState.NOT_ASKED].sign
 BAD = {
     State.COLLAPSED: STATES[CellState.COLLAPSED],
     State.NOT_STARTED: STATES[CellState.NOT_STARTED],
@@ -27,6 +28,7 @@ LEGEND = {
     **{found.sign: found.word for found in BAD.values()},
     STORED: "stored before",
     MISSING: "waiting",
+    HOLE: STATES[CellState.NOT_ASKED].word,
 }
 OTHER_LINES = 11  # of the display, besides the rows of the table; one stays free
 FEWEST_ROWS = 3  # of the table
@@ -120,7 +122,7 @@ class LiveTable:
         return plural(len(trials), "network") + (f", {name}" if name else "")
 
     def _pace(self, now: float) -> str:
-        parts = [f"{self.run.n_ended:,} of {plural(len(self.run.state), 'network')} done"]
+        parts = [f"{self.run.n_ended:,} of {plural(int(self.run.asked.sum()), 'network')} done"]
         speed, left = self.run.time_left.updates_per_second, self.run.time_left.seconds(now)
         if speed and self.run.training:
             parts.append(f"{speed:,.0f} updates/s")
@@ -201,7 +203,8 @@ class LiveTable:
         marks = np.where(self.run.stored[trials].all(axis=-1), STORED, "")
         for bad, words in BAD.items():
             marks = np.where(2 * (state == bad).sum(axis=-1) >= n_begun, words.sign, marks)
-        return np.where(n_begun == 0, MISSING, marks)
+        waiting = np.where(self.run.asked[trials].any(axis=-1), MISSING, HOLE)
+        return np.where(n_begun == 0, waiting, marks)
 
 
 def _compact(value: float) -> str:

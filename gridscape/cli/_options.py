@@ -47,8 +47,8 @@ Measures = Annotated[
     typer.Option(
         "--metric",
         metavar="NAME",
-        help="What --data is measured by, the main one first: balanced_accuracy, macro_f1, recall "
-        "... May be repeated.",
+        help="What --data is measured by, the main one first: balanced_accuracy, macro_f1, recall, "
+        "f1, auc, top_5, perplexity ... May be repeated.",
     ),
 ]
 ClassWeights = Annotated[
@@ -83,6 +83,22 @@ Replicates = Annotated[
 Seed = Annotated[int | None, typer.Option("--seed", metavar="N", help="Seed of the study.")]
 Updates = Annotated[
     int | None, typer.Option("--updates", metavar="N", help="Updates of every network.")
+]
+Epochs = Annotated[
+    float | None,
+    typer.Option(
+        "--epochs", metavar="N", help="Instead of updates: walks through the training examples."
+    ),
+]
+Examples = Annotated[
+    int | None,
+    typer.Option("--examples", metavar="N", help="Instead of updates: examples of all updates."),
+]
+Flops = Annotated[
+    float | None,
+    typer.Option(
+        "--flops", metavar="N", help="Instead of updates: operations of all updates, such as 1e9."
+    ),
 ]
 BatchSize = Annotated[
     int | None, typer.Option("--batch-size", metavar="N", help="Examples of an update.")
@@ -125,6 +141,9 @@ DataNames = Annotated[
 
 DataPath = Annotated[
     Path, typer.Argument(metavar="PATH", help="A file or folder, or the beginning of IDX names.")
+]
+RunTable = Annotated[
+    Path, typer.Argument(metavar="FILE", help="A table of runs: .csv, .tsv, .parquet ...")
 ]
 At = Annotated[
     list[str] | None,

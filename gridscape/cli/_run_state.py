@@ -39,7 +39,8 @@ class RunState:
 
     Trials are numbered cell by cell, replicates fastest: ``numbers`` has the shape (*axes, R).
     value: the metric of each trial so far (the task's first one), NaN where there is none. state:
-    a State each. stored: whether it was there before. cohorts: those to train, in their order.
+    a State each. stored: whether it was there before. asked: whether the study has it; others are
+    holes of its grid. cohorts: those to train, in their order.
     training: how far each work that is out is, by its number, in the order in which they began.
     """
 
@@ -57,6 +58,9 @@ class RunState:
         self.value = np.full(n_trials, np.nan)
         self.state = np.full(n_trials, State.WAITING, np.int8)
         self.stored = np.zeros(n_trials, bool)
+        self.asked = np.zeros(n_trials, bool)
+        own = [self._cell[self._place(cell)] for cell in study.cells()]
+        self.asked.reshape(-1, study.replicates)[own] = True
         self.cohorts = partition(started.resolved, started.todo)
         self.training: dict[int, Progress] = {}
         self.begin = time.perf_counter()

@@ -33,7 +33,10 @@ from gridscape.cli._options import (
     DataPath,
     Debug,
     Directory,
+    Epochs,
+    Examples,
     ExecutorName,
+    Flops,
     Folder,
     Json,
     Layout,
@@ -43,6 +46,7 @@ from gridscape.cli._options import (
     Precision,
     ReplicateNumber,
     Replicates,
+    RunTable,
     Seed,
     SetValues,
     StudyName,
@@ -62,6 +66,7 @@ from gridscape.errors import (
     is_out_of_memory,
     out_of_memory,
 )
+from gridscape.grid.meanings import SIDES
 from gridscape.identity.version import __version__
 from gridscape.study import synonyms
 
@@ -74,7 +79,13 @@ if TYPE_CHECKING:
     from gridscape.tasks.fetch import DataSetStatus
 
 ERROR, SOME_FAILED, INTERRUPTED = 1, 3, 130
-SUFFIXES = {"csv": ".csv", "parquet": ".parquet", "netcdf": ".nc"}
+SUFFIXES = {
+    "csv": ".csv",
+    "parquet": ".parquet",
+    "netcdf": ".nc",
+    "tensorboard": "-tensorboard",
+    "mlflow": "-mlruns",  # folders
+}
 
 
 class Commands(TyperGroup):
@@ -139,6 +150,9 @@ def plan(
     replicates: Replicates = None,
     seed: Seed = None,
     updates: Updates = None,
+    epochs: Epochs = None,
+    examples: Examples = None,
+    flops: Flops = None,
     batch_size: BatchSize = None,
     directory: Directory = None,
     data_dir: DataDir = None,
@@ -164,6 +178,9 @@ def plan(
             replicates=replicates,
             seed=seed,
             updates=updates,
+            epochs=epochs,
+            examples=examples,
+            flops=flops,
             batch_size=batch_size,
             precision=precision,
             directory=directory,
@@ -188,6 +205,9 @@ def run(
     replicates: Replicates = None,
     seed: Seed = None,
     updates: Updates = None,
+    epochs: Epochs = None,
+    examples: Examples = None,
+    flops: Flops = None,
     batch_size: BatchSize = None,
     directory: Directory = None,
     data_dir: DataDir = None,
@@ -214,6 +234,9 @@ def run(
                 replicates=replicates,
                 seed=seed,
                 updates=updates,
+                epochs=epochs,
+                examples=examples,
+                flops=flops,
                 batch_size=batch_size,
                 precision=precision,
                 directory=directory,
@@ -434,11 +457,18 @@ def compare(
 def export(
     folder: Folder = None,
     format: Annotated[
-        str, typer.Option("--format", metavar="FORMAT", help="csv, parquet or netcdf.")
+        str,
+        typer.Option(
+            "--format",
+            metavar="FORMAT",
+            help="csv, parquet, netcdf, or a folder: tensorboard, mlflow.",
+        ),
     ] = "csv",
     output: Annotated[
         Path | None,
-        typer.Option("--output", metavar="FILE", help="The file.", show_default="STUDY.csv"),
+        typer.Option(
+            "--output", metavar="FILE", help="The file or folder.", show_default="STUDY.csv"
+        ),
     ] = None,
     debug: Debug = False,
 ) -> None:
@@ -454,6 +484,99 @@ def export(
     path = land.export(Path(f"{stem}{SUFFIXES[format]}") if output is None else output, format)
     if not is_standard_output(path):
         print(path)
+
+
+@app.command("import")
+def import_table(
+    table: RunTable,
+    axes: Annotated[
+        list[str],
+        typer.Option(
+            "--axes",
+            metavar="A,B",
+            help="The columns that were varied; NAME=COLUMN gives one another name.",
+        ),
+    ],
+    metric: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--metric",
+            metavar="NAME",
+            help="The columns of metrics, the main one first. May be repeated.",
+            show_default="by their names",
+        ),
+    ] = None,
+    replicate: Annotated[
+        str | None,
+        typer.Option(
+            "--replicate",
+            metavar="COLUMN",
+            help="The column of seeds.",
+            show_default="runs of a cell are counted",
+        ),
+    ] = None,
+    better: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--better",
+            metavar="SIDE",
+            help="higher or lower, or METRIC=SIDE. May be repeated.",
+            show_default="by the names",
+        ),
+    ] = None,
+    status: Annotated[
+        str | None,
+        typer.Option(
+            "--status",
+            metavar="COLUMN",
+            help="How runs ended; none for none.",
+            show_default="status or state",
+        ),
+    ] = None,
+    step: Annotated[
+        str | None,
+        typer.Option(
+            "--step",
+            metavar="COLUMN",
+            help="Updates or epochs done, where runs have several rows.",
+            show_default="step or epoch",
+        ),
+    ] = None,
+    claims: Annotated[
+        str | None,
+        typer.Option("--claims", metavar="FILE", help="Statements that the runs are to judge."),
+    ] = None,
+    directory: Directory = None,
+    json: Json = False,
+    debug: Debug = False,
+) -> None:
+    """Read runs made elsewhere, a table of them; then show the landscape."""
+    from gridscape.claims.files import load_claims
+    from gridscape.landscape import import_runs
+    from gridscape.store.run_tables import pairs_named
+
+    if claims:
+        load_claims(claims)
+    sides = pairs_named(_listed(better))
+    with _busy("reading the runs"):
+        land = import_runs(
+            table,
+            _listed(axes),
+            metric=_listed(metric) or None,
+            replicate=replicate,
+            better={"" if name in SIDES else name: side for name, side in sides.items()},
+            status=status,
+            step=step,
+            claims=claims,
+            directory=directory,
+        )
+    folder = directory or Path("runs") / land.study["name"]
+    _show_run(land, folder, {}, json, None)
+
+
+def _listed(texts: list[str] | None) -> list[str]:
+    """The parts of an option that is a list, or is repeated."""
+    return [part.strip() for text in texts or () for part in text.split(",") if part.strip()]
 
 
 @app.command()
@@ -614,12 +737,12 @@ def axes_of(assignments: list[str] | None, option: str = "--set") -> dict[str, t
 
 def _cell(text: str) -> dict[str, Any]:
     """The cell that ``--cell`` names."""
-    from gridscape.grid.axes import parse_value
+    from gridscape.grid.axes import parse_value, parts_of, written
 
-    parts = [part.partition("=") for part in text.split(",") if part.strip()]
+    parts = [part.partition("=") for part in parts_of(text) if part.strip()]
     if not parts or not all(name.strip() and value.strip() for name, _, value in parts):
         raise UsageError("not a cell", where="--cell", expected="AXIS=VALUE,...", found=repr(text))
-    return {name.strip(): parse_value(value.strip()) for name, _, value in parts}
+    return {name.strip(): written(parse_value(value.strip())) for name, _, value in parts}
 
 
 def results_folder(folder: str | None) -> Path:
@@ -731,11 +854,12 @@ def _show_run(
     found = tables.Overview.of(land, directory)
     if not json:
         tell(False, None, lambda width: tables.overview(found, width))
-        print(f"\n{tables.effort_words(effort)}")
+        print(f"\n{tables.effort_words(effort) if effort else f'Results: {directory}'}")
     path = _write_report(directory, data_dir)
     if json:
         document = _json.overview(found, directory)
-        tell(True, {**document, "effort": effort, "report": path}, lambda width: [])
+        told = {"effort": effort} if effort else {}
+        tell(True, {**document, **told, "report": path}, lambda width: [])
     else:
         print(f"Report: {path}")
 

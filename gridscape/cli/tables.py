@@ -16,10 +16,11 @@ from rich.text import Text
 
 from gridscape.analysis import selection
 from gridscape.analysis.best import BestPerRow
-from gridscape.analysis.cells import CellState, CellSummary, summarize
+from gridscape.analysis.cells import CellState, CellSummary, is_asked, summarize
 from gridscape.analysis.conditions import altered
 from gridscape.analysis.confirmed import Confirmation, confirmed
 from gridscape.analysis.costs import SmallestEquivalent
+from gridscape.analysis.efforts import Efforts, efforts
 from gridscape.analysis.few import FEWEST, has_few, told_cell, told_row
 from gridscape.analysis.statistics import Interval
 from gridscape.analysis.winner import Winner, winner
@@ -47,10 +48,12 @@ from gridscape.report.words import (
     size_of,
     spoken,
     to_quote,
+    unequal_words,
     value_set,
     winner_words,
     with_unit,
 )
+from gridscape.store.imported import is_imported
 
 if TYPE_CHECKING:
     from gridscape.claims.records import Verdict
@@ -171,6 +174,7 @@ def _luck(found: Overview) -> Iterator[RenderableType]:
     if found.top and (luck or found.confirmed):
         folder = shlex.quote(str(found.directory or "DIR"))
         quote = to_quote(found.confirmed, found.top.cell, folder)
+        quote = "" if is_imported(found.land.study) else quote
         yield Text(" ".join(filter(None, (luck, quote))))
 
 
@@ -187,19 +191,40 @@ def _landscape(found: Overview, width: int) -> Iterator[RenderableType]:
     by_cell = {summary.cell: summary for summary in found.cells}
     view = _thinned(whole)
     panels = _panels(whole, [s.cell for s in found.cells])
+    panels = [p for p in panels if any(is_asked(by_cell[cell]) for row in p for cell in row)]
+    marks = set[str]()
     for panel in panels[:MOST_PANELS]:
         if view.further:
             shown = {axis.name: panel[0][0][axis.name] for axis in view.further}
             yield Text(", ".join(f"{name}={show(value)}" for name, value in shown.items()), "bold")
         rows = [row[:: every(whole.columns)] for row in panel[:: every(whole.rows)]]
-        yield from _blocks(view, [[by_cell[cell] for cell in row] for row in rows], width)
+        part, summaries = _without_holes(view, [[by_cell[c] for c in r] for r in rows])
+        marks |= {_mark(summary) for row in summaries for summary in row}
+        yield from _blocks(part, summaries, width)
     yield from _left_out(whole, len(panels))
-    marks = {_mark(summary) for summary in found.cells} - {""}
     lines = [f"{mark} {words}" for mark, words in LEGEND.items() if mark in marks]
     if share := next(filter(None, map(learns_short, found.cells)), ""):
         lines.append(f"{share} so many of its runs learn; the mean is of those that do")
     if lines:
         yield Text("\n".join(lines), QUIET)
+
+
+def _without_holes(
+    view: View, rows: list[list[CellSummary]]
+) -> tuple[View, list[list[CellSummary]]]:
+    """A panel without the rows and columns that nobody asked for."""
+    asked = [[is_asked(summary) for summary in row] for row in rows]
+    down = [i for i, row in enumerate(asked) if any(row)]
+    across = [i for i, column in enumerate(zip(*asked, strict=True)) if any(column)]
+    if not down:  # of a panel of which not all is shown
+        return view, rows
+
+    def of(axis: Axis, kept: Sequence[int]) -> Axis:
+        return Axis(axis.name, tuple(axis.values[i] for i in kept))
+
+    columns = view.columns and of(view.columns, across)
+    part = View(of(view.rows, down), columns, view.further, view.fixed)
+    return part, [[rows[i][k] for k in across] for i in down]
 
 
 def every(axis: Axis | None) -> int:
@@ -375,9 +400,11 @@ def _at_ends(found: Overview) -> Iterator[RenderableType]:
         axis = ends[0].axis
         where = [str(row.row) or "the only row" for row in ends]
         rows = where[0] if len(where) == 1 else f"{len(where)} rows"
+        goes = f" gridscape refine DIR --optimum --axis {axis} goes there."
+        goes = "" if is_imported(found.land.study) else goes
         yield Text(
             f"The best {axis} is the first or last value tried in {rows}: the true one may lie"
-            f" beyond. gridscape refine DIR --optimum --axis {axis} goes there.",
+            f" beyond.{goes}",
             UNSURE,
         )
 
@@ -447,10 +474,26 @@ def plan(record: "Plan") -> Iterator[RenderableType]:
             _minutes(record.seconds),
         )
     yield table
+    if told := unequal_words(_efforts(record)):
+        yield Text(told)
     compiling = sum(cohort.compile_seconds for cohort in record.cohorts)
     yield Text(
         f"Takes about {duration(record.seconds)}, {duration(compiling)} of it compiling,"
         f" and {number(record.memory_bytes / 1e9)} GB of memory."
+    )
+
+
+def _efforts(record: "Plan") -> Efforts | None:
+    """What the networks that are left to train have alike, and what some have more of."""
+    cohorts = [planned.cohort for planned in record.cohorts]
+    left = [(c.recipe.updates - c.start) * len(c.trials) for c in cohorts]
+    one = [p.flops / n if n else math.nan for p, n in zip(record.cohorts, left, strict=True)]
+    return efforts(
+        {**vars(record.study), "axes": record.study.axes},
+        (
+            (c.recipe.updates, c.recipe.updates * c.recipe.batch_size, c.recipe.updates * flops)
+            for c, flops in zip(cohorts, one, strict=True)
+        ),
     )
 
 

@@ -48,10 +48,17 @@ class Slots(NamedTuple):
 
 
 def init_slots(
-    slots: Slots, init: Callable[..., Any], rule: Rule, counts: Array, words: Array, hyper: Hyper
+    slots: Slots,
+    init: Callable[..., Any],
+    rule: Rule,
+    averages: bool,
+    counts: Array,
+    words: Array,
+    hyper: Hyper,
 ) -> TrialState:
     """See Program.init."""
-    return slots.map(partial(init_trial, init, rule), counts, (words, hyper))
+    one_trial = partial(init_trial, init, rule, averages=averages)
+    return slots.map(one_trial, counts, (words, hyper))
 
 
 def draw_slots(

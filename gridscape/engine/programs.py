@@ -74,7 +74,8 @@ class Program:
 
     @cached_property
     def _init(self) -> Future[jax.stages.Compiled]:
-        parts = (self._slots, self.recipe.model.init, self.recipe.optimizer.make)
+        rule = self.recipe.optimizer
+        parts = (self._slots, self.recipe.model.init, rule.make, rule.averages)
         return self._compile(init_slots, parts, (self._words, self._hyper), light=True)
 
     @property

@@ -85,11 +85,12 @@ class Training:
         ``top_answer`` is no mean, but a class, nor is ``answer_spread``.
         """
         count = jax.device_put(np.int32(n_examples), self.program.machine.shared)
-        sums = self.program.evaluate(self._counts, self.states.params, self._hyper, split, count)
+        sums = self.program.evaluate(self._counts, self.states.kept, self._hyper, split, count)
         found = {name: np.asarray(x)[self.rows] for name, x in sums.items()}
         sizes, of_means = self._group_sizes(split, n_examples), self._of_means(found)
         counts = {1: np.float32(n_examples), 2: sizes}
-        no_sums = (TOP_ANSWER, ANSWER_SPREAD, *of_means)
+        of_sets = (n for n, m in self.program.task.measured.items() if m.of_set)
+        no_sums = (TOP_ANSWER, ANSWER_SPREAD, *of_means, *of_sets)
         means = {n: x if n in no_sums else x / counts[x.ndim] for n, x in found.items()}
         for name, function in of_means.items():
             is_apart, total = name not in self.program.task.metrics, means[name]
@@ -134,8 +135,8 @@ class Training:
         return updates, bad, quantity
 
     def params(self, index: int) -> dict[str, np.ndarray]:
-        """The parameters of one trial, by name."""
-        return self._of_trial(self.states.params, index)
+        """The parameters of one trial, or their average where that is kept, by name."""
+        return self._of_trial(self.states.kept, index)
 
     def snapshot(self, index: int) -> dict[str, np.ndarray]:
         """The state of one trial, by name: all that is needed to go on later."""

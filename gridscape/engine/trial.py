@@ -22,6 +22,7 @@ from gridscape.grid.names import ANSWER_SPREAD, TOP_ANSWER, TOP_SHARE, by_kind
 from gridscape.kernels import optimizers as native
 from gridscape.kernels.batches import take as native_take
 from gridscape.kernels.library import in_use
+from gridscape.optimizers.extras import averaged, with_noise
 from gridscape.optimizers.schedules import clipped
 from gridscape.study.study import Recipe
 
@@ -45,9 +46,13 @@ class Functions(NamedTuple):
     native: str | None
     schedule: Callable[[Hyper, Array], Array] | None
     clips: bool
+    noisy: bool
+    averages: bool
     loss: PerExample
+    smoothed: Callable[[Array, Any, Array], Array] | None
     metrics: tuple[tuple[str, PerExample], ...]
     of_means: tuple[tuple[str, Callable[[Array], Array]], ...]
+    of_sets: tuple[tuple[str, PerExample, Callable[[Array, Array], Array]], ...]
     prepare: Callable[[Array], Array]
     answer: PerExample | None
     numbers: bool
@@ -62,9 +67,13 @@ class Functions(NamedTuple):
             native=recipe.optimizer.native_rule,
             schedule=recipe.optimizer.schedule,
             clips=recipe.optimizer.clips,
+            noisy=recipe.optimizer.noisy,
+            averages=recipe.optimizer.averages,
             loss=recipe.loss,
-            metrics=tuple((name, m.function) for name, m in task.measured.items()),
+            smoothed=recipe.smoothed,
+            metrics=tuple((n, m.function) for n, m in task.measured.items() if not m.of_set),
             of_means=tuple((n, m.of_mean) for n, m in task.measured.items() if m.of_mean),
+            of_sets=tuple((n, m.function, m.of_set) for n, m in task.measured.items() if m.of_set),
             prepare=task.prepare,
             answer=task.answer,
             numbers=task.numbers,
@@ -77,7 +86,8 @@ class TrialState(NamedTuple):
 
     update: updates done. bad_update: the update (from 1) at which something was not finite, or 0;
     bad_quantity: what, as an index of BAD_QUANTITIES of kernels/tables.py. The parameters are the
-    last finite ones; the optimizer's state is then undefined.
+    last finite ones; the optimizer's state is then undefined. average: of the parameters, where
+    that is what is evaluated and kept, else ().
     """
 
     params: Params
@@ -85,16 +95,26 @@ class TrialState(NamedTuple):
     update: Int[Array, ""]
     bad_update: Int[Array, ""]
     bad_quantity: Int[Array, ""]
+    average: Params = ()
+
+    @property
+    def kept(self) -> Params:
+        """The parameters that are evaluated and stored."""
+        return self.average if jax.tree.leaves(self.average) else self.params
 
 
 def init_trial(
-    init: Callable[..., Params], rule: Rule, words: UInt32[Array, "2"], hyper: Hyper
+    init: Callable[..., Params],
+    rule: Rule,
+    words: UInt32[Array, "2"],
+    hyper: Hyper,
+    averages: bool = False,
 ) -> TrialState:
     """A trial before its first update: ``init`` of its model, ``rule`` of its optimizer."""
     params = init(jax.random.wrap_key_data(words), hyper)
     opt_state = rule(hyper).init(params)
     zero = jnp.zeros((), jnp.int32)
-    return TrialState(params, opt_state, zero, zero, zero)
+    return TrialState(params, opt_state, zero, zero, zero, params if averages else ())
 
 
 def in_chunks(n_examples: int) -> int:
@@ -105,12 +125,15 @@ def in_chunks(n_examples: int) -> int:
 def state_shapes(recipe: Recipe) -> TrialState:
     """The shapes of the state of one trial: its parameters and the optimizer's state."""
     hyper = dict.fromkeys(recipe.hyper, jax.ShapeDtypeStruct((), jnp.float32))
-    return recipe.memo.of(_state_shapes, recipe.model.init, recipe.optimizer.make, hyper)
+    averages = recipe.optimizer.averages
+    return recipe.memo.of(_state_shapes, recipe.model.init, recipe.optimizer.make, hyper, averages)
 
 
-def _state_shapes(init: Callable[..., Params], rule: Rule, hyper: Hyper) -> TrialState:
+def _state_shapes(
+    init: Callable[..., Params], rule: Rule, hyper: Hyper, averages: bool
+) -> TrialState:
     words = jax.ShapeDtypeStruct((2,), jnp.uint32)
-    return jax.eval_shape(partial(init_trial, init, rule), words, hyper)
+    return jax.eval_shape(partial(init_trial, init, rule, averages=averages), words, hyper)
 
 
 def train_trial(
@@ -201,9 +224,22 @@ def update_trial(
     functions: Functions, pieces: int, state: TrialState, batch: Split, key: Array, hyper: Hyper
 ) -> tuple[TrialState, dict[str, Array]]:
     """One update; a trial in which something is not finite keeps its last finite parameters."""
+    new, numbers = _updated(functions, pieces, state, batch, key, hyper)
+    if functions.averages:
+        moved = averaged(state.average, new.params, hyper["ema"], state.update)
+        new = new._replace(average=_where(new.bad_update == 0, moved, state.average))
+    return new, numbers
+
+
+def _updated(
+    functions: Functions, pieces: int, state: TrialState, batch: Split, key: Array, hyper: Hyper
+) -> tuple[TrialState, dict[str, Array]]:
+    """The same without the average of the parameters."""
     numbers, grads = _gradient(functions, pieces, state.params, batch, key, hyper)
     if functions.clips:
         grads = clipped(grads, hyper["clip_norm"])
+    if functions.noisy:
+        grads = with_noise(grads, key, hyper, state.update)
     rule, schedule = functions.native, functions.schedule
     if schedule and rule in native.RATE_IN_STATE:
         rule = None
@@ -262,7 +298,11 @@ def _means_and_gradient(
         outputs = functions.apply(params, batch.inputs, key, hyper)
         mean_loss = functions.loss(outputs, batch.targets).mean()
         means = {name: f(outputs, batch.targets).mean(axis=0) for name, f in functions.metrics}
-        return mean_loss, {"loss": mean_loss, **means}
+        trained = mean_loss
+        if functions.smoothed is not None:  # what is told is the loss of the labels themselves
+            amount = hyper["label_smoothing"]
+            trained = functions.smoothed(outputs, batch.targets, amount).mean()
+        return trained, {"loss": mean_loss, **means}
 
     differentiate = jax.grad(loss, has_aux=True)
     if pieces == 1:
@@ -287,11 +327,12 @@ def evaluate_trial(
 
     ``top_answer`` is the most frequent answer, of equals the first, and ``top_answer_share`` how
     often it is given; ``answer_spread`` is that of numbers; ``<metric>_by_<group>`` are the sums of
-    each group. The caller divides by the number of examples: compilers turn a division here into a
-    product with a rounded reciprocal, and n / n would not always be 1.
+    each group; a metric of the whole set is no sum. The caller divides by the number of examples:
+    compilers turn a division here into a product with a rounded reciprocal, and n / n would not
+    always be 1.
     """
 
-    def chunk(begin: Array) -> dict[str, Array]:
+    def chunk(begin: Array) -> tuple[dict[str, Array], dict[str, Array]]:
         cut = jax.tree.map(lambda x: lax.dynamic_slice_in_dim(x, begin, EVALUATION_CHUNK), split)
         counted = (begin + jnp.arange(EVALUATION_CHUNK) < n_examples).astype(jnp.float32)
         outputs = functions.apply(params, functions.prepare(cut.inputs), None, hyper)
@@ -299,14 +340,20 @@ def evaluate_trial(
         if functions.numbers:
             each = _moments(outputs, cut.targets, split.targets[0])
             sums["moments"] = _counted(each, counted).sum(axis=0)
-        return sums
+        return sums, {name: f(outputs, cut.targets) for name, f, _ in functions.of_sets}
 
-    def add(index: Array, total: dict[str, Array]) -> dict[str, Array]:
-        return jax.tree.map(jnp.add, total, chunk(index * EVALUATION_CHUNK))
+    def add(index: Array, so_far: tuple[Any, Any]) -> tuple[Any, Any]:
+        begin = index * EVALUATION_CHUNK
+        sums, each = chunk(begin)
+        kept = {name: put(so_far[1][name], part, begin, 0) for name, part in each.items()}
+        return jax.tree.map(jnp.add, so_far[0], sums), kept
 
-    shapes = jax.eval_shape(chunk, jax.ShapeDtypeStruct((), jnp.int32))
+    put, n_rows = lax.dynamic_update_slice_in_dim, len(jax.tree.leaves(split)[0])
+    shapes, each = jax.eval_shape(chunk, jax.ShapeDtypeStruct((), jnp.int32))
     zeros = {name: jnp.zeros(shape.shape) for name, shape in shapes.items()}
-    sums = lax.fori_loop(0, -(-n_examples // EVALUATION_CHUNK), add, zeros)
+    rooms = {name: jnp.zeros((n_rows, *x.shape[1:]), x.dtype) for name, x in each.items()}
+    sums, kept = lax.fori_loop(0, -(-n_examples // EVALUATION_CHUNK), add, (zeros, rooms))
+    sums |= {n: f(kept[n], jnp.arange(n_rows) < n_examples) for n, _, f in functions.of_sets}
     answers, moments = sums.pop("answers", None), sums.pop("moments", None)
     if moments is not None:
         sums[ANSWER_SPREAD] = _spread(moments / n_examples)

@@ -104,7 +104,7 @@ class CohortRun:
             yield Finished(trial, unfinished(trial, Status.FAILED, one_line(error)))
 
     def _progress(self, training: Training, evaluated: bool) -> Progress:
-        accuracy = next(iter(self.cohort.task.metrics), "loss")
+        accuracy = next((n for n in self.cohort.task.metrics if n in self._traces), "loss")
         recent = [x[:, -50:] for x in self._traces[accuracy][-50:]]
         tests = self._evaluations.get(str(Variable(TEST, accuracy)))
         values = tests[-1] if tests and evaluated else _last_mean(np.hstack(recent))

@@ -17,7 +17,7 @@ from jax.extend.core import Literal, jaxprs_in_params
 from gridscape.base.data import Split, Stream
 from gridscape.base.task import Task
 from gridscape.engine.cohorts import Cohort
-from gridscape.engine.flops import traced, traced_update
+from gridscape.engine.flops import traced_update
 from gridscape.engine.machine import evaluated_rows
 from gridscape.engine.sizes import tree_bytes
 from gridscape.engine.trial import (
@@ -28,6 +28,7 @@ from gridscape.engine.trial import (
 )
 from gridscape.execution.planner import fewer_slots, needed_slots
 from gridscape.execution.schedule import segment_length
+from gridscape.study.flops import traced
 from gridscape.study.study import Recipe, Study
 
 # Arrays that no program keeps: what reads them makes them anew.

@@ -20,6 +20,7 @@ from gridscape.grid.asked import Asked
 from gridscape.grid.axes import Value
 from gridscape.grid.trials import SEMANTICS, Trial, TrialResult
 from gridscape.kernels.cores import use_all_cores
+from gridscape.store.imported import require_own
 from gridscape.store.record import OTHER_DATA
 from gridscape.store.store import Store
 from gridscape.study.study import Recipe, ResolvedStudy, Study
@@ -158,6 +159,7 @@ def _stored(
     with Store.read(directory) as store:
         if is_compared:
             _require_comparable(store)
+        require_own(store.study, store.directory)
         own = study or Study.from_record(store.study, trust=trust, where=store.directory)
         resolved = own.override(keep_parameters=keep_parameters).resolve(data_dir)
         trial = _find_trial(resolved, cell, replicate, store)
@@ -191,6 +193,14 @@ def _find_trial(
     found = resolved.study.grid.find(**cell)
     written = store.study.get("semantics", SEMANTICS)
     replicates = range(Asked(store.study).of(found))
+    if not replicates:
+        hint = "gridscape show lists those that there are"
+        raise StoreError(
+            "the study does not ask for this cell",
+            where=store.directory,
+            found=str(found),
+            hint=hint,
+        )
     if replicate not in replicates:
         raise UnknownNameError("replicate", str(replicate), map(str, replicates))
     trials = resolved.trials({found: [replicate]}, semantics=written)

@@ -6,6 +6,7 @@ axis to value, so that they can be written to JSON, hashed, and typed on a comma
 
 import itertools
 import math
+import re
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
@@ -21,7 +22,10 @@ Value = int | float | str | bool
 
 @dataclass(frozen=True)
 class Axis:
-    """One hyperparameter and its values, in the order in which they are shown."""
+    """One hyperparameter and its values, in the order in which they are shown.
+
+    None is among them where some sub-grid leaves it unset: such an axis is drawn as one of names.
+    """
 
     name: str
     values: tuple[Value, ...]
@@ -32,7 +36,7 @@ class Axis:
         if not self.values:
             raise UsageError("an axis needs at least one value", where=where)
         # Nine digits, as in ``same``: closer numbers could not be told apart by name.
-        counts = Counter(v if isinstance(v, str) else f"{v:.9g}" for v in self.values)
+        counts = Counter(f"{v:.9g}" if isinstance(v, int | float) else show(v) for v in self.values)
         if repeated := [label for label, count in counts.items() if count > 1]:
             raise UsageError(
                 "an axis lists each value once",
@@ -57,14 +61,22 @@ class Axis:
         ratios, steps = np.diff(np.log(numbers)), np.diff(numbers)
         return "log" if _unevenness(ratios) < _unevenness(steps) else "linear"
 
+    @property
+    def unset(self) -> int | None:
+        """The index of None, the value where a sub-grid leaves the axis unset."""
+        return self._places.get(None)
+
     @cached_property
-    def _places(self) -> dict[Value, int]:
+    def _places(self) -> dict[Value | None, int]:
         return {value: place for place, value in enumerate(self.values)}
 
     def place(self, value: Value) -> int | None:
         """The index of the value that is the ``same``; None where there is none."""
+        value = written(value)
         if value in self._places:
             return self._places[value]
+        if value == show(None):
+            return self.unset
         return next((i for i, own in enumerate(self.values) if same(value, own)), None)
 
 
@@ -117,7 +129,8 @@ class Cell(Mapping[str, Value]):
         return Cell, (self.items_,)  # without the hash, which another process has otherwise
 
     def __str__(self) -> str:
-        return ", ".join(f"{name}={show(value)}" for name, value in self.items_)
+        told = ((name, value) for name, value in self.items_ if value is not None)
+        return ", ".join(f"{name}={show(value)}" for name, value in told)
 
 
 @dataclass(frozen=True)
@@ -151,11 +164,11 @@ class Grid:
     def places(self, cell: Mapping[str, Value]) -> tuple[int, ...] | None:
         """The index of a cell along each axis; None where it is not in the grid.
 
-        An axis of one value need not be named.
+        An axis of one value need not be named, nor one that is unset there.
         """
         places = []
         for axis in self.axes:
-            alone = 0 if len(axis.values) == 1 else None
+            alone = 0 if len(axis.values) == 1 else axis.unset
             place = axis.place(cell[axis.name]) if axis.name in cell else alone
             if place is None:
                 return None
@@ -183,7 +196,8 @@ class Grid:
                     f"no cell has {name}={show(value)}",
                     expected=f"one of {', '.join(map(show, self.axis(name).values))}",
                 )
-        open_axes = [a.name for a in self.axes if a.name not in values and len(a.values) > 1]
+        unnamed = [axis for axis in self.axes if axis.name not in values]
+        open_axes = [a.name for a in unnamed if len(a.values) > 1 and a.unset is None]
         if open_axes:
             hint = f"say also {', '.join(open_axes)}"
             raise UsageError("this names more than one cell", hint=hint)
@@ -192,6 +206,8 @@ class Grid:
 
 def same(a: Value, b: Value) -> bool:
     """Whether two axis values are the same number (1e-3 typed in any way) or the same text."""
+    if a is None or b is None:
+        return a is b
     if isinstance(a, str) != isinstance(b, str):  # a number typed as text
         a, b = (parse_value(v) if isinstance(v, str) else v for v in (a, b))
     if isinstance(a, str) or isinstance(b, str):
@@ -199,12 +215,27 @@ def same(a: Value, b: Value) -> bool:
     return math.isclose(a, b, rel_tol=1e-9)
 
 
-def show(value: Value) -> str:
-    """A value as a reader writes it: 16, 0.01, 1e-05, gru."""
+def show(value: Value | None) -> str:
+    """A value as a reader writes it: 16, 0.01, 1e-05, gru; "unset" where an axis is."""
+    if value is None:
+        return "unset"
     if isinstance(value, float):
         short = f"{value:g}"
         return short if float(short) == value else repr(value)
     return str(value)
+
+
+def written(value: Any) -> Any:
+    """A list of whole numbers as an axis has it, any other value as it is.
+
+    A cell is told by what is written, in tables, folders and on a command line.
+
+    >>> written([64, 32]), written("64-32"), written([64, "x"])
+    ('64-32', '64-32', [64, 'x'])
+    """
+    if isinstance(value, list | tuple) and value and all(type(part) is int for part in value):
+        return "-".join(map(str, value))
+    return value
 
 
 def is_wide(values: Iterable[float], times: float = 30) -> bool:
@@ -221,17 +252,30 @@ def parse_values(name: str, text: str) -> tuple[Value, ...]:
     (0.001, 0.01, 0.1, 1.0)
     >>> parse_values("hidden_size", "16,32")
     (16, 32)
+    >>> parse_values("layers", "[64],[64,32]")
+    ([64], [64, 32])
     """
     if text.count(":") == 2:
         return _log_range(name, text)
-    values = [parse_value(part.strip()) for part in text.split(",") if part.strip()]
+    values = [parse_value(part.strip()) for part in parts_of(text) if part.strip()]
     if not values:
         raise UsageError("an axis needs at least one value", where=f"axis {name}", found=repr(text))
     return tuple(values)
 
 
-def parse_value(text: str) -> Value:
-    """A whole number, a number, true or false, else the text itself."""
+def parts_of(text: str) -> list[str]:
+    """What stands between the commas that are in no brackets.
+
+    >>> parts_of("layers=[64,32],learning_rate=0.1")
+    ['layers=[64,32]', 'learning_rate=0.1']
+    """
+    return re.split(r",(?![^\[]*\])", text)
+
+
+def parse_value(text: str) -> Any:
+    """A whole number, a number, true or false, a list of them in brackets, else the text itself."""
+    if text.startswith("[") and text.endswith("]"):
+        return [parse_value(part.strip()) for part in text[1:-1].split(",") if part.strip()]
     if text.lower() in ("true", "false"):
         return text.lower() == "true"
     for kind in (int, float):

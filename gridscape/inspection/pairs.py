@@ -21,6 +21,7 @@ from gridscape.grid.axes import Cell, Value
 from gridscape.grid.trials import SEMANTICS, Status, Trial, TrialResult
 from gridscape.inspection._chunks import over_chunks
 from gridscape.kernels.cores import use_all_cores
+from gridscape.store.imported import require_own
 from gridscape.store.store import Store
 from gridscape.study.study import ResolvedStudy, Study
 
@@ -79,6 +80,7 @@ def mcnemar(
     """
     use_all_cores()
     with Store.read(directory) as store:
+        require_own(store.study, store.directory)
         own = study or Study.from_record(store.study, trust=trust, where=store.directory)
         resolved = own.override(keep_parameters="all").resolve(data_dir)
         cells = (own.grid.find(**a), own.grid.find(**b))
@@ -147,7 +149,15 @@ def is_right(network: Trained, metric: str | None = None) -> np.ndarray:
     """
     task, recipe = network.task, network.recipe
     name = _right_or_wrong(task, metric)
-    function = task.measured[name].function
+    measured = task.measured[name]
+    if measured.of_mean or measured.of_set:
+        raise UsageError(
+            f"metric {name} is made of the whole set",
+            where="mcnemar",
+            expected="1 or 0 for each example",
+            hint="name another with metric, or compare means: gridscape show",
+        )
+    function = measured.function
 
     def look(batch: Split) -> Array:
         outputs = recipe.model.apply(network.end, task.prepare(batch.inputs), None, recipe.hyper)

@@ -486,7 +486,8 @@ class PageData(TypedDict):
     start: the cell that is shown first. selection: the set on which what is best was chosen;
     chosen: the same in words. few: what to know of too few replicates, else "". told: what is odd
     about the data, as what was left out of it. metrics: the main one first. curves: by the number
-    of a cell, then by the name of a curve; curves_left_out: of cells, since there are too many for
+    of a cell, then by the name of a curve; batches: the examples of an update of each cell, None
+    where they are the same of all; curves_left_out: of cells, since there are too many for
     one page. chance: the accuracy of guessing. pareto: by cost.
     replay: the command that trains a cell again, but for the cell; "" where only Python can.
     """
@@ -517,6 +518,7 @@ class PageData(TypedDict):
     told: Sequence[str]
     curves: Mapping[str, OfCells]
     curve_rule: str
+    batches: Sequence[int] | None
     curves_left_out: bool
     curve_names: Sequence[CurveName]
     lines: LinesData

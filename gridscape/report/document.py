@@ -20,11 +20,12 @@ from gridscape.analysis.conditions import altered
 from gridscape.analysis.confirmed import Confirmation
 from gridscape.analysis.costs import Pareto, SmallestEquivalent
 from gridscape.analysis.curves import CurveBand
+from gridscape.analysis.efforts import efforts_of
 from gridscape.analysis.published import Agreement, PublishedCell, PublishedComparison
 from gridscape.analysis.shares import Share
 from gridscape.analysis.statistics import Interval
 from gridscape.claims.records import Estimate, Verdict
-from gridscape.grid.asked import OTHERS
+from gridscape.grid.asked import GRIDS, OTHERS
 from gridscape.grid.axes import Axis, Cell, Value, show
 from gridscape.grid.meanings import FRACTION, Meaning
 from gridscape.grid.names import Variable
@@ -80,10 +81,12 @@ from gridscape.report.words import (
     size_of,
     spoken,
     to_quote,
+    unequal_words,
     unit,
     winner_words,
     with_unit,
 )
+from gridscape.store.imported import is_imported
 
 if TYPE_CHECKING:
     from gridscape.inspection.kinds import Look
@@ -114,7 +117,9 @@ def document(
     content = {
         "altered": altered(land),
         "title": study.get("title") or study.get("name") or "A study",
-        "summary": " ".join(filter(None, (f"{size_of(land)}.", guess_words(land)))),
+        "summary": " ".join(
+            filter(None, (f"{size_of(land)}.", unequal_words(efforts_of(land)), guess_words(land)))
+        ),
         "version": environment.get("Gridscape", ""),
         "made": made,
         "level": found.main[0].estimate.level,
@@ -137,7 +142,7 @@ def document(
         "metrics": [],
         "cells": {},
         # What came from Python cannot be handed in on a command line.
-        "replay": "" if study.get("objects") else replay_command(directory),
+        "replay": "" if study.get("objects") or is_imported(study) else replay_command(directory),
         "start": numbers[found.top.cell] if found.top else _first_ended(found.main),
         "top": _top(found, numbers, directory),
         "selection": land.selection,
@@ -146,6 +151,7 @@ def document(
         "told": study.get("told") or [],
         "curves": curves,
         "curve_rule": rule,
+        "batches": _batches(land),
         "curves_left_out": bool(found.without_curves) or len(curves) < len(found.bands),
         "curve_names": [_curve_name(land, name) for name in _curve_names(found)],
         "lines": _line_view(land.axes),
@@ -199,7 +205,17 @@ def _counts(summaries: Sequence[CellSummary]) -> Counts:
 
 def _facts(study: Mapping[str, Any]) -> list[tuple[str, str]]:
     """What the study says of itself, without what the page shows elsewhere."""
-    elsewhere = {"title", "axes", "claims", "published", "metrics", "chances", "told", OTHERS}
+    elsewhere = {
+        "title",
+        "axes",
+        "claims",
+        "published",
+        "metrics",
+        "chances",
+        "told",
+        OTHERS,
+        GRIDS,
+    }
     return [
         (str(name).replace("_", " "), _fact(value))
         for name, value in study.items()
@@ -349,7 +365,7 @@ def _top(found: Findings, numbers: Mapping[Cell, int], directory: Path) -> TopDa
     return {
         "cell": numbers[found.top.cell],
         "luck": luck,
-        "quote": quote if luck or found.confirmed else "",
+        "quote": quote if (luck or found.confirmed) and not is_imported(found.land.study) else "",
         **_interval(found.top.estimate),
     }
 
@@ -401,6 +417,14 @@ def _kind(land: Landscape, record: ByKind, numbers: Mapping[Cell, int]) -> KindD
             for cell, summaries in record.cells.items()
         },
     }
+
+
+def _batches(land: Landscape) -> list[int] | None:
+    """The examples of an update by cell, so that curves can be drawn over examples."""
+    names = [axis.name for axis in land.axes if len(axis.values) > 1]
+    if "batch_size" not in names:
+        return None
+    return [int(cell["batch_size"]) for cell in land.grid.cells()]
 
 
 def _budget(lines: int, n_replicates: int) -> tuple[int, bool]:
@@ -507,7 +531,9 @@ def _best(found: Findings, numbers: Mapping[Cell, int], directory: Path) -> Best
             _best_row(row, land_axis, along, numbers, edges.get(row.row, "")) for row in found.best
         ],
         "beyond": [str(row.row) for row in found.best if row.at_end],
-        "command": f"gridscape refine {shlex.quote(str(directory))} --optimum --axis {axis}",
+        "command": ""
+        if is_imported(found.land.study)
+        else f"gridscape refine {shlex.quote(str(directory))} --optimum --axis {axis}",
     }
 
 

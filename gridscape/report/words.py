@@ -14,6 +14,7 @@ from gridscape.analysis.best import BestPerRow
 from gridscape.analysis.boundaries import Boundary
 from gridscape.analysis.cells import CellState, CellSummary
 from gridscape.analysis.confirmed import Confirmation
+from gridscape.analysis.efforts import Efforts
 from gridscape.analysis.few import FEWEST, has_few
 from gridscape.analysis.published import Agreement
 from gridscape.analysis.statistics import Interval
@@ -21,6 +22,7 @@ from gridscape.analysis.winner import Winner
 from gridscape.grid.axes import Axis, Cell, Value, show
 from gridscape.grid.meanings import Meaning
 from gridscape.landscape import Landscape
+from gridscape.store.imported import is_imported
 
 if TYPE_CHECKING:  # of the claims, whose rules take long to import
     from gridscape.claims.records import Estimate, Verdict
@@ -201,7 +203,8 @@ STATES = {
         "not asked for",
         NONE,
         "-",
-        "Nobody asked for this cell: other rows have further values of this axis.",
+        "Nobody asked for this cell: it lies between the grids of the study, or other rows have "
+        "further values of an axis.",
     ),
 }
 
@@ -216,8 +219,10 @@ def few(land: Landscape) -> str:
     if not has_few(land):
         return ""
     n = plural(land.array("status").shape[-1], "replicate")
-    again = "gridscape run ... --replicates 5"
-    return f"{n}: intervals and verdicts need {FEWEST} or more; {again} adds them"
+    told = f"{n}: intervals and verdicts need {FEWEST} or more"
+    return (
+        told if is_imported(land.study) else f"{told}; gridscape run ... --replicates 5 adds them"
+    )
 
 
 def value_set(values: Sequence[Value], axis: Axis) -> str:
@@ -405,14 +410,53 @@ def size_of(land: Landscape) -> str:
     """
     shape = f" {TIMES} ".join(f"{len(axis.values)} {axis.name}" for axis in land.axes)
     asked = land.wanted
-    each = _replicates_each(asked.sum(-1))
+    numbers = asked.sum(-1)
+    each = _replicates_each(numbers[numbers > 0] if numbers.any() else numbers)
+    if holes := int((numbers == 0).sum()):
+        shape = f"{numbers.size - holes:,} of the {numbers.size:,} cells of {shape}"
     task = land.study.get("task")
     on = f", trained on {task}" if isinstance(task, str) and task else ""
-    updates, batch = land.setting("updates"), land.setting("batch_size")
-    budget = (
-        f" for {updates} updates" + (f" of {batch} examples" if batch else "") if updates else ""
-    )
+    budget = _length_words(land)
     return f"{plural(int(asked.sum()), 'network')}: {shape}, {each}{on}{budget}"
+
+
+def _length_words(land: Landscape) -> str:
+    """How long each network is trained; "" where that differs by an axis."""
+    batch = land.setting("batch_size")
+    if updates := land.setting("updates"):
+        return f" for {updates} updates" + (f" of {batch} examples" if batch else "")
+    in_batches = f" in batches of {batch}" if batch else ""
+    if epochs := land.setting("epochs"):
+        return f" for {show(epochs)} epoch{'' if epochs == 1 else 's'}{in_batches}"
+    if examples := land.setting("examples"):
+        return f" for {examples:,} examples{in_batches}"
+    flops = land.setting("flops")
+    return f" for {flops:.3g} operations each{in_batches}" if flops else ""
+
+
+# Of a cell that has more of a thing than another one.
+MORE = {
+    "updates": "do up to {} times as many updates",
+    "examples": "see up to {} times as many examples",
+    "flops": "take up to {} times the operations",
+}
+
+
+def unequal_words(found: Efforts | None) -> str:
+    """What all cells have alike, and what some have more of; "" where nothing differs.
+
+    >>> print(unequal_words(Efforts("updates", {"examples": 10.0})))
+    All cells have the same number of updates; some see up to 10 times as many examples as others.
+    """
+    if found is None or not found.times:
+        return ""
+    held = {"flops": "operations"}.get(found.held, found.held)
+    first, *rest = (
+        MORE[name].format(f"{x:.1f}" if x < 9.95 and x % 1 > 0.05 else f"{x:,.0f}")
+        for name, x in found.times.items()
+    )
+    told = ", and ".join([f"{first} as others", *rest])
+    return f"All cells have the same number of {held}; some {told}."
 
 
 def _replicates_each(numbers: np.ndarray) -> str:

@@ -1,5 +1,6 @@
 """Stored trials as arrays over the axes of a grid: numbers, texts and curves of each."""
 
+import math
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
@@ -192,6 +193,22 @@ def coordinates_of(places: Places, found: Found) -> dict[str, Any]:
 
 
 def _coordinate(axis: Axis) -> np.ndarray:
-    """The values of an axis as one array; text and numbers together become text."""
+    """The values of an axis as one array; text and numbers together become text.
+
+    What is unset is NaN among numbers, "" among texts.
+    """
+    told = [value for value in axis.values if value is not None]
+    if len(told) < len(axis.values) and all(type(value) in (int, float) for value in told):
+        return np.array([math.nan if value is None else value for value in axis.values], float)
     kinds = {isinstance(value, str) for value in axis.values}
-    return np.array([show(v) for v in axis.values] if len(kinds) > 1 else list(axis.values))
+    if len(kinds) == 1 and None not in axis.values:
+        return np.array(list(axis.values))
+    return np.array(["" if value is None else show(value) for value in axis.values])
+
+
+def values_of(coordinate: np.ndarray, known: Sequence[Any]) -> tuple[Any, ...]:
+    """The values of an axis that an array of ``_coordinate`` tells, as a study knows them."""
+    own = {"" if value is None else show(value): value for value in known}
+    return tuple(
+        own.get("" if value != value else show(value), value) for value in coordinate.tolist()
+    )

@@ -37,6 +37,24 @@ def write_to(path: Path, write: Callable[[Path], object]) -> None:
         part.unlink(missing_ok=True)
 
 
+def write_folder_to(path: Path, write: Callable[[Path], object]) -> None:
+    """Have ``write`` fill a new folder that then gets the name ``path`` as a whole.
+
+    Raises OSError, and GridscapeError where something is there that is no empty folder, or where
+    there is no folder to make it in.
+    """
+    if path.is_symlink() or (path.exists() and not (path.is_dir() and not any(path.iterdir()))):
+        hint = "name another one with --output, or remove it"
+        raise GridscapeError("is there already", where=path, expected="a new folder", hint=hint)
+    if not path.absolute().parent.is_dir():
+        raise GridscapeError("no such folder", where=path.absolute().parent, hint="make it first")
+    with tempfile.TemporaryDirectory(dir=path.absolute().parent, prefix=".") as place:
+        whole = Path(place) / path.name
+        whole.mkdir()
+        write(whole)
+        whole.replace(path)
+
+
 def is_stream(path: Path) -> bool:
     """Whether a file is there that must be written in place: a device, a pipe, an open file."""
     if not path.exists():

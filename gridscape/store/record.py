@@ -5,9 +5,11 @@ from pathlib import Path
 from typing import Any
 
 from gridscape.errors import StoreError
-from gridscape.grid.asked import OTHERS, Asked, grid_of, joined, others_of
+from gridscape.grid.asked import GRIDS, OTHERS, Asked, grid_of, joined, others_of
+from gridscape.grid.subgrids import ZIP
 from gridscape.identity.version import __version__
 from gridscape.store.blobs import DamagedError
+from gridscape.store.imported import is_imported, require_own
 
 FORMAT = 1
 DESCRIPTIVE = (
@@ -55,6 +57,8 @@ def _is_study(study: Any) -> bool:
         and isinstance(study.get("replicates"), int)
         and study["replicates"] >= 1
         and all(_is_number_of(entry, study["axes"]) for entry in study.get(OTHERS, []))
+        and isinstance(study.get(GRIDS, []), list)
+        and all(_is_table(table, study["axes"]) for table in study.get(GRIDS, []))
         and isinstance(study.get("claims"), str | None)
         and isinstance(study.get("metrics", {}), dict)
     )
@@ -68,11 +72,28 @@ def _is_number_of(entry: Any, axes: dict[str, Any]) -> bool:
     return False
 
 
+def _is_table(table: Any, axes: dict[str, Any]) -> bool:
+    """Whether this is a sub-grid: values of every axis, and which of them are walked together."""
+    if not isinstance(table, dict) or {*table} - {ZIP} != {*axes}:
+        return False
+    if not all(isinstance(values, list) and values for values in table.values()):
+        return False
+    groups = table.get(ZIP, [])
+    return all(
+        isinstance(group, list)
+        and all(isinstance(name, str) and name in axes for name in group)
+        and len({len(table[name]) for name in group}) == 1
+        for group in groups
+    )
+
+
 def merge_studies(stored: dict[str, Any], asked: dict[str, Any], directory: Path) -> dict[str, Any]:
     """The stored study with the axis values and replicates that are asked for as well.
 
     Of each cell the larger number of replicates counts; a cell of neither has none.
     """
+    if not is_imported(asked):
+        require_own(stored, directory)
     _require_semantics(asked, stored, directory)
     require_same(asked, stored, directory, OTHER_STUDY)
     axes = {name: joined(values, asked["axes"][name]) for name, values in stored["axes"].items()}
@@ -80,7 +101,8 @@ def merge_studies(stored: dict[str, Any], asked: dict[str, Any], directory: Path
     replicates = max(stored["replicates"], asked["replicates"])
     both = Asked(stored), Asked(asked)
     numbers = {cell: max(one.of(cell) for one in both) for cell in grid_of(axes).cells()}
-    grown = {"axes": axes, "replicates": replicates, **others_of(axes, replicates, numbers)}
+    grown = {"axes": axes, "replicates": replicates, **_merged_grids(stored, asked)}
+    grown |= others_of(grown, numbers)
     grown |= _merged_groups(stored, asked)
     if "task_options" in asked:  # where the data lies now
         grown["task_options"] = asked["task_options"]
@@ -88,6 +110,14 @@ def merge_studies(stored: dict[str, Any], asked: dict[str, Any], directory: Path
         grown["metrics"] = {**asked["metrics"], **_others(stored, asked)}
     kept = {name: value for name, value in stored.items() if name != OTHERS}
     return {**kept, **described, **grown}
+
+
+def _merged_grids(stored: dict[str, Any], asked: dict[str, Any]) -> dict[str, Any]:
+    """The sub-grids of both; those of a study whose axes span all of its cells are one."""
+    if not stored.get(GRIDS) and not asked.get(GRIDS):
+        return {}
+    tables = [table for study in (stored, asked) for table in study.get(GRIDS) or [study["axes"]]]
+    return {GRIDS: list({json.dumps(table, sort_keys=True): table for table in tables}.values())}
 
 
 def _require_semantics(asked: dict[str, Any], stored: dict[str, Any], directory: Path) -> None:
@@ -143,7 +173,17 @@ def require_same(
 
 def _identity(study: dict[str, Any]) -> dict[str, Any]:
     """What must be equal for two requests to share a folder."""
-    free = ("axes", "replicates", OTHERS, "groups", "groups_of", "metrics", *DESCRIPTIVE)
+    free = (
+        "axes",
+        "replicates",
+        OTHERS,
+        GRIDS,
+        ZIP,
+        "groups",
+        "groups_of",
+        "metrics",
+        *DESCRIPTIVE,
+    )
     fixed = {name: value for name, value in study.items() if name not in free}
     if fixed.get("task_fingerprint") and isinstance(fixed.get("task_options"), dict):
         # The content of data is what counts, and not where it lies.

@@ -39,6 +39,8 @@ TABLES: Mapping[str, str | None] = {
 }
 WHOLE = ("updates", "batch_size")
 
+BUDGETS = ("updates", "epochs", "examples", "flops")
+
 # Told beside a verdict, and no reason against one. How products are rounded: no published statement
 # is about it, and the reports do not tell theirs. Splits drawn anew: examples of the same kind, and
 # intervals that are wider for it.
@@ -190,7 +192,9 @@ def _differences(
                 continue
             others.add(name)
             scheduled = study.get("schedule") is not None or "schedule" in axes
-            if name != "updates" or scheduled or not _are_trained(ours, reads):
+            if name == "updates" and ours == [None]:
+                yield from _other_length(study, fixed[name])
+            elif name != "updates" or scheduled or not _are_trained(ours, reads):
                 yield _difference(name, ["from Python"] if is_object else ours, fixed)
     for table, owner in TABLES.items():
         if table in fixed and table in study and owner not in others:
@@ -222,6 +226,16 @@ def _difference(name: str, ours: Sequence[Any], fixed: Settings) -> Difference:
         return Difference(name, f"{ours[0]:,} {word} {theirs:,} updates", reduces=few)
     told = ", ".join(map(_text, ours))
     return Difference(name, f"{_spoken(name)} {told} instead of {_text(theirs)}")
+
+
+def _other_length(study: Settings, theirs: Any) -> Iterator[Difference]:
+    """That a run is as long as another budget says."""
+    axes = _table(study, "axes")
+    for name in BUDGETS[1:]:
+        ours = axes.get(name, [study.get(name)])
+        if ours != [None]:
+            told = ", ".join(map(_text, ours))
+            yield Difference("updates", f"{name} {told} instead of {_text(theirs)} updates")
 
 
 def _are_trained(ours: Sequence[Any], reads: Sequence[float]) -> bool:

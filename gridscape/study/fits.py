@@ -150,13 +150,15 @@ class PerExample(NamedTuple):
     arguments: tuple[Any, ...]
     number: str
     of_mean: Callable[..., Any] | None = None
+    of_set: Callable[..., Any] | None = None
 
 
 def _per_example(loss: Loss, task: Task, outputs: Any, targets: Any) -> Iterator[PerExample]:
     both = (outputs, targets)
     yield PerExample("the loss", loss, both, "float")
     for name, metric in task.measured.items():
-        yield PerExample(f"the metric {name!r}", metric.function, both, "number", metric.of_mean)
+        makers = metric.of_mean, metric.of_set
+        yield PerExample(f"the metric {name!r}", metric.function, both, "number", *makers)
     if task.answer is not None:
         yield PerExample("the task's answer", task.answer, both, "whole number")
     if task.groups is not None:
@@ -170,8 +172,8 @@ def _check_per_example(asked: PerExample, n_examples: int, where: str, memo: Mem
         found = memo.of(given, asked.function, *asked.arguments)
     except Exception as error:  # a user's function may raise anything
         raise UsageError(what, where=where, expected=expected, found=one_line(error)) from error
-    if asked.of_mean is not None:
-        _check_of_mean(asked, found, n_examples, where, memo)
+    if asked.of_mean is not None or asked.of_set is not None:
+        _check_of_all(asked, found, n_examples, where, memo)
         return
     shape, kinds = getattr(found, "shape", None), KINDS[asked.number]
     if shape != (n_examples,) or not any(jnp.issubdtype(found.dtype, kind) for kind in kinds):
@@ -184,17 +186,19 @@ def _check_per_example(asked: PerExample, n_examples: int, where: str, memo: Mem
         )
 
 
-def _check_of_mean(asked: PerExample, found: Any, n_examples: int, where: str, memo: Memo) -> None:
-    """Raise UsageError unless a metric makes one number of the mean of what examples have."""
+def _check_of_all(asked: PerExample, found: Any, n_examples: int, where: str, memo: Memo) -> None:
+    """Raise UsageError unless a metric makes one number of what examples have, or of its mean."""
     what = f"{asked.name} does not fit the task"
     if getattr(found, "shape", ())[:1] != (n_examples,):
         expected, shape = "an array of each example, (B, ...)", told(found, n_examples)
         raise UsageError(what, where=where, expected=expected, found=shape)
-    assert asked.of_mean is not None  # who calls has asked
-    mean, expected = jax.ShapeDtypeStruct(found.shape[1:], jnp.float32), "one float, ()"
-    where = f"{where}, of_mean"
+    expected, counted = "one float, ()", jax.ShapeDtypeStruct((n_examples,), jnp.bool_)
+    mean = jax.ShapeDtypeStruct(found.shape[1:], jnp.float32)
+    name, made = ("of_mean", (mean,)) if asked.of_mean else ("of_set", (found, counted))
+    where, function = f"{where}, {name}", asked.of_mean or asked.of_set
+    assert function is not None  # who calls has asked
     try:
-        number = memo.of(given, asked.of_mean, mean)
+        number = memo.of(given, function, *made)
     except Exception as error:  # a user's function may raise anything
         raise UsageError(what, where=where, expected=expected, found=one_line(error)) from error
     if getattr(number, "shape", None) != () or not jnp.issubdtype(number.dtype, jnp.floating):

@@ -22,6 +22,9 @@ EXPECTED = {
     "list_type": "a list",
     "greater_than_equal": "a number from {ge}",
     "less_than_equal": "at most {le}",
+    "greater_than": "a number above {gt:g}",
+    "finite_number": "a finite number",
+    "float_type": "a number",
     "literal_error": "{expected}",
 }
 
@@ -74,14 +77,21 @@ def with_lines(found: Iterable[str], text: str) -> list[str]:
 def line_of(key: str, text: str) -> int | None:
     """The line, from 1, on which a dotted key is set, else the one of the table that holds it.
 
+    Tables of a list of grids are counted from 1.
+
     >>> line_of("axes.hidden_size", "task = 'x'\\n[axes]\\nhidden_size = [0]\\n")
     3
+    >>> line_of("grids.2.momentum", "[[grids]]\\nmomentum = 0\\n[[grids]]\\nmomentum = 1\\n")
+    4
     """
-    table, best = "", None
+    table, best, n_grids = "", None, 0
     text = LONG_TEXT.sub(lambda found: "\n" * found[0].count("\n"), text)
     for number, line in enumerate(text.splitlines(), start=1):
         if header := re.match(rf"\s*\[+\s*({KEY})\s*\]", line):
             here = table = _bare(header[1])
+            if table == "grids" and re.match(r"\s*\[\s*\[", line):
+                n_grids += 1
+                here = table = f"grids.{n_grids}"
         elif assignment := re.match(rf"\s*({KEY})\s*=", line):
             here = f"{table}.{_bare(assignment[1])}".lstrip(".")
         else:

@@ -8,7 +8,7 @@ from gridscape import models, optimizers
 from gridscape.base.limits import FINITE, Limit
 from gridscape.base.parts import declared
 from gridscape.errors import UsageError
-from gridscape.optimizers import schedules
+from gridscape.optimizers import extras, schedules
 from gridscape.study.parts import load_optimizer, model_factory
 from gridscape.study.settings import check_values
 
@@ -50,12 +50,12 @@ def number_mistakes(study: Mapping[str, Any], *, imports: bool) -> list[str]:
 
 
 def _of_training(study: Mapping[str, Any]) -> Iterator[tuple[str, Limit]]:
-    """The numbers of a schedule, where the study has one, and of clipping, with their limits."""
+    """The numbers of a schedule, where the study has one, and of the extras, with their limits."""
     axes = study.get("axes")
     has_schedule = study.get("schedule") is not None or "schedule" in (axes or ())
-    for name, limit in schedules.LIMITS.items():
-        if has_schedule or name == "clip_norm":
-            yield name, limit
+    if has_schedule:
+        yield from schedules.LIMITS.items()
+    yield from extras.LIMITS.items()
 
 
 def _readers(study: Mapping[str, Any], imports: bool) -> Iterator[Any]:
@@ -82,7 +82,7 @@ def _numbers(study: Mapping[str, Any]) -> Iterator[tuple[str, str, list[Any]]]:
             if table != "axes":
                 yield f"{table}.{name}", name, [value]
             elif isinstance(value, list):
-                yield f"{table}.{name}", name, value
+                yield f"{table}.{name}", name, [v for v in value if v is not None]
 
 
 def _mistake(key: str, name: str, values: list[Any], limits: Iterable[Limit]) -> str | None:

@@ -7,10 +7,11 @@ Traced numbers and options are declared by these parts, so it is here that unkno
 
 import importlib
 import inspect
+import re
 import warnings
-from collections.abc import Callable, Container, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import replace
-from functools import cache, wraps
+from functools import cache, reduce, wraps
 from operator import attrgetter
 from pathlib import Path
 from typing import Any
@@ -26,6 +27,7 @@ from gridscape.base.metrics import declared as declared_metric
 from gridscape.base.parts import Factory as Declared
 from gridscape.base.parts import Model, Optimizer, declared
 from gridscape.base.per_step import over_steps
+from gridscape.base.ranking import top
 from gridscape.base.task import Task
 from gridscape.errors import (
     GridscapeError,
@@ -39,12 +41,13 @@ from gridscape.identity.code import code_identity
 from gridscape.models.precision import products_in
 from gridscape.models.torch import from_torch
 from gridscape.models.torch_weights import installed
-from gridscape.optimizers import rules, schedules
+from gridscape.optimizers import extras, rules, schedules
 from gridscape.optimizers.from_optax import of_optax
 from gridscape.tasks import losses
 
 Factory = Callable[..., Any]
 Loss = Callable[[Any, Any], Any]
+Smoothed = Callable[[Any, Any, Any], Any]
 A_TASK = "a Task, or a function that makes one"
 AN_OPTIMIZER = "an Optimizer, an optax transformation, or a function that makes an Optimizer"
 A_FACTORY = (
@@ -232,8 +235,11 @@ def load_optimizer(optimizer: Any, where: object = "optimizer") -> Optimizer:
         raise UsageError(
             "not an optimizer", where=where, expected=AN_OPTIMIZER, found=type(made).__name__
         )
-    if made.clips and "clip_norm" not in made.hyperparameters:
-        raise UsageError("clips without a number", where=where, expected="hyperparameter clip_norm")
+    for extra in extras.EXTRAS:
+        lacking = sorted({*extra.numbers} - {*made.hyperparameters})
+        if getattr(made, extra.flag) and lacking:
+            expected = f"hyperparameter {lacking[0]}"
+            raise UsageError(f"{extra.flag} without a number", where=where, expected=expected)
     if made.native and made.native_rule is None:
         message = (
             "an optimizer with another make than its native step was written for is trained without"
@@ -243,8 +249,10 @@ def load_optimizer(optimizer: Any, where: object = "optimizer") -> Optimizer:
     return made
 
 
-def with_training(optimizer: Optimizer, schedule: str | None, clips: bool) -> Optimizer:
-    """The optimizer with the schedule of a study, and for clipped gradients.
+def with_training(
+    optimizer: Optimizer, schedule: str | None, further: Iterable[extras.Extra]
+) -> Optimizer:
+    """The optimizer with the schedule of a study, and with clipping and what else it asks for.
 
     An optimizer that reads a clip_norm of its own clips by itself. Raises UsageError for one that
     has a schedule of its own, or numbers of the names that the schedule reads.
@@ -259,14 +267,12 @@ def with_training(optimizer: Optimizer, schedule: str | None, clips: bool) -> Op
         if optimizer.schedule is not None:
             raise UsageError("the optimizer has a schedule of its own", where="schedule")
         optimizer = schedules.scheduled(optimizer, schedule)
-    clips = clips and "clip_norm" not in optimizer.hyperparameters
-    return schedules.clipping(optimizer) if clips else optimizer
+    return reduce(extras.extended, further, optimizer)
 
 
-def clips_norm(names: Container[str], factory: Factory) -> bool:
-    """Whether these numbers of a study name ``clip_norm``, and the model reads none of its own."""
-    own = {*declared(factory).hyperparameters, *model_options(factory)}
-    return "clip_norm" in names and "clip_norm" not in own
+def extras_of(names: Collection[str], factory: Factory) -> tuple[extras.Extra, ...]:
+    """What these numbers of a study add to a rule; the model reads none of them as its own."""
+    return extras.named(names, {*declared(factory).hyperparameters, *model_options(factory)})
 
 
 def _optimizer_or_factory(optimizer: Any, where: object = None) -> Any:
@@ -324,13 +330,33 @@ def in_weights(loss: Loss, weights: tuple[float, ...] | None) -> Loss:
     return weighted(weights)
 
 
+def smoothing_of(loss: Any, task: Task, weights: tuple[float, ...] | None) -> Smoothed:
+    """The loss of smoothed labels; raises UsageError for another one than cross-entropy.
+
+    loss: as ``load_loss`` takes it.
+    """
+    found = load_loss(loss, task)
+    if found is cross_entropy:
+        return extras.smoothed(in_weights(found, weights), weights)
+    if found is over_steps(cross_entropy) and weights is None:
+        return extras.smoothed_over_steps(weights)
+    name, expected = getattr(found, "__name__", "another"), "the loss cross_entropy"
+    raise UsageError("of no meaning", where="label_smoothing", expected=expected, found=name)
+
+
 # ---- metrics ----
 
 METRICS = {  # that any task of classes may measure
     "accuracy": "gridscape.base.metrics:accuracy",
     "balanced_accuracy": "gridscape.base.classes:balanced_accuracy",
     "macro_f1": "gridscape.base.classes:macro_f1",
+    "f1": "gridscape.base.classes:f1",
+    "auc": "gridscape.base.ranking:auc",
+    "perplexity": "gridscape.base.ranking:perplexity",
 }
+OF_CLASSES = ("f1", "auc", "perplexity")
+OF_WHOLE_EXAMPLES = ("f1", "auc")
+TOP = re.compile(r"top_([1-9]\d*)")  # top_5: whether the class is among the 5 largest outputs
 RECALL = "recall"  # that of every class
 
 
@@ -359,9 +385,36 @@ def _metric(part: Any, task: Task, where: str) -> Any:
     of_classes = {RECALL: "", **recalls(task.class_names)} if task.answer is top_class else {}
     if part in of_classes:
         return of_classes[part]
-    known = {**METRICS, **dict.fromkeys((*task.measured, *of_classes), "")}
+    ranked = TOP.fullmatch(part)
+    if ranked or part in OF_CLASSES:
+        _require_classes(part, task, where)
+    if ranked:
+        return _top(int(ranked[1]), task, where)
+    if part == "f1" and task.n_outputs != 2:
+        found, hint = f"{task.n_outputs} of task {task.name}", "macro_f1 is the mean over classes"
+        raise UsageError("not of two classes", where=where, found=found, hint=hint)
+    known = {**METRICS, **dict.fromkeys((*task.measured, *of_classes, "top_5"), "")}
     found = load_object("metric", part, known, where)
     return declared_metric(part, found) if part in METRICS else found
+
+
+def _require_classes(part: str, task: Task, where: str) -> None:
+    """Raise UsageError for a task without classes, or with one at each step of a sequence."""
+    if task.answer is None or task.numbers:
+        raise UsageError(f"task {task.name} has no classes", where=where, found=part)
+    if task.per_step and part in OF_WHOLE_EXAMPLES:
+        found = f"{part} of task {task.name}"
+        raise UsageError("not for answers at every step", where=where, found=found)
+
+
+def _top(k: int, task: Task, where: str) -> Metric:
+    """Top-k accuracy, of answers at each step its mean over the steps; raises UsageError."""
+    if k >= task.n_outputs:
+        expected, found = f"less than the {task.n_outputs} classes of task {task.name}", f"top_{k}"
+        raise UsageError("always right", where=where, expected=expected, found=found)
+    metric = top(k)
+    of_steps = _answers_each_step(task)
+    return replace(metric, function=over_steps(metric.function)) if of_steps else metric
 
 
 def _recalls(task: Task, where: str) -> dict[str, Metric]:
@@ -478,13 +531,12 @@ def _code_of(found: Any) -> str:
     if isinstance(found, optax.GradientTransformation):
         found = rules.fixed(found)
     if isinstance(found, Metric):
-        of_mean = found.of_mean
-        code = code_identity(found.function)
-        return code if of_mean is None else f"{code} {code_identity(of_mean)}"
+        makers = [f for f in (found.of_mean, found.of_set) if f is not None]
+        return " ".join(map(code_identity, (found.function, *makers)))
     if not isinstance(found, Optimizer):
         return code_identity(found)
     schedule = [code_identity(found.schedule)] if found.schedule else []
-    return " ".join([code_identity(found.make), *schedule, *(["clips"] if found.clips else [])])
+    return " ".join([code_identity(found.make), *schedule, *extras.flags(found)])
 
 
 def model_identity(model: Any) -> str:

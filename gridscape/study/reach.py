@@ -23,6 +23,7 @@ from gridscape.data.kinds import READERS
 from gridscape.errors import UntrustedError
 from gridscape.grid.names import is_of_optax, of_torch
 from gridscape.store.blobs import write_whole
+from gridscape.store.imported import require_own
 
 PARTS = ("task", "model", "optimizer", "loss")  # that a study may name by an import string
 HINT = "--trust (trust=True) if you trust its maker"
@@ -44,8 +45,10 @@ def check(
 ) -> tuple[Reach, ...]:
     """What training this study again would reach out for.
 
-    ``study`` is the plain data of a folder. Raises UntrustedError unless it is trusted.
+    ``study`` is the plain data of a folder. Raises UntrustedError unless it is trusted, StoreError
+    for runs that were made elsewhere.
     """
+    require_own(study, where)
     return require(study, tuple(_reaches(study)), trust=trust, where=where)
 
 

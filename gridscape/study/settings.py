@@ -20,12 +20,15 @@ from gridscape.base.parts import Optimizer
 from gridscape.base.task import Task
 from gridscape.errors import UnknownNameError, UsageError, short
 from gridscape.grid import names
-from gridscape.grid.axes import Axis, Value
+from gridscape.grid.axes import Axis, Value, written
 from gridscape.optimizers import rules
 from gridscape.optimizers.schedules import SCHEDULES
 
 # Axes that the study itself reads; all other static axes are options of the model.
-STUDY_AXES = ("optimizer", "loss", "batch_size", "sampling", "updates")
+STUDY_AXES = ("optimizer", "loss", "batch_size", "sampling", "updates", "epochs", "examples")
+# How long a network is trained: one of them, whatever else there is. Only what it comes to in
+# updates is a part of a trial.
+BUDGETS = ("updates", "epochs", "examples", "flops")
 # Not in the keys of a study that has none.
 SCHEDULE = "schedule"
 
@@ -34,8 +37,10 @@ SCHEDULE = "schedule"
 SAMPLINGS = ("epochs", "draws")
 CHOICES = {"sampling": SAMPLINGS, SCHEDULE: tuple(SCHEDULES)}
 
+LISTED = "layers"  # the axis whose values may be lists: of widths
+
 # Settings that are whole numbers from 1 wherever they stand.
-WHOLE = ("batch_size", "updates")
+WHOLE = ("batch_size", "updates", "examples")
 
 
 class MistakesError(ValueError):
@@ -184,13 +189,15 @@ def _part(key: str, expected: str, given: Any, kind: type) -> Any:
 
 def axes(given: Any) -> dict[str, list[Value]]:
     """Every axis with its values, in the order in which they are given."""
+    if isinstance(given, Checked):
+        return dict(given)
     if not isinstance(given, Mapping):
         raise MistakesError([mistake("wrong type", "axes", "a table of axes", given)])
     found = {} if given else {"axes": "axes: a study needs at least one axis"}
     kept: dict[str, list[Value]] = {}
     for name, values in given.items():
         try:
-            kept[str(name)] = _axis(str(name), values)
+            kept[str(name)] = axis_values(f"axes.{name}", str(name), values)
         except UsageError as error:
             found[name] = str(error)
     if found:
@@ -198,15 +205,22 @@ def axes(given: Any) -> dict[str, list[Value]]:
     return kept
 
 
-def _axis(name: str, values: Any) -> list[Value]:
+class Checked(dict[str, list[Any]]):
+    """Axes whose values were checked: those of sub-grids, which may be unset."""
+
+
+def axis_values(key: str, name: str, values: Any, *, repeated: bool = False) -> list[Value]:
+    """The values of an axis as a study keeps them; raises UsageError, with the key, for others.
+
+    repeated: a value may stand there more than once, as where it goes with those of another axis.
+    """
     names.check_axis(name)
-    key = f"axes.{name}"
     if isinstance(values, str | Mapping) or not isinstance(values, Iterable):
         raise UsageError("wrong type", where=key, expected="a list of values", found=short(values))
-    kept = [_rounded(plain(value)) for value in values]
+    kept = [_rounded(_listed(key, name, plain(value))) for value in values]
     check_values(key, name, kept, _check_value)
     try:
-        Axis(name, tuple(kept))
+        Axis(name, tuple(dict.fromkeys(kept) if repeated else kept))
     except UsageError as error:
         error.where = key
         raise
@@ -219,6 +233,16 @@ def _rounded(value: Any) -> Any:
     Networks are trained in float32, which tells 7 digits apart.
     """
     return float(f"{value:.12g}") if isinstance(value, float) else value
+
+
+def _listed(key: str, name: str, value: Any) -> Any:
+    """A value of an axis: the widths of layers may be a list, which is kept as "64-32"."""
+    if name != LISTED or not isinstance(value, list):
+        return value
+    if not value or not all(type(width) is int and width > 0 for width in value):
+        expected = 'a list of whole numbers from 1, such as [64, 32], or "64-32"'
+        raise UsageError("no widths of layers", where=key, expected=expected, found=short(value))
+    return written(value)
 
 
 def check_values(
@@ -242,6 +266,10 @@ def _check_value(name: str, value: Any) -> None:
     if name in WHOLE:
         if isinstance(value, bool) or not isinstance(value, int) or value < 1:
             expected = "a whole number from 1"
+            raise UsageError("out of range", expected=expected, found=short(value))
+    elif name == "epochs":
+        if isinstance(value, bool) or not isinstance(value, int | float) or not value > 0:
+            expected = "a number above 0"
             raise UsageError("out of range", expected=expected, found=short(value))
     elif name in ("optimizer", "loss") and not isinstance(value, str):
         expected = f"names or import strings of {'losses' if name == 'loss' else 'optimizers'}"
@@ -283,7 +311,7 @@ def hidden_by_axes(content: Mapping[str, Any]) -> list[str]:
     tables = ("hyperparameters", "model_options", "task_options")
     keys = {name: name for name in content}
     keys |= {name: f"{table}.{name}" for table in tables for name in content.get(table, {})}
-    both = [name for name in content["axes"] if name in keys]
+    both = [name for name in content.get("axes", {}) if name in keys]
     return [f"{keys[name]}: also an axis, which would hide it; remove one of them" for name in both]
 
 

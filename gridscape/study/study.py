@@ -21,6 +21,7 @@ from gridscape.base.metrics import cross_entropy
 from gridscape.base.parts import Model, Optimizer, declared
 from gridscape.base.task import Task
 from gridscape.errors import ModelError, StudyFileError, UsageError
+from gridscape.grid import subgrids
 from gridscape.grid.axes import Axis, Cell, Grid, Value, same
 from gridscape.grid.meanings import Meaning, merged, to_record
 from gridscape.grid.names import of_task
@@ -28,13 +29,16 @@ from gridscape.grid.trials import SEMANTICS, Trial, content_key
 from gridscape.identity.memo import Memo
 from gridscape.kernels.cores import use_all_cores
 from gridscape.models.precision import Precision
+from gridscape.optimizers.extras import Extra
 from gridscape.optimizers.schedules import LENGTH
-from gridscape.study import mistakes, reach, settings
+from gridscape.study import budgets, grids, mistakes, reach, settings
 from gridscape.study.files import beside, find
 from gridscape.study.fits import check_fit
+from gridscape.study.flops import step_flops
 from gridscape.study.numbers import number_mistakes
 from gridscape.study.parts import (
-    clips_norm,
+    Smoothed,
+    extras_of,
     in_layout_of,
     in_precision,
     in_weights,
@@ -48,17 +52,19 @@ from gridscape.study.parts import (
     model_options,
     part_identity,
     recorded,
+    smoothing_of,
     task_options,
     weights_of,
     with_metrics,
     with_training,
 )
-from gridscape.study.settings import SCHEDULE, STUDY_AXES
+from gridscape.study.settings import BUDGETS, SCHEDULE, STUDY_AXES
 from gridscape.study.unknown import unknown_names
 from gridscape.tasks import losses
 
 # What a study takes as an object, a name or an import string.
 PARTS = ("task", "model", "optimizer", "loss")
+
 
 # Under which key a record holds the setting "metrics": that name is taken by what metrics mean.
 MEASURED = "measured"
@@ -69,16 +75,23 @@ NAMES_OF = {"optimizer": optimizers.NAMES, "loss": losses.NAMES}
 class Study(BaseModel):
     """A grid of networks to train.
 
-    updates: per trial. batch_size: examples of an update. replicates: seeds of each cell.
+    grids: tables of axes and values, whose union is trained instead of all that ``axes`` span; the
+    axes of the study are shared by all of them, and an axis that one leaves unset is None there.
+    zip: groups of axes that are walked together, the first values of each, then the second ones.
+    updates: per trial; or one of epochs, walks through the training examples, examples, of all
+    updates, and flops, operations of the products of all updates: as many whole updates as are in
+    it, in each cell for itself. batch_size: examples of an update. replicates: seeds of each cell.
     schedule: of the learning rate, such as "cosine"; its numbers ``warmup`` and ``final``, and
-    ``clip_norm`` of the gradient, are hyperparameters or axes.
+    ``clip_norm`` of the gradient, are hyperparameters or axes; so are ``label_smoothing`` of the
+    loss cross_entropy, ``gradient_noise`` and ``ema``, the decay of a moving average of parameters.
     loss: instead of the task's own. class_weights: of the loss cross_entropy, "balanced" or a
     number of each class, in their order or by name, made to have the mean 1 over the training
     examples. metrics: instead of the task's own, the main one first: a list, or a table by name, of
     names of the task's own, import strings, Metrics and functions; in any task of classes also
-    "accuracy", "balanced_accuracy", "macro_f1" and "recall", that of every class.
-    sampling: "epochs" walks fresh permutations of the training
-    examples, what is left of one joining the next; "draws" draws each batch anew from all.
+    "accuracy", "balanced_accuracy", "macro_f1", "recall", that of every class, "f1", of two classes
+    that of the second, "auc", "perplexity" and "top_5", or another number.
+    sampling: "epochs" walks fresh permutations of the training examples, what is left of one
+    joining the next; "draws" draws each batch anew from all.
     evaluations: points, evenly spaced, at which the test and validation sets are looked at, each by
     one choice of ``evaluation_examples`` of its examples; final metrics are over all of them.
     evaluation_sample: "balanced" chooses every class, or kind of example, with its share, the same
@@ -137,8 +150,13 @@ class Study(BaseModel):
         str | list[float] | dict[str, float] | None, BeforeValidator(settings.class_weights)
     ] = None
     hyperparameters: Annotated[dict[str, float], BeforeValidator(settings.hyperparameters)] = {}
-    axes: Annotated[dict[str, list[Value]], BeforeValidator(settings.axes)]
-    updates: int = Field(default=400, ge=1, le=10_000_000)
+    axes: Annotated[dict[str, list[Any]], BeforeValidator(settings.axes)]
+    grids: list[dict[str, Any]] = []
+    zip: list[list[str]] = []
+    updates: int | None = Field(default=budgets.USUAL, ge=1, le=budgets.MOST)
+    epochs: float | None = Field(default=None, gt=0, allow_inf_nan=False)
+    examples: int | None = Field(default=None, ge=1)
+    flops: float | None = Field(default=None, gt=0, allow_inf_nan=False)
     batch_size: int = Field(default=100, ge=1)
     sampling: Literal["epochs", "draws"] = "epochs"
     # Five of five is the least that shows what most runs do: p = 1/32.
@@ -162,13 +180,19 @@ class Study(BaseModel):
             name: value if name in PARTS else settings.plain(value)
             for name, value in values.items()
         }
+        given |= budgets.instead_of_updates(given)
         fields = type(self).model_fields
         defaults = {name: f.default for name, f in fields.items() if not f.is_required()}
-        content, found, cause = {**defaults, **given}, [], None
+        content, found = grids.completed({**defaults, **given}, fields)
+        found += budgets.mistakes_of(content)
+        cause = None
+        if given.get("grids") or given.get("zip"):
+            given |= {name: content[name] for name in ("grids", "zip")}
+            given["axes"] = settings.Checked(content["axes"])
         try:
             super().__init__(**given)
         except ValidationError as error:
-            found, cause = mistakes.of_validation(error, fields), error
+            found, cause = [*found, *mistakes.of_validation(error, fields)], error
         if found or number_mistakes(content, imports=False):
             found = mistakes.joined(found, unknown_names(content))
             raise StudyFileError(_where(given.get("name", "study")), found) from cause
@@ -227,11 +251,12 @@ class Study(BaseModel):
         """
         content = {name: getattr(self, name) for name in type(self).model_fields}
         given = {name: value for name, value in values.items() if value is not None}
+        content |= budgets.without_others({*given, *(axes or {})})
         if "task" in given:
             given["task"] = in_layout_of(self.task, given["task"])
         if "task" in given and given["task"] != self.task:
             content["task_options"] = {}
-        merged = {**self.axes, **(axes or {})}
+        merged: dict[str, Any] = {**self.axes, **(axes or {})}
         for name in given:
             if name in merged:
                 raise UsageError(
@@ -239,12 +264,19 @@ class Study(BaseModel):
                     where=_where(self.name),
                     hint=f"set its values instead: {name}={given[name]}",
                 )
+        if self.grids and axes and "grids" not in given:
+            merged, given["grids"] = grids.with_values(self.axes, self.grids, axes)
         return type(self)(**{**content, **given, "axes": merged})
 
     @property
     def grid(self) -> Grid:
-        """All cells."""
+        """What the axes span: all cells, and between sub-grids the holes."""
         return Grid(tuple(Axis(name, tuple(values)) for name, values in self.axes.items()))
+
+    def cells(self) -> list[Cell]:
+        """The cells to train, in the order of the grid: all of it, or the union of its grids."""
+        grid = self.grid
+        return subgrids.cells(self.grids, grid.axes) if self.grids else grid.cells()
 
     def keeps(self, cell: Cell) -> bool:
         """Whether the parameters of a cell's trials are stored when they end."""
@@ -274,18 +306,23 @@ class Study(BaseModel):
         return tuple(name for name in self.axes if name in options)
 
     def _tasks(self, data_dir: str | Path | None) -> dict[tuple[Value, ...], Task]:
-        chosen = itertools.product(*(self.axes[name] for name in self.task_axes))
+        names = self.task_axes
+        chosen: Iterable[tuple[Any, ...]]
+        chosen = itertools.product(*(self.axes[name] for name in names))
+        if self.grids and names:
+            chosen = dict.fromkeys(tuple(cell[n] for n in names) for cell in self.cells())
         return {
             values: with_metrics(
-                load_task(
-                    self.task,
-                    {**self.task_options, **dict(zip(self.task_axes, values, strict=True))},
-                    data_dir,
-                ),
+                load_task(self.task, {**self.task_options, **_set(names, values)}, data_dir),
                 self.metrics,
             )
             for values in chosen
         }
+
+
+def _set(names: Iterable[str], values: Iterable[Value | None]) -> dict[str, Value]:
+    """Values by name, without those that are unset."""
+    return {n: v for n, v in zip(names, values, strict=True) if v is not None}
 
 
 @dataclass(frozen=True)
@@ -306,6 +343,7 @@ class Recipe:
     hyper: Mapping[str, float]
     loss: Callable[[Any, Any], Any] = cross_entropy
     sampling: str = "epochs"
+    smoothed: Smoothed | None = None
     memo: Memo = field(default_factory=Memo, compare=False, repr=False)  # of its resolved study
 
 
@@ -322,7 +360,7 @@ class ResolvedStudy:
     def __post_init__(self) -> None:
         cells = self.first_cells()
         names = [*self._taken_names(), *self._metrics_of_two_meanings(), *self._no_validation()]
-        names += self._no_resampling()
+        names += [*self._no_resampling(), *self._twice()]
         errors = [*names, *(e for cell in cells for e in self._errors(cell))]
         found = list(dict.fromkeys(map(str, errors)))
         if len(found) == 1 and isinstance(errors[0], ModelError):
@@ -337,7 +375,8 @@ class ResolvedStudy:
 
     def task_of(self, cell: Cell) -> Task:
         """The task that a cell is trained on."""
-        return self.tasks[tuple(cell[name] for name in self.study.task_axes)]
+        chosen: list[Any] = [cell.get(name) for name in self.study.task_axes]
+        return self.tasks[tuple(chosen)]
 
     @cached_property
     def meanings(self) -> dict[str, Meaning]:
@@ -364,9 +403,8 @@ class ResolvedStudy:
     def traced(self) -> frozenset[str]:
         """The names of the hyperparameters that are only numbers to the program."""
         axes, study = self.study.axes, self.study
-        used = itertools.product(
-            axes.get("optimizer", [study.optimizer]), axes.get(SCHEDULE, [study.schedule])
-        )
+        parts = [part or study.optimizer for part in axes.get("optimizer", [study.optimizer])]
+        used = itertools.product(parts, axes.get(SCHEDULE, [study.schedule]))
         names = {name for part in used for name in self._optimizer(*part).hyperparameters}
         return frozenset(names | set(declared(self.factory).hyperparameters))
 
@@ -435,6 +473,28 @@ class ResolvedStudy:
                     hint='leave out resample = "split"',
                 )
 
+    def _twice(self) -> Iterator[UsageError]:
+        """Two cells of sub-grids that train one and the same, as where a default is written out."""
+        seen: dict[Any, Cell] = {}
+        static: dict[int, str] = {}  # few, of very many cells
+        for cell in self.study.cells() if self.study.grids else ():
+            try:
+                recipe = self.recipe(cell)
+            except (UsageError, ModelError):  # told of the first cell of its kind
+                continue
+            of_static = static.get(id(recipe.static))
+            if of_static is None:
+                of_static = static[id(recipe.static)] = content_key(recipe.static)
+            first = seen.setdefault((of_static, *recipe.hyper.items()), cell)
+            if first is not cell:
+                yield UsageError(
+                    "two cells are the same training: where one has a default, the other names it",
+                    where="grids",
+                    found=f"{first}; {cell}",
+                    hint="leave one of them out",
+                )
+                return
+
     def _errors(self, cell: Cell) -> list[UsageError | ModelError]:
         """What keeps a cell from being trained, found by the shapes of its parts."""
         try:
@@ -456,34 +516,38 @@ class ResolvedStudy:
     def first_cells(self) -> list[Cell]:
         """One cell of each static part."""
         static_axes = [axis for axis in self.study.axes if axis not in self.traced]
-        first = {tuple(c[a] for a in static_axes): c for c in reversed(self.study.grid.cells())}
+        first = {tuple(c[a] for a in static_axes): c for c in reversed(self.study.cells())}
         return list(reversed(first.values()))
 
     def recipe(self, cell: Cell) -> Recipe:
         """What this cell trains."""
-        static = Cell(tuple(item for item in cell.items() if item[0] not in self.traced))
-        if static not in self._recipes:
-            self._recipes[static] = self._static_recipe(static)
-        recipe = self._recipes[static]
-        hyper = {name: float(cell.get(name, number)) for name, number in recipe.hyper.items()}
+        told = [(name, value) for name, value in cell.items() if value is not None]
+        static = Cell(tuple(item for item in told if item[0] not in self.traced))
+        further = self._further_of(cell)
+        key = (static, tuple(extra.flag for extra in further))
+        if key not in self._recipes:
+            self._recipes[key] = self._static_recipe(static, further)
+        recipe, numbers = self._recipes[key], dict(told)
+        hyper = {name: float(numbers.get(name, number)) for name, number in recipe.hyper.items()}
         return replace(recipe, hyper=hyper)
 
     @cached_property
-    def _recipes(self) -> dict[Cell, Recipe]:
+    def _recipes(self) -> dict[tuple[Cell, tuple[str, ...]], Recipe]:
         """By static part: reading a user's code to tell it apart takes a millisecond."""
         return {}
 
-    def _static_recipe(self, cell: Cell) -> Recipe:
+    def _static_recipe(self, cell: Cell, further: Iterable[Extra]) -> Recipe:
         """What cells with these values train, with the study's own traced numbers."""
         study, task = self.study, self.task_of(cell)
-        settings = {name: cell.get(name, getattr(study, name)) for name in STUDY_AXES}
+        kept = [name for name in STUDY_AXES if name not in BUDGETS]
+        settings = {name: cell.get(name, getattr(study, name)) for name in kept}
         schedule = cell.get(SCHEDULE, study.schedule)
         settings |= {} if schedule is None else {SCHEDULE: schedule}
-        of_task = {name: cell[name] for name in study.task_axes}
-        others = {*settings, *of_task}
+        of_task = {name: cell[name] for name in study.task_axes if name in cell}
+        others = {*settings, *of_task, *BUDGETS}
         chosen = {name: value for name, value in cell.items() if name not in others}
         options = {**self.default_options, **study.model_options, **chosen}
-        optimizer = self._optimizer(settings["optimizer"], schedule)
+        optimizer = self._optimizer(settings["optimizer"], schedule, further)
         defaults = {**declared(self.factory).hyperparameters, **optimizer.hyperparameters}
         numbers = {**defaults, **study.hyperparameters}
         weights = {"model": self.identity, "options": options}
@@ -492,17 +556,28 @@ class ResolvedStudy:
             for kind, known in NAMES_OF.items()
             if settings[kind] is not None
         }
-        length = {LENGTH: float(settings["updates"])} if optimizer.schedule else {}
+        model = self._model(task, options)
+        loss = in_weights(load_loss(settings["loss"], task), self._weights(task))
+        settings["updates"] = updates = budgets.updates_of(
+            *budgets.budget_of(study, cell),
+            task,
+            settings["batch_size"],
+            lambda: step_flops(model, optimizer, loss, task, settings["batch_size"], numbers),
+        )
+        length = {LENGTH: float(updates)} if optimizer.schedule else {}
         return Recipe(
             static={**weights, **settings, **identities, "task": of_task, **self._chosen},
             weights=weights,
-            model=self._model(task, options),
+            model=model,
             optimizer=optimizer,
             batch_size=settings["batch_size"],
-            updates=settings["updates"],
+            updates=updates,
             hyper={name: float(numbers[name]) for name in defaults} | length,
-            loss=in_weights(load_loss(settings["loss"], task), self._weights(task)),
+            loss=loss,
             sampling=settings["sampling"],
+            smoothed=smoothing_of(settings["loss"], task, self._weights(task))
+            if optimizer.smooths
+            else None,
             memo=self.memo,
         )
 
@@ -547,16 +622,24 @@ class ResolvedStudy:
     def _models(self) -> dict[tuple[Any, ...], Model]:
         return {}
 
-    def _optimizer(self, part: Any, schedule: Any = None) -> Optimizer:
+    def _optimizer(
+        self, part: Any, schedule: Any, further: Iterable[Extra] | None = None
+    ) -> Optimizer:
         """The optimizer of a name or function: made once, for the same reason."""
         made = part if isinstance(part, Optimizer) else self._optimizers.get(part)
         if made is None:
             made = self._optimizers[part] = load_optimizer(part)
-        return with_training(made, schedule, self._clips)
+        return with_training(made, schedule, self._further if further is None else further)
 
     @cached_property
-    def _clips(self) -> bool:
-        return clips_norm({*self.study.axes, *self.study.hyperparameters}, self.factory)
+    def _further(self) -> tuple[Extra, ...]:
+        return extras_of({*self.study.axes, *self.study.hyperparameters}, self.factory)
+
+    def _further_of(self, cell: Cell) -> tuple[Extra, ...]:
+        """Those of which a number is set in this cell."""
+        asked = {*self.study.axes, *self.study.hyperparameters}
+        asked -= {name for name, value in cell.items() if value is None}
+        return tuple(extra for extra in self._further if asked & {*extra.numbers})
 
     @cached_property
     def _optimizers(self) -> dict[Any, Optimizer]:
@@ -574,7 +657,7 @@ class ResolvedStudy:
         which the keys are looked up; those of earlier ones are others.
         """
         if chosen is None:
-            chosen = dict.fromkeys(self.study.grid.cells(), range(self.study.replicates))
+            chosen = dict.fromkeys(self.study.cells(), range(self.study.replicates))
         return [
             Trial(cell, replicate, content_key({**content, "replicate": replicate}))
             for cell, replicates in chosen.items()
@@ -603,6 +686,9 @@ class ResolvedStudy:
         """The study as plain data, for the results folder."""
         study = self.study
         plain = {name: getattr(study, name) for name in type(study).model_fields}
+        # Not in the record of a study whose axes span all of its cells, nor other lengths.
+        for name in (n for n in ("grids", "zip", "epochs", "examples", "flops") if not plain[n]):
+            del plain[name]
         objects = [name for name in PARTS if not isinstance(plain[name], str | None)]
         chosen = study.metrics
         measured = {name: recorded(part) for name, part in (chosen or {}).items()}

@@ -10,6 +10,7 @@ TABLES: Mapping[str, tuple[str, ...]] = {
     "hyperparameters": (
         *("learning_rate", "l2", "weight_decay", "momentum", "decay", "b1", "b2", "eps"),
         *("keep", "init_scale", "init_sd", "init_bias", "forget_bias"),
+        *("clip_norm", "label_smoothing", "gradient_noise", "gradient_noise_decay", "ema"),
     ),
     "model_options": (
         *("hidden_size", "layers", "activation", "output_activation", "bias", "init"),
@@ -29,11 +30,13 @@ class Synonym(NamedTuple):
 
 SYNONYMS = (
     Synonym(
-        "updates",
-        "epoch epochs nepochs nepoch numepochs nbepoch maxepochs maxepoch numtrainepochs"
-        " trainepochs maxiter",
-        "updates = epochs x examples / batch_size",
+        "epochs",
+        "epoch nepochs nepoch numepochs nbepoch maxepochs maxepoch numtrainepochs trainepochs"
+        " maxiter",
+        "walks through the training examples",
     ),
+    Synonym("examples", "nexamples numexamples samples nsamples numsamples", "in all updates"),
+    Synonym("flops", "flop nflops numflops compute", "in all updates"),
     Synonym(
         "updates",
         "iterations iteration niter niterations numiterations steps nsteps numsteps maxsteps"
@@ -53,6 +56,10 @@ SYNONYMS = (
     Synonym("l2", "l2reg l2penalty l2regularization kernelregularizer lambda lambd"),
     Synonym("keep", "dropout dropoutrate dropoutprob pdropout", "keep = 1 - dropout"),
     Synonym("keep", "keepprob keeprate"),
+    Synonym("clip_norm", "clip gradclip gradclipnorm gradientclipval maxgradnorm clipnorm"),
+    Synonym("label_smoothing", "smoothing labelsmooth labelsmoothingfactor"),
+    Synonym("gradient_noise", "gradnoise noise", "the variance of the noise of the first update"),
+    Synonym("ema", "emadecay modelema modelemadecay polyak polyakdecay useema emamomentum"),
     Synonym("b1", "beta1 betas"),
     Synonym("b2", "beta2"),
     Synonym("eps", "epsilon"),
@@ -83,8 +90,8 @@ def hint(name: str, table: str, known: Iterable[str], keys: Iterable[str]) -> st
 
     >>> hint("lr", "", ["updates"], ["updates"])
     "use 'learning_rate', under [axes] or [hyperparameters]"
-    >>> hint("n-epochs", "axes", ["updates"], ["updates"])
-    "use 'updates': updates = epochs x examples / batch_size"
+    >>> hint("n-epochs", "axes", ["epochs"], ["epochs"])
+    "use 'epochs': walks through the training examples"
     """
     found = meaning(name)
     place = found and _place(found.ours, table, set(known), set(keys))

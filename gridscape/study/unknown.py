@@ -1,18 +1,20 @@
 """Unknown names and options in a study, with the nearest known ones."""
 
 import inspect
-from collections.abc import Container, Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from typing import Any
 
 from gridscape.base.parts import Optimizer, declared
 from gridscape.errors import UnknownNameError, UsageError
 from gridscape.grid.axes import same, show
 from gridscape.grid.names import may_be_axis
+from gridscape.grid.subgrids import ZIP, Table, is_set
+from gridscape.optimizers.extras import Extra
 from gridscape.optimizers.schedules import SCHEDULES
 from gridscape.study import synonyms
 from gridscape.study.numbers import number_mistakes
 from gridscape.study.parts import (
-    clips_norm,
+    extras_of,
     load_object,
     load_optimizer,
     model_factory,
@@ -35,7 +37,10 @@ def unknown_names(study: Mapping[str, Any]) -> list[str]:
 
     ``study`` may have other mistakes: parts that cannot be checked because of them are skipped.
     """
-    return [
+    tables = study.get("grids") or []
+    if tables:
+        study = _told(study)
+    found = [
         *_task_mistakes(study),
         *_loss_mistakes(study),
         *_metric_mistakes(study),
@@ -43,6 +48,34 @@ def unknown_names(study: Mapping[str, Any]) -> list[str]:
         *number_mistakes(study, imports=True),
         *_kept_mistakes(study),
     ]
+    return _of_grids(found, tables) if tables else found
+
+
+def _told(study: Mapping[str, Any]) -> dict[str, Any]:
+    """The study with what its grids leave unset taken from it, where it says anything."""
+    axes = {}
+    for name, values in _table(study, "axes").items():
+        instead = study.get(name) if name in ("optimizer", SCHEDULE) else None
+        told = [instead if value is None else value for value in values]
+        axes[name] = told if name == SCHEDULE else [v for v in told if v is not None]
+    return {**study, "axes": {name: values for name, values in axes.items() if values}}
+
+
+def _of_grids(found: Iterable[str], tables: Sequence[Table]) -> list[str]:
+    """The same lines, each led by the first grid that sets the axis which it is about."""
+    return [_led(line, tables) for line in found]
+
+
+def _led(line: str, tables: Sequence[Table]) -> str:
+    key, colon, rest = line.partition(":")
+    name = key.removeprefix("axes.")
+    having = {number: t[name] for number, t in enumerate(tables, start=1) if is_set(t, name)}
+    lists = list(having.values())
+    is_shared = len(having) == len(tables) and all(values == lists[0] for values in lists)
+    if key == name or not having or is_shared:
+        return line
+    told = (n for n, values in having.items() if any(repr(value) in rest for value in values))
+    return f"grids.{next(told, next(iter(having)))}.{name}{colon}{rest}"
 
 
 def _kept_mistakes(study: Mapping[str, Any]) -> list[str]:
@@ -134,8 +167,30 @@ def _model_mistakes(study: Mapping[str, Any]) -> list[str]:
             "hyperparameter", "hyperparameters", _table(study, "hyperparameters"), traced, study
         ),
         *_option_mistakes("model", study, options, {**_table(study, "model_options"), **axes}),
-        *_idle_axes(axes, traced - numbers, rules),
+        *_idle(study, axes, traced - numbers, rules),
     ]
+
+
+def _idle(
+    study: Mapping[str, Any],
+    axes: Mapping[str, Any],
+    of_rules: set[str],
+    rules: Mapping[str, Optimizer],
+) -> list[str]:
+    """``_idle_axes``, of a study with grids in each of them."""
+    tables = study.get("grids") or []
+    if not tables:
+        return _idle_axes(axes, of_rules, rules)
+    found, known = [], dict[str, list[str]]()
+    for number, table in enumerate(tables, start=1):
+        own = {name: table[name] for name in table if name != ZIP and is_set(table, name)}
+        of_training = {name: own.get(name) for name in ("optimizer", SCHEDULE)}
+        alike = repr((of_training, sorted(own)))  # of very many grids, most are
+        if alike not in known:
+            known[alike] = _idle_axes(own, of_rules, _optimizers(study, own)[0] or {})
+        lines = known[alike]
+        found += [f"grids.{number}{line.removeprefix('axes')}" for line in lines]
+    return found
 
 
 def _optimizers(
@@ -164,21 +219,21 @@ def _in_training(
     """The rules with each schedule of a study, which reads further numbers."""
     given = axes.get(SCHEDULE, [study.get(SCHEDULE)])
     known = [s for s in given if s is None or (isinstance(s, str) and s in SCHEDULES)]
-    clips = _clips({*axes, *_table(study, "hyperparameters")}, study.get("model"))
+    further = _further({*axes, *_table(study, "hyperparameters")}, study.get("model"))
     return {
         name + (f" with the schedule {schedule}" if schedule else ""): with_training(
-            rule, schedule, clips
+            rule, schedule, further
         )
         for name, rule in rules.items()
         for schedule in known or [None]
     }
 
 
-def _clips(numbers: Container[str], model: Any) -> bool:
+def _further(numbers: Collection[str], model: Any) -> tuple[Extra, ...]:
     try:
-        return clips_norm(numbers, model_factory(model))
+        return extras_of(numbers, model_factory(model))
     except UsageError:  # told where the model is looked up
-        return False
+        return ()
 
 
 def _unknown(

@@ -16,6 +16,7 @@ from gridscape.execution.executors import Executor
 from gridscape.grid.asked import grid_of, others_of
 from gridscape.grid.axes import Cell
 from gridscape.landscape import Landscape
+from gridscape.store.imported import require_own
 from gridscape.store.store import Store
 from gridscape.study.study import Study
 from gridscape.sweep import Listener
@@ -43,13 +44,20 @@ def confirm(
     """
     begin, directory = time.monotonic(), Path(directory)
     land = Landscape.read(directory)
+    require_own(land.study, directory)
     finalists = _finalists(land, top)
     own = study or Study.from_record(land.study, trust=trust, where=directory)
-    fresh = own.override(_axes(finalists), seed=own.seed + FRESH, replicates=replicates)
+    grids = [{name: [value] for name, value in cell.items()} for cell in finalists]
+    fresh = own.override(
+        _axes(finalists),
+        seed=own.seed + FRESH,
+        replicates=replicates,
+        grids=grids if own.grids else None,
+    )
     folder = directory / FOLDER
     record = fresh.resolve(data_dir).record()
     none = dict.fromkeys(grid_of(record["axes"]).cells(), 0)
-    with Store.create(folder, {**record, **others_of(record["axes"], replicates, none)}):
+    with Store.create(folder, {**record, **others_of(record, none)}):
         pass
     extend(
         folder,

@@ -11,11 +11,12 @@ from typing import Any, Self
 from gridscape.errors import UnknownNameError, UsageError
 from gridscape.execution.executors import Executor, find_executor
 from gridscape.execution.interrupt import Interrupt
-from gridscape.grid.asked import OTHERS, Asked, asked_more, grid_of
+from gridscape.grid.asked import GRIDS, OTHERS, Asked, asked_more, grid_of, tables_of
 from gridscape.grid.axes import Axis, Cell, Value, show
 from gridscape.grid.trials import Trial
 from gridscape.kernels.cores import use_all_cores
 from gridscape.landscape import Landscape
+from gridscape.store.imported import require_own
 from gridscape.store.store import Store
 from gridscape.study import reach
 from gridscape.study.study import ResolvedStudy, Study
@@ -79,6 +80,7 @@ class Extender:
         use_all_cores()
         with Store.read(self.directory) as store:
             record = store.study
+        require_own(record, self.directory)
         self._study = self._given or Study.from_record(
             record, trust=self._trust, where=self.directory
         )
@@ -115,11 +117,14 @@ class Extender:
         for name in values:
             if name not in axes:
                 raise UnknownNameError("axis", name, axes)
-        if lacking := [name for name, v in axes.items() if name not in values and len(v) > 1]:
+        unnamed = {name: own for name, own in axes.items() if name not in values}
+        if lacking := [n for n, own in unnamed.items() if len(own) > 1 and None not in own]:
             raise UsageError(
                 "a cell needs a value of each axis", where=str(dict(values)), found=lacking
             )
-        alone = {name: own[0] for name, own in axes.items() if name not in values}
+        alone: dict[str, Any] = {
+            name: None if None in own else own[0] for name, own in unnamed.items()
+        }
         return Cell(tuple((n, _near(n, own, {**alone, **values}[n])) for n, own in axes.items()))
 
     def todo(self, replicates: Mapping[Cell, int]) -> int:
@@ -173,7 +178,8 @@ class Extender:
 
     def _resolve(self, record: Mapping[str, Any] | None = None) -> ResolvedStudy:
         record = record or self.store.study
-        wanted = self._study.override(record["axes"], replicates=Asked(record).most)
+        most = Asked(record).most
+        wanted = self._study.override(record["axes"], replicates=most, grids=tables_of(record))
         return wanted.resolve(self.data_dir)
 
     def _numbers(self) -> dict[Cell, int]:
@@ -193,7 +199,7 @@ class Extender:
 
 
 def _grid_of_record(record: Mapping[str, Any]) -> dict[str, Any]:
-    return {name: record[name] for name in ("axes", "replicates", OTHERS) if name in record}
+    return {name: record[name] for name in ("axes", "replicates", OTHERS, GRIDS) if name in record}
 
 
 def _same_axes(one: Mapping[str, Any], other: Mapping[str, Any]) -> bool:

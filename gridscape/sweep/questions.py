@@ -12,7 +12,7 @@ from itertools import pairwise
 from pathlib import Path
 from typing import Any, Protocol
 
-from gridscape.analysis.cells import CellSummary, candidates, rows_of, score, summarize
+from gridscape.analysis.cells import CellSummary, candidates, is_asked, rows_of, score, summarize
 from gridscape.analysis.differences import Comparison
 from gridscape.analysis.looks import Level
 from gridscape.analysis.statistics import Interval
@@ -161,7 +161,7 @@ class Among:
     def rows(self, land: Landscape) -> dict[str, list[CellSummary]]:
         """The cells of each row that anybody asked for, by the row in words; "" where it is one."""
         inside = set(cells_in(land.axes, self.at))
-        found = [s for s in summarize(land, self.metric) if s.cell in inside and _is_asked(s)]
+        found = [s for s in summarize(land, self.metric) if s.cell in inside and is_asked(s)]
         if self.overall:
             return {"": found}
         varying = [a.name for a in land.axes if a.name != self.axis and len(a.values) > 1]
@@ -189,10 +189,6 @@ class Among:
         name = self.statement(words, row)
         content = {"words": self.words, "cells": sorted(str(s.cell) for s in members)}
         return Said(name, name, content_key(content), outcome, **more)
-
-
-def _is_asked(summary: CellSummary) -> bool:
-    return summary.n_ended + summary.n_missing > 0
 
 
 def lead(a: CellSummary, b: CellSummary, level: float, among: Comparison) -> Interval:

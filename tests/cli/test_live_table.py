@@ -33,6 +33,15 @@ def test_cells_fill_while_their_cohort_trains_and_show_the_mean_over_replicates(
     assert "0 of 8 networks done" in text
 
 
+def test_a_hole_of_the_grid_waits_for_nothing():
+    pairs = {"hidden_size": [2, 4], "learning_rate": [0.01, 0.1]}
+    run = RunState(started(pairs, replicates=1, zip=[["hidden_size", "learning_rate"]]))
+    text = live(run)
+    assert text.count(MISSING) == 2 + 1  # and the legend
+    assert "- not asked for" in text
+    assert "0 of 2 networks done" in text
+
+
 def test_all_that_train_at_once_are_told_and_in_view():
     axes = {"hidden_size": list(range(2, 18)), "learning_rate": [0.1]}
     run = RunState(started(axes, replicates=1))

@@ -11,9 +11,9 @@ MISTAKES = [
     ("data chek", 2, "unknown command 'chek'; did you mean 'check'?"),
     ("data", 2, "missing command; see gridscape data --help"),
     (
-        "run --epochs 5",
+        "run --n-epochs 5",
         2,
-        "unknown option '--epochs'; use --updates: updates = epochs x examples / batch_size",
+        "unknown option '--n-epochs'; use --epochs: walks through the training examples",
     ),
     ("run --lr 0.1", 2, "unknown option '--lr'; use --set learning_rate=..."),
     ("show x --lr 3", 2, "unknown option '--lr'; see gridscape show --help"),

@@ -7,11 +7,12 @@ import pytest
 from cohort_tools import compilations, perceptron, planner_of, tiny
 
 from gridscape.engine.cohorts import partition
-from gridscape.engine.flops import traced, traced_update
+from gridscape.engine.flops import traced_update
 from gridscape.engine.sizes import tree_bytes
 from gridscape.execution.estimate import largest_run_bytes, needs_of, peak_bytes
 from gridscape.execution.memory import UNLIMITED
 from gridscape.execution.planner import Planner
+from gridscape.study.flops import traced
 
 SQUARE = jax.ShapeDtypeStruct((8, 8), jnp.float32)
 ONE = 4 * 8 * 8  # bytes of a square

@@ -17,7 +17,7 @@ from jax import lax
 
 from gridscape.base.task import Task
 from gridscape.engine.cohorts import partition
-from gridscape.engine.flops import product_flops, update_flops
+from gridscape.engine.flops import update_flops
 from gridscape.engine.machine import Machine
 from gridscape.engine.programs import LONGEST_SEGMENT
 from gridscape.engine.sizes import tree_bytes
@@ -27,6 +27,7 @@ from gridscape.execution import planner as planning
 from gridscape.execution.memory import UNLIMITED, _available_bytes, _group_bytes
 from gridscape.execution.planner import MOST_SLOTS, Planner, piece_counts
 from gridscape.execution.schedule import evaluation_points, n_evaluated_examples, segment_length
+from gridscape.study.flops import product_flops
 from gridscape.sweep import plan
 
 # ---- floating-point operations: 2 m n k for every product that the result needs ----

@@ -9,16 +9,17 @@ from cohort_tools import tiny
 from gridscape import models, optimizers, tasks
 from gridscape.base.parts import declared
 from gridscape.errors import StudyFileError
+from gridscape.optimizers import extras
 from gridscape.study.parts import load_object, load_optimizer
 from gridscape.study.study import Study
 from gridscape.study.synonyms import SYNONYMS, TABLES, meaning
 
-EPOCHS = "use 'updates': updates = epochs x examples / batch_size"
+EPOCHS = "use 'epochs': walks through the training examples"
 HYPER, OPTION = "under [axes] or [hyperparameters]", "under [axes] or [model_options]"
 
 KEYS = [
-    ("epochs", EPOCHS),
     ("n_epochs", EPOCHS),
+    ("nb_epoch", EPOCHS),
     ("max-iter", EPOCHS),
     ("steps", "use 'updates'"),
     ("batch", "use 'batch_size'"),
@@ -49,7 +50,7 @@ def test_alpha_may_be_two_things():
 
 IN_TABLES = [
     ({"axes": {"lr": [0.1]}}, "axes.lr: unknown axis 'lr'; use 'learning_rate'"),
-    ({"axes": {"epochs": [1]}}, f"axes.epochs: unknown axis 'epochs'; {EPOCHS}"),
+    ({"axes": {"n_epochs": [1]}}, f"axes.n_epochs: unknown axis 'n_epochs'; {EPOCHS}"),
     (
         {"axes": {"runs": [1]}},
         "axes.runs: unknown axis 'runs'; use 'replicates', a key of the study itself",
@@ -88,6 +89,7 @@ def test_every_name_of_ours_is_one():
     of_tasks = [load_object("task", name, tasks.NAMES) for name in tasks.NAMES]
     rules = [load_optimizer(name) for name in optimizers.NAMES]
     traced = set(chain(*(x.hyperparameters for x in [*rules, *map(declared, of_models)])))
+    traced |= {*extras.LIMITS}
     assert set(TABLES["hyperparameters"]) <= traced
     assert set(TABLES["model_options"]) <= parameters(of_models)
     assert set(TABLES["task_options"]) <= parameters(of_tasks)

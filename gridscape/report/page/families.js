@@ -290,17 +290,23 @@ function drawFamilies() {
 
 // ---- the curves of all cells ----
 
+// What the curves of all cells run along: where batches differ, updates are not equal.
+const ALONG = ["updates", "examples"];
+
 function drawSideBySide() {
   const cells = Object.keys(doc.curves).map(Number);
   if (cells.length < 2) return section("curves");
   const metric = doc.curve_names[state.curve];
+  const { batches } = doc,
+    along = batches ? state.along : "updates";
   const lines = cells.flatMap((cell) => {
     const curve = doc.curves[cell]?.[metric.name];
     if (!curve) return [];
-    return [{ cell, x: curve.at, mean: curve.mean, low: curve.low, high: curve.high }];
+    const x = batches && along === "examples" ? curve.at.map((at) => at * batches[cell]) : curve.at;
+    return [{ cell, x, mean: curve.mean, low: curve.low, high: curve.high }];
   });
-  const name = `${metric.label} by update`;
-  const { node, show } = family(name, { metric, along: "updates", lines, mark: null });
+  const name = `${metric.label} by ${along.slice(0, -1)}`;
+  const { node, show } = family(name, { metric, along, lines, mark: null });
   section(
     "curves",
     "Curves side by side",
@@ -313,6 +319,14 @@ function drawSideBySide() {
         String(state.curve),
         (v) => tell({ curve: Number(v) }),
       ),
+      batches
+        ? choice(
+            "Along",
+            ALONG.map((name) => [name, name]),
+            along,
+            (v) => tell({ along: v }),
+          )
+        : null,
       familyChoices(),
     ),
     el(

@@ -83,6 +83,7 @@ const state = {
     0,
     doc.curve_names.findIndex((m) => m.name === doc.metrics[0].name),
   ),
+  along: "updates",
   color: doc.lines.color,
   style: doc.lines.style,
   kind: 0,
@@ -149,6 +150,7 @@ function remember() {
     cost: state.cost ?? "",
     theme: state.theme,
     curve: doc.curve_names[state.curve]?.name ?? "",
+    along: state.along,
     color: String(state.color),
     style: String(state.style ?? ""),
     kind: String(state.kind),
@@ -178,6 +180,7 @@ function recall() {
   state.theme = word("theme", THEMES) ?? state.theme;
   const curve = doc.curve_names.findIndex((m) => m.name === view.get("curve"));
   if (curve >= 0) state.curve = curve;
+  state.along = word("along", ALONG) ?? state.along;
   const color = whole("color", doc.axes.length),
     style = whole("style", doc.axes.length);
   if (color !== null && color !== style) Object.assign(state, { color, style });

@@ -63,8 +63,7 @@ function beyondNote() {
     { class: "notice" },
     `The best ${spoken(axis)} is the first or last value tried in ${where}: the true one may lie ` +
       "beyond. ",
-    el("code", {}, command),
-    " goes there.",
+    ...(command ? [el("code", {}, command), " goes there."] : []),
   );
 }
 

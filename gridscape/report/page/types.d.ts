@@ -52,6 +52,7 @@ interface State {
   fixed: Array<number>;
   cell: number;
   shading: string;
+  along: string;
   cost: Cost;
   theme: string;
   curve: number;

@@ -1,0 +1,36 @@
+"""Folders of runs that were made elsewhere: they are read as any other, and not trained further."""
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from gridscape.errors import StoreError
+
+IMPORTED = "imported"  # the key of a study record that tells from where
+
+
+def is_imported(study: Mapping[str, Any]) -> bool:
+    """Whether the runs of a study (its plain data) were made elsewhere."""
+    return bool(study.get(IMPORTED))
+
+
+def require_own(study: Mapping[str, Any], where: object) -> None:
+    """Raise StoreError for runs that were made elsewhere: what trained them is not known."""
+    if is_imported(study):
+        raise StoreError(
+            "holds runs made elsewhere, which cannot be trained again, added to or looked into",
+            where=where,
+            found=f"imported from {study[IMPORTED]}"[:80],
+            hint="gridscape show, report, figures, claims and export read them",
+        )
+
+
+def require_new(directory: Path) -> None:
+    """Raise StoreError where runs cannot be imported since results are there."""
+    if (directory / "study.json").exists():
+        raise StoreError(
+            "holds results already",
+            where=directory,
+            expected="a new folder",
+            hint="choose another one with --dir, or remove it",
+        )
