@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from gridscape.grid.trials import Status
     from gridscape.landscape import Landscape, import_runs
     from gridscape.models.equinox import from_equinox
+    from gridscape.models.torch import from_torch
     from gridscape.study.study import Study
     from gridscape.sweep import plan, run
     from gridscape.sweep.confirming import confirm
@@ -55,6 +56,7 @@ _HOME = {
     "decide": "sweep.deciding",
     "extend": "sweep.extending",
     "from_equinox": "models.equinox",
+    "from_torch": "models.torch",
     "hyperparameters": "base.parts",
     "image_folder": "tasks.images",
     "import_runs": "landscape",
@@ -94,6 +96,7 @@ __all__ = [
     "decide",
     "extend",
     "from_equinox",
+    "from_torch",
     "hyperparameters",
     "image_folder",
     "import_runs",

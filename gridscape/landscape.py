@@ -12,10 +12,17 @@ from typing import TYPE_CHECKING, Any, Literal, TypeVar
 
 import numpy as np
 
-from gridscape.errors import GridscapeError, StoreError, UnknownNameError, UsageError, one_line
+from gridscape.errors import (
+    GridscapeError,
+    StoreError,
+    UnknownNameError,
+    UsageError,
+    check_known,
+    one_line,
+)
 from gridscape.grid.arrays import Arrays
 from gridscape.grid.asked import Asked
-from gridscape.grid.axes import Axis, Cell, Grid, show
+from gridscape.grid.axes import Axis, Cell, Grid, Value, show
 from gridscape.grid.many import many_records
 from gridscape.grid.meanings import Meaning, from_record, meaning_of
 from gridscape.grid.names import (
@@ -39,6 +46,7 @@ from gridscape.grid.names import (
     main_of,
 )
 from gridscape.grid.trials import SEMANTICS, Status, Trial, TrialResult
+from gridscape.models.torch_weights import state_dict
 from gridscape.store.arrays import (
     Places,
     arrays_by_kind,
@@ -94,6 +102,7 @@ class Landscape:
     study: Mapping[str, Any] = field(default_factory=dict)
     _unlabelled: Arrays | None = field(default=None, init=False, compare=False)
     _late: "LateCurves | None" = field(default=None, init=False, compare=False)
+    _folder: Path | None = field(default=None, init=False, compare=False)
 
     @classmethod
     def read(cls, directory: str | Path) -> "Landscape":
@@ -104,8 +113,11 @@ class Landscape:
         """
         with many_records(), Store.read(directory) as store:
             if store.n_trials <= AT_ONCE or store.study.get("groups"):
-                return cls.of(store.study, store.results())
-            return cls._of(store.study, store.finals(), Path(directory))
+                land = cls.of(store.study, store.results())
+            else:
+                land = cls._of(store.study, store.finals(), Path(directory))
+            land.__dict__["_folder"] = store.directory
+            return land
 
     @classmethod
     def of(
@@ -530,6 +542,29 @@ class Landscape:
         """The best cell of each row: for each value of all other axes, along the sought one."""
         axis = sought_axis(self.axes) or self.axes[-1]
         return [cell for cell in self.best_of_rows(axis.name).values() if cell is not None]
+
+    def state_dict(self, cell: Mapping[str, Value], replicate: int = 0) -> dict[str, Any]:
+        """The trained weights of a PyTorch module, for its ``load_state_dict(..., strict=False)``.
+
+        cell: as ``{"hidden_size": 64}``; an axis of one value need not be named. The tensors have
+        the names of the module's parameters; constants are those that its build makes. Nobody's
+        code is imported. Raises UsageError for a cell that is not there, StoreError where the
+        weights were not kept or are those of another model, GridscapeError without PyTorch.
+        """
+        found = self.grid.find(**cell)
+        check_known("replicate", str(replicate), map(str, range(self.n_replicates)))
+        key = str(self.array("key")[(*(self.grid.places(found) or ()), replicate)])
+        if self._folder is None:
+            raise StoreError("no results folder", hint="Landscape.read(folder) has the weights")
+        with Store.read(self._folder) as store:
+            params = store.get(key).params
+        if not params:
+            raise StoreError(
+                "the weights of this trial were not kept",
+                where=f"{found}, replicate {replicate}",
+                hint='keep_parameters = "best" or "all" keeps them',
+            )
+        return state_dict(params)
 
     def export(self, path: str | Path, format: str = "csv") -> Path:
         """Writes the landscape and returns the path; an existing file is replaced as a whole.

@@ -68,3 +68,13 @@ def test_the_table_of_layers_tells_the_share_of_the_peak(benchmark, share, told)
     flops = share * 1e8  # in a millisecond
     row = recurrent._row(recurrent.Measured("lstm", 64, 8, times, [100.0], flops), peak=100.0)
     assert row[-6:] == ["4", "**3.00**", "3.00 to 3.00", "1.4, met", "2.00", told]
+
+
+def test_modules_are_compared_with_the_faster_loop(benchmark) -> None:
+    modules, sides = benchmark("modules"), benchmark("sides")
+    names = (sides.GRIDSCAPE, sides.ONE_LOOP, sides.MANY_LOOPS)
+    seconds = ((4.0, 5.0), (40.0, 40.0), (20.0, 30.0))
+    each = [[modules.Turn(s, 0.9) for s in side] for side in seconds]
+    row = modules._row("mlp", dict(zip(names, each, strict=True)))
+    assert row[1:4] == ["4.5", "40.0", "25.0"]
+    assert row[4:] == ["**5.50** (5.00 to 6.00)", "5, reached", "0.900, 0.900, 0.900"]

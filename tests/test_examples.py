@@ -121,6 +121,14 @@ def test_equinox_model(tmp_path: Path) -> None:
     assert re.search(r"\n1 +2410\n3 +4522\n", text), "parameters of 64-32-10 and 64-32-32-32-10"
 
 
+def test_torch_lstm(tmp_path: Path) -> None:
+    pytest.importorskip("torch")
+    text = run(tmp_path, str(EXAMPLES / "torch_lstm.py"), "--updates=60")
+    assert best(table(text, "hidden_size")) > 0.6
+    found, stored = re.findall(r"(0\.\d+) in PyTorch, (0\.\d+) stored", text)[0]
+    assert found == stored
+
+
 def test_import_string(tmp_path: Path) -> None:
     text = run(tmp_path, str(EXAMPLES / "import_string.py"), "--updates=60")
     assert "recurrent_scale 3 x learning_rate 4 x 3 replicates; 36 finished" in text

@@ -82,6 +82,16 @@ def of_split(split: str, values: Mapping[str, T]) -> dict[str, T]:
     return {str(Variable(split, metric)): value for metric, value in values.items()}
 
 
+def of_torch(name: Any) -> str | None:
+    """The import string of a build in "torch:module:build"; None of any other name.
+
+    >>> of_torch("torch:nets:build"), of_torch("nets:build")
+    ('nets:build', None)
+    """
+    is_torch = isinstance(name, str) and name.startswith("torch:")
+    return name.removeprefix("torch:") if is_torch else None
+
+
 def is_of_optax(name: Any) -> bool:
     """Whether an optimizer is named as a rule of optax, "optax:lion": looked up in optax alone."""
     return isinstance(name, str) and name.startswith(OPTAX)

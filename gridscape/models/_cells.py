@@ -383,3 +383,6 @@ CELLS = {
     "gru_after": Cell(gru_after_shapes, gru_after_states),
     "lstm": Cell(lstm_shapes, lstm_states),
 }
+
+# The loops alone, (weights, inputs, every): every bias is one of the weights.
+LOOPS = {"rnn": _rnn_loop, "gru_after": _gru_after_loop, "lstm": _lstm_loop}

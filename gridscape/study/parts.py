@@ -11,7 +11,7 @@ import re
 import warnings
 from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import replace
-from functools import reduce, wraps
+from functools import cache, reduce, wraps
 from operator import attrgetter
 from pathlib import Path
 from typing import Any
@@ -36,9 +36,11 @@ from gridscape.errors import (
     UsageError,
     one_line,
 )
-from gridscape.grid.names import is_of_optax
+from gridscape.grid.names import is_of_optax, of_torch
 from gridscape.identity.code import code_identity
 from gridscape.models.precision import products_in
+from gridscape.models.torch import from_torch
+from gridscape.models.torch_weights import installed
 from gridscape.optimizers import extras, rules, schedules
 from gridscape.optimizers.from_optax import of_optax
 from gridscape.tasks import losses
@@ -55,11 +57,18 @@ A_MODEL_BY_NAME = (
     "(init, apply), a factory (input_shape, n_outputs, **options) or one annotated -> "
     "gridscape.Model"
 )
-EQUINOX_HINT = "an Equinox module is brought by gridscape.from_equinox(build)"
+MODULE_HINT = (
+    "an Equinox module is brought by gridscape.from_equinox(build), a PyTorch module by"
+    " gridscape.from_torch(build)"
+)
+MODULE = "build of a PyTorch module"  # the kind of what stands behind "torch:"
 
 
 def load_object(kind: str, name: str, known: Mapping[str, str], where: object = None) -> Any:
     """The object behind a name of Gridscape's own, or behind an import string "module:object"."""
+    if kind == "model" and (build := of_torch(name)) is not None:
+        installed()  # told before a module that imports PyTorch fails
+        return _from_torch(load_object(MODULE, build, {}, where))
     module_name, colon, attribute = known.get(name, name).partition(":")
     if not (colon and module_name and attribute):
         raise UnknownNameError(kind, name, known, where=where)
@@ -81,6 +90,12 @@ def load_object(kind: str, name: str, known: Mapping[str, str], where: object = 
             found=f"{name!r}, {type(found).__name__}",
         )
     return found
+
+
+@cache
+def _from_torch(build: Any) -> Factory:
+    """The same factory for the same build, so that it is read and compiled once."""
+    return from_torch(build)
 
 
 # ---- what an import string may name: looked at before anything is called ----
@@ -131,6 +146,7 @@ DECLARED: Mapping[str, Callable[[Any], bool]] = {
     "metric": lambda found: (
         isinstance(found, Metric) or _takes(found)[1:2] in (("targets",), ("labels",))
     ),
+    MODULE: lambda found: _makes(found, installed().nn.Module),
 }
 DECLARATIONS = {
     "task": "a Task, or a function annotated -> gridscape.Task",
@@ -139,6 +155,7 @@ DECLARATIONS = {
     "model": A_MODEL_BY_NAME,
     "loss": "a function (outputs, targets)",
     "metric": "a Metric, or a function (outputs, targets)",
+    MODULE: "a module class, or a function annotated -> torch.nn.Module",
 }
 
 
@@ -448,13 +465,16 @@ def model_factory(model: Any) -> Factory:
 def model_options(factory: Factory) -> dict[str, inspect.Parameter]:
     """The options that a model's factory takes after input_shape and n_outputs."""
     parameters = _parameters(factory, "model", A_FACTORY)
+    if hasattr(factory, "forward"):  # a module of PyTorch's or its class
+        found = f"a PyTorch module, {getattr(factory, '__name__', type(factory).__name__)}"
+        raise UsageError("not a model", where="model", found=found, hint=MODULE_HINT)
     if len(parameters) < 2 or parameters[1].kind is inspect.Parameter.KEYWORD_ONLY:
         raise UsageError(
             "not a model",
             where="model",
             expected=A_FACTORY,
             found=f"a function of ({', '.join(p.name for p in parameters)})",
-            hint=EQUINOX_HINT,
+            hint=MODULE_HINT,
         )
     return {p.name: p for p in parameters[2:]}
 
@@ -475,7 +495,7 @@ def make_model(factory: Factory, task: Task, options: Mapping[str, Any]) -> Mode
         "the factory makes no model",
         expected="a Model or (init, apply)",
         found=type(made).__name__,
-        hint=EQUINOX_HINT,
+        hint=MODULE_HINT,
     )
 
 

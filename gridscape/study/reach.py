@@ -21,7 +21,7 @@ import platformdirs
 
 from gridscape.data.kinds import READERS
 from gridscape.errors import UntrustedError, cut
-from gridscape.grid.names import is_of_optax
+from gridscape.grid.names import is_of_optax, of_torch
 from gridscape.store.blobs import write_whole
 from gridscape.store.imported import require_own
 
@@ -169,7 +169,7 @@ def _modules(study: Mapping[str, Any]) -> Iterator[str]:
 def _module(name: Any) -> Iterator[str]:
     """The module of an import string; none of any other value."""
     if isinstance(name, str) and ":" in name:
-        yield name.partition(":")[0]
+        yield (of_torch(name) or name).partition(":")[0]
 
 
 def _files(module: str) -> tuple[Path, ...]:

@@ -1,0 +1,195 @@
+"""The landscape of somebody's PyTorch module: Gridscape beside a loop of PyTorch.
+
+    python benchmarks/modules.py                    needs MNIST and PyTorch
+    python benchmarks/modules.py --cases mlp --updates 50 --rounds 1     a quick look
+
+A case is a module of ``modules_of_torch.py``: a two-layer LSTM, a small CNN, an MLP. Every turn
+trains all learning rates and replicates of it, in new processes, from the first import to the last
+number: Gridscape with an empty folder and no program kept, compiling, comparing with PyTorch and
+writing the page as well; PyTorch in one loop on all cores, and in a loop a core. The sides take
+turns. The ratio is to the faster of both loops.
+"""
+
+import argparse
+import json
+import os
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Mapping, Sequence
+from functools import partial
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+from harness import N_CORES, Ratio, describe, interleave, machine, ratio, table, write
+from sides import GRIDSCAPE, MANY_LOOPS, ONE_LOOP
+
+HERE = Path(__file__).parent
+TASKS = {"lstm": "mnist-rows", "cnn": "mnist-image", "mlp": "mnist-flat"}
+GOALS = {"lstm": 2.0, "cnn": 1.2, "mlp": 5.0}
+RATES = (1e-4, 3e-4, 1e-3, 3e-3, 1e-2, 3e-2)
+BATCH = 100
+
+
+class Turn(NamedTuple):
+    """The seconds of a turn, and the best mean accuracy that it found."""
+
+    seconds: float
+    accuracy: float
+
+
+def main() -> None:
+    options = _options()
+    if options.train:
+        print(json.dumps(_landscape(options)))
+        return
+    facts = machine()
+    found = {case: measure(case, options) for case in options.cases.split(",")}
+    seconds = {c: {n: [t._asdict() for t in ts] for n, ts in f.items()} for c, f in found.items()}
+    write("modules", facts, report(facts, found, options), {"machine": facts, "turns": seconds})
+
+
+def measure(case: str, options: argparse.Namespace) -> dict[str, list[Turn]]:
+    """Every turn of each side."""
+    with tempfile.TemporaryDirectory() as folder:
+        file = Path(folder) / "examples.npz"
+        np.savez(file, **_examples(case, options))
+        shares = [RATES[k::N_CORES] or RATES[:1] for k in range(N_CORES)]
+        loop = partial(_loops, case, file, options)
+        sides: dict[str, Callable[[], Turn]] = {
+            GRIDSCAPE: partial(_gridscape, case, options),
+            ONE_LOOP: partial(loop, [RATES], N_CORES),
+            MANY_LOOPS: partial(loop, shares, 1),
+        }
+        return interleave(sides, options.rounds)
+
+
+# ---- sides ----
+
+
+def _gridscape(case: str, options: argparse.Namespace) -> Turn:
+    with tempfile.TemporaryDirectory() as folder:
+        command = [sys.executable, __file__, "--train", case, "--dir", f"{folder}/results"]
+        command += ["--updates", str(options.updates), "--replicates", str(options.replicates)]
+        command += ["--data-dir", options.data_dir] if options.data_dir else []
+        cache = {"JAX_COMPILATION_CACHE_DIR": f"{folder}/programs"}
+        begin = time.perf_counter()
+        text = subprocess.run(
+            command, env={**os.environ, **cache}, stdout=subprocess.PIPE, text=True, check=True
+        ).stdout
+        return Turn(time.perf_counter() - begin, json.loads(text.splitlines()[-1]))
+
+
+def _landscape(options: argparse.Namespace) -> float:
+    """What ``--train`` does: the study and its page; the best mean accuracy."""
+    from modules_of_torch import CASES
+
+    import gridscape as gs
+
+    study = gs.Study(
+        name=options.train,
+        task=TASKS[options.train],
+        model=gs.from_torch(CASES[options.train]),
+        axes={"learning_rate": list(RATES)},
+        updates=options.updates,
+        batch_size=BATCH,
+        replicates=options.replicates,
+    )
+    land = gs.run(study, directory=options.dir, data_dir=options.data_dir)
+    gs.report.write(options.dir)
+    return float(land.data.test_accuracy.mean("replicate").max())
+
+
+def _loops(
+    case: str,
+    file: Path,
+    options: argparse.Namespace,
+    shares: Sequence[Sequence[float]],
+    threads: int,
+) -> Turn:
+    """One process for each share of the learning rates, all at the same time."""
+    seeds = ",".join(map(str, range(options.replicates)))
+    script, begin = str(HERE / "modules_of_torch.py"), time.perf_counter()
+    processes = []
+    for rates in shares:
+        numbers = [",".join(map(str, rates)), seeds, options.updates, BATCH, threads]
+        command = [sys.executable, script, case, str(file), *map(str, numbers)]
+        processes.append(subprocess.Popen(command, stdout=subprocess.PIPE, text=True))
+    texts = [process.communicate(timeout=options.most)[0] for process in processes]
+    if any(process.returncode for process in processes):
+        raise RuntimeError("a loop of PyTorch failed; its error is printed above")
+    seconds = time.perf_counter() - begin
+    each = np.concatenate([np.reshape(json.loads(t), (-1, options.replicates)) for t in texts])
+    return Turn(seconds, float(each.mean(axis=1).max()))
+
+
+def _examples(case: str, options: argparse.Namespace) -> dict[str, np.ndarray]:
+    """What PyTorch is given: float32 in its own order of axes, and int64 labels."""
+    from gridscape.study.parts import load_task
+
+    task, found = load_task(TASKS[case], {}, options.data_dir), {}
+    for name, split in (("train", task.train), ("test", task.test)):
+        inputs = np.asarray(split.inputs, np.float32) / 255
+        inputs = inputs.transpose(0, 3, 1, 2) if case == "cnn" else inputs
+        found[f"{name}_inputs"] = np.ascontiguousarray(inputs)
+        found[f"{name}_targets"] = np.asarray(split.targets, np.int64)
+    return found
+
+
+# ---- what is told ----
+
+
+def report(
+    facts: Mapping[str, Any], found: Mapping[str, Mapping[str, Sequence[Turn]]], options: Any
+) -> str:
+    """The table in markdown."""
+    head = ["module", GRIDSCAPE, ONE_LOOP, MANY_LOOPS, "times as fast", "goal", "best accuracy"]
+    n_networks = len(RATES) * options.replicates
+    return "\n\n".join(
+        [
+            "# The landscape of a PyTorch module: Gridscape beside PyTorch",
+            describe(facts),
+            f"Seconds from the first import to the last number of {n_networks} networks:"
+            f" {len(RATES)} learning rates x {options.replicates} replicates, {options.updates}"
+            f" updates of {BATCH} examples of MNIST, Adam; medians of {options.rounds} rounds."
+            " Times as fast as the faster loop: median and range. Accuracies: Gridscape, then both"
+            " loops.",
+            table(head, [_row(case, turns) for case, turns in found.items()]) + "\n",
+        ]
+    )
+
+
+def times_as_fast(turns: Mapping[str, Sequence[Turn]]) -> Ratio:
+    """The seconds of the faster loop, by its median, as multiples of Gridscape's."""
+    loops = ([t.seconds for t in turns[name]] for name in (ONE_LOOP, MANY_LOOPS))
+    return ratio(min(loops, key=statistics.median), [t.seconds for t in turns[GRIDSCAPE]])
+
+
+def _row(case: str, turns: Mapping[str, Sequence[Turn]]) -> list[str]:
+    sides = (GRIDSCAPE, ONE_LOOP, MANY_LOOPS)
+    seconds = [f"{statistics.median(t.seconds for t in turns[side]):.1f}" for side in sides]
+    accuracies = [f"{statistics.median(t.accuracy for t in turns[s]):.3f}" for s in sides]
+    fast = times_as_fast(turns)
+    reached = "reached" if fast.median >= GOALS[case] else "missed"
+    times = f"**{fast.median:.2f}** ({fast.low:.2f} to {fast.high:.2f})"
+    return [case, *seconds, times, f"{GOALS[case]:g}, {reached}", ", ".join(accuracies)]
+
+
+def _options() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--cases", default="lstm,cnn,mlp")
+    parser.add_argument("--updates", type=int, default=600)
+    parser.add_argument("--replicates", type=int, default=5)
+    parser.add_argument("--rounds", type=int, default=3)
+    parser.add_argument("--data-dir")
+    parser.add_argument("--most", type=float, default=3600, help="seconds of a loop")
+    parser.add_argument("--train", help=argparse.SUPPRESS)  # one turn of Gridscape, of this case
+    parser.add_argument("--dir", help=argparse.SUPPRESS)
+    return parser.parse_args()
+
+
+if __name__ == "__main__":
+    main()

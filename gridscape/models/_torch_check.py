@@ -1,0 +1,135 @@
+"""Whether a translated module is the module: its outputs and gradients on one batch."""
+
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import torch
+
+from gridscape.errors import ModelError, one_line
+from gridscape.models._torch_trace import HOW, alone, place_of
+from gridscape.models.torch_weights import TensorsOf
+
+N_EXAMPLES = 3
+# Both sum the same products in float32, in another order: some 1e-6 of the largest number of an
+# array, grown tenfold by a deep network. What is translated wrongly is off by far more. A gradient
+# that is zero in exact arithmetic is rounding alone, and measured by the largest of all.
+OF_OWN, OF_ALL = 1e-3, 1e-5
+
+Inputs = tuple[torch.Tensor, ...]
+
+
+def answers(module: torch.nn.Module, inputs: Inputs) -> torch.Tensor:
+    """What PyTorch gives; raises ModelError by the place in the module where it raises."""
+    try:
+        with torch.no_grad():
+            found = module(*inputs)
+    except Exception as error:  # somebody's forward may raise anything
+        shape = f"({', '.join(['B', *map(str, inputs[0].shape[1:])])})"
+        raise ModelError(
+            "the module does not run on the task's inputs",
+            where=place_of(error, module),
+            expected=f"to read {_kind(inputs[0])} of shape {shape}",
+            found=one_line(error)[:120],
+            hint="batches are not sorted: enforce_sorted=False" if _by_order(error) else None,
+        ) from error
+    if not isinstance(found, torch.Tensor):
+        raise ModelError(
+            "forward gives no tensor",
+            where=type(module).__name__,
+            expected="the outputs alone, (B, C)",
+            found=type(found).__name__,
+        )
+    return found
+
+
+def _by_order(error: Exception) -> bool:
+    return "enforce_sorted" in str(error)
+
+
+def _kind(tensor: torch.Tensor) -> str:
+    return "numbers" if tensor.dtype.is_floating_point else "whole numbers"
+
+
+def check_apart(module: torch.nn.Module, inputs: Inputs) -> None:
+    """Raise ModelError where the output of an example depends on another example of its batch."""
+    before = answers(module, inputs)
+    order = [2, 1, 1]  # turned round, and without the first
+    after = answers(module, tuple(x[order] for x in inputs))
+    if before.shape != after.shape or len(before) != len(inputs[0]):
+        return  # the shape is told elsewhere
+    if not torch.allclose(before[order], after, rtol=OF_OWN, atol=OF_ALL, equal_nan=True):
+        raise ModelError(
+            "the output of an example depends on the other examples of the batch",
+            where=type(module).__name__,
+            hint="do recurrent layers say batch_first=True, and views keep the batch apart?",
+        )
+
+
+def compare(
+    module: torch.nn.Module,
+    run: Callable[[Any, tuple[Any, ...]], Any],
+    params: Any,
+    inputs: Inputs,
+    arrays: tuple[Any, ...],
+) -> None:
+    """Raise ModelError unless ``run(params, arrays)`` and its gradient are the module's.
+
+    run: traced by JAX. arrays: the inputs as it reads them.
+    """
+    with alone():
+        shape = tuple(answers(module, inputs).shape)
+        weights = np.random.default_rng(0).normal(size=shape).astype(np.float32)
+        expected, gradients = _of_torch(module, inputs, torch.as_tensor(weights))
+
+    def total(params: Any, arrays: tuple[Any, ...]) -> Any:
+        outputs = run(params, arrays)
+        if outputs.shape != shape:
+            raise _differs(module, "the output", f"shape {shape}", f"shape {outputs.shape}")
+        return jnp.sum(outputs * weights), outputs
+
+    found_gradients, found = jax.device_get(jax.jit(jax.grad(total, has_aux=True))(params, arrays))
+    _check_close(module, {"the output": found}, {"the output": expected})
+    of_tensors = {f"the gradient of {n}": x for n, x in TensorsOf(found_gradients).items()}
+    zero = {n: np.zeros_like(x) for n, x in of_tensors.items()}
+    _check_close(module, of_tensors, {**zero, **gradients})
+
+
+def _of_torch(
+    module: torch.nn.Module, inputs: Inputs, weights: torch.Tensor
+) -> tuple[np.ndarray, dict[str, np.ndarray]]:
+    module.zero_grad(set_to_none=True)
+    outputs = module(*inputs)
+    if outputs.requires_grad:
+        (outputs * weights).sum().backward()
+    gradients = {
+        f"the gradient of {name}": p.grad.numpy().copy()
+        for name, p in module.named_parameters()
+        if p.grad is not None
+    }
+    module.zero_grad(set_to_none=True)
+    return outputs.detach().numpy(), gradients
+
+
+def _check_close(
+    module: torch.nn.Module, found: Mapping[str, Any], expected: Mapping[str, Any]
+) -> None:
+    largest = max((float(np.abs(x).max(initial=0)) for x in expected.values()), default=0.0)
+    for name, array in expected.items():
+        own = float(np.abs(array).max(initial=0))
+        difference = float(np.abs(found[name] - array).max(initial=0))
+        if np.isfinite(array).all() and not difference <= OF_OWN * own + OF_ALL * largest:
+            raise _differs(module, name, f"as in PyTorch, to {OF_OWN:g} of {own:.3g}", difference)
+
+
+def _differs(module: torch.nn.Module, what: str, expected: str, found: Any) -> ModelError:
+    found = f"{found:.3g} off" if isinstance(found, float) else found
+    return ModelError(
+        f"the translation differs from the module in {what}",
+        where=type(module).__name__,
+        expected=expected,
+        found=found,
+        hint=f"{HOW}; no_grad and changes in place are not followed",
+    )
