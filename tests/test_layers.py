@@ -30,6 +30,7 @@ ROOMS = (
     ("inspection",),
     ("sweep",),
     ("report",),
+    ("live",),
     ("cli",),
     ("__main__",),
 )
