@@ -85,6 +85,9 @@ class Folder:
         self._read_study()
         found = self._replaced() if thorough else set()
         found |= self._read_new()
+        if not found <= self.trials.keys():  # some are gone: another folder has taken its place
+            self.generation += 1
+            found &= self.trials.keys()
         waits = time.time() - max(stamps) / 1e9 < SETTLED_SECONDS or self._pending
         self._stamps = None if waits else stamps
         return found
@@ -114,6 +117,7 @@ class Folder:
         changed = {b for b in self._seen if now.get(b) != self._checksums.get(b)}
         keys = {self._seen.pop(blob) for blob in changed}
         for key in keys:
+            self.trials.pop(key, None)
             self.curves.pop(key, None)
         self._checksums = now
         return keys - {""}

@@ -53,7 +53,7 @@ class StudyView:
         self.live: LiveData = _live("unfinished", "Reading the results.")
         self._looked, self._changed = 0.0, set[str]()
         self._best, self._best_next = "", 0.0
-        self._n_ended = 0
+        self._n_ended, self._counted = 0, -1  # of which generation
         self._numbers: tuple[int, Numbers] | None = None
 
     # ---- looking ----
@@ -68,8 +68,8 @@ class StudyView:
         self._looked = now
         found = self.folder.look(thorough=away)
         self._changed |= found
-        if found or not self._n_ended:
-            self._n_ended = self._count()
+        if found or self._counted != self.folder.generation:
+            self._n_ended, self._counted = self._count(), self.folder.generation
         before, told = self._stamp(), self.live
         if analyze and (self._changed or not self.shown.doc or not self.folder.trouble):
             self.shown.update(self._changed)
