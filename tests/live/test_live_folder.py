@@ -5,7 +5,7 @@ import shutil
 import socket
 
 import pytest
-from folders import AXES, HOSTILE, entries, entry, put, study
+from watched import AXES, HOSTILE, entries, entry, put, study
 
 from gridscape.grid.axes import Cell
 from gridscape.grid.trials import Status

@@ -11,8 +11,8 @@ import sys
 import time
 
 import pytest
-from folders import HOSTILE, Events, ask, cpu_seconds, entries, put, served, study
 from runs import environment
+from watched import HOSTILE, Events, ask, cpu_seconds, entries, put, served, study
 
 from gridscape.live.guard import host_names, new_token
 
