@@ -2,8 +2,8 @@
 
     python benchmarks/live.py [cells] [seconds]
 
-Makes a study of that many cells of made-up results, half of them ended, serves it in a thread as
-``gridscape live`` does for one viewer, and stores 50 new ones every second.
+Makes a study of that many cells of made-up results, half of them ended, looks at it in a thread as
+``gridscape live`` does while somebody looks on, and stores 50 new ones every second.
 """
 
 import sys
@@ -15,7 +15,8 @@ import numpy as np
 
 from gridscape.grid.asked import grid_of
 from gridscape.grid.trials import Status, Trial, TrialResult, content_key
-from gridscape.live.study import StudyView
+from gridscape.report.live.server import pause
+from gridscape.report.live.study import StudyView
 from gridscape.store.store import Store
 
 EACH_SECOND = 50
@@ -57,7 +58,7 @@ def watch(folder: Path, store: Store, coming: list, seconds: float) -> None:
             version = view.version
             used += time.process_time() - cpu
             slowest = max(slowest, time.monotonic() - wall)
-            next_look = time.monotonic() + max(1.0, 9 * (time.monotonic() - wall))
+            next_look = time.monotonic() + pause(time.monotonic() - wall)
         time.sleep(max(0.0, start + wrote / EACH_SECOND - time.monotonic()))
     minutes = (time.monotonic() - start) / 60
     print(f"{used / minutes:.1f} s of CPU per minute, {len(sizes)} updates of {sum(sizes)} cells")

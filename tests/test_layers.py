@@ -30,7 +30,6 @@ ROOMS = (
     ("inspection",),
     ("sweep",),
     ("report",),
-    ("live",),
     ("cli",),
     ("__main__",),
 )

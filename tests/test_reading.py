@@ -16,7 +16,7 @@ from gridscape.sweep import run
 pytestmark = pytest.mark.slow
 
 COMPILERS = ("jax", "optax")
-SLOW = (*COMPILERS, "xarray", "pandas", "scipy.stats", "matplotlib", "plotly", "asyncio")
+SLOW = (*COMPILERS, "xarray", "pandas", "scipy.stats", "matplotlib", "asyncio")
 COMMANDS = {
     "help": ["--help"],
     "help of a command": ["run", "--help"],

@@ -748,13 +748,11 @@ def _show_run(
     if not json:
         tell(False, None, lambda width: tables.overview(found, width))
         print(f"\n{tables.effort_words(effort)}")
-    path = None if find_spec("plotly") is None else _write_report(directory, data_dir)
-    if path is None:
-        complain("no report: plotly not installed; pip install 'gridscape[report]'")
+    path = _write_report(directory, data_dir)
     if json:
         document = _json.overview(found, directory)
         tell(True, {**document, "effort": effort, "report": path}, lambda width: [])
-    elif path:
+    else:
         print(f"Report: {path}")
 
 

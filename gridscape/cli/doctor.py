@@ -26,7 +26,7 @@ from gridscape.models.recurrent import lstm_layer
 from gridscape.tasks.fetch import search_folders
 
 PACKAGES = ("jax", "jaxlib", "numpy", "optax", "xarray", "pandas", "typer", "rich", "safetensors")
-EXTRAS = {"matplotlib": "report", "plotly": "report", "pyarrow": "parquet", "equinox": "equinox"}
+EXTRAS = {"matplotlib": "report", "pyarrow": "parquet", "equinox": "equinox"}
 LAYERS = ("recurrent", "dense", "convolution", "optimizer")
 BAD_JAX = {
     "0.10.2": "returns wrong values for some batched products on CPU (jax issue 39103)",

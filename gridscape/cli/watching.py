@@ -54,7 +54,7 @@ def live(
     if not directory.exists():
         known = sorted(path.parent.name for path in Path("runs").glob("*/study.json"))
         raise UnknownNameError("results folder", str(directory), known)
-    from gridscape.live.server import serve
+    from gridscape.report.live.server import serve
 
     def tell(address: str) -> None:
         print(f"Live page: {address}", flush=True)
@@ -82,7 +82,7 @@ def require_extra() -> None:
 SERVE = """\
 import sys
 from pathlib import Path
-from gridscape.live.server import serve
+from gridscape.report.live.server import serve
 folder, parent = sys.argv[1:]
 serve(Path(folder), told=lambda at: print(at, flush=True), parent=int(parent))
 """

@@ -8,10 +8,10 @@ import base64
 import gzip
 import hashlib
 import html
+import re
 from datetime import UTC, datetime
 from functools import cache
 from importlib import resources
-from importlib.util import find_spec
 from pathlib import Path
 from string import Template
 from typing import Any
@@ -32,7 +32,7 @@ SCRIPTS = (
 )
 LIVE_SCRIPTS = ("live",)  # of a page that is served while its study trains
 MOST_PLAIN = 1_000_000  # letters of a document that are not packed
-PACKAGES = ("jax", "numpy", "optax", "plotly")
+PACKAGES = ("jax", "numpy", "optax")
 
 
 def write(
@@ -44,8 +44,7 @@ def write(
     whose parameters were kept are looked at where their task is at hand: data_dir is looked in
     first, and nothing is fetched. Code that the study names runs for them only where this user
     trained this study, or with ``trust``; without, the page says so. Raises StoreError where the
-    folder cannot be used, GridscapeError where the report cannot be written or the extra
-    ``report`` is not installed.
+    folder cannot be used, GridscapeError where the report cannot be written.
     """
     with many_records():
         land = Landscape.read(directory)
@@ -66,7 +65,7 @@ def read(directory: str | Path) -> str:
     """The page of a results folder as it stands now, as text; nothing is written.
 
     Without networks, which take seconds to look at. Raises StoreError where the folder cannot be
-    used, GridscapeError without plotly.
+    used.
     """
     return _page_of(gather(Landscape.read(directory), Path(directory)), directory, NOTHING_SHOWN)
 
@@ -79,8 +78,7 @@ def _page_of(found: Findings, directory: str | Path, shown: Showcase) -> str:
 def page(content: PageData, *, table: str = "") -> str:
     """The HTML page of a document; one with ``live`` data follows the server that it comes from.
 
-    table: HTML for browsers without JavaScript. Raises GridscapeError where plotly is not
-    installed.
+    table: HTML for browsers without JavaScript.
     """
     is_live = "live" in content
     drawn = "\n".join(
@@ -130,24 +128,18 @@ def inline(script: str) -> str:
 
 
 def plotly() -> str:
-    """The plotly.js that the installed plotly package carries.
-
-    Raises GridscapeError where it is not installed.
-    """
-    if find_spec("plotly") is None:
-        raise GridscapeError(
-            "the report needs plotly", found="not installed", hint="pip install 'gridscape[report]'"
-        )
-    source = resources.files("plotly") / "package_data" / "plotly.min.js"
-    return source.read_text(encoding="utf-8")
+    """The part of plotly.js that draws charts along two axes; ``npm run charts`` fetches it."""
+    return _part("plotly-cartesian.min.js", "plotly")
 
 
 def environment() -> dict[str, str]:
     """The versions that made the report."""
     installed = {name: version_of(name) for name in PACKAGES}
-    return {"Gridscape": __version__, **{k: v for k, v in installed.items() if v}}
+    known = {name: version for name, version in installed.items() if version}
+    charts = re.search(r"v([\d.]+)", plotly()[:200])
+    return {"Gridscape": __version__, **known, "plotly.js": charts[1] if charts else ""}
 
 
 @cache
-def _part(name: str) -> str:
-    return (resources.files("gridscape") / "report" / "page" / name).read_text(encoding="utf-8")
+def _part(name: str, folder: str = "page") -> str:
+    return (resources.files("gridscape") / "report" / folder / name).read_text(encoding="utf-8")

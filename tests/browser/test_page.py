@@ -314,13 +314,28 @@ def test_a_map_of_many_cells_is_a_picture_with_tips_and_keys(visit: Open) -> Non
     assert "1,683 of 3,360 cells are drawn" in page.text("#cost")
 
 
-def test_charts_of_a_large_study_are_built_when_they_come_into_view(visit: Open) -> None:
-    page = visit("a picture")
-    page.tab.locator("#map .picture svg").first.wait_for()
+@pytest.mark.parametrize("name", ["study", "a picture"])
+def test_charts_are_built_when_they_come_into_view(visit: Open, name: str) -> None:
+    page = visit(name)
+    page.tab.locator("#cell .chart svg").first.wait_for()
     built = "Boolean(document.querySelector('#cost .chart').data)"
-    assert not page.run(built)
+    assert not page.tab.evaluate(built)
+    height = "document.querySelector('#cost .chart').clientHeight"
+    before = page.tab.evaluate(height)
     page.tab.locator("#cost .chart").scroll_into_view_if_needed()
     page.until(built)
+    assert page.run(height) == before  # its room was kept
+
+
+def test_a_choice_moves_in_the_map_that_stays(visit: Open) -> None:
+    page = visit()
+    page.run("document.querySelector('.landscape').dataset.seen = 'yes'")
+    page.cell(1, 2).click()
+    assert page.run("document.querySelector('.landscape').dataset.seen") == "yes"
+    chosen = page.tab.locator(".landscape .is-selected")
+    assert chosen.count() == 1
+    assert chosen.get_attribute("aria-selected") == "true"
+    assert page.tab.locator('.landscape [tabindex="0"]').count() == 1
 
 
 def test_networks_show_their_pictures_and_load_nothing(visit: Open) -> None:

@@ -115,7 +115,7 @@ def test_a_release_of_jax_that_is_known_to_be_wrong_is_named():
 
 def test_a_failed_check_comes_first_and_a_lacking_extra_has_its_command():
     failed = doctor.SelfCheck("matrix product", 0.5)
-    installed = dict.fromkeys(doctor.EXTRAS, "1") | {"jax": "0.10.1", "plotly": None}
+    installed = dict.fromkeys(doctor.EXTRAS, "1") | {"jax": "0.10.1", "matplotlib": None}
     first, second = doctor._advice(installed, (failed,))
     assert "matrix product" in first
     assert "pip install 'gridscape[report]'" in second

@@ -24,7 +24,7 @@ begin = time.process_time()
 from gridscape.cli.commands import exit_status
 for arguments in [["--help"], ["--version"]] + [[name, "--help"] for name in sys.argv[1:]]:
     assert exit_status(arguments) == 0, arguments
-slow = {"jax", "pandas", "xarray", "matplotlib", "numpy", "scipy", "sklearn", "optax", "plotly"}
+slow = {"jax", "pandas", "xarray", "matplotlib", "numpy", "scipy", "sklearn", "optax"}
 print(sorted(slow & set(sys.modules)), time.process_time() - begin, file=sys.stderr)
 """
     done = subprocess.run(

@@ -405,7 +405,7 @@ def test_every_state_of_a_data_set_has_its_word():
 def test_the_doctors_words():
     checks = (SelfCheck("good", 1e-7), SelfCheck("bad", 0.5))
     found = Health(
-        versions={"jax": "1", "plotly": None},
+        versions={"jax": "1", "pyarrow": None},
         devices=("cpu 0",),
         n_cores=2,
         memory_bytes=8_000_000_000,
@@ -421,7 +421,7 @@ def test_the_doctors_words():
     assert widest(text) <= 80
     for words in ("8.0 GB", "300 GFLOP/s", "XLA: lstm", "AVX512_BF16", "WRONG", "! wrong numbers"):
         assert words in text
-    assert "plotly" not in text
+    assert "pyarrow" not in text
 
 
 # ---- JSON -------------------------------------------------------------------------------------

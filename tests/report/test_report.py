@@ -117,10 +117,12 @@ def test_a_script_cannot_end_its_element() -> None:
     assert "<!--" not in inlined
 
 
-def test_a_missing_plotly_names_the_extra(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(html, "find_spec", lambda name: None)
-    with pytest.raises(GridscapeError, match=r"pip install 'gridscape\[report\]'"):
-        html.page(content_of(landscape(replicates=1)))
+def test_the_code_of_a_page_is_small_and_names_its_charts() -> None:
+    written = html.page(content_of(landscape(replicates=1)))
+    scripts = [text for attributes, text in Parts(written).scripts if not attributes.get("type")]
+    assert sum(map(len, scripts)) < 2_000_000
+    assert html.environment()["plotly.js"].count(".") == 2
+    assert html.plotly().startswith("/**\n* plotly.js (cartesian - minified)")
 
 
 # ---- its data ----

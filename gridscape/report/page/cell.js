@@ -4,7 +4,7 @@ function drawCell() {
   const cell = allCells[state.cell],
     main = doc.metrics[0],
     unit = unitOf(main.unit);
-  const found = cell.values[main.name];
+  const found = cell.value(main.name);
   const panel = byId("cell"),
     curves = el("div", { class: "curves" });
   panel.replaceChildren(
@@ -27,6 +27,7 @@ function drawCell() {
   drawCurves(curves, cell);
 }
 
+/** @type {(cell: ShownCell) => string} */
 const cellWord = (cell) => markOf(cell.state)?.word ?? cell.state;
 
 /** @param {ShownCell} cell */
@@ -38,6 +39,11 @@ function learnsNote(cell) {
   return sentence(cell.learns) + of + edge;
 }
 
+/**
+ * @param {ShownCell} cell
+ * @param {CellValue} found
+ * @param {UnitWords} unit
+ */
 function readingNote(cell, found, unit) {
   const range = found && known(found.low) ? `${interval(found.low, found.high, unit)}; ` : "";
   const single =
@@ -55,7 +61,8 @@ function readingNote(cell, found, unit) {
 
 /** @param {ShownCell} cell */
 function facts(cell) {
-  const fact = (name, unit) => unit.text(cell.values[name].mean);
+  /** @type {(name: string, unit: UnitWords) => string} */
+  const fact = (name, unit) => unit.text(cell.value(name).mean);
   const items = [
     ["Parameters", fact("n_parameters", UNITS.count)],
     ["Training", fact("flops", UNITS.flops)],
@@ -85,7 +92,7 @@ function facts(cell) {
  */
 function replicates(cell, main) {
   const unit = unitOf(main.unit),
-    found = cell.values[main.name];
+    found = cell.value(main.name);
   const rows = cell.statuses
     .slice(0, nAsked(cell))
     .map((status, i) => [
@@ -122,6 +129,10 @@ function replayLine(cell) {
   );
 }
 
+/**
+ * @param {HTMLElement} node
+ * @param {HTMLElement} button
+ */
 async function copy(node, button) {
   getSelection()?.selectAllChildren(node);
   let done = true;
@@ -138,11 +149,13 @@ async function copy(node, button) {
 
 // A chart for each number that has curves: train and test share it.
 function curveSpecs() {
+  /** @type {Map<string, CurveSpec>} */
   const specs = new Map();
   for (const { name, unit, split, shared } of doc.curve_names) {
     const title = heading(shared);
-    if (!specs.has(title)) specs.set(title, { title, unit, curves: [] });
-    specs.get(title).curves.push([name, split === "val" ? "validation" : split, split]);
+    const spec = specs.get(title) ?? { title, unit, curves: [] };
+    spec.curves.push([name, split === "val" ? "validation" : split, split]);
+    specs.set(title, spec);
   }
   return [...specs.values()];
 }
@@ -163,7 +176,7 @@ function withoutCurves(cell) {
  * @param {ShownCell} cell
  */
 function drawCurves(host, cell) {
-  const curves = doc.curves[cell.index];
+  const curves = /** @type {Record<string, CurveData> | undefined} */ (doc.curves[cell.index]);
   if (!curves) {
     host.append(el("p", { class: "notice" }, withoutCurves(cell)));
     return;
@@ -186,16 +199,27 @@ function drawCurves(host, cell) {
         dataTable("table", () => curveTable(shown, curves, spec)),
       ),
     );
-    chart(box, `${spec.title} of ${cell.label} by update`, (look) =>
+    chart(box, `${spec.title} of ${cell.label} by update`, 180, (look) =>
       curveChart(shown, curves, spec, look),
     );
   }
 }
 
+/**
+ * @param {CurveSpec["curves"]} shown
+ * @param {Record<string, CurveData>} curves
+ * @param {CurveSpec} spec
+ * @param {Look} look
+ */
 function curveChart(shown, curves, spec, look) {
-  const unit = unitOf(spec.unit),
-    plot = (values) => values.map((v) => (known(v) ? unit.plot(v) : null));
-  const found = shown.map(([name, word, color]) => ({ ...curves[name], word, color: look[color] }));
+  const unit = unitOf(spec.unit);
+  /** @type {(values: Array<?number>) => Array<?number>} */
+  const plot = (values) => values.map((v) => (known(v) ? unit.plot(v) : null));
+  const found = shown.map(([name, word, split]) => ({
+    ...curves[name],
+    word,
+    color: look[/** @type {"train" | "test" | "val"} */ (split)],
+  }));
   const numbers = found.flatMap(({ mean, each }) => plot([mean, ...each].flat()).filter(known));
   const log = spec.unit !== "fraction" && spreadOf(numbers) > 8;
   const range = around(numbers, log),
@@ -224,15 +248,14 @@ function curveChart(shown, curves, spec, look) {
       line: { color, width: 2 },
       hoverinfo: "text",
       hovertext: at.map((update, i) =>
-        curveHover({ mean, low, high, each }, i, `${word} at update ${update}`, unit),
+        curveHover({ at, mean, low, high, each }, i, `${word} at update ${update}`, unit),
       ),
     },
   ]);
-  const last = Math.max(...found.map(({ at }) => at.at(-1)));
+  const last = most(found.flatMap(({ at }) => at));
   return {
     traces,
     layout: {
-      height: 180,
       hovermode: "closest",
       hoverdistance: 40,
       margin: { l: 48, r: 10, t: 8, b: 36 },
@@ -242,6 +265,12 @@ function curveChart(shown, curves, spec, look) {
   };
 }
 
+/**
+ * @param {CurveData} curve
+ * @param {number} i
+ * @param {string} name
+ * @param {UnitWords} unit
+ */
 function curveHover(curve, i, name, unit) {
   return lines(
     name,
@@ -253,6 +282,11 @@ function curveHover(curve, i, name, unit) {
   );
 }
 
+/**
+ * @param {CurveSpec["curves"]} shown
+ * @param {Record<string, CurveData>} curves
+ * @param {CurveSpec} spec
+ */
 function curveTable(shown, curves, spec) {
   const unit = unitOf(spec.unit);
   const rows = shown.flatMap(([name, word]) =>

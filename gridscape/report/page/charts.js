@@ -1,19 +1,26 @@
 // Charts by plotly.js, drawn from the page's own colors and redrawn when these change.
 
-const charts = new Map(); // host element -> function of a theme that gives {traces, layout}
+/** @type {Map<Plot, ChartPlan>} */
+const charts = new Map();
 
 // Plotly reads a little markup in its texts; a study's words must stay words.
+/** @type {(text: unknown) => string} */
 const plain = (text) =>
   String(text).replaceAll("&", "&amp;").replaceAll("<", "&lt;").replaceAll(">", "&gt;");
 
+/** @type {(...parts: Array<?string | Array<?string>>) => string} */
 const lines = (...parts) => parts.flat().filter(Boolean).map(plain).join("<br>");
 
-/** @typedef {ReturnType<typeof theme>} Look */
-/** @typedef {HTMLElement & { layout?: any, data?: any, on: Function }} Plot */
+/** @type {?Look} */
+let look = null; // reading it lays out the page: once until the colors change
+
+const theme = () => (look ??= readTheme());
 
 // The colors in force, as rgb(): a custom property alone would give its two-colored source text.
-function theme() {
+/** @returns {Look} */
+function readTheme() {
   const probe = document.body.appendChild(el("span", { hidden: true }));
+  /** @type {(name: string) => string} */
   const color = (name) => {
     probe.style.color = `var(--${name})`;
     return getComputedStyle(probe).color;
@@ -37,50 +44,80 @@ function theme() {
   return look;
 }
 
-function chart(host, label, build) {
+/**
+ * @param {HTMLElement} box
+ * @param {string} label
+ * @param {number} height
+ * @param {FigureMaker} build
+ */
+function chart(box, label, height, build) {
+  const host = /** @type {Plot} */ (box);
   host.classList.add("chart");
+  host.style.minHeight = `${height}px`; // its room is kept until it is built
   host.setAttribute("role", "img");
   host.setAttribute("aria-label", label);
   if (!charts.has(host)) host.after(saving(label, () => figureOf(host)));
-  charts.set(host, build);
-  if (host.data || !isLarge()) draw(host);
+  charts.set(host, { build, height });
+  if (host.data) draw(host);
   else seen.observe(host);
   return host;
 }
 
-// Of a large study a chart is built when it comes into view: each takes as long as the whole map.
+// A chart is built when it comes into view, the topmost first, and each in a turn of its own: it
+// takes as long as all words of the page, and what is selected meanwhile is answered in between.
+/** @type {Array<Plot>} */
+const waiting = [];
+
 const seen = new IntersectionObserver(
   (entries) => {
-    for (const { target, isIntersecting } of entries) {
-      if (!isIntersecting) continue;
+    const shown = entries.filter((entry) => entry.isIntersecting);
+    shown.sort((a, b) => Math.abs(a.boundingClientRect.top) - Math.abs(b.boundingClientRect.top));
+    if (shown.length && !waiting.length) setTimeout(drawNext);
+    for (const { target } of shown) {
       seen.unobserve(target);
-      draw(target);
+      waiting.push(/** @type {Plot} */ (target));
     }
   },
   { rootMargin: "300px" },
 );
 
+function drawNext() {
+  const host = waiting.shift();
+  if (host?.isConnected) draw(host);
+  if (waiting.length) setTimeout(drawNext);
+}
+
+/** @param {Plot} host */
 function draw(host) {
   const look = theme();
-  const { traces, layout, onclick } = charts.get(host)(look);
+  const plan = charts.get(host);
+  if (!plan) return;
+  const { traces, layout, onclick } = plan.build(look);
   const fresh = !host.data;
-  Plotly.react(host, traces, dressed(layout, look, Math.floor(host.clientWidth)), {
-    displayModeBar: false,
-    doubleClick: "reset",
-    showTips: false,
-    typesetMath: false,
-  });
+  Plotly.react(
+    host,
+    traces,
+    dressed({ height: plan.height, ...layout }, look, Math.floor(host.clientWidth)),
+    { displayModeBar: false, doubleClick: "reset", showTips: false, typesetMath: false },
+  );
   if (fresh && onclick) host.on("plotly_click", ({ points: [point] }) => onclick(point));
   if (fresh) resized.observe(host);
+}
+
+// Where a point of a chart leads.
+/** @param {PlotPoint} point */
+function toCell({ customdata }) {
+  if (known(customdata)) select(customdata, true);
 }
 
 // Buttons that save a chart as a file, as it is drawn now.
 /**
  * @param {string} label
- * @param {() => {data: any, layout: any}} figure
+ * @param {() => SavedFigure} figure
  */
 function saving(label, figure) {
   const filename = label.replace(/[^\p{L}\p{N}=.-]+/gu, "_").slice(0, 80);
+  /** @type {(format: string) => () => void} */
   const save = (format) => () => {
     const { data, layout } = figure();
     const height = layout.height ?? 300;
@@ -89,6 +126,7 @@ function saving(label, figure) {
       { format, filename, width: layout.width, height, scale: format === "png" ? 3 : 1 },
     );
   };
+  /** @type {(format: string) => HTMLElement} */
   const button = (format) =>
     el(
       "button",
@@ -104,13 +142,15 @@ function saving(label, figure) {
 }
 
 // A chart as a figure of its own: with the page's ground, which lies behind it here.
+/** @param {Plot} host */
 function figureOf(host) {
-  return { data: host.data, layout: { ...host.layout, paper_bgcolor: theme().paper } };
+  return { data: host.data ?? [], layout: { ...host.layout, paper_bgcolor: theme().paper } };
 }
 
 function redraw() {
+  look = null;
   for (const host of charts.keys()) {
-    if (host.isConnected && (host.data || !isLarge() || isOnPaper())) draw(host);
+    if (host.isConnected && (host.data || isOnPaper())) draw(host);
     else if (host.isConnected) seen.observe(host);
     else charts.delete(host);
   }
@@ -124,6 +164,11 @@ const resized = new ResizeObserver((entries) => {
   }
 });
 
+/**
+ * @param {Layout} layout
+ * @param {Look} look
+ * @param {number} width
+ */
 function dressed(layout, look, width) {
   const axis = {
     gridcolor: look.line,
@@ -158,8 +203,10 @@ function dressed(layout, look, width) {
   };
 }
 
+/** @type {(text: string) => Settings} */
 const titled = (text) => ({ text: plain(cut(text, 48)), standoff: 8 });
 
+/** @type {(text: string) => string} */
 const named = (text) => plain(cut(text));
 
 // A chart axis that carries a study's axis: its own values as ticks, log where the axis is.
@@ -190,17 +237,26 @@ function studyAxis(axis) {
 }
 
 // Categories are known to a chart by their number: two long names may begin alike.
-const studyValue = (axis, i) => (axis.scale === "category" ? `c${i}` : axis.numbers[i]);
+/** @type {(axis: AxisData, i: number) => Place} */
+const studyValue = (axis, i) => axis.numbers?.[i] ?? `c${i}`;
 
-const channels = (color) =>
-  color
-    .match(/[\d.]+/g)
-    .slice(0, 3)
-    .map(Number);
+/** @type {(axis: AxisData, i: ?number) => ?Place} */
+const placeOf = (axis, i) => (i === null ? null : studyValue(axis, i));
 
+/** @type {(color: string) => Channels} */
+const channels = (color) => (color.match(/[\d.]+/g) ?? []).slice(0, 3).map(Number);
+
+/** @type {(color: string, alpha: number) => string} */
 const transparent = (color, alpha) => `rgba(${channels(color).join(",")},${alpha})`;
 
 // The area between low and high; replicates too few leave a gap, never a band of width zero.
+/**
+ * @param {Array<unknown>} x
+ * @param {Array<?number>} low
+ * @param {Array<?number>} high
+ * @param {string} color
+ * @param {number} alpha
+ */
 function band(x, low, high, color, alpha = 0.18) {
   const edge = {
     x,
@@ -225,11 +281,13 @@ const MORE_ERRORS = [7, 4, 3, 1.5].flatMap((e) => [10 * e, e, e / 10, e / 100]).
  * @param {MetricData} metric
  * @param {Array<?number | undefined>} values
  * @param {boolean} fine
+ * @returns {MetricAxis}
  */
 function metricAxis(metric, values, fine) {
   const unit = unitOf(metric.unit),
     numbers = values.filter(known);
   const title = titled(metric.with_unit);
+  /** @type {(v: number) => number} */
   const errorOf = (v) => Math.max(100 * (1 - v), ERRORS[ERRORS.length - 1]);
   const errors = numbers.map(errorOf),
     times = spreadOf(errors);
@@ -249,25 +307,31 @@ function metricAxis(metric, values, fine) {
     };
   }
   const wide = metric.unit !== "fraction" && spreadOf(numbers) > 30;
+  /** @type {(v: Maybe) => ?number} */
   const of = (v) => (known(v) ? unit.plot(v) : null);
+  const places = numbers.map(unit.plot);
   return {
     of,
     settings: {
-      ...(wide ? logScale(numbers.map(of)) : { type: "linear" }),
-      range: around(numbers.map(of), wide),
+      ...(wide ? logScale(places) : { type: "linear" }),
+      range: around(places, wide),
       title,
     },
   };
 }
 
+/** @type {(numbers: Array<number>) => Array<number>} */
 const above = (numbers) => numbers.filter((v) => v > 0);
 
 // How many times the smallest number above 0 goes into the largest; 0 where that has no meaning.
+/** @type {(numbers: Array<number>) => number} */
 const spreadOf = (numbers) =>
   numbers.every((v) => v >= 0) && above(numbers).length ? most(numbers) / least(above(numbers)) : 0;
 
 // Math.min and Math.max take no more numbers than a call has room for.
+/** @type {(numbers: Array<number>) => number} */
 const least = (numbers) => numbers.reduce((a, b) => (b < a ? b : a), Infinity);
+/** @type {(numbers: Array<number>) => number} */
 const most = (numbers) => numbers.reduce((a, b) => (b > a ? b : a), -Infinity);
 
 // A little more than the numbers need. Means set the range of a chart: intervals may leave it.
@@ -286,6 +350,7 @@ function around(numbers, log) {
 }
 
 // Ticks at decades, or at 1, 2 and 5; over many decades at every few of them.
+/** @param {Array<number>} numbers */
 function logScale(numbers) {
   const decades = Math.log10(spreadOf(numbers));
   if (decades > 6) return { type: "log", exponentformat: "power", dtick: Math.ceil(decades / 6) };

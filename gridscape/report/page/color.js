@@ -1,8 +1,13 @@
 // Viridis, which keeps its order for color-blind readers and in gray print; its stops come with
 // the document.
 
+/** @type {(share: number) => Channels} */
 const viridis = (share) => between(doc.colors, share);
 
+/**
+ * @param {Array<Channels>} colors
+ * @param {number} share
+ */
 function between(colors, share) {
   const place = Math.min(Math.max(share, 0), 1) * (colors.length - 1);
   const low = Math.min(Math.floor(place), colors.length - 2);
@@ -14,10 +19,13 @@ const PLASMA = ["#5302a3", "#7e03a8", "#a82296", "#cb4679", "#e56b5d", "#f89441"
   (hex) => [1, 3, 5].map((i) => parseInt(hex.slice(i, i + 2), 16)),
 );
 
+/** @type {(share: number) => Channels} */
 const plasma = (share) => between(PLASMA, share);
 
+/** @type {(rgb: Channels) => string} */
 const css = (rgb) => `rgb(${rgb.join(",")})`;
 
+/** @param {Channels} rgb */
 function luminance(rgb) {
   const [r, g, b] = rgb.map((c) => {
     const share = c / 255;
@@ -27,6 +35,7 @@ function luminance(rgb) {
 }
 
 // Black or white: the better of the two has a contrast of 4.58 or more on every color.
+/** @param {Channels} rgb */
 function inkOn(rgb) {
   const light = luminance(rgb);
   return 1.05 / (light + 0.05) >= (light + 0.05) / 0.05 ? "#fff" : "#000";
@@ -37,6 +46,7 @@ function inkOn(rgb) {
  * @param {Array<?number>} values
  * @param {MetricData} metric
  * @param {string} shading
+ * @returns {ColorScale}
  */
 function scaleOf(values, metric, shading) {
   const numbers = values.filter(known);
@@ -45,18 +55,21 @@ function scaleOf(values, metric, shading) {
   const low = least(wide ? above(numbers) : numbers),
     high = most(numbers);
   const margin = (high - low) / 50 || 1;
+  /** @type {(v: number) => number} */
   let bend = (v) => v;
   if (shading === "fine" && metric.better === "higher") bend = (v) => -Math.log(high - v + margin);
   else if (shading === "fine" && metric.better === "lower")
     bend = (v) => Math.log(Math.max(v, low) - low + margin);
   else if (wide) bend = (v) => Math.log(Math.max(v, low));
   const flip = metric.better === "lower";
+  /** @type {(v: number) => number} */
   const share = (v) => {
     if (high === low) return flip ? 0 : 1;
     const part = (bend(v) - bend(low)) / (bend(high) - bend(low));
     return flip ? 1 - part : part;
   };
   const log = wide && shading !== "fine";
+  /** @type {(part: number) => number} */
   const at = (part) => (log ? low * (high / low) ** part : low + (high - low) * part);
   return { low, high, share, at, color: (v) => viridis(share(v)) };
 }

@@ -3,18 +3,19 @@
 
 /**
  * @param {string} tag
- * @param {Record<string, any>} attributes
- * @param {...any} children
+ * @param {Attributes} attributes
+ * @param {...(Child | Array<Child>)} children
  */
 function el(tag, attributes = {}, ...children) {
   const node = document.createElement(tag);
   for (const [name, value] of Object.entries(attributes)) {
     if (value === null || value === undefined || value === false) continue;
-    if (name.startsWith("on")) node.addEventListener(name.slice(2), value);
-    else if (name === "style") node.style.cssText = value;
-    else node.setAttribute(name, value === true ? "" : value);
+    if (name.startsWith("on"))
+      node.addEventListener(name.slice(2), /** @type {EventListener} */ (value));
+    else if (name === "style") node.style.cssText = String(value);
+    else node.setAttribute(name, value === true ? "" : String(value));
   }
-  node.append(...children.flat().filter((child) => child !== null && child !== undefined));
+  node.append(...children.flat().filter((child) => child != null));
   return node;
 }
 
@@ -34,33 +35,53 @@ const byId = (id) => /** @type {HTMLElement} */ (document.getElementById(id));
 const within = (id, selector) => byId(id).querySelector(selector);
 
 // Text cut to what a chart has room for.
+/** @type {(text: unknown, most?: number) => string} */
 const cut = (text, most = 28) => {
   const words = String(text);
   return words.length > most ? `${words.slice(0, most - 1)}…` : words;
 };
 
 // A name that may break after its underscores.
+/** @type {(name: string) => Array<Child>} */
 const breakable = (name) =>
   name.split(/(?<=_)/).flatMap((part, i) => (i ? [el("wbr"), part] : [part]));
 
+/**
+ * @param {string} id
+ * @param {...(Child | Array<Child>)} children
+ */
 function fill(id, ...children) {
-  byId(id).replaceChildren(...children.flat().filter((child) => child !== null));
+  byId(id).replaceChildren(...children.flat().filter((child) => child != null));
 }
 
 // A labelled <select>; options are [value, text] pairs.
 let choices = 0;
 
+/**
+ * @param {string} label
+ * @param {Array<Array<string>>} options
+ * @param {?string} value
+ * @param {(value: string) => void} onchange
+ */
 function choice(label, options, value, onchange) {
   const id = `choice-${(choices += 1)}`;
-  const select = el(
-    "select",
-    { id, onchange: (event) => onchange(event.target.value) },
-    options.map(([key, text]) => el("option", { value: key, selected: key === value }, text)),
+  const select = /** @type {HTMLSelectElement} */ (
+    el(
+      "select",
+      { id, onchange: () => onchange(select.value) },
+      options.map(([key, text]) => el("option", { value: key, selected: key === value }, text)),
+    )
   );
   return el("div", { class: "choice" }, el("label", { for: id }, label), select);
 }
 
 // A plain table; the first cell of each row is its header. Cells may be nodes or text.
+/**
+ * @param {?string} caption
+ * @param {Array<string>} head
+ * @param {Array<Array<Child | Array<Child>>>} rows
+ * @param {Attributes} attributes
+ */
 function table(caption, head, rows, attributes = {}) {
   return el(
     "table",
@@ -92,6 +113,10 @@ function table(caption, head, rows, attributes = {}) {
 // The numbers behind a chart, built when first opened. Longer ones are not printed.
 const PRINTED_ROWS = 60;
 
+/**
+ * @param {string} summary
+ * @param {() => Node} build
+ */
 function dataTable(summary, build) {
   const details = /** @type {HTMLDetailsElement} */ (
     el("details", { class: "data" }, el("summary", {}, summary))
@@ -104,6 +129,10 @@ function dataTable(summary, build) {
   return details;
 }
 
+/**
+ * @param {number} index
+ * @param {string} text
+ */
 function pickable(index, text) {
   return el("button", { type: "button", class: "link", onclick: () => select(index, true) }, text);
 }

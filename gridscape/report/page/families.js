@@ -5,32 +5,28 @@ const STYLES = ["solid", "dash", "dot", "dashdot"];
 const MOST_PANELS = 12,
   MOST_BANDS = 9;
 
-// lines: [{cell, x, mean, low, high}] of cells by index; family: {metric, along, lines, mark}.
-/**
- * @typedef {{ cell: number, x: Array<any>, mean: Array<?number>, low: Array<?number>,
- *   high: Array<?number> }} CellLine
- * @typedef {{ metric: MetricName, along: string, lines: Array<CellLine>, mark: ?number }} Family
- */
-
 /** @param {Array<CellLine>} lines */
 function panelsOf(lines) {
   const told = [state.color, state.style];
   const others = doc.axes
     .map((_, i) => i)
     .filter((i) => !told.includes(i) && doc.axes[i].labels.length > 1);
+  /** @type {Map<string, Array<PlacedLine>>} */
   const panels = new Map();
   for (const line of lines) {
     const position = positionOf(line.cell);
     const label = others
       .map((i) => `${doc.axes[i].name}=${doc.axes[i].labels[position[i]]}`)
       .join(", ");
-    if (!panels.has(label)) panels.set(label, []);
-    panels.get(label).push({ ...line, position });
+    const members = panels.get(label) ?? [];
+    members.push({ ...line, position });
+    panels.set(label, members);
   }
   // The panel with the best cell first, where not all have room.
   const sorted = [...panels];
   const top = doc.top?.cell;
   if (sorted.length > MOST_PANELS && top !== undefined) {
+    /** @type {(panel: [string, Array<PlacedLine>]) => boolean} */
     const has = ([, members]) => members.some((line) => line.cell === top);
     sorted.sort((a, b) => Number(has(b)) - Number(has(a)));
   }
@@ -80,13 +76,9 @@ function family(name, { metric, along, lines, mark }) {
   );
   const show = () =>
     hosts.forEach(({ box, label, members }) =>
-      chart(box, `${name} ${label}`.trim(), (look) => {
+      chart(box, `${name} ${label}`.trim(), shown.length === 1 ? 360 : 240, (look) => {
         recolor(key, look);
-        return familyChart(
-          members,
-          { metric, along, mark, scale, alone: shown.length === 1 },
-          look,
-        );
+        return familyChart(members, { metric, along, mark, scale }, look);
       }),
     );
   return { node, show };
@@ -96,6 +88,7 @@ function family(name, { metric, along, lines, mark }) {
  * @param {MetricName} metric
  * @param {Array<CellLine>} lines
  * @param {?number} mark
+ * @returns {FamilyScale}
  */
 function familyScale(metric, lines, mark) {
   const unit = unitOf(metric.unit);
@@ -103,9 +96,15 @@ function familyScale(metric, lines, mark) {
   return { log: metric.unit !== "fraction" && spreadOf(numbers) > 8, numbers };
 }
 
-function familyChart(members, { metric, along, mark, scale, alone }, look) {
+/**
+ * @param {Array<PlacedLine>} members
+ * @param {Omit<Family, "lines"> & { scale: FamilyScale }} family
+ * @param {Look} look
+ */
+function familyChart(members, { metric, along, mark, scale }, look) {
   const unit = unitOf(metric.unit),
     colors = lineColors(doc.axes[state.color], doc.axes[state.color].labels.length, look);
+  /** @type {(values: Array<?number>) => Array<?number>} */
   const plot = (values) =>
     values.map((v) => (known(v) && (!scale.log || v > 0) ? unit.plot(v) : null));
   const range = around(scale.numbers, scale.log),
@@ -145,7 +144,6 @@ function familyChart(members, { metric, along, mark, scale, alone }, look) {
   return {
     traces,
     layout: {
-      height: alone ? 360 : 240,
       hoverdistance: 30,
       margin: { l: 48, r: 10, t: 8, b: 36 },
       xaxis: { title: { text: plain(along), standoff: 4 } },
@@ -197,7 +195,7 @@ function familyChart(members, { metric, along, mark, scale, alone }, look) {
             ]),
       ],
     },
-    onclick: (point) => point.customdata !== undefined && select(point.customdata, true),
+    onclick: toCell,
   };
 }
 
@@ -205,6 +203,7 @@ function familyChart(members, { metric, along, mark, scale, alone }, look) {
 function familyKey() {
   const axis = doc.axes[state.color],
     style = state.style === null ? null : doc.axes[state.style];
+  /** @type {(of: AxisData, attributes: (i: number) => Attributes) => HTMLElement} */
   const entries = (of, attributes) =>
     el(
       "ul",
@@ -222,11 +221,17 @@ function familyKey() {
   );
 }
 
+/**
+ * @param {HTMLElement} key
+ * @param {Look} look
+ */
 function recolor(key, look) {
   const axis = doc.axes[state.color],
     colors = lineColors(axis, axis.labels.length, look);
-  for (const stroke of key.querySelectorAll("[data-color]"))
-    stroke.style.color = colors[stroke.dataset.color];
+  for (const stroke of /** @type {NodeListOf<HTMLElement>} */ (
+    key.querySelectorAll("[data-color]")
+  ))
+    stroke.style.color = colors[Number(stroke.dataset.color)];
 }
 
 /**
@@ -256,7 +261,7 @@ function familyTable(members, metric, along) {
 function familyChoices() {
   const axes = doc.axes
     .map((axis, i) => [String(i), axis.name])
-    .filter(([i]) => doc.axes[i].labels.length > 1);
+    .filter(([i]) => doc.axes[Number(i)].labels.length > 1);
   if (axes.length < 2) return [];
   return [
     choice("Color", axes, String(state.color), (v) =>
@@ -271,6 +276,7 @@ function familyChoices() {
   ];
 }
 
+/** @param {Partial<State>} update */
 function tell(update) {
   Object.assign(state, update);
   remember();

@@ -9,8 +9,10 @@ function strides() {
   return sizes.map((_, i) => sizes.slice(i + 1).reduce((a, b) => a * b, 1));
 }
 
+/** @type {(position: Array<number>) => number} */
 const indexOf = (position) => strides().reduce((sum, stride, i) => sum + stride * position[i], 0);
 
+/** @param {number} index */
 function positionOf(index) {
   return strides().map((stride, i) => Math.floor(index / stride) % doc.axes[i].labels.length);
 }
@@ -30,6 +32,7 @@ function shownCells() {
 
 const metricNow = () => doc.metrics[state.metric];
 
+/** @type {(cell: ShownCell, metric: MetricData) => ?number} */
 const cellValue = (cell, metric) => metric.mean[cell.index];
 
 function drawControls() {
@@ -76,12 +79,20 @@ function drawControls() {
 }
 
 // Choosing an axis that the other side has swaps the two.
+/**
+ * @param {"rows" | "columns"} side
+ * @param {number} axis
+ */
 function turn(side, axis) {
   const other = side === "rows" ? "columns" : "rows";
   const swap = state[other] === axis ? { [other]: state[side] } : {};
   change({ ...swap, [side]: axis });
 }
 
+/**
+ * @param {number} axis
+ * @param {number} value
+ */
 function fix(axis, value) {
   state.fixed[axis] = value;
   const position = positionOf(state.cell);
@@ -166,7 +177,7 @@ function drawMap() {
 /**
  * @param {Array<Array<number>>} shown
  * @param {MetricData} metric
- * @param {any} scale
+ * @param {ColorScale} scale
  */
 function drawPicture(shown, metric, scale) {
   const host = /** @type {Plot} */ (
@@ -174,14 +185,16 @@ function drawPicture(shown, metric, scale) {
   );
   fill("map", host);
   const label = `${metric.label} by ${doc.axes[state.columns].name}; arrow keys move the choice`;
-  chart(host, label, (look) => {
+  chart(host, label, mapHeight(shown), (look) => {
     const found = mapChart(shown, metric, scale, look);
     const [map, ...rest] = found.traces;
     return {
       ...found,
       traces: [{ ...map, showscale: false }, ...rest], // the key stands below
       layout: { ...found.layout, shapes: [chosenPlace()] },
-      onclick: ({ x, y }) => shown[y]?.[x] !== undefined && select(shown[y][x], false),
+      onclick: ({ x, y }) => {
+        if (shown[y]?.[x] !== undefined) select(shown[y][x], false);
+      },
     };
   });
   host.nextElementSibling?.remove(); // the key has the buttons that save
@@ -193,16 +206,37 @@ function drawPicture(shown, metric, scale) {
   host.on("plotly_unhover", hideTip);
 }
 
-// The choice alone moves: the picture stays.
+// The choice alone moves: the map stays.
 function moveChoice() {
-  const host = within("map", ".picture");
+  const host = /** @type {?Plot} */ (within("map", ".picture"));
   if (host) Plotly.relayout(host, { shapes: [chosenPlace()] });
-  else drawMap();
+  else {
+    const stop = within("map", '[data-cell][tabindex="0"]');
+    if (stop) stop.tabIndex = -1;
+    markChosen(within("map", '[aria-selected="true"]'), false);
+    markChosen(within("map", `[data-cell="${state.cell}"]`), true);
+  }
 }
 
+/**
+ * @param {?HTMLElement} cell
+ * @param {boolean} chosen
+ */
+function markChosen(cell, chosen) {
+  if (!cell) return;
+  cell.classList.toggle("is-selected", chosen);
+  cell.setAttribute("aria-selected", String(chosen));
+  cell.tabIndex = chosen ? 0 : -1;
+}
+
+/** @type {(event: MouseEvent) => Placed} */
 const underPointer = (event) => ({
   getBoundingClientRect: () => new DOMRect(event.clientX, event.clientY - 8, 0, 16),
 });
+
+// Rows and columns that an arrow key goes.
+/** @type {Record<string, Array<number>>} */
+const STEPS = { ArrowUp: [-1, 0], ArrowDown: [1, 0], ArrowLeft: [0, -1], ArrowRight: [0, 1] };
 
 // A frame around the chosen cell, in steps of the picture.
 function chosenPlace() {
@@ -218,9 +252,7 @@ function chosenPlace() {
  * @param {Array<Array<number>>} shown
  */
 function walkPicture(event, shown) {
-  const step = { ArrowUp: [-1, 0], ArrowDown: [1, 0], ArrowLeft: [0, -1], ArrowRight: [0, 1] }[
-    event.key
-  ];
+  const step = STEPS[event.key];
   if (event.key === "Escape") hideTip();
   if (!step) return;
   event.preventDefault();
@@ -230,11 +262,19 @@ function walkPicture(event, shown) {
   if (next !== undefined) select(next, false);
 }
 
+// Whether the cells of a map have room for their numbers.
+/** @type {(shown: Array<Array<number>>) => boolean} */
+const areFew = (shown) => shown[0].length <= 12 && shown.length <= 24;
+
+/** @type {(shown: Array<Array<number>>) => number} */
+const mapHeight = (shown) =>
+  Math.min(Math.max(160, 90 + shown.length * (areFew(shown) ? 34 : 3)), 620);
+
 // The map as a chart, to be saved: the same colors and numbers.
 /**
  * @param {Array<Array<number>>} shown
  * @param {MetricData} metric
- * @param {any} scale
+ * @param {ColorScale} scale
  * @param {Look} look
  */
 function mapChart(shown, metric, scale, look) {
@@ -242,7 +282,7 @@ function mapChart(shown, metric, scale, look) {
     columns = doc.axes[state.columns],
     rows = state.rows === null ? null : doc.axes[state.rows];
   const values = shown.map((line) => line.map((index) => cellValue(allCells[index], metric)));
-  const few = columns.labels.length <= 12 && shown.length <= 24;
+  const few = areFew(shown);
   const stops = Array.from({ length: 33 }, (_, i) => i / 32);
   const ends = [0, 0.25, 0.5, 0.75, 1].map((part) => scale.at(part));
   const trace = {
@@ -280,7 +320,6 @@ function mapChart(shown, metric, scale, look) {
       edgePlaces(shown, look),
     ],
     layout: {
-      height: Math.min(Math.max(160, 90 + shown.length * (few ? 34 : 3)), 620),
       xaxis: { ...placesOf(columns), range: [-0.5, columns.labels.length - 0.5] },
       yaxis: { ...(rows ? placesOf(rows) : { visible: false }), range: [shown.length - 0.5, -0.5] },
       plot_bgcolor: look.line,
@@ -289,15 +328,17 @@ function mapChart(shown, metric, scale, look) {
 }
 
 // Cells without a number, in a gray of their state.
+/** @type {Record<string, number>} */
 const LOST = { diverged: 0, failed: 0.34, missing: 0.67, not_asked: 1 };
 
 /** @param {Look} look */
-const lostColors = (look) => [
-  [0, transparent(look.muted, 0.75)],
-  [0.34, transparent(look.accent, 0.5)],
-  [0.67, look.line],
-  [1, look.paper],
-];
+const lostColors = (look) =>
+  /** @type {Array<[number, string]>} */ ([
+    [0, transparent(look.muted, 0.75)],
+    [0.34, transparent(look.accent, 0.5)],
+    [0.67, look.line],
+    [1, look.paper],
+  ]);
 
 /**
  * @param {Array<Array<number>>} shown
@@ -305,6 +346,7 @@ const lostColors = (look) => [
  * @param {Look} look
  */
 function lostCells(shown, metric, look) {
+  /** @type {(index: number) => ?number} */
   const gray = (index) =>
     known(metric.mean[index]) ? null : (LOST[doc.cells.state[index]] ?? LOST.missing);
   return {
@@ -353,13 +395,18 @@ function edgePlaces(shown, look) {
 
 /**
  * @param {MetricData} metric
- * @param {any} scale
+ * @param {ColorScale} scale
  */
 function mapFigure(metric, scale) {
   const look = theme(),
-    { traces, layout } = mapChart(shownCells(), metric, scale, look);
+    shown = shownCells(),
+    { traces, layout } = mapChart(shown, metric, scale, look),
+    height = mapHeight(shown);
   const width = Math.min(900, 260 + doc.axes[state.columns].labels.length * 60);
-  return { data: traces, layout: { ...dressed(layout, look, width), paper_bgcolor: look.paper } };
+  return {
+    data: traces,
+    layout: { ...dressed({ height, ...layout }, look, width), paper_bgcolor: look.paper },
+  };
 }
 
 // A chart axis that has the values of a study's axis at even steps; of many, some are named.
@@ -378,7 +425,7 @@ function placesOf(axis) {
 /**
  * @param {number} index
  * @param {MetricData} metric
- * @param {any} scale
+ * @param {ColorScale} scale
  * @param {number} r
  * @param {number} c
  */
@@ -438,6 +485,7 @@ function edgeMarks(index) {
   const way = { [state.columns]: "across", [String(state.rows)]: "down" }[doc.edge.axis];
   if (!way) return null;
   const start = positionOf(index)[doc.edge.axis] - 0.5;
+  /** @type {(name: string, from: number, to: number) => HTMLElement} */
   const part = (name, from, to) =>
     el("span", {
       class: `edge-${name} ${way}`,
@@ -462,6 +510,7 @@ function edgeMarks(index) {
  */
 const markOf = (state) => /** @type {Record<string, Mark | undefined>} */ ({ ...doc.marks })[state];
 
+/** @type {(cell: ShownCell) => string} */
 const blankWord = (cell) => markOf(cell.state)?.short ?? NONE;
 
 /**
@@ -473,7 +522,7 @@ function spread(cell, metric) {
   if (cell.state === "collapsed" || cell.state === "not_started") {
     return el("span", { class: "spread" }, cellWord(cell));
   }
-  const found = cell.values[metric.name];
+  const found = cell.value(metric.name);
   if (!found || !known(found.low)) return null;
   return el("span", { class: "spread" }, `±${unitOf(metric.unit).short(reach(found))}`);
 }
@@ -484,7 +533,7 @@ function spread(cell, metric) {
  */
 function spokenCell(cell, metric) {
   const unit = unitOf(metric.unit),
-    found = cell.values[metric.name];
+    found = cell.value(metric.name);
   const parts = [cell.label, `${metric.label} ${found ? unit.text(found.mean) : "unknown"}`];
   if (found && known(found.low)) parts.push(interval(found.low, found.high, unit));
   if (cell.share) parts.push(cell.learns);
@@ -510,14 +559,15 @@ function endings(counts) {
     ].filter(Boolean);
     parts.push(`${counts.finished} finished${among.length ? ` (${among.join(", ")})` : ""}`);
   }
-  for (const name of ["diverged", "failed"])
+  for (const name of /** @type {const} */ (["diverged", "failed"]))
     if (counts[name]) parts.push(`${counts[name]} ${name}`);
   if (counts.missing) parts.push(`${counts.missing} ${doc.marks.missing.word}`);
   return parts.join(", ");
 }
 
+/** @param {KeyboardEvent} event */
 function walk(event) {
-  const here = event.target.closest("[data-cell]");
+  const here = cellAt(event.target);
   if (event.key === "Escape") hideTip();
   if (!here) return;
   if (event.key === "Enter" || event.key === " ") {
@@ -525,13 +575,12 @@ function walk(event) {
     pick(here);
     return;
   }
-  const step = { ArrowUp: [-1, 0], ArrowDown: [1, 0], ArrowLeft: [0, -1], ArrowRight: [0, 1] };
   const [row, column] = [Number(here.dataset.row), Number(here.dataset.column)];
   const last = doc.axes[state.columns].labels.length - 1;
-  const target =
-    event.key in step
-      ? [row + step[event.key][0], column + step[event.key][1]]
-      : { Home: [row, 0], End: [row, last] }[event.key];
+  const step = STEPS[event.key];
+  /** @type {Record<string, Array<number>>} */
+  const ends = { Home: [row, 0], End: [row, last] };
+  const target = step ? [row + step[0], column + step[1]] : ends[event.key];
   if (!target) return;
   event.preventDefault();
   const next = within("map", `[data-row="${target[0]}"][data-column="${target[1]}"]`);
@@ -541,13 +590,22 @@ function walk(event) {
   next.focus();
 }
 
+/**
+ * The element of a cell that something happened in.
+ * @param {?EventTarget} target
+ * @returns {?HTMLElement}
+ */
+const cellAt = (target) => (target instanceof Element ? target.closest("[data-cell]") : null);
+
+/** @param {?EventTarget} target */
 function pick(target) {
-  const here = target.closest("[data-cell]");
+  const here = cellAt(target);
   if (here) select(Number(here.dataset.cell), false);
 }
 
+/** @param {Event} event */
 function hover(event) {
-  const here = event.target.closest("[data-cell]");
+  const here = cellAt(event.target);
   if (here) showTip(here, allCells[Number(here.dataset.cell)]);
 }
 
@@ -558,7 +616,7 @@ function hover(event) {
 function showTip(anchor, cell) {
   const metric = metricNow(),
     unit = unitOf(metric.unit),
-    found = cell.values[metric.name];
+    found = cell.value(metric.name);
   const tip = byId("tip");
   tip.replaceChildren(
     el("strong", {}, cell.label),
@@ -609,6 +667,7 @@ function ending(cell, replicate) {
   const status = cell.statuses[replicate];
   const bad = cell.first_bad_updates[replicate];
   if (status === "diverged" && bad) return `diverged at update ${bad}`;
+  /** @type {Record<string, string>} */
   const words = {
     missing: doc.marks.missing.word,
     not_asked: doc.marks.not_asked.word,
@@ -618,7 +677,7 @@ function ending(cell, replicate) {
 }
 
 /**
- * @param {any} scale
+ * @param {ColorScale} scale
  * @param {MetricData} metric
  */
 function drawKey(scale, metric) {
@@ -644,9 +703,10 @@ function drawKey(scale, metric) {
   const shown = shownCells().flat(),
     states = new Set(shown.map((i) => doc.cells.state[i])),
     grays = shown.length > MOST_IN_TABLE ? lostColors(theme()) : [];
+  /** @type {(name: string) => string | undefined} */
   const gray = (name) => grays.find(([place]) => place === LOST[name])?.[1];
   const swatches = Object.entries(doc.marks)
-    .filter(([name]) => states.has(/** @type {any} */ (name)))
+    .filter(([name]) => states.has(/** @type {keyof Marks} */ (name)))
     .map(([name, mark]) =>
       el(
         "li",

@@ -15,7 +15,7 @@ const REDRAW_MS = 500,
   GONE_MS = 8000;
 
 /** @type {Set<string>} */
-const waiting = new Set();
+const unshown = new Set();
 
 // Curves of cells that have none of ended trials.
 const stillGrowing = new Set(Object.keys(doc.live?.curves ?? {}));
@@ -89,12 +89,12 @@ function redrawChanged(names) {
     if (cell) within("map", `[data-cell="${cell}"]`)?.focus({ preventScroll: true });
   }
   for (const [id, { parts }] of Object.entries(LIVE_SECTIONS))
-    if (parts.some((part) => names.has(part))) waiting.add(id);
-  for (const id of [...waiting]) {
+    if (parts.some((part) => names.has(part))) unshown.add(id);
+  for (const id of [...unshown]) {
     const section = byId(id),
       busy = section.matches(":hover, :focus-within") || section.querySelector("details[open]");
     if (busy) continue;
-    waiting.delete(id);
+    unshown.delete(id);
     LIVE_SECTIONS[id].draw();
   }
   if (names.size) drawContents();

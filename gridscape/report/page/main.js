@@ -3,38 +3,28 @@
 /** @type {PageData} */
 const doc = JSON.parse(results);
 
-/**
- * A number of a cell: its mean, interval and replicates.
- * @typedef {{ mean: ?number, low?: ?number, high?: ?number, each?: Array<?number> }} CellValue
- * @typedef {{ [K in keyof CellsData]: CellsData[K][number] }} CellColumns
- * @typedef {CellColumns & { index: number, values: Record<string, CellValue>, counts: Counts,
- *   command: string }} ShownCell
- */
-
 // The document has a column for each thing; a cell reads its entries when it is asked.
 class Cell {
+  /** @param {number} index */
   constructor(index) {
     this.index = index;
   }
 
-  get values() {
-    const index = this.index;
-    return Object.fromEntries(
-      doc.metrics.map((metric) => [
-        metric.name,
-        {
-          mean: metric.mean[index],
-          low: metric.low?.[index],
-          high: metric.high?.[index],
-          each: metric.each?.[index],
-        },
-      ]),
-    );
+  /**
+   * A metric of this cell.
+   * @param {string} name
+   * @returns {CellValue}
+   */
+  value(name) {
+    const { mean, low, high, each } = metricOf(name),
+      index = this.index;
+    return { mean: mean[index], low: low?.[index], high: high?.[index], each: each?.[index] };
   }
 
   get counts() {
-    const statuses = doc.cells.statuses[this.index],
-      among = (...words) => statuses.filter((status) => words.includes(status)).length;
+    const statuses = doc.cells.statuses[this.index];
+    /** @type {(...words: Array<string>) => number} */
+    const among = (...words) => statuses.filter((status) => words.includes(status)).length;
     return {
       finished: among("finished"),
       collapsed: doc.cells.collapsed[this.index].filter(Boolean).length,
@@ -79,12 +69,7 @@ const edgeRows = new Map(
   doc.edge?.rows.flatMap((row) => row.cells.map((cell) => [cell, row])) ?? [],
 );
 
-/**
- * What is shown; axes, cells and the like by their numbers.
- * @type {{ metric: number, rows: ?number, columns: number, fixed: Array<number>, cell: number,
- *   shading: string, cost: Cost, theme: string, curve: number, color: number, style: ?number,
- *   kind: number, network: number }}
- */
+/** @type {State} */
 const state = {
   metric: 0,
   rows: doc.rows,
@@ -120,10 +105,11 @@ const viewNow = () =>
 
 let drawnView = "";
 
+/** @param {Partial<State>} update */
 function change(update) {
   Object.assign(state, update);
   remember();
-  const same = isLarge() && viewNow() === drawnView;
+  const same = viewNow() === drawnView;
   drawnView = viewNow();
   if (same) moveChoice();
   else {
@@ -135,6 +121,10 @@ function change(update) {
 }
 
 // Shows a cell; the landscape turns to a slice that holds it.
+/**
+ * @param {number} index
+ * @param {boolean} scroll
+ */
 function select(index, scroll) {
   const position = positionOf(index);
   state.fixed = position;
@@ -169,6 +159,7 @@ function remember() {
 
 function recall() {
   const view = new URLSearchParams(location.hash.slice(1));
+  /** @type {(name: string, limit: number) => ?number} */
   const whole = (name, limit) => {
     const value = view.get(name);
     return /^\d+$/.test(value ?? "") && Number(value) < limit ? Number(value) : null;
@@ -180,7 +171,8 @@ function recall() {
   if (state.rows !== null && rows !== null && columns !== null && rows !== columns) {
     Object.assign(state, { rows, columns });
   }
-  const word = (name, allowed) => (allowed.includes(view.get(name)) ? view.get(name) : null);
+  /** @type {(name: string, allowed: Array<string>) => ?string} */
+  const word = (name, allowed) => allowed.find((one) => one === view.get(name)) ?? null;
   state.shading = word("scale", ["even", "fine"]) ?? state.shading;
   state.cost = costs().find((name) => name === view.get("cost")) ?? state.cost;
   state.theme = word("theme", THEMES) ?? state.theme;
@@ -209,6 +201,7 @@ function drawHead() {
     doc.told.map((text) => el("p", {}, sentence(`of the data: ${text}`))),
   );
   const { counts } = doc;
+  /** @type {Record<string, string>} */
   const words = {
     collapsed: "of them collapsed",
     not_started: "of them not started",
@@ -308,11 +301,12 @@ function drawContents() {
 
 // ---- dark and light ----
 
+/** @param {string} name */
 function setTheme(name) {
   state.theme = name;
   document.documentElement.dataset.theme = name;
   const button = byId("theme");
-  button.textContent = { auto: "Auto", light: "Light", dark: "Dark" }[name];
+  button.textContent = heading(name);
   button.setAttribute("aria-label", `Colors: ${name}; select to change`);
   redraw();
 }
@@ -325,6 +319,7 @@ matchMedia("(prefers-color-scheme: dark)").addEventListener("change", redraw);
 
 // ---- print: light, everything open, charts as wide as the paper ----
 
+/** @type {(selector: string) => NodeListOf<HTMLDetailsElement>} */
 const everyDetails = (selector) =>
   /** @type {NodeListOf<HTMLDetailsElement>} */ (document.querySelectorAll(`details${selector}`));
 

@@ -1,28 +1,31 @@
 // Single networks: what they mistake, their filters, what their layers put out. Pictures are inside
 // the page and hold pixels only; every word about them is text.
 
+// The exhibits of a network, each under its title.
 /**
- * How each kind of record is shown; draw: its charts, once the node is in the page.
- * @typedef {{ node: HTMLElement, wide?: boolean, draw?: () => void }} Exhibit
- * @type {Record<string, [string, (found: any, network: NetworkData) => Exhibit]>}
+ * @param {NetworkData} found
+ * @returns {Array<[string, Exhibit]>}
  */
-const KINDS = {
-  mistakes: ["Mistakes", showMistakes],
-  confusion: ["Confusion", showConfusion],
-  filters: ["Filters", showFilters],
-  activations: ["Activations", showActivations],
-  deconv: ["Feature maps", showDeconv],
-  samples: ["Samples", showSamples],
-};
+function exhibits(found) {
+  const { mistakes, confusion, filters, activations, deconv, samples } = found;
+  /** @type {Array<[string, Exhibit | undefined]>} */
+  const all = [
+    ["Mistakes", mistakes && showMistakes(mistakes)],
+    ["Confusion", confusion && showConfusion(confusion)],
+    ["Filters", filters && showFilters(filters)],
+    ["Activations", activations && showActivations(activations)],
+    ["Feature maps", deconv && showDeconv(deconv)],
+    ["Samples", samples && showSamples(samples, found)],
+  ];
+  return all.flatMap(([title, shown]) => (shown ? [[title, shown]] : []));
+}
 
 function drawNetworks() {
   const notes = doc.network_notes.map((text) => el("p", { class: "notice" }, sentence(text)));
   if (!doc.networks.length) return section("networks", "Networks", ...notes);
   const found = doc.networks[state.network];
   const options = doc.networks.map((network, i) => [String(i), allCells[network.cell].label]);
-  const parts = Object.entries(KINDS)
-    .filter(([kind]) => found[kind])
-    .map(([kind, [title, show]]) => ({ title, ...show(found[kind], found) }));
+  const parts = exhibits(found);
   section(
     "networks",
     "Networks",
@@ -46,16 +49,21 @@ function drawNetworks() {
     el(
       "div",
       { class: "exhibits" },
-      parts.map(({ title, node, wide }) =>
+      parts.map(([title, { node, wide }]) =>
         el("article", { class: wide ? "wide" : null }, el("h3", {}, title), node),
       ),
     ),
   );
-  for (const { draw } of parts) draw?.();
+  for (const [, { draw }] of parts) draw?.();
   return null;
 }
 
 // A picture of few pixels, each of which stays a square.
+/**
+ * @param {Picture} picture
+ * @param {string} alt
+ * @param {number} size
+ */
 function pixels({ src, width, height }, alt, size) {
   const scale = Math.max(1, size / width);
   return el("img", {
@@ -72,6 +80,7 @@ function pixels({ src, width, height }, alt, size) {
 /** @param {MistakesData} found */
 function showMistakes(found) {
   const share = UNITS.fraction.text(found.n_wrong / found.n_examples);
+  /** @type {(title: string, examples: Array<ExampleData>) => Array<Child>} */
   const row = (title, examples) =>
     examples.length
       ? [
@@ -120,6 +129,7 @@ function showConfusion({ counts, shares, classes: names }) {
     0,
   );
   // At most half of the color, so that the numbers keep their contrast.
+  /** @type {(i: number, j: number) => ?string} */
   const tint = (i, j) => {
     if (!counts[i][j]) return null;
     const share = shares[i][j] ?? 0,
@@ -127,6 +137,7 @@ function showConfusion({ counts, shares, classes: names }) {
       color = `var(--${i === j ? "test" : "train"})`;
     return `background:color-mix(in srgb, ${color} ${strength}%, var(--paper))`;
   };
+  /** @type {(i: number, j: number) => string} */
   const tell = (i, j) =>
     `true ${names[i]}, answer ${names[j]}: ${counts[i][j]} (${UNITS.fraction.text(shares[i][j])})`;
   return {
@@ -177,6 +188,7 @@ function showFilters({ layer, n, shown, shape, limit, own, common }) {
   const size = `${shape[0]} × ${shape[1]}${shape[2] > 1 ? ` × ${shape[2]}` : ""}`;
   const [low, middle, high] =
     shape[2] === 3 ? ["black", "gray", "bright"] : ["blue", "white", "red"];
+  /** @type {(title: string, both: StartEnd) => HTMLElement} */
   const sheets = (title, { start, end }) =>
     el(
       "div",
@@ -185,10 +197,7 @@ function showFilters({ layer, n, shown, shape, limit, own, common }) {
       el(
         "div",
         { class: "sheets" },
-        [
-          ["start", start],
-          ["end", end],
-        ].map(([when, picture]) =>
+        Object.entries({ start, end }).map(([when, picture]) =>
           el("figure", {}, el("figcaption", {}, when), pixels(picture, `${title}, ${when}`, 300)),
         ),
       ),
@@ -246,22 +255,28 @@ function showActivations(blocks) {
   );
   const draw = () =>
     hosts.forEach(({ block, mean, zeros }) => {
-      chart(mean, `Mean and standard deviation of ${block.layer} by channel`, (look) =>
+      chart(mean, `Mean and standard deviation of ${block.layer} by channel`, 150, (look) =>
         meanChart(block, look),
       );
-      chart(zeros, `Share of zeros of ${block.layer} by channel`, (look) => zeroChart(block, look));
+      chart(zeros, `Share of zeros of ${block.layer} by channel`, 150, (look) =>
+        zeroChart(block, look),
+      );
     });
   return { node, draw, wide: true };
 }
 
+/** @type {Record<string, string>} */
 const STAGES = { before: "ink-muted", after: "ink-train", pooled: "ink-test" };
 
+/** @type {(blocks: Array<BlockData>) => Array<string>} */
 const stagesOf = (blocks) =>
   Object.keys(STAGES).filter((word) =>
     blocks.some(({ stages }) => stages.some(({ stage }) => stage === word)),
   );
 
-const stageColor = (stage, look) => ({ after: look.train, pooled: look.test })[stage] ?? look.muted;
+/** @type {(stage: string, look: Look) => string} */
+const stageColor = (stage, look) =>
+  stage === "after" ? look.train : stage === "pooled" ? look.test : look.muted;
 
 /** @param {BlockData} block */
 const shownOf = ({ shape, stages }) => {
@@ -283,6 +298,7 @@ function meanChart({ stages }, look) {
   const traces = stages.flatMap(({ stage, mean, sd }) => {
     const x = mean.map((_, i) => i),
       color = stageColor(stage, look);
+    /** @type {(trace: Trace & { line: Settings }) => Trace} */
     const step = (trace) => ({ ...trace, line: { ...trace.line, shape: "hvh" } });
     return [
       ...band(
@@ -306,7 +322,6 @@ function meanChart({ stages }, look) {
   return {
     traces,
     layout: {
-      height: 150,
       margin: { l: 44, r: 8, t: 6, b: 34 },
       xaxis: channelAxis(stages),
       yaxis: { title: titled("mean ± sd") },
@@ -335,7 +350,6 @@ function zeroChart({ stages }, look) {
   return {
     traces,
     layout: {
-      height: 150,
       margin: { l: 44, r: 8, t: 6, b: 34 },
       xaxis: channelAxis(stages),
       yaxis: { title: titled("zeros, %"), range: [-4, 104] },

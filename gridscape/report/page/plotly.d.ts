@@ -1,7 +1,13 @@
 // What the page uses of plotly.js, which stands in it as a script of its own.
 
+interface SavedFigure {
+  data: Array<Trace>;
+  layout: Layout;
+  config?: Settings;
+}
+
 declare const Plotly: {
-  react(host: Element, traces: Array<any>, layout: any, settings: any): void;
-  relayout(host: Element, update: any): void;
-  downloadImage(figure: any, settings: any): void;
+  react(host: Plot, traces: Array<Trace>, layout: Layout, settings: Settings): void;
+  relayout(host: Plot, update: Settings): void;
+  downloadImage(figure: SavedFigure, settings: Settings): void;
 };

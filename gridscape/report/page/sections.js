@@ -1,8 +1,13 @@
 // The sections below the landscape: each shows records of the analysis, and computes nothing.
 
+/**
+ * @param {string} id
+ * @param {string} title
+ * @param {...(Child | Array<Child>)} children
+ */
 function section(id, title = "", ...children) {
   const host = byId(id);
-  const shown = children.filter((child) => child !== null);
+  const shown = children.flat().filter((child) => child != null);
   host.hidden = shown.length === 0;
   host.replaceChildren(el("h2", { id: `${id}-title` }, title), ...shown);
 }
@@ -95,6 +100,7 @@ function confirmedTable() {
 /** @param {BestRow} row */
 const equivalents = (row) => sentence(row.told);
 
+/** @param {HTMLElement} host */
 function drawSlices(host) {
   const metric = metricNow(),
     unit = unitOf(metric.unit),
@@ -116,7 +122,7 @@ function drawSlices(host) {
     box,
     dataTable("table", () => sliceTable(shown, metric, columns, rows)),
   );
-  chart(box, name, (look) => sliceChart(shown, metric, unit, columns, rows, look));
+  chart(box, name, 330, (look) => sliceChart(shown, metric, unit, columns, rows, look));
 }
 
 const MOST_SLICES = 48; // lines of a chart: of more, evenly chosen ones are drawn
@@ -127,6 +133,7 @@ const MOST_SLICES = 48; // lines of a chart: of more, evenly chosen ones are dra
  * @param {number} every
  */
 function thinnedAxis(axis, every) {
+  /** @type {(_: unknown, i: number) => boolean} */
   const kept = (_, i) => i % every === 0;
   return { ...axis, labels: axis.labels.filter(kept), numbers: axis.numbers?.filter(kept) ?? null };
 }
@@ -152,6 +159,14 @@ const SYMBOLS = {
   not_asked: "circle-open",
 };
 
+/**
+ * @param {Array<Array<number>>} shown
+ * @param {MetricData} metric
+ * @param {UnitWords} unit
+ * @param {AxisData} columns
+ * @param {?AxisData} rows
+ * @param {Look} look
+ */
 function sliceChart(shown, metric, unit, columns, rows, look) {
   const colors = lineColors(rows, shown.length, look);
   const x = columns.labels.map((_, c) => studyValue(columns, c));
@@ -159,7 +174,7 @@ function sliceChart(shown, metric, unit, columns, rows, look) {
   const axis = metricAxis(metric, values, state.shading === "fine");
   const traces = shown.flatMap((line, r) => {
     const cells = line.map((i) => allCells[i]);
-    const found = cells.map((cell) => cell.values[metric.name] ?? {});
+    const found = cells.map((cell) => cell.value(metric.name));
     const steps = columns.scale === "category";
     // Bars, not bands: between two values of an axis nothing was trained.
     const bars = metric.each && shown.length <= 9;
@@ -195,7 +210,6 @@ function sliceChart(shown, metric, unit, columns, rows, look) {
   return {
     traces,
     layout: {
-      height: 330,
       showlegend: Boolean(rows) && shown.length <= 16,
       margin: { l: 48, r: 10, t: 10, b: 40 },
       legend: {
@@ -207,10 +221,16 @@ function sliceChart(shown, metric, unit, columns, rows, look) {
       xaxis: studyAxis(columns),
       yaxis: axis.settings,
     },
-    onclick: (point) => point.customdata !== undefined && select(point.customdata, true),
+    onclick: toCell,
   };
 }
 
+/**
+ * @param {Array<Array<number>>} shown
+ * @param {MetricData} metric
+ * @param {AxisData} columns
+ * @param {?AxisData} rows
+ */
 function sliceTable(shown, metric, columns, rows) {
   const unit = unitOf(metric.unit);
   return table(
@@ -227,10 +247,10 @@ function sliceTable(shown, metric, columns, rows) {
 /**
  * @param {ShownCell} cell
  * @param {MetricData} metric
- * @param {any} unit
+ * @param {UnitWords} unit
  */
 function cellText(cell, metric, unit) {
-  const found = cell.values[metric.name];
+  const found = cell.value(metric.name);
   if (!found || !known(found.mean)) return cellWord(cell);
   return known(found.low)
     ? `${unit.short(found.mean)} (${interval(found.low, found.high, unit)})`
@@ -251,7 +271,7 @@ function drawBestPerRow(host, best, along) {
     box,
     dataTable("table", () => bestTable(best)),
   );
-  chart(box, name, (look) => bestChart(best, axis, along, look));
+  chart(box, name, 330, (look) => bestChart(best, axis, along, look));
 }
 
 /**
@@ -274,9 +294,9 @@ function bestChart(best, axis, along, look) {
   );
   const dots = groups.map((group, g) => {
     const rows = best.rows.filter((row) => row.group === group && row.value !== null);
-    const y = rows.map((row) => studyValue(axis, row.index));
+    const y = rows.map((row) => placeOf(axis, row.index));
     return {
-      x: rows.map((row) => studyValue(along, row.along)),
+      x: rows.map((row) => placeOf(along, row.along)),
       y,
       mode: along.scale === "category" ? "markers" : "lines+markers",
       name: named(group),
@@ -297,12 +317,11 @@ function bestChart(best, axis, along, look) {
   return {
     traces: [...sets, ...dots],
     layout: {
-      height: 330,
       showlegend: groups.length > 1,
       xaxis: padded(studyAxis(along), along),
       yaxis: padded(studyAxis(axis), axis),
     },
-    onclick: (point) => select(point.customdata, true),
+    onclick: toCell,
   };
 }
 
@@ -316,14 +335,18 @@ function bestChart(best, axis, along, look) {
 function setTrace(rows, axis, along, color) {
   const x = [],
     y = [];
+  const places = new Map(axis.labels.map((label, i) => [label, i]));
   for (const row of rows) {
-    for (const [i, label] of axis.labels.entries()) {
-      const inside = row.equivalent.includes(label);
-      x.push(inside ? studyValue(along, row.along) : null);
-      y.push(inside ? studyValue(axis, i) : null);
+    const inside = row.equivalent.map((label) => places.get(label)).filter(known);
+    inside.sort((a, b) => a - b);
+    for (const [k, place] of inside.entries()) {
+      if (place - 1 !== inside[k - 1]) {
+        x.push(null);
+        y.push(null);
+      }
+      x.push(placeOf(along, row.along));
+      y.push(studyValue(axis, place));
     }
-    x.push(null);
-    y.push(null);
   }
   return {
     x,
@@ -338,10 +361,14 @@ function setTrace(rows, axis, along, color) {
 }
 
 // All values of the axis are on the chart, also those that are never best.
+/**
+ * @param {Settings} settings
+ * @param {AxisData} axis
+ */
 function padded(settings, axis) {
   if (axis.scale === "category") return settings;
   const log = axis.scale === "log";
-  const ends = axis.numbers.map((v) => (log ? Math.log10(v) : v));
+  const ends = (axis.numbers ?? []).map((v) => (log ? Math.log10(v) : v));
   const [low, high] = [Math.min(...ends), Math.max(...ends)];
   const margin = (high - low || 1) * 0.08;
   return { ...settings, range: [low - margin, high + margin] };
@@ -410,7 +437,7 @@ function drawCost() {
           "form",
           { class: "controls" },
           choice("Cost", options, state.cost, (v) => {
-            state.cost = v;
+            state.cost = /** @type {Cost} */ (v);
             remember();
             drawCost();
           }),
@@ -436,10 +463,11 @@ function drawCost() {
       ),
     ),
   );
-  chart(box, name, (look) => costChart(pareto, look));
+  chart(box, name, 380, (look) => costChart(pareto, look));
   return null;
 }
 
+/** @type {(text: string) => string} */
 const heading = (text) => text[0].toUpperCase() + text.slice(1);
 
 function smallestSentence() {
@@ -448,6 +476,7 @@ function smallestSentence() {
   const unit = UNITS.fraction,
     { mean, low, high } = found.difference,
     margin = (100 * found.margin).toFixed(1);
+  /** @type {(index: number) => HTMLElement} */
   const name = (index) => pickable(index, allCells[index].label);
   if (found.cell === found.best) {
     return el(
@@ -495,21 +524,26 @@ function smallestSentence() {
   );
 }
 
+/** @param {Array<CostPoint>} points */
 function costScale(points) {
-  const wide = points.at(-1).cost / points[0].cost > 3;
+  const costs = points.map((p) => p.cost).filter(known);
+  const wide = spreadOf(costs) > 3;
   const tickformat = state.cost === "seconds" ? "~g" : "~s";
-  return { ...(wide ? logScale(points.map((p) => p.cost)) : { type: "linear" }), tickformat };
+  return { ...(wide ? logScale(costs) : { type: "linear" }), tickformat };
 }
 
 // The candidates by rising cost.
-/** @param {ParetoData} pareto */
+/**
+ * @param {ParetoData} pareto
+ * @returns {Array<CostPoint>}
+ */
 function costPoints(pareto) {
   const front = new Set(pareto.front);
   return pareto.cells.map((cell) => ({
     cell,
     front: front.has(cell),
-    cost: allCells[cell].values[state.cost].mean,
-    ...allCells[cell].values[doc.metrics[0].name],
+    cost: allCells[cell].value(state.cost).mean,
+    ...allCells[cell].value(doc.metrics[0].name),
   }));
 }
 
@@ -564,11 +598,10 @@ function costChart(pareto, look) {
       },
     ],
     layout: {
-      height: 380,
       xaxis: { ...costScale(points), title: titled(costNow().label) },
       yaxis: axis.settings,
     },
-    onclick: (point) => point.customdata !== undefined && select(point.customdata, true),
+    onclick: toCell,
   };
 }
 
@@ -579,10 +612,16 @@ const byError = () =>
     true,
   ).settings.type === "log";
 
+/**
+ * @param {Array<CellValue>} points
+ * @param {MetricAxis} axis
+ * @param {string} color
+ */
 function errorBars(points, axis, color) {
-  const away = (p, end) =>
-    known(p[end]) && known(p.mean) ? Math.abs(axis.of(p[end]) - axis.of(p.mean)) : 0;
-  const falls = axis.of(0) > axis.of(0.5);
+  const at = (/** @type {number} */ v) => axis.of(v) ?? 0;
+  /** @type {(p: CellValue, end: "low" | "high") => number} */
+  const away = (p, end) => (known(p[end]) && known(p.mean) ? Math.abs(at(p[end]) - at(p.mean)) : 0);
+  const falls = at(0) > at(0.5);
   return {
     type: "data",
     symmetric: false,
@@ -594,6 +633,10 @@ function errorBars(points, axis, color) {
   };
 }
 
+/**
+ * @param {ParetoData} pareto
+ * @param {Array<CostPoint>} points
+ */
 function costTable(pareto, points) {
   const unit = unitOf(doc.metrics[0].unit),
     cost = unitOf(costNow().unit);
@@ -700,6 +743,7 @@ function publishedTable(found) {
 }
 
 function agreementLegend() {
+  /** @type {(name: string, sign: string, example: string) => HTMLElement} */
   const mark = (name, sign, example) =>
     el(
       "li",
@@ -720,12 +764,13 @@ function agreementLegend() {
   );
 }
 
+/** @type {Record<string, string>} */
 const AGREEMENT = { inside: "●", outside: "▲", unknown: "○", "not comparable": "≠" };
 
 /**
  * @param {PublishedCellData} cell
  * @param {string} mark
- * @param {any} unit
+ * @param {UnitWords} unit
  */
 function besideText(cell, mark, unit) {
   if (known(cell.difference)) return `${mark} ${gap(cell.difference, unit)}`;
@@ -734,7 +779,7 @@ function besideText(cell, mark, unit) {
 
 /**
  * @param {?PublishedCellData} cell
- * @param {any} unit
+ * @param {UnitWords} unit
  */
 function besideCell(cell, unit) {
   if (!cell || cell.agreement === "not published") return el("td", { class: "muted" }, NONE);
@@ -795,6 +840,7 @@ function drawClaims() {
 }
 
 function claimCounts() {
+  /** @type {(name: string) => number} */
   const count = (name) => doc.claims.filter((claim) => claim.outcome === name).length;
   return el(
     "b",
@@ -811,6 +857,7 @@ function claimCounts() {
 function claimItem(claim) {
   const [mark, word] = OUTCOMES[claim.outcome];
   const first = claim.estimates[0];
+  /** @type {(word: string, text: string) => Child} */
   const said = (word, text) =>
     text
       ? el("p", { class: "rule" }, el("span", { class: "muted" }, `${word}: `), sentence(text))
@@ -896,6 +943,7 @@ function claimDetails(claim) {
 // ---- about ----
 
 function drawAbout() {
+  /** @type {(items: Array<[string, string]>) => HTMLElement} */
   const pairs = (items) =>
     el(
       "dl",

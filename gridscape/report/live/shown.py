@@ -18,11 +18,11 @@ import numpy as np
 from gridscape.grid.many import many_records
 from gridscape.grid.trials import Status, Trial, TrialResult
 from gridscape.landscape import AT_ONCE, Landscape
-from gridscape.live.folder import Folder, Numbers
 from gridscape.report.contract import ChangeData, LiveData, PageData
 from gridscape.report.document import document
 from gridscape.report.findings import gather
 from gridscape.report.html import environment
+from gridscape.report.live.folder import Folder, Numbers
 
 SHARE = 0.1  # of the time that analyses may take
 # What the part of a grid does not tell of its cells: it needs all of them.

@@ -30,13 +30,14 @@ from starlette.routing import Route
 from starlette.types import Receive, Scope, Send
 
 from gridscape.errors import GridscapeError, UsageError
-from gridscape.live.guard import Guard, host_names, new_token
-from gridscape.live.study import Line, StudyView
 from gridscape.report.html import inline, policy
+from gridscape.report.live.guard import Guard, host_names, new_token
+from gridscape.report.live.study import Line, StudyView
 
 PORT = 8765
 MOST_PORTS = 50  # that are tried where one is in use
 TICK_SECONDS = 1.0  # between two looks at a folder
+MOST_PAUSE_SECONDS = 5.0
 BEAT_SECONDS = 15.0  # after which a silent stream says that it lives
 PATIENCE_SECONDS = 30.0  # with a viewer that does not read
 MOST_VIEWERS = 64
@@ -50,6 +51,14 @@ def studies_in(directory: Path) -> list[Path]:
         return [directory]
     found = sorted(path.parent for path in directory.glob("*/study.json"))
     return found[:MOST_STUDIES]
+
+
+def pause(seconds: float) -> float:
+    """How long to wait after a look that took so long: nine times that, up to MOST_PAUSE_SECONDS.
+
+    What takes longer, an analysis of a whole large study, is rare by itself (``Shown``).
+    """
+    return max(TICK_SECONDS, min(9 * seconds, MOST_PAUSE_SECONDS))
 
 
 class Feed:
@@ -164,13 +173,13 @@ class Live:
             feed.viewers -= 1
 
     async def _watch(self, feed: Feed) -> None:
-        """Look again and again while anybody does; what looking takes is a tenth at most."""
+        """Look again and again while anybody does, with pauses after what took long."""
         while feed.viewers:
             begin = time.monotonic()
             if await self.read(feed.view.look):
                 feed.news.set()
                 feed.news = asyncio.Event()
-            await asyncio.sleep(max(TICK_SECONDS, 9 * (time.monotonic() - begin)))
+            await asyncio.sleep(pause(time.monotonic() - begin))
         await self.read(feed.view.folder.close)
 
     # ---- all studies ----
@@ -248,6 +257,7 @@ class Stream(Response):
         async for event in self._events:
             body = {"type": "http.response.body", "body": event, "more_body": True}
             await asyncio.wait_for(send(body), PATIENCE_SECONDS)
+        await send({"type": "http.response.body", "body": b"", "more_body": False})
 
 
 async def _left(receive: Receive) -> None:
@@ -327,7 +337,9 @@ def _quoted(name: str) -> str:
 
 
 def _part(name: str) -> str:
-    return (resources.files("gridscape") / "live" / "page" / name).read_text(encoding="utf-8")
+    return (resources.files("gridscape") / "report" / "live" / "page" / name).read_text(
+        encoding="utf-8"
+    )
 
 
 # ---- serving ----

@@ -10,12 +10,12 @@ from watched import AXES, HOSTILE, entries, entry, put, study
 from gridscape.grid.axes import Cell
 from gridscape.grid.trials import Status
 from gridscape.landscape import Landscape
-from gridscape.live.folder import Folder, Numbers, n_asked
-from gridscape.live.shown import Shown, growing
-from gridscape.live.study import StudyView, table
 from gridscape.report.document import document
 from gridscape.report.findings import gather
 from gridscape.report.html import environment
+from gridscape.report.live.folder import Folder, Numbers, n_asked
+from gridscape.report.live.shown import Shown, growing
+from gridscape.report.live.study import StudyView, table
 from gridscape.store.progress import born, lives, read_progress
 from gridscape.store.store import Store
 

@@ -17,10 +17,10 @@ from gridscape.grid.axes import show
 from gridscape.grid.many import many_records
 from gridscape.grid.trials import Status
 from gridscape.landscape import Landscape
-from gridscape.live.folder import Folder, Numbers, n_asked
-from gridscape.live.shown import SHARE, Shown, growing
 from gridscape.report.contract import ChangeData, LiveData
 from gridscape.report.html import page
+from gridscape.report.live.folder import Folder, Numbers, n_asked
+from gridscape.report.live.shown import SHARE, Shown, growing
 from gridscape.report.words import duration, plural
 from gridscape.store.progress import lives, read_progress
 from gridscape.study import reach

@@ -14,7 +14,7 @@ import pytest
 from runs import environment
 from watched import HOSTILE, Events, ask, cpu_seconds, entries, put, served, study
 
-from gridscape.live.guard import host_names, new_token
+from gridscape.report.live.guard import host_names, new_token
 
 SECRET = "what lies beside the folder"
 
@@ -71,7 +71,7 @@ def test_without_the_token_nothing_is_told(place, part):
 
 
 def test_tokens_are_compared_in_constant_time_and_are_long(place, monkeypatch):
-    from gridscape.live import guard
+    from gridscape.report.live import guard
 
     asked = []
     monkeypatch.setattr(guard.hmac, "compare_digest", lambda a, b: asked.append((a, b)))
@@ -159,7 +159,7 @@ def test_opening_a_folder_imports_no_code_of_it(tmp_path):
 
 
 def test_the_server_imports_no_jax():
-    code = "import sys, gridscape.live.server; sys.exit('jax' in sys.modules)"
+    code = "import sys, gridscape.report.live.server; sys.exit('jax' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", code], env=environment()).returncode == 0
 
 
