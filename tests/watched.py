@@ -5,6 +5,7 @@ import http.client
 import json
 import os
 import re
+import socket
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -17,10 +18,31 @@ from synthetic import _result as synthetic_result
 
 from gridscape.grid.asked import grid_of
 from gridscape.grid.trials import Status
+from gridscape.store.progress import born
 from gridscape.store.store import Store
 
 AXES = {"hidden_size": [16, 32, 64], "learning_rate": [0.001, 0.01, 0.1]}
 HOSTILE = '<img src=x onerror="window.hacked=1"></script><b>&amp;'
+
+# What a run of this process tells that trains the second cell.
+TRAINING = {
+    "state": "training",
+    "process": os.getpid(),
+    "host": socket.gethostname(),
+    "born": born(os.getpid()),
+    "told": 0,
+    "seconds_left": 90.0,
+    "metric": "accuracy",
+    "runs": [
+        {
+            "trials": [[[16, 0.01], 0], [[16, 0.01], 1]],
+            "n": 2,
+            "update": 100,
+            "updates": 400,
+            "points": [[50, False, [0.2, 0.4]], [100, True, [0.5, None]]],
+        }
+    ],
+}
 
 
 def study(axes=None, replicates=2, **values):

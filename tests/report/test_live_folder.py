@@ -5,7 +5,7 @@ import shutil
 import socket
 
 import pytest
-from watched import AXES, HOSTILE, entries, entry, put, study
+from watched import AXES, HOSTILE, TRAINING, entries, entry, put, study
 
 from gridscape.grid.axes import Cell
 from gridscape.grid.trials import Status
@@ -16,28 +16,10 @@ from gridscape.report.html import environment
 from gridscape.report.live.folder import Folder, Numbers, n_asked
 from gridscape.report.live.shown import Shown, growing
 from gridscape.report.live.study import StudyView, table
-from gridscape.store.progress import born, lives, read_progress
+from gridscape.store.progress import lives, read_progress
 from gridscape.store.store import Store
 
 CELL = Cell.of(hidden_size=16, learning_rate=0.001)
-TRAINING = {
-    "state": "training",
-    "process": os.getpid(),
-    "host": socket.gethostname(),
-    "born": born(os.getpid()),
-    "told": 0,
-    "seconds_left": 90.0,
-    "metric": "accuracy",
-    "runs": [
-        {
-            "trials": [[[16, 0.01], 0], [[16, 0.01], 1]],
-            "n": 2,
-            "update": 100,
-            "updates": 400,
-            "points": [[50, False, [0.2, 0.4]], [100, True, [0.5, None]]],
-        }
-    ],
-}
 
 
 def test_only_new_trials_are_read(tmp_path, monkeypatch):
