@@ -121,14 +121,19 @@ class Landscape:
 
     @classmethod
     def of(
-        cls, study: Mapping[str, Any], results: Iterable[tuple[Trial, TrialResult]]
+        cls,
+        study: Mapping[str, Any],
+        results: Iterable[tuple[Trial, TrialResult]],
+        *,
+        directory: Path | None = None,
     ) -> "Landscape":
         """The landscape of a study (its plain data: "axes", "replicates", ...) and its results.
 
         Trials outside the study's axes or replicates, left over from a larger grid, do not enter.
         Cells may have different numbers of replicates: the dimension has the largest one.
+        directory: where the curves are, if these results lack them: they are read when asked for.
         """
-        return cls._of(study, results)
+        return cls._of(study, results, directory)
 
     @classmethod
     def _of(

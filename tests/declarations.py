@@ -19,6 +19,7 @@ ROOT = Path(__file__).parents[1]
 PATH = ROOT / "gridscape" / "report" / "page" / "document.d.ts"
 HEAD = "// Made by tests/declarations.py of report/contract.py: change that, not this.\n"
 PLAIN = {str: "string", int: "number", float: "number", bool: "boolean", type(None): "null"}
+PLAIN[object] = "any"  # a part of the document
 
 
 def declarations() -> str:

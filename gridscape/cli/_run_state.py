@@ -6,10 +6,10 @@ from enum import IntEnum
 import numpy as np
 
 from gridscape.analysis.states import has_not_started
-from gridscape.cli._time_left import TimeLeft
 from gridscape.engine.cohorts import Cohort, partition
 from gridscape.engine.flops import update_flops
 from gridscape.execution.executors import Cut, Finished, Progress
+from gridscape.execution.time_left import TimeLeft
 from gridscape.grid.axes import Axis, Cell
 from gridscape.grid.meanings import meaning_of
 from gridscape.grid.names import ANSWER_SPREAD, TOP_SHARE, Variable, is_one_answer

@@ -22,7 +22,7 @@ from typing import TYPE_CHECKING, Annotated, Any, NoReturn
 import typer
 from typer.core import TyperGroup
 
-from gridscape.cli import growing
+from gridscape.cli import growing, watching
 from gridscape.cli._options import (
     BatchSize,
     CellName,
@@ -213,11 +213,16 @@ def run(
     data_dir: DataDir = None,
     executor: ExecutorName = "local",
     precision: Precision = None,
+    live: Annotated[
+        bool, typer.Option("--live", help="Open the page in a browser while it trains.")
+    ] = False,
     json: Json = False,
     debug: Debug = False,
 ) -> None:
     """Train what is missing of a study; then show the landscape."""
     axes = axes_of(set_)
+    if live:
+        watching.require_extra()
     compile_seconds = prepare_jax()
     from gridscape import sweep
     from gridscape.cli._follow import Follower
@@ -225,8 +230,9 @@ def run(
     own = _own(model, target, layout, option, metric, class_weights)
     chosen = _chosen(study, data, data_dir, own)
     follower, begin = Follower(), time.perf_counter()
+    page = watching.beside(_folder_of(chosen, directory)) if live else nullcontext()
     try:
-        with follower.following():
+        with page, follower.following():
             land = sweep.run(
                 chosen,
                 task=task,
@@ -594,6 +600,7 @@ def doctor(data_dir: DataDir = None, json: Json = False, debug: Debug = False) -
 
 
 growing.register(app)
+watching.register(app)
 
 
 @data_sets.command("list")
@@ -674,6 +681,15 @@ def _chosen(
     with _busy("reading the data"):
         given = {name: value for name, value in own.items() if value is not None}
         return own_study(data, data_dir=data_dir, **given)
+
+
+def _folder_of(study: "str | Study", directory: Path | None) -> Path:
+    """Where the results of a study go."""
+    from gridscape.study.study import Study
+    from gridscape.sweep import results_folder
+
+    loaded = Study.load(study) if isinstance(study, str) else study
+    return results_folder(loaded, directory)
 
 
 def _own(

@@ -478,6 +478,39 @@ class NetworkData(TypedDict):
 # ---- all of it ----
 
 
+class LiveData(TypedDict):
+    """How far a run is, on a page that is served while it trains.
+
+    since: the state of the document that the page has, as the server counts them. words: how far
+    it is; go_on: what to do where nothing trains and something is left, else "". share: of the
+    networks that have ended. runs: what is in training, in words; training: the cells of it.
+    curves: theirs so far, as in PageData.
+    """
+
+    since: str
+    state: Literal["training", "finished", "unfinished", "interrupted", "crashed", "gone"]
+    words: str
+    go_on: str
+    share: float
+    runs: Sequence[str]
+    training: Sequence[int]
+    curves: Mapping[str, OfCells]
+
+
+class ChangeData(TypedDict):
+    """What has changed of a served page: parts as a whole, cells and curves by their numbers.
+
+    at: the cells of which ``cells`` and ``metrics`` have the columns.
+    """
+
+    live: LiveData
+    parts: Mapping[str, object]
+    at: Sequence[int]
+    cells: Mapping[str, Sequence[object]]
+    metrics: Sequence[Mapping[str, Sequence[object] | None]]
+    curves: Mapping[str, OfCells]
+
+
 class PageData(TypedDict):
     """Everything that the page shows.
 
@@ -491,6 +524,7 @@ class PageData(TypedDict):
     where they are the same of all; curves_left_out: of cells, since there are too many for
     one page. chance: the accuracy of guessing. pareto: by cost.
     replay: the command that trains a cell again, but for the cell; "" where only Python can.
+    live: on a page that is served.
     """
 
     altered: str
@@ -537,3 +571,4 @@ class PageData(TypedDict):
     notes: Sequence[str]
     published: Sequence[PublishedData]
     claims: Sequence[ClaimData]
+    live: NotRequired[LiveData]

@@ -30,6 +30,7 @@ SCRIPTS = (
     *("dom", "tables", "format", "color", "charts", "landscape", "cell", "families", "networks"),
     *("sections", "main"),
 )
+LIVE_SCRIPTS = ("live",)  # of a page that is served while its study trains
 MOST_PLAIN = 1_000_000  # letters of a document that are not packed
 PACKAGES = ("jax", "numpy", "optax")
 
@@ -74,9 +75,15 @@ def _page_of(found: Findings, directory: str | Path, shown: Showcase) -> str:
     return page(document(found, Path(directory), made, environment(), shown))
 
 
-def page(content: PageData) -> str:
-    """The HTML page of a document."""
-    drawn = "\n".join(_part(f"{name}.js") for name in SCRIPTS)
+def page(content: PageData, *, table: str = "") -> str:
+    """The HTML page of a document; one with ``live`` data follows the server that it comes from.
+
+    table: HTML for browsers without JavaScript.
+    """
+    is_live = "live" in content
+    drawn = "\n".join(
+        _part(f"{name}.js") for name in (*SCRIPTS, *(LIVE_SCRIPTS if is_live else ()))
+    )
     script = f'"use strict";\nconst start = (results) => {{\n{drawn}\n}};\n{_part("start.js")}'
     scripts = {"plotly": inline(plotly()), "script": inline(f"(() => {{\n{script}\n}})();")}
     packing, results = packed(to_json(content))
@@ -85,7 +92,8 @@ def page(content: PageData) -> str:
         title=html.escape(" | ".join(filter(None, (content["altered"], content["title"])))),
         version=html.escape(__version__),
         style=_part("page.css"),
-        policy=policy(scripts.values()),
+        table=table,
+        policy=policy(scripts.values(), connect=is_live),
         packing=packing,
         results=results,
     )
@@ -99,16 +107,18 @@ def packed(text: str) -> tuple[str, str]:
     return 'type="text/plain" data-packed="gzip"', data
 
 
-def policy(scripts: Any) -> str:
+def policy(scripts: Any, *, connect: bool = False) -> str:
     """A Content-Security-Policy: nothing is loaded, and only these inline scripts run.
 
-    Styles may be inline because plotly writes its own.
+    Styles may be inline because plotly writes its own. connect: whether the page may ask its own
+    server what has changed.
     """
     hashes = (base64.b64encode(hashlib.sha256(s.encode()).digest()).decode() for s in scripts)
     allowed = " ".join(f"'sha256-{digest}'" for digest in hashes)
+    asks = "connect-src 'self'; " if connect else ""
     return (
         f"default-src 'none'; script-src {allowed}; style-src 'unsafe-inline'; "
-        "img-src data: blob:; base-uri 'none'; form-action 'none'"
+        f"img-src data: blob:; {asks}base-uri 'none'; form-action 'none'"
     )
 
 

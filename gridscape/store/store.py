@@ -6,6 +6,7 @@
     checkpoints/<name>.safetensors    cohorts in flight
     decisions.json                    verdicts that fell while replicates were added
     training.json                     what is being trained now (see execution/deaths.py)
+    progress.json                     how far the run is (see store/progress.py)
     .lock                             held by the writer, released by the kernel when it dies
 
 A trial is stored blob first, row last, so no row refers to an incomplete blob. A blob repeats its
@@ -48,6 +49,7 @@ from gridscape.store.blobs import (
     write_blobs,
     write_whole,
 )
+from gridscape.store.progress import NAME as _PROGRESS
 from gridscape.store.record import (
     OTHER_FOLDER,
     merge_studies,
@@ -64,6 +66,7 @@ _TRAINED_NOW = "the next run that includes this trial will train it again"
 _NAME = re.compile(NAME)
 
 T = TypeVar("T")
+Entry = tuple[Trial, TrialResult]
 
 
 class StoreWarning(UserWarning):
@@ -314,6 +317,53 @@ class Store:
             return {}
         return content if isinstance(content, dict) else {}
 
+    def tell(self, content: Mapping[str, Any]) -> None:
+        """Let readers know how far the run is (plain data), in place of what was told before.
+
+        Not waited for on its way to the disk, as ``note``.
+        """
+        self._require_writer()
+        path = self.directory / _PROGRESS
+        with _store_errors(self.directory):
+            temporary = temporary_of(path)
+            try:
+                temporary.write_text(_to_json(content))
+                os.replace(temporary, path)
+            except OSError:
+                temporary.unlink(missing_ok=True)
+                raise
+
+    def blobs(self) -> set[str]:
+        """The names of all files of trials; listing them takes far less time than reading one."""
+        with _store_errors(self.directory), os.scandir(self.directory / _BLOBS) as entries:
+            return {entry.name for entry in entries if entry.name.endswith(".safetensors")}
+
+    def checksums(self) -> dict[str, str]:
+        """The checksum of every trial by the name of its blob, as the ledger has them."""
+        with _store_errors(self.directory):
+            return {row.blob: row.checksum for row in self._ledger.rows()}
+
+    def entries(self, blobs: Iterable[str]) -> Iterator[tuple[str, Entry | None]]:
+        """Trials by the names of their blobs, without arrays: only these rows are read.
+
+        Of a blob of another size than was written the trial is None. One whose row is still on
+        its way, or has another blob by now, is left out.
+        """
+        for name in blobs:
+            stem = name.removesuffix(".safetensors")
+            with _store_errors(self.directory):
+                rows = map(self._ledger.row, dict.fromkeys((stem, stem.removesuffix(".2"))))
+                row = next((row for row in rows if row and row.blob == name), None)
+            if row is None:
+                continue
+            try:
+                with _store_errors(self.directory):
+                    found = self._final(row, {})
+            except DamagedError:
+                yield name, None
+            else:
+                yield name, found
+
     def decisions(self) -> dict[str, Any]:
         """What ``decided`` kept last; nothing where nothing was."""
         path = self.directory / _DECISIONS
@@ -514,6 +564,7 @@ def _refuse_links(directory: Path) -> None:
     for name in (
         _STUDY,
         _TRAINING,
+        _PROGRESS,
         _DECISIONS,
         _LEDGER,
         f"{_LEDGER}-wal",
@@ -537,13 +588,13 @@ def _refuse_links(directory: Path) -> None:
 def _is_own(name: str) -> bool:
     """Whether a study's folder may hold a file of this name, also right after a crash."""
     return name in _OWN_NAMES or name.startswith(
-        (_STUDY, _LEDGER, _TRAINING, _DECISIONS, f"{_REPORT}.")
+        (_STUDY, _LEDGER, _TRAINING, _PROGRESS, _DECISIONS, f"{_REPORT}.")
     )
 
 
 def _prepare(directory: Path) -> None:
     """Make what is missing of a folder, and remove what a crash left half written."""
-    names = (*(f"{n}.*tmp" for n in (_STUDY, _TRAINING, _DECISIONS)), f"{_LEDGER}.*tmp*")
+    names = (*(f"{n}.*tmp" for n in (_STUDY, _TRAINING, _PROGRESS, _DECISIONS)), f"{_LEDGER}.*tmp*")
     for pattern in (*names, f"{_BLOBS}/*.tmp", f"{_CHECKPOINTS}/*.tmp"):
         for path in directory.glob(pattern):
             path.unlink()
@@ -598,6 +649,17 @@ def _stored_study(directory: Path) -> dict[str, Any] | None:
     if copy is not None:
         require_same(copy, study, directory, f"{_STUDY} and {_LEDGER} belong to different studies")
     return study
+
+
+def stored_study(directory: Path) -> dict[str, Any]:
+    """The study in a folder's study.json, which a run may have widened since it was last read.
+
+    Raises StoreError where there is none, or a damaged one.
+    """
+    path = directory / _STUDY
+    with _store_errors(directory):
+        file_status(path)
+        return parse_study(path.read_bytes(), path)
 
 
 def _study_copy(directory: Path) -> dict[str, Any] | None:

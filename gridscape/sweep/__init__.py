@@ -45,6 +45,7 @@ from gridscape.store.record import OTHER_FOLDER
 from gridscape.store.store import Store
 from gridscape.study import reach
 from gridscape.study.study import ResolvedStudy, Study
+from gridscape.sweep.telling import Telling
 
 # What takes more than this share of the free memory is trained last, by rising memory.
 HEAVY_SHARE = 0.1
@@ -226,6 +227,7 @@ class Sweep:
     executor: Executor
     listener: Listener
     chosen: Sequence[Trial] | None = None
+    telling: Telling = field(init=False)
 
     def __post_init__(self) -> None:
         self.deaths = Deaths(self.store)
@@ -245,14 +247,18 @@ class Sweep:
         works = self._works([trial for trial in trials if trial.key not in done])
         todo = tuple(trial for work in works for trial in work.trials)
         self.listener(Started(self.resolved, self.store.directory, todo, len(trials) - len(todo)))
+        self.telling = Telling(self.store, self.resolved, todo, len(trials) - len(todo))
+        state = "interrupted"
         with self.interrupt:
             try:
                 self._submit(works)
                 for events in _together(self.executor.events()):
                     self._follow(events)
                 self._check_all_done()
+                state = "ended"
             finally:
                 self.deaths.end_all()
+                self.telling.tell(state)
         for work in self.doomed:
             self._record_deaths(work)
         self.checkpoints.drop_all()
@@ -343,6 +349,7 @@ class Sweep:
         if isinstance(event, Finished):
             self._end([each for each in events if isinstance(each, Finished)])
             return
+        self.telling(event)
         out = self.out.get(event.work)
         if out is None:  # of a work that has ended
             return
@@ -383,6 +390,7 @@ class Sweep:
             if out is not None:
                 out.left.pop(event.trial.key)
         for event in ended:
+            self.telling(event)
             self.listener(event)
 
     def _done_with(self, out: Out) -> None:

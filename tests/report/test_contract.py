@@ -13,11 +13,13 @@ import declarations
 import matplotlib as mpl
 import numpy as np
 import pytest
+import watched
 from declarations import mistakes
 
 from gridscape.grid import meanings
 from gridscape.report import palette, words
 from gridscape.report.document import to_json
+from gridscape.report.live.study import StudyView
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "browser"))
 
@@ -33,9 +35,24 @@ def test_a_document_is_what_the_contract_says(name: str) -> None:
     assert mistakes(plain(pages.content(name))) == []
 
 
-def test_the_documents_have_every_field_of_the_contract() -> None:
+def test_a_served_document_is_what_the_contract_says(tmp_path: Path) -> None:
+    document, _ = watched_documents(tmp_path)
+    assert mistakes(document) == []
+    assert document["live"]["state"] == "training"
+
+
+def watched_documents(folder: Path) -> tuple[Any, Any]:
+    """The document of a page that is served while it trains, and a change of it."""
+    about = watched.study()
+    watched.put(folder, about, watched.entries(about, slice(0, 1)), watched.TRAINING)
+    view = StudyView(folder)
+    view.look()
+    return plain(view.shown.page_document(view.live)), plain(view.change(0))
+
+
+def test_the_documents_have_every_field_of_the_contract(tmp_path: Path) -> None:
     """What no document holds, no test compares."""
-    seen = set[str]()
+    seen = set[str]().union(*map(names_in, watched_documents(tmp_path)))
     for name in pages.LANDSCAPES:
         seen |= names_in(plain(pages.content(name)))
     wanted = {

@@ -501,6 +501,39 @@ interface NetworkData {
 }
 
 /**
+ * How far a run is, on a page that is served while it trains.
+ *
+ * since: the state of the document that the page has, as the server counts them. words: how far
+ * it is; go_on: what to do where nothing trains and something is left, else "". share: of the
+ * networks that have ended. runs: what is in training, in words; training: the cells of it.
+ * curves: theirs so far, as in PageData.
+ */
+interface LiveData {
+  since: string;
+  state: "training" | "finished" | "unfinished" | "interrupted" | "crashed" | "gone";
+  words: string;
+  go_on: string;
+  share: number;
+  runs: Array<string>;
+  training: Array<number>;
+  curves: { [key in string]?: { [key in string]?: CurveData } };
+}
+
+/**
+ * What has changed of a served page: parts as a whole, cells and curves by their numbers.
+ *
+ * at: the cells of which ``cells`` and ``metrics`` have the columns.
+ */
+interface ChangeData {
+  live: LiveData;
+  parts: { [key in string]?: any };
+  at: Array<number>;
+  cells: { [key in string]?: Array<any> };
+  metrics: Array<{ [key in string]?: Array<any> | null }>;
+  curves: { [key in string]?: { [key in string]?: CurveData } };
+}
+
+/**
  * Everything that the page shows.
  *
  * altered: how the run differs from the named study whose title it bears, in one line.
@@ -513,6 +546,7 @@ interface NetworkData {
  * where they are the same of all; curves_left_out: of cells, since there are too many for
  * one page. chance: the accuracy of guessing. pareto: by cost.
  * replay: the command that trains a cell again, but for the cell; "" where only Python can.
+ * live: on a page that is served.
  */
 interface PageData {
   altered: string;
@@ -559,4 +593,5 @@ interface PageData {
   notes: Array<string>;
   published: Array<PublishedData>;
   claims: Array<ClaimData>;
+  live?: LiveData;
 }

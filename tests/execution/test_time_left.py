@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from gridscape.cli._time_left import TimeLeft
+from gridscape.execution.time_left import TimeLeft
 
 
 def time_left(**values):
