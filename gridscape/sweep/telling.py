@@ -104,7 +104,9 @@ class Telling:
         program = np.full(len(todo), -1)
         for number, cohort in enumerate(partition(resolved, todo)):
             trials = [self._number[trial.key] for trial in cohort.trials]
-            flops[trials] = update_flops(cohort.recipe, cohort.task)
+            # What cannot be traced fails where it is trained, which is told there.
+            with suppress(Exception):
+                flops[trials] = update_flops(cohort.recipe, cohort.task)
             left[trials], program[trials] = cohort.recipe.updates, number
         return TimeLeft(flops, program, left, time.perf_counter())
 

@@ -160,7 +160,7 @@ def test_a_study_without_claims_says_which_have_some(call, study):
     folder, _ = study
     status, out, err = call("claims", folder)
     assert (status, out) == (1, "")
-    assert "lstm-width-lr" in err
+    assert "recurrent-mnist" in err
 
 
 def test_claims_of_a_study_that_has_them(call, study, monkeypatch):

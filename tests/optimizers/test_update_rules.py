@@ -213,7 +213,7 @@ def test_numbers_that_are_allowed(name, value):
         ("learning_rate", None, "None"),
         ("learning_rate", 1e-50, "1e-50, which is 0.0 as float32"),
         ("learning_rate", 1e39, r"1e\+39, which is inf as float32"),
-        ("learning_rate", 10**400, "10+, which is inf as float32"),
+        ("learning_rate", 10**400, r"10+(\.\.\.)?, which is inf as float32"),
         ("b1", 1, "1"),
         ("b2", 1 - 1e-9, "0.999999999, which is 1.0 as float32"),
         ("b2", -0.1, "-0.1"),
@@ -226,7 +226,7 @@ def test_numbers_that_are_allowed(name, value):
         ("l2", -0.01, "-0.01"),
         ("weight_decay", 1e39, r"1e\+39, which is inf as float32"),
         ("anything", float("nan"), "nan"),
-        ("anything", 10**400, "10+, which is inf as float32"),
+        ("anything", 10**400, r"10+(\.\.\.)?, which is inf as float32"),
     ],
 )
 def test_numbers_out_of_range(name, value, found):
