@@ -8,6 +8,7 @@
     |   |-- DataMissingError          not on this machine, not fetched
     |   `-- DataCorruptError          truncated, altered, out of range
     |-- ModelError                    a model does not fit its task       (exit status 1)
+    |   `-- UntranslatedError         a part of a PyTorch module that has no layer here
     |-- StoreError                    a results folder cannot be used     (exit status 1)
     |   |-- StoreLockedError          another process writes it
     |   |-- UntrustedError            it names code or files of somebody else's
@@ -140,6 +141,10 @@ class DataCorruptError(DataError):
 
 class ModelError(GridscapeError):
     """A model does not fit the task it is given."""
+
+
+class UntranslatedError(ModelError):
+    """A part of a PyTorch module that no layer of Gridscape stands for."""
 
 
 class StoreError(GridscapeError):

@@ -7,7 +7,6 @@ import numpy as np
 
 from gridscape.analysis.states import has_not_started
 from gridscape.engine.cohorts import Cohort, partition
-from gridscape.engine.flops import update_flops
 from gridscape.execution.executors import Cut, Finished, Progress
 from gridscape.execution.time_left import TimeLeft
 from gridscape.grid.axes import Axis, Cell
@@ -64,7 +63,7 @@ class RunState:
         self.cohorts = partition(started.resolved, started.todo)
         self.training: dict[int, Progress] = {}
         self.begin = time.perf_counter()
-        self.time_left = self._time_left()
+        self.time_left = TimeLeft.of(self.cohorts, self.number, len(self.value), self.begin)
         if started.n_stored:
             self._note_stored(started)
 
@@ -117,15 +116,6 @@ class RunState:
 
     def _place(self, cell: Cell) -> tuple[object, ...]:
         return tuple(cell[axis.name] for axis in self.axes)
-
-    def _time_left(self) -> TimeLeft:
-        flops, left = np.zeros(len(self.value)), np.zeros(len(self.value))
-        program = np.full(len(self.value), -1)
-        for number, cohort in enumerate(self.cohorts):
-            trials = [self.number(trial) for trial in cohort.trials]
-            flops[trials] = update_flops(cohort.recipe, cohort.task)
-            left[trials], program[trials] = cohort.recipe.updates, number
-        return TimeLeft(flops, program, left, self.begin)
 
     def _note_stored(self, started: Started) -> None:
         todo = {self.number(trial) for trial in started.todo}

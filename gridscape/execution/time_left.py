@@ -1,8 +1,13 @@
 """How fast a run is, and how long it will still take."""
 
 from collections import deque
+from collections.abc import Callable, Iterable
 
 import numpy as np
+
+from gridscape.engine.cohorts import Cohort
+from gridscape.engine.flops import update_flops
+from gridscape.grid.trials import Trial
 
 FEWEST_SECONDS = 0.5  # of training before its speed is told
 WINDOW_SECONDS = 5.0  # over which updates per second are averaged
@@ -29,6 +34,19 @@ class TimeLeft:
         self._begun: set[int] = set()
         self._recent: deque[tuple[float, float, float]] = deque()  # time, updates, work
         self._whole = float(left @ flops)
+
+    @classmethod
+    def of(
+        cls, cohorts: Iterable[Cohort], number: Callable[[Trial], int], n_trials: int, now: float
+    ) -> "TimeLeft":
+        """Of these cohorts, of a run of so many trials, each of which has its number."""
+        flops, left = np.zeros(n_trials), np.zeros(n_trials)
+        program = np.full(n_trials, -1)
+        for place, cohort in enumerate(cohorts):
+            trials = [number(trial) for trial in cohort.trials]
+            flops[trials], left[trials] = _update_flops(cohort), cohort.recipe.updates
+            program[trials] = place
+        return cls(flops, program, left, now)
 
     def advance(self, trials: np.ndarray, left: float, alive: np.ndarray, now: float) -> None:
         """These trials have so many updates left; those not alive need no more."""
@@ -81,3 +99,11 @@ class TimeLeft:
     def share_done(self) -> float:
         """The share of all operations that is behind."""
         return 1 - float(self.left @ self.flops) / self._whole if self._whole else 1.0
+
+
+def _update_flops(cohort: Cohort) -> float:
+    """Operations of an update; none where a user's model raises: its trials end with that error."""
+    try:
+        return update_flops(cohort.recipe, cohort.task)
+    except Exception:
+        return 0.0

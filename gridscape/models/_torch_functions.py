@@ -16,6 +16,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from gridscape.base.types import Array, Key
+from gridscape.errors import UntranslatedError
 from gridscape.models import _torch_images as images
 from gridscape.models.precision import gradient_rounded, product, rounded
 
@@ -383,7 +384,7 @@ def _norm(
         return jnp.sum(magnitudes, axis=axes, keepdims=keepdim)
     if order == math.inf:
         return jnp.max(magnitudes, axis=axes, keepdims=keepdim)
-    raise NotImplementedError(f"a norm of order {order}")
+    raise UntranslatedError(f"a norm of order {order}")
 
 
 @translates("normalize")
@@ -472,7 +473,7 @@ def _listed(sizes: tuple[Any, ...]) -> tuple[int, ...]:
 @translates("view", "reshape")
 def _reshape(input: Array, *shape: Any) -> Array:
     if shape and not isinstance(shape[0], int | list | tuple):
-        raise NotImplementedError("a view in another type")
+        raise UntranslatedError("a view in another type")
     return input.reshape(_listed(shape))
 
 
@@ -658,7 +659,7 @@ def _getitem(input: Any, index: Any) -> Any:
         return input[index]
     parts = index if isinstance(index, tuple) else (index,)
     if any(getattr(part, "dtype", None) is np.dtype(bool) for part in parts):
-        raise NotImplementedError("a selection by a mask, whose shape depends on the data")
+        raise UntranslatedError("a selection by a mask, whose shape depends on the data")
     return jnp.asarray(input)[tuple(jnp.asarray(p) if isinstance(p, list) else p for p in parts)]
 
 
@@ -688,7 +689,7 @@ KINDS = {
 
 def _cast(input: Any, kind: str) -> Any:
     if kind not in KINDS:
-        raise NotImplementedError(f"a tensor of type {kind}: networks are float32")
+        raise UntranslatedError(f"a tensor of type {kind}: networks are float32")
     return jnp.asarray(input).astype(KINDS[kind])
 
 
@@ -726,7 +727,7 @@ def _embedding(
     sparse: bool = False,
 ) -> Array:
     if max_norm is not None or scale_grad_by_freq:
-        raise NotImplementedError("an Embedding with max_norm or scale_grad_by_freq")
+        raise UntranslatedError("an Embedding with max_norm or scale_grad_by_freq")
     index = input.astype(jnp.int32)
     if padding_idx is not None:  # whose row has no gradient
         is_padding = (jnp.arange(len(weight)) == padding_idx % len(weight))[:, None]
@@ -737,7 +738,7 @@ def _embedding(
 @translates("one_hot")
 def _one_hot(input: Array, num_classes: int = -1) -> Array:
     if num_classes < 0:
-        raise NotImplementedError("one_hot without num_classes")
+        raise UntranslatedError("one_hot without num_classes")
     return jax.nn.one_hot(input, num_classes, dtype=jnp.int32)
 
 
@@ -801,7 +802,7 @@ def _instance_norm(
     eps: float = 1e-5,
 ) -> Array:
     if running_mean is not None:
-        raise NotImplementedError("an InstanceNorm with running statistics")
+        raise UntranslatedError("an InstanceNorm with running statistics")
     axes = tuple(range(2, input.ndim))
     return _by_channel(_standardized(input, axes, eps), weight, bias)
 

@@ -13,6 +13,7 @@ import numpy as np
 from jax import lax
 
 from gridscape.base.types import Array
+from gridscape.errors import UntranslatedError
 from gridscape.kernels import feedforward as native
 from gridscape.kernels.library import serve
 from gridscape.models.feedforward import convolve, max_pool
@@ -176,7 +177,7 @@ def max_pool2d(
 ) -> Array:
     """Of (B, Y, X, C); the gradient goes to the first of equal maxima."""
     if return_indices:
-        raise NotImplementedError("pooling with return_indices")
+        raise UntranslatedError("pooling with return_indices")
     window = _pair(kernel_size)
     steps = window if stride is None or stride == [] else _pair(stride)
     if halves(kernel_size, stride, padding, dilation, ceil_mode):
@@ -227,7 +228,7 @@ def avg_pool2d(
 ) -> Array:
     """Of (B, Y, X, C)."""
     if ceil_mode:
-        raise NotImplementedError("average pooling with ceil_mode")
+        raise UntranslatedError("average pooling with ceil_mode")
     window = _pair(kernel_size)
     steps = window if stride is None or stride == [] else _pair(stride)
     edges = ((0, 0), *((p, p) for p in _pair(padding)), (0, 0))
@@ -282,7 +283,7 @@ def interpolate(
     )
     times = [w / n for w, n in zip(wanted, sizes, strict=True)]
     if mode != "nearest" or any(t != int(t) for t in times):
-        raise NotImplementedError("interpolate but to a whole multiple by the nearest pixels")
+        raise UntranslatedError("interpolate but to a whole multiple by the nearest pixels")
     return jnp.repeat(jnp.repeat(x, int(times[0]), axis=1), int(times[1]), axis=2)
 
 
@@ -303,7 +304,7 @@ def _first_to_last(function: Callable[..., Array]) -> Callable[..., Array]:
 
 def _four(input: Array) -> None:
     if input.ndim != 4:
-        raise NotImplementedError(f"pictures of {input.ndim} dimensions: (B, C, Y, X) are read")
+        raise UntranslatedError(f"pictures of {input.ndim} dimensions: (B, C, Y, X) are read")
 
 
 def _in_a_row(function: Callable[..., Array]) -> Callable[..., Array]:

@@ -15,6 +15,7 @@ from torch import fx, nn
 
 from gridscape.base.data import Sequences
 from gridscape.base.types import Array, Key
+from gridscape.errors import UntranslatedError
 from gridscape.kernels import feedforward as native
 from gridscape.kernels.library import serve
 from gridscape.models import _torch_images as images
@@ -139,7 +140,7 @@ class Program:
             return args[0][args[1]]
         function = PACKING.get(name) or FUNCTIONS.get(name)
         if function is None:
-            raise NotImplementedError(_called(node))
+            raise UntranslatedError(_called(node))
         if name in RANDOM:
             options["key"] = key()
         elif name == "scaled_dot_product_attention":
@@ -317,7 +318,7 @@ def _last(value: Any) -> Array:
         return value.array
     value = _plain(value)
     if value.ndim != 4:
-        raise NotImplementedError(f"pictures of {value.ndim} dimensions: (B, C, Y, X) are read")
+        raise UntranslatedError(f"pictures of {value.ndim} dimensions: (B, C, Y, X) are read")
     return images.last(value)
 
 

@@ -15,6 +15,7 @@ from jax import lax
 
 from gridscape.base.data import Sequences
 from gridscape.base.types import Array, Key
+from gridscape.errors import UntranslatedError
 from gridscape.models import _torch_functions as functions
 from gridscape.models._cells import LOOPS
 from gridscape.models._lengths import at_last, reversed_within
@@ -63,9 +64,9 @@ class Options(NamedTuple):
 
     @classmethod
     def of(cls, module: Any) -> "Options":
-        """Raises NotImplementedError for what is not translated."""
+        """Raises UntranslatedError for what is not translated."""
         if getattr(module, "proj_size", 0):
-            raise NotImplementedError("an LSTM with proj_size")
+            raise UntranslatedError("an LSTM with proj_size")
         directions = 2 if module.bidirectional else 1
         cell = CELLS[module.mode]
         found = cell, module.num_layers, directions, module.batch_first, module.dropout, module.bias
@@ -142,7 +143,7 @@ def recurrent(
     steps = inputs.cleared().steps if is_packed else inputs
     if steps.ndim != 3:
         what = "a batch that is read as one sequence: (B, T, features) is needed"
-        raise NotImplementedError(f"{what}, and given is {steps.ndim} dimensions")
+        raise UntranslatedError(f"{what}, and given is {steps.ndim} dimensions")
     x = jnp.swapaxes(steps, 0, 1) if options.batch_first or is_packed else steps
     starts = _starts(options, hx)
     lasts: list[Any] = []

@@ -20,7 +20,7 @@ from torch import fx
 from torch.nn.utils import rnn as packing
 from torch.overrides import TorchFunctionMode
 
-from gridscape.errors import GridscapeError, ModelError, one_line
+from gridscape.errors import GridscapeError, ModelError, UntranslatedError, one_line
 
 # Reading patches torch.nn.Module, and building draws from torch's one generator.
 LOCK = threading.RLock()
@@ -210,7 +210,7 @@ class _Tracer(fx.Tracer):  # type: ignore[misc]
             known[one] = one.meta["value"]
         try:
             return self.shape(node, known)
-        except NotImplementedError as error:
+        except (UntranslatedError, NotImplementedError) as error:  # the second is raised by JAX
             hint = INSTEAD.get(_name(node.target), HOW)
             raise ModelError(f"cannot translate {error}", where=self.place(), hint=hint) from error
 

@@ -16,7 +16,6 @@ from typing import Any
 import numpy as np
 
 from gridscape.engine.cohorts import partition
-from gridscape.engine.flops import update_flops
 from gridscape.errors import StoreError
 from gridscape.execution.executors import Cut, Done, Event, Finished, Lost, Progress
 from gridscape.execution.time_left import TimeLeft
@@ -41,7 +40,12 @@ class Telling:
         self._number = {trial.key: i for i, trial in enumerate(todo)}
         self._ended, self._runs = set[str](), dict[int, dict[str, Any]]()
         self._begun, self._told = time.time(), 0.0
-        self._time_left = self._clock(resolved, todo)
+        self._time_left = TimeLeft.of(
+            partition(resolved, todo),
+            lambda trial: self._number[trial.key],
+            len(todo),
+            time.perf_counter(),
+        )
         self._fixed = {
             "process": os.getpid(),
             "host": socket.gethostname(),
@@ -98,17 +102,6 @@ class Telling:
     def _end(self, key: str) -> None:
         self._ended.add(key)
         self._time_left.end(self._number[key], time.perf_counter(), is_idle=not self._runs)
-
-    def _clock(self, resolved: ResolvedStudy, todo: Sequence[Trial]) -> TimeLeft:
-        flops, left = np.zeros(len(todo)), np.zeros(len(todo))
-        program = np.full(len(todo), -1)
-        for number, cohort in enumerate(partition(resolved, todo)):
-            trials = [self._number[trial.key] for trial in cohort.trials]
-            # What cannot be traced fails where it is trained, which is told there.
-            with suppress(Exception):
-                flops[trials] = update_flops(cohort.recipe, cohort.task)
-            left[trials], program[trials] = cohort.recipe.updates, number
-        return TimeLeft(flops, program, left, time.perf_counter())
 
 
 def _thinned(points: list[list[Any]]) -> list[list[Any]]:

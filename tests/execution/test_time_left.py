@@ -1,8 +1,11 @@
 """How long a run still takes, from operations, speed and the programs to come."""
 
+import jax.numpy as jnp
 import numpy as np
 import pytest
+from cohort_tools import tiny
 
+from gridscape.engine.cohorts import partition
 from gridscape.execution.time_left import TimeLeft
 
 
@@ -87,3 +90,22 @@ def test_a_run_with_nothing_to_do_is_done():
     clock = TimeLeft(np.zeros(2), np.array([-1, -1]), np.zeros(2), 0.0)
     assert clock.share_done == 1.0
     assert clock.seconds(1.0) is None
+
+
+def test_a_model_that_raises_counts_nothing_and_the_others_count():
+    def init(key, hyper):
+        return {"w": jnp.zeros((64, 10))}
+
+    def apply(params, inputs, key, hyper):
+        if len(inputs) == 10:  # the batch size of training
+            raise RuntimeError("no such layer")
+        return inputs @ params["w"]
+
+    axes = {"batch_size": [10, 12], "learning_rate": [0.01]}
+    resolved = tiny(axes, task="digits-flat", model=(init, apply)).resolve()
+    trials = resolved.trials()
+    clock = TimeLeft.of(partition(resolved, trials), trials.index, len(trials), 0.0)
+    counted = {
+        trial.cell["batch_size"]: f > 0 for trial, f in zip(trials, clock.flops, strict=True)
+    }
+    assert counted == {10: False, 12: True}
