@@ -13,6 +13,7 @@ import jax.numpy as jnp
 from jax import lax
 
 from gridscape.base.data import Split
+from gridscape.base.state import Training
 from gridscape.base.types import Array, Hyper
 from gridscape.engine.trial import (
     Functions,
@@ -52,12 +53,13 @@ def init_slots(
     init: Callable[..., Any],
     rule: Rule,
     averages: bool,
+    training: Training | None,
     counts: Array,
     words: Array,
     hyper: Hyper,
 ) -> TrialState:
     """See Program.init."""
-    one_trial = partial(init_trial, init, rule, averages=averages)
+    one_trial = partial(init_trial, init, rule, averages=averages, training=training)
     return slots.map(one_trial, counts, (words, hyper))
 
 

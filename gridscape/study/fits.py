@@ -1,6 +1,7 @@
 """Whether a model, a loss and a task fit together, found by shapes alone."""
 
 from collections.abc import Callable, Iterator
+from functools import partial
 from typing import Any, NamedTuple
 
 import jax
@@ -9,6 +10,7 @@ import jax.numpy as jnp
 from gridscape.base.data import Sequences, Split, Stream
 from gridscape.base.parts import Model
 from gridscape.base.shapes import batch_of, dimensions, given, lettered, prepared, told
+from gridscape.base.state import STATE, parted
 from gridscape.base.task import Task
 from gridscape.base.types import Hyper
 from gridscape.errors import GridscapeError, ModelError, UsageError, one_line, short
@@ -78,7 +80,8 @@ def _outputs(model: Model, hyper: Hyper, task: Task, inputs: Any, where: str) ->
     key = _key_shape()
     try:
         params = jax.eval_shape(model.init, key, numbers)
-        outputs = [jax.eval_shape(model.apply, params, inputs, k, numbers) for k in (key, None)]
+        trained = _trained(model, params, inputs, key, numbers)
+        outputs = [trained, jax.eval_shape(model.apply, params, inputs, None, numbers)]
     except GridscapeError:
         raise
     except Exception as error:  # a user's model may raise anything
@@ -91,7 +94,7 @@ def _outputs(model: Model, hyper: Hyper, task: Task, inputs: Any, where: str) ->
             hint=f"it is given inputs of shape {lettered(inputs.shape, n_examples)}, and the"
             f" hyperparameters {', '.join(hyper)}",
         ) from error
-    _check_parameters(params)
+    _check_parameters(parted(model.training, params)[0])
     for found in outputs:
         if getattr(found, "shape", None) != expected:
             raise ModelError(
@@ -116,6 +119,40 @@ def _not_reading(where: str, error: Exception) -> ModelError:
         hint="take lstm, gru or rnn; a model of yours is given inputs.steps (B, T, D) and"
         " inputs.lengths (B,)",
     )
+
+
+def _trained(model: Model, params: Any, *given: Any) -> Any:
+    """The shape of the outputs in training; raises ModelError for a state that is no such."""
+    if model.training is None:
+        return jax.eval_shape(model.apply, params, *given)
+    if not isinstance(params, dict) or STATE not in params:
+        raise ModelError(
+            "a model with training has no state",
+            where="what init returns",
+            expected=f"a dict of parameters, with what training gives anew under {STATE!r}",
+            found=type(params).__name__ if not isinstance(params, dict) else ", ".join(params),
+        )
+    found = jax.eval_shape(model.training, params, *given)
+    if not isinstance(found, tuple) or len(found) != 2:
+        expected = "(outputs, state)"
+        raise ModelError("training gives no state", expected=expected, found=type(found).__name__)
+    before, after = (_told_leaves(tree) for tree in (params[STATE], found[1]))
+    for name in {**before, **after}:
+        if before.get(name) != after.get(name):
+            raise ModelError(
+                "training gives another state than it is given",
+                where=f"{STATE}/{name}".rstrip("/"),
+                expected=before.get(name, "nothing"),
+                found=after.get(name, "nothing"),
+            )
+    return found[0]
+
+
+def _told_leaves(tree: Any) -> dict[str, str]:
+    """Type and shape of each array, by its path."""
+    leaves = jax.tree_util.tree_leaves_with_path(tree)
+    name = partial(jax.tree_util.keystr, simple=True, separator="/")
+    return {name(path): f"{leaf.dtype} {list(leaf.shape)}" for path, leaf in leaves}
 
 
 def _check_parameters(params: Any) -> None:
