@@ -35,8 +35,11 @@ class Slots(NamedTuple):
 
     def map(self, one_trial: Callable[..., Any], counts: Array, per_trial: tuple[Any, ...]) -> Any:
         """one_trial(*per_trial[k]) of every trial; empty slots hold undefined numbers."""
-        of_one = jax.tree.map(lambda x: jax.ShapeDtypeStruct(x.shape[1:], x.dtype), per_trial)
-        results = jax.eval_shape(one_trial, *of_one)
+
+        def of_first(per_trial: tuple[Any, ...]) -> Any:
+            return one_trial(*jax.tree.map(lambda x: x[0], per_trial))
+
+        results = jax.eval_shape(of_first, per_trial)
         empty = jax.tree.map(lambda s: jnp.zeros((self.n, *s.shape), s.dtype), results)
         return self.update(lambda _, *one: one_trial(*one), empty, counts, per_trial)
 
