@@ -58,8 +58,8 @@ A_MODEL_BY_NAME = (
     "gridscape.Model"
 )
 MODULE_HINT = (
-    "an Equinox module is brought by gridscape.from_equinox(build), a PyTorch module by"
-    " gridscape.from_torch(build)"
+    "an Equinox module is brought by gridscape.from_equinox(build), a Flax module by"
+    " gridscape.from_flax(build), a PyTorch module by gridscape.from_torch(build)"
 )
 MODULE = "build of a PyTorch module"  # the kind of what stands behind "torch:"
 
