@@ -31,6 +31,8 @@ class Model(NamedTuple):
     ``training`` of a model with state, as running statistics, is what training calls instead of
     ``apply``, and gives (outputs, state). The parameters are a dict then, whose ``state`` is
     neither differentiated nor optimized, but what ``training`` has given last; ``apply`` reads it.
+    ``check_inputs`` of a model that cannot read every number raises ModelError for the least and
+    the largest inputs of a task, (2, *input_shape).
     """
 
     init: Callable[[Key, Hyper], Params]
@@ -39,6 +41,7 @@ class Model(NamedTuple):
     limits: Mapping[str, Limit] = {}
     layers: tuple[Any, ...] = ()
     training: Callable[[Params, Array, Key | None, Hyper], tuple[Array, Any]] | None = None
+    check_inputs: Callable[[Any], None] | None = None
 
 
 Make = Callable[[Hyper], optax.GradientTransformation]

@@ -72,6 +72,42 @@ def check_apart(module: torch.nn.Module, inputs: Inputs) -> None:
         )
 
 
+def check_lookups(module: torch.nn.Module, inputs: Inputs, given: np.ndarray) -> None:
+    """Raise ModelError where an Embedding has no row for one of the inputs.
+
+    given: the least and the largest inputs of the task, of which ``inputs`` are made.
+    """
+    try:
+        with alone(), torch.no_grad(), _LookingUp():
+            module(*inputs)
+    except _BeyondError as error:
+        low, high, n_rows = error.args
+        raise ModelError(
+            "an index beyond the table of an Embedding",
+            where=place_of(error, module),
+            expected=f"0 to {n_rows - 1}",
+            found=f"{low} to {high}, of inputs from {given.min():g} to {given.max():g}",
+            hint=f"num_embeddings = {high + 1}, or other numbers for the inputs",
+        ) from error
+
+
+class _BeyondError(Exception):
+    """The least and the largest index that is looked up, and the rows that there are."""
+
+
+class _LookingUp(TorchFunctionMode):  # type: ignore[misc]
+    """Tells an index without a row."""
+
+    def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        kwargs = dict(kwargs or {})
+        if getattr(func, "__name__", "") == "embedding":
+            index, weight = [*args, *kwargs.values()][:2]
+            low, high = int(index.min()), int(index.max())
+            if low < 0 or high >= len(weight):
+                raise _BeyondError(low, high, len(weight))
+        return func(*args, **kwargs)
+
+
 def compare(
     module: torch.nn.Module,
     run: Callable[[Any, tuple[Any, ...]], Any],

@@ -244,9 +244,11 @@ class _Module:
         from gridscape.models._torch_trace import alone
 
         ways = ["", "whole"] + (["steps"] if self._is_of_one_feature() else [])
+        sizes = [m.num_embeddings for m in self.module.modules() if hasattr(m, "num_embeddings")]
         errors = []
         self.module.eval()
-        for way in ways:
+        # Of a table whose rows are shifted, not all of the first numbers are there.
+        for way, self.n_tokens in [(w, n) for n in (min([*sizes, 100]), 2) for w in ways]:
             self.reads = way
             try:
                 with alone():
@@ -273,10 +275,7 @@ class _Module:
         shape = (N_EXAMPLES, *(turned if self.is_turned else self.input_shape))
         x = torch.as_tensor(random.normal(size=shape).astype(np.float32))
         if self.reads:
-            sizes = [
-                m.num_embeddings for m in self.module.modules() if hasattr(m, "num_embeddings")
-            ]
-            x = torch.as_tensor(random.integers(0, min([*sizes, 100]), size=shape))
+            x = torch.as_tensor(random.integers(0, self.n_tokens, size=shape))
         x = x[..., 0] if self.reads == "steps" else x
         longest = self.input_shape[0] - (self.input_shape[0] > 2)  # shorter than the padded batch
         lengths = torch.as_tensor([max(1, longest - i % 2) for i in reversed(range(N_EXAMPLES))])
@@ -341,7 +340,33 @@ class _Module:
             outputs, _ = self.run(params, self._arrays(inputs), key, key is not None)
             return outputs
 
-        return Model(init, apply, training=training if self.keeps_state else None)
+        return Model(
+            init,
+            apply,
+            training=training if self.keeps_state else None,
+            check_inputs=self.check_inputs if self._looks_up() else None,
+        )
+
+    def _looks_up(self) -> bool:
+        return any(hasattr(part, "num_embeddings") for part in self.module.modules())
+
+    def check_inputs(self, ends: Any) -> None:
+        """Raise ModelError where some input is beyond a table of an Embedding.
+
+        ends: the least and the largest inputs, as they are prepared, (2, *input_shape).
+        """
+        import torch
+
+        from gridscape.models._torch_check import check_lookups
+
+        arrays = [np.array(x) for x in self._arrays(ends)]
+        if self.is_turned:
+            arrays[0] = arrays[0].transpose(0, 3, 1, 2)
+        if self.reads:
+            arrays[0] = arrays[0].astype(np.int64)
+        given = np.asarray(ends.steps if isinstance(ends, Sequences) else ends)
+        self.module.eval()
+        check_lookups(self.module, tuple(map(torch.as_tensor, arrays)), given)
 
     @property
     def keeps_state(self) -> bool:

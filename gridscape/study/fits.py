@@ -6,6 +6,7 @@ from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 
 from gridscape.base.data import Sequences, Split, Stream
 from gridscape.base.parts import Model
@@ -28,10 +29,33 @@ def check_fit(model: Model, hyper: Hyper, loss: Loss, task: Task, memo: Memo | N
     over the padding of the evaluation as well. memo: keeps what was found of a function.
     """
     memo = memo or Memo()
+    if model.check_inputs is not None:
+        memo.of(_check_inputs, model.check_inputs, task)
     train, test = _training_examples(task), task.test
     _check_on(train, f"task {task.name}", model, hyper, loss, task, memo)
     if dimensions(train) != dimensions(test):  # longer sequences, which not every part can read
         _check_on(test, f"task {task.name}, test sequences", model, hyper, loss, task, memo)
+
+
+def _check_inputs(check: Callable[[Any], None], task: Task) -> None:
+    """Have a model look at the least and the largest of every input, over all examples."""
+    splits = (task.train_examples, task.test, task.validation)
+    ends = [_ends(split.inputs) for split in splits if split is not None]
+    both = np.stack([np.min(ends, axis=(0, 1)), np.max(ends, axis=(0, 1))])
+    inputs = task.train_examples.inputs
+    if isinstance(inputs, Sequences):
+        n_steps = inputs.shape[1]
+        steps = np.repeat(both, n_steps, axis=1)
+        both = Sequences(steps, np.full(2, n_steps, np.int32))
+    check(task.prepare(both))
+
+
+def _ends(inputs: Any) -> np.ndarray:
+    """The least and the largest of every input, (2, ...); of Sequences over their steps, too."""
+    if isinstance(inputs, Sequences):
+        steps = inputs.cleared().steps
+        return np.stack([f(steps, axis=(0, 1))[None] for f in (np.min, np.max)])
+    return np.stack([f(inputs, axis=0) for f in (np.min, np.max)])
 
 
 def _training_examples(task: Task) -> Split:
