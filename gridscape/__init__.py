@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from gridscape.grid.trials import Status
     from gridscape.landscape import Landscape, import_runs
     from gridscape.models.equinox import from_equinox
+    from gridscape.models.flax import from_flax
     from gridscape.models.torch import from_torch
     from gridscape.study.study import Study
     from gridscape.sweep import plan, run
@@ -56,6 +57,7 @@ _HOME = {
     "decide": "sweep.deciding",
     "extend": "sweep.extending",
     "from_equinox": "models.equinox",
+    "from_flax": "models.flax",
     "from_torch": "models.torch",
     "hyperparameters": "base.parts",
     "image_folder": "tasks.images",
@@ -96,6 +98,7 @@ __all__ = [
     "decide",
     "extend",
     "from_equinox",
+    "from_flax",
     "from_torch",
     "hyperparameters",
     "image_folder",
