@@ -175,7 +175,10 @@ def _no_cluster(where: str, error: Exception) -> GridscapeError:
         )
     what = "the cluster cannot be used" if "ersion" in str(error) else "no Ray cluster is there"
     return UsageError(
-        what, where=where, found=one_line(error), hint="ray status tells whether it runs"
+        what,
+        where=where,
+        found=one_line(error),
+        hint="ray status tells whether it runs; if it wants a token, set RAY_AUTH_MODE=token",
     )
 
 
