@@ -62,8 +62,17 @@ def test_the_parts_of_a_work_share_a_program_and_are_small_enough_to_balance():
     parts = Parts()
     parts.add(work(0, 330), 1.0, "p")
     sizes = [len(part.work.trials) for _, part in trained(parts, [seat(0), seat(1)])]
-    assert max(sizes) <= 330 / (2 * PARTS_EACH)
+    assert max(sizes) <= 1 + 330 / (2 * PARTS_EACH)
     assert max(sizes) - min(sizes) <= 1 + max(sizes) // 2  # halves at the very end
+
+
+def test_tiny_trials_are_not_cut_smaller_than_pays():
+    """What a part takes beside its trials is to be little, but every worker gets one."""
+    for part_cost, n_parts in ((1000.0, 3), (0.25, 3 * PARTS_EACH), (2.0, 15)):
+        parts = Parts()
+        parts.add(work(0, 300), 1.0, "p", part_cost)
+        found = trained(parts, [seat(k) for k in range(3)])
+        assert abs(len(found) - n_parts) <= 3 + n_parts // 4
 
 
 def test_a_part_is_no_larger_than_a_program():

@@ -19,8 +19,9 @@ from itertools import count
 from pathlib import Path
 from typing import Any
 
-from gridscape.engine.cohorts import partition
+from gridscape.engine.cohorts import Cohort, partition
 from gridscape.engine.flops import update_flops
+from gridscape.engine.programs import LONGEST_SEGMENT
 from gridscape.errors import GridscapeError, UsageError, one_line
 from gridscape.execution.executors import (
     Begun,
@@ -41,8 +42,9 @@ from gridscape.execution.planner import Costs
 from gridscape.execution.ray.cluster import Cluster, Node, Share, shares, too_large
 from gridscape.execution.ray.parts import Part, Parts, Seat
 from gridscape.execution.ray.station import Parting, Ready, Station, Wanted, Word, versions
+from gridscape.execution.schedule import evaluation_points, segment_length
 from gridscape.grid.trials import Trial, content_key
-from gridscape.study.study import ResolvedStudy
+from gridscape.study.study import ResolvedStudy, Study
 
 HEAR_SECONDS = 10.0  # a call waits so long for something to happen
 LOOK_SECONDS = 2.0  # between two looks at the nodes of the cluster
@@ -50,6 +52,9 @@ START_SECONDS = 300.0  # in which the first worker must be ready
 SNAPSHOT_SECONDS = 60.0  # in which a worker must have ended its segment, else it is left out
 # Calls that a worker answers at once: what it is asked while another call waits for events.
 CALLS = 4
+# A core does so many operations a second, and an update and a call of a program take so long at
+# least: roughly, to compare works by.
+CORE_FLOPS, UPDATE_SECONDS, CALL_SECONDS = 5e9, 2e-6, 2e-3
 # A part goes back to the sweep, which trains it last and in smaller runs, after so many deaths.
 MOST_DEATHS = 2
 # A node on which so many workers in a row were never ready gets no more of them.
@@ -190,13 +195,10 @@ class Ray:
         (cohort,) = partition(
             self._resolved, work.trials, dict.fromkeys((t.key for t in work.trials), work.start)
         )
-        n_updates = cohort.recipe.updates - work.start
-        try:
-            cost = n_updates * update_flops(cohort.recipe, cohort.task)
-        except Exception:  # of a user's model: its trials end with that error where they train
-            cost = 0.0
+        program = content_key(cohort.recipe.static)
         self._out[work.id] = Out(work, saved)
-        self._parts.add(work, max(cost, 1.0), content_key(cohort.recipe.static))
+        cost, part_cost = seconds_of(cohort, self._resolved.study)
+        self._parts.add(work, cost, program, part_cost)
 
     def events(self) -> Iterator[Event]:
         """See Executor."""
@@ -498,6 +500,19 @@ class Ray:
                 continue
             work = replace(part.work, trials=tuple(trials), start=start)
             self._parts.again(replace(part, work=work, deaths=n_deaths))
+
+
+def seconds_of(cohort: Cohort, study: Study) -> tuple[float, float]:
+    """About what a trial takes on a core, and a run of however many beside: to compare them by."""
+    recipe = cohort.recipe
+    n_updates = recipe.updates - cohort.start
+    try:
+        flops = update_flops(recipe, cohort.task)
+        segment = segment_length(recipe, cohort.task, study)
+    except Exception:  # of a user's model: its trials end with that error where they train
+        flops, segment = 0.0, LONGEST_SEGMENT
+    n_calls = n_updates / segment + 2 * len(evaluation_points(recipe, study))
+    return n_updates * (flops / CORE_FLOPS + UPDATE_SECONDS), n_calls * CALL_SECONDS
 
 
 def _check_positive(**options: float | None) -> None:

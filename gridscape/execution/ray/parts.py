@@ -1,10 +1,11 @@
 """Who trains what next: works are cut into parts, the dearest first. It knows nothing of Ray.
 
-A work may be a whole study, so workers are handed parts of it. All parts of a work are of one size
-where they can be, so that they share a program. A worker has one part in training and the next one
+A work may be a whole study, so workers are handed parts of it. All parts of a work are of about one
+size, so that they share a program. A worker has one part in training and the next one
 in reserve, whose program it compiles meanwhile. Who finds nothing left takes half of a reserve.
 """
 
+import math
 from collections import deque
 from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
@@ -17,6 +18,8 @@ from gridscape.grid.trials import Trial
 PARTS_EACH = 16
 # A GPU trains all trials of a part at once: the fewer parts, the better it is used.
 PARTS_EACH_OF_GPU = 2
+# The trials of a part take so many times as long as what it takes beside them, or longer.
+LEAST_WORK = 10
 # Trials of a part for each device at most, as many as a program holds.
 MOST_EACH = 64
 
@@ -62,6 +65,7 @@ class _Pile:
     work: Work
     cost: float
     program: str
+    part_cost: float
     size: int = 0
     begin: int = 0
 
@@ -83,12 +87,16 @@ class Parts:
     _most_workers: int = 1
     _ids: Iterator[int] = field(default_factory=count)
 
-    def add(self, work: Work, cost: float, program: str) -> None:
-        """A work to hand out; cost: of one trial. program: a name of what trains it."""
+    def add(self, work: Work, cost: float, program: str, part_cost: float = 0.0) -> None:
+        """A work to hand out.
+
+        cost: of one trial. part_cost: of each part beside, however many trials it has. program: a
+        name of what trains it.
+        """
         if not self._piles and not self._reserves:
             self._cost = 0.0
         self._cost += cost * len(work.trials)
-        self._piles.append(_Pile(work, cost, program))
+        self._piles.append(_Pile(work, cost, program, part_cost))
         self._piles.sort(key=_order)
 
     def take(self, seat: Seat, n_workers: int) -> tuple[Part, Part | None] | None:
@@ -175,12 +183,18 @@ class Parts:
         return Part(pile.work.id, work, pile.cost, pile.program)
 
     def _size(self, pile: _Pile, seat: Seat) -> int:
-        """Trials of each part of a work: a power of two for each device."""
+        """Trials of each part of a work: the same for all, and some for each device."""
+        whole, n_workers = pile.cost * pile.n_left, self._most_workers
         each = PARTS_EACH_OF_GPU if seat.is_batched else PARTS_EACH
-        share = self._cost / (each * self._most_workers)
-        slots = int(share / pile.cost / seat.n_devices)
-        rounded = 1 << (max(slots, 1).bit_length() - 1)
-        return seat.n_devices * (rounded if seat.is_batched else min(rounded, MOST_EACH))
+        n_parts = whole / self._cost * each * n_workers
+        if pile.part_cost:  # what each part takes whatever its size is to be little
+            n_parts = min(n_parts, max(whole / (LEAST_WORK * pile.part_cost), n_workers))
+        slots = max(math.ceil(pile.n_left / max(n_parts, 1.0) / seat.n_devices - 1e-9), 1)
+        if not seat.is_batched:
+            slots = min(slots, MOST_EACH)
+            if n_parts > 2 * n_workers and slots > 2 and _is_power_of_two(slots - 1):
+                slots -= 1  # parts of one less would need another program, of half the size
+        return slots * seat.n_devices
 
     def _share(self, seat: Seat) -> Part | None:
         """Half of the dearest reserve of another worker; all of it where it is small."""
@@ -197,6 +211,10 @@ class Parts:
     def _of(self, part: Part, trials: tuple[Trial, ...]) -> Part:
         """Some trials of a part: another one, for whoever knows the first by its id."""
         return replace(part, work=replace(part.work, id=next(self._ids), trials=trials))
+
+
+def _is_power_of_two(n: int) -> bool:
+    return n & (n - 1) == 0
 
 
 def _order(pile: _Pile) -> tuple[bool, float]:
