@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from gridscape.base.parts import Model, Optimizer, hyperparameters, reads
     from gridscape.base.task import Task
     from gridscape.errors import GridscapeError
+    from gridscape.execution.ray.executor import Ray
     from gridscape.execution.replay import replay
     from gridscape.grid.axes import Axis, Cell
     from gridscape.grid.trials import Status
@@ -47,6 +48,7 @@ _HOME = {
     "Metric": "base.metrics",
     "Model": "base.parts",
     "Optimizer": "base.parts",
+    "Ray": "execution.ray.executor",
     "Sequences": "base.data",
     "Split": "base.data",
     "Status": "grid.trials",
@@ -88,6 +90,7 @@ __all__ = [
     "Metric",
     "Model",
     "Optimizer",
+    "Ray",
     "Sequences",
     "Split",
     "Status",

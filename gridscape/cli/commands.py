@@ -24,6 +24,7 @@ from typer.core import TyperGroup
 
 from gridscape.cli import growing, watching
 from gridscape.cli._options import (
+    Address,
     BatchSize,
     CellName,
     ClassWeights,
@@ -62,7 +63,6 @@ from gridscape.errors import (
     UnknownNameError,
     UntrustedError,
     UsageError,
-    check_known,
     is_out_of_memory,
     out_of_memory,
 )
@@ -73,6 +73,7 @@ from gridscape.study import synonyms
 if TYPE_CHECKING:
     from rich.console import RenderableType
 
+    from gridscape.execution.executors import Executor
     from gridscape.inspection.kinds import Look
     from gridscape.landscape import Landscape
     from gridscape.study.study import Study
@@ -157,6 +158,7 @@ def plan(
     directory: Directory = None,
     data_dir: DataDir = None,
     executor: ExecutorName = "local",
+    address: Address = None,
     precision: Precision = None,
     json: Json = False,
     debug: Debug = False,
@@ -167,7 +169,7 @@ def plan(
     from gridscape import sweep
     from gridscape.cli import _json, tables
 
-    _check_executor(executor)
+    chosen = executor_at(executor, address)
     with _busy("compiling and timing the programs"):
         found = sweep.plan(
             _chosen(
@@ -185,7 +187,7 @@ def plan(
             precision=precision,
             directory=directory,
             data_dir=data_dir,
-            executor=executor,
+            executor=chosen,
         )
     tell(json, _json.plan(found), lambda width: tables.plan(found))
 
@@ -212,6 +214,7 @@ def run(
     directory: Directory = None,
     data_dir: DataDir = None,
     executor: ExecutorName = "local",
+    address: Address = None,
     precision: Precision = None,
     live: Annotated[
         bool, typer.Option("--live", help="Open the page in a browser while it trains.")
@@ -227,6 +230,7 @@ def run(
     from gridscape import sweep
     from gridscape.cli._follow import Follower
 
+    trainer = executor_at(executor, address)
     own = _own(model, target, layout, option, metric, class_weights)
     chosen = _chosen(study, data, data_dir, own)
     follower, begin = Follower(), time.perf_counter()
@@ -247,7 +251,7 @@ def run(
                 precision=precision,
                 directory=directory,
                 data_dir=data_dir,
-                executor=executor,
+                executor=trainer,
                 listener=follower,
             )
     except KeyboardInterrupt:
@@ -782,10 +786,11 @@ def results_folder(folder: str | None) -> Path:
     )
 
 
-def _check_executor(name: str) -> None:
-    from gridscape.execution.executors import NAMES
+def executor_at(name: str, address: str | None) -> "Executor":
+    """What trains; raises UsageError where it cannot be."""
+    from gridscape.execution.executors import find_executor
 
-    check_known("executor", name, NAMES)
+    return find_executor(name, address)
 
 
 def _read(directory: Path) -> "Landscape":

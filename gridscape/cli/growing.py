@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from gridscape.cli._options import (
+    Address,
     At,
     DataDir,
     Debug,
@@ -78,6 +79,7 @@ def decide(
     minutes: Minutes = None,
     data_dir: DataDir = None,
     executor: ExecutorName = "local",
+    address: Address = None,
     trust: Trust = False,
     json: Json = False,
     debug: Debug = False,
@@ -104,7 +106,7 @@ def decide(
             minutes=minutes,
             trust=trust,
             data_dir=data_dir,
-            executor=executor,
+            executor=commands.executor_at(executor, address),
             listener=teller,
         )
     commands.tell(json, decided_document(found, directory), lambda width: decided_table(found))
@@ -118,6 +120,7 @@ def confirm(
     ] = 10,
     data_dir: DataDir = None,
     executor: ExecutorName = "local",
+    address: Address = None,
     trust: Trust = False,
     json: Json = False,
     debug: Debug = False,
@@ -135,7 +138,7 @@ def confirm(
             replicates=replicates,
             trust=trust,
             data_dir=data_dir,
-            executor=executor,
+            executor=commands.executor_at(executor, address),
             listener=follower,
         )
     commands.tell(json, vars(found), lambda width: confirmed_table(found))
@@ -183,6 +186,7 @@ def refine(
     minutes: Minutes = None,
     data_dir: DataDir = None,
     executor: ExecutorName = "local",
+    address: Address = None,
     trust: Trust = False,
     json: Json = False,
     debug: Debug = False,
@@ -206,7 +210,7 @@ def refine(
             minutes=minutes,
             trust=trust,
             data_dir=data_dir,
-            executor=executor,
+            executor=commands.executor_at(executor, address),
             listener=follower,
         )
     commands.tell(json, found, lambda width: refined_table(found))
