@@ -316,7 +316,8 @@ def claims(
         study = store.study
     _tell_lacks(study)
     told = altered(study)
-    content = {"study": study["name"], "altered": told, "directory": directory, "claims": found}
+    name = study.get("name", directory.name)
+    content = {"study": name, "altered": told, "directory": directory, "claims": found}
     tell(json, content, lambda width: [*tables.notice(told), tables.verdicts(found)])
 
 
