@@ -6,7 +6,6 @@ not fit into memory; 130 interrupted.
 """
 
 import difflib
-import os
 import re
 import shlex
 import sys
@@ -58,6 +57,7 @@ from gridscape.cli._options import (
     Updates,
 )
 from gridscape.cli._startup import prepare_jax
+from gridscape.cli._streams import complain, end_output, forget, stand_in
 from gridscape.errors import (
     GridscapeError,
     UnknownNameError,
@@ -320,7 +320,8 @@ def claims(
         study = store.study
     _tell_lacks(study)
     told = altered(study)
-    content = {"study": study["name"], "altered": told, "directory": directory, "claims": found}
+    name = study.get("name", directory.name)
+    content = {"study": name, "altered": told, "directory": directory, "claims": found}
     tell(json, content, lambda width: [*tables.notice(told), tables.verdicts(found)])
 
 
@@ -876,12 +877,15 @@ def _show_run(
     if not json:
         tell(False, None, lambda width: tables.overview(found, width))
         print(f"\n{tables.effort_words(effort) if effort else f'Results: {directory}'}")
-    path = _write_report(directory, data_dir)
-    if json:
-        document = _json.overview(found, directory)
-        told = {"effort": effort} if effort else {}
-        tell(True, {**document, **told, "report": path}, lambda width: [])
-    else:
+    path: Path | None = None
+    try:
+        path = _write_report(directory, data_dir)
+    finally:  # the document stands without the page, too
+        if json:
+            document = _json.overview(found, directory)
+            told = {"effort": effort} if effort else {}
+            tell(True, {**document, **told, "report": path}, lambda width: [])
+    if not json:
         print(f"Report: {path}")
 
 
@@ -930,6 +934,7 @@ class InterruptedRunError(Exception):
 
 def main(arguments: Sequence[str] | None = None) -> NoReturn:
     """Runs the command line and exits."""
+    stand_in()
     sys.exit(exit_status(sys.argv[1:] if arguments is None else list(arguments)))
 
 
@@ -940,9 +945,9 @@ def exit_status(arguments: list[str]) -> int:
             warnings.showwarning = _told_once()
             command = typer.main.get_command(app)
             status = command.main(arguments, prog_name="gridscape", standalone_mode=False)
-            sys.stdout.flush()
+            end_output()
     except BrokenPipeError:  # the reader, as in `| head`, has seen enough
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        forget(sys.stdout)
         return ERROR
     except InterruptedRunError as error:
         again = shlex.join(["gridscape", *arguments])
@@ -997,11 +1002,6 @@ def _meant(name: str, known: list[str]) -> str | None:
     if told is None and "set" in known and any(found.ours in t for t in synonyms.TABLES.values()):
         told = f"use --set {found.ours}=..."
     return told and told + (f": {found.note}" if found.note else "")
-
-
-def complain(line: str) -> None:
-    """One line on standard error."""
-    print(f"gridscape: {line}", file=sys.stderr)
 
 
 def _told_once() -> Callable[..., None]:

@@ -11,6 +11,7 @@ import numpy as np
 import torch
 from torch.overrides import TorchFunctionMode
 
+from gridscape.base.foreign import of_others
 from gridscape.errors import ModelError, one_line
 from gridscape.models._torch_functions import RANDOM
 from gridscape.models._torch_trace import HOW, alone, place_of
@@ -28,7 +29,7 @@ Inputs = tuple[torch.Tensor, ...]
 def answers(module: torch.nn.Module, inputs: Inputs) -> torch.Tensor:
     """What PyTorch gives; raises ModelError by the place in the module where it raises."""
     try:
-        with torch.no_grad():
+        with of_others(), torch.no_grad():
             found = module(*inputs)
     except Exception as error:  # somebody's forward may raise anything
         shape = f"({', '.join(['B', *map(str, inputs[0].shape[1:])])})"

@@ -20,6 +20,7 @@ from torch import fx
 from torch.nn.utils import rnn as packing
 from torch.overrides import TorchFunctionMode
 
+from gridscape.base.foreign import of_others
 from gridscape.errors import GridscapeError, ModelError, UntranslatedError, one_line
 
 # Reading patches torch.nn.Module, and building draws from torch's one generator.
@@ -58,7 +59,7 @@ def read(
     before = _attributes(module)
     tracer = _Tracer(inputs, leaves, shape)
     try:
-        with _wrapped_packing(tracer, module), _Drawing(tracer):
+        with of_others(), _wrapped_packing(tracer, module), _Drawing(tracer):
             graph = tracer.trace(module)
     except GridscapeError:
         raise
