@@ -48,12 +48,13 @@ class AxisData(TypedDict):
 
 
 class MetricName(TypedDict):
-    """A number of a trial. label: its words; with_unit: beside its numbers."""
+    """A number of a trial. label: its words; with_unit: beside its numbers; chance: of guessing."""
 
     name: str
     label: str
     with_unit: str
     unit: Unit
+    chance: Number
 
 
 class MetricData(MetricName):
@@ -522,7 +523,8 @@ class PageData(TypedDict):
     about the data, as what was left out of it. metrics: the main one first. curves: by the number
     of a cell, then by the name of a curve; batches: the examples of an update of each cell, None
     where they are the same of all; curves_left_out: of cells, since there are too many for
-    one page. chance: the accuracy of guessing. pareto: by cost.
+    one page. chance: the accuracy of guessing. pareto: by cost. t_quantiles: of Student's t by the
+    number of values, for differences between any two cells.
     replay: the command that trains a cell again, but for the cell; "" where only Python can.
     live: on a page that is served.
     """
@@ -544,6 +546,7 @@ class PageData(TypedDict):
     rows: int | None
     columns: int
     replicates: int
+    t_quantiles: Sequence[Number]
     metrics: Sequence[MetricData]
     cells: CellsData
     replay: str

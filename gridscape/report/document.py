@@ -23,7 +23,7 @@ from gridscape.analysis.curves import CurveBand
 from gridscape.analysis.efforts import efforts_of
 from gridscape.analysis.published import Agreement, PublishedCell, PublishedComparison
 from gridscape.analysis.shares import Share
-from gridscape.analysis.statistics import Interval
+from gridscape.analysis.statistics import LEVEL, Interval, t_quantile
 from gridscape.claims.records import Estimate, Verdict
 from gridscape.grid.asked import GRIDS, OTHERS
 from gridscape.grid.axes import Axis, Cell, Value, show
@@ -148,6 +148,7 @@ def document(
         "rows": land.axes.index(shape.rows) if shape.rows else None,
         "columns": land.axes.index(shape.columns),
         "replicates": land.n_replicates,
+        "t_quantiles": _t_quantiles(land.n_replicates),
         "metrics": [],
         "cells": {},
         # What came from Python cannot be handed in on a command line.
@@ -283,6 +284,7 @@ def _share(share: Share) -> MetricData:
         "label": spoken(share.name),
         "with_unit": f"{spoken(share.name)} in %",
         "unit": unit(meaning),
+        "chance": None,
         "better": share.better,
         "mean": _numbers(e.mean for e in found),
         "low": _numbers(e.low for e in found),
@@ -301,7 +303,21 @@ def _metric(land: Landscape, name: str) -> MetricName:
         "label": spoken(name),
         "with_unit": with_unit(name, meaning),
         "unit": unit(meaning),
+        "chance": _chance(land, name),
     }
+
+
+def _chance(land: Landscape, name: str) -> float | None:
+    """What guessing gives by the main metric, on any set, or by one whose guess is stored."""
+    told, main = land.study.get("chances"), Variable.parse(land.main_metric)
+    variable = Variable.parse(name)
+    is_main = variable is not None and main is not None and variable.metric == main.metric
+    return land.chance(name) if is_main or (isinstance(told, Mapping) and name in told) else None
+
+
+def _t_quantiles(n_replicates: int) -> list[float | None]:
+    """Of Student's t by the number of values, for differences that the page makes."""
+    return [t_quantile(LEVEL, n - 1) if n > 1 else None for n in range(n_replicates + 1)]
 
 
 def _curve_name(land: Landscape, name: str) -> CurveName:

@@ -27,8 +27,8 @@ from gridscape.report.showcase import Showcase, showcase
 from gridscape.store.blobs import write_whole
 
 SCRIPTS = (
-    *("dom", "tables", "format", "color", "charts", "landscape", "cell", "families", "networks"),
-    *("sections", "main"),
+    *("dom", "tables", "format", "color", "charts", "landscape", "views", "cell", "families"),
+    *("networks", "sections", "main"),
 )
 LIVE_SCRIPTS = ("live",)  # of a page that is served while its study trains
 MOST_PLAIN = 1_000_000  # letters of a document that are not packed

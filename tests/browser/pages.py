@@ -122,6 +122,7 @@ LANDSCAPES: dict[str, Callable[[], Landscape]] = {
     "study": study,
     "reduced": reduced,
     "four axes": four_axes,
+    "guessed": lambda: landscape(study={"guessing": 0.2}),
     "hostile": hostile,
     "by length": by_length,
     "distances": distances,
@@ -132,6 +133,9 @@ LANDSCAPES: dict[str, Callable[[], Landscape]] = {
         {"hidden_size": [16, 32], "learning_rate": [0.00478385, 0.0309317, 0.2]}, replicates=1
     ),
     "one axis": lambda: landscape({"learning_rate": RATES}, one_axis),
+    "twenty rates": lambda: landscape(
+        {"hidden_size": [16, 32], "learning_rate": np.geomspace(1e-5, 1, 20).round(7).tolist()}
+    ),
     "categories": lambda: landscape(
         {"cell": ["rnn", "gru"], "optimizer": ["adam", "sgd"]}, lambda c: 0.9
     ),

@@ -102,7 +102,7 @@ const equivalents = (row) => sentence(row.told);
 /** @param {HTMLElement} host */
 function drawSlices(host) {
   const metric = metricNow(),
-    unit = unitOf(metric.unit),
+    unit = wordsOf(metric),
     all = shownCells();
   const columns = doc.axes[state.columns],
     every = Math.ceil(all.length / MOST_SLICES),
@@ -148,6 +148,9 @@ function fixedWords() {
     .join(", ");
 }
 
+/** @type {CellValue} */
+const NO_VALUE = { mean: null };
+
 const SYMBOLS = {
   finished: "circle",
   collapsed: "circle-open",
@@ -160,7 +163,7 @@ const SYMBOLS = {
 
 /**
  * @param {Array<Array<number>>} shown
- * @param {MetricData} metric
+ * @param {ShownMetric} metric
  * @param {UnitWords} unit
  * @param {AxisData} columns
  * @param {?AxisData} rows
@@ -169,11 +172,11 @@ const SYMBOLS = {
 function sliceChart(shown, metric, unit, columns, rows, look) {
   const colors = lineColors(rows, shown.length, look);
   const x = columns.labels.map((_, c) => studyValue(columns, c));
-  const values = shown.flat().map((i) => cellValue(allCells[i], metric));
+  const values = shown.flat().map((i) => valueShown(i, metric));
   const axis = metricAxis(metric, values, state.shading === "fine");
   const traces = shown.flatMap((line, r) => {
     const cells = line.map((i) => allCells[i]);
-    const found = cells.map((cell) => cell.value(metric.name));
+    const found = cells.map((cell) => (passes(cell.index) ? cell.of(metric) : NO_VALUE));
     const steps = columns.scale === "category";
     // Bars, not bands: between two values of an axis nothing was trained.
     const bars = metric.each && shown.length <= 9;
@@ -226,12 +229,12 @@ function sliceChart(shown, metric, unit, columns, rows, look) {
 
 /**
  * @param {Array<Array<number>>} shown
- * @param {MetricData} metric
+ * @param {ShownMetric} metric
  * @param {AxisData} columns
  * @param {?AxisData} rows
  */
 function sliceTable(shown, metric, columns, rows) {
-  const unit = unitOf(metric.unit);
+  const unit = wordsOf(metric);
   return table(
     null,
     [rows ? rows.name : "", ...columns.labels],
@@ -245,11 +248,12 @@ function sliceTable(shown, metric, columns, rows) {
 
 /**
  * @param {ShownCell} cell
- * @param {MetricData} metric
+ * @param {ShownMetric} metric
  * @param {UnitWords} unit
  */
 function cellText(cell, metric, unit) {
-  const found = cell.value(metric.name);
+  const found = cell.of(metric);
+  if (!passes(cell.index)) return "";
   if (!found || !known(found.mean)) return cellWord(cell);
   return known(found.low)
     ? `${unit.short(found.mean)} (${interval(found.low, found.high, unit)})`
@@ -538,12 +542,14 @@ function costScale(points) {
  */
 function costPoints(pareto) {
   const front = new Set(pareto.front);
-  return pareto.cells.map((cell) => ({
-    cell,
-    front: front.has(cell),
-    cost: allCells[cell].value(state.cost).mean,
-    ...allCells[cell].value(doc.metrics[0].name),
-  }));
+  return pareto.cells
+    .filter(passes)
+    .map((cell) => ({
+      cell,
+      front: front.has(cell),
+      cost: allCells[cell].value(state.cost).mean,
+      ...allCells[cell].value(doc.metrics[0].name),
+    }));
 }
 
 /**
