@@ -755,6 +755,24 @@ def import_runs(
     return Landscape.read(folder)
 
 
+def merge(*folders: str | Path, directory: str | Path | None = None) -> Landscape:
+    """The landscape of several results folders of one study, kept in a new folder.
+
+    Folders of one seed join their cells and replicates; where each has a seed of its own, every
+    seed and replicate of it becomes a replicate. A trial that stands in two folders is taken once;
+    one that has other numbers there is told (``study["told"]``). Nobody's code is imported.
+    directory: by default ``runs/NAME-merged``. Raises UsageError for fewer than two folders,
+    StoreError for folders of other conditions, with the first difference, and for a new folder
+    that holds something.
+    """
+    from gridscape.store.merging import merge_folders
+
+    if directory is None and folders:
+        with Store.read(folders[0]) as store:
+            directory = Path("runs") / f"{store.study.get('name', 'study')}-merged"
+    return Landscape.read(merge_folders(folders, directory or "runs/merged").directory)
+
+
 def _called_otherwise(error: UnknownNameError) -> str | None:
     """The column that other libraries call so: lr, where learning_rate is not there."""
     from gridscape.data.run_columns import bare_name

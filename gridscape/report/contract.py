@@ -476,6 +476,40 @@ class NetworkData(TypedDict):
     samples: NotRequired[SamplesData]
 
 
+class PredictData(TypedDict):
+    """A page that is covered until the reader has predicted. works: of each cell; told: how so."""
+
+    works: Sequence[bool | None]
+    told: str
+
+
+class BesideRow(TypedDict):
+    """A cell of a study beside that of the first one, in words. shown: whether they differ."""
+
+    cell: int
+    first: str
+    other: str
+    difference: str
+    p: str
+    shown: Literal["better", "worse", "differs", ""]
+
+
+class BesideData(TypedDict):
+    """Studies side by side. axis: of the studies, by number; summary: a sentence for each study.
+
+    changes: a setting with its value in each study.
+    """
+
+    axis: int
+    names: Sequence[str]
+    paired: bool
+    metric: str
+    summary: Sequence[str]
+    changes: Sequence[Sequence[str]]
+    rows: Sequence[BesideRow]
+    notes: Sequence[str]
+
+
 # ---- all of it ----
 
 
@@ -574,4 +608,7 @@ class PageData(TypedDict):
     notes: Sequence[str]
     published: Sequence[PublishedData]
     claims: Sequence[ClaimData]
+    beside: BesideData | None
+    story: str
+    predict: PredictData | None
     live: NotRequired[LiveData]

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from gridscape.analysis.beside import Beside
 from gridscape.analysis.best import BestPerRow
 from gridscape.analysis.cells import CellState, CellSummary
 from gridscape.analysis.conditions import altered
@@ -31,6 +32,7 @@ from gridscape.grid.meanings import FRACTION, Meaning
 from gridscape.grid.names import Variable
 from gridscape.grid.trials import Status
 from gridscape.landscape import Landscape
+from gridscape.report.beside import beside_data
 from gridscape.report.contract import (
     AxisData,
     BestData,
@@ -69,6 +71,7 @@ from gridscape.report.layout import (
 )
 from gridscape.report.palette import VIRIDIS
 from gridscape.report.showcase import Showcase
+from gridscape.report.story import story, works, works_told
 from gridscape.report.words import (
     STATES,
     chosen_on,
@@ -112,10 +115,14 @@ def document(
     made: str,
     environment: Mapping[str, str],
     shown: Showcase = NOTHING_SHOWN,
+    of_studies: Beside | None = None,
+    *,
+    covered: bool = False,
 ) -> PageData:
     """The plain data of the page; no NaN and no infinity: unknown numbers are None.
 
-    shown: the networks that were looked at.
+    shown: the networks that were looked at. of_studies: that stand side by side here. covered: for
+    a reader who predicts first.
     """
     land, study = found.land, found.land.study
     numbers = {cell: i for i, cell in enumerate(land.grid.cells())}
@@ -177,6 +184,9 @@ def document(
         "notes": found.notes,
         "published": [_published(comparison) for comparison in found.published],
         "claims": [_claim(verdict) for verdict in found.verdicts],
+        "story": story(found),
+        "predict": {"works": works(found), "told": works_told(found)} if covered else None,
+        "beside": beside_data(of_studies, numbers) if of_studies else None,
     }
     # The columns of all cells are plain as they come: they may be very long.
     plain: PageData = _plain(content)

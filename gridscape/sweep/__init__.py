@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from gridscape.base.task import Task
+from gridscape.claims.files import load_claims
 from gridscape.engine.cohorts import Cohort, joined, partition
 from gridscape.engine.sizes import tree_bytes
 from gridscape.errors import StoreError, UsageError, memory_errors
@@ -86,6 +87,8 @@ def prepare(
     """A study by name, file or object, with the given values instead of its own, ready to run."""
     use_all_cores()
     loaded = study if isinstance(study, Study) else Study.load(study)
+    if loaded.claims is not None and reach.names_file(loaded.claims):
+        load_claims(loaded.claims)  # which tells what is wrong with it before anything trains
     return loaded.override(set, task=task, **values).resolve(data_dir)
 
 

@@ -150,3 +150,18 @@ def test_numbers_have_room_or_are_left_out(visit: Open) -> None:
         page.tab.set_viewport_size({"width": width, "height": 800})
         page.tab.wait_for_timeout(200)
         assert page.run(overlaps) == 0, width
+
+
+def test_studies_side_by_side_open_with_their_difference(visit: Open) -> None:
+    page = visit("beside")
+    assert "minus study=a" in page.text("#map-key")
+    assert "study=b" in page.text("#cell-title")
+    assert page.cell(0, 3).inner_text().startswith("\u2212")
+    section = page.text("#beside")
+    assert "b against a" in section
+    assert "shown to be better in 0, worse in 1" in section
+    rows = page.tab.locator("#beside table tr").all()[:2]
+    cells = [row.inner_text().split("\t") for row in rows]
+    assert cells == [["Setting", "a", "b"], ["updates", "100", "60"]]
+    page.tab.locator("#beside button", has_text="hidden_size=16").click()
+    assert "study=b, hidden_size=16, learning_rate=0.01" in page.text("#cell-title")

@@ -504,6 +504,42 @@ interface NetworkData {
 }
 
 /**
+ * A page that is covered until the reader has predicted. works: of each cell; told: how so.
+ */
+interface PredictData {
+  works: Array<boolean | null>;
+  told: string;
+}
+
+/**
+ * A cell of a study beside that of the first one, in words. shown: whether they differ.
+ */
+interface BesideRow {
+  cell: number;
+  first: string;
+  other: string;
+  difference: string;
+  p: string;
+  shown: "better" | "worse" | "differs" | "";
+}
+
+/**
+ * Studies side by side. axis: of the studies, by number; summary: a sentence for each study.
+ *
+ * changes: a setting with its value in each study.
+ */
+interface BesideData {
+  axis: number;
+  names: Array<string>;
+  paired: boolean;
+  metric: string;
+  summary: Array<string>;
+  changes: Array<Array<string>>;
+  rows: Array<BesideRow>;
+  notes: Array<string>;
+}
+
+/**
  * How far a run is, on a page that is served while it trains.
  *
  * since: the state of the document that the page has, as the server counts them. words: how far
@@ -598,5 +634,8 @@ interface PageData {
   notes: Array<string>;
   published: Array<PublishedData>;
   claims: Array<ClaimData>;
+  beside: BesideData | null;
+  story: string;
+  predict: PredictData | null;
   live?: LiveData;
 }

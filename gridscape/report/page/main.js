@@ -191,6 +191,16 @@ function remember() {
   location.replace(`#${view}`);
 }
 
+// Of studies side by side, the difference to the first is what is seen at first.
+function beginBeside() {
+  if (!doc.beside || !doc.top) return;
+  const { axis } = doc.beside,
+    position = positionOf(doc.top.cell);
+  const against = indexOf(position.with(axis, 0)),
+    cell = indexOf(position.with(axis, Math.max(1, position[axis])));
+  Object.assign(state, { cell, fixed: positionOf(cell), minus: String(axis), against });
+}
+
 function recall() {
   const view = new URLSearchParams(location.hash.slice(1));
   /** @type {(name: string, limit: number) => ?number} */
@@ -241,6 +251,7 @@ function drawHead() {
   byId("title").textContent = doc.title;
   byId("level").textContent = `${Math.round(100 * doc.level)} %`;
   fill("lede", lede());
+  byId("story").textContent = doc.story;
   byId("few").textContent = sentence(doc.few);
   byId("few").hidden = !doc.few;
   byId("told").hidden = !doc.told.length;
@@ -317,6 +328,7 @@ function besideBest() {
 function drawContents() {
   const names = {
     landscape: "Landscape",
+    beside: "Side by side",
     best: "Best",
     curves: "Curves",
     kinds: `By ${doc.kinds[0]?.kind ?? ""}`,
@@ -395,10 +407,12 @@ function fromPaper() {
 addEventListener("beforeprint", toPaper);
 addEventListener("afterprint", fromPaper);
 
+beginBeside();
 recall();
 setTheme(state.theme);
 drawHead();
 change({});
+drawBeside();
 drawFamilies();
 drawCost();
 drawNetworks();
@@ -406,3 +420,4 @@ drawPublished();
 drawClaims();
 drawAbout();
 drawContents();
+cover();

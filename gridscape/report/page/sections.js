@@ -411,6 +411,50 @@ function bestTable(best) {
   );
 }
 
+// ---- studies side by side ----
+
+const BESIDE_WORDS = { better: "better", worse: "worse", differs: "differs", "": "not told apart" };
+
+function drawBeside() {
+  const found = doc.beside;
+  if (!found) return section("beside");
+  const heads = ["Cell", found.names[0], "This study", "Difference", "p, corrected", "Shown to be"];
+  const rows = found.rows.map((row) => [
+    pickable(row.cell, allCells[row.cell].label),
+    row.first,
+    row.other,
+    row.difference,
+    row.p || NONE,
+    BESIDE_WORDS[row.shown],
+  ]);
+  const changes = found.changes.map((change) => [...change]);
+  return section(
+    "beside",
+    found.names.join(" beside "),
+    found.summary.map((text) => el("p", {}, text)),
+    el(
+      "p",
+      { class: "note" },
+      `${found.metric}; `,
+      found.paired
+        ? "paired by replicate, since these share their seeds"
+        : "not paired, since replicates share no seeds (Welch's t)",
+      "; p values are corrected for all cells of a study (Holm).",
+    ),
+    found.notes.map((text) => el("p", { class: "note" }, sentence(text))),
+    el("h3", {}, changes.length ? "Settings that differ" : "No setting differs"),
+    changes.length
+      ? el(
+          "div",
+          { class: "scroll" },
+          table(null, ["Setting", ...found.names], changes, { class: "plain" }),
+        )
+      : null,
+    el("h3", {}, "Cell by cell"),
+    el("div", { class: "scroll" }, table(null, heads, rows, { class: "plain" })),
+  );
+}
+
 // ---- accuracy against cost ----
 
 /** The chosen cost, which is a number of every cell like the metrics. */

@@ -155,10 +155,12 @@ function drawViewNotes() {
   }
   if (state.minus !== "")
     notes.push(
-      doc.metrics[state.metric].each
-        ? "Differences are of replicates that finished in both cells, by seed; " +
+      isUnpaired()
+        ? "These studies share no seeds: differences are of means, not paired."
+        : doc.metrics[state.metric].each
+          ? "Differences are of replicates that finished in both cells, by seed; " +
             "their intervals hold for one cell at a time."
-        : "Differences of numbers that have no replicates.",
+          : "Differences of numbers that have no replicates.",
     );
   if (viewShown() === "contour") notes.push("Between cells, contours are drawn, not trained.");
   fill(
@@ -205,10 +207,13 @@ function metricNow() {
 function differenceOf(metric) {
   const { each, mean } = metric,
     indices = allCells.map((cell) => cell.index);
-  const pairs = each && indices.map((i) => pairedOf(each[i], each[referenceOf(i)]));
+  const isApart = isUnpaired(),
+    pairs = each && !isApart ? indices.map((i) => pairedOf(each[i], each[referenceOf(i)])) : null;
   const found = pairs
     ? pairs.map(meanOf)
-    : indices.map((i) => ({ mean: minus(mean[i], mean[referenceOf(i)]), low: null, high: null }));
+    : each && isApart
+      ? indices.map((i) => apartOf(each[i], each[referenceOf(i)]))
+      : indices.map((i) => ({ mean: minus(mean[i], mean[referenceOf(i)]), low: null, high: null }));
   const words = `minus ${referenceWords()}`;
   return {
     ...metric,
@@ -222,6 +227,36 @@ function differenceOf(metric) {
     low: found.map((one) => one.low),
     high: found.map((one) => one.high),
   };
+}
+
+/** Whether what is compared shares no seeds: studies that were trained with others. */
+const isUnpaired = () =>
+  doc.beside !== null &&
+  !doc.beside.paired &&
+  (state.minus === "cell" || Number(state.minus) === doc.beside.axis);
+
+// The difference of two means of independent runs, by Student's t of the smaller group, which is
+// at least as wide as Welch's.
+/**
+ * @param {ReadonlyArray<Maybe>} a
+ * @param {ReadonlyArray<Maybe>} b
+ * @returns {EstimateData}
+ */
+function apartOf(a, b) {
+  const [first, second] = [a, b].map((values) => values.filter(known)),
+    [one, other] = [first, second].map(meanOf),
+    mean = minus(one.mean, other.mean);
+  const errors = [first, second].map((x, k) => {
+    const { low, high } = [one, other][k],
+      quantile = doc.t_quantiles[x.length];
+    return known(low) && known(high) && known(quantile) ? (high - low) / 2 / quantile : null;
+  });
+  const quantile = doc.t_quantiles[Math.min(first.length, second.length)];
+  if (!known(mean) || !known(quantile) || !errors.every(known)) {
+    return { mean, low: null, high: null };
+  }
+  const half = quantile * Math.hypot(...errors);
+  return { mean, low: mean - half, high: mean + half };
 }
 
 /** @type {(a: Maybe, b: Maybe) => ?number} */
