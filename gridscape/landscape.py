@@ -46,6 +46,7 @@ from gridscape.grid.names import (
     main_of,
 )
 from gridscape.grid.trials import SEMANTICS, Status, Trial, TrialResult
+from gridscape.identity.above import above
 from gridscape.models.torch_weights import state_dict
 from gridscape.store.arrays import (
     Places,
@@ -671,6 +672,26 @@ class Landscape:
         """The name of the class that is answered most, of each row; "" where there is none."""
         names = self.class_names
         return ["" if np.isnan(at) else names[int(at)] for at in table[TOP_ANSWER]]
+
+    @property
+    def folder(self) -> Path | None:
+        """The results folder that it was read from; None for one that was made."""
+        return self._folder
+
+    def page(self) -> Any:
+        """The page, which a notebook shows in place, without a server and without networks."""
+        return above("report.notebook").page(self)
+
+    def plot(
+        self, metric: str | None = None, *, ax: Any = None, size: tuple[float, float] | None = None
+    ) -> Any:
+        """The heat map of a metric (default: the main one), by matplotlib.
+
+        ax: of matplotlib, where it is drawn, and which is returned; else a new figure is. size: of
+        that figure, (width, height) in inches. Raises UnknownNameError for a metric that is not
+        there, UsageError for an ax and more than two axes, GridscapeError without matplotlib.
+        """
+        return above("report.notebook").plot(self, metric, ax=ax, size=size)
 
     def __repr__(self) -> str:
         shape = " x ".join(f"{axis.name} {len(axis.values)}" for axis in self.axes)

@@ -300,7 +300,7 @@ def report(
 def figures(
     folder: Folder = None, data_dir: DataDir = None, trust: Trust = False, debug: Debug = False
 ) -> None:
-    """Draw the figures for a paper, PNG and SVG; those that changed."""
+    """Draw the figures for a paper, PNG, SVG and PDF; those that changed."""
     directory = results_folder(folder)
     _prepare_networks(directory, trust)
     with _busy("drawing the figures"):

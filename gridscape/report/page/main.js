@@ -165,6 +165,8 @@ const motion = () => (matchMedia("(prefers-reduced-motion: reduce)").matches ? "
 
 // The view is kept in the address, so that a link or a reload shows the same again.
 function remember() {
+  // Within a notebook an address would be the notebook's.
+  if (location.protocol === "about:") return;
   const view = new URLSearchParams({
     cell: String(state.cell),
     metric: doc.metrics[state.metric].name,
@@ -403,6 +405,12 @@ function fromPaper() {
   }
   redraw();
 }
+
+document.querySelector(".skip")?.addEventListener("click", (event) => {
+  event.preventDefault();
+  byId("landscape").scrollIntoView();
+  /** @type {?HTMLElement} */ (within("landscape", "[tabindex='0'], select"))?.focus();
+});
 
 addEventListener("beforeprint", toPaper);
 addEventListener("afterprint", fromPaper);
