@@ -65,6 +65,14 @@ Folder = Annotated[
         metavar="DIR", help="A results folder, or the name of one in runs/; else the only one."
     ),
 ]
+Folders = Annotated[
+    list[str] | None,
+    typer.Argument(
+        metavar="DIR...",
+        help="A results folder, or the name of one in runs/; else the only one. Several are"
+        " compared with the first.",
+    ),
+]
 SetValues = Annotated[
     list[str] | None,
     typer.Option(

@@ -38,6 +38,7 @@ from gridscape.cli._options import (
     ExecutorName,
     Flops,
     Folder,
+    Folders,
     Json,
     Layout,
     Measures,
@@ -80,6 +81,7 @@ if TYPE_CHECKING:
     from gridscape.tasks.fetch import DataSetStatus
 
 ERROR, SOME_FAILED, INTERRUPTED = 1, 3, 130
+MOST_TOLD = 5  # trials of a merge that are told each
 SUFFIXES = {
     "csv": ".csv",
     "parquet": ".parquet",
@@ -279,19 +281,30 @@ def show(folder: Folder = None, json: Json = False, debug: Debug = False) -> Non
 
 @app.command()
 def report(
-    folder: Folder = None, data_dir: DataDir = None, trust: Trust = False, debug: Debug = False
+    folders: Folders = None,
+    predict: Annotated[
+        bool, typer.Option("--predict", help="Cover the map until the reader has predicted it.")
+    ] = False,
+    data_dir: DataDir = None,
+    trust: Trust = False,
+    debug: Debug = False,
 ) -> None:
-    """Write the report: one HTML file."""
-    directory = results_folder(folder)
+    """Write the report: one HTML file; of several folders, side by side."""
+    if folders and len(folders) > 1:
+        if predict:
+            raise UsageError("--predict with several folders", expected="one results folder")
+        _report_beside([results_folder(folder) for folder in folders])
+        return
+    directory = results_folder(folders[0] if folders else None)
     _prepare_networks(directory, trust)
-    print(_write_report(directory, data_dir, trust))
+    print(_write_report(directory, data_dir, trust, predict))
 
 
 @app.command()
 def figures(
     folder: Folder = None, data_dir: DataDir = None, trust: Trust = False, debug: Debug = False
 ) -> None:
-    """Draw the figures for a paper, PNG and SVG; those that changed."""
+    """Draw the figures for a paper, PNG, SVG and PDF; those that changed."""
     directory = results_folder(folder)
     _prepare_networks(directory, trust)
     with _busy("drawing the figures"):
@@ -585,6 +598,39 @@ def import_table(
     _show_run(land, folder, {}, json, None)
 
 
+@app.command()
+def merge(
+    folders: Annotated[
+        list[str], typer.Argument(metavar="DIR...", help="Results folders, or names in runs/.")
+    ],
+    directory: Annotated[
+        Path | None,
+        typer.Option(
+            "--dir", metavar="NEW", help="The new folder.", show_default="runs/STUDY-merged"
+        ),
+    ] = None,
+    json: Json = False,
+    debug: Debug = False,
+) -> None:
+    """Join results folders of one study, as of a seed each, into a new one."""
+    from gridscape.landscape import Landscape
+    from gridscape.store.merging import merge_folders
+    from gridscape.store.store import Store
+
+    paths = [results_folder(folder) for folder in folders]
+    with Store.read(paths[0]) as store:
+        new = directory or Path("runs") / f"{store.study.get('name', 'study')}-merged"
+    with _busy("joining the folders"):
+        found = merge_folders(paths, new)
+    if found.n_twice:
+        complain(f"{found.n_twice:,} trials stood in two folders, and were taken once")
+    for line in found.differing[:MOST_TOLD]:
+        complain(f"other numbers of one trial, the first was taken: {line}")
+    if len(found.differing) > MOST_TOLD:
+        complain(f"and {len(found.differing) - MOST_TOLD:,} more trials with other numbers")
+    _show_run(Landscape.read(new), new, {}, json, None)
+
+
 def _listed(texts: list[str] | None) -> list[str]:
     """The parts of an option that is a list, or is repeated."""
     return [part.strip() for text in texts or () for part in text.split(",") if part.strip()]
@@ -846,11 +892,25 @@ def tell_code(directory: Path, trust: bool) -> None:
             complain(f"uses {found.words}")
 
 
-def _write_report(directory: Path, data_dir: Path | None, trust: bool = False) -> Path:
+def _write_report(
+    directory: Path, data_dir: Path | None, trust: bool = False, predict: bool = False
+) -> Path:
     from gridscape.report import html
 
     with _busy("writing the report"):
-        return html.write(directory, data_dir, trust=trust)
+        return html.write(directory, data_dir, trust=trust, predict=predict)
+
+
+def _report_beside(directories: list[Path]) -> None:
+    from gridscape.analysis.beside import compare
+    from gridscape.cli._beside_table import beside
+    from gridscape.report.beside import file_of, write_beside
+
+    with _busy("comparing the studies"):
+        found = compare(*directories)
+        path = write_beside(found, file_of(found, directories[0]))
+    tell(False, None, lambda width: beside(found))
+    print(f"\nReport: {path}")
 
 
 def _draw(found: "Look", directory: Path) -> list[Path]:

@@ -135,6 +135,14 @@ class Plan:
             cohorts=tuple(CohortPlan.of(cohort, cost) for cohort, cost in pairs),
         )
 
+    def __repr__(self) -> str:
+        seconds = "not timed" if self.seconds is None else f"about {self.seconds:.0f} s"
+        return (
+            f"<plan of {self.study.name}: {self.n_trials - self.n_stored} of {self.n_trials}"
+            f" networks to train in {len(self.cohorts)} programs, {seconds},"
+            f" {self.memory_bytes / 1e9:.2g} GB>"
+        )
+
     @property
     def memory_bytes(self) -> int:
         """Of the largest run; runs follow each other."""
