@@ -12,8 +12,8 @@ import torch
 from torch.overrides import TorchFunctionMode
 
 from gridscape.errors import ModelError, one_line
-from gridscape.models._torch_functions import RANDOM
-from gridscape.models._torch_trace import HOW, alone, place_of
+from gridscape.models._torch.registry import RANDOM
+from gridscape.models._torch.trace import HOW, alone, place_of
 from gridscape.models.torch_weights import STATE, TensorsOf
 
 N_EXAMPLES = 3
