@@ -19,12 +19,12 @@ RAY_AUTH_TOKEN=$(od -An -N32 -tx1 /dev/urandom | tr -d ' \n')
 export RAY_AUTH_TOKEN
 
 # Ray on this node, the first one of the job, then on the others.
-ray start --head --block --port="$port" --num-cpus="$SLURM_CPUS_PER_TASK" \
+RAY_worker_niceness=0 ray start --head --block --port="$port" --num-cpus="$SLURM_CPUS_PER_TASK" \
     --include-dashboard=false --disable-usage-stats >"ray-$SLURM_JOB_ID.log" 2>&1 &
 started+=($!)
 if [ "$SLURM_NNODES" -gt 1 ]; then
     srun --nodes=$((SLURM_NNODES - 1)) --ntasks=$((SLURM_NNODES - 1)) --exclude="$here" \
-        bash -c "until ray start --block --address=$here:$port --num-cpus=$SLURM_CPUS_PER_TASK
+        bash -c "until RAY_worker_niceness=0 ray start --block --address=$here:$port --num-cpus=$SLURM_CPUS_PER_TASK
             do sleep 2; done" >"ray-$SLURM_JOB_ID-nodes.log" 2>&1 &
     started+=($!)
 fi
