@@ -19,8 +19,8 @@ from gridscape.kernels.cores import n_cores
 
 CLIENT = "ray://"  # of addresses behind which a server of Ray's drives the cluster
 ANSWER_SECONDS = 10.0
-# Of a Ray that is begun here, where nobody chose: it tells nobody what it does, and its workers come
-# before others as much as this process does.
+# Of a Ray that is begun here, where nobody chose: it tells nobody what it does, and its workers are
+# as important as this process.
 SETTINGS = {"RAY_USAGE_STATS_ENABLED": "0", "RAY_worker_niceness": "0"}
 
 
