@@ -69,7 +69,7 @@ def stand_in() -> None:
     for name in ("stdout", "stderr"):
         if getattr(sys, name) is None:
             setattr(sys, name, open(os.devnull, "w", encoding="utf-8"))  # noqa: SIM115
-    sys.stdout = Output(sys.stdout, trouble)  # type: ignore[assignment]
+    sys.stdout = Output(sys.stdout, trouble)
 
 
 def end_output() -> None:
