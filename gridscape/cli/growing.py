@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from gridscape.cli._options import (
+    Address,
     At,
     DataDir,
     Debug,
@@ -79,6 +80,7 @@ def decide(
     minutes: Minutes = None,
     data_dir: DataDir = None,
     executor: ExecutorName = "local",
+    address: Address = None,
     trust: Trust = False,
     json: Json = False,
     debug: Debug = False,
@@ -105,7 +107,7 @@ def decide(
             minutes=minutes,
             trust=trust,
             data_dir=data_dir,
-            executor=executor,
+            executor=commands.executor_at(executor, address),
             listener=teller,
         )
     commands.tell(json, decided_document(found, directory), lambda width: decided_table(found))
@@ -119,6 +121,7 @@ def confirm(
     ] = 10,
     data_dir: DataDir = None,
     executor: ExecutorName = "local",
+    address: Address = None,
     trust: Trust = False,
     json: Json = False,
     debug: Debug = False,
@@ -136,7 +139,7 @@ def confirm(
             replicates=replicates,
             trust=trust,
             data_dir=data_dir,
-            executor=executor,
+            executor=commands.executor_at(executor, address),
             listener=follower,
         )
     commands.tell(json, vars(found), lambda width: confirmed_table(found))
@@ -184,6 +187,7 @@ def refine(
     minutes: Minutes = None,
     data_dir: DataDir = None,
     executor: ExecutorName = "local",
+    address: Address = None,
     trust: Trust = False,
     json: Json = False,
     debug: Debug = False,
@@ -207,7 +211,7 @@ def refine(
             minutes=minutes,
             trust=trust,
             data_dir=data_dir,
-            executor=executor,
+            executor=commands.executor_at(executor, address),
             listener=follower,
         )
     commands.tell(json, found, lambda width: refined_table(found))

@@ -8,7 +8,9 @@ from collections.abc import Callable
 from types import FrameType
 from typing import Any, NoReturn, Self
 
-NAMES = ("SIGINT", "SIGTERM", "SIGHUP")  # as far as a system has them
+# What a terminal sends, and what a machine sends that is needed for something else: schedulers of
+# clusters, containers, preemptible machines. As far as a system has them.
+NAMES = ("SIGINT", "SIGTERM", "SIGHUP")
 STATUS = 130  # of a command that one of them ended
 # What Python raises in there is lost: the signal is sent again, a little later.
 DEAF, AGAIN_SECONDS = "_xla_gc_callback", 0.02

@@ -27,7 +27,7 @@ from gridscape.errors import GridscapeError, ModelError, UntranslatedError, one_
 LOCK = threading.RLock()
 HOW = "docs/models.md lists what is translated"
 INSTEAD = {  # of PyTorch's functions that people use and that are not translated
-    "batch_norm": "its running statistics are not kept; GroupNorm or LayerNorm have none",
+    "batch_norm": "nn.BatchNorm1d, nn.BatchNorm2d and nn.BatchNorm3d are translated",
     "multi_head_attention_forward": "write it with Linear and scaled_dot_product_attention",
 }
 PACKING = ("pack_padded_sequence", "pad_packed_sequence", "pack_sequence", "pad_sequence")

@@ -1,6 +1,7 @@
 """The study that a results folder holds: its document, and what a further run may add to it."""
 
 import json
+from collections.abc import Collection
 from pathlib import Path
 from typing import Any
 
@@ -132,6 +133,18 @@ def require_same(
             found=_short(other),
             hint=OTHER_FOLDER,
         )
+
+
+def first_difference(
+    one: dict[str, Any], other: dict[str, Any], but: Collection[str] = ()
+) -> tuple[str, str, str] | None:
+    """The first key, as text with both values, by which two studies are not one.
+
+    but: keys that may differ.
+    """
+    first, second = ({k: v for k, v in of.items() if k not in but} for of in (one, other))
+    found = _difference(_identity(first), _identity(second))
+    return (found[0], _short(found[1]), _short(found[2])) if found else None
 
 
 def _identity(study: dict[str, Any]) -> dict[str, Any]:

@@ -59,8 +59,8 @@ A_MODEL_BY_NAME = (
     "gridscape.Model"
 )
 MODULE_HINT = (
-    "an Equinox module is brought by gridscape.from_equinox(build), a PyTorch module by"
-    " gridscape.from_torch(build)"
+    "an Equinox module is brought by gridscape.from_equinox(build), a Flax module by"
+    " gridscape.from_flax(build), a PyTorch module by gridscape.from_torch(build)"
 )
 MODULE = "build of a PyTorch module"  # the kind of what stands behind "torch:"
 
@@ -517,7 +517,8 @@ def in_precision(model: Model, precision: str) -> Model:
         return apply
 
     layers = tuple(x._replace(apply=within(x.apply)) for x in model.layers)
-    return model._replace(apply=within(model.apply), layers=layers)
+    training = model.training and within(model.training)
+    return model._replace(apply=within(model.apply), layers=layers, training=training)
 
 
 def part_identity(kind: str, part: Any, known: Mapping[str, str]) -> str:
@@ -550,6 +551,8 @@ def model_identity(model: Any) -> str:
             return model
         return f"{model} {model_identity(load_object('model', model, models.NAMES))}"
     parts = model[:2] if isinstance(model, tuple) else (model,)
+    if isinstance(model, Model) and model.training is not None:
+        parts = (*parts, model.training)
     return " ".join(code_identity(_told_by(part)) for part in parts)
 
 
