@@ -160,13 +160,14 @@ int main() {
     for (const DenseSizes& n : {DenseSizes{3, 5, 10}, {30, 97, 32}, {65, 20, 65}, {16, 256, 16}}) {
       check_dense(n);
     }
-    for (const ConvSizes& n : {ConvSizes{2, 5, 7, 1, 3, 5, 5, false}, {3, 8, 8, 3, 32, 3, 3, false},
+    for (const ConvSizes& n : {ConvSizes{2, 5, 7, 1, 3, 5, 5, false},
+                               {3, 8, 8, 3, 32, 3, 3, false},
                                {2, 9, 6, 17, 20, 5, 5, false}}) {
       check_conv(n);
     }
     for (const CellKind cell : {CellKind::kRnn, CellKind::kLstm}) {
-      for (const RecurrentSizes& n : {RecurrentSizes{8, 20, 8, 5, false}, {8, 20, 8, 16, false},
-                                      {5, 3, 28, 64, false}}) {
+      for (const RecurrentSizes& n :
+           {RecurrentSizes{8, 20, 8, 5, false}, {8, 20, 8, 16, false}, {5, 3, 28, 64, false}}) {
         check_recurrent(cell, n);
       }
     }
