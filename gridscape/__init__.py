@@ -22,11 +22,13 @@ if TYPE_CHECKING:
     from gridscape.base.parts import Model, Optimizer, hyperparameters, reads
     from gridscape.base.task import Task
     from gridscape.errors import GridscapeError
+    from gridscape.execution.ray.executor import Ray
     from gridscape.execution.replay import replay
     from gridscape.grid.axes import Axis, Cell
     from gridscape.grid.trials import Status
     from gridscape.landscape import Landscape, import_runs, merge
     from gridscape.models.equinox import from_equinox
+    from gridscape.models.flax import from_flax
     from gridscape.models.torch import from_torch
     from gridscape.study.study import Study
     from gridscape.sweep import plan, run
@@ -47,6 +49,7 @@ _HOME = {
     "Metric": "base.metrics",
     "Model": "base.parts",
     "Optimizer": "base.parts",
+    "Ray": "execution.ray.executor",
     "Sequences": "base.data",
     "Split": "base.data",
     "Status": "grid.trials",
@@ -58,6 +61,7 @@ _HOME = {
     "decide": "sweep.deciding",
     "extend": "sweep.extending",
     "from_equinox": "models.equinox",
+    "from_flax": "models.flax",
     "from_torch": "models.torch",
     "hyperparameters": "base.parts",
     "image_folder": "tasks.images",
@@ -89,6 +93,7 @@ __all__ = [
     "Metric",
     "Model",
     "Optimizer",
+    "Ray",
     "Sequences",
     "Split",
     "Status",
@@ -100,6 +105,7 @@ __all__ = [
     "decide",
     "extend",
     "from_equinox",
+    "from_flax",
     "from_torch",
     "hyperparameters",
     "image_folder",

@@ -123,7 +123,16 @@ DataDir = Annotated[
     typer.Option("--data-dir", metavar="DIR", help="Where data sets are looked for first."),
 ]
 ExecutorName = Annotated[
-    str, typer.Option("--executor", metavar="NAME", help="What trains: local.")
+    str, typer.Option("--executor", metavar="NAME", help="What trains: local, or ray.")
+]
+Address = Annotated[
+    str | None,
+    typer.Option(
+        "--address",
+        metavar="ADDRESS",
+        help="Of a Ray cluster: auto, HOST:6379, ray://HOST:10001.",
+        show_default="a Ray of this machine alone",
+    ),
 ]
 Precision = Annotated[
     str | None,

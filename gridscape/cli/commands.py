@@ -6,7 +6,6 @@ not fit into memory; 130 interrupted.
 """
 
 import difflib
-import os
 import re
 import shlex
 import sys
@@ -24,6 +23,7 @@ from typer.core import TyperGroup
 
 from gridscape.cli import growing, watching
 from gridscape.cli._options import (
+    Address,
     BatchSize,
     CellName,
     ClassWeights,
@@ -59,12 +59,12 @@ from gridscape.cli._options import (
     Updates,
 )
 from gridscape.cli._startup import prepare_jax
+from gridscape.cli._streams import complain, end_output, forget, stand_in
 from gridscape.errors import (
     GridscapeError,
     UnknownNameError,
     UntrustedError,
     UsageError,
-    check_known,
     is_out_of_memory,
     out_of_memory,
 )
@@ -75,6 +75,7 @@ from gridscape.study import synonyms
 if TYPE_CHECKING:
     from rich.console import RenderableType
 
+    from gridscape.execution.executors import Executor
     from gridscape.inspection.kinds import Look
     from gridscape.landscape import Landscape
     from gridscape.study.study import Study
@@ -183,6 +184,7 @@ def plan(
     directory: Directory = None,
     data_dir: DataDir = None,
     executor: ExecutorName = "local",
+    address: Address = None,
     precision: Precision = None,
     json: Json = False,
     debug: Debug = False,
@@ -193,7 +195,7 @@ def plan(
     from gridscape import sweep
     from gridscape.cli import _json, tables
 
-    _check_executor(executor)
+    chosen = executor_at(executor, address)
     with _busy("compiling and timing the programs"):
         found = sweep.plan(
             _chosen(
@@ -211,7 +213,7 @@ def plan(
             precision=precision,
             directory=directory,
             data_dir=data_dir,
-            executor=executor,
+            executor=chosen,
         )
     tell(json, _json.plan(found), lambda width: tables.plan(found))
 
@@ -238,6 +240,7 @@ def run(
     directory: Directory = None,
     data_dir: DataDir = None,
     executor: ExecutorName = "local",
+    address: Address = None,
     precision: Precision = None,
     live: Annotated[
         bool, typer.Option("--live", help="Open the page in a browser while it trains.")
@@ -253,6 +256,7 @@ def run(
     from gridscape import sweep
     from gridscape.cli._follow import Follower
 
+    trainer = executor_at(executor, address)
     own = _own(model, target, layout, option, metric, class_weights)
     chosen = _chosen(study, data, data_dir, own)
     follower, begin = Follower(), time.perf_counter()
@@ -273,7 +277,7 @@ def run(
                 precision=precision,
                 directory=directory,
                 data_dir=data_dir,
-                executor=executor,
+                executor=trainer,
                 listener=follower,
             )
     except KeyboardInterrupt:
@@ -353,7 +357,8 @@ def claims(
         study = store.study
     _tell_lacks(study)
     told = altered(study)
-    content = {"study": study["name"], "altered": told, "directory": directory, "claims": found}
+    name = study.get("name", directory.name)
+    content = {"study": name, "altered": told, "directory": directory, "claims": found}
     tell(json, content, lambda width: [*tables.notice(told), tables.verdicts(found)])
 
 
@@ -852,10 +857,11 @@ def results_folder(folder: str | None) -> Path:
     )
 
 
-def _check_executor(name: str) -> None:
-    from gridscape.execution.executors import NAMES
+def executor_at(name: str, address: str | None) -> "Executor":
+    """What trains; raises UsageError where it cannot be."""
+    from gridscape.execution.executors import find_executor
 
-    check_known("executor", name, NAMES)
+    return find_executor(name, address)
 
 
 def _read(directory: Path) -> "Landscape":
@@ -955,12 +961,15 @@ def _show_run(
     if not json:
         tell(False, None, lambda width: tables.overview(found, width))
         print(f"\n{tables.effort_words(effort) if effort else f'Results: {directory}'}")
-    path = _write_report(directory, data_dir)
-    if json:
-        document = _json.overview(found, directory)
-        told = {"effort": effort} if effort else {}
-        tell(True, {**document, **told, "report": path}, lambda width: [])
-    else:
+    path: Path | None = None
+    try:
+        path = _write_report(directory, data_dir)
+    finally:  # the document stands without the page, too
+        if json:
+            document = _json.overview(found, directory)
+            told = {"effort": effort} if effort else {}
+            tell(True, {**document, **told, "report": path}, lambda width: [])
+    if not json:
         print(f"Report: {path}")
 
 
@@ -1009,6 +1018,7 @@ class InterruptedRunError(Exception):
 
 def main(arguments: Sequence[str] | None = None) -> NoReturn:
     """Runs the command line and exits."""
+    stand_in()
     sys.exit(exit_status(sys.argv[1:] if arguments is None else list(arguments)))
 
 
@@ -1019,9 +1029,9 @@ def exit_status(arguments: list[str]) -> int:
             warnings.showwarning = _told_once()
             command = typer.main.get_command(app)
             status = command.main(arguments, prog_name="gridscape", standalone_mode=False)
-            sys.stdout.flush()
+            end_output()
     except BrokenPipeError:  # the reader, as in `| head`, has seen enough
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        forget(sys.stdout)
         return ERROR
     except InterruptedRunError as error:
         again = shlex.join(["gridscape", *arguments])
@@ -1076,11 +1086,6 @@ def _meant(name: str, known: list[str]) -> str | None:
     if told is None and "set" in known and any(found.ours in t for t in synonyms.TABLES.values()):
         told = f"use --set {found.ours}=..."
     return told and told + (f": {found.note}" if found.note else "")
-
-
-def complain(line: str) -> None:
-    """One line on standard error."""
-    print(f"gridscape: {line}", file=sys.stderr)
 
 
 def _told_once() -> Callable[..., None]:

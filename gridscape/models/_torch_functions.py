@@ -772,6 +772,12 @@ def _rms_norm(
     return found if weight is None else _aligned(jnp.multiply, found, weight)
 
 
+@translates("weight_norm")
+def _weight_norm(v: Array, g: Array, dim: int = 0) -> Array:
+    axes = tuple(d for d in range(v.ndim) if d != dim % v.ndim) if dim != -1 else None
+    return v * (g / jnp.sqrt(jnp.square(v).sum(axis=axes, keepdims=True)))
+
+
 def _by_channel(x: Array, weight: Array | None, bias: Array | None) -> Array:
     shape = (1, -1, *[1] * (x.ndim - 2))
     x = x if weight is None else x * weight.reshape(shape)

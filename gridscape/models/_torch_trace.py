@@ -20,13 +20,14 @@ from torch import fx
 from torch.nn.utils import rnn as packing
 from torch.overrides import TorchFunctionMode
 
+from gridscape.base.foreign import of_others
 from gridscape.errors import GridscapeError, ModelError, UntranslatedError, one_line
 
 # Reading patches torch.nn.Module, and building draws from torch's one generator.
 LOCK = threading.RLock()
 HOW = "docs/models.md lists what is translated"
 INSTEAD = {  # of PyTorch's functions that people use and that are not translated
-    "batch_norm": "its running statistics are not kept; GroupNorm or LayerNorm have none",
+    "batch_norm": "nn.BatchNorm1d, nn.BatchNorm2d and nn.BatchNorm3d are translated",
     "multi_head_attention_forward": "write it with Linear and scaled_dot_product_attention",
 }
 PACKING = ("pack_padded_sequence", "pad_packed_sequence", "pack_sequence", "pad_sequence")
@@ -58,7 +59,7 @@ def read(
     before = _attributes(module)
     tracer = _Tracer(inputs, leaves, shape)
     try:
-        with _wrapped_packing(tracer, module), _Drawing(tracer):
+        with of_others(), _wrapped_packing(tracer, module), _Drawing(tracer):
             graph = tracer.trace(module)
     except GridscapeError:
         raise
