@@ -158,7 +158,7 @@ def _require_answer(address: str) -> None:
     if not (host and colon and port.isdecimal()):
         raise UsageError(
             "not the address of a cluster",
-            where=address,
+            where=address or "address",
             expected="auto, HOST:PORT or ray://HOST:PORT",
         )
     try:

@@ -155,8 +155,13 @@ class Ray:
     # ---- what an executor owes ----
 
     def open(self, resolved: ResolvedStudy, data_dir: str | Path | None = None) -> None:
-        """See Executor; raises UsageError where there is no cluster, or no node is large enough."""
+        """See Executor.
+
+        Raises UsageError where there is no cluster or no working_dir, or no node is large enough.
+        """
         self.close()
+        if self.working_dir is not None and not Path(self.working_dir).is_dir():
+            raise UsageError("no such folder", where="working_dir", found=self.working_dir)
         self._resolved = resolved
         job, self._data_dir = Job.of(resolved, data_dir), data_dir
         self._cluster = Cluster.connect(self.address, self.working_dir)
@@ -182,6 +187,8 @@ class Ray:
         """See Executor: measured by one worker, and shared among all."""
         self._await_all()
         ready = [hand for hand in self._hands if hand.ready]
+        if not ready:
+            raise GridscapeError("no worker is ready", where="executor ray", found=self._trouble)
         first = max(ready, key=lambda hand: hand.seat.n_devices)
         try:
             found: Costs = self._ray.get(first.actor.costs.remote(list(trials), timed))
@@ -337,7 +344,9 @@ class Ray:
         if work.start > out.work.start:
             snapshots = out.kept[work.trials[0].key].snapshots
             if not self._is_there(snapshots):  # it went with a node
-                work = replace(work, start=out.work.start)
+                work, snapshots = replace(work, start=out.work.start), []
+                for trial in work.trials:
+                    out.kept.pop(trial.key, None)
         if work.start and work.start == out.work.start:
             snapshots = [out.saved([trial.key for trial in work.trials])]
         coming = [reserve.work] if reserve is not None and reserve.is_plain else []

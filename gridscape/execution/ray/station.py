@@ -4,13 +4,13 @@ It trains in one thread and answers in others. What happens waits in a mailbox o
 the driver fetches it; while that is full, training waits.
 """
 
-import fcntl
 import os
 import pickle
 import platform
 import queue
 import signal
 import socket
+import stat
 import sys
 import tempfile
 import threading
@@ -34,6 +34,11 @@ from gridscape.grid.trials import Trial
 from gridscape.identity.version import __version__
 from gridscape.kernels.cores import use_all_cores
 from gridscape.tasks import fetch
+
+try:
+    import fcntl
+except ImportError:  # Windows, which binds no process to cores either
+    fcntl = None  # type: ignore[assignment]
 
 EMPTY: Mapping[str, bytes] = {}
 
@@ -311,11 +316,10 @@ def take_cores(n: int) -> list[int]:
     allowed = sorted(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else []
     if n >= len(allowed):
         return allowed
-    folder = Path(tempfile.gettempdir()) / f"gridscape-cores-{os.getuid()}"
-    folder.mkdir(exist_ok=True)
+    folder = _own_folder()
     cores: list[int] = []
     for core in allowed:
-        if len(cores) < n and _lock(folder / str(core)):
+        if folder is not None and len(cores) < n and _lock(folder / str(core)):
             cores.append(core)
     begin = int(time.time_ns()) % len(allowed)
     others = [c for c in allowed[begin:] + allowed[:begin] if c not in cores]
@@ -326,11 +330,30 @@ def take_cores(n: int) -> list[int]:
     return cores
 
 
+def _own_folder() -> Path | None:
+    """A folder for the locks of this user's workers; None where somebody else may write in it.
+
+    The folder of temporary files is everybody's: what stands there may be a trap.
+    """
+    folder = Path(tempfile.gettempdir()) / f"gridscape-cores-{os.getuid()}"
+    try:
+        with suppress(FileExistsError):
+            folder.mkdir(mode=0o700)
+        found = folder.lstat()
+    except OSError:
+        return None
+    is_own = stat.S_ISDIR(found.st_mode) and found.st_uid == os.getuid()
+    return folder if is_own and not found.st_mode & (stat.S_IWGRP | stat.S_IWOTH) else None
+
+
 _locks: list[Any] = []  # open as long as the process lives
 
 
 def _lock(path: Path) -> bool:
-    file = path.open("a")
+    try:
+        file = path.open("a")
+    except OSError:
+        return False
     try:
         fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except OSError:
