@@ -786,11 +786,10 @@ def merge(*folders: str | Path, directory: str | Path | None = None) -> Landscap
     StoreError for folders of other conditions, with the first difference, and for a new folder
     that holds something.
     """
-    from gridscape.store.merging import merge_folders
+    from gridscape.store.merging import folder_of, merge_folders
 
     if directory is None and folders:
-        with Store.read(folders[0]) as store:
-            directory = Path("runs") / f"{store.study.get('name', 'study')}-merged"
+        directory = folder_of(folders[0])
     return Landscape.read(merge_folders(folders, directory or "runs/merged").directory)
 
 

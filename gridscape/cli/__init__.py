@@ -4,6 +4,8 @@ import shlex
 import sys
 from typing import NoReturn
 
+from gridscape.errors import LONGEST, cut
+
 
 def main(arguments: list[str] | None = None) -> NoReturn:
     """Run a command, that of the process by default, and end the process with its status."""
@@ -21,10 +23,14 @@ def main(arguments: list[str] | None = None) -> NoReturn:
     except KeyboardInterrupt:  # outside of the command
         print(f"gridscape: {guard.line}", file=sys.stderr)
         status = STATUS
-    guard.end()
+    guard.end(status)
     sys.exit(status)
 
 
 def interrupted(arguments: list[str], kept: str = "and what is stored is kept") -> str:
-    """What is said of a command that a signal has ended."""
-    return f"interrupted {kept}; to go on: {shlex.join(['gridscape', *arguments])}"
+    """What is said of a command that a signal has ended; a very long one is not repeated."""
+    line = f"interrupted {kept}; to go on: {shlex.join(['gridscape', *arguments])}"
+    if len(line) <= LONGEST and line.isprintable():
+        return line
+    again = "; to go on: the same command"
+    return cut(f"interrupted {kept}", LONGEST - len(again)) + again

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from contextlib import suppress
 from typing import Any
 
-from gridscape.errors import GridscapeError
+from gridscape.errors import LONGEST, GridscapeError, cut
 
 
 class Output:
@@ -85,9 +85,13 @@ def forget(stream: Any) -> None:
         os.close(sink)
 
 
-def complain(line: str) -> None:
-    """One line on standard error; where that takes none, the exit status tells alone."""
+def complain(text: str, most: int = LONGEST) -> None:
+    """One line on standard error; where that takes none, the exit status tells alone.
+
+    What a folder or somebody's code has written into it moves no cursor.
+    """
+    line = "".join(c if c.isprintable() else "?" for c in " ".join(text.split()))
     try:
-        print(f"gridscape: {line}", file=sys.stderr, flush=True)
+        print(f"gridscape: {cut(line, most)}", file=sys.stderr, flush=True)
     except OSError:
         forget(sys.stderr)

@@ -6,7 +6,6 @@ not fit into memory; 130 interrupted.
 """
 
 import difflib
-import re
 import sys
 import time
 import traceback
@@ -60,6 +59,7 @@ from gridscape.cli._options import (
 from gridscape.cli._startup import prepare_jax
 from gridscape.cli._streams import complain, end_output, forget
 from gridscape.errors import (
+    LONGEST,
     GridscapeError,
     UnknownNameError,
     UntrustedError,
@@ -524,11 +524,10 @@ def export(
     if format not in SUFFIXES:
         raise UnknownNameError("format", format, SUFFIXES)
     land = _read(results_folder(folder))
-    from gridscape.grid.names import STUDY
+    from gridscape.grid.names import file_stem
     from gridscape.store.output import is_standard_output
 
-    name = land.study.get("name")
-    stem = name if isinstance(name, str) and re.fullmatch(STUDY, name) else "landscape"
+    stem = file_stem(land.study, "landscape")
     path = land.export(Path(f"{stem}{SUFFIXES[format]}") if output is None else output, format)
     if not is_standard_output(path):
         print(path)
@@ -638,12 +637,10 @@ def merge(
 ) -> None:
     """Join results folders of one study, as of a seed each, into a new one."""
     from gridscape.landscape import Landscape
-    from gridscape.store.merging import merge_folders
-    from gridscape.store.store import Store
+    from gridscape.store.merging import folder_of, merge_folders
 
     paths = [results_folder(folder) for folder in folders]
-    with Store.read(paths[0]) as store:
-        new = directory or Path("runs") / f"{store.study.get('name', 'study')}-merged"
+    new = directory or folder_of(paths[0])
     with _busy("joining the folders"):
         found = merge_folders(paths, new)
     if found.n_twice:
@@ -1034,7 +1031,7 @@ def exit_status(arguments: list[str]) -> int:
         if "--debug" in arguments:
             traceback.print_exc()
         line, status = _told(error)
-        complain(line)
+        complain(line, getattr(error, "longest", LONGEST))
         return status
     if status == INTERRUPTED:
         complain(interrupted(arguments))

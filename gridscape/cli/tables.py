@@ -7,10 +7,11 @@ import sys
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from rich.box import SIMPLE_HEAD
-from rich.console import Console, RenderableType
+from rich.console import Console, ConsoleOptions, RenderableType, RenderHook
+from rich.segment import Segment
 from rich.table import Table
 from rich.text import Text
 
@@ -92,7 +93,28 @@ def console(*, stderr: bool = False) -> Console:
     stream = sys.stderr if stderr else sys.stdout
     if hasattr(stream, "reconfigure"):
         stream.reconfigure(errors="replace")
-    return Console(file=stream, highlight=False, emoji=False, markup=False)
+    found = Console(file=stream, highlight=False, emoji=False, markup=False)
+    found.push_render_hook(_Printable())
+    return found
+
+
+class _Printable(RenderHook):
+    """What a folder holds is shown, and moves no cursor: control characters become "?"."""
+
+    def process_renderables(self, renderables: list[Any]) -> list[Any]:
+        return [_Shown(each) for each in renderables]
+
+
+@dataclass(frozen=True)
+class _Shown:
+    of: Any
+
+    def __rich_console__(self, to: Console, options: ConsoleOptions) -> Iterator[Segment]:
+        for segment in to.render(self.of, options):
+            text = segment.text
+            if not segment.control and not text.replace("\n", "").isprintable():
+                text = "".join(c if c.isprintable() or c == "\n" else "?" for c in text)
+            yield Segment(text, segment.style, segment.control)
 
 
 # ---- the landscape ----------------------------------------------------------------------------

@@ -1,5 +1,6 @@
 """Ctrl-C once stops a run where nothing is lost; twice, at once. SIGTERM and SIGHUP do the same."""
 
+import atexit
 import os
 import signal
 import sys
@@ -39,6 +40,7 @@ class Guard:
         """Handle signals from now on."""
         self._before = _taken(self, all_of=True)
         Guard.active = self
+        atexit.register(self._ignore)  # before all others, so that it is called last
         return self
 
     def __call__(self, number: int, frame: FrameType | None) -> None:
@@ -51,11 +53,16 @@ class Guard:
         self.heard = True
         raise InterruptedBySignal
 
-    def end(self) -> None:
-        """Let no signal disturb the process any more, which is about to end with its status.
+    def end(self, status: int) -> None:
+        """The process ends with its status, signals or not: at the next one it waits for no thread.
 
-        Python takes its handlers away before it has ended; the signal would be the status then.
+        It would wait for those that compile, for minutes. Python takes its handlers away before it
+        has ended; the signal would be the status then, so the last thing is to ignore them.
         """
+        for number in self._before:
+            signal.signal(number, lambda *_: os._exit(status))
+
+    def _ignore(self) -> None:
         for number in self._before:
             signal.signal(number, signal.SIG_IGN)
 

@@ -15,6 +15,7 @@ import numpy as np
 
 from gridscape.errors import StoreError, UsageError, cut
 from gridscape.grid.asked import Asked, grid_of, others_of
+from gridscape.grid.names import file_stem
 from gridscape.grid.trials import Trial, TrialResult
 from gridscape.store.imported import IMPORTED, SEEDS, is_imported, require_new
 from gridscape.store.record import first_difference, merge_studies
@@ -42,6 +43,12 @@ class Merged:
 
     def __repr__(self) -> str:
         return f"<merged {self.n_folders} folders into {self.directory}: {self.n_trials} trials>"
+
+
+def folder_of(first: str | Path) -> Path:
+    """Where a merge goes by default: ``runs/NAME-merged``, by the study of its first folder."""
+    with Store.read(first) as store:
+        return Path("runs") / f"{file_stem(store.study, 'study')}-merged"
 
 
 def merge_folders(folders: Sequence[str | Path], directory: str | Path) -> Merged:

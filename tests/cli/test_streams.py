@@ -8,8 +8,10 @@ import sys
 import pytest
 from calls import ROOT, environment
 
-from gridscape.cli._streams import Output
-from gridscape.errors import GridscapeError
+from gridscape.cli import interrupted
+from gridscape.cli._streams import Output, complain
+from gridscape.cli.tables import console
+from gridscape.errors import LONGEST, GridscapeError
 
 SHOW = "import sys; from gridscape.cli import main; main(['--version'])"
 
@@ -47,6 +49,31 @@ def test_a_stream_as_any_other():
     output.end()
     assert stream.getvalue() == "a line\n"
     assert not output.isatty()
+
+
+def test_one_line_of_at_most_300_characters_whatever_is_told(capsys):
+    for text in ("a\nb", "a\x1b[2Jb", "long " * 100, "/".join(["folder"] * 99)):
+        complain(text)
+        line = capsys.readouterr().err.removeprefix("gridscape: ").removesuffix("\n")
+        assert line.isprintable()
+        assert line[:1] == text[:1]
+        assert len(line) <= LONGEST
+
+
+@pytest.mark.parametrize("long", ["learning_rate=" + ",".join(["0.1"] * 99), "two\nlines"])
+def test_a_command_too_long_for_a_line_is_not_repeated(long):
+    told = interrupted(["run", "--set", "learning_rate=0.1"])
+    assert told.endswith("; to go on: gridscape run --set learning_rate=0.1")
+    for kept in ("and that is kept", "and all is kept in " + "a/" * 300):
+        told = interrupted(["run", "--set", long], kept)
+        assert told.endswith("; to go on: the same command")
+        assert len(told) <= LONGEST
+        assert told.isprintable()
+
+
+def test_what_a_folder_holds_moves_no_cursor(capsys):
+    console().print("a title\x1b]0;of the window\x07")
+    assert capsys.readouterr().out == "a title?]0;of the window\n"
 
 
 @pytest.mark.slow

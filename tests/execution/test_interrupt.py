@@ -104,6 +104,31 @@ def test_the_second_one_is_told_with_status_130():
     assert (process.returncode, told) == (130, "gridscape: interrupted and so on\n")
 
 
+WAITING = """
+import sys, time
+from concurrent.futures import ThreadPoolExecutor
+from gridscape.execution.interrupt import Guard
+guard = Guard("interrupted").begin()
+ThreadPoolExecutor(1).submit(time.sleep, 100)
+guard.end(7)
+print("ready", flush=True)
+sys.exit(7)
+"""
+
+
+@pytest.mark.parametrize("number", SIGNALS)
+def test_a_command_that_waits_for_its_threads_at_the_end_can_be_ended(number):
+    with subprocess.Popen(
+        [sys.executable, "-c", WAITING], stdout=subprocess.PIPE, text=True
+    ) as process:
+        try:
+            assert process.stdout.readline() == "ready\n"
+            process.send_signal(number)
+            assert process.wait(timeout=60) == 7
+        finally:
+            process.kill()
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize("number", SIGNALS)
 def test_a_command_that_is_ended_tells_how_to_go_on(tmp_path, number):

@@ -99,3 +99,12 @@ def test_nobodys_code_is_imported(tmp_path: Path, monkeypatch: pytest.MonkeyPatc
     gs.merge(*folders, directory=tmp_path / "all")
     gs.report.write(tmp_path / "all")
     assert not (tmp_path / "ran").exists()
+
+
+@pytest.mark.parametrize("name", ["../../elsewhere", "/elsewhere", "a\nb"])
+def test_a_forged_name_leads_nowhere_else(tmp_path: Path, monkeypatch, name: str) -> None:
+    folders = [student(tmp_path / str(seed), seed, name=name) for seed in (1, 2)]
+    (tmp_path / "here").mkdir()
+    monkeypatch.chdir(tmp_path / "here")
+    assert gs.merge(*folders).n_replicates == 2
+    assert [path.name for path in (tmp_path / "here" / "runs").iterdir()] == ["study-merged"]
