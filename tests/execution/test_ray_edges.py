@@ -43,6 +43,16 @@ def test_a_part_whose_snapshot_went_with_a_node_is_trained_from_the_start_of_its
     assert not executor._out[0].kept  # nor is it waited for again
 
 
+def test_trials_that_only_lack_their_evaluation_are_handed_out():
+    resolved = tiny({"learning_rate": [0.1, 0.2]}, task="digits-flat", model="mlp").resolve()
+    trials = tuple(resolved.trials())
+    executor = gs.Ray()
+    executor._resolved = resolved
+    executor.submit(Work(0, trials, start=resolved.study.updates), lost)
+    part, _ = executor._parts.take(Seat(0, "a"), 1)
+    assert part.work.start == resolved.study.updates
+
+
 def test_a_plan_without_workers_is_told():
     with pytest.raises(GridscapeError, match="executor ray: no worker is ready"):
         executor_with(lost).costs([], timed=False)

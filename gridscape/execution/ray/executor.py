@@ -535,7 +535,7 @@ class Ray:
 def seconds_of(cohort: Cohort, study: Study) -> tuple[float, float]:
     """About what a trial takes on a core, and a run of however many beside: to compare them by."""
     recipe = cohort.recipe
-    n_updates = recipe.updates - cohort.start
+    n_updates = max(recipe.updates - cohort.start, 1)  # of those left to evaluate alone
     try:
         flops = update_flops(recipe, cohort.task)
         segment = segment_length(recipe, cohort.task, study)
