@@ -132,14 +132,18 @@ def _made(directory: Path) -> Iterator[Callable[[], bool]]:
 
 
 def _is_stale(path: Path) -> bool:
-    """Whether who made it has died: here, or elsewhere by the time that is not renewed."""
+    """Whether who made it has died: here it can be seen, elsewhere by the time not renewed.
+
+    By the time here as well: another process may have its number by now, as 1 in a container.
+    """
     try:
         written = path.stat().st_mtime
     except OSError:
         return False
     number, _, host = _text_in(path).partition(", ")[0].removeprefix("process ").partition(" on ")
-    if host == socket.gethostname() and number.isdecimal() and os.name == "posix":
-        return not _is_alive(int(number))
+    is_here = host == socket.gethostname() and number.isdecimal() and os.name == "posix"
+    if is_here and not _is_alive(int(number)):
+        return True
     return time.time() - written > STALE_SECONDS
 
 
