@@ -97,8 +97,13 @@ class Checkpoints:
             self._saved[work] = self._saved.get(work, set()) | names
             return
         if names:
-            self._drop(self._saved.get(work, set()) - names)
-            self._saved[work] = names
+            now = frozenset[str]().union(*(self._keys[name] for name in names))
+            older = self._saved.get(work, set()) - names
+            # Parts of a work may be trained side by side; of one that waits for a worker, or says
+            # nothing just now, the last one stays.
+            replaced = {name for name in older if self._keys.get(name, frozenset()) <= now}
+            self._drop(replaced)
+            self._saved[work] = names | older - replaced
 
     def drop_ended(self, left: Collection[str]) -> None:
         """Drop those of which no trial is left to train."""

@@ -39,6 +39,15 @@ def test_the_last_of_each_work_is_kept_until_its_trials_have_ended(store):
     assert kept(store) == []
 
 
+def test_the_last_of_a_part_stays_while_only_other_parts_of_its_work_are_in_training(store):
+    checkpoints = Checkpoints(store)
+    checkpoints.save(1, [snapshot(4, "a", "b"), snapshot(4, "c")])
+    checkpoints.save(1, [snapshot(8, "c")])
+    assert kept(store) == [(4, "ab"), (8, "c")]
+    checkpoints.save(1, [snapshot(6, "a", "b"), snapshot(9, "c")])
+    assert kept(store) == [(6, "ab"), (9, "c")]
+
+
 def test_trials_go_on_from_the_furthest_that_there_is_of_each(store):
     Checkpoints(store).save(1, [snapshot(4, "a", "b", "c")])
     Checkpoints(store).save(2, [snapshot(8, "c", "b")])
