@@ -150,6 +150,8 @@ def test_what_is_missing_is_told_in_one_line(monkeypatch):
         ("localhost:1", "no Ray cluster is there"),
         ("ray://localhost:1", "no Ray cluster is there"),
         ("localhost:99999", "no Ray cluster is there"),
+        (f"{'h' * 64}:1", "no Ray cluster is there"),
+        ("local\0host:1", "no Ray cluster is there"),
         ("nowhere", "not the address of a cluster"),
         ("nowhere:port", "not the address of a cluster"),
         ("", "not the address of a cluster"),

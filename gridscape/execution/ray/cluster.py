@@ -163,7 +163,7 @@ def _require_answer(address: str) -> None:
         )
     try:
         socket.create_connection((host.strip("[]"), int(port)), ANSWER_SECONDS).close()
-    except (OSError, OverflowError) as error:
+    except (OSError, OverflowError, ValueError) as error:  # the last of hosts that cannot be
         raise _no_cluster(address, error) from error
 
 
