@@ -15,16 +15,18 @@ from typing import TYPE_CHECKING, Any
 from gridscape.identity.version import __version__ as __version__
 
 if TYPE_CHECKING:
+    from gridscape.analysis.beside import compare
     from gridscape.base.data import Groups, Sequences, Split, Stream
     from gridscape.base.limits import Limit
     from gridscape.base.metrics import Metric
     from gridscape.base.parts import Model, Optimizer, hyperparameters, reads
     from gridscape.base.task import Task
     from gridscape.errors import GridscapeError
+    from gridscape.execution.ray.executor import Ray
     from gridscape.execution.replay import replay
     from gridscape.grid.axes import Axis, Cell
     from gridscape.grid.trials import Status
-    from gridscape.landscape import Landscape, import_runs
+    from gridscape.landscape import Landscape, import_runs, merge
     from gridscape.models.equinox import from_equinox
     from gridscape.models.flax import from_flax
     from gridscape.models.torch import from_torch
@@ -47,12 +49,14 @@ _HOME = {
     "Metric": "base.metrics",
     "Model": "base.parts",
     "Optimizer": "base.parts",
+    "Ray": "execution.ray.executor",
     "Sequences": "base.data",
     "Split": "base.data",
     "Status": "grid.trials",
     "Stream": "base.data",
     "Study": "study.study",
     "Task": "base.task",
+    "compare": "analysis.beside",
     "confirm": "sweep.confirming",
     "decide": "sweep.deciding",
     "extend": "sweep.extending",
@@ -62,6 +66,7 @@ _HOME = {
     "hyperparameters": "base.parts",
     "image_folder": "tasks.images",
     "import_runs": "landscape",
+    "merge": "landscape",
     "plan": "sweep",
     "reads": "base.parts",
     "refine": "sweep.refining",
@@ -88,12 +93,14 @@ __all__ = [
     "Metric",
     "Model",
     "Optimizer",
+    "Ray",
     "Sequences",
     "Split",
     "Status",
     "Stream",
     "Study",
     "Task",
+    "compare",
     "confirm",
     "decide",
     "extend",
@@ -103,6 +110,7 @@ __all__ = [
     "hyperparameters",
     "image_folder",
     "import_runs",
+    "merge",
     "plan",
     "reads",
     "refine",

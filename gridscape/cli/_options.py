@@ -65,6 +65,14 @@ Folder = Annotated[
         metavar="DIR", help="A results folder, or the name of one in runs/; else the only one."
     ),
 ]
+Folders = Annotated[
+    list[str] | None,
+    typer.Argument(
+        metavar="DIR...",
+        help="A results folder, or the name of one in runs/; else the only one. Several are"
+        " compared with the first.",
+    ),
+]
 SetValues = Annotated[
     list[str] | None,
     typer.Option(
@@ -112,7 +120,16 @@ DataDir = Annotated[
     typer.Option("--data-dir", metavar="DIR", help="Where data sets are looked for first."),
 ]
 ExecutorName = Annotated[
-    str, typer.Option("--executor", metavar="NAME", help="What trains: local.")
+    str, typer.Option("--executor", metavar="NAME", help="What trains: local, or ray.")
+]
+Address = Annotated[
+    str | None,
+    typer.Option(
+        "--address",
+        metavar="ADDRESS",
+        help="Of a Ray cluster: auto, HOST:6379, ray://HOST:10001.",
+        show_default="a Ray of this machine alone",
+    ),
 ]
 Precision = Annotated[
     str | None,

@@ -40,7 +40,8 @@ class RunState:
     value: the metric of each trial so far (the task's first one), NaN where there is none. state:
     a State each. stored: whether it was there before. asked: whether the study has it; others are
     holes of its grid. cohorts: those to train, in their order.
-    training: how far each work that is out is, by its number, in the order in which they began.
+    training: how far each run is that is in training, by its work and the first of its trials, in
+    the order in which they began.
     """
 
     def __init__(self, started: Started) -> None:
@@ -61,7 +62,7 @@ class RunState:
         own = [self._cell[self._place(cell)] for cell in study.cells()]
         self.asked.reshape(-1, study.replicates)[own] = True
         self.cohorts = partition(started.resolved, started.todo)
-        self.training: dict[int, Progress] = {}
+        self.training: dict[tuple[int, str], Progress] = {}
         self.begin = time.perf_counter()
         self.time_left = TimeLeft.of(self.cohorts, self.number, len(self.value), self.begin)
         if started.n_stored:
@@ -82,7 +83,7 @@ class RunState:
             self._drop_ended()
             self.time_left.end(self.number(event.trial), now, is_idle=not self.training)
         elif isinstance(event, Cut):
-            self.training.pop(event.work, None)
+            self.training.pop((event.work, event.trials[0].key), None)
 
     def number(self, trial: Trial) -> int:
         """The number of a trial of the study's grid."""
@@ -101,18 +102,19 @@ class RunState:
         return None
 
     def _note_training(self, event: Progress) -> None:
-        """A work is in training, instead of one with the same trials whose process died."""
-        trials = set(event.trials)
-        others = [w for w, p in self.training.items() if w != event.work and trials & {*p.trials}]
-        for work in others:
-            del self.training[work]
-        self.training[event.work] = event
+        """A run is in training, instead of one with the same trials whose process died."""
+        run, trials = (event.work, event.trials[0].key), set(event.trials)
+        if run not in self.training:
+            others = [other for other, p in self.training.items() if trials & {*p.trials}]
+            for other in others:
+                del self.training[other]
+        self.training[run] = event
 
     def _drop_ended(self) -> None:
         """Forget the runs of which every trial has ended."""
-        for work, progress in list(self.training.items()):
+        for run, progress in list(self.training.items()):
             if (self.state[[self.number(t) for t in progress.trials]] >= State.FINISHED).all():
-                del self.training[work]
+                del self.training[run]
 
     def _place(self, cell: Cell) -> tuple[object, ...]:
         return tuple(cell[axis.name] for axis in self.axes)

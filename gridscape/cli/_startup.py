@@ -21,13 +21,9 @@ def prepare_jax(computes: bool = True) -> Callable[[], float]:
     if computes:
         require_addresses()  # before JAX, which takes most of them, is even imported
 
-    import jax
+    from gridscape.engine.compilers import keep_programs
 
-    from gridscape.tasks.fetch import cache_folder
-
-    if not jax.config.values.get("jax_compilation_cache_dir"):
-        jax.config.update("jax_compilation_cache_dir", str(cache_folder() / "jax"))
-        jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.2)
+    keep_programs()
     return _compile_clock()
 
 

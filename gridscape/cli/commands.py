@@ -6,7 +6,6 @@ not fit into memory; 130 interrupted.
 """
 
 import difflib
-import os
 import re
 import shlex
 import sys
@@ -24,6 +23,7 @@ from typer.core import TyperGroup
 
 from gridscape.cli import growing, watching
 from gridscape.cli._options import (
+    Address,
     BatchSize,
     CellName,
     ClassWeights,
@@ -38,6 +38,7 @@ from gridscape.cli._options import (
     ExecutorName,
     Flops,
     Folder,
+    Folders,
     Json,
     Layout,
     Measures,
@@ -57,12 +58,12 @@ from gridscape.cli._options import (
     Updates,
 )
 from gridscape.cli._startup import prepare_jax
+from gridscape.cli._streams import complain, end_output, forget, stand_in
 from gridscape.errors import (
     GridscapeError,
     UnknownNameError,
     UntrustedError,
     UsageError,
-    check_known,
     is_out_of_memory,
     out_of_memory,
 )
@@ -73,12 +74,14 @@ from gridscape.study import synonyms
 if TYPE_CHECKING:
     from rich.console import RenderableType
 
+    from gridscape.execution.executors import Executor
     from gridscape.inspection.kinds import Look
     from gridscape.landscape import Landscape
     from gridscape.study.study import Study
     from gridscape.tasks.fetch import DataSetStatus
 
 ERROR, SOME_FAILED, INTERRUPTED = 1, 3, 130
+MOST_TOLD = 5  # trials of a merge that are told each
 SUFFIXES = {
     "csv": ".csv",
     "parquet": ".parquet",
@@ -157,6 +160,7 @@ def plan(
     directory: Directory = None,
     data_dir: DataDir = None,
     executor: ExecutorName = "local",
+    address: Address = None,
     precision: Precision = None,
     json: Json = False,
     debug: Debug = False,
@@ -167,7 +171,7 @@ def plan(
     from gridscape import sweep
     from gridscape.cli import _json, tables
 
-    _check_executor(executor)
+    chosen = executor_at(executor, address)
     with _busy("compiling and timing the programs"):
         found = sweep.plan(
             _chosen(
@@ -185,7 +189,7 @@ def plan(
             precision=precision,
             directory=directory,
             data_dir=data_dir,
-            executor=executor,
+            executor=chosen,
         )
     tell(json, _json.plan(found), lambda width: tables.plan(found))
 
@@ -212,6 +216,7 @@ def run(
     directory: Directory = None,
     data_dir: DataDir = None,
     executor: ExecutorName = "local",
+    address: Address = None,
     precision: Precision = None,
     live: Annotated[
         bool, typer.Option("--live", help="Open the page in a browser while it trains.")
@@ -227,6 +232,7 @@ def run(
     from gridscape import sweep
     from gridscape.cli._follow import Follower
 
+    trainer = executor_at(executor, address)
     own = _own(model, target, layout, option, metric, class_weights)
     chosen = _chosen(study, data, data_dir, own)
     follower, begin = Follower(), time.perf_counter()
@@ -247,7 +253,7 @@ def run(
                 precision=precision,
                 directory=directory,
                 data_dir=data_dir,
-                executor=executor,
+                executor=trainer,
                 listener=follower,
             )
     except KeyboardInterrupt:
@@ -275,19 +281,30 @@ def show(folder: Folder = None, json: Json = False, debug: Debug = False) -> Non
 
 @app.command()
 def report(
-    folder: Folder = None, data_dir: DataDir = None, trust: Trust = False, debug: Debug = False
+    folders: Folders = None,
+    predict: Annotated[
+        bool, typer.Option("--predict", help="Cover the map until the reader has predicted it.")
+    ] = False,
+    data_dir: DataDir = None,
+    trust: Trust = False,
+    debug: Debug = False,
 ) -> None:
-    """Write the report: one HTML file."""
-    directory = results_folder(folder)
+    """Write the report: one HTML file; of several folders, side by side."""
+    if folders and len(folders) > 1:
+        if predict:
+            raise UsageError("--predict with several folders", expected="one results folder")
+        _report_beside([results_folder(folder) for folder in folders])
+        return
+    directory = results_folder(folders[0] if folders else None)
     _prepare_networks(directory, trust)
-    print(_write_report(directory, data_dir, trust))
+    print(_write_report(directory, data_dir, trust, predict))
 
 
 @app.command()
 def figures(
     folder: Folder = None, data_dir: DataDir = None, trust: Trust = False, debug: Debug = False
 ) -> None:
-    """Draw the figures for a paper, PNG and SVG; those that changed."""
+    """Draw the figures for a paper, PNG, SVG and PDF; those that changed."""
     directory = results_folder(folder)
     _prepare_networks(directory, trust)
     with _busy("drawing the figures"):
@@ -316,7 +333,8 @@ def claims(
         study = store.study
     _tell_lacks(study)
     told = altered(study)
-    content = {"study": study["name"], "altered": told, "directory": directory, "claims": found}
+    name = study.get("name", directory.name)
+    content = {"study": name, "altered": told, "directory": directory, "claims": found}
     tell(json, content, lambda width: [*tables.notice(told), tables.verdicts(found)])
 
 
@@ -580,6 +598,39 @@ def import_table(
     _show_run(land, folder, {}, json, None)
 
 
+@app.command()
+def merge(
+    folders: Annotated[
+        list[str], typer.Argument(metavar="DIR...", help="Results folders, or names in runs/.")
+    ],
+    directory: Annotated[
+        Path | None,
+        typer.Option(
+            "--dir", metavar="NEW", help="The new folder.", show_default="runs/STUDY-merged"
+        ),
+    ] = None,
+    json: Json = False,
+    debug: Debug = False,
+) -> None:
+    """Join results folders of one study, as of a seed each, into a new one."""
+    from gridscape.landscape import Landscape
+    from gridscape.store.merging import merge_folders
+    from gridscape.store.store import Store
+
+    paths = [results_folder(folder) for folder in folders]
+    with Store.read(paths[0]) as store:
+        new = directory or Path("runs") / f"{store.study.get('name', 'study')}-merged"
+    with _busy("joining the folders"):
+        found = merge_folders(paths, new)
+    if found.n_twice:
+        complain(f"{found.n_twice:,} trials stood in two folders, and were taken once")
+    for line in found.differing[:MOST_TOLD]:
+        complain(f"other numbers of one trial, the first was taken: {line}")
+    if len(found.differing) > MOST_TOLD:
+        complain(f"and {len(found.differing) - MOST_TOLD:,} more trials with other numbers")
+    _show_run(Landscape.read(new), new, {}, json, None)
+
+
 def _listed(texts: list[str] | None) -> list[str]:
     """The parts of an option that is a list, or is repeated."""
     return [part.strip() for text in texts or () for part in text.split(",") if part.strip()]
@@ -782,10 +833,11 @@ def results_folder(folder: str | None) -> Path:
     )
 
 
-def _check_executor(name: str) -> None:
-    from gridscape.execution.executors import NAMES
+def executor_at(name: str, address: str | None) -> "Executor":
+    """What trains; raises UsageError where it cannot be."""
+    from gridscape.execution.executors import find_executor
 
-    check_known("executor", name, NAMES)
+    return find_executor(name, address)
 
 
 def _read(directory: Path) -> "Landscape":
@@ -840,11 +892,25 @@ def tell_code(directory: Path, trust: bool) -> None:
             complain(f"uses {found.words}")
 
 
-def _write_report(directory: Path, data_dir: Path | None, trust: bool = False) -> Path:
+def _write_report(
+    directory: Path, data_dir: Path | None, trust: bool = False, predict: bool = False
+) -> Path:
     from gridscape.report import html
 
     with _busy("writing the report"):
-        return html.write(directory, data_dir, trust=trust)
+        return html.write(directory, data_dir, trust=trust, predict=predict)
+
+
+def _report_beside(directories: list[Path]) -> None:
+    from gridscape.analysis.beside import compare
+    from gridscape.cli._beside_table import beside
+    from gridscape.report.beside import file_of, write_beside
+
+    with _busy("comparing the studies"):
+        found = compare(*directories)
+        path = write_beside(found, file_of(found, directories[0]))
+    tell(False, None, lambda width: beside(found))
+    print(f"\nReport: {path}")
 
 
 def _draw(found: "Look", directory: Path) -> list[Path]:
@@ -871,12 +937,15 @@ def _show_run(
     if not json:
         tell(False, None, lambda width: tables.overview(found, width))
         print(f"\n{tables.effort_words(effort) if effort else f'Results: {directory}'}")
-    path = _write_report(directory, data_dir)
-    if json:
-        document = _json.overview(found, directory)
-        told = {"effort": effort} if effort else {}
-        tell(True, {**document, **told, "report": path}, lambda width: [])
-    else:
+    path: Path | None = None
+    try:
+        path = _write_report(directory, data_dir)
+    finally:  # the document stands without the page, too
+        if json:
+            document = _json.overview(found, directory)
+            told = {"effort": effort} if effort else {}
+            tell(True, {**document, **told, "report": path}, lambda width: [])
+    if not json:
         print(f"Report: {path}")
 
 
@@ -925,6 +994,7 @@ class InterruptedRunError(Exception):
 
 def main(arguments: Sequence[str] | None = None) -> NoReturn:
     """Runs the command line and exits."""
+    stand_in()
     sys.exit(exit_status(sys.argv[1:] if arguments is None else list(arguments)))
 
 
@@ -935,9 +1005,9 @@ def exit_status(arguments: list[str]) -> int:
             warnings.showwarning = _told_once()
             command = typer.main.get_command(app)
             status = command.main(arguments, prog_name="gridscape", standalone_mode=False)
-            sys.stdout.flush()
+            end_output()
     except BrokenPipeError:  # the reader, as in `| head`, has seen enough
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        forget(sys.stdout)
         return ERROR
     except InterruptedRunError as error:
         again = shlex.join(["gridscape", *arguments])
@@ -992,11 +1062,6 @@ def _meant(name: str, known: list[str]) -> str | None:
     if told is None and "set" in known and any(found.ours in t for t in synonyms.TABLES.values()):
         told = f"use --set {found.ours}=..."
     return told and told + (f": {found.note}" if found.note else "")
-
-
-def complain(line: str) -> None:
-    """One line on standard error."""
-    print(f"gridscape: {line}", file=sys.stderr)
 
 
 def _told_once() -> Callable[..., None]:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from gridscape.cli._options import (
+    Address,
     At,
     DataDir,
     Debug,
@@ -18,6 +19,7 @@ from gridscape.cli._options import (
     Trust,
 )
 from gridscape.cli._startup import prepare_jax
+from gridscape.cli._streams import complain
 from gridscape.errors import UsageError
 
 if TYPE_CHECKING:
@@ -78,6 +80,7 @@ def decide(
     minutes: Minutes = None,
     data_dir: DataDir = None,
     executor: ExecutorName = "local",
+    address: Address = None,
     trust: Trust = False,
     json: Json = False,
     debug: Debug = False,
@@ -104,7 +107,7 @@ def decide(
             minutes=minutes,
             trust=trust,
             data_dir=data_dir,
-            executor=executor,
+            executor=commands.executor_at(executor, address),
             listener=teller,
         )
     commands.tell(json, decided_document(found, directory), lambda width: decided_table(found))
@@ -118,6 +121,7 @@ def confirm(
     ] = 10,
     data_dir: DataDir = None,
     executor: ExecutorName = "local",
+    address: Address = None,
     trust: Trust = False,
     json: Json = False,
     debug: Debug = False,
@@ -135,7 +139,7 @@ def confirm(
             replicates=replicates,
             trust=trust,
             data_dir=data_dir,
-            executor=executor,
+            executor=commands.executor_at(executor, address),
             listener=follower,
         )
     commands.tell(json, vars(found), lambda width: confirmed_table(found))
@@ -183,6 +187,7 @@ def refine(
     minutes: Minutes = None,
     data_dir: DataDir = None,
     executor: ExecutorName = "local",
+    address: Address = None,
     trust: Trust = False,
     json: Json = False,
     debug: Debug = False,
@@ -206,7 +211,7 @@ def refine(
             minutes=minutes,
             trust=trust,
             data_dir=data_dir,
-            executor=executor,
+            executor=commands.executor_at(executor, address),
             listener=follower,
         )
     commands.tell(json, found, lambda width: refined_table(found))
@@ -228,7 +233,7 @@ def _training(directory: Path, trust: bool) -> Iterator["Follower"]:
     except KeyboardInterrupt:
         raise commands.InterruptedRunError(f"what was trained is kept in {directory}") from None
     if follower.failed:
-        commands.complain(follower.failures())
+        complain(follower.failures())
 
 
 class Teller:

@@ -10,10 +10,12 @@ from typing import Any
 
 import jax
 
+from gridscape.base.foreign import of_others
 from gridscape.identity.memo import key_of
 from gridscape.kernels.cores import n_cores
 from gridscape.kernels.library import as_here, calls_layers, in_use
 from gridscape.models.precision import float32_products
+from gridscape.tasks.fetch import cache_folder
 
 # For programs dominated by random numbers or native calls: more optimization by XLA would about
 # double the time to compile and gain nothing.
@@ -82,7 +84,7 @@ class Compilers:
     def _compile(
         self, jitted: Any, shapes: Sequence[Any], light: bool, wanted: Future[Compiled]
     ) -> None:
-        with float32_products():
+        with float32_products(), of_others():
             lowered = jitted.lower(*shapes)
         text = lowered.as_text()
         options = LIGHTLY if light or calls_layers(text) else {}
@@ -134,6 +136,13 @@ def _tells_all(text: str, n_arguments: int) -> bool:
     found = re.search(r"func\.func public @main\((.*)\) ->", text)
     arguments = re.findall(r"%arg\d+:", found[1]) if found else []
     return "callback" not in text and len(arguments) == n_arguments
+
+
+def keep_programs() -> None:
+    """Keep compiled programs from run to run, in a folder that all processes of a machine share."""
+    if not jax.config.values.get("jax_compilation_cache_dir"):
+        jax.config.update("jax_compilation_cache_dir", str(cache_folder() / "jax"))
+        jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.2)
 
 
 BACKEND_COMPILE = "/jax/core/compile/backend_compile_duration"

@@ -30,8 +30,11 @@ What else an executor owes:
 
 - ``events`` ends when no work is out, and goes on with works that are submitted meanwhile; after
   Lost, the sweep submits the trials that have not ended as new works.
-- It takes works in the order in which they are submitted. Those with ``ahead`` may be compiled
-  while others train; one without is compiled when its turn comes.
+- It takes works in the order in which they are submitted; where several are trained at once, those
+  that take longest may come first, but those with ``care``, or without ``ahead``, stay last. Those
+  with ``ahead`` may be compiled while others train; one without is compiled when its turn comes.
+- It may train parts of a work at the same time: their events are all told in the name of the work,
+  and Begun tells all that are in training.
 - It never writes to the results folder, and prints nothing.
 - What a worker raises, other than the outcome of trials, is raised by ``events``.
 - Processes of its own leave Ctrl-C to the sweep, and end when the process of the sweep does.
@@ -55,7 +58,10 @@ from gridscape.execution.planner import Costs
 from gridscape.grid.trials import Trial, TrialResult, content_key
 from gridscape.study.study import ResolvedStudy, Study, told_objects
 
-NAMES: Mapping[str, str] = {"local": "gridscape.execution.local:Local"}
+NAMES: Mapping[str, str] = {
+    "local": "gridscape.execution.local:Local",
+    "ray": "gridscape.execution.ray.executor:Ray",
+}
 
 # ---- what goes to where the work runs ----
 
@@ -101,6 +107,14 @@ class Snapshot:
         rows = [self.meta["keys"].index(key) for key in keys]
         arrays = {name: array[rows] for name, array in self.arrays.items()}
         return Snapshot({**self.meta, "keys": list(keys)}, arrays)
+
+    @classmethod
+    def joined(cls, parts: Sequence["Snapshot"]) -> "Snapshot":
+        """The snapshots of parts of one run, taken at the same time, as one."""
+        keys = [key for part in parts for key in part.meta["keys"]]
+        names = parts[0].arrays
+        arrays = {name: np.concatenate([part.arrays[name] for part in parts]) for name in names}
+        return cls({**parts[0].meta, "keys": keys}, arrays)
 
 
 # The snapshot from which trials of a work go on, by their keys. It reads the results folder, so it
@@ -278,15 +292,23 @@ class Executor(Protocol):
         """End all that is out and give back what ``open`` took; again does nothing."""
 
 
-def find_executor(executor: str | Executor) -> Executor:
-    """An executor by name, or the object itself.
+def find_executor(executor: str | Executor, address: str | None = None) -> Executor:
+    """An executor by name, or the object itself. address: of the cluster that it trains on.
 
-    Raises UnknownNameError, and UsageError for an object that is none.
+    Raises UnknownNameError, and UsageError for an object that is none or for an address of "local".
     """
     if isinstance(executor, str):
         check_known("executor", executor, NAMES)
+        if address is not None and executor == "local":
+            raise UsageError(
+                "the executor 'local' has no address",
+                where="--address",
+                found=repr(address),
+                hint="a cluster is trained on by --executor ray",
+            )
         module, _, name = NAMES[executor].partition(":")
-        found: Executor = getattr(importlib.import_module(module), name)()
+        kind = getattr(importlib.import_module(module), name)
+        found: Executor = kind() if address is None else kind(address)
         return found
     if isinstance(executor, type) or not isinstance(executor, Executor):
         is_class = isinstance(executor, type)

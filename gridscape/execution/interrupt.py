@@ -1,9 +1,13 @@
-"""Ctrl-C once stops a run where nothing is lost; twice, at once."""
+"""Ctrl-C once stops a run where nothing is lost; twice, at once. SIGTERM counts as Ctrl-C."""
 
 import signal
 import threading
 from collections.abc import Callable
 from typing import Any, Self
+
+# What a terminal sends, and what a machine sends that is needed for something else: schedulers of
+# clusters, containers, preemptible machines.
+SIGNALS = (signal.SIGINT, signal.SIGTERM)
 
 
 class Interrupt:
@@ -16,16 +20,16 @@ class Interrupt:
 
     def __init__(self, tell: Callable[[], None] = lambda: None, *, at_once: bool = False) -> None:
         self.asked, self._tell, self._at_once = False, tell, at_once
-        self._before: Any = None
+        self._before: dict[signal.Signals, Any] = {}
 
     def __enter__(self) -> Self:
         if threading.current_thread() is threading.main_thread():
-            self._before = signal.signal(signal.SIGINT, self._ask)
+            self._before = {each: signal.signal(each, self._ask) for each in SIGNALS}
         return self
 
     def __exit__(self, *_: object) -> None:
-        if self._before is not None:
-            signal.signal(signal.SIGINT, self._before)
+        for each, before in self._before.items():
+            signal.signal(each, before)
 
     def _ask(self, *_: object) -> None:
         if self.asked or self._at_once:

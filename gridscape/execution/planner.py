@@ -14,6 +14,7 @@ from typing import Any, Self
 
 import jax
 
+from gridscape.base.foreign import of_others
 from gridscape.base.task import Task
 from gridscape.engine.cohorts import Cohort, partition
 from gridscape.engine.compilers import Compilers
@@ -134,6 +135,14 @@ class Plan:
             cohorts=tuple(CohortPlan.of(cohort, cost) for cohort, cost in pairs),
         )
 
+    def __repr__(self) -> str:
+        seconds = "not timed" if self.seconds is None else f"about {self.seconds:.0f} s"
+        return (
+            f"<plan of {self.study.name}: {self.n_trials - self.n_stored} of {self.n_trials}"
+            f" networks to train in {len(self.cohorts)} programs, {seconds},"
+            f" {self.memory_bytes / 1e9:.2g} GB>"
+        )
+
     @property
     def memory_bytes(self) -> int:
         """Of the largest run; runs follow each other."""
@@ -221,7 +230,8 @@ class Planner:
     def runs(self, cohort: Cohort) -> tuple[Cohort, ...]:
         """``cut``, or ``fill`` for a program that cannot be compiled: who trains it meets that."""
         try:
-            return self.cut(cohort)
+            with of_others():
+                return self.cut(cohort)
         except GridscapeError:
             raise
         except Exception:  # the outcome of its trials, which the executor tells
@@ -319,7 +329,8 @@ class Planner:
         """Have the programs of cohorts compiled, and wait for none of them."""
         for cohort in cohorts:
             try:
-                self.program(cohort).begin()
+                with of_others():
+                    self.program(cohort).begin()
             except Exception:  # its own turn meets it again, and tells it
                 break
 

@@ -9,6 +9,7 @@ import jax
 import numpy as np
 
 from gridscape.base.data import Sequences
+from gridscape.base.foreign import of_others
 from gridscape.base.parts import Factory, Model
 from gridscape.base.types import Array, Hyper, Key, Params
 from gridscape.errors import GridscapeError, ModelError, UsageError, one_line
@@ -160,7 +161,8 @@ class _Module:
         with alone(), torch.random.fork_rng(devices=[]):
             torch.manual_seed(seed)
             try:
-                module = self._make()
+                with of_others():
+                    module = self._make()
             except GridscapeError:
                 raise
             except Exception as error:  # somebody's build may raise anything

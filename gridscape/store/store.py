@@ -26,7 +26,7 @@ import sqlite3
 import warnings
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, closing, contextmanager
-from dataclasses import fields
+from dataclasses import replace
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self, TypeVar
@@ -37,11 +37,11 @@ from gridscape.errors import StoreError, StoreFullError, StoreLockedError
 from gridscape.grid.asked import asked_more
 from gridscape.grid.axes import Cell
 from gridscape.grid.trials import Status, Trial, TrialResult
+from gridscape.store._entries import arrays_of, read_record, record_of
 from gridscape.store._ledger import NAME, Ledger, Row, build_ledger, damaged_ledger
 from gridscape.store.blobs import (
     Content,
     DamagedError,
-    family,
     file_status,
     read_blob,
     require_within,
@@ -187,9 +187,13 @@ class Store:
         return dict(self._each(self._status))
 
     def trials(self) -> list[Trial]:
-        """Every trial that the ledger tells of; no blob is looked at."""
+        """Every trial that the ledger tells of, those aside whose rows are damaged.
+
+        No blob is looked at.
+        """
         with _store_errors(self.directory):
-            return [_trial_of(json.loads(row.record)["trial"]) for row in self._ledger.rows()]
+            rows = self._ledger.rows()
+        return [trial for trial, _ in self._read_each(rows, self._facts)]
 
     def put(self, trial: Trial, result: TrialResult) -> None:
         """Store a trial; when this returns, it survives a crash. The same key again replaces it.
@@ -213,7 +217,7 @@ class Store:
             keys = [trial.key for trial, _ in ended]
             old = [row.blob for key in keys if (row := self._ledger.row(key)) and row.blob]
             paths = [self._free_file(key, old) for key in keys]
-            contents = [Content(_to_json(_record(*pair)), _arrays(pair[1])) for pair in ended]
+            contents = [Content(_to_json(record_of(*pair)), _arrays(pair[1])) for pair in ended]
             try:
                 checksums = write_blobs(dict(zip(paths, contents, strict=True)))
                 found = zip(keys, contents, paths, checksums, strict=True)
@@ -441,14 +445,16 @@ class Store:
     def _status(self, row: Row) -> tuple[str, Status]:
         """Cheap enough for a page that asks every second: of the blob it takes the size only."""
         self._require_size(row)
-        return row.key, Status(json.loads(row.record)["result"]["status"])
+        return row.key, self._facts(row)[1].status
+
+    def _facts(self, row: Row) -> Entry:
+        """What the ledger says of a trial."""
+        return read_record(row.record, self.directory / _LEDGER)
 
     def _final(self, row: Row, sizes: Mapping[str, int]) -> tuple[Trial, TrialResult]:
         if sizes.get(row.blob) != row.size_bytes:
             self._require_size(row)
-        record = json.loads(row.record)
-        plain = {**record["result"], "status": Status(record["result"]["status"])}
-        return _trial_of(record["trial"]), TrialResult(**plain, curves={})
+        return self._facts(row)
 
     def _sizes(self) -> dict[str, int]:
         """The sizes of all blobs by name; of many it takes far less time than one by one."""
@@ -477,8 +483,8 @@ class Store:
         blob = read_blob(path)
         if (blob.text, blob.checksum) != (row.record, row.checksum):
             raise DamagedError(f"is not the file that {_LEDGER} tells of", where=path)
-        record = json.loads(row.record)
-        return _trial_of(record["trial"]), _result_of(record["result"], blob.arrays)
+        trial, result = self._facts(row)
+        return trial, replace(result, **arrays_of(blob.arrays))
 
     def _blob_of(self, row: Row) -> Path:
         if not row.blob:
@@ -682,33 +688,15 @@ def _study_copy(directory: Path) -> dict[str, Any] | None:
 def _row_of(path: Path) -> Row:
     """The row that a blob asks for; raises DamagedError when it is not whole, or misnamed."""
     text, _, checksum = read_blob(path)
-    key = json.loads(text).get("trial", {}).get("key", "")
-    if not path.name.startswith(f"{key}."):
+    trial, _ = read_record(text, path)
+    if not path.name.startswith(f"{trial.key}."):
         raise DamagedError("is not the blob of this trial", where=path)
-    return Row(key, text, path.name, path.stat().st_size, checksum)
-
-
-def _record(trial: Trial, result: TrialResult) -> dict[str, Any]:
-    """Everything of a trial but its arrays."""
-    plain = {f.name: getattr(result, f.name) for f in fields(result)}
-    del plain["curves"], plain["params"]
-    names = {"key": trial.key, "cell": dict(trial.cell), "replicate": trial.replicate}
-    return {"trial": names, "result": plain}
+    return Row(trial.key, text, path.name, path.stat().st_size, checksum)
 
 
 def _arrays(result: TrialResult) -> dict[str, np.ndarray]:
     curves = {f"curve/{name}": array for name, array in result.curves.items()}
     return curves | {f"params/{name}": array for name, array in (result.params or {}).items()}
-
-
-def _trial_of(plain: dict[str, Any]) -> Trial:
-    return Trial(Cell(tuple(plain["cell"].items())), plain["replicate"], plain["key"])
-
-
-def _result_of(plain: dict[str, Any], arrays: Mapping[str, np.ndarray]) -> TrialResult:
-    plain = {**plain, "status": Status(plain["status"])}
-    curves, params = family(arrays, "curve"), family(arrays, "params")
-    return TrialResult(**plain, curves=curves, params=params or None)
 
 
 def _to_json(data: Any) -> str:

@@ -9,6 +9,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from gridscape.base.data import Sequences, Split, Stream
+from gridscape.base.foreign import of_others
 from gridscape.base.parts import Model
 from gridscape.base.shapes import batch_of, dimensions, given, lettered, prepared, told
 from gridscape.base.state import STATE, parted
@@ -65,7 +66,8 @@ def _training_examples(task: Task) -> Split:
         return train
     key = _key_shape()
     try:
-        drawn = jax.eval_shape(lambda key: train.draw(key, DRAWN), key)
+        with of_others():
+            drawn = jax.eval_shape(lambda key: train.draw(key, DRAWN), key)
     except Exception as error:  # a user's function may raise anything
         raise UsageError("no batch is drawn", where=where, found=one_line(error)) from error
     if not isinstance(drawn, Split) or any(x.shape[:1] != (DRAWN,) for x in jax.tree.leaves(drawn)):
@@ -103,9 +105,10 @@ def _outputs(model: Model, hyper: Hyper, task: Task, inputs: Any, where: str) ->
     numbers = {name: jax.ShapeDtypeStruct((), jnp.float32) for name in hyper}
     key = _key_shape()
     try:
-        params = jax.eval_shape(model.init, key, numbers)
-        trained = _trained(model, params, inputs, key, numbers)
-        outputs = [trained, jax.eval_shape(model.apply, params, inputs, None, numbers)]
+        with of_others():
+            params = jax.eval_shape(model.init, key, numbers)
+            trained = _trained(model, params, inputs, key, numbers)
+            outputs = [trained, jax.eval_shape(model.apply, params, inputs, None, numbers)]
     except GridscapeError:
         raise
     except Exception as error:  # a user's model may raise anything
@@ -230,7 +233,8 @@ def _per_example(loss: Loss, task: Task, outputs: Any, targets: Any) -> Iterator
 def _check_per_example(asked: PerExample, n_examples: int, where: str, memo: Memo) -> None:
     what, expected = f"{asked.name} does not fit the task", f"one {asked.number} per example, (B,)"
     try:
-        found = memo.of(given, asked.function, *asked.arguments)
+        with of_others():
+            found = memo.of(given, asked.function, *asked.arguments)
     except Exception as error:  # a user's function may raise anything
         raise UsageError(what, where=where, expected=expected, found=one_line(error)) from error
     if asked.of_mean is not None or asked.of_set is not None:
@@ -259,7 +263,8 @@ def _check_of_all(asked: PerExample, found: Any, n_examples: int, where: str, me
     where, function = f"{where}, {name}", asked.of_mean or asked.of_set
     assert function is not None  # who calls has asked
     try:
-        number = memo.of(given, function, *made)
+        with of_others():
+            number = memo.of(given, function, *made)
     except Exception as error:  # a user's function may raise anything
         raise UsageError(what, where=where, expected=expected, found=one_line(error)) from error
     if getattr(number, "shape", None) != () or not jnp.issubdtype(number.dtype, jnp.floating):

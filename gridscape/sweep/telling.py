@@ -28,6 +28,8 @@ TELL_SECONDS = 1.0  # between two notes
 MOST_TOLD = 256  # trials in training that are named, each with its curve so far
 MOST_POINTS = 64  # of such a curve
 
+Run = tuple[int, str]
+
 
 class Telling:
     """Takes note of the events of one sweep and tells them in its folder."""
@@ -38,7 +40,11 @@ class Telling:
         self._store, self._axes = store, [axis.name for axis in resolved.study.grid.axes]
         self._metric = next(iter(resolved.meanings), "loss")
         self._number = {trial.key: i for i, trial in enumerate(todo)}
-        self._ended, self._runs = set[str](), dict[int, dict[str, Any]]()
+        self._ended = set[str]()
+        # What is in training: by its work and the first of its trials what is told of it, and
+        # which of its trials have not ended. Parts of a work may be trained side by side.
+        self._runs = dict[Run, dict[str, Any]]()
+        self._left, self._run_of = dict[Run, set[str]](), dict[str, Run]()
         self._begun, self._told = time.time(), 0.0
         self._time_left = TimeLeft.of(
             partition(resolved, todo),
@@ -65,8 +71,11 @@ class Telling:
                 self._progress(event)
             case Finished():
                 self._end(event.trial.key)
-            case Done() | Lost() | Cut():
-                self._runs.pop(event.work, None)
+            case Cut():
+                self._drop((event.work, event.trials[0].key))
+            case Done() | Lost():
+                for run in [run for run in self._runs if run[0] == event.work]:
+                    self._drop(run)
         if time.time() - self._told >= TELL_SECONDS:
             self.tell("training")
 
@@ -90,17 +99,36 @@ class Telling:
         left = event.updates - event.update
         self._time_left.advance(numbers, left, event.alive, time.perf_counter())
         told = event.trials[:MOST_TOLD]
-        run = self._runs.get(event.work)
-        if run is None or run["n"] != len(event.trials) or run["first"] != told[0].key:
-            places = [[[t.cell[name] for name in self._axes], t.replicate] for t in told]
+        name = (event.work, told[0].key)
+        run = self._runs.get(name)
+        if run is None or run["n"] != len(event.trials):
+            self._begin(name, event.trials)
+            places = [[[t.cell[axis] for axis in self._axes], t.replicate] for t in told]
             run = {"first": told[0].key, "n": len(event.trials), "trials": places, "points": []}
-            self._runs[event.work] = run
+            self._runs[name] = run
         values = [_short(x) for x in event.accuracy[: len(told)].tolist()]
         run |= {"update": event.update, "updates": event.updates}
         run["points"] = _thinned([*run["points"], [event.update, event.evaluated, values]])
 
+    def _begin(self, name: Run, trials: Sequence[Trial]) -> None:
+        """A run is in training, instead of others with the same trials whose process died."""
+        keys = {trial.key for trial in trials}
+        for other in {self._run_of[key] for key in keys if key in self._run_of}:
+            self._drop(other)
+        self._left[name] = keys
+        self._run_of |= dict.fromkeys(keys, name)
+
+    def _drop(self, name: Run) -> None:
+        self._runs.pop(name, None)
+        for key in self._left.pop(name, ()):
+            self._run_of.pop(key, None)
+
     def _end(self, key: str) -> None:
         self._ended.add(key)
+        if run := self._run_of.pop(key, None):
+            self._left[run].discard(key)
+            if not self._left[run]:
+                self._drop(run)
         self._time_left.end(self._number[key], time.perf_counter(), is_idle=not self._runs)
 
 

@@ -62,10 +62,25 @@ def test_all_that_train_at_once_are_told_and_in_view():
     assert "training 2 networks in 2 more runs" in live(run, height=16)
     (ended,) = run.cohorts[3].trials
     run(finished(ended))
-    assert list(run.training) == [5, 6]
+    assert [work for work, _ in run.training] == [5, 6]
     assert "hidden_size=5:" not in live(run)
     run(progress(run, 5, 6, 0.5))
     assert "hidden_size=7: update 6 of 12" in live(run)
+
+
+def test_parts_of_a_work_that_train_side_by_side_are_told_both():
+    run = RunState(started())
+    whole = progress(run, 0, 6, 0.5)
+    one, other = (
+        replace(whole, trials=part, accuracy=whole.accuracy[: len(part)], alive=whole.alive[:1])
+        for part in (whole.trials[:1], whole.trials[1:2])
+    )
+    run(one)
+    run(replace(other, update=2))
+    run(replace(one, update=8))
+    assert [p.update for p in run.training.values()] == [8, 2]
+    run(finished(one.trials[0]))
+    assert [p.update for p in run.training.values()] == [2]
 
 
 def test_a_run_that_went_on_elsewhere_or_was_cut_is_told_once():
@@ -73,7 +88,7 @@ def test_a_run_that_went_on_elsewhere_or_was_cut_is_told_once():
     run(progress(run, 0, 6, 0.5))
     again = replace(progress(run, 0, 4, 0.5), work=7)  # from a checkpoint: its process died
     run(again)
-    assert list(run.training) == [7]
+    assert [work for work, _ in run.training] == [7]
     run(Cut(7, again.trials, 2, 1))
     assert run.training == {}
     assert "getting ready" in live(run) or "storing" in live(run)

@@ -11,6 +11,7 @@ import numpy as np
 import torch
 from torch.overrides import TorchFunctionMode
 
+from gridscape.base.foreign import of_others
 from gridscape.errors import ModelError, one_line
 from gridscape.models._torch.registry import RANDOM
 from gridscape.models._torch.trace import HOW, alone, place_of
@@ -28,7 +29,7 @@ Inputs = tuple[torch.Tensor, ...]
 def answers(module: torch.nn.Module, inputs: Inputs) -> torch.Tensor:
     """What PyTorch gives; raises ModelError by the place in the module where it raises."""
     try:
-        with torch.no_grad():
+        with of_others(), torch.no_grad():
             found = module(*inputs)
     except Exception as error:  # somebody's forward may raise anything
         shape = f"({', '.join(['B', *map(str, inputs[0].shape[1:])])})"
@@ -78,7 +79,7 @@ def check_lookups(module: torch.nn.Module, inputs: Inputs, given: np.ndarray) ->
     given: the least and the largest inputs of the task, of which ``inputs`` are made.
     """
     try:
-        with alone(), torch.no_grad(), _LookingUp():
+        with alone(), of_others(), torch.no_grad(), _LookingUp():
             module(*inputs)
     except _BeyondError as error:
         low, high, n_rows = error.args

@@ -21,6 +21,7 @@ from torch.nn import functional
 from torch.nn.utils import rnn as packing
 from torch.overrides import TorchFunctionMode
 
+from gridscape.base.foreign import of_others
 from gridscape.errors import GridscapeError, ModelError, UntranslatedError, one_line
 
 # Reading patches torch.nn.Module, and building draws from torch's one generator.
@@ -62,7 +63,7 @@ def read(
     before = _attributes(module)
     tracer = _Tracer(inputs, leaves, shape)
     try:
-        with _wrapped_packing(tracer, module), _Drawing(tracer), _slow_path():
+        with of_others(), _wrapped_packing(tracer, module), _Drawing(tracer), _slow_path():
             graph = tracer.trace(module)
     except GridscapeError:
         raise

@@ -1,0 +1,522 @@
+"""Works on the workers of a Ray cluster; this process owns the results folder.
+
+Each worker is an actor with a ``station.Station``. Work goes there as plain data. What happens
+there is fetched again and again by a call that waits for it, so that a worker which dies is heard
+of at once, and one that hangs is told by its silence. Actor calls may be lost, or run without an
+answer: a part of a work whose worker is lost is trained again from the last snapshot of it that
+came here, and what comes of the lost worker afterwards is never read.
+"""
+
+import os
+import pickle
+import sys
+import time
+import warnings
+from collections import deque
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field, replace
+from itertools import count
+from pathlib import Path
+from typing import Any
+
+from gridscape.engine.cohorts import Cohort, partition
+from gridscape.engine.flops import update_flops
+from gridscape.engine.programs import LONGEST_SEGMENT
+from gridscape.errors import GridscapeError, UsageError, one_line
+from gridscape.execution.executors import (
+    Begun,
+    Cut,
+    Done,
+    Event,
+    Finished,
+    Job,
+    Lost,
+    Progress,
+    Room,
+    Saved,
+    Snapshot,
+    Taken,
+    Work,
+)
+from gridscape.execution.planner import Costs
+from gridscape.execution.ray.cluster import Cluster, Node, Share, shares, too_large
+from gridscape.execution.ray.parts import Part, Parts, Seat
+from gridscape.execution.ray.station import Parting, Ready, Station, Wanted, Word, versions
+from gridscape.execution.schedule import evaluation_points, segment_length
+from gridscape.grid.trials import Trial, content_key
+from gridscape.study.study import ResolvedStudy, Study
+
+HEAR_SECONDS = 10.0  # a call waits so long for something to happen
+LOOK_SECONDS = 2.0  # between two looks at the nodes of the cluster
+START_SECONDS = 300.0  # in which the first worker must be ready
+SNAPSHOT_SECONDS = 60.0  # in which a worker must have ended its segment, else it is left out
+# Calls that a worker answers at once: what it is asked while another call waits for events.
+CALLS = 4
+# A core does so many operations a second, and an update and a call of a program take so long at
+# least: roughly, to compare works by.
+CORE_FLOPS, UPDATE_SECONDS, CALL_SECONDS = 5e9, 2e-6, 2e-3
+# A part goes back to the sweep, which trains it last and in smaller runs, after so many deaths.
+MOST_DEATHS = 2
+# A node on which so many workers in a row were never ready gets no more of them.
+MOST_FALSE_STARTS = 3
+
+
+@dataclass(eq=False)
+class Hand:
+    """The driver's end of a worker.
+
+    asked: the call that is out. ready: None until the worker is. heard: when it last said
+    something. part: what it trains, ``run``: of that, what is in training now.
+    """
+
+    actor: Any
+    node: Node
+    asked: Any
+    seat: Seat
+    ready: Ready | None = None
+    heard: float = field(default_factory=time.monotonic)
+    part: Part | None = None
+    run: tuple[Trial, ...] = ()
+    state_bytes: int = 0
+
+
+@dataclass(frozen=True, eq=False)
+class Kept:
+    """Snapshots of a run that came here, in Ray's store, after so many updates."""
+
+    snapshots: Any
+    update: int
+
+
+@dataclass(eq=False)
+class Out:
+    """A work that is out.
+
+    training: how many parts of it are. kept: by the keys of trials, the last snapshot that came
+    here. ended: keys of its trials that have ended. is_aside: whether trials of it are left that
+    the sweep must train with more care.
+    """
+
+    work: Work
+    saved: Saved
+    training: int = 0
+    kept: dict[str, Kept] = field(default_factory=dict)
+    ended: set[str] = field(default_factory=set)
+    is_taken: bool = False
+    is_aside: bool = False
+    is_cancelled: bool = False
+
+
+class Ray:
+    """The executor of a Ray cluster.
+
+    address: of the cluster ("auto", "host:6379", "ray://host:10001"); by default a Ray of this
+    machine alone, which ends with the run. cpus_per_worker, gpus_per_worker: what each worker has;
+    by default all cores of a node or, where the cluster has GPUs, one of them and its share of the
+    cores. A part of a GPU, such as 0.5, is shared with other workers. working_dir: a folder with
+    own code, which is copied to all nodes. patience: seconds after which a worker that says nothing
+    is given up; longer than any segment takes, compiling included.
+
+    Raises UsageError for numbers that cannot be.
+    """
+
+    def __init__(
+        self,
+        address: str | None = None,
+        *,
+        cpus_per_worker: float | None = None,
+        gpus_per_worker: float | None = None,
+        working_dir: str | Path | None = None,
+        patience: float = 600.0,
+    ) -> None:
+        _check_positive(cpus_per_worker=cpus_per_worker, patience=patience)
+        if gpus_per_worker:
+            _check_positive(gpus_per_worker=gpus_per_worker)
+        self.address, self.patience = address, patience
+        self.cpus_per_worker, self.gpus_per_worker = cpus_per_worker, gpus_per_worker
+        self.working_dir = None if working_dir is None else str(Path(working_dir).absolute())
+        self._cluster: Cluster | None = None
+        self._clear()
+
+    def _clear(self) -> None:
+        self._hands: list[Hand] = []
+        self._parts, self._out = Parts(), dict[int, Out]()
+        self._told: deque[Event] = deque()
+        self._false_starts: dict[str, int] = {}
+        self._trouble: Exception | None = None
+        self._is_open, self._looked, self._manned = False, 0.0, 0.0
+        self._ids = count()
+
+    # ---- what an executor owes ----
+
+    def open(self, resolved: ResolvedStudy, data_dir: str | Path | None = None) -> None:
+        """See Executor; raises UsageError where there is no cluster, or no node is large enough."""
+        self.close()
+        self._resolved = resolved
+        job = Job.of(resolved, data_dir)
+        self._cluster = Cluster.connect(self.address, self.working_dir)
+        try:
+            self._job = self._ray.put(pickle.dumps(job))
+            self._actor = self._ray.remote(Station)
+            self._hire()
+            self._await_first()
+            self._is_open = True
+        except BaseException:
+            self.close()
+            raise
+
+    def room(self) -> Room:
+        """See Executor: of the smallest worker that is ready."""
+        return min(
+            (hand.ready.room for hand in self._hands if hand.ready),
+            key=lambda room: room.free_bytes,
+            default=Room(1, 0.0),
+        )
+
+    def costs(self, trials: Sequence[Trial], timed: bool) -> Costs:
+        """See Executor: measured by one worker, and shared among all."""
+        self._await_all()
+        ready = [hand for hand in self._hands if hand.ready]
+        first = max(ready, key=lambda hand: hand.seat.n_devices)
+        try:
+            found: Costs = self._ray.get(first.actor.costs.remote(list(trials), timed))
+        except Exception as error:
+            raise self._own(error, first) from error
+        devices = [f"{h.ready.host}: {d}" for h in ready if h.ready for d in h.ready.devices]
+        share = first.seat.n_devices / len(devices)
+        programs = tuple(
+            replace(cost, seconds=None if cost.seconds is None else cost.seconds * share)
+            for cost in found.programs
+        )
+        return Costs(tuple(devices), programs)
+
+    def submit(self, work: Work, saved: Saved) -> None:
+        """See Executor."""
+        (cohort,) = partition(
+            self._resolved, work.trials, dict.fromkeys((t.key for t in work.trials), work.start)
+        )
+        program = content_key(cohort.recipe.static)
+        self._out[work.id] = Out(work, saved)
+        cost, part_cost = seconds_of(cohort, self._resolved.study)
+        self._parts.add(work, cost, program, part_cost)
+
+    def events(self) -> Iterator[Event]:
+        """See Executor."""
+        while True:
+            while self._told:
+                yield self._told.popleft()
+            if not self._out:
+                return
+            self._hand_out()
+            self._listen()
+
+    def snapshots(self, work: int) -> Iterator[Snapshot]:
+        """See Executor."""
+        hands = [h for h in self._hands if h.part and h.part.of == work and h.run]
+        asked = {h.actor.snapshots.remote(h.part.work.id): h for h in hands if h.part}
+        if not asked:
+            return
+        seconds = min(SNAPSHOT_SECONDS, self.patience)
+        there, _ = self._ray.wait(list(asked), num_returns=len(asked), timeout=seconds)
+        for reference in there:
+            try:
+                found: list[Snapshot] = self._ray.get(reference)
+            except Exception:  # a worker that died is heard of among the events
+                continue
+            self._keep(work, reference, found)
+            yield from found
+
+    def cancel(self, work: int) -> None:
+        """See Executor."""
+        out = self._out.get(work)
+        if out is None:
+            return
+        out.is_cancelled = True
+        self._parts.drop(work)
+        for hand in self._hands:
+            if hand.part is not None and hand.part.of == work:
+                hand.actor.cancel.remote(hand.part.work.id)
+        self._end_if_all_done(out)
+
+    def close(self) -> None:
+        """See Executor."""
+        hands, cluster, self._cluster = self._hands, self._cluster, None
+        self._clear()
+        if cluster is None:
+            return
+        try:
+            for hand in hands:
+                cluster.ray.kill(hand.actor, no_restart=True)
+        finally:
+            cluster.close()
+
+    # ---- workers ----
+
+    @property
+    def _ray(self) -> Any:
+        if self._cluster is None:
+            raise UsageError("the executor is not open", where="Ray")
+        return self._cluster.ray
+
+    def _hire(self) -> None:
+        """A worker for every place in the cluster that has none, on nodes that joined, too."""
+        assert self._cluster is not None
+        self._looked = time.monotonic()
+        nodes = self._cluster.nodes()
+        places = shares(nodes, self.cpus_per_worker, self.gpus_per_worker)
+        if not places and not self._is_open:
+            raise too_large(nodes, self.cpus_per_worker, self.gpus_per_worker)
+        for node in nodes:
+            if node.id in places and self._false_starts.get(node.id, 0) < MOST_FALSE_STARTS:
+                there = sum(hand.node.id == node.id for hand in self._hands)
+                for _ in range(places[node.id].n_workers - there):
+                    self._hands.append(self._hired(node, places[node.id]))
+        if self._hands:
+            self._manned = self._looked
+        elif self._false_starts or self._looked - self._manned > START_SECONDS:
+            found = None if self._trouble is None else one_line(self._trouble)
+            raise GridscapeError("no worker is left", where="executor ray", found=found)
+
+    def _hired(self, node: Node, share: Share) -> Hand:
+        strategy = self._ray.util.scheduling_strategies.NodeAffinitySchedulingStrategy(
+            node.id, soft=False
+        )
+        actor = self._actor.options(
+            num_cpus=share.cpus,
+            num_gpus=share.gpus,
+            max_concurrency=CALLS,
+            max_restarts=0,
+            max_task_retries=0,
+            scheduling_strategy=strategy,
+        ).remote()
+        wanted = Wanted(
+            n_cores=max(int(share.cpus), 1),
+            n_beside=share.n_workers,
+            gpu_share=share.gpus,
+            versions=versions(),
+            folder=os.getcwd(),
+            path=tuple(str(Path(p).absolute()) for p in sys.path),
+        )
+        seat = Seat(next(self._ids), node.id)
+        return Hand(actor, node, actor.open.remote(wanted, self._job), seat)
+
+    def _await_first(self) -> None:
+        """Wait until a worker is ready; raises GridscapeError where none gets ready."""
+        end = time.monotonic() + START_SECONDS
+        while not any(hand.ready for hand in self._hands):
+            if time.monotonic() > end:
+                raise GridscapeError(
+                    "no worker has begun",
+                    where="executor ray",
+                    found=f"nothing after {START_SECONDS:g} s",
+                    hint="others may use the cores: see ray status, or set cpus_per_worker",
+                )
+            self._listen()
+
+    def _await_all(self) -> None:
+        """Wait for the others, but not for those whose cores somebody else uses."""
+        end = time.monotonic() + min(START_SECONDS, 60.0)
+        while not all(hand.ready for hand in self._hands) and time.monotonic() < end:
+            self._listen()
+
+    def _hand_out(self) -> None:
+        """Give every worker that has nothing to do a part to train."""
+        ready = [hand for hand in self._hands if hand.ready]
+        for hand in ready:
+            if hand.part is None and (taken := self._parts.take(hand.seat, len(self._hands))):
+                self._begin(hand, *taken)
+
+    def _begin(self, hand: Hand, part: Part, reserve: Part | None) -> None:
+        out, work = self._out[part.of], part.work
+        snapshots: Any = []
+        if work.start > out.work.start:
+            snapshots = out.kept[work.trials[0].key].snapshots
+            if not self._is_there(snapshots):  # it went with a node
+                work = replace(work, start=out.work.start)
+        if work.start and work.start == out.work.start:
+            snapshots = [out.saved([trial.key for trial in work.trials])]
+        coming = [reserve.work] if reserve is not None and reserve.is_plain else []
+        hand.part, hand.run, hand.heard = replace(part, work=work), (), time.monotonic()
+        out.training += 1
+        hand.actor.train.remote(work, coming, snapshots)
+
+    def _is_there(self, reference: Any) -> bool:
+        try:
+            self._ray.get(reference, timeout=SNAPSHOT_SECONDS)
+        except self._ray.exceptions.RayError:
+            return False
+        return True
+
+    def _keep(self, work: int, reference: Any, snapshots: Sequence[Snapshot]) -> None:
+        """Remember the last snapshots, from which a part goes on whose worker is lost."""
+        for part in snapshots:
+            kept = Kept(reference, part.meta["update"])
+            self._out[work].kept |= dict.fromkeys(part.meta["keys"], kept)
+
+    # ---- what happens ----
+
+    def _listen(self) -> None:
+        """Wait until some worker says something, or it is time to look at the cluster again."""
+        asked = {hand.asked: hand for hand in self._hands}
+        there: list[Any] = []
+        if asked:
+            there, _ = self._ray.wait(list(asked), num_returns=1, timeout=LOOK_SECONDS / 2)
+        else:
+            time.sleep(LOOK_SECONDS / 2)
+        if there and len(asked) > 1:  # all that are there by now
+            there, _ = self._ray.wait(list(asked), num_returns=len(asked), timeout=0)
+        for reference in there:
+            self._hear(asked[reference])
+        now = time.monotonic()
+        for hand in list(self._hands):
+            if hand.part is not None and now - hand.heard > self.patience:
+                self._lose(hand)
+        if now - self._looked > LOOK_SECONDS:
+            self._hire()
+
+    def _hear(self, hand: Hand) -> None:
+        try:
+            told = self._ray.get(hand.asked)
+        except self._ray.exceptions.RayTaskError as error:
+            self._refuse(hand, self._own(error, hand))
+            return
+        except self._ray.exceptions.RayError as error:
+            self._trouble = error
+            self._lose(hand)
+            return
+        if isinstance(told, Ready):
+            self._false_starts.pop(hand.node.id, None)
+            hand.ready = told
+            hand.seat = replace(hand.seat, n_devices=len(told.devices), is_batched=told.is_batched)
+        hand.asked = hand.actor.hear.remote(HEAR_SECONDS)
+        for word in () if isinstance(told, Ready) else told:
+            self._note(hand, word)
+
+    def _refuse(self, hand: Hand, error: GridscapeError) -> None:
+        """A worker cannot begin: other versions or other data; the others go on without it."""
+        self._lose(hand, is_false_start=True)
+        self._false_starts[hand.node.id] = MOST_FALSE_STARTS
+        self._trouble = error
+        if not self._hands:
+            raise error
+        warnings.warn(f"a node is left out: {error}", stacklevel=2)
+
+    def _own(self, error: Exception, hand: Hand) -> GridscapeError:
+        """What a call raised on a worker, as an error of our own."""
+        cause = getattr(error, "cause", None)
+        if isinstance(cause, GridscapeError):
+            return cause
+        host = hand.ready.host if hand.ready else hand.node.host
+        return GridscapeError("a worker failed", where=f"node {host}", found=one_line(error))
+
+    def _note(self, hand: Hand, word: Word) -> None:
+        """Take note of what a worker said, and tell it in the name of the whole work."""
+        hand.heard = time.monotonic()
+        if isinstance(word, GridscapeError):
+            raise word
+        if isinstance(word, Parting):
+            self._part_with(hand, word)
+            return
+        part = hand.part
+        if part is None:
+            return
+        out = self._out[part.of]
+        match word:
+            case Taken():
+                if not out.is_taken:
+                    self._told.append(Taken(part.of))
+                out.is_taken = True
+            case Begun():
+                hand.run, hand.state_bytes = word.trials, word.state_bytes
+                self._told.append(self._begun(part.of))
+            case Progress():
+                self._parts.is_compiled(hand.seat, part)
+                self._told.append(replace(word, work=part.of))
+            case Finished():
+                out.ended.add(word.trial.key)
+                out.kept.pop(word.trial.key, None)
+                self._told.append(word)
+            case Cut():
+                hand.run = ()
+                self._told.append(replace(word, work=part.of))
+            case Done():
+                self._end(hand, out)
+
+    def _begun(self, work: int) -> Begun:
+        """All trials of a work that are in training, by whatever worker."""
+        hands = [hand for hand in self._hands if hand.part and hand.part.of == work]
+        trials = tuple(trial for hand in hands for trial in hand.run)
+        return Begun(work, trials, sum(hand.state_bytes for hand in hands if hand.run))
+
+    def _end(self, hand: Hand, out: Out) -> None:
+        """A worker has come to the end of its part."""
+        self._parts.leave(hand.seat)
+        hand.part, hand.run, hand.state_bytes = None, (), 0
+        out.training -= 1
+        self._end_if_all_done(out)
+
+    def _end_if_all_done(self, out: Out) -> None:
+        work = out.work.id
+        if work in self._out and not out.training and not self._parts.has(work):
+            del self._out[work]
+            is_lost = out.is_aside and not out.is_cancelled
+            self._told.append(Lost(work) if is_lost else Done(work))
+
+    def _part_with(self, hand: Hand, word: Parting) -> None:
+        """A worker was told to end, and did so between two segments: nobody is to blame."""
+        if word.snapshots and hand.part is not None:
+            snapshots = list(word.snapshots)
+            self._keep(hand.part.of, self._ray.put(snapshots), snapshots)
+        self._lose(hand, is_death=False)
+
+    def _lose(self, hand: Hand, is_death: bool = True, is_false_start: bool = False) -> None:
+        """A worker is gone, or given up: others train what is left of its part."""
+        if hand not in self._hands:
+            return
+        self._hands.remove(hand)
+        self._ray.kill(hand.actor, no_restart=True)
+        self._parts.free(hand.seat)
+        if hand.ready is None and not is_false_start:
+            self._false_starts[hand.node.id] = self._false_starts.get(hand.node.id, 0) + 1
+        if (part := hand.part) is None:
+            return
+        out = self._out[part.of]
+        left = tuple(t for t in part.work.trials if t.key not in out.ended)
+        if left and not out.is_cancelled:
+            self._retry(out, part, left, is_death)
+        self._end(hand, out)
+        self._looked = 0.0  # a place is free: hire again at once
+
+    def _retry(self, out: Out, part: Part, left: Sequence[Trial], is_death: bool) -> None:
+        """Train what is left of a part again, from the last snapshots that came here."""
+        groups: dict[Kept | None, list[Trial]] = {}
+        for trial in left:
+            groups.setdefault(out.kept.get(trial.key), []).append(trial)
+        for kept, trials in groups.items():
+            start = out.work.start if kept is None else kept.update
+            n_deaths = is_death + (part.deaths if start <= part.work.start else 0)
+            if n_deaths >= MOST_DEATHS or (is_death and not part.is_plain):
+                out.is_aside = True
+                continue
+            work = replace(part.work, trials=tuple(trials), start=start)
+            self._parts.again(replace(part, work=work, deaths=n_deaths))
+
+
+def seconds_of(cohort: Cohort, study: Study) -> tuple[float, float]:
+    """About what a trial takes on a core, and a run of however many beside: to compare them by."""
+    recipe = cohort.recipe
+    n_updates = recipe.updates - cohort.start
+    try:
+        flops = update_flops(recipe, cohort.task)
+        segment = segment_length(recipe, cohort.task, study)
+    except Exception:  # of a user's model: its trials end with that error where they train
+        flops, segment = 0.0, LONGEST_SEGMENT
+    n_calls = n_updates / segment + 2 * len(evaluation_points(recipe, study))
+    return n_updates * (flops / CORE_FLOPS + UPDATE_SECONDS), n_calls * CALL_SECONDS
+
+
+def _check_positive(**options: float | None) -> None:
+    for name, value in options.items():
+        is_number = isinstance(value, int | float) and not isinstance(value, bool)
+        if value is not None and not (is_number and 0 < value < float("inf")):
+            raise UsageError("out of range", where=name, expected="more than 0", found=repr(value))

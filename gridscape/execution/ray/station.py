@@ -1,0 +1,328 @@
+"""A worker in a process of its own, and what the driver asks of it: the body of a Ray actor.
+
+It trains in one thread and answers in others. What happens waits in a mailbox of bounded size until
+the driver fetches it; while that is full, training waits.
+"""
+
+import fcntl
+import os
+import pickle
+import platform
+import queue
+import signal
+import socket
+import sys
+import tempfile
+import threading
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
+from importlib import metadata
+from pathlib import Path
+from typing import Any
+
+from gridscape.engine.compilers import keep_programs
+from gridscape.engine.sizes import tree_bytes
+from gridscape.errors import GridscapeError, StoreError, one_line
+from gridscape.execution.executors import Event, Finished, Progress, Room, Snapshot, Work
+from gridscape.execution.planner import MEMORY_SHARE, Costs
+from gridscape.execution.worker import Worker
+from gridscape.grid.trials import Trial
+from gridscape.identity.version import __version__
+from gridscape.kernels.cores import use_all_cores
+
+# What waits for the driver at most.
+MAIL_EVENTS, MAIL_BYTES = 256, 16 * 2**20
+# After SIGTERM, the driver has so long to fetch what the worker leaves behind.
+PARTING_SECONDS = 20.0
+
+
+@dataclass(frozen=True)
+class Wanted:
+    """What a worker is to be.
+
+    n_beside: workers of its node, itself included. gpu_share: of a GPU's memory; 0 where it has no
+    GPU. folder, path: the working folder of the driver, and where it finds what it imports.
+    """
+
+    n_cores: int
+    n_beside: int
+    gpu_share: float
+    versions: Mapping[str, str]
+    folder: str
+    path: Sequence[str]
+
+
+@dataclass(frozen=True)
+class Ready:
+    """What a worker has."""
+
+    room: Room
+    devices: tuple[str, ...]
+    is_batched: bool
+    host: str
+    process: int
+    cores: tuple[int, ...]
+
+
+@dataclass(frozen=True)
+class Parting:
+    """The last word of a worker that was told to end: the part in training as it is now."""
+
+    snapshots: tuple[Snapshot, ...]
+
+
+Word = Event | Parting | GridscapeError
+
+
+def versions() -> dict[str, str]:
+    """What must be the same wherever trials are trained."""
+    python = ".".join(platform.python_version_tuple()[:2])
+    return {"gridscape": __version__, "jax": metadata.version("jax"), "python": python}
+
+
+class Mailbox:
+    """Words that wait to be fetched; who brings one waits where there is no room for it."""
+
+    def __init__(self) -> None:
+        self._words: list[Word] = []
+        self._n_bytes = 0
+        self._changed = threading.Condition()
+
+    def put(self, word: Word) -> None:
+        """Bring a word."""
+        n_bytes = _bytes_of(word)
+        with self._changed:
+            self._changed.wait_for(lambda: not self._words or self._has_room(n_bytes))
+            self._words.append(word)
+            self._n_bytes += n_bytes
+            self._changed.notify_all()
+
+    def take(self, seconds: float) -> list[Word]:
+        """All that is there; waits so long for the first."""
+        with self._changed:
+            self._changed.wait_for(lambda: self._words, seconds)
+            words, self._words, self._n_bytes = self._words, [], 0
+            self._changed.notify_all()
+            return words
+
+    def _has_room(self, n_bytes: int) -> bool:
+        return len(self._words) < MAIL_EVENTS and self._n_bytes + n_bytes <= MAIL_BYTES
+
+
+def _bytes_of(word: Word) -> int:
+    if isinstance(word, Finished):
+        return tree_bytes((word.result.curves, word.result.params))
+    return tree_bytes([part.arrays for part in word.snapshots]) if isinstance(word, Parting) else 0
+
+
+class Station:
+    """The body of the actor."""
+
+    def __init__(self) -> None:
+        self._mail = Mailbox()
+        self._orders: queue.Queue[tuple[Work, Sequence[Snapshot], Sequence[Work]]] = queue.Queue()
+        # Who trains, and who takes a snapshot, has the room; who waits for it keeps the door, so
+        # that the other one does not come in again before.
+        self._door, self._room = threading.Lock(), threading.Lock()
+        self._is_leaving, self._has_left = threading.Event(), threading.Event()
+        self._cores: list[int] = []
+        self._worker: Worker | None = None
+        self._in_training: int | None = None
+        self._listen_for_sigterm()
+
+    # ---- what the driver asks ----
+
+    def open(self, wanted: Wanted, job: bytes) -> Ready:
+        """Make a worker for a study, with cores of its own; raises GridscapeError."""
+        host = socket.gethostname()
+        if (found := versions()) != wanted.versions:
+            raise _other_versions(wanted.versions, found, host)
+        self._cores = take_cores(wanted.n_cores)
+        _settle(wanted)
+        use_all_cores()
+        keep_programs()
+        _share_gpu(wanted.gpu_share)
+        resolved = pickle.loads(job).resolve()
+        here = Room.here()
+        limit = None
+        if wanted.n_beside > 1:  # they plan by the same free memory at once
+            limit = int(here.free_bytes * MEMORY_SHARE / wanted.n_beside)
+        self._worker = worker = Worker(resolved, limit)
+        threading.Thread(target=self._train, name="gridscape-train", daemon=True).start()
+        machine = worker.planner.machine
+        return Ready(
+            room=here._replace(free_bytes=here.free_bytes / wanted.n_beside),
+            devices=tuple(str(device) for device in machine.devices),
+            is_batched=machine.is_batched,
+            host=host,
+            process=os.getpid(),
+            cores=tuple(self._cores),
+        )
+
+    def train(self, work: Work, coming: Sequence[Work], snapshots: Sequence[Snapshot]) -> None:
+        """Begin with a work, from snapshots of its trials where it starts later than at 0."""
+        self._orders.put((work, snapshots, coming))
+
+    def hear(self, seconds: float) -> list[Word]:
+        """What happened meanwhile; waits so long for the first."""
+        words = self._mail.take(seconds)
+        if any(isinstance(word, Parting) for word in words):
+            threading.Timer(1.0, self._has_left.set).start()  # when they are on their way
+        return words
+
+    def snapshots(self, work: int) -> list[Snapshot]:
+        """The trials of a work that are in training, after the segment that they are in."""
+        with self._door, self._room:
+            return list(self._here.snapshots(work))
+
+    def cancel(self, work: int) -> None:
+        """See Executor."""
+        self._here.cancel(work)
+
+    def costs(self, trials: Sequence[Trial], timed: bool) -> Costs:
+        """See Executor."""
+        return self._here.costs(trials, timed)
+
+    # ---- how ----
+
+    @property
+    def _here(self) -> Worker:
+        assert self._worker is not None  # the driver opens it first
+        return self._worker
+
+    def _train(self) -> None:
+        """Train what is ordered, one work after the other."""
+        while not self._is_leaving.is_set():
+            work, snapshots, coming = self._orders.get()
+            self._in_training = work.id
+            try:
+                self._train_one(work, snapshots, coming)
+            except GridscapeError as error:
+                self._mail.put(error)
+            except Exception as error:
+                self._mail.put(GridscapeError("a worker failed", found=one_line(error)))
+            self._in_training = None
+
+    def _train_one(self, work: Work, snapshots: Sequence[Snapshot], coming: Sequence[Work]) -> None:
+        for event in self._events(work, snapshots, coming):
+            self._mail.put(event)
+            if self._is_leaving.is_set() and isinstance(event, Progress):
+                self._mail.put(Parting(tuple(self._here.snapshots(work.id))))
+                return
+        if self._is_leaving.is_set():
+            self._mail.put(Parting(()))
+
+    def _events(
+        self, work: Work, snapshots: Sequence[Snapshot], coming: Sequence[Work]
+    ) -> Iterator[Event]:
+        saved = Snapshot.joined(snapshots).of if snapshots else None
+        events = self._here.run(work, saved, coming)
+        while True:
+            with self._alone():
+                event = next(events, None)
+            if event is None:
+                return
+            yield event
+
+    @contextmanager
+    def _alone(self) -> Iterator[None]:
+        with self._door:
+            pass
+        with self._room:
+            yield
+
+    def _listen_for_sigterm(self) -> None:
+        """After SIGTERM: finish the segment, leave the snapshots to the driver, and end.
+
+        The main thread of an actor runs no Python, so that a handler would never be called: Python
+        tells the signal through a pipe.
+        """
+        ours, theirs = os.pipe()
+        os.set_blocking(theirs, False)
+        with suppress(ValueError):  # not in the main thread, as in a test
+            signal.signal(signal.SIGTERM, lambda *_: None)
+            signal.set_wakeup_fd(theirs, warn_on_full_buffer=False)
+        threading.Thread(target=self._wait_for_sigterm, args=(ours,), daemon=True).start()
+
+    def _wait_for_sigterm(self, pipe: int) -> None:
+        while signal.SIGTERM not in os.read(pipe, 16):
+            pass
+        self._is_leaving.set()
+        if self._in_training is None:
+            self._mail.put(Parting(()))
+        self._has_left.wait(PARTING_SECONDS)
+        os._exit(0)
+
+
+def _other_versions(
+    expected: Mapping[str, str], found: Mapping[str, str], host: str
+) -> GridscapeError:
+    names = [name for name in expected if expected[name] != found.get(name)]
+    wanted, is_there = (", ".join(f"{n} {v.get(n)}" for n in names) for v in (expected, found))
+    return StoreError(
+        "a worker has other versions",
+        where=f"node {host}",
+        expected=wanted,
+        found=is_there,
+        hint="install the same there",
+    )
+
+
+def _settle(wanted: Wanted) -> None:
+    """Work in the folder of the driver and find what it imports, where that is there, too."""
+    if Path(wanted.folder).is_dir():
+        with suppress(OSError):
+            os.chdir(wanted.folder)
+    sys.path.extend(p for p in wanted.path if p not in sys.path and Path(p).is_dir())
+
+
+def _share_gpu(share: float) -> None:
+    """Take of a GPU's memory what is needed, and no more than a share; before JAX begins."""
+    if share:
+        os.environ["XLA_PYTHON_CLIENT_PREALLOCATE"] = "false"
+        os.environ["XLA_PYTHON_CLIENT_MEM_FRACTION"] = f"{0.9 * min(share, 1):.3f}"
+    else:
+        os.environ["JAX_PLATFORMS"] = "cpu"
+
+
+# ---- cores ----
+
+
+def take_cores(n: int) -> list[int]:
+    """Bind this process to ``n`` cores that no other worker of this machine has, where there are.
+
+    Each is held by a lock that ends with the process, whatever ends it. Where too few are free,
+    it shares cores with others.
+    """
+    allowed = sorted(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else []
+    if n >= len(allowed):
+        return allowed
+    folder = Path(tempfile.gettempdir()) / f"gridscape-cores-{os.getuid()}"
+    folder.mkdir(exist_ok=True)
+    cores: list[int] = []
+    for core in allowed:
+        if len(cores) < n and _lock(folder / str(core)):
+            cores.append(core)
+    begin = int(time.time_ns()) % len(allowed)
+    others = [c for c in allowed[begin:] + allowed[:begin] if c not in cores]
+    cores += others[: n - len(cores)]
+    for task in os.listdir("/proc/self/task"):  # each thread has an affinity of its own
+        with suppress(OSError):
+            os.sched_setaffinity(int(task), cores)
+    return cores
+
+
+_locks: list[Any] = []  # open as long as the process lives
+
+
+def _lock(path: Path) -> bool:
+    file = path.open("a")
+    try:
+        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError:
+        file.close()
+        return False
+    _locks.append(file)
+    return True

@@ -1,0 +1,30 @@
+"""Ray clusters on this machine, for tests: nodes of one core each."""
+
+import contextlib
+import warnings
+
+
+@contextlib.contextmanager
+def cluster_of(n_nodes):
+    """A ``ray.cluster_utils.Cluster`` with so many nodes of one core, the head among them."""
+    from ray.cluster_utils import Cluster
+
+    with forks_allowed():
+        cluster = Cluster(initialize_head=True, head_node_args=ONE_CORE)
+        try:
+            for _ in range(n_nodes - 1):
+                cluster.add_node(**ONE_CORE)
+            yield cluster
+        finally:
+            cluster.shutdown()
+
+
+ONE_CORE = {"num_cpus": 1, "include_dashboard": False}
+
+
+@contextlib.contextmanager
+def forks_allowed():
+    """Ray starts its processes by fork and exec, of which JAX warns."""
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", message=".*os.fork", category=RuntimeWarning)
+        yield

@@ -1,0 +1,187 @@
+"""The executor of a Ray cluster: the table of a local run, bit for bit; plans, Ctrl-C, mistakes."""
+
+import importlib.util
+import os
+import signal
+from dataclasses import replace
+
+import pytest
+from clusters import cluster_of
+from cohort_tools import tiny
+from runs import assert_equal_tables, stored
+from test_sweep import press_ctrl_c
+
+import gridscape as gs
+from gridscape.errors import GridscapeError, StoreError, UsageError
+from gridscape.execution.executors import Executor, Finished, Job, Progress, find_executor
+from gridscape.execution.ray import executor as module
+from gridscape.execution.ray.cluster import Node, shares
+from gridscape.store.store import Store
+
+pytest.importorskip("ray")
+
+
+@pytest.fixture(scope="module")
+def address():
+    """Of two nodes of one core each."""
+    with cluster_of(2) as cluster:
+        yield cluster.address
+
+
+def ended(events):
+    return [event.trial.key for event in events if isinstance(event, Finished)]
+
+
+def test_two_nodes_give_the_table_of_a_local_run(tmp_path, address, undisturbed):
+    executor, events, workers = gs.Ray(address), [], {}
+
+    def listener(event):
+        events.append(event)
+        workers.update({hand.node.id: hand.ready for hand in executor._hands if hand.run})
+
+    assert isinstance(executor, Executor)
+    gs.run(tiny(), directory=tmp_path, executor=executor, listener=listener)
+    assert_equal_tables(stored(tmp_path), undisturbed)
+    assert len(ended(events)) == len(set(ended(events))) == 8
+    one, other = workers.values()  # of both nodes
+    assert (len(one.devices), len(other.devices)) == (1, 1)
+    if len(os.sched_getaffinity(0)) > 1:
+        assert set(one.cores).isdisjoint(other.cores)
+    assert executor._hands == []
+    assert not list((tmp_path / "checkpoints").iterdir())
+
+
+def test_a_plan_tells_the_devices_of_the_cluster(tmp_path, address):
+    here = gs.plan(tiny(), directory=tmp_path)
+    there = gs.plan(tiny(), directory=tmp_path, executor=gs.Ray(address))
+    assert len(there.devices) == 2
+    assert [c.flops for c in there.cohorts] == [c.flops for c in here.cohorts]
+    assert there.n_trials == 8
+    assert there.seconds > 0
+
+
+def test_own_code_by_import_string_and_ctrl_c(tmp_path, address):
+    """What runs in the driver's folder runs on the nodes; what was done is kept."""
+    study = tiny(
+        {"learning_rate": [0.01, 0.02, 0.03]},
+        task="digits-flat",
+        model="processes:linear",
+        updates=3000,
+    )
+    gs.run(study, directory=tmp_path / "local")
+    seen = []
+
+    def listener(event):
+        if isinstance(event, Progress):
+            seen.append(event)
+            if len(seen) == 2:
+                press_ctrl_c()
+
+    with pytest.raises(KeyboardInterrupt):
+        gs.run(study, directory=tmp_path / "ray", executor=gs.Ray(address), listener=listener)
+    with Store.read(tmp_path / "ray") as store:
+        kept = {key for _, meta, _ in store.checkpoints() for key in meta["keys"]}
+        kept |= store.statuses().keys()
+    assert kept
+    assert {trial.key for event in seen for trial in event.trials} <= kept
+    gs.run(study, directory=tmp_path / "ray", executor=gs.Ray(address))
+    assert_equal_tables(stored(tmp_path / "ray"), stored(tmp_path / "local"))
+
+
+# ---- what each worker has ----
+
+
+@pytest.mark.parametrize(
+    ("nodes", "cpus", "gpus", "expected"),
+    [
+        ([(4, 0), (2, 0)], None, None, [(1, 4, 0), (1, 2, 0)]),
+        ([(4, 0), (1, 0)], 2, None, [(2, 2, 0)]),
+        ([(16, 4), (8, 0)], None, None, [(4, 4, 1)]),
+        ([(16, 4), (8, 0)], None, 0.5, [(8, 2, 0.5)]),
+        ([(16, 4), (8, 0)], 8, 1, [(2, 8, 1)]),
+        ([(16, 4)], 8, 0, [(2, 8, 0)]),
+        ([(0, 0), (1, 0)], None, None, [(1, 1, 0)]),
+    ],
+)
+def test_what_the_workers_of_each_node_have(nodes, cpus, gpus, expected):
+    there = [Node(str(k), "host", *has) for k, has in enumerate(nodes)]
+    found = shares(there, cpus, gpus).values()
+    assert [(s.n_workers, s.cpus, s.gpus) for s in found] == expected
+
+
+# ---- mistakes ----
+
+
+def test_what_is_missing_is_told_in_one_line(monkeypatch):
+    find_spec = importlib.util.find_spec
+    monkeypatch.setattr(
+        "gridscape.execution.ray.cluster.find_spec", lambda n: None if n == "ray" else find_spec(n)
+    )
+    with pytest.raises(UsageError, match=r"Ray is not installed; pip install 'gridscape\[ray\]'"):
+        gs.Ray().open(tiny().resolve())
+
+
+@pytest.mark.parametrize(
+    ("nowhere", "what"),
+    [
+        ("localhost:1", "no Ray cluster is there"),
+        ("ray://localhost:1", "no Ray cluster is there"),
+        ("localhost:99999", "no Ray cluster is there"),
+        ("nowhere", "not the address of a cluster"),
+        ("nowhere:port", "not the address of a cluster"),
+        ("", "not the address of a cluster"),
+    ],
+)
+def test_no_cluster_at_the_address(nowhere, what):
+    with pytest.raises(UsageError, match=f"{nowhere}: {what}"):
+        gs.Ray(nowhere).open(tiny().resolve())
+
+
+def test_an_address_needs_a_cluster():
+    assert find_executor("ray", "auto").address == "auto"
+    with pytest.raises(UsageError, match="the executor 'local' has no address"):
+        find_executor("local", "auto")
+
+
+@pytest.mark.parametrize("wrong", [0, -1, "2", True, float("nan"), float("inf")])
+def test_numbers_that_cannot_be(wrong):
+    with pytest.raises(UsageError, match="cpus_per_worker: out of range"):
+        gs.Ray(cpus_per_worker=wrong)
+
+
+def test_workers_that_no_node_has_room_for(address):
+    match = r"cpus_per_worker: more than any node of the cluster has \(expected at most 1, found 3"
+    with pytest.raises(UsageError, match=match):
+        gs.Ray(address, cpus_per_worker=3).open(tiny().resolve())
+
+
+def test_other_versions_there(address, monkeypatch):
+    own = module.versions()
+    monkeypatch.setattr(module, "versions", lambda: {**own, "jax": "0.0.1"})
+    match = r"node .*: a worker has other versions \(expected jax 0.0.1, found jax "
+    with (
+        pytest.raises(StoreError, match=match),
+        pytest.warns(UserWarning, match="a node is left out"),
+    ):
+        gs.Ray(address).open(tiny().resolve())
+
+
+def test_own_code_that_is_missing_there(address, monkeypatch):
+    study = tiny({"learning_rate": [0.01]}, task="digits-flat", model="processes:linear")
+    resolved = study.resolve()
+    job = Job.of(resolved)
+    record = {**job.record, "model": "nowhere:linear"}
+    monkeypatch.setattr(Job, "of", lambda *_: replace(job, record=record))
+    with (
+        pytest.raises(GridscapeError, match="cannot import the model 'nowhere:linear'"),
+        pytest.warns(UserWarning, match="a node is left out"),
+    ):
+        gs.Ray(address).open(resolved)
+
+
+def test_the_drivers_sigterm_is_its_own(address):
+    before = signal.getsignal(signal.SIGTERM)
+    executor = gs.Ray(address)
+    executor.open(tiny().resolve())
+    executor.close()
+    assert signal.getsignal(signal.SIGTERM) == before

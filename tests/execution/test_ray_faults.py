@@ -1,0 +1,304 @@
+"""Workers and nodes that die, hang, leave and join: no trial is lost, doubled, or another one."""
+
+import contextlib
+import os
+import signal
+import subprocess
+import sys
+import threading
+import time
+from collections import deque
+from pathlib import Path
+
+import numpy as np
+import pytest
+from clusters import ONE_CORE, cluster_of, forks_allowed
+from cohort_tools import tiny
+from runs import assert_equal_tables, environment, stored
+
+import gridscape as gs
+from gridscape.errors import StoreFullError, StoreLockedError
+from gridscape.execution.executors import Finished, Progress, Taken
+from gridscape.execution.ray.station import MAIL_EVENTS, Mailbox, take_cores
+
+pytest.importorskip("ray")
+# A good part of a second each: long enough for something to happen to a trial.
+LONG = {"task": "digits-flat", "model": "mlp", "updates": 20_000}
+
+
+@pytest.fixture(scope="module")
+def cluster():
+    with cluster_of(2) as nodes:
+        yield nodes
+
+
+@pytest.fixture(scope="module")
+def by_local(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("local")
+    gs.run(study(), directory=folder)
+    return stored(folder)
+
+
+def study():
+    return tiny(**LONG)
+
+
+class Faults:
+    """A listener that does one thing after the other to the worker of which it is told."""
+
+    def __init__(self, executor, *faults):
+        self.executor, self.faults, self.ended = executor, deque(faults), []
+        self._hurt = set()
+
+    def __call__(self, event):
+        if isinstance(event, Finished):
+            self.ended.append(event.trial.key)
+        if not isinstance(event, Progress) or not self.faults:
+            return
+        for hand in self.executor._hands:
+            if hand.run == event.trials and hand.ready.process not in self._hurt:
+                self._hurt.add(hand.ready.process)
+                self.faults.popleft()(hand)
+                self._wait_for_another()
+                return
+
+    def _wait_for_another(self):
+        """Until another worker is ready: those that are left would soon have trained all."""
+        end = time.monotonic() + 120
+        while self.faults and time.monotonic() < end:
+            self.executor._listen()
+            ready = [hand.ready.process for hand in self.executor._hands if hand.ready]
+            if len(ready) == 2 and not self._hurt.issuperset(ready):
+                return
+
+
+def kill(hand):
+    os.kill(hand.ready.process, signal.SIGKILL)
+
+
+def preempt(hand):
+    os.kill(hand.ready.process, signal.SIGTERM)
+
+
+def hang(executor):
+    def stop(hand):
+        os.kill(hand.ready.process, signal.SIGSTOP)
+        hand.heard -= executor.patience  # as if it had said nothing for so long
+
+    return stop
+
+
+def run(directory, executor, *faults):
+    listener = Faults(executor, *faults)
+    gs.run(study(), directory=directory, executor=executor, listener=listener)
+    assert not listener.faults  # all of them happened
+    assert len(listener.ended) == len(set(listener.ended)) == 8
+
+
+def test_workers_that_are_killed_preempted_or_hang(tmp_path, cluster, by_local):
+    executor = gs.Ray(cluster.address)
+    run(tmp_path, executor, kill, preempt, hang(executor))
+    assert_equal_tables(stored(tmp_path), by_local)
+
+
+def test_a_node_leaves_and_another_one_joins(tmp_path, cluster, by_local):
+    nodes = []
+
+    def leave(hand):
+        (node,) = cluster.worker_nodes
+        nodes.append(node.node_id)
+        cluster.remove_node(node, allow_graceful=False)
+        with forks_allowed():
+            nodes.append(cluster.add_node(**ONE_CORE).node_id)
+
+    executor, seen = gs.Ray(cluster.address), set()
+    listener = Faults(executor, leave, lambda hand: None)  # the latter on another worker
+
+    def listen(event):
+        listener(event)
+        seen.update(hand.node.id for hand in executor._hands if hand.run)
+
+    gs.run(study(), directory=tmp_path, executor=executor, listener=listen)
+    assert len(nodes) == 2
+    assert nodes[1] in seen
+    assert_equal_tables(stored(tmp_path), by_local)
+
+
+def test_trials_that_kill_every_worker_end_with_a_reason(tmp_path, cluster):
+    executor = gs.Ray(cluster.address)
+
+    def listener(event):
+        if isinstance(event, Progress) and event.trials[0].cell["hidden_size"] == 4:
+            for hand in executor._hands:
+                if hand.run == event.trials:
+                    kill(hand)
+
+    small = tiny({"hidden_size": [4, 8], "learning_rate": [0.1]}, replicates=1, **LONG)
+    with pytest.warns(UserWarning, match="the process died while training hidden_size=4"):
+        gs.run(small, directory=tmp_path, executor=executor, listener=listener)
+    four, eight = (stored(tmp_path)[f"hidden_size={n}, learning_rate=0.1", 0] for n in (4, 8))
+    assert (four.status, eight.status) == ("failed", "finished")
+    assert "died 4 times" in four.reason
+
+
+def test_what_goes_wrong_at_the_driver_ends_the_run_and_its_workers(tmp_path, cluster, by_local):
+    """A full disk, and a folder that another driver writes; then the same command goes on."""
+
+    def full(event):
+        if isinstance(event, Finished):
+            raise StoreFullError("the disk is full", where=tmp_path)
+
+    executor = gs.Ray(cluster.address)
+    with pytest.raises(StoreFullError):
+        gs.run(study(), directory=tmp_path, executor=executor, listener=full)
+    assert executor._hands == []
+
+    def second(event):
+        if isinstance(event, Progress) and not others:
+            others.append(event)
+            with pytest.raises(StoreLockedError):
+                gs.run(study(), directory=tmp_path)
+
+    others = []
+    gs.run(study(), directory=tmp_path, executor=gs.Ray(cluster.address), listener=second)
+    assert others
+    assert_equal_tables(stored(tmp_path), by_local)
+
+
+# ---- the driver dies: with a Ray of its own ----
+
+DRIVER = """
+import os, sys
+import gridscape as gs
+from test_ray_faults import study
+from gridscape.execution.executors import Progress
+
+executor, seen = gs.Ray(cpus_per_worker=1), []
+def listen(event):
+    if isinstance(event, Progress):
+        seen.append(event)
+        if len(seen) == 3:
+            print(*(hand.ready.process for hand in executor._hands if hand.ready), flush=True)
+            os.kill(os.getpid(), int(sys.argv[2]))
+
+gs.run(study(), directory=sys.argv[1], executor=executor, listener=listen)
+"""
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGTERM, signal.SIGINT])
+def test_a_driver_that_is_ended_leaves_no_process_and_the_next_run_goes_on(
+    number, tmp_path, by_local
+):
+    own = environment()
+    own["PYTHONPATH"] += os.pathsep + str(Path(__file__).parent)
+    before = ray_processes()
+    done = subprocess.run(
+        [sys.executable, "-c", DRIVER, str(tmp_path), str(int(number))],
+        env=own,
+        capture_output=True,
+        text=True,
+        timeout=300,
+        check=False,
+    )
+    assert done.returncode, done.stderr[-2000:]
+    workers = [int(word) for word in done.stdout.split()]
+    assert workers, done.stderr[-2000:]
+    end = time.monotonic() + 60
+    while (left := ray_processes() - before | alive(workers)) and time.monotonic() < end:
+        time.sleep(0.2)
+    assert not left
+    if number == signal.SIGKILL:
+        warned = pytest.warns(UserWarning, match="the process died while training")
+    else:
+        warned = contextlib.nullcontext()
+        assert list((tmp_path / "checkpoints").iterdir())
+    with warned:
+        gs.run(study(), directory=tmp_path)
+    assert_equal_tables(stored(tmp_path), by_local)
+
+
+def ray_processes():
+    """Raylets and the like of this machine."""
+    found = set()
+    for path in Path("/proc").glob("[0-9]*/cmdline"):
+        try:
+            words = path.read_bytes().decode(errors="replace").split("\0")
+        except OSError:
+            continue
+        if words[0].rpartition("/")[2] in ("raylet", "gcs_server"):
+            found.add(int(path.parent.name))
+    return found
+
+
+def alive(processes):
+    return {p for p in processes if Path(f"/proc/{p}/cmdline").exists()}
+
+
+# ---- what a worker is made of ----
+
+
+def test_who_brings_words_waits_for_a_slow_driver():
+    mail, n = Mailbox(), 3 * MAIL_EVENTS
+    thread = threading.Thread(target=lambda: [mail.put(Taken(k)) for k in range(n)])
+    thread.start()
+    heard = []
+    while len(heard) < n:
+        time.sleep(0.01)
+        words = mail.take(5.0)
+        assert 0 < len(words) <= MAIL_EVENTS
+        heard += words
+    thread.join(timeout=5)
+    assert [word.work for word in heard] == list(range(n))
+    assert mail.take(0.01) == []
+
+
+def test_large_words_wait_one_by_one(monkeypatch):
+    monkeypatch.setattr("gridscape.execution.ray.station.MAIL_BYTES", 100)
+    monkeypatch.setattr("gridscape.execution.ray.station._bytes_of", lambda word: 80)
+    mail = Mailbox()
+    threading.Thread(target=lambda: [mail.put(Taken(k)) for k in range(3)], daemon=True).start()
+    assert [len(mail.take(5.0)) for _ in range(3)] == [1, 1, 1]
+
+
+@pytest.mark.skipif(not hasattr(os, "sched_getaffinity"), reason="no affinity here")
+def test_cores_are_taken_once(tmp_path, monkeypatch):
+    """By other processes, as long as they live; who comes too late shares."""
+    if len(os.sched_getaffinity(0)) < 2:
+        pytest.skip("one core only")
+    monkeypatch.setenv("TMPDIR", str(tmp_path))
+    script = (
+        "from gridscape.execution.ray.station import take_cores\n"
+        "import os\n"
+        "print(*take_cores(1), *os.sched_getaffinity(0), flush=True)\n"
+        "input()\n"
+    )
+    found = []
+    processes = [
+        subprocess.Popen(
+            [sys.executable, "-c", script],
+            env=environment(),
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            text=True,
+        )
+        for _ in range(2)
+    ]
+    try:
+        for process in processes:
+            taken, bound = process.stdout.readline().split()
+            assert taken == bound
+            found.append(int(taken))
+    finally:
+        for process in processes:
+            process.communicate("\n", timeout=60)
+    assert len(set(found)) == 2
+    assert take_cores(10_000) == sorted(os.sched_getaffinity(0))
+
+
+def test_random_faults(tmp_path, cluster, by_local):
+    """Bounded in number and time: a long one is benchmarks/cluster.py."""
+    rng, executor = np.random.default_rng(0), gs.Ray(cluster.address)
+    kinds = [kill, preempt, hang(executor)]
+    run(tmp_path, executor, *(kinds[k] for k in rng.integers(3, size=6)))
+    assert_equal_tables(stored(tmp_path), by_local)
