@@ -7,21 +7,20 @@ not fit into memory; 130 interrupted.
 
 import difflib
 import re
-import shlex
 import sys
 import time
 import traceback
 import warnings
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager, nullcontext
 from importlib.util import find_spec
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, NoReturn
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 from typer.core import TyperGroup
 
-from gridscape.cli import growing, watching
+from gridscape.cli import growing, interrupted, watching
 from gridscape.cli._options import (
     Address,
     BatchSize,
@@ -41,6 +40,7 @@ from gridscape.cli._options import (
     Folders,
     Json,
     Layout,
+    ListedStudy,
     Measures,
     ModelName,
     OwnData,
@@ -58,12 +58,13 @@ from gridscape.cli._options import (
     Updates,
 )
 from gridscape.cli._startup import prepare_jax
-from gridscape.cli._streams import complain, end_output, forget, stand_in
+from gridscape.cli._streams import complain, end_output, forget
 from gridscape.errors import (
     GridscapeError,
     UnknownNameError,
     UntrustedError,
     UsageError,
+    check_known,
     is_out_of_memory,
     out_of_memory,
 )
@@ -127,15 +128,38 @@ def root(
 
 
 @app.command("list")
-def list_studies(data_dir: DataDir = None, json: Json = False, debug: Debug = False) -> None:
-    """List the named studies, what each reproduces, size, time, memory."""
+def list_studies(
+    name: ListedStudy = None, data_dir: DataDir = None, json: Json = False, debug: Debug = False
+) -> None:
+    """List the named studies with size, time, memory; or all about one."""
     prepare_jax()
     from gridscape.cli import tables
     from gridscape.cli._catalog import catalog
+    from gridscape.study import files
+    from gridscape.study.study import Study
 
+    if name is not None:
+        check_known("study", name, files.names())
     with _busy("measuring this machine"):
-        entries = list(catalog(data_dir))
-    tell(json, {"studies": entries}, lambda width: tables.studies(entries))
+        entries = list(catalog(data_dir, only=name))
+    if name is not None:
+        study = Study.load(name)
+        content = {**vars(entries[0]), "description": study.description, "axes": study.axes}
+        tell(json, content, lambda w: tables.study(entries[0], study.description, study.axes))
+        return
+    tell(json, {"studies": entries}, lambda width: tables.studies(entries, width))
+
+
+@app.command()
+def axes(study: StudyName = None, json: Json = False, debug: Debug = False) -> None:
+    """List what a study varies, and all else that may be an axis of it."""
+    prepare_jax(computes=False)
+    from gridscape.cli import tables
+    from gridscape.study.known_axes import known_axes
+    from gridscape.study.study import Study
+
+    found = known_axes(Study.load(study or "quickstart"))
+    tell(json, {"axes": found}, lambda width: tables.axes(found))
 
 
 @app.command()
@@ -992,12 +1016,6 @@ class InterruptedRunError(Exception):
     """Ctrl-C in the middle of work; the message says what is kept."""
 
 
-def main(arguments: Sequence[str] | None = None) -> NoReturn:
-    """Runs the command line and exits."""
-    stand_in()
-    sys.exit(exit_status(sys.argv[1:] if arguments is None else list(arguments)))
-
-
 def exit_status(arguments: list[str]) -> int:
     """Runs a command; every error ends as one line on standard error."""
     try:
@@ -1010,8 +1028,7 @@ def exit_status(arguments: list[str]) -> int:
         forget(sys.stdout)
         return ERROR
     except InterruptedRunError as error:
-        again = shlex.join(["gridscape", *arguments])
-        complain(f"interrupted {error}; to go on: {again}")
+        complain(interrupted(arguments, str(error)))
         return INTERRUPTED
     except Exception as error:
         if "--debug" in arguments:
@@ -1020,7 +1037,7 @@ def exit_status(arguments: list[str]) -> int:
         complain(line)
         return status
     if status == INTERRUPTED:
-        complain("interrupted")
+        complain(interrupted(arguments))
     return int(status or 0)
 
 
