@@ -315,7 +315,8 @@ def play(works: Sequence[tuple[int, float]], n_workers: int, of: Machinery) -> P
     lost = 0
     while clock:
         now, who, n_ended = heapq.heappop(clock)
-        driver = max(driver, now) + of.message + n_ended * of.stored
+        begin = max(driver, now) + of.message
+        driver = begin + n_ended * of.stored  # when the worker has its next part
         taken = parts.take(seats[who], n_workers)
         if taken is None:
             continue
@@ -333,11 +334,11 @@ def play(works: Sequence[tuple[int, float]], n_workers: int, of: Machinery) -> P
             parts.free(seats[who])
             parts.again(dataclasses.replace(part, cost=part.cost * (1 - kept)))
             known = {other for other in known if other[0] != who}
-            heapq.heappush(clock, (driver + death + of.start, who, 0))
+            heapq.heappush(clock, (begin + death + of.start, who, 0))
             continue
         useful += work
-        end = max(end, driver + ready + work)
-        heapq.heappush(clock, (driver + ready + work, who, n_trials))
+        end = max(end, begin + ready + work)
+        heapq.heappush(clock, (begin + ready + work, who, n_trials))
     end = max(end, driver)
     return Played(useful / (n_workers * end), end, lost)
 

@@ -208,6 +208,7 @@ class Ray:
     def events(self) -> Iterator[Event]:
         """See Executor."""
         while True:
+            self._hand_out()  # who has nothing to do does not wait until all that is told is stored
             while self._told:
                 yield self._told.popleft()
             if not self._out:
