@@ -56,8 +56,8 @@ CALLS = 4
 # A core does so many operations a second, and an update and a call of a program take so long at
 # least: roughly, to compare works by.
 CORE_FLOPS, UPDATE_SECONDS, CALL_SECONDS = 5e9, 2e-6, 2e-3
-# A part goes back to the sweep, which trains it last and in smaller runs, after so many deaths: in a
-# cluster workers are lost for many a reason.
+# A part goes back to the sweep, which trains it last and in smaller runs, after so many deaths:
+# in a cluster workers are lost for many a reason.
 MOST_DEATHS = 3
 # A node on which so many workers in a row were never ready gets no more of them.
 MOST_FALSE_STARTS = 3
