@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 from gridscape.identity.version import __version__ as __version__
 
 if TYPE_CHECKING:
+    from gridscape.analysis.beside import compare
     from gridscape.base.data import Groups, Sequences, Split, Stream
     from gridscape.base.limits import Limit
     from gridscape.base.metrics import Metric
@@ -25,8 +26,9 @@ if TYPE_CHECKING:
     from gridscape.execution.replay import replay
     from gridscape.grid.axes import Axis, Cell
     from gridscape.grid.trials import Status
-    from gridscape.landscape import Landscape, import_runs
+    from gridscape.landscape import Landscape, import_runs, merge
     from gridscape.models.equinox import from_equinox
+    from gridscape.models.flax import from_flax
     from gridscape.models.torch import from_torch
     from gridscape.study.study import Study
     from gridscape.sweep import plan, run
@@ -54,14 +56,17 @@ _HOME = {
     "Stream": "base.data",
     "Study": "study.study",
     "Task": "base.task",
+    "compare": "analysis.beside",
     "confirm": "sweep.confirming",
     "decide": "sweep.deciding",
     "extend": "sweep.extending",
     "from_equinox": "models.equinox",
+    "from_flax": "models.flax",
     "from_torch": "models.torch",
     "hyperparameters": "base.parts",
     "image_folder": "tasks.images",
     "import_runs": "landscape",
+    "merge": "landscape",
     "plan": "sweep",
     "reads": "base.parts",
     "refine": "sweep.refining",
@@ -95,14 +100,17 @@ __all__ = [
     "Stream",
     "Study",
     "Task",
+    "compare",
     "confirm",
     "decide",
     "extend",
     "from_equinox",
+    "from_flax",
     "from_torch",
     "hyperparameters",
     "image_folder",
     "import_runs",
+    "merge",
     "plan",
     "reads",
     "refine",

@@ -195,11 +195,21 @@ def out_of_memory(error: Exception, where: object = None) -> OutOfMemoryError:
     return OutOfMemoryError("out of memory", where=where, found=one_line(error)[:150], hint=hint)
 
 
-def one_line(error: Exception) -> str:
-    """The type of any error and the first line of its text, of what can be printed."""
+def one_line(error: BaseException) -> str:
+    """The type of any error and the first line of its text, of what can be printed.
+
+    Of one that was raised in a callback of a compiled program, it is the error of the callback.
+    """
     lines = str(error).strip().splitlines() or [""]
-    text = "".join(c if c.isprintable() else "?" for c in lines[0][:200])
-    return f"{type(error).__name__}: {text}".removesuffix(": ")
+    if lines[0].endswith("Traceback (most recent call last):"):
+        # Frames are indented; the first line that is not tells the error.
+        own = next((line for line in lines[1:] if line[:1].strip()), None)
+        return _printable(own[:200]) if own else _printable(lines[0])
+    return f"{type(error).__name__}: {_printable(lines[0][:200])}".removesuffix(": ")
+
+
+def _printable(text: str) -> str:
+    return "".join(c if c.isprintable() else "?" for c in text)
 
 
 def check_known(kind: str, name: Any, names: Iterable[str], *, where: object = None) -> None:

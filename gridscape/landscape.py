@@ -46,6 +46,7 @@ from gridscape.grid.names import (
     main_of,
 )
 from gridscape.grid.trials import SEMANTICS, Status, Trial, TrialResult
+from gridscape.identity.above import above
 from gridscape.models.torch_weights import state_dict
 from gridscape.store.arrays import (
     Places,
@@ -672,6 +673,26 @@ class Landscape:
         names = self.class_names
         return ["" if np.isnan(at) else names[int(at)] for at in table[TOP_ANSWER]]
 
+    @property
+    def folder(self) -> Path | None:
+        """The results folder that it was read from; None for one that was made."""
+        return self._folder
+
+    def page(self) -> Any:
+        """The page, which a notebook shows in place, without a server and without networks."""
+        return above("report.notebook").page(self)
+
+    def plot(
+        self, metric: str | None = None, *, ax: Any = None, size: tuple[float, float] | None = None
+    ) -> Any:
+        """The heat map of a metric (default: the main one), by matplotlib.
+
+        ax: of matplotlib, where it is drawn, and which is returned; else a new figure is. size: of
+        that figure, (width, height) in inches. Raises UnknownNameError for a metric that is not
+        there, UsageError for an ax and more than two axes, GridscapeError without matplotlib.
+        """
+        return above("report.notebook").plot(self, metric, ax=ax, size=size)
+
     def __repr__(self) -> str:
         shape = " x ".join(f"{axis.name} {len(axis.values)}" for axis in self.axes)
         counts = ", ".join(f"{n} {status}" for status, n in self.counts().items() if n)
@@ -753,6 +774,24 @@ def import_runs(
             store.put_all(runs.trials[at : at + AT_ONCE])
     reach.remember(runs.study, runs.study, None)
     return Landscape.read(folder)
+
+
+def merge(*folders: str | Path, directory: str | Path | None = None) -> Landscape:
+    """The landscape of several results folders of one study, kept in a new folder.
+
+    Folders of one seed join their cells and replicates; where each has a seed of its own, every
+    seed and replicate of it becomes a replicate. A trial that stands in two folders is taken once;
+    one that has other numbers there is told (``study["told"]``). Nobody's code is imported.
+    directory: by default ``runs/NAME-merged``. Raises UsageError for fewer than two folders,
+    StoreError for folders of other conditions, with the first difference, and for a new folder
+    that holds something.
+    """
+    from gridscape.store.merging import merge_folders
+
+    if directory is None and folders:
+        with Store.read(folders[0]) as store:
+            directory = Path("runs") / f"{store.study.get('name', 'study')}-merged"
+    return Landscape.read(merge_folders(folders, directory or "runs/merged").directory)
 
 
 def _called_otherwise(error: UnknownNameError) -> str | None:

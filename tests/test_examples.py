@@ -114,6 +114,12 @@ def test_own_unequal(tmp_path: Path) -> None:
     assert float(balanced[3]) > 0.6 > float(none[3]), "of the ill are found"
 
 
+def test_flax_model(tmp_path: Path) -> None:
+    pytest.importorskip("flax")
+    text = run(tmp_path, str(EXAMPLES / "flax_model.py"), "--updates=60")
+    assert "norm" in text
+
+
 def test_equinox_model(tmp_path: Path) -> None:
     pytest.importorskip("equinox")
     text = run(tmp_path, str(EXAMPLES / "equinox_model.py"), "--updates=60")

@@ -9,7 +9,7 @@ import numpy as np
 from gridscape.analysis.cells import CellSummary, candidates, rows_of, score, summarize
 from gridscape.analysis.differences import Comparison
 from gridscape.analysis.statistics import LEVEL, Interval, share_p_value
-from gridscape.grid.axes import Axis, Cell, Value
+from gridscape.grid.axes import Axis, Cell, Value, show
 from gridscape.landscape import Landscape, row_axes
 
 # A cell fails, or learns, in most of its runs where so many of them do that chance would bring it
@@ -51,6 +51,10 @@ class BestPerRow:
     untested: tuple[Value, ...]
     excluded: tuple[Cell, ...]
     note: str
+
+    def __repr__(self) -> str:
+        best = "none" if self.value is None else show(self.value)
+        return f"<{self.row}: best {self.axis} {best}, optimum {self.optimum!r}>"
 
     @property
     def known(self) -> bool:

@@ -40,6 +40,9 @@ class Boundary:
     replicates: tuple[int, ...]
     note: str
 
+    def __repr__(self) -> str:
+        return f"<{self.row}: learns up to {self.axis} {self.estimate!r}>"
+
 
 def boundary(
     land: Landscape,

@@ -95,6 +95,11 @@ class CellSummary:
     n_not_started: int = 0
     n_not_asked: int = 0
 
+    def __repr__(self) -> str:
+        return (
+            f"<{self.cell}: {self.metric} {self.estimate!r}, learns {self.n_learns}/{self.share.n}>"
+        )
+
     @property
     def n_ended(self) -> int:
         """Replicates that ended in any way."""

@@ -26,6 +26,10 @@ class Interval:
     n: int
     level: float = 0.95
 
+    def __repr__(self) -> str:
+        ends = f" ({self.low:.4g} to {self.high:.4g})" if self.known else ""
+        return f"{self.mean:.4g}{ends}"
+
     @property
     def known(self) -> bool:
         """Whether there are replicates enough for an interval."""

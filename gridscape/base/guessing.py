@@ -8,6 +8,7 @@ import numpy as np
 from gridscape.base import regression
 from gridscape.base.classes import GUESSED
 from gridscape.base.data import Split
+from gridscape.base.foreign import of_others
 from gridscape.base.metrics import accuracy, cross_entropy, top_class
 from gridscape.base.ranking import guessed_of_top, mean_area, top
 from gridscape.errors import UsageError, one_line
@@ -56,7 +57,8 @@ def class_shares(task: "Task", examples: Split) -> np.ndarray | None:
     if task.answer is not top_class or task.per_step:
         return None
     try:
-        classes: Any = np.asarray(task.truth(examples.targets))
+        with of_others():
+            classes: Any = np.asarray(task.truth(examples.targets))
     except Exception as error:  # a user's function may raise anything
         where = f"task {task.name}, truth"
         raise UsageError(

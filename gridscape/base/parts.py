@@ -28,6 +28,11 @@ class Model(NamedTuple):
     ``layers`` of a feed-forward network are the steps of ``apply``, into which inspection looks,
     and nothing else: training and evaluation call ``apply``. Inspection refuses layers that do not
     lead to what ``apply`` gives, such as those that are left where only ``apply`` was replaced.
+    ``training`` of a model with state, as running statistics, is what training calls instead of
+    ``apply``, and gives (outputs, state). The parameters are a dict then, whose ``state`` is
+    neither differentiated nor optimized, but what ``training`` has given last; ``apply`` reads it.
+    ``check_inputs`` of a model that cannot read every number raises ModelError for the least and
+    the largest inputs of a task, (2, *input_shape).
     """
 
     init: Callable[[Key, Hyper], Params]
@@ -35,6 +40,8 @@ class Model(NamedTuple):
     hyperparameters: Mapping[str, float] = {}
     limits: Mapping[str, Limit] = {}
     layers: tuple[Any, ...] = ()
+    training: Callable[[Params, Array, Key | None, Hyper], tuple[Array, Any]] | None = None
+    check_inputs: Callable[[Any], None] | None = None
 
 
 Make = Callable[[Hyper], optax.GradientTransformation]

@@ -6,6 +6,7 @@ from typing import Any
 import jax
 
 from gridscape.base.data import Sequences
+from gridscape.base.foreign import of_others
 from gridscape.errors import UsageError, one_line
 
 
@@ -47,7 +48,8 @@ def prepared(prepare: Callable[[Any], Any], inputs: Any, where: str) -> Any:
     n_examples = 1 + max(dimensions(inputs), default=0)
     what, expected = "prepare does not fit the inputs", "an array (B, *input_shape)"
     try:
-        found = given(prepare, batch_of(n_examples, inputs))
+        with of_others():
+            found = given(prepare, batch_of(n_examples, inputs))
     except Exception as error:  # a user's function may raise anything
         raise UsageError(what, where=where, expected=expected, found=one_line(error)) from error
     if isinstance(found, str) or found.shape[:1] != (n_examples,):

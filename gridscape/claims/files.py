@@ -8,6 +8,7 @@ from typing import Any
 
 from gridscape.claims.records import Claim
 from gridscape.claims.rules.registry import RULES
+from gridscape.data.paths import text_of
 from gridscape.errors import StudyFileError, UnknownNameError
 from gridscape.grid.axes import Axis
 from gridscape.study import reach
@@ -30,15 +31,19 @@ def load_claims(name: str | Path) -> tuple[Claim, ...]:
             raise UnknownNameError("claims", str(name), known)
         path = known[str(name)]
     try:
-        document = tomllib.loads(path.read_text(encoding="utf-8"))
-    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
-        raise StudyFileError(path.name, [f"cannot be read: {error}"]) from error
+        document = tomllib.loads(text_of(path))
+    except (OSError, ValueError, RecursionError) as error:
+        raise StudyFileError(path.name, [f"cannot be read: {_reason(error)}"]) from error
     if mistakes := _mistakes(document):
         raise StudyFileError(path.name, mistakes)
     axes = tuple(Axis(axis, tuple(values)) for axis, values in document["axes"].items())
     named = path.stem if path.parent == STATEMENTS else ""
     conditions = of_claims(named, document.get("conditions"), tuple(document["axes"]))
     return tuple(_claim(entry, axes, conditions) for entry in document["claim"])
+
+
+def _reason(error: Exception) -> str:
+    return error.strerror or str(error) if isinstance(error, OSError) else str(error)
 
 
 def claims_of(

@@ -102,3 +102,6 @@ class Verdict:
     note: str
     lacks: str = ""
     decided: Look | None = None
+
+    def __repr__(self) -> str:
+        return f"<claim {self.claim.id}: {self.outcome.value}>"

@@ -6,23 +6,21 @@ not fit into memory; 130 interrupted.
 """
 
 import difflib
-import os
 import re
-import shlex
 import sys
 import time
 import traceback
 import warnings
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager, nullcontext
 from importlib.util import find_spec
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, NoReturn
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 from typer.core import TyperGroup
 
-from gridscape.cli import growing, watching
+from gridscape.cli import growing, interrupted, watching
 from gridscape.cli._options import (
     Address,
     BatchSize,
@@ -39,8 +37,10 @@ from gridscape.cli._options import (
     ExecutorName,
     Flops,
     Folder,
+    Folders,
     Json,
     Layout,
+    ListedStudy,
     Measures,
     ModelName,
     OwnData,
@@ -58,11 +58,13 @@ from gridscape.cli._options import (
     Updates,
 )
 from gridscape.cli._startup import prepare_jax
+from gridscape.cli._streams import complain, end_output, forget
 from gridscape.errors import (
     GridscapeError,
     UnknownNameError,
     UntrustedError,
     UsageError,
+    check_known,
     is_out_of_memory,
     out_of_memory,
 )
@@ -80,6 +82,7 @@ if TYPE_CHECKING:
     from gridscape.tasks.fetch import DataSetStatus
 
 ERROR, SOME_FAILED, INTERRUPTED = 1, 3, 130
+MOST_TOLD = 5  # trials of a merge that are told each
 SUFFIXES = {
     "csv": ".csv",
     "parquet": ".parquet",
@@ -125,15 +128,38 @@ def root(
 
 
 @app.command("list")
-def list_studies(data_dir: DataDir = None, json: Json = False, debug: Debug = False) -> None:
-    """List the named studies, what each reproduces, size, time, memory."""
+def list_studies(
+    name: ListedStudy = None, data_dir: DataDir = None, json: Json = False, debug: Debug = False
+) -> None:
+    """List the named studies with size, time, memory; or all about one."""
     prepare_jax()
     from gridscape.cli import tables
     from gridscape.cli._catalog import catalog
+    from gridscape.study import files
+    from gridscape.study.study import Study
 
+    if name is not None:
+        check_known("study", name, files.names())
     with _busy("measuring this machine"):
-        entries = list(catalog(data_dir))
-    tell(json, {"studies": entries}, lambda width: tables.studies(entries))
+        entries = list(catalog(data_dir, only=name))
+    if name is not None:
+        study = Study.load(name)
+        content = {**vars(entries[0]), "description": study.description, "axes": study.axes}
+        tell(json, content, lambda w: tables.study(entries[0], study.description, study.axes))
+        return
+    tell(json, {"studies": entries}, lambda width: tables.studies(entries, width))
+
+
+@app.command()
+def axes(study: StudyName = None, json: Json = False, debug: Debug = False) -> None:
+    """List what a study varies, and all else that may be an axis of it."""
+    prepare_jax(computes=False)
+    from gridscape.cli import tables
+    from gridscape.study.known_axes import known_axes
+    from gridscape.study.study import Study
+
+    found = known_axes(Study.load(study or "quickstart"))
+    tell(json, {"axes": found}, lambda width: tables.axes(found))
 
 
 @app.command()
@@ -279,19 +305,30 @@ def show(folder: Folder = None, json: Json = False, debug: Debug = False) -> Non
 
 @app.command()
 def report(
-    folder: Folder = None, data_dir: DataDir = None, trust: Trust = False, debug: Debug = False
+    folders: Folders = None,
+    predict: Annotated[
+        bool, typer.Option("--predict", help="Cover the map until the reader has predicted it.")
+    ] = False,
+    data_dir: DataDir = None,
+    trust: Trust = False,
+    debug: Debug = False,
 ) -> None:
-    """Write the report: one HTML file."""
-    directory = results_folder(folder)
+    """Write the report: one HTML file; of several folders, side by side."""
+    if folders and len(folders) > 1:
+        if predict:
+            raise UsageError("--predict with several folders", expected="one results folder")
+        _report_beside([results_folder(folder) for folder in folders])
+        return
+    directory = results_folder(folders[0] if folders else None)
     _prepare_networks(directory, trust)
-    print(_write_report(directory, data_dir, trust))
+    print(_write_report(directory, data_dir, trust, predict))
 
 
 @app.command()
 def figures(
     folder: Folder = None, data_dir: DataDir = None, trust: Trust = False, debug: Debug = False
 ) -> None:
-    """Draw the figures for a paper, PNG and SVG; those that changed."""
+    """Draw the figures for a paper, PNG, SVG and PDF; those that changed."""
     directory = results_folder(folder)
     _prepare_networks(directory, trust)
     with _busy("drawing the figures"):
@@ -320,7 +357,8 @@ def claims(
         study = store.study
     _tell_lacks(study)
     told = altered(study)
-    content = {"study": study["name"], "altered": told, "directory": directory, "claims": found}
+    name = study.get("name", directory.name)
+    content = {"study": name, "altered": told, "directory": directory, "claims": found}
     tell(json, content, lambda width: [*tables.notice(told), tables.verdicts(found)])
 
 
@@ -584,6 +622,39 @@ def import_table(
     _show_run(land, folder, {}, json, None)
 
 
+@app.command()
+def merge(
+    folders: Annotated[
+        list[str], typer.Argument(metavar="DIR...", help="Results folders, or names in runs/.")
+    ],
+    directory: Annotated[
+        Path | None,
+        typer.Option(
+            "--dir", metavar="NEW", help="The new folder.", show_default="runs/STUDY-merged"
+        ),
+    ] = None,
+    json: Json = False,
+    debug: Debug = False,
+) -> None:
+    """Join results folders of one study, as of a seed each, into a new one."""
+    from gridscape.landscape import Landscape
+    from gridscape.store.merging import merge_folders
+    from gridscape.store.store import Store
+
+    paths = [results_folder(folder) for folder in folders]
+    with Store.read(paths[0]) as store:
+        new = directory or Path("runs") / f"{store.study.get('name', 'study')}-merged"
+    with _busy("joining the folders"):
+        found = merge_folders(paths, new)
+    if found.n_twice:
+        complain(f"{found.n_twice:,} trials stood in two folders, and were taken once")
+    for line in found.differing[:MOST_TOLD]:
+        complain(f"other numbers of one trial, the first was taken: {line}")
+    if len(found.differing) > MOST_TOLD:
+        complain(f"and {len(found.differing) - MOST_TOLD:,} more trials with other numbers")
+    _show_run(Landscape.read(new), new, {}, json, None)
+
+
 def _listed(texts: list[str] | None) -> list[str]:
     """The parts of an option that is a list, or is repeated."""
     return [part.strip() for text in texts or () for part in text.split(",") if part.strip()]
@@ -845,11 +916,25 @@ def tell_code(directory: Path, trust: bool) -> None:
             complain(f"uses {found.words}")
 
 
-def _write_report(directory: Path, data_dir: Path | None, trust: bool = False) -> Path:
+def _write_report(
+    directory: Path, data_dir: Path | None, trust: bool = False, predict: bool = False
+) -> Path:
     from gridscape.report import html
 
     with _busy("writing the report"):
-        return html.write(directory, data_dir, trust=trust)
+        return html.write(directory, data_dir, trust=trust, predict=predict)
+
+
+def _report_beside(directories: list[Path]) -> None:
+    from gridscape.analysis.beside import compare
+    from gridscape.cli._beside_table import beside
+    from gridscape.report.beside import file_of, write_beside
+
+    with _busy("comparing the studies"):
+        found = compare(*directories)
+        path = write_beside(found, file_of(found, directories[0]))
+    tell(False, None, lambda width: beside(found))
+    print(f"\nReport: {path}")
 
 
 def _draw(found: "Look", directory: Path) -> list[Path]:
@@ -876,12 +961,15 @@ def _show_run(
     if not json:
         tell(False, None, lambda width: tables.overview(found, width))
         print(f"\n{tables.effort_words(effort) if effort else f'Results: {directory}'}")
-    path = _write_report(directory, data_dir)
-    if json:
-        document = _json.overview(found, directory)
-        told = {"effort": effort} if effort else {}
-        tell(True, {**document, **told, "report": path}, lambda width: [])
-    else:
+    path: Path | None = None
+    try:
+        path = _write_report(directory, data_dir)
+    finally:  # the document stands without the page, too
+        if json:
+            document = _json.overview(found, directory)
+            told = {"effort": effort} if effort else {}
+            tell(True, {**document, **told, "report": path}, lambda width: [])
+    if not json:
         print(f"Report: {path}")
 
 
@@ -928,11 +1016,6 @@ class InterruptedRunError(Exception):
     """Ctrl-C in the middle of work; the message says what is kept."""
 
 
-def main(arguments: Sequence[str] | None = None) -> NoReturn:
-    """Runs the command line and exits."""
-    sys.exit(exit_status(sys.argv[1:] if arguments is None else list(arguments)))
-
-
 def exit_status(arguments: list[str]) -> int:
     """Runs a command; every error ends as one line on standard error."""
     try:
@@ -940,13 +1023,12 @@ def exit_status(arguments: list[str]) -> int:
             warnings.showwarning = _told_once()
             command = typer.main.get_command(app)
             status = command.main(arguments, prog_name="gridscape", standalone_mode=False)
-            sys.stdout.flush()
+            end_output()
     except BrokenPipeError:  # the reader, as in `| head`, has seen enough
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        forget(sys.stdout)
         return ERROR
     except InterruptedRunError as error:
-        again = shlex.join(["gridscape", *arguments])
-        complain(f"interrupted {error}; to go on: {again}")
+        complain(interrupted(arguments, str(error)))
         return INTERRUPTED
     except Exception as error:
         if "--debug" in arguments:
@@ -955,7 +1037,7 @@ def exit_status(arguments: list[str]) -> int:
         complain(line)
         return status
     if status == INTERRUPTED:
-        complain("interrupted")
+        complain(interrupted(arguments))
     return int(status or 0)
 
 
@@ -997,11 +1079,6 @@ def _meant(name: str, known: list[str]) -> str | None:
     if told is None and "set" in known and any(found.ours in t for t in synonyms.TABLES.values()):
         told = f"use --set {found.ours}=..."
     return told and told + (f": {found.note}" if found.note else "")
-
-
-def complain(line: str) -> None:
-    """One line on standard error."""
-    print(f"gridscape: {line}", file=sys.stderr)
 
 
 def _told_once() -> Callable[..., None]:

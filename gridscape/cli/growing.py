@@ -19,6 +19,7 @@ from gridscape.cli._options import (
     Trust,
 )
 from gridscape.cli._startup import prepare_jax
+from gridscape.cli._streams import complain
 from gridscape.errors import UsageError
 
 if TYPE_CHECKING:
@@ -232,7 +233,7 @@ def _training(directory: Path, trust: bool) -> Iterator["Follower"]:
     except KeyboardInterrupt:
         raise commands.InterruptedRunError(f"what was trained is kept in {directory}") from None
     if follower.failed:
-        commands.complain(follower.failures())
+        complain(follower.failures())
 
 
 class Teller:

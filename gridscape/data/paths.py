@@ -1,6 +1,10 @@
 """Where people's files are, and whether they can be read: before any of them is opened."""
 
+import errno
 import os
+import select
+import stat
+import time
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -8,6 +12,10 @@ from gridscape.errors import DataError, DataMissingError
 
 READS_AT_ONCE = 0.5  # of the memory that is available: what a file may take
 PICKLES = (".pkl", ".pickle", ".joblib", ".pt", ".pth", ".rds", ".rdata")
+
+MOST_TEXT_BYTES = 2**26  # of a file that people write
+PIPE_SECONDS = 10.0  # in which something must come out of a pipe
+ODD = "neither a file nor a pipe that is written to"
 
 
 def located(
@@ -40,9 +48,13 @@ def readable(path: Path) -> Path:
             hint="save it as .csv, .parquet, .npz or .h5",
         )
     try:
-        size = path.stat().st_size
-        if path.is_dir():
+        found = path.stat()
+        if stat.S_ISDIR(found.st_mode):
             raise DataError("a folder, and no file", where=path)
+        if not stat.S_ISREG(found.st_mode):
+            hint = "write what comes out of it to a file first"
+            raise DataError("a pipe or a device, and no file", where=path, hint=hint)
+        size = found.st_size
         with path.open("rb"):
             pass
     except OSError as error:
@@ -60,6 +72,44 @@ def readable(path: Path) -> Path:
     return path
 
 
+def content_of(path: str | Path) -> bytes:
+    """All that a regular file holds; raises OSError, at once for a pipe or a device."""
+    with open(path, "rb", buffering=0, opener=_waiting_for_nobody) as file:
+        if not stat.S_ISREG(os.fstat(file.fileno()).st_mode):
+            raise OSError(errno.EINVAL, "a pipe or a device, and no file")
+        return file.readall()
+
+
+def text_of(path: Path, encoding: str = "utf-8") -> str:
+    """The text that people wrote into a file, or that comes out of a pipe.
+
+    Raises OSError, also for a device, a pipe that nobody writes to and far too long a text, and
+    UnicodeDecodeError.
+    """
+    with open(path, "rb", buffering=0, opener=_waiting_for_nobody) as file:
+        mode = os.fstat(file.fileno()).st_mode
+        if not (stat.S_ISREG(mode) or stat.S_ISFIFO(mode)):
+            raise OSError(errno.EINVAL, ODD)
+        parts, deadline = [b""], time.monotonic() + PIPE_SECONDS
+        while sum(map(len, parts)) <= MOST_TEXT_BYTES:
+            if stat.S_ISFIFO(mode) and not _has_come(file.fileno(), deadline - time.monotonic()):
+                raise OSError(errno.ETIMEDOUT, f"nothing came out of it for {PIPE_SECONDS:.0f} s")
+            parts.append(file.read(2**16) or b"")
+            if not parts[-1]:
+                return b"".join(parts).decode(encoding)
+    raise OSError(errno.EFBIG, f"larger than {MOST_TEXT_BYTES // 2**20} MB")
+
+
+def _waiting_for_nobody(path: str, flags: int) -> int:
+    """Open a file at once, also where it is a pipe without a writer."""
+    return os.open(path, flags | getattr(os, "O_NONBLOCK", 0))  # no such flag on Windows
+
+
+def _has_come(descriptor: int, seconds: float) -> bool:
+    """Whether a pipe has something to read, or has ended, within so many seconds."""
+    return bool(select.select([descriptor], [], [], max(seconds, 0))[0])
+
+
 def available_bytes() -> int:
     """The memory that this machine can give without swapping."""
     try:
@@ -67,4 +117,11 @@ def available_bytes() -> int:
         found = dict(line.split(":", 1) for line in lines)
         return int(found["MemAvailable"].split()[0]) * 1024
     except (OSError, KeyError, ValueError):  # not Linux
+        return all_bytes()
+
+
+def all_bytes() -> int:
+    """All memory of this machine."""
+    if hasattr(os, "sysconf"):
         return os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
+    return 2**33  # Windows does not say it to Python: 8 GB, as most machines have at least

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import numpy as np
 
 from gridscape.data.labels import natural
-from gridscape.data.paths import available_bytes, readable
+from gridscape.data.paths import available_bytes, content_of, readable
 from gridscape.data.roles import Pairs
 from gridscape.data.tables import read_table
 from gridscape.errors import (
@@ -42,7 +42,7 @@ LISTS = (".csv", ".tsv")  # of file names and labels
 COLORS = {"gray": 1, "color": 3}
 UNREADABLE = ("refuse", "leave out")
 MOST_NAMED = 3
-MOST_BYTES = 2**30  # of one picture in an archive
+MOST_BYTES = 2**30  # of one picture
 AT_ONCE, EACH = 1_024, 64  # pictures that wait to be put in their place; of a task
 SMALL_BYTES = 2**14  # of a file: to read a smaller picture is Python's work, which has one thread
 
@@ -148,8 +148,9 @@ def _opened(path: Path) -> Tree:
 
 
 def _content(path: str) -> bytes:
-    with open(path, "rb", buffering=0) as file:
-        return file.readall()
+    if os.stat(path).st_size > MOST_BYTES:
+        raise ValueError("far too large")
+    return content_of(path)
 
 
 def _member(archive: zipfile.ZipFile, name: str) -> bytes:

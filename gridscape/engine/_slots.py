@@ -13,6 +13,7 @@ import jax.numpy as jnp
 from jax import lax
 
 from gridscape.base.data import Split
+from gridscape.base.state import Training
 from gridscape.base.types import Array, Hyper
 from gridscape.engine.trial import (
     Functions,
@@ -34,8 +35,11 @@ class Slots(NamedTuple):
 
     def map(self, one_trial: Callable[..., Any], counts: Array, per_trial: tuple[Any, ...]) -> Any:
         """one_trial(*per_trial[k]) of every trial; empty slots hold undefined numbers."""
-        of_one = jax.tree.map(lambda x: jax.ShapeDtypeStruct(x.shape[1:], x.dtype), per_trial)
-        results = jax.eval_shape(one_trial, *of_one)
+
+        def of_first(per_trial: tuple[Any, ...]) -> Any:
+            return one_trial(*jax.tree.map(lambda x: x[0], per_trial))
+
+        results = jax.eval_shape(of_first, per_trial)
         empty = jax.tree.map(lambda s: jnp.zeros((self.n, *s.shape), s.dtype), results)
         return self.update(lambda _, *one: one_trial(*one), empty, counts, per_trial)
 
@@ -52,12 +56,13 @@ def init_slots(
     init: Callable[..., Any],
     rule: Rule,
     averages: bool,
+    training: Training | None,
     counts: Array,
     words: Array,
     hyper: Hyper,
 ) -> TrialState:
     """See Program.init."""
-    one_trial = partial(init_trial, init, rule, averages=averages)
+    one_trial = partial(init_trial, init, rule, averages=averages, training=training)
     return slots.map(one_trial, counts, (words, hyper))
 
 

@@ -10,6 +10,7 @@ from typing import Any
 
 import jax
 
+from gridscape.base.foreign import of_others
 from gridscape.identity.memo import key_of
 from gridscape.kernels.cores import n_cores
 from gridscape.kernels.library import as_here, calls_layers, in_use
@@ -83,7 +84,7 @@ class Compilers:
     def _compile(
         self, jitted: Any, shapes: Sequence[Any], light: bool, wanted: Future[Compiled]
     ) -> None:
-        with float32_products():
+        with float32_products(), of_others():
             lowered = jitted.lower(*shapes)
         text = lowered.as_text()
         options = LIGHTLY if light or calls_layers(text) else {}

@@ -10,6 +10,7 @@ from jax.sharding import Mesh, NamedSharding
 from jax.sharding import PartitionSpec as P
 
 from gridscape.base.data import Split, Stream
+from gridscape.base.foreign import of_others
 from gridscape.base.samples import balanced_order
 from gridscape.base.shapes import batch_of
 from gridscape.base.task import Task
@@ -156,7 +157,8 @@ def kinds_of(task: Task, split: Split) -> np.ndarray:
 
 def _told(task: Task, name: str, function: Any, targets: Any) -> np.ndarray:
     try:
-        return np.asarray(function(targets))
+        with of_others():
+            return np.asarray(function(targets))
     except Exception as error:  # a user's function may raise anything
         where = f"task {task.name}, {name}"
         raise UsageError(

@@ -74,8 +74,8 @@ class Program:
 
     @cached_property
     def _init(self) -> Future[jax.stages.Compiled]:
-        rule = self.recipe.optimizer
-        parts = (self._slots, self.recipe.model.init, rule.make, rule.averages)
+        model, rule = self.recipe.model, self.recipe.optimizer
+        parts = (self._slots, model.init, rule.make, rule.averages, model.training)
         return self._compile(init_slots, parts, (self._words, self._hyper), light=True)
 
     @property

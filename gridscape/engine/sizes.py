@@ -5,6 +5,7 @@ from typing import Any
 import jax
 import numpy as np
 
+from gridscape.base.state import parted
 from gridscape.engine.trial import state_shapes
 from gridscape.study.study import Recipe
 
@@ -16,5 +17,6 @@ def tree_bytes(tree: Any) -> int:
 
 
 def count_parameters(recipe: Recipe) -> int:
-    """Numbers that training changes."""
-    return int(sum(np.prod(x.shape) for x in jax.tree.leaves(state_shapes(recipe).params)))
+    """Numbers that are optimized; state beside them is none."""
+    params, _ = parted(recipe.model.training, state_shapes(recipe).params)
+    return int(sum(np.prod(x.shape) for x in jax.tree.leaves(params)))

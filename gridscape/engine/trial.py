@@ -15,6 +15,7 @@ from jax import lax
 from jaxtyping import Float, Int, UInt32
 
 from gridscape.base.data import Groups, Split, Stream
+from gridscape.base.state import Training, in_training, joined, parted
 from gridscape.base.task import Task
 from gridscape.base.types import Array, Hyper, Key, Params
 from gridscape.engine.order import batch_order
@@ -22,12 +23,14 @@ from gridscape.grid.names import ANSWER_SPREAD, TOP_ANSWER, TOP_SHARE, by_kind
 from gridscape.kernels import optimizers as native
 from gridscape.kernels.batches import take as native_take
 from gridscape.kernels.library import in_use
+from gridscape.kernels.tables import BAD_QUANTITIES
 from gridscape.optimizers.extras import averaged, with_noise
 from gridscape.optimizers.schedules import clipped
 from gridscape.study.study import Recipe
 
 # Examples that are evaluated at once: large enough to be efficient, small enough to bound memory.
 EVALUATION_CHUNK = 500
+BAD_PARAMETERS = BAD_QUANTITIES.index("parameters")
 
 
 Rule = Callable[[Hyper], optax.GradientTransformation]
@@ -42,6 +45,7 @@ class Functions(NamedTuple):
     """
 
     apply: Callable[..., Array]
+    training: Training | None
     rule: Rule
     native: str | None
     schedule: Callable[[Hyper, Array], Array] | None
@@ -63,6 +67,7 @@ class Functions(NamedTuple):
         """Those of a recipe that is trained on a task."""
         return cls(
             apply=recipe.model.apply,
+            training=recipe.model.training,
             rule=recipe.optimizer.make,
             native=recipe.optimizer.native_rule,
             schedule=recipe.optimizer.schedule,
@@ -87,7 +92,7 @@ class TrialState(NamedTuple):
     update: updates done. bad_update: the update (from 1) at which something was not finite, or 0;
     bad_quantity: what, as an index of BAD_QUANTITIES of kernels/tables.py. The parameters are the
     last finite ones; the optimizer's state is then undefined. average: of the parameters, where
-    that is what is evaluated and kept, else ().
+    that is what is evaluated and kept, else (). State beside the parameters is among both.
     """
 
     params: Params
@@ -109,10 +114,11 @@ def init_trial(
     words: UInt32[Array, "2"],
     hyper: Hyper,
     averages: bool = False,
+    training: Training | None = None,
 ) -> TrialState:
     """A trial before its first update: ``init`` of its model, ``rule`` of its optimizer."""
     params = init(jax.random.wrap_key_data(words), hyper)
-    opt_state = rule(hyper).init(params)
+    opt_state = rule(hyper).init(parted(training, params)[0])
     zero = jnp.zeros((), jnp.int32)
     return TrialState(params, opt_state, zero, zero, zero, params if averages else ())
 
@@ -125,15 +131,21 @@ def in_chunks(n_examples: int) -> int:
 def state_shapes(recipe: Recipe) -> TrialState:
     """The shapes of the state of one trial: its parameters and the optimizer's state."""
     hyper = dict.fromkeys(recipe.hyper, jax.ShapeDtypeStruct((), jnp.float32))
-    averages = recipe.optimizer.averages
-    return recipe.memo.of(_state_shapes, recipe.model.init, recipe.optimizer.make, hyper, averages)
+    model, averages = recipe.model, recipe.optimizer.averages
+    parts = model.init, recipe.optimizer.make, hyper, averages, model.training
+    return recipe.memo.of(_state_shapes, *parts)
 
 
 def _state_shapes(
-    init: Callable[..., Params], rule: Rule, hyper: Hyper, averages: bool
+    init: Callable[..., Params],
+    rule: Rule,
+    hyper: Hyper,
+    averages: bool,
+    training: Training | None,
 ) -> TrialState:
     words = jax.ShapeDtypeStruct((2,), jnp.uint32)
-    return jax.eval_shape(partial(init_trial, init, rule, averages=averages), words, hyper)
+    one_trial = partial(init_trial, init, rule, averages=averages, training=training)
+    return jax.eval_shape(one_trial, words, hyper)
 
 
 def train_trial(
@@ -223,19 +235,52 @@ def _prepared(prepare: Callable[[Array], Array], batch: Split) -> Split:
 def update_trial(
     functions: Functions, pieces: int, state: TrialState, batch: Split, key: Array, hyper: Hyper
 ) -> tuple[TrialState, dict[str, Array]]:
-    """One update; a trial in which something is not finite keeps its last finite parameters."""
-    new, numbers = _updated(functions, pieces, state, batch, key, hyper)
+    """One update; a trial in which something is not finite keeps its last finite parameters.
+
+    State beside the parameters is not averaged: it is the last, as PyTorch's AveragedModel has it.
+    """
+    training = functions.training
+    params, beside = parted(training, state.params)
+    apart = state._replace(params=params)
+    new, moved, numbers = _updated(functions, pieces, apart, beside, batch, key, hyper)
+    if training is not None:
+        new, beside = _moved(new, params, moved, beside)
+    average = state.average
     if functions.averages:
-        moved = averaged(state.average, new.params, hyper["ema"], state.update)
-        new = new._replace(average=_where(new.bad_update == 0, moved, state.average))
-    return new, numbers
+        average, _ = parted(training, average)
+        nearer = averaged(average, new.params, hyper["ema"], state.update)
+        average = _where(new.bad_update == 0, nearer, average)
+        average = joined(training, average, beside)
+    params = joined(training, new.params, beside)
+    return new._replace(params=params, average=average), numbers
+
+
+def _moved(new: TrialState, params: Params, moved: Any, beside: Any) -> tuple[TrialState, Any]:
+    """The trial and its state after an update; from before where that state is not finite.
+
+    It counts as parameters, which it stands among.
+    """
+    is_bad = (new.bad_update == 0) & ~all_finite(moved)
+    new = new._replace(
+        params=_where(is_bad, params, new.params),
+        bad_update=jnp.where(is_bad, new.update, new.bad_update),
+        bad_quantity=jnp.where(is_bad, BAD_PARAMETERS, new.bad_quantity),
+    )
+    return new, _where(new.bad_update == 0, moved, beside)
 
 
 def _updated(
-    functions: Functions, pieces: int, state: TrialState, batch: Split, key: Array, hyper: Hyper
-) -> tuple[TrialState, dict[str, Array]]:
-    """The same without the average of the parameters."""
-    numbers, grads = _gradient(functions, pieces, state.params, batch, key, hyper)
+    functions: Functions,
+    pieces: int,
+    state: TrialState,
+    beside: Any,
+    batch: Split,
+    key: Array,
+    hyper: Hyper,
+) -> tuple[TrialState, Any, dict[str, Array]]:
+    """The same of parameters alone, without their average; and the state beside them."""
+    differentiated = _gradient(functions, pieces, state.params, beside, batch, key, hyper)
+    numbers, moved, grads = differentiated
     if functions.clips:
         grads = clipped(grads, hyper["clip_norm"])
     if functions.noisy:
@@ -250,9 +295,10 @@ def _updated(
         step = native.step(
             rule, hyper, numbers["loss"], grads, state.params, state.opt_state, state.update
         )
-        return TrialState(*step), numbers
+        return TrialState(*step), moved, numbers
     share = schedule(hyper, state.update) if schedule else None
-    return _optax_step(functions.rule, state, numbers["loss"], grads, hyper, share), numbers
+    new = _optax_step(functions.rule, state, numbers["loss"], grads, hyper, share)
+    return new, moved, numbers
 
 
 def _optax_step(
@@ -282,32 +328,52 @@ def _optax_step(
 
 
 def _gradient(
-    functions: Functions, pieces: int, params: Params, batch: Split, key: Array, hyper: Hyper
-) -> tuple[dict[str, Array], Params]:
-    """Mean loss and metrics of the batch, and the gradient, over ``pieces`` microbatches."""
-    means, grads = _means_and_gradient(functions, pieces, params, batch, key, hyper)
-    return means | {name: f(means[name]) for name, f in functions.of_means}, grads
+    functions: Functions,
+    pieces: int,
+    params: Params,
+    beside: Any,
+    batch: Split,
+    key: Array,
+    hyper: Hyper,
+) -> tuple[dict[str, Array], Any, Params]:
+    """Mean loss and metrics of the batch, the state after it, and the gradient.
+
+    Over ``pieces`` microbatches, of which a model with state knows one: its statistics are those of
+    whole batches.
+    """
+    found = _means_and_gradient(functions, pieces, params, beside, batch, key, hyper)
+    (means, moved), grads = found
+    return means | {name: f(means[name]) for name, f in functions.of_means}, moved, grads
 
 
 def _means_and_gradient(
-    functions: Functions, pieces: int, params: Params, batch: Split, key: Array, hyper: Hyper
-) -> tuple[dict[str, Array], Params]:
+    functions: Functions,
+    pieces: int,
+    params: Params,
+    beside: Any,
+    batch: Split,
+    key: Array,
+    hyper: Hyper,
+) -> tuple[tuple[dict[str, Array], Any], Params]:
     """The same, but of metrics that are made of a mean only the mean."""
+    training = functions.training
 
-    def loss(params: Params, batch: Split, key: Array) -> tuple[Array, dict[str, Array]]:
-        outputs = functions.apply(params, batch.inputs, key, hyper)
+    def loss(params: Params, batch: Split, key: Array) -> tuple[Array, Any]:
+        whole = joined(training, params, beside)
+        given = whole, batch.inputs, key, hyper
+        outputs, moved = in_training(functions.apply, training, *given)
         mean_loss = functions.loss(outputs, batch.targets).mean()
         means = {name: f(outputs, batch.targets).mean(axis=0) for name, f in functions.metrics}
         trained = mean_loss
         if functions.smoothed is not None:  # what is told is the loss of the labels themselves
             amount = hyper["label_smoothing"]
             trained = functions.smoothed(outputs, batch.targets, amount).mean()
-        return trained, {"loss": mean_loss, **means}
+        return trained, ({"loss": mean_loss, **means}, moved)
 
     differentiate = jax.grad(loss, has_aux=True)
-    if pieces == 1:
-        grads, numbers = differentiate(params, batch, key)
-        return numbers, grads
+    if pieces == 1 or training is not None:
+        grads, found = differentiate(params, batch, key)
+        return found, grads
 
     def piece(total: Any, at: tuple[Split, Array]) -> tuple[Any, None]:
         return jax.tree.map(jnp.add, total, differentiate(params, *at)), None
@@ -316,8 +382,8 @@ def _means_and_gradient(
     shapes = jax.eval_shape(differentiate, params, jax.tree.map(lambda x: x[0], parts), key)
     zeros = jax.tree.map(lambda s: jnp.zeros(s.shape, s.dtype), shapes)
     total, _ = lax.scan(piece, zeros, (parts, jax.random.split(key, pieces)))
-    grads, numbers = jax.tree.map(lambda x: x / pieces, total)
-    return numbers, grads
+    grads, found = jax.tree.map(lambda x: x / pieces, total)
+    return found, grads
 
 
 def evaluate_trial(

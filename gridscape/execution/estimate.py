@@ -15,6 +15,7 @@ import jax.numpy as jnp
 from jax.extend.core import Literal, jaxprs_in_params
 
 from gridscape.base.data import Split, Stream
+from gridscape.base.foreign import of_others
 from gridscape.base.task import Task
 from gridscape.engine.cohorts import Cohort
 from gridscape.engine.flops import traced_update
@@ -90,7 +91,8 @@ def least_bytes(study: Study, cohort: Cohort, n_devices: int) -> int:
     0 where it cannot be told, as of a model that raises.
     """
     try:
-        update = traced_update(cohort.recipe, cohort.task)
+        with of_others():
+            update = traced_update(cohort.recipe, cohort.task)
     except Exception:  # the outcome of its trials, which the executor tells
         return 0
     return needs_of(study, cohort, update, n_devices)._replace(slots=1).total * n_devices

@@ -14,6 +14,7 @@ from typing import Any, Self
 
 import jax
 
+from gridscape.base.foreign import of_others
 from gridscape.base.task import Task
 from gridscape.engine.cohorts import Cohort, partition
 from gridscape.engine.compilers import Compilers
@@ -134,6 +135,14 @@ class Plan:
             cohorts=tuple(CohortPlan.of(cohort, cost) for cohort, cost in pairs),
         )
 
+    def __repr__(self) -> str:
+        seconds = "not timed" if self.seconds is None else f"about {self.seconds:.0f} s"
+        return (
+            f"<plan of {self.study.name}: {self.n_trials - self.n_stored} of {self.n_trials}"
+            f" networks to train in {len(self.cohorts)} programs, {seconds},"
+            f" {self.memory_bytes / 1e9:.2g} GB>"
+        )
+
     @property
     def memory_bytes(self) -> int:
         """Of the largest run; runs follow each other."""
@@ -221,7 +230,8 @@ class Planner:
     def runs(self, cohort: Cohort) -> tuple[Cohort, ...]:
         """``cut``, or ``fill`` for a program that cannot be compiled: who trains it meets that."""
         try:
-            return self.cut(cohort)
+            with of_others():
+                return self.cut(cohort)
         except GridscapeError:
             raise
         except Exception:  # the outcome of its trials, which the executor tells
@@ -265,7 +275,7 @@ class Planner:
             raise OutOfMemoryError(
                 "out of memory",
                 expected=f"at most {most / 1e9:.3g} GB",
-                found=f"{least / 1e9:.3g} GB for one network a device, batches in single examples",
+                found=f"{least / 1e9:.3g} GB for one network a device, {_how_small(run)}",
             )
 
     def fill(self, cohort: Cohort) -> tuple[Cohort, ...]:
@@ -319,7 +329,8 @@ class Planner:
         """Have the programs of cohorts compiled, and wait for none of them."""
         for cohort in cohorts:
             try:
-                self.program(cohort).begin()
+                with of_others():
+                    self.program(cohort).begin()
             except Exception:  # its own turn meets it again, and tells it
                 break
 
@@ -355,7 +366,8 @@ class Planner:
     def _plan_cohort(self, cohort: Cohort) -> CohortPlan:
         begin = time.perf_counter()
         runs: tuple[Cohort, ...] = ()
-        smallest = replace(cohort.part(0, 1), pieces=cohort.recipe.batch_size)
+        smallest = cohort.part(0, 1)
+        smallest = replace(smallest, pieces=[cohort.pieces, *piece_counts(cohort)][-1])
         with suppress(OutOfMemoryError):
             runs = self.cut(cohort)
         memory_bytes = self.memory_bytes(runs[0] if runs else smallest)
@@ -438,17 +450,28 @@ def fewer_slots(slots: int, excess_bytes: float, slot_bytes: int) -> int:
 def piece_counts(cohort: Cohort) -> list[int]:
     """Larger numbers of microbatches that divide the batch, each at least twice the one before.
 
-    The last is the batch size: single examples.
+    The last is the batch size: single examples. A model with state has none: the statistics that it
+    keeps are those of whole batches.
 
-    >>> from types import SimpleNamespace
-    >>> piece_counts(SimpleNamespace(pieces=2, recipe=SimpleNamespace(batch_size=100)))
+    >>> from types import SimpleNamespace as Some
+    >>> recipe = Some(batch_size=100, model=Some(training=None))
+    >>> piece_counts(Some(pieces=2, recipe=recipe))
     [4, 10, 20, 50, 100]
     """
     batch_size, counts = cohort.recipe.batch_size, [cohort.pieces]
+    if cohort.recipe.model.training is not None:
+        return []
     for count in range(cohort.pieces + 1, batch_size + 1):
         if batch_size % count == 0 and (count >= 2 * counts[-1] or count == batch_size):
             counts.append(count)
     return counts[1:]
+
+
+def _how_small(cohort: Cohort) -> str:
+    """What the smallest batches are, in words."""
+    if cohort.recipe.model.training is None:
+        return "batches in single examples"
+    return "batches whole, as the model's statistics need them"
 
 
 def _slot_bytes(program: Program) -> int:

@@ -5,6 +5,7 @@ from collections.abc import Callable, Iterable
 
 import numpy as np
 
+from gridscape.base.foreign import of_others
 from gridscape.engine.cohorts import Cohort
 from gridscape.engine.flops import update_flops
 from gridscape.grid.trials import Trial
@@ -104,6 +105,7 @@ class TimeLeft:
 def _update_flops(cohort: Cohort) -> float:
     """Operations of an update; none where a user's model raises: its trials end with that error."""
     try:
-        return update_flops(cohort.recipe, cohort.task)
+        with of_others():
+            return update_flops(cohort.recipe, cohort.task)
     except Exception:
         return 0.0

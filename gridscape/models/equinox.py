@@ -6,8 +6,10 @@ from contextlib import suppress
 from typing import Any
 
 import jax
+from jax.extend.core import jaxpr_as_fun
 
 from gridscape.base.parts import Factory, Model
+from gridscape.base.state import STATE
 from gridscape.base.types import Array, Hyper, Key, Params
 from gridscape.errors import GridscapeError, ModelError, UsageError
 
@@ -25,8 +27,12 @@ def from_equinox(build: Callable[..., Any]) -> Callable[..., Model]:
     shape the module. All float arrays of the module are trained; other arrays are constants, and
     the same in every replicate.
 
+    A module with state, as BatchNorm has it, is called ``(x, state)`` and returns its output and
+    the new state; ``build`` gives the module, or what ``eqx.nn.make_with_state`` makes of it. Its
+    batch axis has the name that its norms give, else "batch".
+
     Raises GridscapeError when Equinox is not installed, UsageError for a ``build`` without ``key``;
-    the factory raises ModelError for a module that keeps state between calls, as BatchNorm does.
+    the factory raises ModelError for what is no module, and for state that is not passed on.
 
     >>> import equinox as eqx
     >>> factory = from_equinox(lambda key, width=8: eqx.nn.MLP(4, 3, width, 1, key=key))
@@ -49,6 +55,11 @@ def from_equinox(build: Callable[..., Any]) -> Callable[..., Model]:
             given = dict(zip(GIVEN, (key, input_shape, n_outputs), strict=True))
             return build(**{k: v for k, v in given.items() if k in parameters}, **options)
 
+        found = eqx.filter_eval_shape(module, jax.random.key(0))
+        if _keeps_state(eqx, found):
+            return stateful(eqx, module)
+        _check_callable(found)
+
         def init(key: Key, hyper: Hyper) -> Params:
             return eqx.filter(module(key), eqx.is_inexact_array)
 
@@ -65,10 +76,59 @@ def from_equinox(build: Callable[..., Any]) -> Callable[..., Model]:
                 inputs, keys
             )
 
-        _check(eqx, eqx.filter_eval_shape(module, jax.random.key(0)))
         return Model(init, apply)
 
     return Factory(factory, signature=_signature(parameters), code=build)
+
+
+def stateful(eqx: Any, module: Callable[[Key], Any]) -> Model:
+    """The model of a module with state, which ``module(key)`` makes with or without it.
+
+    Its parameters are {"module": ..., "state": the arrays of the state in its order}.
+    """
+
+    def made(key: Key) -> tuple[Any, Any]:
+        found = module(key)
+        return found if isinstance(found, tuple) else eqx.nn.make_with_state(lambda: found)()
+
+    def traced(params: Params, inputs: Array, key: Key | None) -> tuple[Array, Any]:
+        built, of_start = made(jax.random.key(0))
+        full = eqx.combine(params["module"], eqx.filter(built, eqx.is_inexact_array, inverse=True))
+        state = jax.tree.unflatten(jax.tree.structure(of_start), params[STATE])
+        if key is None:
+            full = eqx.nn.inference_mode(full)
+        takes_key = "key" in inspect.signature(full.__call__).parameters
+
+        def one(x: Any, state: Any, key: Any) -> Any:
+            return full(x, state=state, **{"key": key} if takes_key else {})
+
+        keys = None if key is None else jax.random.split(key, len(inputs))
+        axes = 0, None, None if key is None else 0
+        mapped = jax.vmap(one, in_axes=axes, out_axes=(0, None), axis_name=_batch_axis(eqx, built))
+        outputs, moved = mapped(inputs, state, keys)
+        return outputs, tuple(jax.tree.leaves(moved))
+
+    def called(params: Params, inputs: Array, key: Key | None, hyper: Hyper) -> tuple[Array, Any]:
+        return _apart(traced, params, inputs, key)
+
+    def init(key: Key, hyper: Hyper) -> Params:
+        built, state = made(key)
+        leaves = tuple(jax.tree.leaves(state))
+        return {"module": eqx.filter(built, eqx.is_inexact_array), STATE: leaves}
+
+    def apply(params: Params, inputs: Array, key: Key | None, hyper: Hyper) -> Array:
+        return called(params, inputs, key, hyper)[0]
+
+    built, _ = eqx.filter_eval_shape(made, jax.random.key(0))
+    _check_callable(built)
+    if "state" not in inspect.signature(built.__call__).parameters:
+        raise ModelError(
+            "an Equinox module whose state is not passed on",
+            where=type(built).__name__,
+            expected="__call__(x, state), which returns its output and the new state",
+        )
+    _batch_axis(eqx, built)
+    return Model(init, apply, training=called)
 
 
 def _parameters(build: Callable[..., Any]) -> dict[str, inspect.Parameter]:
@@ -87,21 +147,56 @@ def _parameters(build: Callable[..., Any]) -> dict[str, inspect.Parameter]:
     return parameters
 
 
-def _check(eqx: Any, module: Any) -> None:
-    """Raise ModelError for what is no module, or one that keeps state between calls."""
+def _apart(function: Callable[..., Any], *arguments: Any) -> Any:
+    """function(*arguments), traced as if no devices were spread over.
+
+    Equinox compares a new state with the old one by all that JAX knows of both, also how they are
+    spread, of which a constant knows nothing.
+    """
+    leaves, tree = jax.tree.flatten(arguments)
+    shapes = [jax.ShapeDtypeStruct(jax.numpy.shape(x), x.dtype) for x in leaves]
+    with jax.sharding.use_abstract_mesh(jax.sharding.AbstractMesh((), ())):
+        trace = jax.make_jaxpr(lambda *x: function(*jax.tree.unflatten(tree, x)), return_shape=True)
+        jaxpr, found = trace(*shapes)
+    return jax.tree.unflatten(jax.tree.structure(found), jaxpr_as_fun(jaxpr)(*leaves))
+
+
+def _check_callable(module: Any) -> None:
+    """Raise ModelError for what is no module."""
     if not callable(module):
         raise ModelError(
             "build makes no Equinox module",
             expected="a module with __call__",
             found=type(module).__name__,
         )
-    leaves = jax.tree.leaves(module, is_leaf=lambda x: isinstance(x, eqx.nn.StateIndex))
-    if any(isinstance(leaf, eqx.nn.StateIndex) for leaf in leaves):
+
+
+def _keeps_state(eqx: Any, made: Any) -> bool:
+    """Whether a module keeps state between calls, or is given with its state."""
+    if isinstance(made, tuple) and len(made) == 2 and isinstance(made[1], eqx.nn.State):
+        return True
+    leaves = jax.tree.leaves(made, is_leaf=lambda x: isinstance(x, eqx.nn.StateIndex))
+    return any(isinstance(leaf, eqx.nn.StateIndex) for leaf in leaves)
+
+
+def _batch_axis(eqx: Any, module: Any) -> Any:
+    """The name of the axis over which norms take their statistics."""
+
+    def is_norm(part: Any) -> bool:
+        return isinstance(part, eqx.nn.BatchNorm)
+
+    names: set[Any] = set()
+    for norm in filter(is_norm, jax.tree.leaves(module, is_leaf=is_norm)):
+        name = norm.axis_name
+        names |= set(name) if isinstance(name, tuple | list) else {name}
+    if len(names) > 1:
         raise ModelError(
-            "an Equinox module that keeps state between calls, as BatchNorm does",
-            found=type(module).__name__,
-            hint="use a norm without state: eqx.nn.LayerNorm, GroupNorm",
+            "norms over several axes",
+            where=type(module).__name__,
+            expected="one axis_name, that of the batch",
+            found=", ".join(sorted(map(repr, names))),
         )
+    return next(iter(names), "batch")
 
 
 def _signature(parameters: dict[str, inspect.Parameter]) -> inspect.Signature:

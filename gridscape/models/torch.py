@@ -9,13 +9,14 @@ import jax
 import numpy as np
 
 from gridscape.base.data import Sequences
+from gridscape.base.foreign import of_others
 from gridscape.base.parts import Factory, Model
 from gridscape.base.types import Array, Hyper, Key, Params
 from gridscape.errors import GridscapeError, ModelError, UsageError, one_line
-from gridscape.models.torch_weights import installed, packed
+from gridscape.models.torch_weights import STATE, installed, packed
 
 if TYPE_CHECKING:
-    from gridscape.models._torch_program import Program
+    from gridscape.models._torch.program import Program
 
 # What a module is built from and not an option of it.
 GIVEN = ("input_shape", "n_outputs")
@@ -137,11 +138,12 @@ class _Module:
     def __init__(
         self, make: Callable[[], Any], input_shape: tuple[int, ...], channels: str
     ) -> None:
-        from gridscape.models._torch_program import stored_entries
+        from gridscape.models._torch.program import stored_entries
 
         self._make, self.input_shape = make, input_shape
         self.is_turned = len(input_shape) == 3 and channels == "first"
         self.module = self.built(0)
+        self._check_hooks()
         self._check_seeds()
         self.entries = stored_entries(self.module)
         self.n_given = self._n_given()
@@ -154,12 +156,13 @@ class _Module:
         """What ``build`` makes under a seed of PyTorch's."""
         import torch
 
-        from gridscape.models._torch_trace import alone
+        from gridscape.models._torch.trace import alone
 
         with alone(), torch.random.fork_rng(devices=[]):
             torch.manual_seed(seed)
             try:
-                module = self._make()
+                with of_others():
+                    module = self._make()
             except GridscapeError:
                 raise
             except Exception as error:  # somebody's build may raise anything
@@ -180,7 +183,9 @@ class _Module:
         """Raise ModelError unless weights follow from the seed, and constants are always equal."""
         import torch
 
-        name = type(self.module).__name__
+        from gridscape.models._torch.state import state_names
+
+        name, kept = type(self.module).__name__, state_names(self.module)
         again, other = _all_tensors(self.built(0)), _all_tensors(self.built(1))
         for path, tensor in _all_tensors(self.module).items():
             if torch.nn.parameter.is_lazy(tensor):
@@ -199,11 +204,25 @@ class _Module:
                     expected="float32",
                     found=str(tensor.dtype).removeprefix("torch."),
                 )
-            if not is_trained and not (path in other and _equal(tensor, other[path])):
+            is_constant = not is_trained and path not in kept
+            if is_constant and not (path in other and _equal(tensor, other[path])):
                 raise ModelError(
                     "what is not trained differs from seed to seed",
                     where=f"{name}.{path}",
                     hint="train it, or make it the same under every seed",
+                )
+
+    def _check_hooks(self) -> None:
+        """Raise ModelError for a layer around which something else runs than its forward."""
+        from gridscape.models._torch.program import is_leaf
+
+        for path, part in self.module.named_modules():
+            if is_leaf(part, path) and (part._forward_hooks or part._forward_pre_hooks):
+                raise ModelError(
+                    "cannot translate a hook",
+                    where=f"{type(self.module).__name__}.{path}",
+                    hint="call it in forward; spectral_norm and weight_norm are translated as"
+                    " torch.nn.utils.parametrizations has them",
                 )
 
     def _n_given(self) -> int:
@@ -223,13 +242,15 @@ class _Module:
 
     def _how_read(self) -> str:
         """Whether inputs are numbers, or whole numbers that are looked up: "", "whole", "steps"."""
-        from gridscape.models._torch_check import answers
-        from gridscape.models._torch_trace import alone
+        from gridscape.models._torch.check import answers
+        from gridscape.models._torch.trace import alone
 
         ways = ["", "whole"] + (["steps"] if self._is_of_one_feature() else [])
+        sizes = [m.num_embeddings for m in self.module.modules() if hasattr(m, "num_embeddings")]
         errors = []
         self.module.eval()
-        for way in ways:
+        # Of a table whose rows are shifted, not all of the first numbers are there.
+        for way, self.n_tokens in [(w, n) for n in (min([*sizes, 100]), 2) for w in ways]:
             self.reads = way
             try:
                 with alone():
@@ -248,7 +269,7 @@ class _Module:
         """A small batch of random inputs, as PyTorch is given them."""
         import torch
 
-        from gridscape.models._torch_check import N_EXAMPLES
+        from gridscape.models._torch.check import N_EXAMPLES
 
         random = np.random.default_rng(1)
         # Drawn as PyTorch has it: what is turned round may have other strides than data.
@@ -256,10 +277,7 @@ class _Module:
         shape = (N_EXAMPLES, *(turned if self.is_turned else self.input_shape))
         x = torch.as_tensor(random.normal(size=shape).astype(np.float32))
         if self.reads:
-            sizes = [
-                m.num_embeddings for m in self.module.modules() if hasattr(m, "num_embeddings")
-            ]
-            x = torch.as_tensor(random.integers(0, min([*sizes, 100]), size=shape))
+            x = torch.as_tensor(random.integers(0, self.n_tokens, size=shape))
         x = x[..., 0] if self.reads == "steps" else x
         longest = self.input_shape[0] - (self.input_shape[0] > 2)  # shorter than the padded batch
         lengths = torch.as_tensor([max(1, longest - i % 2) for i in reversed(range(N_EXAMPLES))])
@@ -267,8 +285,8 @@ class _Module:
 
     def program(self, inputs: tuple[Any, ...], training: bool) -> "Program":
         """The graph for inputs of these shapes, PyTorch's way round: read once for each."""
-        from gridscape.models._torch_program import Program, is_leaf, no_key
-        from gridscape.models._torch_trace import LOCK, read
+        from gridscape.models._torch.program import Program, is_leaf, no_key, stored_tensors
+        from gridscape.models._torch.trace import LOCK, read
 
         shapes = tuple(jax.ShapeDtypeStruct(x.shape, x.dtype) for x in inputs)
         name = (*((x.shape, str(x.dtype)) for x in shapes), training)
@@ -276,12 +294,11 @@ class _Module:
             if name not in self._programs:
                 self.module.train(training)
                 made = Program(self.module)
-                of_zeros = {n: p.detach().numpy() for n, p in self.module.named_parameters()}
-                params = packed(self.entries, of_zeros)
+                params = packed(self.entries, stored_tensors(self.module))
                 key = no_key if not training else partial(jax.random.key, 0)
 
                 def shape(node: Any, known: dict[Any, Any]) -> Any:
-                    from gridscape.models._torch_program import _plain
+                    from gridscape.models._torch.program import _plain
 
                     if node.op == "get_attr" and not known:
                         return made.step(node, {}, made.weights(params), no_key)
@@ -301,13 +318,14 @@ class _Module:
 
     def model(self) -> Model:
         """``init`` and ``apply``; raises ModelError where they are not the module."""
+        from gridscape.models._torch.program import stored_tensors
+
         self._compare()
         entries = self.entries
 
         def drawn(words: Any) -> Params:
             module = self.built(seed_of(np.asarray(words)))
-            tensors = {name: p.detach().numpy() for name, p in module.named_parameters()}
-            return jax.tree.map(np.ascontiguousarray, packed(entries, tensors))
+            return jax.tree.map(np.ascontiguousarray, packed(entries, stored_tensors(module)))
 
         shapes = jax.tree.map(
             lambda x: jax.ShapeDtypeStruct(x.shape, x.dtype), drawn(np.zeros(2, np.uint32))
@@ -317,14 +335,51 @@ class _Module:
             words = jax.random.key_data(key)
             return jax.pure_callback(drawn, shapes, words, vmap_method="sequential")
 
+        def training(params: Params, inputs: Any, key: Key | None, hyper: Hyper) -> Any:
+            return self.run(params, self._arrays(inputs), key, True)
+
         def apply(params: Params, inputs: Any, key: Key | None, hyper: Hyper) -> Array:
-            return self.run(params, self._arrays(inputs), key)
+            outputs, _ = self.run(params, self._arrays(inputs), key, key is not None)
+            return outputs
 
-        return Model(init, apply)
+        return Model(
+            init,
+            apply,
+            training=training if self.keeps_state else None,
+            check_inputs=self.check_inputs if self._looks_up() else None,
+        )
 
-    def run(self, params: Params, arrays: tuple[Any, ...], key: Key | None) -> Array:
-        """The outputs for inputs as tasks have them: channels last."""
-        from gridscape.models._torch_program import Last
+    def _looks_up(self) -> bool:
+        return any(hasattr(part, "num_embeddings") for part in self.module.modules())
+
+    def check_inputs(self, ends: Any) -> None:
+        """Raise ModelError where some input is beyond a table of an Embedding.
+
+        ends: the least and the largest inputs, as they are prepared, (2, *input_shape).
+        """
+        import torch
+
+        from gridscape.models._torch.check import check_lookups
+
+        arrays = [np.array(x) for x in self._arrays(ends)]
+        if self.is_turned:
+            arrays[0] = arrays[0].transpose(0, 3, 1, 2)
+        if self.reads:
+            arrays[0] = arrays[0].astype(np.int64)
+        given = np.asarray(ends.steps if isinstance(ends, Sequences) else ends)
+        self.module.eval()
+        check_lookups(self.module, tuple(map(torch.as_tensor, arrays)), given)
+
+    @property
+    def keeps_state(self) -> bool:
+        """Whether layers keep state, as BatchNorm does."""
+        return any(entry.layout == STATE for entry in self.entries)
+
+    def run(
+        self, params: Params, arrays: tuple[Any, ...], key: Key | None, in_training: bool
+    ) -> tuple[Array, Any]:
+        """The outputs for inputs as tasks have them, channels last; and the state after them."""
+        from gridscape.models._torch.program import Last
 
         as_read = arrays
         if self.is_turned:
@@ -332,7 +387,7 @@ class _Module:
                 (arrays[0].shape[0], arrays[0].shape[3], *arrays[0].shape[1:3]), arrays[0].dtype
             )
             as_read, arrays = (of_torch, *arrays[1:]), (Last(arrays[0]), *arrays[1:])
-        return self.program(as_read, key is not None).run(params, arrays, key)
+        return self.program(as_read, in_training).run(params, arrays, key)
 
     def _arrays(self, inputs: Any) -> tuple[Any, ...]:
         """What the module is given of a task's inputs."""
@@ -357,22 +412,27 @@ class _Module:
         return x, jax.numpy.asarray(lengths)
 
     def _compare(self) -> None:
-        from gridscape.models._torch_check import check_apart, compare
-        from gridscape.models._torch_trace import alone
+        from gridscape.models._torch.check import check_apart, compare
+        from gridscape.models._torch.program import stored_tensors
+        from gridscape.models._torch.trace import alone
 
-        tensors = {name: p.detach().numpy() for name, p in self.module.named_parameters()}
-        params, sample = packed(self.entries, tensors), self.sample()
+        params, sample = packed(self.entries, stored_tensors(self.module)), self.sample()
         arrays = tuple(
             np.asarray(x, np.float32 if x.dtype.is_floating_point else np.int32) for x in sample
         )
         if self.is_turned:
             arrays = (arrays[0].transpose(0, 2, 3, 1), *arrays[1:])
+        modes = (False, True) if self.keeps_state else (False,)
         # First, since it tells by place what cannot be translated.
-        jax.eval_shape(lambda p, a: self.run(p, a, None), params, arrays)
+        for in_training in modes:
+            jax.eval_shape(lambda p, a, t=in_training: self.run(p, a, None, t), params, arrays)
         self.module.eval()
         with alone():
             check_apart(self.module, sample)
-        compare(self.module, lambda p, a: self.run(p, a, None), params, sample, arrays)
+        for in_training in modes:
+            module = self.built(0).train() if in_training else self.module
+            run = partial(self.run, key=None, in_training=in_training)
+            compare(module, run, params, sample, arrays)
 
 
 def seed_of(words: np.ndarray) -> int:

@@ -13,6 +13,7 @@ import numpy as np
 from gridscape.errors import GridscapeError, StoreError
 
 PLAIN = "plain"
+STATE = "state"  # what is kept beside parameters, where base/state.py has it: PyTorch's own, too
 # PyTorch's order of an LSTM's gates is input, forget, candidate, output; ours has the candidate
 # second. Going back exchanges the same two.
 LSTM_GATES = (0, 2, 1, 3)
@@ -62,6 +63,7 @@ def _unjoin_lstm(kernel: Any) -> tuple[Any, Any]:
 
 LAYOUTS: Mapping[str, Layout] = {
     PLAIN: Layout(lambda x: x, lambda x: (x,)),
+    STATE: Layout(lambda x: x, lambda x: (x,)),
     # (out, in) -> (in, out); GRU: both gates, then the candidate, as ours.
     "linear": Layout(lambda x: x.T, lambda x: (x.T,)),
     # (out, in, rows, columns) -> (rows, columns, in, out).
@@ -145,7 +147,9 @@ def state_dict(stored: Mapping[str, np.ndarray]) -> dict[str, Any]:
         hint = "bring the module by gridscape.from_torch"
         raise StoreError("no parameters of a PyTorch module", found=next(iter(stored)), hint=hint)
     torch = installed()
-    return {n: torch.tensor(np.ascontiguousarray(x)) for n, x in TensorsOf(params).items()}
+    found = {n: torch.tensor(np.ascontiguousarray(x)) for n, x in TensorsOf(params).items()}
+    # JAX counts in int32, and PyTorch in int64.
+    return {n: x.long() if x.dtype == torch.int32 else x for n, x in found.items()}
 
 
 def installed() -> Any:

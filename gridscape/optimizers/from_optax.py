@@ -15,6 +15,7 @@ import jax.numpy as jnp
 import optax
 import optax.contrib
 
+from gridscape.base.foreign import of_others
 from gridscape.base.limits import Limit
 from gridscape.base.parts import Optimizer
 from gridscape.base.types import Hyper
@@ -129,7 +130,8 @@ def _try(
         return made.update(params, made.init(params), params)
 
     try:
-        jax.eval_shape(step, dict(traced))
+        with of_others():
+            jax.eval_shape(step, dict(traced))
     except Exception as error:  # a rule may fail as it likes
         raise UsageError(
             f"{name} cannot be used: it needs more than gradients, or options without a default",

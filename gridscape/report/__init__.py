@@ -1,12 +1,13 @@
 """The page of a landscape, and its figures.
 
-``write`` makes the page, ``read`` what it shows, ``draw`` the figures as files for a paper.
+``write`` makes the page, ``read`` what it shows, ``draw`` the figures as files for a paper,
+``write_beside`` the page of studies side by side, which ``gs.compare`` gives.
 """
 
 import importlib
 from typing import Any
 
-_HOME = {"write": "html", "read": "html", "draw": "paper"}
+_HOME = {"write": "html", "read": "html", "draw": "paper", "write_beside": "beside"}
 
 
 def __getattr__(name: str) -> Any:

@@ -3,6 +3,7 @@
 The pictures have a light ground of their own, so that they read the same on a dark page.
 """
 
+import io
 import math
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
@@ -35,6 +36,8 @@ INK, MUTED, LINE, ACCENT = "#1b1d21", "#5a5f67", "#dfdcd4", "#1f5c8f"
 TRAIN, TEST, VALIDATION, BAD = "#b4521a", "#1f6a9c", "#0f7a5c", "#a63a14"
 STYLE: Any = {
     "svg.hashsalt": "gridscape",
+    "svg.fonttype": "none",  # words stay words, to be edited and searched
+    "pdf.fonttype": 42,
     "font.family": ["DejaVu Sans"],
     "font.size": 9,
     "axes.edgecolor": MUTED,
@@ -59,11 +62,25 @@ STYLE: Any = {
 }
 
 
+class Shown(Figure):
+    """A figure that a notebook shows, whatever its settings are."""
+
+    def _repr_png_(self) -> bytes:
+        content = io.BytesIO()
+        with styled():
+            self.savefig(content, format="png", metadata=KINDS["png"])
+        return content.getvalue()
+
+
 # ---- files ----
 
 
 # What is not written into a file, so that equal figures give equal bytes.
-KINDS: Any = {"png": {"Software": None}, "svg": {"Date": None}}
+KINDS: Any = {
+    "png": {"Software": None},
+    "svg": {"Date": None},
+    "pdf": {"CreationDate": None, "Producer": None, "Creator": None},
+}
 
 
 def paths_of(folder: Path, name: str) -> list[Path]:
@@ -73,7 +90,7 @@ def paths_of(folder: Path, name: str) -> list[Path]:
 
 
 def save(figure: Figure, folder: Path, name: str) -> list[Path]:
-    """Writes one figure as ``name.png`` and ``name.svg``; an existing file is replaced whole."""
+    """Writes one figure as ``name`` with each of ``KINDS``; an existing file is replaced whole."""
     paths = paths_of(folder, name)
     try:
         folder.mkdir(parents=True, exist_ok=True)

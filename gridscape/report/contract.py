@@ -48,12 +48,13 @@ class AxisData(TypedDict):
 
 
 class MetricName(TypedDict):
-    """A number of a trial. label: its words; with_unit: beside its numbers."""
+    """A number of a trial. label: its words; with_unit: beside its numbers; chance: of guessing."""
 
     name: str
     label: str
     with_unit: str
     unit: Unit
+    chance: Number
 
 
 class MetricData(MetricName):
@@ -475,6 +476,40 @@ class NetworkData(TypedDict):
     samples: NotRequired[SamplesData]
 
 
+class PredictData(TypedDict):
+    """A page that is covered until the reader has predicted. works: of each cell; told: how so."""
+
+    works: Sequence[bool | None]
+    told: str
+
+
+class BesideRow(TypedDict):
+    """A cell of a study beside that of the first one, in words. shown: whether they differ."""
+
+    cell: int
+    first: str
+    other: str
+    difference: str
+    p: str
+    shown: Literal["better", "worse", "differs", ""]
+
+
+class BesideData(TypedDict):
+    """Studies side by side. axis: of the studies, by number; summary: a sentence for each study.
+
+    changes: a setting with its value in each study.
+    """
+
+    axis: int
+    names: Sequence[str]
+    paired: bool
+    metric: str
+    summary: Sequence[str]
+    changes: Sequence[Sequence[str]]
+    rows: Sequence[BesideRow]
+    notes: Sequence[str]
+
+
 # ---- all of it ----
 
 
@@ -522,7 +557,8 @@ class PageData(TypedDict):
     about the data, as what was left out of it. metrics: the main one first. curves: by the number
     of a cell, then by the name of a curve; batches: the examples of an update of each cell, None
     where they are the same of all; curves_left_out: of cells, since there are too many for
-    one page. chance: the accuracy of guessing. pareto: by cost.
+    one page. chance: the accuracy of guessing. pareto: by cost. t_quantiles: of Student's t by the
+    number of values, for differences between any two cells.
     replay: the command that trains a cell again, but for the cell; "" where only Python can.
     live: on a page that is served.
     """
@@ -544,6 +580,7 @@ class PageData(TypedDict):
     rows: int | None
     columns: int
     replicates: int
+    t_quantiles: Sequence[Number]
     metrics: Sequence[MetricData]
     cells: CellsData
     replay: str
@@ -571,4 +608,7 @@ class PageData(TypedDict):
     notes: Sequence[str]
     published: Sequence[PublishedData]
     claims: Sequence[ClaimData]
+    beside: BesideData | None
+    story: str
+    predict: PredictData | None
     live: NotRequired[LiveData]

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from gridscape.analysis.beside import Beside
 from gridscape.analysis.best import BestPerRow
 from gridscape.analysis.cells import CellState, CellSummary
 from gridscape.analysis.conditions import altered
@@ -23,7 +24,7 @@ from gridscape.analysis.curves import CurveBand
 from gridscape.analysis.efforts import efforts_of
 from gridscape.analysis.published import Agreement, PublishedCell, PublishedComparison
 from gridscape.analysis.shares import Share
-from gridscape.analysis.statistics import Interval
+from gridscape.analysis.statistics import LEVEL, Interval, t_quantile
 from gridscape.claims.records import Estimate, Verdict
 from gridscape.grid.asked import GRIDS, OTHERS
 from gridscape.grid.axes import Axis, Cell, Value, show
@@ -31,6 +32,7 @@ from gridscape.grid.meanings import FRACTION, Meaning
 from gridscape.grid.names import Variable
 from gridscape.grid.trials import Status
 from gridscape.landscape import Landscape
+from gridscape.report.beside import beside_data
 from gridscape.report.contract import (
     AxisData,
     BestData,
@@ -69,6 +71,7 @@ from gridscape.report.layout import (
 )
 from gridscape.report.palette import VIRIDIS
 from gridscape.report.showcase import Showcase
+from gridscape.report.story import story, works, works_told
 from gridscape.report.words import (
     STATES,
     chosen_on,
@@ -112,10 +115,14 @@ def document(
     made: str,
     environment: Mapping[str, str],
     shown: Showcase = NOTHING_SHOWN,
+    of_studies: Beside | None = None,
+    *,
+    covered: bool = False,
 ) -> PageData:
     """The plain data of the page; no NaN and no infinity: unknown numbers are None.
 
-    shown: the networks that were looked at.
+    shown: the networks that were looked at. of_studies: that stand side by side here. covered: for
+    a reader who predicts first.
     """
     land, study = found.land, found.land.study
     numbers = {cell: i for i, cell in enumerate(land.grid.cells())}
@@ -148,6 +155,7 @@ def document(
         "rows": land.axes.index(shape.rows) if shape.rows else None,
         "columns": land.axes.index(shape.columns),
         "replicates": land.n_replicates,
+        "t_quantiles": _t_quantiles(land.n_replicates),
         "metrics": [],
         "cells": {},
         # What came from Python cannot be handed in on a command line.
@@ -176,6 +184,9 @@ def document(
         "notes": found.notes,
         "published": [_published(comparison) for comparison in found.published],
         "claims": [_claim(verdict) for verdict in found.verdicts],
+        "story": story(found),
+        "predict": {"works": works(found), "told": works_told(found)} if covered else None,
+        "beside": beside_data(of_studies, numbers) if of_studies else None,
     }
     # The columns of all cells are plain as they come: they may be very long.
     plain: PageData = _plain(content)
@@ -283,6 +294,7 @@ def _share(share: Share) -> MetricData:
         "label": spoken(share.name),
         "with_unit": f"{spoken(share.name)} in %",
         "unit": unit(meaning),
+        "chance": None,
         "better": share.better,
         "mean": _numbers(e.mean for e in found),
         "low": _numbers(e.low for e in found),
@@ -301,7 +313,21 @@ def _metric(land: Landscape, name: str) -> MetricName:
         "label": spoken(name),
         "with_unit": with_unit(name, meaning),
         "unit": unit(meaning),
+        "chance": _chance(land, name),
     }
+
+
+def _chance(land: Landscape, name: str) -> float | None:
+    """What guessing gives by the main metric, on any set, or by one whose guess is stored."""
+    told, main = land.study.get("chances"), Variable.parse(land.main_metric)
+    variable = Variable.parse(name)
+    is_main = variable is not None and main is not None and variable.metric == main.metric
+    return land.chance(name) if is_main or (isinstance(told, Mapping) and name in told) else None
+
+
+def _t_quantiles(n_replicates: int) -> list[float | None]:
+    """Of Student's t by the number of values, for differences that the page makes."""
+    return [t_quantile(LEVEL, n - 1) if n > 1 else None for n in range(n_replicates + 1)]
 
 
 def _curve_name(land: Landscape, name: str) -> CurveName:

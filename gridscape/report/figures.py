@@ -17,18 +17,20 @@ from functools import partial
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from gridscape.analysis import selection
 from gridscape.analysis.best import BestPerRow
-from gridscape.analysis.boundaries import Boundary
-from gridscape.analysis.cells import CellState, CellSummary, top_cell
+from gridscape.analysis.boundaries import Boundary, edge_of_learning
+from gridscape.analysis.cells import CellState, CellSummary, summarize, top_cell
 from gridscape.analysis.costs import Pareto, ParetoPoint
 from gridscape.analysis.curves import CurveBand
-from gridscape.analysis.few import FEWEST
+from gridscape.analysis.few import FEWEST, told_cell, told_row
 from gridscape.analysis.published import Agreement, PublishedCell, PublishedComparison
-from gridscape.errors import GridscapeError
+from gridscape.errors import GridscapeError, UsageError
 from gridscape.grid import names
 from gridscape.grid.axes import Axis, Cell, Value, is_wide, same, show
 from gridscape.grid.meanings import Meaning
 from gridscape.grid.names import Variable
+from gridscape.landscape import Landscape, sought_axis
 from gridscape.report._drawing import (
     ACCENT,
     BAD,
@@ -37,6 +39,7 @@ from gridscape.report._drawing import (
     TEST,
     TRAIN,
     VALIDATION,
+    Shown,
     around,
     coordinate,
     escaped,
@@ -112,15 +115,21 @@ MOST_TEXT = 300  # cells of a panel that are still labeled one by one
 
 
 def heat_map(
-    axes: Sequence[Axis],
-    summaries: Sequence[CellSummary],
+    axes: Landscape | Sequence[Axis],
+    summaries: Sequence[CellSummary] = (),
     best: Sequence[BestPerRow] = (),
     *,
     top: Cell | None = None,
     chosen: str = "",
     edge: Sequence[Boundary] = (),
-) -> Figure:
-    """The mean of every cell, laid out as ``view`` says.
+    ax: Axes | None = None,
+    size: tuple[float, float] | None = None,
+) -> Any:
+    """The mean of every cell, laid out as ``view`` says; a figure, or ``ax``.
+
+    axes: of the summaries, or a landscape, of which all else is then taken. ax: where it is drawn,
+    for which there may be two axes that vary; size: of a new figure, in inches. Raises UsageError
+    for more of them.
 
     summaries: one per cell, in the grid's order. Each combination of further axes has a panel of
     its own; beyond ``MOST_PANELS`` of them only the one with the best cell (``top``, by default by
@@ -128,12 +137,23 @@ def heat_map(
     words. A solid frame marks the best cell of a row, dotted ones those not shown to be worse.
     edge: of learning along the columns, drawn row by row with its interval.
     """
+    if isinstance(axes, Landscape):
+        return _map_of(axes, ax, size)
     found = view(axes)
     rows, columns = found.rows, found.columns
     further = [axis for axis in axes if axis not in (rows, columns)]
     panels = _panels(further, top or _top(summaries).cell)
+    if ax is not None and len(panels) > 1:
+        raise UsageError(
+            "a single ax has room for two axes that vary",
+            found=", ".join(axis.name for axis in axes if len(axis.values) > 1),
+            hint="leave ax out: each combination of further axes then has a panel",
+        )
     with styled():
-        figure, boxes = _grid_of(len(panels), *_map_size(columns, rows))
+        if ax is None:
+            figure, boxes = _grid_of(len(panels), *_map_size(columns, rows), size)
+        else:
+            figure, boxes = None, [ax]
         metric, meaning = summaries[0].metric, summaries[0].meaning
         scale = _scale([meaning.factor * s.estimate.mean for s in summaries], meaning)
         colormap = mpl.colormaps["viridis" if meaning.is_higher_better else "viridis_r"]
@@ -144,12 +164,33 @@ def heat_map(
             _edge(box, columns, rows, [e for e in edge if _matches(e.row, fixed)])
             box.set_title(escaped(label, 40))
         told = chosen if any(row.best for row in best) else ""
+        if figure is None:
+            boxes[0].set_title(escaped(with_unit(metric, meaning), 60))
+            return ax
         _map_title(figure, summaries, len(panels), further, told)
         _map_legend(figure, summaries, best, edge)
         mappable = mpl.cm.ScalarMappable(scale, colormap)
         label = with_unit(metric, meaning)
         figure.colorbar(mappable, ax=boxes, shrink=0.7, pad=0.01, aspect=30, label=label)
     return figure
+
+
+def _map_of(land: Landscape, ax: Axes | None, size: tuple[float, float] | None) -> Any:
+    """The heat map of a landscape by its main metric, with what it says of the best cells."""
+    main = list(map(told_cell, summarize(land, land.main_metric)))
+    by_cell = {summary.cell: summary for summary in main}
+    best, axis = selection.top(land, by_cell), sought_axis(land.axes)
+    rows = selection.best_rows(land, axis.name, by_cell) if axis and best else ()
+    return heat_map(
+        land.axes,
+        main,
+        list(map(told_row, rows)),
+        top=best.cell if best else None,
+        chosen=chosen_on(land),
+        edge=edge_of_learning(land, axis.name, best) if axis else (),
+        ax=ax,
+        size=size,
+    )
 
 
 def _panels(further: Sequence[Axis], top: Cell) -> list[tuple[str, dict[str, Value]]]:
@@ -173,10 +214,12 @@ def _map_size(columns: Axis, rows: Axis | None) -> tuple[float, float]:
     return max(wide, 3.2), high
 
 
-def _grid_of(count: int, wide: float, high: float) -> tuple[Figure, list[Axes]]:
+def _grid_of(
+    count: int, wide: float, high: float, size: tuple[float, float] | None = None
+) -> tuple[Figure, list[Axes]]:
     across = min(count, 3)
     down = -(-count // across)
-    figure = Figure(figsize=(wide * across**0.8 + 0.8, high * down**0.9 + 0.7))
+    figure = Shown(figsize=size or (wide * across**0.8 + 0.8, high * down**0.9 + 0.7))
     boxes = list(figure.subplots(down, across, squeeze=False).flat)
     for box in boxes[count:]:
         box.remove()
@@ -259,9 +302,10 @@ def _map_cells(
 
 def _label_cell(box: Axes, place: tuple[int, int], summary: CellSummary, face: Any) -> None:
     x, y = place
-    style: dict[str, Any] = {"ha": "center", "va": "center", "color": ink_on(face)}
-    if summary.state in HATCHES:
-        style["bbox"] = {"facecolor": face, "edgecolor": "none", "pad": 1.5}
+    # Hatches and the edge of learning pass behind the numbers.
+    ground = {"facecolor": face, "edgecolor": "none", "pad": 1.5}
+    style: dict[str, Any] = {"ha": "center", "va": "center", "color": ink_on(face), "zorder": 4}
+    style["bbox"] = ground
     if not math.isfinite(summary.estimate.mean):
         box.text(x, y, blank(summary.state), fontsize=7, **style)
         return

@@ -27,8 +27,8 @@ from gridscape.report.showcase import Showcase, showcase
 from gridscape.store.blobs import write_whole
 
 SCRIPTS = (
-    *("dom", "tables", "format", "color", "charts", "landscape", "cell", "families", "networks"),
-    *("sections", "main"),
+    *("dom", "tables", "format", "color", "charts", "landscape", "views", "cell", "families"),
+    *("networks", "sections", "predict", "main"),
 )
 LIVE_SCRIPTS = ("live",)  # of a page that is served while its study trains
 MOST_PLAIN = 1_000_000  # letters of a document that are not packed
@@ -36,9 +36,15 @@ PACKAGES = ("jax", "numpy", "optax")
 
 
 def write(
-    directory: str | Path, data_dir: str | Path | None = None, *, trust: bool = False
+    directory: str | Path,
+    data_dir: str | Path | None = None,
+    *,
+    trust: bool = False,
+    predict: bool = False,
 ) -> Path:
     """Reads a results folder, writes ``report.html`` into it; returns the page.
+
+    predict: writes ``predict.html`` instead, which is covered until the reader has predicted it.
 
     The study may be finished, running or crashed. An older report is replaced as a whole. Networks
     whose parameters were kept are looked at where their task is at hand: data_dir is looked in
@@ -50,8 +56,8 @@ def write(
         land = Landscape.read(directory)
         found = gather(land, Path(directory), trust=trust)
         shown = showcase(directory, land, data_dir, trust=trust)
-        text = _page_of(found, directory, shown)
-    path = Path(directory) / "report.html"
+        text = _page_of(found, directory, shown, predict)
+    path = Path(directory) / ("predict.html" if predict else "report.html")
     try:
         write_whole(path, text.encode())
     except OSError as error:
@@ -70,9 +76,10 @@ def read(directory: str | Path) -> str:
     return _page_of(gather(Landscape.read(directory), Path(directory)), directory, NOTHING_SHOWN)
 
 
-def _page_of(found: Findings, directory: str | Path, shown: Showcase) -> str:
+def _page_of(found: Findings, directory: str | Path, shown: Showcase, covered: bool = False) -> str:
     made = datetime.now(UTC).isoformat(timespec="seconds")
-    return page(document(found, Path(directory), made, environment(), shown))
+    content = document(found, Path(directory), made, environment(), shown, covered=covered)
+    return page(content)
 
 
 def page(content: PageData, *, table: str = "") -> str:

@@ -31,7 +31,7 @@ AT_ONCE = 3  # figures that take no longer than it takes to start a process
 
 
 class Picture(NamedTuple):
-    """A figure to be drawn into ``folder`` as ``name.png`` and ``name.svg``."""
+    """A figure to be drawn into ``folder`` as ``name.png``, ``name.svg`` and ``name.pdf``."""
 
     folder: Path
     name: str
@@ -59,7 +59,7 @@ def draw(
     trust: bool = False,
     processes: int = 1,
 ) -> list[Path]:
-    """Draws the figures of a results folder into its ``figures/``, as PNG and SVG; returns them.
+    """Draws the figures of a results folder into its ``figures/``, as PNG, SVG, PDF; returns them.
 
     Those whose numbers are as they were stay. data_dir, trust: as of ``write``. processes: that
     draw at the same time; a script that asks for more than one begins under

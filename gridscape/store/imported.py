@@ -7,6 +7,7 @@ from typing import Any
 from gridscape.errors import StoreError
 
 IMPORTED = "imported"  # the key of a study record that tells from where
+SEEDS = "seeds"  # of a merge: the seed and replicate of each replicate
 
 
 def is_imported(study: Mapping[str, Any]) -> bool:
@@ -16,6 +17,13 @@ def is_imported(study: Mapping[str, Any]) -> bool:
 
 def require_own(study: Mapping[str, Any], where: object) -> None:
     """Raise StoreError for runs that were made elsewhere: what trained them is not known."""
+    if study.get(SEEDS):
+        raise StoreError(
+            "joins several seeds, which can be trained further only in their own folders",
+            where=where,
+            found=str(study[IMPORTED])[:80],
+            hint="gridscape show, report, figures, claims and export read them",
+        )
     if is_imported(study):
         raise StoreError(
             "holds runs made elsewhere, which cannot be trained again, added to or looked into",

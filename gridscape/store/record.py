@@ -1,6 +1,7 @@
 """The study that a results folder holds: its document, and what a further run may add to it."""
 
 import json
+from collections.abc import Collection
 from pathlib import Path
 from typing import Any
 
@@ -8,6 +9,7 @@ from gridscape.errors import StoreError
 from gridscape.grid.asked import GRIDS, OTHERS, Asked, grid_of, joined, others_of
 from gridscape.grid.subgrids import ZIP
 from gridscape.identity.version import __version__
+from gridscape.store._study_shape import is_study
 from gridscape.store.blobs import DamagedError
 from gridscape.store.imported import is_imported, require_own
 
@@ -33,7 +35,7 @@ def parse_study(data: bytes | str, where: Path) -> dict[str, Any]:
     try:
         document = json.loads(data)
         written, study = document["format"], document["study"]
-    except (ValueError, TypeError, KeyError) as error:
+    except (ValueError, TypeError, KeyError, RecursionError) as error:
         raise DamagedError("is no study record, or a torn one", where=where, hint=hint) from error
     if isinstance(written, int) and written > FORMAT:
         raise StoreError(
@@ -44,47 +46,9 @@ def parse_study(data: bytes | str, where: Path) -> dict[str, Any]:
             hint="upgrade Gridscape",
         )
     # Format 1 is the first; once there is an older one, its study is brought up to date here.
-    if written != FORMAT or not _is_study(study):
+    if written != FORMAT or not is_study(study):
         raise DamagedError("is no study record", where=where, hint=hint)
     return dict(study)
-
-
-def _is_study(study: Any) -> bool:
-    return (
-        isinstance(study, dict)
-        and isinstance(study.get("axes"), dict)
-        and all(isinstance(values, list) for values in study["axes"].values())
-        and isinstance(study.get("replicates"), int)
-        and study["replicates"] >= 1
-        and all(_is_number_of(entry, study["axes"]) for entry in study.get(OTHERS, []))
-        and isinstance(study.get(GRIDS, []), list)
-        and all(_is_table(table, study["axes"]) for table in study.get(GRIDS, []))
-        and isinstance(study.get("claims"), str | None)
-        and isinstance(study.get("metrics", {}), dict)
-    )
-
-
-def _is_number_of(entry: Any, axes: dict[str, Any]) -> bool:
-    """Whether this is a cell with its number of replicates."""
-    match entry:
-        case [dict(cell), int(number)]:
-            return cell.keys() == axes.keys() and number >= 0
-    return False
-
-
-def _is_table(table: Any, axes: dict[str, Any]) -> bool:
-    """Whether this is a sub-grid: values of every axis, and which of them are walked together."""
-    if not isinstance(table, dict) or {*table} - {ZIP} != {*axes}:
-        return False
-    if not all(isinstance(values, list) and values for values in table.values()):
-        return False
-    groups = table.get(ZIP, [])
-    return all(
-        isinstance(group, list)
-        and all(isinstance(name, str) and name in axes for name in group)
-        and len({len(table[name]) for name in group}) == 1
-        for group in groups
-    )
 
 
 def merge_studies(stored: dict[str, Any], asked: dict[str, Any], directory: Path) -> dict[str, Any]:
@@ -169,6 +133,18 @@ def require_same(
             found=_short(other),
             hint=OTHER_FOLDER,
         )
+
+
+def first_difference(
+    one: dict[str, Any], other: dict[str, Any], but: Collection[str] = ()
+) -> tuple[str, str, str] | None:
+    """The first key, as text with both values, by which two studies are not one.
+
+    but: keys that may differ.
+    """
+    first, second = ({k: v for k, v in of.items() if k not in but} for of in (one, other))
+    found = _difference(_identity(first), _identity(second))
+    return (found[0], _short(found[1]), _short(found[2])) if found else None
 
 
 def _identity(study: dict[str, Any]) -> dict[str, Any]:

@@ -195,6 +195,9 @@ class _Reader:
         numbers = {type(v) for v in values if v is not None} <= {int, float}
         if numbers and all(float(v).is_integer() for v in values if v is not None):
             values = [None if v is None else int(v) for v in values]
+        texts = list(dict.fromkeys(v for v in values if isinstance(v, str)))
+        if is_mixed := any(not isinstance(v, str | None) for v in values) and bool(texts):
+            values = [None if v is None else show(v) for v in values]
         distinct = list(dict.fromkeys(v for v in values if v is not None))
         if len(distinct) > MOST_VALUES:
             raise UsageError(
@@ -207,8 +210,7 @@ class _Reader:
         if not distinct:
             where = f"{self.where}, column {column}"
             raise DataCorruptError("a column without values", where=where)
-        texts = [v for v in distinct if isinstance(v, str)]
-        if texts and len(texts) < len(distinct):
+        if is_mixed:
             some = ", ".join(map(short, texts[:3]))
             self.told.append(f"{name} has text among its numbers, {some}: taken as categories")
         if len(distinct) == 1:

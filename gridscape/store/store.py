@@ -7,7 +7,7 @@
     decisions.json                    verdicts that fell while replicates were added
     training.json                     what is being trained now (see execution/deaths.py)
     progress.json                     how far the run is (see store/progress.py)
-    .lock                             held by the writer, released by the kernel when it dies
+    .lock                             held by the writer (see store/_lock.py)
 
 A trial is stored blob first, row last, so no row refers to an incomplete blob. A blob repeats its
 row: one that a crash left without a row is entered when the folder is next opened for writing, and
@@ -16,32 +16,31 @@ that the old blob stays until the new row is in.
 """
 
 import errno
-import fcntl
 import json
 import os
 import re
 import shutil
-import socket
 import sqlite3
 import warnings
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, closing, contextmanager
-from dataclasses import fields
+from dataclasses import replace
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self, TypeVar
 
 import numpy as np
 
-from gridscape.errors import StoreError, StoreFullError, StoreLockedError
+from gridscape.errors import StoreError, StoreFullError
 from gridscape.grid.asked import asked_more
 from gridscape.grid.axes import Cell
 from gridscape.grid.trials import Status, Trial, TrialResult
-from gridscape.store._ledger import NAME, Ledger, Row, build_ledger, damaged_ledger
+from gridscape.store._entries import arrays_of, read_record, record_of
+from gridscape.store._ledger import NAME, Ledger, Row, build_ledger, damaged_ledger, no_log
+from gridscape.store._lock import LOCK, MADE, locked
 from gridscape.store.blobs import (
     Content,
     DamagedError,
-    family,
     file_status,
     read_blob,
     require_within,
@@ -60,7 +59,7 @@ from gridscape.store.record import (
 
 _STUDY, _LEDGER, _BLOBS, _CHECKPOINTS = "study.json", "ledger.sqlite", "blobs", "checkpoints"
 _REPORT, _TRAINING, _DECISIONS = "report.html", "training.json", "decisions.json"
-_OWN_NAMES = {_BLOBS, _CHECKPOINTS, ".lock", _REPORT, "figures"}
+_OWN_NAMES = {_BLOBS, _CHECKPOINTS, LOCK, MADE, _REPORT, "figures"}
 _TRAIN_AGAIN = "run the study again: it trains this trial anew"
 _TRAINED_NOW = "the next run that includes this trial will train it again"
 _NAME = re.compile(NAME)
@@ -106,6 +105,7 @@ class Store:
         self.directory, self.study = directory, study
         self.before: dict[str, Any] | None = None
         self._ledger, self._writable = ledger, writable
+        self._require_here: Callable[[], None] = lambda: None
         self._resources = ExitStack()
         self._damaged: set[str] = (
             set()
@@ -125,13 +125,13 @@ class Store:
             _refuse_foreign(directory)
             directory.mkdir(parents=True, exist_ok=True)
             _refuse_links(directory)
-            resources.enter_context(_locked(directory))
+            require_here = resources.enter_context(locked(directory))
             stored = _stored_study(directory)
             merged = asked if stored is None else merge_studies(stored, asked, directory)
             _prepare(directory)
             ledger = resources.enter_context(closing(Ledger.write(directory / _LEDGER)))
             store = cls(directory, merged, ledger, writable=True)
-            store.before = stored
+            store.before, store._require_here = stored, require_here
             store._write_study()
             store._recover()
             store._resources = resources.pop_all()
@@ -187,9 +187,13 @@ class Store:
         return dict(self._each(self._status))
 
     def trials(self) -> list[Trial]:
-        """Every trial that the ledger tells of; no blob is looked at."""
+        """Every trial that the ledger tells of, those aside whose rows are damaged.
+
+        No blob is looked at.
+        """
         with _store_errors(self.directory):
-            return [_trial_of(json.loads(row.record)["trial"]) for row in self._ledger.rows()]
+            rows = self._ledger.rows()
+        return [trial for trial, _ in self._read_each(rows, self._facts)]
 
     def put(self, trial: Trial, result: TrialResult) -> None:
         """Store a trial; when this returns, it survives a crash. The same key again replaces it.
@@ -213,7 +217,7 @@ class Store:
             keys = [trial.key for trial, _ in ended]
             old = [row.blob for key in keys if (row := self._ledger.row(key)) and row.blob]
             paths = [self._free_file(key, old) for key in keys]
-            contents = [Content(_to_json(_record(*pair)), _arrays(pair[1])) for pair in ended]
+            contents = [Content(_to_json(record_of(*pair)), _arrays(pair[1])) for pair in ended]
             try:
                 checksums = write_blobs(dict(zip(paths, contents, strict=True)))
                 found = zip(keys, contents, paths, checksums, strict=True)
@@ -402,6 +406,7 @@ class Store:
     def _require_writer(self) -> None:
         if not self._writable:
             raise StoreError("is open for reading only", where=self.directory)
+        self._require_here()
 
     def _file(self, family: str, name: str) -> Path:
         if not _NAME.fullmatch(name):
@@ -441,14 +446,16 @@ class Store:
     def _status(self, row: Row) -> tuple[str, Status]:
         """Cheap enough for a page that asks every second: of the blob it takes the size only."""
         self._require_size(row)
-        return row.key, Status(json.loads(row.record)["result"]["status"])
+        return row.key, self._facts(row)[1].status
+
+    def _facts(self, row: Row) -> Entry:
+        """What the ledger says of a trial."""
+        return read_record(row.record, self.directory / _LEDGER)
 
     def _final(self, row: Row, sizes: Mapping[str, int]) -> tuple[Trial, TrialResult]:
         if sizes.get(row.blob) != row.size_bytes:
             self._require_size(row)
-        record = json.loads(row.record)
-        plain = {**record["result"], "status": Status(record["result"]["status"])}
-        return _trial_of(record["trial"]), TrialResult(**plain, curves={})
+        return self._facts(row)
 
     def _sizes(self) -> dict[str, int]:
         """The sizes of all blobs by name; of many it takes far less time than one by one."""
@@ -477,8 +484,8 @@ class Store:
         blob = read_blob(path)
         if (blob.text, blob.checksum) != (row.record, row.checksum):
             raise DamagedError(f"is not the file that {_LEDGER} tells of", where=path)
-        record = json.loads(row.record)
-        return _trial_of(record["trial"]), _result_of(record["result"], blob.arrays)
+        trial, result = self._facts(row)
+        return trial, replace(result, **arrays_of(blob.arrays))
 
     def _blob_of(self, row: Row) -> Path:
         if not row.blob:
@@ -569,7 +576,8 @@ def _refuse_links(directory: Path) -> None:
         _LEDGER,
         f"{_LEDGER}-wal",
         f"{_LEDGER}-shm",
-        ".lock",
+        LOCK,
+        MADE,
     ):
         try:
             file_status(directory / name)
@@ -605,30 +613,6 @@ def _prepare(directory: Path) -> None:
         if any((directory / _BLOBS).iterdir()):
             _warn(f"{ledger}: is missing; rebuilt from the blobs")
         build_ledger(ledger)
-
-
-@contextmanager
-def _locked(directory: Path) -> Iterator[None]:
-    """Hold the folder's lock; raises StoreLockedError when another process has it."""
-    flags = os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW
-    descriptor = os.open(directory / ".lock", flags, 0o644)
-    try:
-        try:
-            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            holder = os.pread(descriptor, 256, 0).decode(errors="replace")
-            raise StoreLockedError(
-                "another process is writing here",
-                where=directory,
-                found=holder or "a process that has just begun",
-                hint=f"wait for it or stop it, or {OTHER_FOLDER}",
-            ) from None
-        if os.fstat(descriptor).st_nlink == 1:  # else it is a file elsewhere too
-            os.ftruncate(descriptor, 0)
-            os.pwrite(descriptor, f"process {os.getpid()} on {socket.gethostname()}".encode(), 0)
-        yield
-    finally:
-        os.close(descriptor)
 
 
 def _stored_study(directory: Path) -> dict[str, Any] | None:
@@ -682,33 +666,15 @@ def _study_copy(directory: Path) -> dict[str, Any] | None:
 def _row_of(path: Path) -> Row:
     """The row that a blob asks for; raises DamagedError when it is not whole, or misnamed."""
     text, _, checksum = read_blob(path)
-    key = json.loads(text).get("trial", {}).get("key", "")
-    if not path.name.startswith(f"{key}."):
+    trial, _ = read_record(text, path)
+    if not path.name.startswith(f"{trial.key}."):
         raise DamagedError("is not the blob of this trial", where=path)
-    return Row(key, text, path.name, path.stat().st_size, checksum)
-
-
-def _record(trial: Trial, result: TrialResult) -> dict[str, Any]:
-    """Everything of a trial but its arrays."""
-    plain = {f.name: getattr(result, f.name) for f in fields(result)}
-    del plain["curves"], plain["params"]
-    names = {"key": trial.key, "cell": dict(trial.cell), "replicate": trial.replicate}
-    return {"trial": names, "result": plain}
+    return Row(trial.key, text, path.name, path.stat().st_size, checksum)
 
 
 def _arrays(result: TrialResult) -> dict[str, np.ndarray]:
     curves = {f"curve/{name}": array for name, array in result.curves.items()}
     return curves | {f"params/{name}": array for name, array in (result.params or {}).items()}
-
-
-def _trial_of(plain: dict[str, Any]) -> Trial:
-    return Trial(Cell(tuple(plain["cell"].items())), plain["replicate"], plain["key"])
-
-
-def _result_of(plain: dict[str, Any], arrays: Mapping[str, np.ndarray]) -> TrialResult:
-    plain = {**plain, "status": Status(plain["status"])}
-    curves, params = family(arrays, "curve"), family(arrays, "params")
-    return TrialResult(**plain, curves=curves, params=params or None)
 
 
 def _to_json(data: Any) -> str:
@@ -739,6 +705,10 @@ _NOT_WRITABLE = {errno.EACCES, errno.EPERM, errno.EROFS}
 # SQLite tells a quota or a limit on file sizes as a failed write, a full disk under its index as
 # a failed extension of it.
 _SQLITE_FULL = {sqlite3.SQLITE_FULL, sqlite3.SQLITE_IOERR_WRITE, sqlite3.SQLITE_IOERR_SHMSIZE}
+_SQLITE_NO_LOG = {
+    *(sqlite3.SQLITE_IOERR_SHMOPEN, sqlite3.SQLITE_IOERR_SHMMAP, sqlite3.SQLITE_IOERR_SHMLOCK),
+    *(sqlite3.SQLITE_IOERR_LOCK, sqlite3.SQLITE_IOERR_RDLOCK, sqlite3.SQLITE_IOERR_UNLOCK),
+}
 _SQLITE_DAMAGED = {sqlite3.SQLITE_ERROR, sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB}
 
 
@@ -752,6 +722,8 @@ def _store_error(directory: Path, error: OSError | sqlite3.Error) -> StoreError:
             found=f"{_bytes_free(directory):,} bytes free",
             hint="make room and run again: what is stored stays, only the rest is trained",
         )
+    if code in _SQLITE_NO_LOG or code & 0xFF == sqlite3.SQLITE_PROTOCOL:
+        return no_log(directory / _LEDGER)
     if code & 0xFF in _SQLITE_DAMAGED:
         return damaged_ledger(directory / _LEDGER, reason)
     if number in _NOT_WRITABLE or code & 0xFF == sqlite3.SQLITE_READONLY:

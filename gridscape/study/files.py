@@ -7,6 +7,7 @@ from typing import Any
 
 from gridscape.data.kinds import READERS
 from gridscape.errors import UnknownNameError, UsageError, short
+from gridscape.study import reach
 
 STUDIES = Path(__file__).parent / "named"
 
@@ -43,7 +44,11 @@ def _is_there(path: Path) -> bool:
 
 
 def beside(content: dict[str, Any], file: Path) -> dict[str, Any]:
-    """A study's content whose data, where it lies beside the study file, is named by whole path."""
+    """A study's content whose data and claims, where they lie beside its file, have whole paths."""
+    claims = content.get("claims")
+    if isinstance(claims, str) and reach.names_file(claims) and not Path(claims).is_absolute():
+        of_claims = file.absolute().parent / claims
+        content = {**content, "claims": str(of_claims)} if _there(of_claims) else content
     options, task = content.get("task_options"), content.get("task")
     if not (isinstance(task, str) and task in READERS and isinstance(options, dict)):
         return content

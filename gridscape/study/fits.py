@@ -1,14 +1,18 @@
 """Whether a model, a loss and a task fit together, found by shapes alone."""
 
 from collections.abc import Callable, Iterator
+from functools import partial
 from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 
 from gridscape.base.data import Sequences, Split, Stream
+from gridscape.base.foreign import of_others
 from gridscape.base.parts import Model
 from gridscape.base.shapes import batch_of, dimensions, given, lettered, prepared, told
+from gridscape.base.state import STATE, parted
 from gridscape.base.task import Task
 from gridscape.base.types import Hyper
 from gridscape.errors import GridscapeError, ModelError, UsageError, one_line, short
@@ -26,10 +30,33 @@ def check_fit(model: Model, hyper: Hyper, loss: Loss, task: Task, memo: Memo | N
     over the padding of the evaluation as well. memo: keeps what was found of a function.
     """
     memo = memo or Memo()
+    if model.check_inputs is not None:
+        memo.of(_check_inputs, model.check_inputs, task)
     train, test = _training_examples(task), task.test
     _check_on(train, f"task {task.name}", model, hyper, loss, task, memo)
     if dimensions(train) != dimensions(test):  # longer sequences, which not every part can read
         _check_on(test, f"task {task.name}, test sequences", model, hyper, loss, task, memo)
+
+
+def _check_inputs(check: Callable[[Any], None], task: Task) -> None:
+    """Have a model look at the least and the largest of every input, over all examples."""
+    splits = (task.train_examples, task.test, task.validation)
+    ends = [_ends(split.inputs) for split in splits if split is not None]
+    both: Any = np.stack([np.min(ends, axis=(0, 1)), np.max(ends, axis=(0, 1))])
+    inputs = task.train_examples.inputs
+    if isinstance(inputs, Sequences):
+        n_steps = inputs.shape[1]
+        steps = np.repeat(both, n_steps, axis=1)
+        both = Sequences(steps, np.full(2, n_steps, np.int32))
+    check(task.prepare(both))
+
+
+def _ends(inputs: Any) -> np.ndarray:
+    """The least and the largest of every input, (2, ...); of Sequences over their steps, too."""
+    if isinstance(inputs, Sequences):
+        steps = inputs.cleared().steps
+        return np.stack([f(steps, axis=(0, 1))[None] for f in (np.min, np.max)])
+    return np.stack([f(inputs, axis=0) for f in (np.min, np.max)])
 
 
 def _training_examples(task: Task) -> Split:
@@ -39,7 +66,8 @@ def _training_examples(task: Task) -> Split:
         return train
     key = _key_shape()
     try:
-        drawn = jax.eval_shape(lambda key: train.draw(key, DRAWN), key)
+        with of_others():
+            drawn = jax.eval_shape(lambda key: train.draw(key, DRAWN), key)
     except Exception as error:  # a user's function may raise anything
         raise UsageError("no batch is drawn", where=where, found=one_line(error)) from error
     if not isinstance(drawn, Split) or any(x.shape[:1] != (DRAWN,) for x in jax.tree.leaves(drawn)):
@@ -77,8 +105,10 @@ def _outputs(model: Model, hyper: Hyper, task: Task, inputs: Any, where: str) ->
     numbers = {name: jax.ShapeDtypeStruct((), jnp.float32) for name in hyper}
     key = _key_shape()
     try:
-        params = jax.eval_shape(model.init, key, numbers)
-        outputs = [jax.eval_shape(model.apply, params, inputs, k, numbers) for k in (key, None)]
+        with of_others():
+            params = jax.eval_shape(model.init, key, numbers)
+            trained = _trained(model, params, inputs, key, numbers)
+            outputs = [trained, jax.eval_shape(model.apply, params, inputs, None, numbers)]
     except GridscapeError:
         raise
     except Exception as error:  # a user's model may raise anything
@@ -91,7 +121,7 @@ def _outputs(model: Model, hyper: Hyper, task: Task, inputs: Any, where: str) ->
             hint=f"it is given inputs of shape {lettered(inputs.shape, n_examples)}, and the"
             f" hyperparameters {', '.join(hyper)}",
         ) from error
-    _check_parameters(params)
+    _check_parameters(parted(model.training, params)[0])
     for found in outputs:
         if getattr(found, "shape", None) != expected:
             raise ModelError(
@@ -116,6 +146,40 @@ def _not_reading(where: str, error: Exception) -> ModelError:
         hint="take lstm, gru or rnn; a model of yours is given inputs.steps (B, T, D) and"
         " inputs.lengths (B,)",
     )
+
+
+def _trained(model: Model, params: Any, *given: Any) -> Any:
+    """The shape of the outputs in training; raises ModelError for a state that is no such."""
+    if model.training is None:
+        return jax.eval_shape(model.apply, params, *given)
+    if not isinstance(params, dict) or STATE not in params:
+        raise ModelError(
+            "a model with training has no state",
+            where="what init returns",
+            expected=f"a dict of parameters, with what training gives anew under {STATE!r}",
+            found=type(params).__name__ if not isinstance(params, dict) else ", ".join(params),
+        )
+    found = jax.eval_shape(model.training, params, *given)
+    if not isinstance(found, tuple) or len(found) != 2:
+        expected = "(outputs, state)"
+        raise ModelError("training gives no state", expected=expected, found=type(found).__name__)
+    before, after = (_told_leaves(tree) for tree in (params[STATE], found[1]))
+    for name in {**before, **after}:
+        if before.get(name) != after.get(name):
+            raise ModelError(
+                "training gives another state than it is given",
+                where=f"{STATE}/{name}".rstrip("/"),
+                expected=before.get(name, "nothing"),
+                found=after.get(name, "nothing"),
+            )
+    return found[0]
+
+
+def _told_leaves(tree: Any) -> dict[str, str]:
+    """Type and shape of each array, by its path."""
+    leaves = jax.tree_util.tree_leaves_with_path(tree)
+    name = partial(jax.tree_util.keystr, simple=True, separator="/")
+    return {name(path): f"{leaf.dtype} {list(leaf.shape)}" for path, leaf in leaves}
 
 
 def _check_parameters(params: Any) -> None:
@@ -169,7 +233,8 @@ def _per_example(loss: Loss, task: Task, outputs: Any, targets: Any) -> Iterator
 def _check_per_example(asked: PerExample, n_examples: int, where: str, memo: Memo) -> None:
     what, expected = f"{asked.name} does not fit the task", f"one {asked.number} per example, (B,)"
     try:
-        found = memo.of(given, asked.function, *asked.arguments)
+        with of_others():
+            found = memo.of(given, asked.function, *asked.arguments)
     except Exception as error:  # a user's function may raise anything
         raise UsageError(what, where=where, expected=expected, found=one_line(error)) from error
     if asked.of_mean is not None or asked.of_set is not None:
@@ -198,7 +263,8 @@ def _check_of_all(asked: PerExample, found: Any, n_examples: int, where: str, me
     where, function = f"{where}, {name}", asked.of_mean or asked.of_set
     assert function is not None  # who calls has asked
     try:
-        number = memo.of(given, function, *made)
+        with of_others():
+            number = memo.of(given, function, *made)
     except Exception as error:  # a user's function may raise anything
         raise UsageError(what, where=where, expected=expected, found=one_line(error)) from error
     if getattr(number, "shape", None) != () or not jnp.issubdtype(number.dtype, jnp.floating):

@@ -13,6 +13,7 @@ from gridscape import kernels
 from gridscape.base.data import Stream
 from gridscape.base.parts import Model, Optimizer
 from gridscape.base.shapes import batch_of
+from gridscape.base.state import in_training, joined, parted
 from gridscape.base.task import Task
 from gridscape.study.parts import Loss
 
@@ -34,13 +35,17 @@ def step_flops(
     key = jax.eval_shape(lambda: jax.random.key(0))
     params = jax.eval_shape(model.init, key, numbers)
 
-    def update(params: Any, key: Any, batch: Any, hyper: Any) -> Any:
+    def update(whole: Any, key: Any, batch: Any, hyper: Any) -> Any:
+        params, beside = parted(model.training, whole)
+
         def mean_loss(params: Any) -> Any:
-            outputs = model.apply(params, task.prepare(batch.inputs), key, hyper)
-            return loss(outputs, batch.targets).mean()
+            given = joined(model.training, params, beside), task.prepare(batch.inputs), key, hyper
+            outputs, moved = in_training(model.apply, model.training, *given)
+            return loss(outputs, batch.targets).mean(), moved
 
         rule = optimizer.make(hyper)
-        return rule.update(jax.grad(mean_loss)(params), rule.init(params), params)[0]
+        grads, moved = jax.grad(mean_loss, has_aux=True)(params)
+        return rule.update(grads, rule.init(params), params)[0], moved
 
     train = task.train
     if isinstance(train, Stream):

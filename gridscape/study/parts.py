@@ -21,6 +21,7 @@ import optax
 from gridscape import models, optimizers, tasks
 from gridscape.base.classes import class_weights, recalls, weighted
 from gridscape.base.data import Sequences
+from gridscape.base.foreign import of_others
 from gridscape.base.guessing import class_shares
 from gridscape.base.metrics import Metric, cross_entropy, top_class
 from gridscape.base.metrics import declared as declared_metric
@@ -58,8 +59,8 @@ A_MODEL_BY_NAME = (
     "gridscape.Model"
 )
 MODULE_HINT = (
-    "an Equinox module is brought by gridscape.from_equinox(build), a PyTorch module by"
-    " gridscape.from_torch(build)"
+    "an Equinox module is brought by gridscape.from_equinox(build), a Flax module by"
+    " gridscape.from_flax(build), a PyTorch module by gridscape.from_torch(build)"
 )
 MODULE = "build of a PyTorch module"  # the kind of what stands behind "torch:"
 
@@ -73,7 +74,8 @@ def load_object(kind: str, name: str, known: Mapping[str, str], where: object = 
     if not (colon and module_name and attribute):
         raise UnknownNameError(kind, name, known, where=where)
     try:
-        found = attrgetter(attribute)(importlib.import_module(module_name))
+        with of_others():
+            found = attrgetter(attribute)(importlib.import_module(module_name))
     except Exception as error:  # a user's module may raise anything
         missing = isinstance(error, ModuleNotFoundError)
         raise UsageError(
@@ -162,7 +164,8 @@ DECLARATIONS = {
 def _made(kind: str, where: object, factory: Factory, **options: Any) -> Any:
     """What a factory makes; raises UsageError for errors that are not Gridscape's own."""
     try:
-        return factory(**options)
+        with of_others():
+            return factory(**options)
     except GridscapeError:
         raise
     except Exception as error:  # a user's function may raise anything
@@ -482,7 +485,8 @@ def model_options(factory: Factory) -> dict[str, inspect.Parameter]:
 def make_model(factory: Factory, task: Task, options: Mapping[str, Any]) -> Model:
     """The model of a factory for a task; raises ModelError where it makes none."""
     try:
-        made = factory(task.input_shape, task.n_outputs, **options)
+        with of_others():
+            made = factory(task.input_shape, task.n_outputs, **options)
     except GridscapeError:
         raise
     except Exception as error:  # a user's factory may raise anything
@@ -513,7 +517,8 @@ def in_precision(model: Model, precision: str) -> Model:
         return apply
 
     layers = tuple(x._replace(apply=within(x.apply)) for x in model.layers)
-    return model._replace(apply=within(model.apply), layers=layers)
+    training = model.training and within(model.training)
+    return model._replace(apply=within(model.apply), layers=layers, training=training)
 
 
 def part_identity(kind: str, part: Any, known: Mapping[str, str]) -> str:
@@ -546,6 +551,8 @@ def model_identity(model: Any) -> str:
             return model
         return f"{model} {model_identity(load_object('model', model, models.NAMES))}"
     parts = model[:2] if isinstance(model, tuple) else (model,)
+    if isinstance(model, Model) and model.training is not None:
+        parts = (*parts, model.training)
     return " ".join(code_identity(_told_by(part)) for part in parts)
 
 

@@ -20,6 +20,7 @@ from gridscape.base.guessing import chances, loss_of_guessing, told_of_classes
 from gridscape.base.metrics import cross_entropy
 from gridscape.base.parts import Model, Optimizer, declared
 from gridscape.base.task import Task
+from gridscape.data.paths import text_of
 from gridscape.errors import ModelError, StudyFileError, UsageError, cut, short
 from gridscape.grid import subgrids
 from gridscape.grid.axes import Axis, Cell, Grid, Value, same
@@ -213,11 +214,13 @@ class Study(BaseModel):
         """
         path = find(name_or_path)
         try:
-            text = path.read_text(encoding="utf-8-sig")
+            text = text_of(path, "utf-8-sig")
             content = beside(tomllib.loads(text), path)
         except RecursionError as error:
             raise StudyFileError(path, [TOO_DEEP]) from error
-        except (OSError, ValueError) as error:  # a whole number of thousands of digits, too
+        except OSError as error:
+            raise StudyFileError(path, [error.strerror or str(error)]) from error
+        except ValueError as error:  # a whole number of thousands of digits, too
             raise StudyFileError(path, [str(error)]) from error
         try:
             study = cls(**{"name": settings.name_of_file(path), **content})

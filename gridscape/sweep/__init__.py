@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from gridscape.base.task import Task
+from gridscape.claims.files import load_claims
 from gridscape.engine.cohorts import Cohort, joined, partition
 from gridscape.engine.sizes import tree_bytes
 from gridscape.errors import StoreError, UsageError, memory_errors
@@ -39,6 +40,7 @@ from gridscape.execution.planner import Plan
 from gridscape.grid.asked import grid_of
 from gridscape.grid.axes import Value
 from gridscape.grid.trials import Status, Trial
+from gridscape.identity.above import above
 from gridscape.kernels.cores import use_all_cores
 from gridscape.landscape import Landscape
 from gridscape.store.record import OTHER_FOLDER
@@ -86,6 +88,8 @@ def prepare(
     """A study by name, file or object, with the given values instead of its own, ready to run."""
     use_all_cores()
     loaded = study if isinstance(study, Study) else Study.load(study)
+    if loaded.claims is not None and reach.names_file(loaded.claims):
+        load_claims(loaded.claims)  # which tells what is wrong with it before anything trains
     return loaded.override(set, task=task, **values).resolve(data_dir)
 
 
@@ -134,14 +138,16 @@ def run(
     directory: str | Path | None = None,
     data_dir: str | Path | None = None,
     executor: str | Executor = "local",
-    listener: Listener = lambda event: None,
+    listener: Listener | None = None,
+    quiet: bool = False,
 ) -> Landscape:
     """Train every trial of a study that is not stored yet, and return the landscape.
 
     set: values of axes, which replace the study's. directory: of the results, else
     ``runs/<study>``. executor: where it is trained: a name, or an object that fulfils
     ``gridscape.execution.executors.Executor``. listener: is told of everything that happens, in
-    the calling thread.
+    the calling thread; by default, in a terminal or a notebook, a line shows the progress and then
+    the path of the page, which is written. quiet: no line, and no page.
 
     Interrupted at any moment, a run loses at most the segments since the last checkpoint; the
     same call goes on. Raises GridscapeError; a trial that diverges, fails or does not fit is an
@@ -164,11 +170,14 @@ def run(
     )
     folder = results_folder(resolved.study, directory)
     record = resolved.record()
+    told = listener or above("report.following").following(quiet)
     with closing(chosen):
         chosen.open(resolved, data_dir)
         with Store.create(folder, record) as store:
             reach.remember(store.study, record, store.before)
-            Sweep(store, resolved, chosen, listener).run()
+            Sweep(store, resolved, chosen, told).run()
+    if hasattr(told, "ended"):
+        told.ended(folder)
     return Landscape.read(folder)
 
 

@@ -43,7 +43,7 @@ def located(path: Path, data_dir: str | Path | None) -> Path:
 def opened(path: Path) -> Tree:
     """The folder or .zip at a path; raises DataError where it cannot be read."""
     try:
-        return _folder(path) if path.is_dir() else archive_tree(path.read_bytes(), path)
+        return _folder(path) if path.is_dir() else archive_tree(paths.content_of(path), path)
     except OSError as error:
         raise DataError("cannot be read", where=path, found=error.strerror) from error
 
@@ -94,7 +94,7 @@ def _folder(path: Path) -> Tree:
     patterns = ("/".join("*" * level) for level in range(1, FOLDER_LEVELS + 1))
     found = sorted(chain.from_iterable(map(path.glob, patterns)))
     names = [f.relative_to(path).as_posix() + "/" * f.is_dir() for f in found]
-    return Tree(path, names, lambda name: (path / name).read_bytes())
+    return Tree(path, names, lambda name: paths.content_of(path / name))
 
 
 def _image_files(tree: Tree) -> dict[str, dict[str, list[str]]]:

@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import pooch
 
+from gridscape.data.paths import content_of
 from gridscape.errors import DataCorruptError, DataError, DataMissingError, UnknownNameError
 
 if TYPE_CHECKING:
@@ -284,7 +285,7 @@ def _absent(files: tuple[DataFile, ...], folder: Path) -> list[DataFile]:
 
 def _read(data_set: DataSet, path: Path, file: DataFile) -> bytes:
     try:
-        content = path.read_bytes()
+        content = content_of(path)
     except OSError as error:
         raise DataError("cannot be read", where=path, found=error.strerror) from error
     found = hashlib.sha256(content).hexdigest()

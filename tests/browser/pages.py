@@ -8,9 +8,12 @@ from typing import Any
 import looks
 import numpy as np
 import xarray as xr
-from synthetic import RATES, hump, landscape
+from synthetic import RATES, STUDY_AXES, hump, landscape
 
+from gridscape.analysis.beside import Beside, CellBeside, Change
+from gridscape.analysis.cells import summarize
 from gridscape.analysis.confirmed import Confirmation, Finalist
+from gridscape.analysis.differences import Comparison
 from gridscape.grid.axes import Cell
 from gridscape.grid.trials import Status
 from gridscape.landscape import Landscape
@@ -122,6 +125,7 @@ LANDSCAPES: dict[str, Callable[[], Landscape]] = {
     "study": study,
     "reduced": reduced,
     "four axes": four_axes,
+    "guessed": lambda: landscape(study={"guessing": 0.2}),
     "hostile": hostile,
     "by length": by_length,
     "distances": distances,
@@ -132,6 +136,14 @@ LANDSCAPES: dict[str, Callable[[], Landscape]] = {
         {"hidden_size": [16, 32], "learning_rate": [0.00478385, 0.0309317, 0.2]}, replicates=1
     ),
     "one axis": lambda: landscape({"learning_rate": RATES}, one_axis),
+    "twenty rates": lambda: landscape(
+        {"hidden_size": [16, 32], "learning_rate": np.geomspace(1e-5, 1, 20).round(7).tolist()}
+    ),
+    "beside": lambda: landscape(
+        {"study": ["a", "b"], **STUDY_AXES},
+        lambda cell: hump(cell) * (0.5 if cell["study"] == "b" else 1.0),
+    ),
+    "predict": lambda: landscape(study={"guessing": 0.1}),
     "categories": lambda: landscape(
         {"cell": ["rnn", "gru"], "optimizer": ["adam", "sgd"]}, lambda c: 0.9
     ),
@@ -192,6 +204,17 @@ def _confirmed(found: Findings) -> Confirmation:
     )
 
 
+def _beside(land: Landscape) -> Beside:
+    """As if two studies had been compared, and one cell of them differed."""
+    cells = {s.cell: s for s in summarize(land)}
+    values = {"hidden_size": 16, "learning_rate": 0.01}
+    a, b = (cells[Cell.of(study=study, **values)] for study in ("a", "b"))
+    difference = Comparison([a, b]).difference(b, a).interval()
+    one = CellBeside(Cell.of(**values), "b", a.estimate, b.estimate, difference, 0.001, a.meaning)
+    change = Change("updates", (100, 60))
+    return Beside(land, ("a", "b"), land.main_metric, True, (change,), (one,), ("a note",))
+
+
 def content(name: str) -> PageData:
     """The document of a landscape."""
     found = gather(LANDSCAPES[name]())
@@ -201,7 +224,10 @@ def content(name: str) -> PageData:
         found = replace(found, bands=dict([*found.bands.items()][:1]), without_curves=20)
     shown = SHOWN.get(name, lambda land: Showcase())(found.land)
     made = "2024-05-01T12:00:00+00:00"
-    return document(found, Path("runs/it"), made, {"Gridscape": "0"}, shown)
+    studies = _beside(found.land) if name == "beside" else None
+    return document(
+        found, Path("runs/it"), made, {"Gridscape": "0"}, shown, studies, covered=name == "predict"
+    )
 
 
 LOOK_AT_CHARTS = """

@@ -16,11 +16,20 @@ async () => {
 
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])
-@pytest.mark.parametrize("name", ["study", "four axes"])
-def test_no_rule_of_access_is_broken(visit: Open, name: str, scheme: str) -> None:
+@pytest.mark.parametrize(
+    ("name", "view"),
+    [
+        ("study", ""),
+        ("study", "#view=contour&only=finished&minus=cell"),
+        ("four axes", ""),
+        ("four axes", "#view=panels&minus=0"),
+        ("four axes", "#view=parallel&from=0.9"),
+    ],
+)
+def test_no_rule_of_access_is_broken(visit: Open, name: str, view: str, scheme: str) -> None:
     if not AXE.exists():
         pytest.skip("axe-core is not installed: npm ci")
-    page = visit(name, color_scheme=scheme)
+    page = visit(name, view, color_scheme=scheme)
     page.run("document.querySelectorAll('.chart').length")  # builds the charts
     page.tab.evaluate(AXE.read_text(encoding="utf-8"))
     assert page.tab.evaluate(FOUND) == []

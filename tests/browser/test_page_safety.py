@@ -124,7 +124,14 @@ def test_a_link_leads_to_a_cell(visit: Open) -> None:
     assert page.text(".landscape thead .axis-name") == "hidden_size"
 
 
-@pytest.mark.parametrize("view", ["#cell=999&metric=x", "#cell=-1&rows=0&columns=0&%"])
+@pytest.mark.parametrize(
+    "view",
+    [
+        "#cell=999&metric=x",
+        "#cell=-1&rows=0&columns=0&%",
+        "#view=panels&by=9&minus=7&against=999&only=x&sift=x&from=x&to=NaN",
+    ],
+)
 def test_a_wrong_link_changes_nothing(visit: Open, view: str) -> None:
     page = visit("study", view)
     assert "hidden_size=16, learning_rate=0.1" in page.text("#cell-title")  # the best
@@ -142,7 +149,7 @@ def test_headings_landmarks_and_labels(visit: Open) -> None:
     for landmark in ("header", "nav", "main", "aside", "footer"):
         assert page.tab.locator(landmark).count() == 1
     selects = "[...document.querySelectorAll('select')]"
-    unlabeled = f"{selects}.filter((s) => !s.labels[0]?.innerText.trim()).length"
+    unlabeled = f"{selects}.filter((s) => !s.labels[0]?.textContent.trim()).length"
     assert page.run(unlabeled) == 0
     names = page.run(
         "[...document.querySelectorAll('section')].map((s) => s.getAttribute('aria-labelledby'))"

@@ -1,4 +1,4 @@
-"""Equinox modules as models: keys, constants, options, state that is refused, and training."""
+"""Equinox modules as models: keys, constants, options and training."""
 
 import sys
 
@@ -62,29 +62,6 @@ class Shuffling(eqx.Module):
 
     def __call__(self, x):
         return self.function(self.weight * x[self.order])
-
-
-class Normalized(eqx.Module):
-    norm: eqx.nn.BatchNorm
-
-    def __init__(self, key):
-        self.norm = eqx.nn.BatchNorm(10, axis_name="batch", mode="batch")
-
-    def __call__(self, x, state):
-        return self.norm(x[:10], state)
-
-
-class Counting(eqx.Module):
-    """State of one's own, without any layer that brings it."""
-
-    index: eqx.nn.StateIndex
-    weight: jax.Array
-
-    def __init__(self, key):
-        self.index, self.weight = eqx.nn.StateIndex(jnp.array(0)), jnp.ones(10)
-
-    def __call__(self, x):
-        return self.weight * x[:10]
 
 
 def on_digits(model, axes=None, **values):
@@ -183,20 +160,10 @@ def test_keys_of_trials_follow_the_builder():
     assert set(keys(3)).isdisjoint(keys(4))
 
 
-@pytest.mark.parametrize("build", [Normalized, Counting])
-def test_state_between_calls_is_refused(build):
-    with pytest.raises(ModelError) as caught:
-        on_digits(from_equinox(build)).resolve()
-    assert str(caught.value) == (
-        "an Equinox module that keeps state between calls, as BatchNorm does"
-        f" (found {build.__name__}); use a norm without state: eqx.nn.LayerNorm, GroupNorm"
-    )
-
-
 @pytest.mark.parametrize(
     ("build", "found"),
     [
-        (lambda key: eqx.nn.make_with_state(Normalized)(key), "tuple"),
+        (lambda key: (jnp.ones(3), jnp.ones(3)), "tuple"),
         (lambda key: jnp.ones(3), "ShapeDtypeStruct"),
     ],
 )

@@ -193,6 +193,7 @@ def test_odd_axes_are_told():
     assert "one has one value, 3" in told(runs)
     runs = read(made, {"mixed": "mixed"})
     assert "mixed has text among its numbers, 'auto'" in told(runs)
+    assert runs.study["axes"]["mixed"] == ["auto", *map(str, range(11))]  # text throughout
     gone = table()
     gone["lr"] = gone.lr.where(gone.index > 0)
     assert "1 row without a value of an axis: left out" in told(read(gone))

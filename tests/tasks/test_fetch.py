@@ -255,7 +255,7 @@ def test_unreadable_file_is_told(cache: Path, monkeypatch: pytest.MonkeyPatch) -
     def refuse(path: Path) -> bytes:
         raise PermissionError(13, "Permission denied", str(path))
 
-    monkeypatch.setattr(Path, "read_bytes", refuse)
+    monkeypatch.setattr(fetch, "content_of", refuse)
     with pytest.raises(DataError, match=r"first\.bin: cannot be read \(found Permission denied\)"):
         fetch.load("tiny")
 

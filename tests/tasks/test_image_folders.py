@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from gridscape.data import paths
 from gridscape.errors import (
     DataCorruptError,
     DataError,
@@ -254,7 +255,7 @@ def test_unreadable_zip_is_told(folder: Path, monkeypatch: pytest.MonkeyPatch) -
     def refuse(path: Path) -> bytes:
         raise PermissionError(13, "Permission denied", str(path))
 
-    monkeypatch.setattr(Path, "read_bytes", refuse)
+    monkeypatch.setattr(paths, "content_of", refuse)
     with pytest.raises(DataError, match=r"cannot be read \(found Permission denied\)"):
         images.image_folder(path)
 

@@ -285,20 +285,26 @@ function band(x, low, high, color, alpha = 0.18) {
 // A chart axis that carries a metric. "fine" spaces accuracies by their error, so that 98 and 99
 // percent lie as far apart as 80 and 90; other numbers over a wide range get a log axis.
 /**
- * @param {MetricData} metric
+ * @param {ShownMetric} metric
  * @param {Array<?number | undefined>} values
  * @param {boolean} fine
  * @returns {MetricAxis}
  */
 function metricAxis(metric, values, fine) {
-  const unit = unitOf(metric.unit),
+  const unit = wordsOf(metric),
     numbers = values.filter(known);
   const title = titled(metric.with_unit);
   /** @type {(v: number) => number} */
   const errorOf = (v) => Math.max(100 * (1 - v), least(doc.error_ticks));
   const errors = numbers.map(errorOf),
     times = spreadOf(errors);
-  if (fine && metric.unit === "fraction" && metric.better === "higher" && times > 3) {
+  if (
+    fine &&
+    !metric.isGap &&
+    metric.unit === "fraction" &&
+    metric.better === "higher" &&
+    times > 3
+  ) {
     const ticks = times > 20 ? doc.few_error_ticks : doc.error_ticks,
       range = around(errors, true) ?? [];
     return {

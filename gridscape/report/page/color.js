@@ -41,15 +41,45 @@ function inkOn(rgb) {
   return 1.05 / (light + 0.05) >= (light + 0.05) / 0.05 ? "#fff" : "#000";
 }
 
+// Brown below zero, blue-green above: of differences.
+const BROWN_BLUE = [
+  "#8c510a",
+  "#d8b365",
+  "#f6e8c3",
+  "#f5f5f5",
+  "#c7eae5",
+  "#5ab4ac",
+  "#01665e",
+].map((hex) => [1, 3, 5].map((i) => parseInt(hex.slice(i, i + 2), 16)));
+
+/**
+ * As far to both sides of zero as the numbers go.
+ * @param {Array<number>} numbers
+ * @returns {ColorScale}
+ */
+function gapScale(numbers) {
+  const high = most(numbers.map(Math.abs));
+  /** @type {(v: number) => number} */
+  const share = (v) => (high > 0 ? (v / high + 1) / 2 : 0.5);
+  /** @type {(share: number) => Channels} */
+  const ramp = (part) => between(BROWN_BLUE, part);
+  return {
+    ...{ low: numbers.length ? -high : Infinity, high, share, ramp },
+    at: (part) => high * (2 * part - 1),
+    color: (v) => ramp(share(v)),
+  };
+}
+
 // What a metric's values are colored by. "fine" spends most colors near the best value.
 /**
  * @param {Array<?number>} values
- * @param {MetricData} metric
+ * @param {ShownMetric} metric
  * @param {string} shading
  * @returns {ColorScale}
  */
 function scaleOf(values, metric, shading) {
   const numbers = values.filter(known);
+  if (metric.isGap) return gapScale(numbers);
   const wide = metric.unit !== "fraction" && spreadOf(numbers) > 30;
   // Zeros are colored as the smallest number above them.
   const low = least(wide ? above(numbers) : numbers),
@@ -71,5 +101,5 @@ function scaleOf(values, metric, shading) {
   const log = wide && shading !== "fine";
   /** @type {(part: number) => number} */
   const at = (part) => (log ? low * (high / low) ** part : low + (high - low) * part);
-  return { low, high, share, at, color: (v) => viridis(share(v)) };
+  return { low, high, share, at, ramp: viridis, color: (v) => viridis(share(v)) };
 }

@@ -35,13 +35,14 @@ interface AxisData {
 }
 
 /**
- * A number of a trial. label: its words; with_unit: beside its numbers.
+ * A number of a trial. label: its words; with_unit: beside its numbers; chance: of guessing.
  */
 interface MetricName {
   name: string;
   label: string;
   with_unit: string;
   unit: "fraction" | "seconds" | "flops" | "bytes" | "count" | "number";
+  chance: number | null;
 }
 
 /**
@@ -54,6 +55,7 @@ interface MetricData {
   label: string;
   with_unit: string;
   unit: "fraction" | "seconds" | "flops" | "bytes" | "count" | "number";
+  chance: number | null;
   mean: Array<number | null>;
   better: "higher" | "lower" | null;
   low: Array<number | null> | null;
@@ -129,6 +131,7 @@ interface CurveName {
   label: string;
   with_unit: string;
   unit: "fraction" | "seconds" | "flops" | "bytes" | "count" | "number";
+  chance: number | null;
   split: string;
   shared: string;
 }
@@ -501,6 +504,42 @@ interface NetworkData {
 }
 
 /**
+ * A page that is covered until the reader has predicted. works: of each cell; told: how so.
+ */
+interface PredictData {
+  works: Array<boolean | null>;
+  told: string;
+}
+
+/**
+ * A cell of a study beside that of the first one, in words. shown: whether they differ.
+ */
+interface BesideRow {
+  cell: number;
+  first: string;
+  other: string;
+  difference: string;
+  p: string;
+  shown: "better" | "worse" | "differs" | "";
+}
+
+/**
+ * Studies side by side. axis: of the studies, by number; summary: a sentence for each study.
+ *
+ * changes: a setting with its value in each study.
+ */
+interface BesideData {
+  axis: number;
+  names: Array<string>;
+  paired: boolean;
+  metric: string;
+  summary: Array<string>;
+  changes: Array<Array<string>>;
+  rows: Array<BesideRow>;
+  notes: Array<string>;
+}
+
+/**
  * How far a run is, on a page that is served while it trains.
  *
  * since: the state of the document that the page has, as the server counts them. words: how far
@@ -544,7 +583,8 @@ interface ChangeData {
  * about the data, as what was left out of it. metrics: the main one first. curves: by the number
  * of a cell, then by the name of a curve; batches: the examples of an update of each cell, None
  * where they are the same of all; curves_left_out: of cells, since there are too many for
- * one page. chance: the accuracy of guessing. pareto: by cost.
+ * one page. chance: the accuracy of guessing. pareto: by cost. t_quantiles: of Student's t by the
+ * number of values, for differences between any two cells.
  * replay: the command that trains a cell again, but for the cell; "" where only Python can.
  * live: on a page that is served.
  */
@@ -566,6 +606,7 @@ interface PageData {
   rows: number | null;
   columns: number;
   replicates: number;
+  t_quantiles: Array<number | null>;
   metrics: Array<MetricData>;
   cells: CellsData;
   replay: string;
@@ -593,5 +634,8 @@ interface PageData {
   notes: Array<string>;
   published: Array<PublishedData>;
   claims: Array<ClaimData>;
+  beside: BesideData | null;
+  story: string;
+  predict: PredictData | null;
   live?: LiveData;
 }

@@ -294,8 +294,9 @@ function drawFamilies() {
 const ALONG = ["updates", "examples"];
 
 function drawSideBySide() {
-  const cells = Object.keys(doc.curves).map(Number);
-  if (cells.length < 2) return section("curves");
+  const all = Object.keys(doc.curves).map(Number),
+    cells = all.filter(passes);
+  if (all.length < 2) return section("curves");
   const metric = doc.curve_names[state.curve];
   const { batches } = doc,
     along = batches ? state.along : "updates";
@@ -306,7 +307,7 @@ function drawSideBySide() {
     return [{ cell, x, mean: curve.mean, low: curve.low, high: curve.high }];
   });
   const name = `${metric.label} by ${along.slice(0, -1)}`;
-  const { node, show } = family(name, { metric, along, lines, mark: null });
+  const { node, show } = family(name, { metric, along, lines, mark: metric.chance });
   section(
     "curves",
     "Curves side by side",
@@ -351,7 +352,7 @@ function drawKinds() {
   const shown = doc.kinds[state.kind],
     { metric, values, kind } = shown;
   const lines = Object.entries(shown.cells).flatMap(([cell, found]) =>
-    found ? [{ cell: Number(cell), x: values, ...found }] : [],
+    found && passes(Number(cell)) ? [{ cell: Number(cell), x: values, ...found }] : [],
   );
   const name = `${metric.label} by ${kind}`;
   const { node, show } = family(name, {

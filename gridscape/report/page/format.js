@@ -104,6 +104,18 @@ const UNITS = {
 /** @type {(name: Unit) => UnitWords} */
 const unitOf = (name) => UNITS[name] ?? UNITS.number;
 
+// Differences of a metric, with their sign.
+/** @type {(unit: UnitWords) => UnitWords} */
+const gapWords = (unit) => ({
+  axis: unit === UNITS.fraction ? "points" : unit.axis,
+  plot: unit.plot,
+  short: (v) => gap(v, unit),
+  text: (v) => gap(v, unit) + (known(v) ? gapUnit(unit) : ""),
+});
+
+/** @type {(metric: ShownMetric) => UnitWords} */
+const wordsOf = ({ unit, isGap }) => (isGap ? gapWords(unitOf(unit)) : unitOf(unit));
+
 // A metric behind its number: with its unit, where the number has none.
 /** @type {(metric: MetricName | MetricData) => string} */
 const behind = ({ unit, label, with_unit }) => (unit === "number" ? with_unit : label);
@@ -136,7 +148,10 @@ const sentence = (text) =>
   text && text[0].toUpperCase() + text.slice(1) + (/[.?!]$/.test(text) ? "" : ".");
 
 /** @type {(text: string) => string} */
-const signed = (text) => (text.startsWith("-") ? `−${text.slice(1)}` : `+${text}`);
+const signed = (text) => {
+  if (!/[1-9]/.test(text)) return text.replace("-", ""); // nothing has no sign
+  return text.startsWith("-") ? `−${text.slice(1)}` : `+${text}`;
+};
 
 /**
  * The larger of the two sides of an interval; half of it, where it is even.

@@ -18,11 +18,14 @@ function positionOf(index) {
 }
 
 // The cells on show as rows of indices; axes that are neither rows nor columns stay fixed.
-function shownCells() {
+const shownCells = () => cellsAt(state.fixed);
+
+/** @param {Array<number>} fixed */
+function cellsAt(fixed) {
   const rows = state.rows === null ? [null] : doc.axes[state.rows].labels.map((_, i) => i);
   return rows.map((r) =>
     doc.axes[state.columns].labels.map((_, c) => {
-      const position = [...state.fixed];
+      const position = [...fixed];
       if (r !== null && state.rows !== null) position[state.rows] = r;
       position[state.columns] = c;
       return indexOf(position);
@@ -30,13 +33,16 @@ function shownCells() {
   );
 }
 
-const metricNow = () => doc.metrics[state.metric];
-
 /** @type {(cell: ShownCell, metric: MetricData) => ?number} */
 const cellValue = (cell, metric) => metric.mean[cell.index];
 
+/** The same, of the cells that pass the filter. */
+/** @type {(index: number, metric: MetricData) => ?number} */
+const valueShown = (index, metric) => (passes(index) ? metric.mean[index] : null);
+
 function drawControls() {
   const axes = doc.axes.map((axis, i) => [String(i), axis.name]);
+  /** @type {Array<?HTMLElement>} */
   const controls = [
     choice(
       "Show",
@@ -47,12 +53,15 @@ function drawControls() {
   ];
   if (doc.axes.length > 1) {
     controls.push(
+      choice("As", possibleViews(), viewShown(), (v) => change({ view: v })),
+      panelsControl(),
       choice("Rows", axes, String(state.rows), (v) => turn("rows", Number(v))),
       choice("Columns", axes, String(state.columns), (v) => turn("columns", Number(v))),
     );
   }
+  const told = { panels: panelAxes(), parallel: otherAxes() }[viewShown()] ?? [];
   doc.axes.forEach((axis, i) => {
-    if (i === state.rows || i === state.columns) return;
+    if (i === state.rows || i === state.columns || told.includes(i)) return;
     controls.push(
       choice(
         axis.name,
@@ -62,7 +71,7 @@ function drawControls() {
       ),
     );
   });
-  if (metricNow().better) {
+  if (metricNow().better && state.minus === "") {
     controls.push(
       choice(
         "Scale",
@@ -75,7 +84,9 @@ function drawControls() {
       ),
     );
   }
+  if (allCells.length > 1) controls.push(siftControls());
   fill("controls", controls);
+  drawViewNotes();
 }
 
 // Choosing an axis that the other side has swaps the two.
@@ -100,6 +111,33 @@ function fix(axis, value) {
   change({ cell: indexOf(position) });
 }
 
+/** @typedef {{ density: string, every: number }} Room */
+/** @type {Room} */
+let drawnRoom = { density: "", every: 1 };
+
+// How much a cell can hold, and every how many columns are named.
+/**
+ * @param {number} size
+ * @returns {Room}
+ */
+function roomOf(size) {
+  const width = byId("map").clientWidth - STUB_WIDTH,
+    room = width / size;
+  const isDense = size > 24 || room < 32;
+  const density = isDense ? "dense" : size > 9 || room < 44 ? "compact" : "roomy";
+  return { density, every: isDense ? Math.max(1, Math.ceil(13 / room)) : 1 };
+}
+
+const STUB_WIDTH = 100; // of the names of rows
+
+// A narrower window may have no room for numbers.
+new ResizeObserver(() => {
+  const size = doc.axes[state.columns].labels.length;
+  if (!within("map", ".landscape")) return;
+  const { density, every } = roomOf(size);
+  if (density !== drawnRoom.density || every !== drawnRoom.every) drawMap();
+}).observe(byId("map"));
+
 // Cells that a table has; more are a picture.
 const MOST_IN_TABLE = 2500;
 
@@ -109,17 +147,23 @@ function drawMap() {
   // Of the whole study: a color means the same in every slice.
   const values = allCells.map((cell) => cellValue(cell, metric));
   // A share of runs is colored from 0 to 100 %, whatever the cells have.
-  const scale = scaleOf(metric.counts ? [...values, 0, 1] : values, metric, state.shading);
+  const also = metric.counts ? [0, 1] : [metric.chance ?? null];
+  const scale = scaleOf([...values, ...also], metric, state.shading);
+  const view = viewShown();
+  if (view === "panels" || view === "parallel") {
+    (view === "panels" ? drawPanels : drawParallel)(metric, scale);
+    drawKey(scale, metric);
+    return;
+  }
   const columns = doc.axes[state.columns],
     rows = state.rows === null ? null : doc.axes[state.rows];
   const size = columns.labels.length;
-  if (shown.length * size > MOST_IN_TABLE) {
+  if (view === "contour" || shown.length * size > MOST_IN_TABLE) {
     drawPicture(shown, metric, scale);
     drawKey(scale, metric);
     return;
   }
-  const density = size > 24 ? "dense" : size > 9 ? "compact" : "roomy";
-  const every = density === "dense" ? Math.ceil(size / 20) : 1;
+  const { density, every } = (drawnRoom = roomOf(size));
   const head = el(
     "thead",
     {},
@@ -182,7 +226,7 @@ function drawMap() {
 // The map of many cells: one picture instead of an element a cell.
 /**
  * @param {Array<Array<number>>} shown
- * @param {MetricData} metric
+ * @param {ShownMetric} metric
  * @param {ColorScale} scale
  */
 function drawPicture(shown, metric, scale) {
@@ -250,7 +294,8 @@ function chosenPlace() {
     x = position[state.columns],
     y = state.rows === null ? 0 : position[state.rows];
   const line = { color: theme().ink, width: 2 };
-  return { type: "rect", x0: x - 1, x1: x + 1, y0: y - 1, y1: y + 1, line };
+  const half = doc.axes[state.columns].labels.length > 24 ? 1 : 0.5;
+  return { type: "rect", x0: x - half, x1: x + half, y0: y - half, y1: y + half, line };
 }
 
 /**
@@ -279,16 +324,17 @@ const mapHeight = (shown) =>
 // The map as a chart, to be saved: the same colors and numbers.
 /**
  * @param {Array<Array<number>>} shown
- * @param {MetricData} metric
+ * @param {ShownMetric} metric
  * @param {ColorScale} scale
  * @param {Look} look
+ * @param {boolean} bare
  */
-function mapChart(shown, metric, scale, look) {
-  const unit = unitOf(metric.unit),
+function mapChart(shown, metric, scale, look, bare = viewShown() === "contour") {
+  const unit = wordsOf(metric),
     columns = doc.axes[state.columns],
     rows = state.rows === null ? null : doc.axes[state.rows];
-  const values = shown.map((line) => line.map((index) => cellValue(allCells[index], metric)));
-  const few = areFew(shown);
+  const values = shown.map((line) => line.map((index) => valueShown(index, metric)));
+  const few = areFew(shown) && !bare;
   const stops = Array.from({ length: 33 }, (_, i) => i / 32);
   const ends = [0, 0.25, 0.5, 0.75, 1].map((part) => scale.at(part));
   const trace = {
@@ -296,7 +342,7 @@ function mapChart(shown, metric, scale, look) {
     z: values.map((line) => line.map((v) => (known(v) ? scale.share(v) : null))),
     zmin: 0,
     zmax: 1,
-    colorscale: stops.map((part) => [part, css(viridis(part))]),
+    colorscale: stops.map((part) => [part, css(scale.ramp(part))]),
     xgap: few ? 2 : 0,
     ygap: few ? 2 : 0,
     hoverinfo: "none",
@@ -311,7 +357,11 @@ function mapChart(shown, metric, scale, look) {
       ? {
           text: shown.map((line, r) =>
             line.map((index, c) =>
-              known(values[r][c]) ? unit.short(values[r][c]) : blankWord(allCells[index]),
+              known(values[r][c])
+                ? unit.short(values[r][c])
+                : passes(index)
+                  ? blankWord(allCells[index])
+                  : "",
             ),
           ),
           texttemplate: "%{text}",
@@ -322,7 +372,8 @@ function mapChart(shown, metric, scale, look) {
     traces: [
       trace,
       lostCells(shown, metric, look),
-      bestPlaces(doc.best?.metric === metric.name ? shown : [], look),
+      ...(viewShown() === "contour" ? contours(values, unit, look) : []),
+      bestPlaces(doc.best?.metric === metric.name ? shown : [], look, few),
       edgePlaces(shown, look),
     ],
     layout: {
@@ -331,6 +382,31 @@ function mapChart(shown, metric, scale, look) {
       plot_bgcolor: look.line,
     },
   };
+}
+
+/**
+ * @param {Array<Array<?number>>} values
+ * @param {UnitWords} unit
+ * @param {Look} look
+ */
+function contours(values, unit, look) {
+  const trace = {
+    type: "contour",
+    z: values.map((line) => line.map((v) => (known(v) ? unit.plot(v) : null))),
+    ncontours: 8,
+    showscale: false,
+    hoverinfo: "skip",
+  };
+  const labels = { showlabels: true, labelfont: { size: 11, color: look.ink } };
+  // A line on a wider one of the ground is seen on every color.
+  return [
+    {
+      ...trace,
+      contours: { coloring: "none" },
+      line: { color: transparent(look.paper, 0.7), width: 4 },
+    },
+    { ...trace, contours: { coloring: "none", ...labels }, line: { color: look.ink, width: 1 } },
+  ];
 }
 
 // Cells without a number, in a gray of their state.
@@ -348,13 +424,15 @@ const lostColors = (look) =>
 
 /**
  * @param {Array<Array<number>>} shown
- * @param {MetricData} metric
+ * @param {ShownMetric} metric
  * @param {Look} look
  */
 function lostCells(shown, metric, look) {
   /** @type {(index: number) => ?number} */
   const gray = (index) =>
-    known(metric.mean[index]) ? null : (LOST[doc.cells.state[index]] ?? LOST.missing);
+    passes(index) && !known(metric.mean[index])
+      ? (LOST[doc.cells.state[index]] ?? LOST.missing)
+      : null;
   return {
     type: "heatmap",
     z: shown.map((line) => line.map(gray)),
@@ -369,14 +447,15 @@ function lostCells(shown, metric, look) {
 /**
  * @param {Array<Array<number>>} shown
  * @param {Look} look
+ * @param {boolean} hasNumbers
  */
-function bestPlaces(shown, look) {
+function bestPlaces(shown, look, hasNumbers) {
   const best = shown.flatMap((line, y) =>
     line.flatMap((i, x) => (bestCells.has(i) ? [[x, y]] : [])),
   );
   return {
     x: best.map(([x]) => x),
-    y: best.map(([, y]) => y),
+    y: best.map(([, y]) => y + (hasNumbers ? 0.36 : 0)), // below the number
     mode: "markers",
     marker: { size: 5, color: look.paper, line: { color: look.ink, width: 1.5 } },
     hoverinfo: "skip",
@@ -394,13 +473,13 @@ function edgePlaces(shown, look) {
     x: places,
     y: places.map((_, y) => y),
     mode: "lines",
-    line: { color: look.paper, width: 2 },
+    line: { color: look.paper, width: viewShown() === "contour" ? 5 : 2 },
     hoverinfo: "skip",
   };
 }
 
 /**
- * @param {MetricData} metric
+ * @param {ShownMetric} metric
  * @param {ColorScale} scale
  */
 function mapFigure(metric, scale) {
@@ -430,16 +509,17 @@ function placesOf(axis) {
 
 /**
  * @param {number} index
- * @param {MetricData} metric
+ * @param {ShownMetric} metric
  * @param {ColorScale} scale
  * @param {number} r
  * @param {number} c
  */
 function mapCell(index, metric, scale, r, c) {
   const cell = allCells[index],
-    value = cellValue(cell, metric),
-    unit = unitOf(metric.unit);
-  const classes = ["cell", `is-${cell.state}`];
+    isIn = passes(index),
+    value = valueShown(index, metric),
+    unit = wordsOf(metric);
+  const classes = ["cell", isIn ? `is-${cell.state}` : "is-out"];
   if (doc.best?.metric === metric.name) {
     if (bestCells.has(index)) classes.push("is-best");
     else if (equalCells.has(index)) classes.push("is-equal");
@@ -468,14 +548,20 @@ function mapCell(index, metric, scale, r, c) {
     el(
       "span",
       { class: "in" },
-      el("span", { class: "value" }, known(value) ? unit.short(value) : blankWord(cell)),
-      spread(cell, metric),
+      el(
+        "span",
+        { class: "value" },
+        known(value) ? unit.short(value) : isIn ? blankWord(cell) : "",
+      ),
+      isIn ? spread(cell, metric) : null,
     ),
-    cell.share
-      ? el("span", { class: "share" }, cell.share)
-      : partly
-        ? el("span", { class: "lost" }, `${lost}/${nAsked(cell)}`)
-        : null,
+    !isIn
+      ? null
+      : cell.share
+        ? el("span", { class: "share" }, cell.share)
+        : partly
+          ? el("span", { class: "lost" }, `${lost}/${nAsked(cell)}`)
+          : null,
     edgeMarks(index),
   );
 }
@@ -521,25 +607,26 @@ const blankWord = (cell) => markOf(cell.state)?.short ?? NONE;
 
 /**
  * @param {ShownCell} cell
- * @param {MetricData} metric
+ * @param {ShownMetric} metric
  */
 function spread(cell, metric) {
   if (metric.counts) return el("span", { class: "spread" }, metric.counts[cell.index]);
   if (cell.state === "collapsed" || cell.state === "not_started") {
     return el("span", { class: "spread" }, cellWord(cell));
   }
-  const found = cell.value(metric.name);
+  const found = cell.of(metric);
   if (!found || !known(found.low)) return null;
   return el("span", { class: "spread" }, `±${unitOf(metric.unit).short(reach(found))}`);
 }
 
 /**
  * @param {ShownCell} cell
- * @param {MetricData} metric
+ * @param {ShownMetric} metric
  */
 function spokenCell(cell, metric) {
-  const unit = unitOf(metric.unit),
-    found = cell.value(metric.name);
+  const unit = wordsOf(metric),
+    found = cell.of(metric);
+  if (!passes(cell.index)) return `${cell.label}, left out by the filter`;
   const parts = [cell.label, `${metric.label} ${found ? unit.text(found.mean) : "unknown"}`];
   if (found && known(found.low)) parts.push(interval(found.low, found.high, unit));
   if (cell.share) parts.push(cell.learns);
@@ -621,8 +708,8 @@ function hover(event) {
  */
 function showTip(anchor, cell) {
   const metric = metricNow(),
-    unit = unitOf(metric.unit),
-    found = cell.value(metric.name);
+    unit = wordsOf(metric),
+    found = cell.of(metric);
   const tip = byId("tip");
   tip.replaceChildren(
     el("strong", {}, cell.label),
@@ -682,12 +769,39 @@ function ending(cell, replicate) {
   return words[status] ?? status;
 }
 
+// Where guessing lies on the range of colors.
 /**
  * @param {ColorScale} scale
- * @param {MetricData} metric
+ * @param {ShownMetric} metric
+ */
+function chanceMark(scale, metric) {
+  const { chance } = metric;
+  if (!known(chance)) return null;
+  const part = 100 * placeOn(scale, chance),
+    text = `chance ${unitOf(metric.unit).short(chance)}`;
+  const side = part > 60 ? "is-right" : "";
+  return el("span", { class: `chance ${side}`, style: `left:${part}%` }, el("span", {}, text));
+}
+
+// The part of the drawn range at which a number stands, which is even in numbers or their logs.
+/** @type {(scale: ColorScale, value: number) => number} */
+function placeOn({ at }, value) {
+  const rises = at(1) >= at(0);
+  let [from, to] = [0, 1];
+  for (let step = 0; step < 40; step++) {
+    const middle = (from + to) / 2;
+    if (at(middle) < value === rises) from = middle;
+    else to = middle;
+  }
+  return from;
+}
+
+/**
+ * @param {ColorScale} scale
+ * @param {ShownMetric} metric
  */
 function drawKey(scale, metric) {
-  const unit = unitOf(metric.unit),
+  const unit = wordsOf(metric),
     parts = [];
   if (known(scale.low) && scale.high > scale.low) {
     const stops = Array.from({ length: 33 }, (_, i) => css(scale.color(scale.at(i / 32))));
@@ -697,7 +811,11 @@ function drawKey(scale, metric) {
         "div",
         { class: "ramp-box" },
         el("span", { class: "ramp-name" }, metric.with_unit),
-        el("div", { class: "ramp", style: `background:linear-gradient(90deg,${stops.join(",")})` }),
+        el(
+          "div",
+          { class: "ramp", style: `background:linear-gradient(90deg,${stops.join(",")})` },
+          chanceMark(scale, metric),
+        ),
         el(
           "div",
           { class: "ramp-ticks" },

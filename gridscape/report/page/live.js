@@ -25,6 +25,7 @@ function takeOver(change) {
   const names = new Set([...Object.keys(change.parts), ...Object.keys(change.curves)]);
   const shown = doc.curve_names[state.curve]?.name;
   Object.assign(doc, change.parts);
+  difference.key = "";
   putColumns(doc.cells, change.at, change.cells);
   change.metrics.forEach((columns, i) => putColumns(doc.metrics[i], change.at, columns));
   Object.assign(doc.curves, change.curves);

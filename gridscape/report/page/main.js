@@ -16,8 +16,15 @@ class Cell {
    * @returns {CellValue}
    */
   value(name) {
-    const { mean, low, high, each } = metricOf(name),
-      index = this.index;
+    return this.of(metricOf(name));
+  }
+
+  /**
+   * @param {MetricData} metric
+   * @returns {CellValue}
+   */
+  of({ mean, low, high, each }) {
+    const index = this.index;
     return { mean: mean[index], low: low?.[index], high: high?.[index], each: each?.[index] };
   }
 
@@ -88,6 +95,14 @@ const state = {
   style: doc.lines.style,
   kind: 0,
   network: 0,
+  view: "map",
+  by: "",
+  minus: "",
+  against: doc.start,
+  only: "",
+  sift: 0,
+  from: null,
+  to: null,
 };
 
 /** Those that have something to weigh. */
@@ -100,11 +115,15 @@ const THEMES = ["auto", "light", "dark"];
 // All but the chosen cell that decides what the map and the slices show.
 const viewNow = () =>
   [
-    ...[state.metric, state.rows, state.columns, state.shading],
+    ...[state.metric, state.rows, state.columns, state.shading, state.view, state.by],
+    ...[state.minus, state.against, filterNow()],
     ...state.fixed.filter((_, i) => i !== state.rows && i !== state.columns),
   ].join();
 
-let drawnView = "";
+const filterNow = () => [state.only, state.sift, state.from, state.to].join();
+
+let drawnView = "",
+  drawnFilter = filterNow();
 
 /** @param {Partial<State>} update */
 function change(update) {
@@ -119,6 +138,11 @@ function change(update) {
     drawBest();
   }
   drawCell();
+  if (filterNow() !== drawnFilter) {
+    drawnFilter = filterNow();
+    drawFamilies();
+    drawCost();
+  }
 }
 
 // Shows a cell; the landscape turns to a slice that holds it.
@@ -141,6 +165,8 @@ const motion = () => (matchMedia("(prefers-reduced-motion: reduce)").matches ? "
 
 // The view is kept in the address, so that a link or a reload shows the same again.
 function remember() {
+  // Within a notebook an address would be the notebook's.
+  if (location.protocol === "about:") return;
   const view = new URLSearchParams({
     cell: String(state.cell),
     metric: doc.metrics[state.metric].name,
@@ -155,8 +181,26 @@ function remember() {
     style: String(state.style ?? ""),
     kind: String(state.kind),
     network: String(state.network),
+    view: state.view,
+    by: state.by,
+    minus: state.minus,
+    against: String(state.against),
+    only: state.only,
+    sift: doc.metrics[state.sift].name,
+    from: String(state.from ?? ""),
+    to: String(state.to ?? ""),
   });
   location.replace(`#${view}`);
+}
+
+// Of studies side by side, the difference to the first is what is seen at first.
+function beginBeside() {
+  if (!doc.beside || !doc.top) return;
+  const { axis } = doc.beside,
+    position = positionOf(doc.top.cell);
+  const against = indexOf(position.with(axis, 0)),
+    cell = indexOf(position.with(axis, Math.max(1, position[axis])));
+  Object.assign(state, { cell, fixed: positionOf(cell), minus: String(axis), against });
 }
 
 function recall() {
@@ -186,6 +230,19 @@ function recall() {
   if (color !== null && color !== style) Object.assign(state, { color, style });
   state.kind = whole("kind", doc.kinds.length) ?? state.kind;
   state.network = whole("network", doc.networks.length) ?? state.network;
+  state.view = word("view", Object.keys(VIEWS)) ?? state.view;
+  const axes = doc.axes.map((_, i) => String(i));
+  state.by = word("by", axes) ?? state.by;
+  state.minus = word("minus", ["cell", ...axes]) ?? state.minus;
+  state.against = whole("against", allCells.length) ?? state.against;
+  state.only = word("only", ["finished", ...Object.keys(doc.marks)]) ?? state.only;
+  const sift = doc.metrics.findIndex((m) => m.name === view.get("sift"));
+  if (sift >= 0) state.sift = sift;
+  /** @type {(name: string) => ?number} */
+  const real = (name) => (view.get(name) ? Number(view.get(name)) : null);
+  for (const end of /** @type {const} */ (["from", "to"]))
+    if (known(real(end))) state[end] = real(end);
+  drawnFilter = "";
   const cell = whole("cell", allCells.length);
   if (cell !== null) Object.assign(state, { cell, fixed: positionOf(cell) });
 }
@@ -196,6 +253,7 @@ function drawHead() {
   byId("title").textContent = doc.title;
   byId("level").textContent = `${Math.round(100 * doc.level)} %`;
   fill("lede", lede());
+  byId("story").textContent = doc.story;
   byId("few").textContent = sentence(doc.few);
   byId("few").hidden = !doc.few;
   byId("told").hidden = !doc.told.length;
@@ -272,6 +330,7 @@ function besideBest() {
 function drawContents() {
   const names = {
     landscape: "Landscape",
+    beside: "Side by side",
     best: "Best",
     curves: "Curves",
     kinds: `By ${doc.kinds[0]?.kind ?? ""}`,
@@ -347,13 +406,21 @@ function fromPaper() {
   redraw();
 }
 
+document.querySelector(".skip")?.addEventListener("click", (event) => {
+  event.preventDefault();
+  byId("landscape").scrollIntoView();
+  /** @type {?HTMLElement} */ (within("landscape", "[tabindex='0'], select"))?.focus();
+});
+
 addEventListener("beforeprint", toPaper);
 addEventListener("afterprint", fromPaper);
 
+beginBeside();
 recall();
 setTheme(state.theme);
 drawHead();
 change({});
+drawBeside();
 drawFamilies();
 drawCost();
 drawNetworks();
@@ -361,3 +428,4 @@ drawPublished();
 drawClaims();
 drawAbout();
 drawContents();
+cover();

@@ -102,7 +102,7 @@ const equivalents = (row) => sentence(row.told);
 /** @param {HTMLElement} host */
 function drawSlices(host) {
   const metric = metricNow(),
-    unit = unitOf(metric.unit),
+    unit = wordsOf(metric),
     all = shownCells();
   const columns = doc.axes[state.columns],
     every = Math.ceil(all.length / MOST_SLICES),
@@ -148,6 +148,9 @@ function fixedWords() {
     .join(", ");
 }
 
+/** @type {CellValue} */
+const NO_VALUE = { mean: null };
+
 const SYMBOLS = {
   finished: "circle",
   collapsed: "circle-open",
@@ -160,7 +163,7 @@ const SYMBOLS = {
 
 /**
  * @param {Array<Array<number>>} shown
- * @param {MetricData} metric
+ * @param {ShownMetric} metric
  * @param {UnitWords} unit
  * @param {AxisData} columns
  * @param {?AxisData} rows
@@ -169,11 +172,11 @@ const SYMBOLS = {
 function sliceChart(shown, metric, unit, columns, rows, look) {
   const colors = lineColors(rows, shown.length, look);
   const x = columns.labels.map((_, c) => studyValue(columns, c));
-  const values = shown.flat().map((i) => cellValue(allCells[i], metric));
+  const values = shown.flat().map((i) => valueShown(i, metric));
   const axis = metricAxis(metric, values, state.shading === "fine");
   const traces = shown.flatMap((line, r) => {
     const cells = line.map((i) => allCells[i]);
-    const found = cells.map((cell) => cell.value(metric.name));
+    const found = cells.map((cell) => (passes(cell.index) ? cell.of(metric) : NO_VALUE));
     const steps = columns.scale === "category";
     // Bars, not bands: between two values of an axis nothing was trained.
     const bars = metric.each && shown.length <= 9;
@@ -226,12 +229,12 @@ function sliceChart(shown, metric, unit, columns, rows, look) {
 
 /**
  * @param {Array<Array<number>>} shown
- * @param {MetricData} metric
+ * @param {ShownMetric} metric
  * @param {AxisData} columns
  * @param {?AxisData} rows
  */
 function sliceTable(shown, metric, columns, rows) {
-  const unit = unitOf(metric.unit);
+  const unit = wordsOf(metric);
   return table(
     null,
     [rows ? rows.name : "", ...columns.labels],
@@ -245,11 +248,12 @@ function sliceTable(shown, metric, columns, rows) {
 
 /**
  * @param {ShownCell} cell
- * @param {MetricData} metric
+ * @param {ShownMetric} metric
  * @param {UnitWords} unit
  */
 function cellText(cell, metric, unit) {
-  const found = cell.value(metric.name);
+  const found = cell.of(metric);
+  if (!passes(cell.index)) return "";
   if (!found || !known(found.mean)) return cellWord(cell);
   return known(found.low)
     ? `${unit.short(found.mean)} (${interval(found.low, found.high, unit)})`
@@ -407,6 +411,50 @@ function bestTable(best) {
   );
 }
 
+// ---- studies side by side ----
+
+const BESIDE_WORDS = { better: "better", worse: "worse", differs: "differs", "": "not told apart" };
+
+function drawBeside() {
+  const found = doc.beside;
+  if (!found) return section("beside");
+  const heads = ["Cell", found.names[0], "This study", "Difference", "p, corrected", "Shown to be"];
+  const rows = found.rows.map((row) => [
+    pickable(row.cell, allCells[row.cell].label),
+    row.first,
+    row.other,
+    row.difference,
+    row.p || NONE,
+    BESIDE_WORDS[row.shown],
+  ]);
+  const changes = found.changes.map((change) => [...change]);
+  return section(
+    "beside",
+    found.names.join(" beside "),
+    found.summary.map((text) => el("p", {}, text)),
+    el(
+      "p",
+      { class: "note" },
+      `${found.metric}; `,
+      found.paired
+        ? "paired by replicate, since these share their seeds"
+        : "not paired, since replicates share no seeds (Welch's t)",
+      "; p values are corrected for all cells of a study (Holm).",
+    ),
+    found.notes.map((text) => el("p", { class: "note" }, sentence(text))),
+    el("h3", {}, changes.length ? "Settings that differ" : "No setting differs"),
+    changes.length
+      ? el(
+          "div",
+          { class: "scroll" },
+          table(null, ["Setting", ...found.names], changes, { class: "plain" }),
+        )
+      : null,
+    el("h3", {}, "Cell by cell"),
+    el("div", { class: "scroll" }, table(null, heads, rows, { class: "plain" })),
+  );
+}
+
 // ---- accuracy against cost ----
 
 /** The chosen cost, which is a number of every cell like the metrics. */
@@ -538,12 +586,14 @@ function costScale(points) {
  */
 function costPoints(pareto) {
   const front = new Set(pareto.front);
-  return pareto.cells.map((cell) => ({
-    cell,
-    front: front.has(cell),
-    cost: allCells[cell].value(state.cost).mean,
-    ...allCells[cell].value(doc.metrics[0].name),
-  }));
+  return pareto.cells
+    .filter(passes)
+    .map((cell) => ({
+      cell,
+      front: front.has(cell),
+      cost: allCells[cell].value(state.cost).mean,
+      ...allCells[cell].value(doc.metrics[0].name),
+    }));
 }
 
 /**

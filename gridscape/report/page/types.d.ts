@@ -40,11 +40,15 @@ type CellColumns = { [K in keyof CellsData]: CellsData[K][number] };
 interface ShownCell extends CellColumns {
   index: number;
   value(name: string): CellValue;
+  of(metric: MetricData): CellValue;
   counts: Counts;
   command: string;
 }
 
-/** What is shown; axes, cells and the like by their numbers. */
+/**
+ * What is shown; axes, cells and the like by their numbers. by: the axis of panels, "" of all;
+ * minus: "", "cell" or an axis, of ``against``; sift: the metric that is filtered from and to.
+ */
 interface State {
   metric: number;
   rows: number | null;
@@ -60,6 +64,19 @@ interface State {
   style: number | null;
   kind: number;
   network: number;
+  view: string;
+  by: string;
+  minus: string;
+  against: number;
+  only: string;
+  sift: number;
+  from: number | null;
+  to: number | null;
+}
+
+/** A metric of the document, or what its cells differ by from others. */
+interface ShownMetric extends MetricData {
+  isGap?: boolean;
 }
 
 // ---- numbers in words and colors ----
@@ -78,6 +95,7 @@ interface ColorScale {
   high: number;
   share: (value: number) => number;
   at: (share: number) => number;
+  ramp: (share: number) => Channels;
   color: (value: number) => Channels;
 }
 

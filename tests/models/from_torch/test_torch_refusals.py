@@ -108,6 +108,10 @@ class Two(Linear):
         return self.body(x)
 
 
+class OwnNorm(nn.BatchNorm1d):
+    pass
+
+
 class Frozen(Linear):
     def __init__(self):
         super().__init__()
@@ -159,8 +163,8 @@ REFUSED = {
     "no module": (lambda: 3, ["build makes no PyTorch module", "found int"]),
     "float64": (after(lambda x: x.double()), ["cannot translate a tensor of type double"]),
     "batch norm": (
-        lambda: nn.Sequential(nn.Flatten(), nn.Linear(64, 10), nn.BatchNorm1d(10)),
-        ["Sequential.2: cannot translate batch_norm", "GroupNorm or LayerNorm"],
+        lambda: nn.Sequential(nn.Flatten(), nn.Linear(64, 10), OwnNorm(10)),
+        ["Sequential.2: cannot translate batch_norm", "nn.BatchNorm1d, nn.BatchNorm2d"],
     ),
     "embedding": (
         lambda: nn.Sequential(nn.Flatten(), nn.Embedding(5, 3, max_norm=1.0)),

@@ -10,18 +10,23 @@ from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 import torch
 from torch import fx, nn
 
 from gridscape.base.data import Sequences
+from gridscape.base.state import STATE
 from gridscape.base.types import Array, Key
 from gridscape.errors import UntranslatedError
 from gridscape.kernels import feedforward as native
 from gridscape.kernels.library import serve
-from gridscape.models import _torch_images as images
-from gridscape.models._torch_functions import FUNCTIONS, OF_EACH, OF_EACH_TWO, RANDOM
-from gridscape.models._torch_recurrent import Later, Options, now, recurrent, stored_of
-from gridscape.models._torch_trace import as_array
+from gridscape.models._torch import attention, images
+from gridscape.models._torch.functions import LAST, TRANSLATED
+from gridscape.models._torch.numbers import OF_EACH_TWO
+from gridscape.models._torch.recurrent import Later, Options, now, recurrent, stored_of
+from gridscape.models._torch.registry import OF_EACH, RANDOM
+from gridscape.models._torch.state import called, keeps_state, state_names
+from gridscape.models._torch.trace import as_array
 from gridscape.models.precision import current, gradient_rounded, product_of_rounded, rounded
 from gridscape.models.torch_weights import Entry, TensorsOf, entries_of
 
@@ -45,17 +50,18 @@ class Last(NamedTuple):
 
 
 class Weights(NamedTuple):
-    """The parameters of one run: as stored, and PyTorch's tensors by name."""
+    """The parameters of one run: as stored, and PyTorch's tensors by name; and the state so far."""
 
     params: Mapping[str, Mapping[str, Any]]
     tensors: Mapping[str, Any]
+    state: dict[str, Any]
 
 
 def is_leaf(module: nn.Module, path: str) -> bool:
     """Whether a module is one step of the graph."""
     if type(module) is nn.Conv2d:
         return module.padding_mode == "zeros"
-    return type(module) in KINDS
+    return type(module) in KINDS or keeps_state(module)
 
 
 def trained(module: nn.Module) -> dict[str, torch.Tensor]:
@@ -77,7 +83,15 @@ def stored_entries(module: nn.Module) -> tuple[Entry, ...]:
             found += entries_of(path, "rnn" if kind == "rnn" else kind, iter(own))
     taken = {name for entry in found for name in entry.tensors}
     found += [Entry("plain", name, (name,)) for name in trained(module) if name not in taken]
+    found += [Entry(STATE, name, (name,)) for name in state_names(module)]
     return tuple(found)
+
+
+def stored_tensors(module: nn.Module) -> dict[str, np.ndarray]:
+    """What ``stored_entries`` speaks of: parameters, and buffers that are state."""
+    parameters = {name: p.detach().numpy() for name, p in module.named_parameters()}
+    buffers = dict(module.named_buffers())
+    return parameters | {name: as_array(buffers[name]) for name in state_names(module)}
 
 
 class Program:
@@ -88,6 +102,8 @@ class Program:
         self.names = _first_names(module)
         self.graph: fx.Graph | None = None
         self._parts = dict(module.named_modules())
+        # As of now: the module is read again in the other mode.
+        self._training = {path for path, part in self._parts.items() if part.training}
         self._joined: dict[fx.Node, str] = {}
         self._passed: set[fx.Node] = set()
         self._only_last: set[fx.Node] = set()
@@ -103,25 +119,25 @@ class Program:
                 self._join_activation(node)
             elif type(part) is nn.Conv2d:
                 self._join_pool(node, part)
-            else:
+            elif isinstance(part, nn.RNNBase):
                 self._find_last(node, part)
 
-    def run(self, params: Any, inputs: tuple[Any, ...], key: Key | None) -> Any:
-        """The outputs of the module."""
+    def run(self, params: Any, inputs: tuple[Any, ...], key: Key | None) -> tuple[Any, Any]:
+        """The outputs of the module, and its state after them."""
         assert self.graph is not None  # it was read
         weights, given, env = self.weights(params), list(inputs), {}
         for number, node in enumerate(self.graph.nodes):
             if node.op == "placeholder":
                 env[node] = given.pop(0) if given else node.args[0]
             elif node.op == "output":
-                return _plain(fx.map_arg(node.args[0], env.__getitem__))
+                return _plain(fx.map_arg(node.args[0], env.__getitem__)), weights.state
             else:
                 env[node] = self.step(node, env, weights, _key_of(key, number))
         raise AssertionError("a graph has an output")
 
     def weights(self, params: Any) -> Weights:
         """Of stored parameters; what is not trained is a constant of the module."""
-        return Weights(params, TensorsOf(params))
+        return Weights(params, TensorsOf(params), dict(params.get(STATE, {})))
 
     def step(self, node: fx.Node, env: Mapping[fx.Node, Any], weights: Weights, key: Draw) -> Any:
         """The value of one node."""
@@ -138,12 +154,12 @@ class Program:
         name, args = _function(node, args)
         if name == "getitem" and isinstance(args[0], tuple) and not isinstance(args[0], Last):
             return args[0][args[1]]
-        function = PACKING.get(name) or FUNCTIONS.get(name)
+        function = PACKING.get(name) or TRANSLATED.get(name)
         if function is None:
             raise UntranslatedError(_called(node))
         if name in RANDOM:
             options["key"] = key()
-        elif name == "scaled_dot_product_attention":
+        elif name in attention.RANDOM:
             options["random"] = key()
         return _placed(name, function, args, options)
 
@@ -171,12 +187,27 @@ class Program:
             return Last(
                 images.convolved(_last(args[0]), stored("conv", "weight"), bias, *shape, pooled)
             )
+        if keeps_state(part):
+            return self._stateful(part, path, [*args, *options.values()][0], tensor, weights.state)
         args, options = now(_plain(args)), now(_plain(options))
         only = node in self._only_last
-        training = key() if part.training and part.dropout else None
+        training = key() if path in self._training and part.dropout else None
         return recurrent(
             Options.of(part), stored, tensor, *args, **options, key=training, only_last=only
         )
+
+    def _stateful(self, part: Any, path: str, x: Any, tensor: Any, state: dict[str, Any]) -> Any:
+        """The output of a layer that keeps state; what it leaves is entered in ``state``."""
+        dot = f"{path}." if path else ""
+
+        def read(name: str) -> Any:
+            return state[f"{dot}{name}"] if f"{dot}{name}" in state else tensor(name)
+
+        is_last = isinstance(x, Last)
+        array, channels = (x.array, -1) if is_last else (_plain(x), 1)
+        found, moved = called(part, read, array, channels, path in self._training)
+        state.update({f"{dot}{name}": value for name, value in moved.items()})
+        return Last(found) if is_last else found
 
     def _part(self, node: fx.Node) -> Any:
         return self._parts[str(node.target)]
@@ -291,7 +322,7 @@ def _dense(x: Array, kernel: Array, bias: Array | None, activation: str | None) 
         outputs = outputs if bias is None else outputs + bias[None]
         outputs = gradient_rounded(outputs)
     if function != "linear":
-        outputs = FUNCTIONS[function](outputs)
+        outputs = TRANSLATED[function](outputs)
     return outputs.reshape(*x.shape[:-1], kernel.shape[-1])
 
 
@@ -328,9 +359,9 @@ def _placed(name: str, function: Callable[..., Any], args: Any, options: Any) ->
     if not args and "input" in options:
         args = [options.pop("input")]
     head = args[0] if args else None
-    if name in images.LAST:
+    if name in LAST:
         rest = _plain(tuple(args[1:])), _plain(options)
-        return Last(images.LAST[name](_last(head), *rest[0], **rest[1]))
+        return Last(LAST[name](_last(head), *rest[0], **rest[1]))
     if isinstance(head, Last):
         if name in KEEPING:
             return Last(function(head.array, *_plain(args[1:]), **_plain(options)))

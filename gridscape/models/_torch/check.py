@@ -1,16 +1,21 @@
 """Whether a translated module is the module: its outputs and gradients on one batch."""
 
 from collections.abc import Callable, Mapping
+from contextlib import nullcontext
+from copy import deepcopy
 from typing import Any
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 import torch
+from torch.overrides import TorchFunctionMode
 
+from gridscape.base.foreign import of_others
 from gridscape.errors import ModelError, one_line
-from gridscape.models._torch_trace import HOW, alone, place_of
-from gridscape.models.torch_weights import TensorsOf
+from gridscape.models._torch.registry import RANDOM
+from gridscape.models._torch.trace import HOW, alone, place_of
+from gridscape.models.torch_weights import STATE, TensorsOf
 
 N_EXAMPLES = 3
 # Both sum the same products in float32, in another order: some 1e-6 of the largest number of an
@@ -24,7 +29,7 @@ Inputs = tuple[torch.Tensor, ...]
 def answers(module: torch.nn.Module, inputs: Inputs) -> torch.Tensor:
     """What PyTorch gives; raises ModelError by the place in the module where it raises."""
     try:
-        with torch.no_grad():
+        with of_others(), torch.no_grad():
             found = module(*inputs)
     except Exception as error:  # somebody's forward may raise anything
         shape = f"({', '.join(['B', *map(str, inputs[0].shape[1:])])})"
@@ -68,6 +73,42 @@ def check_apart(module: torch.nn.Module, inputs: Inputs) -> None:
         )
 
 
+def check_lookups(module: torch.nn.Module, inputs: Inputs, given: np.ndarray) -> None:
+    """Raise ModelError where an Embedding has no row for one of the inputs.
+
+    given: the least and the largest inputs of the task, of which ``inputs`` are made.
+    """
+    try:
+        with alone(), torch.no_grad(), _LookingUp():
+            module(*inputs)
+    except _BeyondError as error:
+        low, high, n_rows = error.args
+        raise ModelError(
+            "an index beyond the table of an Embedding",
+            where=place_of(error, module),
+            expected=f"0 to {n_rows - 1}",
+            found=f"{low} to {high}, of inputs from {given.min():g} to {given.max():g}",
+            hint=f"num_embeddings = {high + 1}, or other numbers for the inputs",
+        ) from error
+
+
+class _BeyondError(Exception):
+    """The least and the largest index that is looked up, and the rows that there are."""
+
+
+class _LookingUp(TorchFunctionMode):  # type: ignore[misc]
+    """Tells an index without a row."""
+
+    def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        kwargs = dict(kwargs or {})
+        if getattr(func, "__name__", "") == "embedding":
+            index, weight = [*args, *kwargs.values()][:2]
+            low, high = int(index.min()), int(index.max())
+            if low < 0 or high >= len(weight):
+                raise _BeyondError(low, high, len(weight))
+        return func(*args, **kwargs)
+
+
 def compare(
     module: torch.nn.Module,
     run: Callable[[Any, tuple[Any, ...]], Any],
@@ -75,26 +116,55 @@ def compare(
     inputs: Inputs,
     arrays: tuple[Any, ...],
 ) -> None:
-    """Raise ModelError unless ``run(params, arrays)`` and its gradient are the module's.
+    """Raise ModelError unless what ``run(params, arrays)`` gives and its gradient are the module's.
 
-    run: traced by JAX. arrays: the inputs as it reads them.
+    module: fresh, in training or not. run: traced by JAX; its outputs and its state. arrays: the
+    inputs as it reads them. A module that drops out in training by itself is not compared there.
     """
-    with alone():
-        shape = tuple(answers(module, inputs).shape)
+    with alone(), _Undropped() if module.training else nullcontext():
+        if module.training and not _is_certain(module, inputs):
+            return
+        shape = tuple(answers(deepcopy(module), inputs).shape)
         weights = np.random.default_rng(0).normal(size=shape).astype(np.float32)
         expected, gradients = _of_torch(module, inputs, torch.as_tensor(weights))
+    beside = params.get(STATE, {})
+    params = {layout: part for layout, part in params.items() if layout != STATE}
 
-    def total(params: Any, arrays: tuple[Any, ...]) -> Any:
-        outputs = run(params, arrays)
+    def total(params: Any, beside: Any, arrays: tuple[Any, ...]) -> Any:
+        outputs, state = run({**params, STATE: beside}, arrays)
         if outputs.shape != shape:
             raise _differs(module, "the output", f"shape {shape}", f"shape {outputs.shape}")
-        return jnp.sum(outputs * weights), outputs
+        return jnp.sum(outputs * weights), (outputs, state)
 
-    found_gradients, found = jax.device_get(jax.jit(jax.grad(total, has_aux=True))(params, arrays))
+    differentiated = jax.jit(jax.grad(total, has_aux=True))(params, beside, arrays)
+    found_gradients, (found, state) = jax.device_get(differentiated)
     _check_close(module, {"the output": found}, {"the output": expected})
     of_tensors = {f"the gradient of {n}": x for n, x in TensorsOf(found_gradients).items()}
     zero = {n: np.zeros_like(x) for n, x in of_tensors.items()}
     _check_close(module, of_tensors, {**zero, **gradients})
+    buffers = dict(module.named_buffers())
+    for name, array in state.items():
+        _check_close(module, {name: array}, {name: buffers[name].numpy()})
+
+
+def _is_certain(module: torch.nn.Module, inputs: Inputs) -> bool:
+    """Whether the outputs follow from the inputs, no random numbers between."""
+    with torch.random.fork_rng(devices=[]):
+        found = []
+        for seed in (0, 1):
+            torch.manual_seed(seed)
+            found.append(answers(deepcopy(module), inputs))
+    return torch.equal(*found)
+
+
+class _Undropped(TorchFunctionMode):  # type: ignore[misc]
+    """Functions that drop out drop nothing."""
+
+    def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        kwargs = dict(kwargs or {})
+        if getattr(func, "__name__", "") in RANDOM:
+            return args[0] if args else kwargs["input"]
+        return func(*args, **kwargs)
 
 
 def _of_torch(

@@ -1,0 +1,102 @@
+"""A landscape in a notebook: its page, its picture, the progress of a run."""
+
+import io
+import sys
+from pathlib import Path
+
+import matplotlib as mpl
+import pytest
+from folders import stored
+from synthetic import landscape
+
+from gridscape.errors import UnknownNameError, UsageError
+from gridscape.execution.executors import Finished
+from gridscape.grid.trials import Status, Trial, TrialResult
+from gridscape.landscape import Landscape
+from gridscape.report import figures
+from gridscape.report._drawing import save
+from gridscape.report.following import Following, following
+from gridscape.sweep import Started
+
+
+def test_the_page_is_a_document_of_its_own() -> None:
+    found = landscape(study={"title": 'A "study" <b>'}).page()
+    text = found._repr_html_()
+    assert text.startswith(
+        '<iframe title="A &quot;study&quot; &lt;b&gt;" srcdoc="&lt;!doctype html'
+    )
+    assert text.count("<") == 2  # nothing of the page is markup of the notebook
+    assert len(repr(found)) < 100
+
+
+def test_a_landscape_is_drawn_where_it_is_told() -> None:
+    land = landscape()
+    figure = land.plot()
+    assert figure._repr_png_().startswith(b"\x89PNG")
+    assert land.plot(size=(3, 2)).get_size_inches().tolist() == [3, 2]
+    ax = mpl.figure.Figure().subplots()
+    assert land.plot("test_loss", ax=ax) is ax
+    assert ax.get_title(loc="left") == "test loss"
+    assert figures.heat_map(land, ax=mpl.figure.Figure().subplots()).get_xlabel() == "learning_rate"
+    with pytest.raises(UnknownNameError, match="unknown metric 'x'"):
+        land.plot("x")
+    more = landscape({"cell": ["a", "b"], "hidden_size": [1, 2], "learning_rate": [0.1, 1.0]})
+    with pytest.raises(UsageError, match="two axes that vary"):
+        more.plot(ax=ax)
+
+
+def test_words_of_an_svg_are_text(tmp_path: Path) -> None:
+    png, svg, pdf = save(landscape().plot(), tmp_path, "map")
+    assert ">hidden_size</text>" in svg.read_text(encoding="utf-8")
+    assert pdf.read_bytes().startswith(b"%PDF")
+    assert png.exists()
+
+
+def events(n: int, directory: Path):  # type: ignore[no-untyped-def]
+    trials = [Trial(cell, 0, str(i)) for i, cell in enumerate(landscape().grid.cells()[:n])]
+    yield Started(None, directory, tuple(trials), 0)  # type: ignore[arg-type]
+    for trial in trials:
+        result = TrialResult(trial.key, Status.FINISHED, 1, {}, {}, 1.0, 1, 1.0, 1)
+        yield Finished(trial, result)
+
+
+def test_a_run_tells_how_far_it_is_and_where_its_page_is(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("gridscape.report.following.TELL_SECONDS", 0.0)
+    lines: list[str] = []
+    folder = stored(tmp_path / "run", landscape())
+    told = Following(lines.append)
+    for event in events(3, folder):
+        told(event)
+    told.ended(folder)
+    assert lines[0] == f"training 3 networks into {folder}"
+    assert [line.partition(",")[0] for line in lines[1:4]] == [
+        f"{n} of 3 networks" for n in (1, 2, 3)
+    ]
+    assert lines[4].endswith(f"the page: {folder / 'report.html'}\n")
+    assert (folder / "report.html").exists()
+
+
+def test_nobody_is_told_where_nobody_looks_on(monkeypatch: pytest.MonkeyPatch) -> None:
+    class Terminal(io.StringIO):
+        def isatty(self) -> bool:
+            return True
+
+    assert not isinstance(following(quiet=False), Following)
+    monkeypatch.setattr(sys, "stderr", Terminal())
+    assert isinstance(following(quiet=False), Following)
+    assert not isinstance(following(quiet=True), Following)
+
+
+def test_records_are_short(tmp_path: Path) -> None:
+    import gridscape as gs
+
+    land = Landscape.read(stored(tmp_path / "run", landscape()))
+    records = [
+        *gs.analysis.summarize(land),
+        *gs.analysis.best_per(land, "learning_rate"),
+        *gs.analysis.boundary(land, "learning_rate"),
+        land,
+    ]
+    assert max(len(repr(record)) for record in records) < 160
