@@ -61,13 +61,20 @@ def timed(executor: Any, study: Any, **values: Any) -> Timed:
 
 
 @contextmanager
+def forks_allowed() -> Iterator[None]:
+    """Ray starts its processes by fork and exec, of which JAX warns."""
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", message=".*os.fork", category=RuntimeWarning)
+        yield
+
+
+@contextmanager
 def nodes(n: int) -> Iterator[Any]:
     """A cluster of so many nodes of one core on this machine."""
     from ray.cluster_utils import Cluster
 
     os.environ.update(SETTINGS)
-    with warnings.catch_warnings():
-        warnings.filterwarnings("ignore", message=".*os.fork", category=RuntimeWarning)
+    with forks_allowed():
         arguments = {"num_cpus": 1, "include_dashboard": False}
         cluster = Cluster(initialize_head=True, head_node_args=arguments)
         try:
@@ -104,7 +111,8 @@ def by_tune(n_trials: int) -> Timed:
 
     os.environ.update(SETTINGS)
     begin = time.perf_counter()
-    ray.init("local", num_cpus=N_CORES, include_dashboard=False, log_to_driver=False)
+    with forks_allowed():
+        ray.init("local", num_cpus=N_CORES, include_dashboard=False, log_to_driver=False)
     started = time.perf_counter()
     with tempfile.TemporaryDirectory() as folder:
         space = {"learning_rate": tune.grid_search(np.geomspace(1e-3, 1e-1, n_trials).tolist())}
