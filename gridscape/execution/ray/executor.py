@@ -147,6 +147,7 @@ class Ray:
         self._hands: list[Hand] = []
         self._parts, self._out = Parts(), dict[int, Out]()
         self._told: deque[Event] = deque()
+        self._rooms: list[Room] = []
         self._data = dict[str, Any]()  # sets that some node lacks, in Ray's store
         self._false_starts: dict[str, int] = {}
         self._trouble: Exception | None = None
@@ -172,12 +173,10 @@ class Ray:
             raise
 
     def room(self) -> Room:
-        """See Executor: of the smallest worker that is ready."""
-        return min(
-            (hand.ready.room for hand in self._hands if hand.ready),
-            key=lambda room: room.free_bytes,
-            default=Room(1, 0.0),
-        )
+        """See Executor: of the smallest worker that there was, also while none is ready."""
+        if not self._rooms:
+            raise UsageError("the executor is not open", where="Ray")
+        return min(self._rooms, key=lambda room: room.free_bytes)
 
     def costs(self, trials: Sequence[Trial], timed: bool) -> Costs:
         """See Executor: measured by one worker, and shared among all."""
@@ -396,6 +395,7 @@ class Ray:
         if isinstance(told, Ready):
             self._false_starts.pop(hand.node.id, None)
             hand.ready = told
+            self._rooms.append(told.room)
             hand.seat = replace(hand.seat, n_devices=len(told.devices), is_batched=told.is_batched)
         hand.asked = hand.actor.hear.remote(HEAR_SECONDS)
         for word in () if isinstance(told, Ready) else told:
