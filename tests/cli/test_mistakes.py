@@ -48,6 +48,8 @@ MISTAKES = [
     ("run --seed -1", 2, "seed: "),
     ("run --executor lokal", 2, "unknown executor 'lokal'; did you mean 'local'?"),
     ("plan --executor lokal", 2, "unknown executor 'lokal'; did you mean 'local'?"),
+    ("run --executor rai", 2, "unknown executor 'rai'; did you mean 'ray'?"),
+    ("run --address auto", 2, "--address: the executor 'local' has no address (found 'auto')"),
     ("run --precision float16", 2, "precision: "),
     ("plan quickstrat", 2, "did you mean 'quickstart'?"),
     ("plan --set hidden_size=0", 2, "hidden_size: out of range"),
