@@ -7,6 +7,7 @@ import atexit
 import os
 import shutil
 import tempfile
+import zlib
 
 import jax
 import pytest
@@ -32,9 +33,33 @@ jax.local_devices()  # from here on, the number of devices is fixed
 install_import_hook("gridscape", "shapes.check_shapes")
 
 
-def pytest_collection_modifyitems(items):
+# Folders whose tests mostly compile: in continuous integration each runs on one version of JAX.
+COMPILING = {"tests", "engine", "execution", "kernels", "models", "optimizers", "tasks"}
+
+
+def pytest_addoption(parser):
+    parser.addoption(
+        "--thorough", action="store_true", help="more kills and every instruction set: an hour"
+    )
+    parser.addoption(
+        "--half", choices=["first", "second"], help="of the tests that compile: the other elsewhere"
+    )
+
+
+def pytest_collection_modifyitems(config, items):
     """What takes longest first: begun last, it would keep one worker while the others idle."""
+    if half := config.getoption("half"):
+        left_out = [item for item in items if half != half_of(item)]
+        config.hook.pytest_deselected(items=left_out)
+        items[:] = [item for item in items if half == half_of(item)]
     items.sort(key=lambda item: item.get_closest_marker("slow") is None)
+
+
+def half_of(item):
+    """The half of a test that compiles, by its name; what is of no half is of the second."""
+    if item.path.parent.name not in COMPILING or item.get_closest_marker("slow"):
+        return "second"
+    return ("first", "second")[zlib.crc32(item.nodeid.encode()) % 2]
 
 
 @pytest.fixture(scope="session")

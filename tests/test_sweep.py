@@ -315,7 +315,7 @@ def test_under_a_real_limit_on_the_memory_of_the_process(tmp_path, plan):
 # A server that has imported the package and JAX once, and forks before JAX has any threads.
 processes = multiprocessing.get_context("forkserver")
 processes.set_forkserver_preload(["test_sweep"])
-KILLS = 30
+KILLS, MORE_KILLS = 6, 30
 
 
 def train_and_tell(directory, cache, told):
@@ -331,13 +331,14 @@ def train_and_tell(directory, cache, told):
 
 @pytest.mark.slow
 @pytest.mark.timeout(1200)
-def test_killed_thirty_times_every_trial_exactly_once(tmp_path, undisturbed):
+def test_killed_again_and_again_every_trial_exactly_once(tmp_path, undisturbed, pytestconfig):
     """kill -9 at random moments, until the study is done; then begin the next folder."""
+    wanted = MORE_KILLS if pytestconfig.getoption("thorough") else KILLS
     rng = random.Random(0)
     cache, kills, folder = tmp_path / "cache", 0, 0
     finished_folders = []
     deadline = time.monotonic() + 900
-    while kills < KILLS:
+    while kills < wanted:
         assert time.monotonic() < deadline, f"only {kills} kills in time"
         directory = tmp_path / f"run-{folder}"
         told, telling = processes.Pipe(duplex=False)

@@ -48,13 +48,14 @@ class Entry:
     missing_data: str | None
 
 
-def catalog(data_dir: str | Path | None = None) -> Iterator[Entry]:
-    """All named studies; fetches nothing."""
+def catalog(data_dir: str | Path | None = None, only: str | None = None) -> Iterator[Entry]:
+    """All named studies, or one of them; fetches nothing."""
     use_all_cores()
     machine = Machine.local()
     speed = EFFICIENCY * product_speed(machine)
     absent = fetch.absent(data_dir)
-    for name in sorted(files.names(), key=lambda name: (name != "quickstart", name)):
+    names = files.names() if only is None else [only]
+    for name in sorted(names, key=lambda name: (name != "quickstart", name)):
         study = Study.load(name)
         data_set = data_set_of(study.task)
         missing = data_set if data_set in absent else None

@@ -13,6 +13,9 @@ StudyName = Annotated[
         show_default="quickstart",
     ),
 ]
+ListedStudy = Annotated[
+    str | None, typer.Argument(metavar="STUDY", help="A named study, of which all is told.")
+]
 OwnData = Annotated[
     Path | None,
     typer.Option("--data", metavar="PATH", help="Your own file or folder, instead of a study."),

@@ -41,6 +41,7 @@ from gridscape.cli._options import (
     Folders,
     Json,
     Layout,
+    ListedStudy,
     Measures,
     ModelName,
     OwnData,
@@ -64,6 +65,7 @@ from gridscape.errors import (
     UnknownNameError,
     UntrustedError,
     UsageError,
+    check_known,
     is_out_of_memory,
     out_of_memory,
 )
@@ -127,15 +129,38 @@ def root(
 
 
 @app.command("list")
-def list_studies(data_dir: DataDir = None, json: Json = False, debug: Debug = False) -> None:
-    """List the named studies, what each reproduces, size, time, memory."""
+def list_studies(
+    name: ListedStudy = None, data_dir: DataDir = None, json: Json = False, debug: Debug = False
+) -> None:
+    """List the named studies with size, time, memory; or all about one."""
     prepare_jax()
     from gridscape.cli import tables
     from gridscape.cli._catalog import catalog
+    from gridscape.study import files
+    from gridscape.study.study import Study
 
+    if name is not None:
+        check_known("study", name, files.names())
     with _busy("measuring this machine"):
-        entries = list(catalog(data_dir))
-    tell(json, {"studies": entries}, lambda width: tables.studies(entries))
+        entries = list(catalog(data_dir, only=name))
+    if name is not None:
+        study = Study.load(name)
+        content = {**vars(entries[0]), "description": study.description, "axes": study.axes}
+        tell(json, content, lambda w: tables.study(entries[0], study.description, study.axes))
+        return
+    tell(json, {"studies": entries}, lambda width: tables.studies(entries, width))
+
+
+@app.command()
+def axes(study: StudyName = None, json: Json = False, debug: Debug = False) -> None:
+    """List what a study varies, and all else that may be an axis of it."""
+    prepare_jax(computes=False)
+    from gridscape.cli import tables
+    from gridscape.study.known_axes import known_axes
+    from gridscape.study.study import Study
+
+    found = known_axes(Study.load(study or "quickstart"))
+    tell(json, {"axes": found}, lambda width: tables.axes(found))
 
 
 @app.command()

@@ -61,6 +61,7 @@ if TYPE_CHECKING:
     from gridscape.cli.doctor import Health
     from gridscape.execution.planner import CohortPlan, Plan
     from gridscape.execution.replay import Replay
+    from gridscape.study.known_axes import KnownAxis
     from gridscape.tasks.fetch import DataSetStatus
 
 GOOD, BAD, UNSURE, QUIET = "green", "red", "yellow", "dim"
@@ -71,6 +72,7 @@ BLANK = (CellState.DIVERGED, CellState.FAILED)  # states whose mean has no color
 PARTIAL, EDGE = "*", "^"
 MOST_VALUES = 40  # of an axis in a table: of more, every 2nd, 3rd ... is shown
 MOST_PANELS = 24  # tables of one landscape
+MOST_PROGRAMS, SLOWEST = 10, 5  # of a plan: of more programs, the slowest have a row each
 MOST_OPEN = 4  # open numbers of a claim that have a line each
 LEGEND = {
     STATES[CellState.COLLAPSED].sign: "collapsed to one answer for every test example",
@@ -458,28 +460,25 @@ def plan(record: "Plan") -> Iterator[RenderableType]:
     if not n_left:
         yield Text("Nothing is left to train.")
         return
-    table = new_table("program", "networks", "runs", "GB", "TFLOP", "minutes")
+    table = new_table("program", "networks", "runs", "memory", "TFLOP", "time")
     for column in table.columns[1:]:
         column.justify = "right"
-    for cohort in record.cohorts:
-        table.add_row(_program(cohort, record), *_plan_numbers(cohort))
+    slowest = sorted(record.cohorts, key=lambda c: -(c.seconds or c.flops))
+    alone = slowest if len(slowest) <= MOST_PROGRAMS else slowest[:SLOWEST]
+    for cohort in [cohort for cohort in record.cohorts if cohort in alone]:
+        table.add_row(_program(cohort, record), *_plan_numbers([cohort]))
+    if rest := [cohort for cohort in record.cohorts if cohort not in alone]:
+        table.add_row(f"{plural(len(rest), 'faster program')}", *_plan_numbers(rest))
     if len(record.cohorts) > 1:
         table.add_section()
-        table.add_row(
-            "in all",
-            f"{n_left:,}",
-            str(sum(len(cohort.runs) for cohort in record.cohorts)),
-            number(record.memory_bytes / 1e9),
-            number(record.flops / 1e12),
-            _minutes(record.seconds),
-        )
+        table.add_row("in all", *_plan_numbers(record.cohorts))
     yield table
     if told := unequal_words(_efforts(record)):
         yield Text(told)
     compiling = sum(cohort.compile_seconds for cohort in record.cohorts)
     yield Text(
         f"Takes about {duration(record.seconds)}, {duration(compiling)} of it compiling,"
-        f" and {number(record.memory_bytes / 1e9)} GB of memory."
+        f" and {memory(record.memory_bytes)} of memory."
     )
 
 
@@ -502,19 +501,17 @@ def _program(cohort: "CohortPlan", record: "Plan") -> str:
     return name + (f", from update {cohort.cohort.start}" if cohort.cohort.start else "")
 
 
-def _plan_numbers(cohort: "CohortPlan") -> list[str]:
-    seconds = None if cohort.seconds is None else cohort.seconds + cohort.compile_seconds
+def _plan_numbers(cohorts: Sequence["CohortPlan"]) -> list[str]:
+    """Of some programs together; their runs follow each other, so the largest one counts."""
+    seconds = [None if c.seconds is None else c.seconds + c.compile_seconds for c in cohorts]
+    known = [s for s in seconds if s is not None]
     return [
-        f"{len(cohort.cohort.trials):,}",
-        str(len(cohort.runs)),
-        number(cohort.memory_bytes / 1e9),
-        number(cohort.flops / 1e12),
-        _minutes(seconds),
+        f"{sum(len(c.cohort.trials) for c in cohorts):,}",
+        str(sum(len(c.runs) for c in cohorts)),
+        memory(max(c.memory_bytes for c in cohorts)),
+        number(sum(c.flops for c in cohorts) / 1e12),
+        duration(sum(known)) if len(known) == len(seconds) else "unknown",
     ]
-
-
-def _minutes(seconds: float | None) -> str:
-    return "unknown" if seconds is None else number(seconds / 60)
 
 
 def program_name(trials: Sequence[Trial], axes: Sequence[Axis]) -> str:
@@ -528,29 +525,77 @@ def program_name(trials: Sequence[Trial], axes: Sequence[Axis]) -> str:
 # ---- other records ----------------------------------------------------------------------------
 
 
-def studies(entries: Sequence["Entry"]) -> Iterator[RenderableType]:
-    """The named studies with what each reproduces and takes."""
-    table = new_table("study", "networks", "TFLOP", "time", "memory", "")
-    for column in table.columns[:5]:
-        column.no_wrap = True  # names are there to be typed
-    for column in table.columns[1:5]:
+def studies(entries: Sequence["Entry"], width: int = 80) -> Iterator[RenderableType]:
+    """The named studies, a line each."""
+    table = new_table("study", "networks", "time", "memory", "")
+    for column in table.columns[1:4]:
         column.justify = "right"
-    for entry in entries:
-        about = Text(entry.title)
-        for source in entry.source:
-            about.append(f"\nreproduces: {source}", QUIET)
-        if entry.missing_data:
-            about.append(f"\ndata set {entry.missing_data} is not on this machine", UNSURE)
-        table.add_row(
-            Text(entry.name, "bold"),
+    rows = [
+        (
+            entry.name,
             f"{entry.n_networks:,}",
-            "" if entry.flops is None else number(entry.flops / 1e12),
             "" if entry.seconds is None else duration(entry.seconds),
             "" if entry.memory_bytes is None else memory(entry.memory_bytes),
-            about,
         )
+        for entry in entries
+    ]
+    # The title gives way, not what is to be typed.
+    room = width - 1
+    for column, *texts in zip(table.columns, *rows, strict=False):
+        column.min_width = max(len(str(column.header)), *map(len, texts))
+        room -= column.min_width + 2
+    for entry, (name, *numbers) in zip(entries, rows, strict=True):
+        needs = f"needs {entry.missing_data}: " if entry.missing_data else ""
+        words = f"{needs}{entry.title}"
+        about = Text(words if len(words) <= room else f"{words[: max(room, 12) - 3]}...")
+        about.stylize(UNSURE, 0, len(needs))
+        table.add_row(Text(name, "bold"), *numbers, about)
     yield table
-    yield Text("Time and memory: about what it takes here; gridscape plan STUDY measures.", QUIET)
+    yield Text(
+        "Time and memory: about what it takes here; gridscape plan STUDY measures.\n"
+        "gridscape list STUDY tells what it reproduces; gridscape axes STUDY what may vary.",
+        QUIET,
+    )
+
+
+def study(entry: "Entry", description: str, axes: Mapping[str, Sequence[Value]]) -> Iterator[Text]:
+    """One named study: what it is, what it varies, what it reproduces and takes."""
+    yield Text(entry.name, "bold") + Text(f": {entry.title}")
+    if description:
+        yield Text(description)
+    for name, values in axes.items():
+        yield Text(f"  {name}: {', '.join(map(show, values))}")
+    for source in entry.source:
+        yield Text(f"Reproduces: {source}", QUIET)
+    if entry.missing_data:
+        fetch = f"gridscape data fetch {entry.missing_data}"
+        yield Text(f"Data set {entry.missing_data} is not on this machine: {fetch}", UNSURE)
+    elif entry.seconds is not None and entry.memory_bytes is not None and entry.flops is not None:
+        yield Text(
+            f"{plural(entry.n_networks, 'network')}, about {duration(entry.seconds)} and"
+            f" {memory(entry.memory_bytes)} here; {number(entry.flops / 1e12)} TFLOP."
+        )
+
+
+def axes(found: Sequence["KnownAxis"]) -> Iterator[RenderableType]:
+    """What a study varies, and what else could vary."""
+    for title, part in (
+        ("Varied", [axis for axis in found if axis.values]),
+        ("May be an axis as well", [axis for axis in found if not axis.values]),
+    ):
+        if not part:
+            continue
+        yield Text(title, "bold")
+        table = new_table("axis", "of", "values" if part[0].values else "now", "meaning")
+        table.columns[0].no_wrap = True
+        for axis in part:
+            values = ", ".join(map(show, axis.values)) or axis.default
+            name = axis.name + ("" if axis.is_traced else " *")
+            table.add_row(name, axis.of, values, axis.meaning)
+        yield table
+    yield Text(
+        "* a new value is another program, which is compiled; others compile nothing.", QUIET
+    )
 
 
 def verdicts(found: Sequence["Verdict"]) -> RenderableType:

@@ -42,7 +42,7 @@ def _check_inputs(check: Callable[[Any], None], task: Task) -> None:
     """Have a model look at the least and the largest of every input, over all examples."""
     splits = (task.train_examples, task.test, task.validation)
     ends = [_ends(split.inputs) for split in splits if split is not None]
-    both = np.stack([np.min(ends, axis=(0, 1)), np.max(ends, axis=(0, 1))])
+    both: Any = np.stack([np.min(ends, axis=(0, 1)), np.max(ends, axis=(0, 1))])
     inputs = task.train_examples.inputs
     if isinstance(inputs, Sequences):
         n_steps = inputs.shape[1]

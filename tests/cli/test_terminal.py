@@ -34,7 +34,9 @@ from gridscape.grid.trials import Status, TrialResult
 from gridscape.landscape import Landscape
 from gridscape.report import layout, palette
 from gridscape.report import words as report_words
-from gridscape.report.words import TIMES, number, size_of, value_set
+from gridscape.report.words import TIMES, memory, number, size_of, value_set
+from gridscape.study.known_axes import known_axes
+from gridscape.study.study import Study
 from gridscape.tasks import fetch
 
 
@@ -321,8 +323,18 @@ def test_the_plan_adds_up(plan):
     rows = {line.split()[0]: line.split() for line in text.splitlines() if line.strip()}
     assert rows["hidden_size=4"][1:3] == ["4", "1"]
     assert rows["in"][2:4] == ["8", "2"]
-    assert rows["in"][4] == number(plan.memory_bytes / 1e9)
-    assert rows["in"][5] == number(plan.flops / 1e12)
+    assert " ".join(rows["in"][4:6]) == memory(plan.memory_bytes)
+    assert rows["in"][6] == number(plan.flops / 1e12)
+
+
+def test_of_many_programs_the_slowest_have_a_row_each(plan):
+    first = plan.cohorts[0]
+    many = tuple(replace(first, flops=float(i) * 1e12) for i in range(1, 13))
+    text = printed(tables.plan(replace(plan, cohorts=many)))
+    rows = [line for line in text.splitlines() if "hidden_size=4" in line]
+    assert len(rows) == 5
+    assert re.search(r"7 faster programs\s+28\s+7\s", text)
+    assert re.search(r"in all\s+48\s+12\s.*\s78\s", text)  # 1 + 2 + ... + 12
 
 
 def test_a_plan_of_what_is_stored_already_says_so(planner):
@@ -377,10 +389,34 @@ def test_studies_with_missing_data_say_so():
     ]
     text = printed(tables.studies(entries))
     assert widest(text) <= 80
-    assert re.search(r"quickstart\s+72\s+3\.3\s+30 s\s+68 MB\s", text)
-    assert "a-name-of-25-characters-it" in text
-    assert "reproduces: A report" in " ".join(text.split())
-    assert "data set mnist is not on this machine" in " ".join(text.split())
+    assert re.search(r"quickstart\s+72\s+30 s\s+68 MB\s+A title", text)
+    assert re.search(r"a-name-of-25-characters-it\s+1,000\s+needs mnist: Another", text)
+    lines = [line for line in text.splitlines() if line.strip()]
+    assert len(lines) == 2 + 2 + 3  # the head, a line a study, the hints
+    told = printed(tables.study(entries[1], "What it is.", {"hidden_size": [4, 8]}))
+    assert "a-name-of-25-characters-it: Another" in told
+    assert "hidden_size: 4, 8" in told
+    assert "Reproduces: A report" in told
+    assert "gridscape data fetch mnist" in told
+    assert "72 networks, about 30 s and 68 MB here; 3.3 TFLOP." in printed(
+        tables.study(entries[0], "", {})
+    )
+
+
+def test_what_may_be_an_axis_is_told_with_its_meaning():
+    found = known_axes(Study.load("binary-addition"))
+    text = printed(tables.axes(found))
+    assert widest(text) <= 80
+    by_name = {axis.name: axis for axis in found}
+    assert by_name["operands"].values == ("report", "uniform")
+    assert by_name["operands"].meaning.startswith('"report" draws the sum uniformly')
+    assert "bce: " in by_name["loss"].meaning
+    assert by_name["learning_rate"].is_traced
+    assert by_name["hidden_size"].is_traced is False
+    assert [axis.name for axis in found if axis.values] == list(
+        dict.fromkeys(a.name for a in found if a.name in Study.load("binary-addition").axes)
+    )
+    assert "hidden_size *" in text
 
 
 def test_every_state_of_a_data_set_has_its_word():

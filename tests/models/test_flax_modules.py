@@ -35,6 +35,11 @@ def on_digits(model, axes=None, **values):
     return tiny(axes or {"learning_rate": [0.01, 0.1]}, model=model, **values)
 
 
+def one_step(module, images, labels, rate):
+    grads = nnx.grad(lambda m: cross_entropy(m(images), labels).mean())(module)
+    return jax.tree.map(lambda p, g: p - rate * g, nnx.state(module, nnx.Param), grads)
+
+
 def in_a_plain_loop(planner, trial, start):
     """The module after all updates by Flax and plain JAX alone."""
     recipe, task = planner.resolved.recipe(trial.cell), planner.resolved.task
@@ -46,10 +51,7 @@ def in_a_plain_loop(planner, trial, start):
     module.train()
     for examples in batch_order(recipe, task, planner.resolved.study.seed, trial.replicate, 0, 12):
         images, labels = task.prepare(task.train.inputs[examples]), task.train.targets[examples]
-        grads = nnx.grad(lambda m: cross_entropy(m(images), labels).mean())(module)
-        params = nnx.state(module, nnx.Param)
-        rate = recipe.hyper["learning_rate"]
-        nnx.update(module, jax.tree.map(lambda p, g: p - rate * g, params, grads))
+        nnx.update(module, one_step(module, images, labels, recipe.hyper["learning_rate"]))
     return module
 
 
