@@ -6,6 +6,7 @@ not fit into memory; 130 interrupted.
 """
 
 import difflib
+import os
 import re
 import sys
 import time
@@ -743,7 +744,7 @@ def _chosen(
         if names := [name.replace("_", "-") for name, value in given.items() if value is not None]:
             where = f"--{names[0].replace('metrics', 'metric')}"
             raise UsageError("only with --data", where=where, hint="a study names its own")
-        return study or "quickstart"
+        return "quickstart" if study is None else study
     if study is not None:
         raise UsageError(
             "a study and --data",
@@ -1049,6 +1050,10 @@ def _told(error: Exception) -> tuple[str, int]:
         return _usage(error), error.exit_code
     if is_out_of_memory(error):
         return str(out_of_memory(error)), ERROR
+    if isinstance(error, OSError) and error.filename is not None and error.strerror:
+        # A path that somebody named: one that may not be entered, or has too long a name.
+        where = os.fsdecode(error.filename)
+        return str(GridscapeError("cannot be used", where=where, found=error.strerror)), ERROR
     what = " ".join(f"{type(error).__name__}: {error}".split())
     return f"unexpected {what}; --debug shows the trace", ERROR
 
@@ -1066,7 +1071,9 @@ def _usage(error: typer.TyperException) -> str:
         hint = _meant(name, known) or hint
         return str(UsageError(f"unknown option {name!r}", hint=hint))
     message = error.format_message().rstrip(".")
-    return f"{message[:1].lower()}{message[1:]}; {see}"
+    found = re.fullmatch(r"Got unexpected extra argument(?:s|\(s\))? \((.*)\)", message, re.DOTALL)
+    message = f"too many arguments: {found[1]}" if found else message
+    return str(UsageError(f"{message[:1].lower()}{message[1:]}", hint=see))
 
 
 def _meant(name: str, known: list[str]) -> str | None:

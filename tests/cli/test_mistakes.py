@@ -20,7 +20,7 @@ MISTAKES = [
     ("--versoin", 2, "unknown option '--versoin'; did you mean '--version'?"),
     ("run --replicats 3", 2, "unknown option '--replicats'; did you mean '--replicates'?"),
     ("run --zzz", 2, "unknown option '--zzz'; see gridscape run --help"),
-    ("run a b", 2, "unexpected extra argument(s) (b); see gridscape run --help"),
+    ("run a b", 2, "too many arguments: b; see gridscape run --help"),
     ("run --updates", 2, "'--updates' requires an argument"),
     ("replay x", 2, "missing option '--cell'; see gridscape replay --help"),
     ("run quickstrat", 2, "unknown study 'quickstrat'; did you mean 'quickstart'?"),
