@@ -65,6 +65,7 @@ from gridscape.errors import (
     UnknownNameError,
     UntrustedError,
     UsageError,
+    check_known,
     is_out_of_memory,
     out_of_memory,
 )
