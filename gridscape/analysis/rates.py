@@ -74,8 +74,8 @@ def rates_over_time(land: Landscape) -> tuple[tuple[RateOverTime, ...], list[int
     lengths = _lengths(land)
     for cell, n_updates in zip(land.grid.cells(), lengths, strict=True):
         own = {**land.study, **(land.study.get("hyperparameters") or {}), **cell}
-        schedule = own.get("schedule")
-        numbers = {n: float(own[n]) for n in DEFAULTS.get(str(schedule), ()) if _is_number(own, n)}
+        schedule = str(own.get("schedule"))
+        numbers = {n: float(own[n]) for n in DEFAULTS.get(schedule, ()) if _is_number(own, n)}
         key = (schedule, *numbers.items(), n_updates)
         if schedule not in DEFAULTS or not n_updates > 0 or not _changes(schedule, numbers):
             of_cells.append(None)
