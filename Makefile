@@ -3,6 +3,7 @@
 # make lint     style: ruff, clang-format, and by npm eslint, prettier and tsc
 # make format   lays all of it out, and writes the declarations of the page's document
 # make types    types: mypy
+# make wheels   wheels with the kernels inside, for four systems, into dist/
 # make bench    Gridscape against loops of PyTorch, in .venv-bench
 # make clean    remove the environments and caches; results in runs/ stay
 #
@@ -15,7 +16,7 @@ TEST_ENV ?= .venv-test
 CPP := $(wildcard gridscape/kernels/src/* tests/native/*)
 
 .NOTPARALLEL:
-.PHONY: help run test lint lint-page format types bench clean
+.PHONY: help run test lint lint-page format types wheels bench clean
 
 help:
 	@sed -n '/^#/!q; s/^# \{0,1\}//p' Makefile
@@ -51,6 +52,10 @@ node_modules/installed: package.json package-lock.json
 
 types: $(TEST_ENV)/installed
 	$(TEST_ENV)/bin/mypy
+
+wheels: $(TEST_ENV)/installed
+	$(TEST_ENV)/bin/python -m pip --disable-pip-version-check --quiet install ziglang
+	$(TEST_ENV)/bin/python tools/wheels.py $(ARGS)
 
 bench: .venv-bench/installed
 	.venv-bench/bin/python benchmarks/width_lr.py $(ARGS)

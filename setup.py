@@ -33,12 +33,19 @@ FLAGS = ["-std=c++17", "-O3", "-g0", "-ffp-contract=fast", "-Wno-psabi"]
 EXTRA_FLAGS = shlex.split(os.environ.get("GRIDSCAPE_CXXFLAGS", ""))
 FLAGS += EXTRA_FLAGS
 
-TARGETS = {"baseline": list[str]()}
-if platform.machine().lower() in ("x86_64", "amd64"):
-    avx512 = [f"-mavx512{part}" for part in ("f", "dq", "bw", "vl")]
-    TARGETS["avx2"] = ["-mavx2", "-mfma"]
-    TARGETS["avx512"] = [*avx512, "-mfma", "-mprefer-vector-width=512"]
-    TARGETS["avx512bf16"] = [*TARGETS["avx512"], "-mavx512bf16"]
+
+def targets_of(machine: str) -> dict[str, list[str]]:
+    """The flags of every instruction set of a processor that is compiled for."""
+    found = {"baseline": list[str]()}
+    if machine.lower() in ("x86_64", "amd64"):
+        avx512 = [f"-mavx512{part}" for part in ("f", "dq", "bw", "vl")]
+        found["avx2"] = ["-mavx2", "-mfma"]
+        found["avx512"] = [*avx512, "-mfma", "-mprefer-vector-width=512"]
+        found["avx512bf16"] = [*found["avx512"], "-mavx512bf16"]
+    return found
+
+
+TARGETS = targets_of(platform.machine())
 
 
 def _kept_library(compiler: str) -> Path:

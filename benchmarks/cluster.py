@@ -5,7 +5,7 @@
     python benchmarks/cluster.py --only simulated       a part: overhead, workers, faults, fed,
                                                         simulated
 
-Needs ``pip install 'gridscape[ray]' 'ray[tune]'`` and, for lstm-width-lr, MNIST. Sides take turns
+Needs ``pip install 'gridscape[ray,bench]'`` and, for lstm-width-lr, MNIST. Sides take turns
 within each round. Starting Ray is told apart: a run is timed from its first event on.
 """
 
@@ -25,11 +25,12 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
-from harness import describe, interleave, machine, table, whole_numbers, write
+from harness import N_CORES, describe, interleave, machine, table, whole_numbers, write
 
 import gridscape as gs
 from gridscape.execution.executors import Begun, Done, Finished, Progress, Room, Taken, Work
 from gridscape.execution.local import Local
+from gridscape.execution.ray.cluster import SETTINGS
 from gridscape.execution.ray.parts import Parts, Seat
 from gridscape.store.store import Store
 from gridscape.sweep import Started
@@ -63,6 +64,7 @@ def nodes(n: int) -> Iterator[Any]:
     """A cluster of so many nodes of one core on this machine."""
     from ray.cluster_utils import Cluster
 
+    os.environ.update(SETTINGS)
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", message=".*os.fork", category=RuntimeWarning)
         arguments = {"num_cpus": 1, "include_dashboard": False}
@@ -99,8 +101,9 @@ def by_tune(n_trials: int) -> Timed:
     import ray
     from ray import tune
 
+    os.environ.update(SETTINGS)
     begin = time.perf_counter()
-    ray.init(num_cpus=os.cpu_count(), include_dashboard=False, log_to_driver=False)
+    ray.init("local", num_cpus=N_CORES, include_dashboard=False, log_to_driver=False)
     started = time.perf_counter()
     with tempfile.TemporaryDirectory() as folder:
         space = {"learning_rate": tune.grid_search(np.geomspace(1e-3, 1e-1, n_trials).tolist())}

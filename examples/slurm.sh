@@ -12,26 +12,27 @@ set -u
 
 here=${SLURMD_NODENAME:-$(hostname)}
 port=$((20000 + SLURM_JOB_ID % 20000))
+others=$((SLURM_NNODES - 1))
+node=(--block --num-cpus="$SLURM_CPUS_PER_TASK" --disable-usage-stats)
 started=()
 # Only who has the token of this job may use its Ray; srun hands it to the nodes.
-export RAY_AUTH_MODE=token
+export RAY_AUTH_MODE=token RAY_worker_niceness=0
 RAY_AUTH_TOKEN=$(od -An -N32 -tx1 /dev/urandom | tr -d ' \n')
 export RAY_AUTH_TOKEN
 
 # Ray on this node, the first one of the job, then on the others.
-ray start --head --block --port="$port" --num-cpus="$SLURM_CPUS_PER_TASK" \
-    --include-dashboard=false --disable-usage-stats >"ray-$SLURM_JOB_ID.log" 2>&1 &
+ray start --head --port="$port" --include-dashboard=false "${node[@]}" \
+    >"ray-$SLURM_JOB_ID.log" 2>&1 &
 started+=($!)
-if [ "$SLURM_NNODES" -gt 1 ]; then
-    srun --nodes=$((SLURM_NNODES - 1)) --ntasks=$((SLURM_NNODES - 1)) --exclude="$here" \
-        bash -c "until ray start --block --address=$here:$port --num-cpus=$SLURM_CPUS_PER_TASK
-            do sleep 2; done" >"ray-$SLURM_JOB_ID-nodes.log" 2>&1 &
-    started+=($!)
-fi
-for _ in $(seq 60); do
+for _ in $(seq 120); do
     (: <"/dev/tcp/$here/$port") 2>/dev/null && break
     sleep 1
 done
+if [ "$others" -gt 0 ]; then
+    srun --nodes="$others" --ntasks="$others" --exclude="$here" \
+        ray start --address="$here:$port" "${node[@]}" >"ray-$SLURM_JOB_ID-nodes.log" 2>&1 &
+    started+=($!)
+fi
 
 # Nodes that come later are used when they are there.
 gridscape run "$@" --executor ray --address "$here:$port" &

@@ -1,6 +1,6 @@
 """``python -m gridscape``: the command line."""
 
-from gridscape.cli.commands import main
+from gridscape.cli import main
 
 if __name__ == "__main__":
     main()

@@ -134,8 +134,8 @@ def room(module: str) -> str:
 
 
 def is_private(module: str) -> bool:
-    """Whether only its room may import a module: a file of the hall is everybody's."""
-    return module.count(".") > 1 and module.rpartition(".")[2].startswith("_")
+    """Whether only its room may import a module, or what lies in its folder."""
+    return any(part.startswith("_") for part in module.split(".")[2:])
 
 
 def cycle(modules: Mapping[str, str]) -> list[str]:

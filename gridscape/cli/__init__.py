@@ -1,8 +1,30 @@
 """The command line: ``python -m gridscape``, and the script of that name."""
 
+import shlex
+import sys
+from typing import NoReturn
 
-def main(arguments: list[str] | None = None) -> None:
+
+def main(arguments: list[str] | None = None) -> NoReturn:
     """Run a command, that of the process by default, and end the process with its status."""
-    from gridscape.cli import commands  # here: a module of this room costs no command line
+    # Before all that takes long to import: Ctrl-C may come at any moment.
+    from gridscape.execution.interrupt import STATUS, Guard
 
-    commands.main(arguments)
+    given = sys.argv[1:] if arguments is None else list(arguments)
+    guard = Guard(interrupted(given)).begin()
+    try:
+        from gridscape.cli import commands  # here: a module of this room costs no command line
+        from gridscape.cli._streams import stand_in
+
+        stand_in()
+        status = commands.exit_status(given)
+    except KeyboardInterrupt:  # outside of the command
+        print(f"gridscape: {guard.line}", file=sys.stderr)
+        status = STATUS
+    guard.end()
+    sys.exit(status)
+
+
+def interrupted(arguments: list[str], kept: str = "and what is stored is kept") -> str:
+    """What is said of a command that a signal has ended."""
+    return f"interrupted {kept}; to go on: {shlex.join(['gridscape', *arguments])}"

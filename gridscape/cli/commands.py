@@ -7,21 +7,20 @@ not fit into memory; 130 interrupted.
 
 import difflib
 import re
-import shlex
 import sys
 import time
 import traceback
 import warnings
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager, nullcontext
 from importlib.util import find_spec
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, NoReturn
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 from typer.core import TyperGroup
 
-from gridscape.cli import growing, watching
+from gridscape.cli import growing, interrupted, watching
 from gridscape.cli._options import (
     Address,
     BatchSize,
@@ -59,7 +58,7 @@ from gridscape.cli._options import (
     Updates,
 )
 from gridscape.cli._startup import prepare_jax
-from gridscape.cli._streams import complain, end_output, forget, stand_in
+from gridscape.cli._streams import complain, end_output, forget
 from gridscape.errors import (
     GridscapeError,
     UnknownNameError,
@@ -1017,12 +1016,6 @@ class InterruptedRunError(Exception):
     """Ctrl-C in the middle of work; the message says what is kept."""
 
 
-def main(arguments: Sequence[str] | None = None) -> NoReturn:
-    """Runs the command line and exits."""
-    stand_in()
-    sys.exit(exit_status(sys.argv[1:] if arguments is None else list(arguments)))
-
-
 def exit_status(arguments: list[str]) -> int:
     """Runs a command; every error ends as one line on standard error."""
     try:
@@ -1035,8 +1028,7 @@ def exit_status(arguments: list[str]) -> int:
         forget(sys.stdout)
         return ERROR
     except InterruptedRunError as error:
-        again = shlex.join(["gridscape", *arguments])
-        complain(f"interrupted {error}; to go on: {again}")
+        complain(interrupted(arguments, str(error)))
         return INTERRUPTED
     except Exception as error:
         if "--debug" in arguments:
@@ -1045,7 +1037,7 @@ def exit_status(arguments: list[str]) -> int:
         complain(line)
         return status
     if status == INTERRUPTED:
-        complain("interrupted")
+        complain(interrupted(arguments))
     return int(status or 0)
 
 

@@ -20,7 +20,7 @@ from gridscape.base.types import Array
 from gridscape.engine.machine import Machine
 from gridscape.execution.memory import free_memory_bytes
 from gridscape.identity.version import __version__, version_of
-from gridscape.kernels.cores import n_cores, use_all_cores
+from gridscape.kernels.cores import cores, n_cores, use_all_cores
 from gridscape.models.precision import float32_products
 from gridscape.models.recurrent import lstm_layer
 from gridscape.tasks.fetch import search_folders
@@ -62,6 +62,7 @@ class Health:
     flops_per_second: of a large matrix product on all devices. kernels: what computes each kind
     of layer, and the optimizer's step. bfloat16: what multiplies in recurrent layers of this
     precision. advice: what to change, in words; empty where all is well.
+    cores_by: what allows no more cores: machine, affinity, control group or GRIDSCAPE_CORES.
     """
 
     versions: Mapping[str, str | None]
@@ -75,6 +76,7 @@ class Health:
     program_cache: Path | None
     checks: tuple[SelfCheck, ...]
     advice: tuple[str, ...]
+    cores_by: str = "machine"
 
     @property
     def passed(self) -> bool:
@@ -94,6 +96,7 @@ def examine(data_dir: str | Path | None = None) -> Health:
         versions=versions | installed,
         devices=tuple(f"{device.device_kind} {device.id}" for device in machine.devices),
         n_cores=n_cores(),
+        cores_by=cores().said_by,
         memory_bytes=free_memory_bytes(machine),
         flops_per_second=product_speed(machine),
         kernels=dict.fromkeys(LAYERS, _computed_by()),

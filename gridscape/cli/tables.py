@@ -703,7 +703,7 @@ def _facts(found: "Health") -> Mapping[str, str]:
     return {
         "versions": ", ".join(versions),
         "devices": ", ".join(found.devices),
-        "cores": str(found.n_cores),
+        "cores": f"{found.n_cores} (as {found.cores_by} says)",
         "free memory": f"{found.memory_bytes / 1e9:.1f} GB",
         "speed": f"{found.flops_per_second / 1e9:,.0f} GFLOP/s in a large matrix product",
         "kernels": "; ".join(kernels),

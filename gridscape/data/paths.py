@@ -117,4 +117,11 @@ def available_bytes() -> int:
         found = dict(line.split(":", 1) for line in lines)
         return int(found["MemAvailable"].split()[0]) * 1024
     except (OSError, KeyError, ValueError):  # not Linux
+        return all_bytes()
+
+
+def all_bytes() -> int:
+    """All memory of this machine."""
+    if hasattr(os, "sysconf"):
         return os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
+    return 2**33  # Windows does not say it to Python: 8 GB, as most machines have at least

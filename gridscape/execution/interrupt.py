@@ -1,13 +1,71 @@
-"""Ctrl-C once stops a run where nothing is lost; twice, at once. SIGTERM counts as Ctrl-C."""
+"""Ctrl-C once stops a run where nothing is lost; twice, at once. SIGTERM and SIGHUP do the same."""
 
+import os
 import signal
+import sys
 import threading
 from collections.abc import Callable
-from typing import Any, Self
+from types import FrameType
+from typing import Any, NoReturn, Self
 
 # What a terminal sends, and what a machine sends that is needed for something else: schedulers of
-# clusters, containers, preemptible machines.
-SIGNALS = (signal.SIGINT, signal.SIGTERM)
+# clusters, containers, preemptible machines. As far as a system has them.
+NAMES = ("SIGINT", "SIGTERM", "SIGHUP")
+STATUS = 130  # of a command that one of them ended
+# What Python raises in there is lost: the signal is sent again, a little later.
+DEAF, AGAIN_SECONDS = "_xla_gc_callback", 0.02
+
+Handler = Callable[[int, FrameType | None], None]
+
+
+class InterruptedBySignal(KeyboardInterrupt):
+    """A signal asked the work to end."""
+
+
+class Guard:
+    """What a command does at a signal: the first one raises, the second one ends the process.
+
+    line: what is said when it ends at once. heard: whether there was a first one. Signals that were
+    ignored before, as by nohup, stay so.
+    """
+
+    active: "Guard | None" = None
+
+    def __init__(self, line: str) -> None:
+        self.line, self.heard = line, False
+        self._before: dict[int, Any] = {}
+
+    def begin(self) -> Self:
+        """Handle signals from now on."""
+        self._before = _taken(self, all_of=True)
+        Guard.active = self
+        return self
+
+    def __call__(self, number: int, frame: FrameType | None) -> None:
+        """Handle a signal."""
+        if self.heard:
+            self._end_now()
+        if _is_deaf(frame):
+            threading.Timer(AGAIN_SECONDS, os.kill, (os.getpid(), number)).start()
+            return
+        self.heard = True
+        raise InterruptedBySignal
+
+    def end(self) -> None:
+        """Let no signal disturb the process any more, which is about to end with its status.
+
+        Python takes its handlers away before it has ended; the signal would be the status then.
+        """
+        for number in self._before:
+            signal.signal(number, signal.SIG_IGN)
+
+    def _end_now(self) -> NoReturn:
+        """What is stored is whole at any moment."""
+        shown = "\x1b[?25h\n" if sys.stderr.isatty() else ""  # a live table hides the cursor
+        try:
+            os.write(2, f"{shown}gridscape: {self.line}\n".encode())
+        finally:
+            os._exit(STATUS)
 
 
 class Interrupt:
@@ -15,30 +73,64 @@ class Interrupt:
 
     A second Ctrl-C interrupts at once; with ``at_once`` the first one does. What Python raises
     within a callback, such as that of the garbage collector, is lost: ``raise_if_asked`` still
-    knows. Outside the main thread, where Python allows no signal handlers, Ctrl-C is left as it is.
+    knows. Outside the main thread, where Python allows no signal handlers, signals are left as
+    they are, and so are those that were ignored, or that somebody else handles.
     """
 
     def __init__(self, tell: Callable[[], None] = lambda: None, *, at_once: bool = False) -> None:
         self.asked, self._tell, self._at_once = False, tell, at_once
-        self._before: dict[signal.Signals, Any] = {}
+        self._before: dict[int, Any] = {}
 
     def __enter__(self) -> Self:
         if threading.current_thread() is threading.main_thread():
-            self._before = {each: signal.signal(each, self._ask) for each in SIGNALS}
+            self._before = _taken(self._ask)
         return self
 
     def __exit__(self, *_: object) -> None:
-        for each, before in self._before.items():
-            signal.signal(each, before)
+        _given_back(self._before)
 
-    def _ask(self, *_: object) -> None:
-        if self.asked or self._at_once:
-            self.asked = True
-            raise KeyboardInterrupt
+    def _ask(self, number: int, frame: FrameType | None) -> None:
+        again, guard = self.asked, Guard.active
         self.asked = True
+        if again or self._at_once:
+            if guard is not None:
+                guard(number, frame)
+                return
+            raise InterruptedBySignal
+        if guard is not None:
+            guard.heard = True
         self._tell()
 
     def raise_if_asked(self) -> None:
         """Raise KeyboardInterrupt when Ctrl-C was pressed."""
         if self.asked:
-            raise KeyboardInterrupt
+            raise InterruptedBySignal
+
+
+def _taken(handler: Handler, all_of: bool = False) -> dict[int, Any]:
+    """Have signals handled; what did so before.
+
+    Ctrl-C is taken from whoever has it, the others only from Python and from us.
+    """
+    before = {}
+    for number in [getattr(signal, name) for name in NAMES if hasattr(signal, name)]:
+        found = signal.getsignal(number)
+        free = found is signal.SIG_DFL or isinstance(found, Guard)
+        free = free or isinstance(getattr(found, "__self__", None), Interrupt)
+        if found not in (signal.SIG_IGN, None) and (free or all_of or number == signal.SIGINT):
+            before[number] = signal.signal(number, handler)
+    return before
+
+
+def _given_back(before: dict[int, Any]) -> None:
+    for number, handler in before.items():
+        signal.signal(number, handler)
+
+
+def _is_deaf(frame: FrameType | None) -> bool:
+    """Whether what is raised here is lost."""
+    while frame is not None:
+        if frame.f_code.co_name == DEAF:
+            return True
+        frame = frame.f_back
+    return False

@@ -2,11 +2,12 @@
 
 import os
 import re
-import resource
-from collections.abc import Iterator
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 
+from gridscape.data.paths import all_bytes
 from gridscape.engine.machine import Machine
+from gridscape.kernels import groups
+from gridscape.kernels.cores import address_limit
 
 _MEMINFO = re.compile(r"^(\w+): +(\d+) kB$", re.MULTILINE)
 
@@ -31,36 +32,26 @@ def _available_bytes(path: Path = Path("/proc/meminfo")) -> int:
     except OSError:  # not Linux
         text = ""
     found = {name: int(kib) * 1024 for name, kib in _MEMINFO.findall(text)}
-    whole = os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
+    whole = all_bytes()
     # Old and emulated kernels do not say what is available.
     return found.get("MemAvailable", found.get("MemFree", whole) + found.get("Cached", 0))
 
 
 def _process_bytes() -> int:
     """What the limit on this process's address space (ulimit -v) leaves."""
-    soft, _ = resource.getrlimit(resource.RLIMIT_AS)
-    if soft == resource.RLIM_INFINITY:
-        return UNLIMITED
-    pages = int(Path("/proc/self/statm").read_text().split()[0])
-    return max(soft - pages * resource.getpagesize(), 0)
-
-
-def _group_bytes(root: Path = Path("/sys/fs/cgroup"), own: Path = Path("/proc/self/cgroup")) -> int:
-    """What the limits on this process's control groups (container, cluster job) leave."""
-    return min((_left_bytes(folder) for folder in _groups(root, own)), default=UNLIMITED)
-
-
-def _groups(root: Path, own: Path) -> Iterator[Path]:
-    """The folders of the process's group, of version 2 or 1, and of all groups that hold it."""
+    limit = address_limit()
     try:
-        lines = own.read_text().splitlines()
+        pages = int(Path("/proc/self/statm").read_text().split()[0])
     except OSError:  # not Linux
-        return
-    for line in lines:
-        _, controllers, path = line.split(":", 2)
-        if controllers in ("", "memory"):
-            group = PurePosixPath(path)
-            yield from (root / controllers / str(g).lstrip("/") for g in (group, *group.parents))
+        limit = None
+    return UNLIMITED if limit is None else max(limit - pages * os.sysconf("SC_PAGE_SIZE"), 0)
+
+
+def _group_bytes(root: Path = groups.ROOT, own: Path = groups.OWN) -> int:
+    """What the limits on this process's control groups (container, cluster job) leave."""
+    return min(
+        (_left_bytes(folder) for folder in groups.folders("memory", root, own)), default=UNLIMITED
+    )
 
 
 def _left_bytes(folder: Path) -> int:

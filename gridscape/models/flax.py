@@ -114,7 +114,9 @@ def _parameters(build: Callable[..., Any]) -> dict[str, inspect.Parameter]:
     named = (inspect.Parameter.POSITIONAL_OR_KEYWORD, inspect.Parameter.KEYWORD_ONLY)
     found: Mapping[str, inspect.Parameter] = {}
     # The signature of an NNX class is that of its metaclass.
-    function = partial(build.__init__, None) if isinstance(build, type) else build  # type: ignore[misc]
+    function: Any = build
+    if isinstance(build, type):
+        function = partial(build.__init__, None)  # type: ignore[misc]
     with suppress(TypeError, ValueError):  # no function
         found = inspect.signature(function).parameters
     parameters = {name: p for name, p in found.items() if p.kind in named}

@@ -16,7 +16,7 @@ from gridscape.errors import GridscapeError, ModelError, UsageError, one_line
 from gridscape.models.torch_weights import STATE, installed, packed
 
 if TYPE_CHECKING:
-    from gridscape.models._torch_program import Program
+    from gridscape.models._torch.program import Program
 
 # What a module is built from and not an option of it.
 GIVEN = ("input_shape", "n_outputs")
@@ -138,7 +138,7 @@ class _Module:
     def __init__(
         self, make: Callable[[], Any], input_shape: tuple[int, ...], channels: str
     ) -> None:
-        from gridscape.models._torch_program import stored_entries
+        from gridscape.models._torch.program import stored_entries
 
         self._make, self.input_shape = make, input_shape
         self.is_turned = len(input_shape) == 3 and channels == "first"
@@ -156,7 +156,7 @@ class _Module:
         """What ``build`` makes under a seed of PyTorch's."""
         import torch
 
-        from gridscape.models._torch_trace import alone
+        from gridscape.models._torch.trace import alone
 
         with alone(), torch.random.fork_rng(devices=[]):
             torch.manual_seed(seed)
@@ -183,7 +183,7 @@ class _Module:
         """Raise ModelError unless weights follow from the seed, and constants are always equal."""
         import torch
 
-        from gridscape.models._torch_state import state_names
+        from gridscape.models._torch.state import state_names
 
         name, kept = type(self.module).__name__, state_names(self.module)
         again, other = _all_tensors(self.built(0)), _all_tensors(self.built(1))
@@ -214,7 +214,7 @@ class _Module:
 
     def _check_hooks(self) -> None:
         """Raise ModelError for a layer around which something else runs than its forward."""
-        from gridscape.models._torch_program import is_leaf
+        from gridscape.models._torch.program import is_leaf
 
         for path, part in self.module.named_modules():
             if is_leaf(part, path) and (part._forward_hooks or part._forward_pre_hooks):
@@ -242,8 +242,8 @@ class _Module:
 
     def _how_read(self) -> str:
         """Whether inputs are numbers, or whole numbers that are looked up: "", "whole", "steps"."""
-        from gridscape.models._torch_check import answers
-        from gridscape.models._torch_trace import alone
+        from gridscape.models._torch.check import answers
+        from gridscape.models._torch.trace import alone
 
         ways = ["", "whole"] + (["steps"] if self._is_of_one_feature() else [])
         sizes = [m.num_embeddings for m in self.module.modules() if hasattr(m, "num_embeddings")]
@@ -269,7 +269,7 @@ class _Module:
         """A small batch of random inputs, as PyTorch is given them."""
         import torch
 
-        from gridscape.models._torch_check import N_EXAMPLES
+        from gridscape.models._torch.check import N_EXAMPLES
 
         random = np.random.default_rng(1)
         # Drawn as PyTorch has it: what is turned round may have other strides than data.
@@ -285,8 +285,8 @@ class _Module:
 
     def program(self, inputs: tuple[Any, ...], training: bool) -> "Program":
         """The graph for inputs of these shapes, PyTorch's way round: read once for each."""
-        from gridscape.models._torch_program import Program, is_leaf, no_key, stored_tensors
-        from gridscape.models._torch_trace import LOCK, read
+        from gridscape.models._torch.program import Program, is_leaf, no_key, stored_tensors
+        from gridscape.models._torch.trace import LOCK, read
 
         shapes = tuple(jax.ShapeDtypeStruct(x.shape, x.dtype) for x in inputs)
         name = (*((x.shape, str(x.dtype)) for x in shapes), training)
@@ -298,7 +298,7 @@ class _Module:
                 key = no_key if not training else partial(jax.random.key, 0)
 
                 def shape(node: Any, known: dict[Any, Any]) -> Any:
-                    from gridscape.models._torch_program import _plain
+                    from gridscape.models._torch.program import _plain
 
                     if node.op == "get_attr" and not known:
                         return made.step(node, {}, made.weights(params), no_key)
@@ -318,7 +318,7 @@ class _Module:
 
     def model(self) -> Model:
         """``init`` and ``apply``; raises ModelError where they are not the module."""
-        from gridscape.models._torch_program import stored_tensors
+        from gridscape.models._torch.program import stored_tensors
 
         self._compare()
         entries = self.entries
@@ -359,7 +359,7 @@ class _Module:
         """
         import torch
 
-        from gridscape.models._torch_check import check_lookups
+        from gridscape.models._torch.check import check_lookups
 
         arrays = [np.array(x) for x in self._arrays(ends)]
         if self.is_turned:
@@ -379,7 +379,7 @@ class _Module:
         self, params: Params, arrays: tuple[Any, ...], key: Key | None, in_training: bool
     ) -> tuple[Array, Any]:
         """The outputs for inputs as tasks have them, channels last; and the state after them."""
-        from gridscape.models._torch_program import Last
+        from gridscape.models._torch.program import Last
 
         as_read = arrays
         if self.is_turned:
@@ -412,9 +412,9 @@ class _Module:
         return x, jax.numpy.asarray(lengths)
 
     def _compare(self) -> None:
-        from gridscape.models._torch_check import check_apart, compare
-        from gridscape.models._torch_program import stored_tensors
-        from gridscape.models._torch_trace import alone
+        from gridscape.models._torch.check import check_apart, compare
+        from gridscape.models._torch.program import stored_tensors
+        from gridscape.models._torch.trace import alone
 
         params, sample = packed(self.entries, stored_tensors(self.module)), self.sample()
         arrays = tuple(

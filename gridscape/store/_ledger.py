@@ -9,6 +9,7 @@ from contextlib import closing
 from pathlib import Path
 from typing import Any, NamedTuple, Self
 
+from gridscape.errors import StoreError
 from gridscape.store.blobs import DamagedError, publish, temporary_of
 
 _SCHEMA = """
@@ -112,10 +113,23 @@ def build_ledger(path: Path) -> None:
     with closing(_connect(temporary, "mode=rw")) as connection:
         connection.executescript(_SCHEMA)
         # The switch to the log comes last: all is then in the one file that gets the name.
-        connection.execute("PRAGMA journal_mode = WAL")
+        (mode,) = connection.execute("PRAGMA journal_mode = WAL").fetchone()
+    if mode != "wal":
+        temporary.unlink()
+        raise no_log(path)
     for name in ("-wal", "-shm"):  # of a ledger that was lost: SQLite would play them into this one
         _beside(path, name).unlink(missing_ok=True)
     publish({temporary: path})
+
+
+def no_log(path: Path) -> StoreError:
+    """The error for a file system on which processes cannot share a log, as NFS and Lustre."""
+    return StoreError(
+        "this file system has no place for the ledger",
+        where=path.parent,
+        expected="one with locks and shared memory, as a local disk has",
+        hint="name a folder on a local disk with --dir, and copy it here when the run has ended",
+    )
 
 
 def damaged_ledger(path: Path, finding: str) -> DamagedError:

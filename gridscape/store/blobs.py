@@ -108,8 +108,9 @@ def publish(names: Mapping[Path, Path]) -> None:
         _sync(temporary)
     for temporary, path in names.items():
         os.replace(temporary, path)
-    for folder in {path.parent for path in names.values()}:
-        _sync(folder)
+    if os.name != "nt":  # where folders are not opened, and names are kept with the content
+        for folder in {path.parent for path in names.values()}:
+            _sync(folder)
 
 
 def family(arrays: Mapping[str, np.ndarray], name: str) -> dict[str, np.ndarray]:
@@ -125,7 +126,7 @@ def temporary_of(path: Path) -> Path:
     """
     begin = os.fsdecode(os.fsencode(path.name)[:200])  # of at most 255 bytes
     temporary = path.with_name(f"{begin}.{secrets.token_hex(4)}.tmp")
-    os.close(os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o666))
+    os.close(os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o666))
     return temporary
 
 
@@ -146,7 +147,7 @@ def require_within(folder: Path, path: Path) -> None:
 
 
 def _sync(path: Path) -> None:
-    descriptor = os.open(path, os.O_RDONLY)
+    descriptor = os.open(path, os.O_RDWR if os.name == "nt" else os.O_RDONLY)
     try:
         os.fsync(descriptor)
     finally:

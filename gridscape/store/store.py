@@ -7,7 +7,7 @@
     decisions.json                    verdicts that fell while replicates were added
     training.json                     what is being trained now (see execution/deaths.py)
     progress.json                     how far the run is (see store/progress.py)
-    .lock                             held by the writer, released by the kernel when it dies
+    .lock                             held by the writer (see store/_lock.py)
 
 A trial is stored blob first, row last, so no row refers to an incomplete blob. A blob repeats its
 row: one that a crash left without a row is entered when the folder is next opened for writing, and
@@ -16,12 +16,10 @@ that the old blob stays until the new row is in.
 """
 
 import errno
-import fcntl
 import json
 import os
 import re
 import shutil
-import socket
 import sqlite3
 import warnings
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
@@ -33,12 +31,13 @@ from typing import Any, Self, TypeVar
 
 import numpy as np
 
-from gridscape.errors import StoreError, StoreFullError, StoreLockedError
+from gridscape.errors import StoreError, StoreFullError
 from gridscape.grid.asked import asked_more
 from gridscape.grid.axes import Cell
 from gridscape.grid.trials import Status, Trial, TrialResult
 from gridscape.store._entries import arrays_of, read_record, record_of
-from gridscape.store._ledger import NAME, Ledger, Row, build_ledger, damaged_ledger
+from gridscape.store._ledger import NAME, Ledger, Row, build_ledger, damaged_ledger, no_log
+from gridscape.store._lock import LOCK, MADE, locked
 from gridscape.store.blobs import (
     Content,
     DamagedError,
@@ -60,7 +59,7 @@ from gridscape.store.record import (
 
 _STUDY, _LEDGER, _BLOBS, _CHECKPOINTS = "study.json", "ledger.sqlite", "blobs", "checkpoints"
 _REPORT, _TRAINING, _DECISIONS = "report.html", "training.json", "decisions.json"
-_OWN_NAMES = {_BLOBS, _CHECKPOINTS, ".lock", _REPORT, "figures"}
+_OWN_NAMES = {_BLOBS, _CHECKPOINTS, LOCK, MADE, _REPORT, "figures"}
 _TRAIN_AGAIN = "run the study again: it trains this trial anew"
 _TRAINED_NOW = "the next run that includes this trial will train it again"
 _NAME = re.compile(NAME)
@@ -106,6 +105,7 @@ class Store:
         self.directory, self.study = directory, study
         self.before: dict[str, Any] | None = None
         self._ledger, self._writable = ledger, writable
+        self._require_here: Callable[[], None] = lambda: None
         self._resources = ExitStack()
         self._damaged: set[str] = (
             set()
@@ -125,13 +125,13 @@ class Store:
             _refuse_foreign(directory)
             directory.mkdir(parents=True, exist_ok=True)
             _refuse_links(directory)
-            resources.enter_context(_locked(directory))
+            require_here = resources.enter_context(locked(directory))
             stored = _stored_study(directory)
             merged = asked if stored is None else merge_studies(stored, asked, directory)
             _prepare(directory)
             ledger = resources.enter_context(closing(Ledger.write(directory / _LEDGER)))
             store = cls(directory, merged, ledger, writable=True)
-            store.before = stored
+            store.before, store._require_here = stored, require_here
             store._write_study()
             store._recover()
             store._resources = resources.pop_all()
@@ -406,6 +406,7 @@ class Store:
     def _require_writer(self) -> None:
         if not self._writable:
             raise StoreError("is open for reading only", where=self.directory)
+        self._require_here()
 
     def _file(self, family: str, name: str) -> Path:
         if not _NAME.fullmatch(name):
@@ -575,7 +576,8 @@ def _refuse_links(directory: Path) -> None:
         _LEDGER,
         f"{_LEDGER}-wal",
         f"{_LEDGER}-shm",
-        ".lock",
+        LOCK,
+        MADE,
     ):
         try:
             file_status(directory / name)
@@ -611,30 +613,6 @@ def _prepare(directory: Path) -> None:
         if any((directory / _BLOBS).iterdir()):
             _warn(f"{ledger}: is missing; rebuilt from the blobs")
         build_ledger(ledger)
-
-
-@contextmanager
-def _locked(directory: Path) -> Iterator[None]:
-    """Hold the folder's lock; raises StoreLockedError when another process has it."""
-    flags = os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW
-    descriptor = os.open(directory / ".lock", flags, 0o644)
-    try:
-        try:
-            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            holder = os.pread(descriptor, 256, 0).decode(errors="replace")
-            raise StoreLockedError(
-                "another process is writing here",
-                where=directory,
-                found=holder or "a process that has just begun",
-                hint=f"wait for it or stop it, or {OTHER_FOLDER}",
-            ) from None
-        if os.fstat(descriptor).st_nlink == 1:  # else it is a file elsewhere too
-            os.ftruncate(descriptor, 0)
-            os.pwrite(descriptor, f"process {os.getpid()} on {socket.gethostname()}".encode(), 0)
-        yield
-    finally:
-        os.close(descriptor)
 
 
 def _stored_study(directory: Path) -> dict[str, Any] | None:
@@ -727,6 +705,10 @@ _NOT_WRITABLE = {errno.EACCES, errno.EPERM, errno.EROFS}
 # SQLite tells a quota or a limit on file sizes as a failed write, a full disk under its index as
 # a failed extension of it.
 _SQLITE_FULL = {sqlite3.SQLITE_FULL, sqlite3.SQLITE_IOERR_WRITE, sqlite3.SQLITE_IOERR_SHMSIZE}
+_SQLITE_NO_LOG = {
+    *(sqlite3.SQLITE_IOERR_SHMOPEN, sqlite3.SQLITE_IOERR_SHMMAP, sqlite3.SQLITE_IOERR_SHMLOCK),
+    *(sqlite3.SQLITE_IOERR_LOCK, sqlite3.SQLITE_IOERR_RDLOCK, sqlite3.SQLITE_IOERR_UNLOCK),
+}
 _SQLITE_DAMAGED = {sqlite3.SQLITE_ERROR, sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB}
 
 
@@ -740,6 +722,8 @@ def _store_error(directory: Path, error: OSError | sqlite3.Error) -> StoreError:
             found=f"{_bytes_free(directory):,} bytes free",
             hint="make room and run again: what is stored stays, only the rest is trained",
         )
+    if code in _SQLITE_NO_LOG or code & 0xFF == sqlite3.SQLITE_PROTOCOL:
+        return no_log(directory / _LEDGER)
     if code & 0xFF in _SQLITE_DAMAGED:
         return damaged_ledger(directory / _LEDGER, reason)
     if number in _NOT_WRITABLE or code & 0xFF == sqlite3.SQLITE_READONLY:

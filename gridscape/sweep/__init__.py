@@ -383,11 +383,13 @@ class Sweep:
 
     def _begin(self, out: Out, begun: Begun) -> None:
         """The next run of a work begins."""
-        if out.run and out.run.isdisjoint(out.left):
+        is_alone = out.run.isdisjoint(out.left)
+        if out.run and is_alone:
             self.deaths.ease(out.left)
         self.checkpoints.drop_ended(self.left.keys())
         out.run = frozenset(trial.key for trial in begun.trials)
-        out.clock = CheckpointClock(begun.state_bytes)
+        if is_alone:  # beside others it must not put off their checkpoints
+            out.clock = CheckpointClock(begun.state_bytes)
         self.deaths.begin(out.work, out.left, out.run)
 
     def _end(self, ended: Sequence[Finished]) -> None:

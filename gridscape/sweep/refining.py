@@ -14,7 +14,7 @@ from pathlib import Path
 from gridscape.analysis.cells import CellSummary, candidates, score
 from gridscape.errors import UsageError
 from gridscape.execution.executors import Executor
-from gridscape.grid.axes import Cell, Value
+from gridscape.grid.axes import Axis, Cell, Value
 from gridscape.landscape import Landscape, sought_axis
 from gridscape.study.study import Study
 from gridscape.sweep import Listener
@@ -78,11 +78,12 @@ def refine(
 ) -> Refined:
     """Add values of an axis where its optimum, or its edge of learning, lies in each row.
 
-    axis: of numbers; by default the sought one. within: the interval is narrow enough at this
-    ratio of its ends, on a logarithmic axis (default 1.3), at this difference on a linear one
-    (default a twentieth of its range). at: limits the rows. threshold: of the metric, from which a
-    network learns (default 0.5 of a fraction; else whoever finished does). at_most: new values in
-    a row. minutes: no round begins afterwards. New cells get as many replicates as the study has.
+    axis: of numbers; by default the sought one. Rows where it is unset are passed over. within: the
+    interval is narrow enough at this ratio of its ends, on a logarithmic axis (default 1.3), at
+    this difference on a linear one (default a twentieth of its range). at: limits the rows.
+    threshold: of the metric, from which a network learns (default 0.5 of a fraction; else whoever
+    finished does). at_most: new values in a row. minutes: no round begins afterwards. New cells get
+    as many replicates as the study has.
     Other arguments are those of ``extend``. Raises UsageError, GridscapeError.
     """
     if optimum == boundary:
@@ -116,7 +117,9 @@ class _Step:
 
     @classmethod
     def of(cls, land: Landscape, axis: str, within: float | None) -> "_Step":
-        found = land.axis(axis)
+        whole = land.axis(axis)
+        # Rows that leave the axis unset have nothing to refine along it.
+        found = Axis(axis, tuple(value for value in whole.values if value is not None))
         if found.scale == "category":
             raise UsageError("only an axis of numbers can be refined", where=f"axis {axis}")
         if len(found.values) < 2:
@@ -269,10 +272,15 @@ class _Refining:
 
     def _members(self) -> dict[str, list[CellSummary]]:
         """The cells of each row by their value."""
-        found = self.rows.rows(self.extender.land)
+        axis = self.rows.axis
+        found = {
+            row: [s for s in members if s.cell[axis] is not None]
+            for row, members in self.rows.rows(self.extender.land).items()
+        }
         return {
-            row: sorted(members, key=lambda s: float(s.cell[self.rows.axis]))
+            row: sorted(members, key=lambda s: float(s.cell[axis]))
             for row, members in found.items()
+            if members
         }
 
     def _unfinished(self) -> dict[Cell, int]:

@@ -11,7 +11,7 @@ import os
 import sys
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -218,6 +218,22 @@ def load(name: str, data_dir: str | Path | None = None) -> dict[str, bytes]:
     return {file.name: _read(data_set, found.folder / file.name, file) for file in found.files}
 
 
+def keep(name: str, contents: Mapping[str, bytes]) -> None:
+    """Put the files of a data set, by name, into the cache, as ``load`` gave them elsewhere.
+
+    Raises DataError where they cannot be written; who loads them verifies them.
+    """
+    folder = cache_folder() / name
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        for file_name, content in contents.items():
+            part = folder / f"{file_name}.{os.getpid()}.part"  # others may bring the same
+            part.write_bytes(content)
+            part.replace(folder / file_name)
+    except OSError as error:
+        raise _cannot_be_written(folder, error) from error
+
+
 def _data_set(name: str) -> DataSet:
     if name not in DATA_SETS:
         raise UnknownNameError("data set", name, DATA_SETS)
@@ -362,12 +378,16 @@ def _retrieve(url: str, file: DataFile, folder: Path) -> None:
         mismatch = str(error).split(". ")[0]
         raise _MirrorFailedError(f"sent another {file.name} ({mismatch})") from error
     except OSError as error:
-        raise DataError(
-            "cannot be written",
-            where=folder,
-            found=error.strerror or str(error),
-            hint="make room or choose another folder with --data-dir or GRIDSCAPE_DATA",
-        ) from error
+        raise _cannot_be_written(folder, error) from error
+
+
+def _cannot_be_written(folder: Path, error: OSError) -> DataError:
+    return DataError(
+        "cannot be written",
+        where=folder,
+        found=error.strerror or str(error),
+        hint="make room or choose another folder with --data-dir or GRIDSCAPE_DATA",
+    )
 
 
 def _silent_mirrors(data_set: DataSet) -> dict[str, str]:

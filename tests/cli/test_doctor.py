@@ -13,7 +13,7 @@ from gridscape import kernels
 from gridscape.cli import doctor
 from gridscape.engine.machine import Machine
 from gridscape.identity.version import version_of
-from gridscape.kernels import library
+from gridscape.kernels import cores, library
 
 
 @pytest.fixture(scope="module")
@@ -82,7 +82,8 @@ def test_the_doctor_tells_this_machine(tmp_path):
     assert found.versions["jax"] == jax.__version__
     assert found.versions["numpy"] == np.__version__
     assert len(found.devices) == jax.local_device_count()
-    assert found.n_cores == len(os.sched_getaffinity(0))
+    assert (found.n_cores, found.cores_by) == cores.cores()
+    assert found.n_cores <= len(os.sched_getaffinity(0))
     assert 1e7 < found.memory_bytes < 1e14
     assert found.data_folders[0] == tmp_path
     assert found.kernels.keys() == {"recurrent", "dense", "convolution", "optimizer"}

@@ -1,7 +1,10 @@
 """Ray clusters on this machine, for tests: nodes of one core each."""
 
 import contextlib
+import os
 import warnings
+
+from gridscape.execution.ray.cluster import SETTINGS
 
 
 @contextlib.contextmanager
@@ -9,6 +12,8 @@ def cluster_of(n_nodes):
     """A ``ray.cluster_utils.Cluster`` with so many nodes of one core, the head among them."""
     from ray.cluster_utils import Cluster
 
+    for name, value in SETTINGS.items():
+        os.environ.setdefault(name, value)
     with forks_allowed():
         cluster = Cluster(initialize_head=True, head_node_args=ONE_CORE)
         try:

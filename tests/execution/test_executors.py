@@ -25,6 +25,7 @@ from gridscape.cli._run_state import RunState
 from gridscape.errors import GridscapeError, StoreError, UnknownNameError, UsageError
 from gridscape.execution import executors
 from gridscape.execution.executors import (
+    Begun,
     Care,
     Done,
     Executor,
@@ -83,6 +84,16 @@ def test_other_code_where_the_work_runs_is_refused():
     job = Job.of(tiny().resolve())
     with pytest.raises(StoreError, match="other code or other data where its trials are trained"):
         replace(job, key="another").resolve()
+
+
+def test_snapshots_of_parts_of_a_run_are_joined():
+    parts = [
+        Snapshot({"keys": [key], "update": 4}, {"state/w": np.full((1, 2), number)})
+        for number, key in enumerate("ab")
+    ]
+    whole = Snapshot.joined(parts)
+    assert whole.meta == {"keys": ["a", "b"], "update": 4}
+    assert whole.arrays["state/w"].tolist() == [[0, 0], [1, 1]]
 
 
 def test_a_snapshot_of_some_trials_is_in_their_order():
@@ -312,6 +323,24 @@ def test_what_is_told_twice_or_late_counts_once(tmp_path, by_local):
     gs.run(tiny(), directory=tmp_path, executor=Wrong(twice), listener=events.append)
     assert len(ended(events)) == 8
     assert_equal_tables(stored(tmp_path), by_local)
+
+
+def test_what_begins_beside_others_does_not_put_off_their_checkpoints(tmp_path, monkeypatch):
+    """Parts of a work may begin so often that a clock that is set back would never be due."""
+    clocks = []
+
+    class Counted(sweep.CheckpointClock):
+        def __init__(self, n_bytes):
+            super().__init__(n_bytes)
+            clocks.append(self)
+
+    def again(event):
+        begun = Begun(event.work, event.trials, 1) if isinstance(event, Progress) else None
+        return (begun, event) if begun else (event,)
+
+    monkeypatch.setattr(sweep, "CheckpointClock", Counted)
+    gs.run(tiny(), directory=tmp_path, executor=Wrong(again))
+    assert len(clocks) == 2  # one for each work
 
 
 def test_the_room_of_this_process():

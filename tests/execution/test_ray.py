@@ -17,15 +17,26 @@ from gridscape.execution.executors import Executor, Finished, Job, Progress, fin
 from gridscape.execution.ray import executor as module
 from gridscape.execution.ray.cluster import Node, shares
 from gridscape.store.store import Store
+from gridscape.tasks import fetch
 
 pytest.importorskip("ray")
 
 
 @pytest.fixture(scope="module")
-def address():
-    """Of two nodes of one core each."""
-    with cluster_of(2) as cluster:
-        yield cluster.address
+def cache(tmp_path_factory):
+    """That of the nodes, with no data set in it."""
+    return tmp_path_factory.mktemp("cache")
+
+
+@pytest.fixture(scope="module")
+def address(cache):
+    """Of two nodes of one core each, which have no data sets."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.delenv("GRIDSCAPE_DATA", raising=False)
+        patch.setenv("XDG_CACHE_HOME", str(cache))
+        with cluster_of(2) as cluster:
+            patch.undo()
+            yield cluster.address
 
 
 def ended(events):
@@ -85,6 +96,18 @@ def test_own_code_by_import_string_and_ctrl_c(tmp_path, address):
     assert kept
     assert {trial.key for event in seen for trial in event.trials} <= kept
     gs.run(study, directory=tmp_path / "ray", executor=gs.Ray(address))
+    assert_equal_tables(stored(tmp_path / "ray"), stored(tmp_path / "local"))
+
+
+def test_a_data_set_that_a_node_lacks_is_sent_there(tmp_path, address, cache):
+    name = "cifar10-gray28"  # without mirrors
+    if fetch.status()[[s.name for s in fetch.status()].index(name)].found_at is None:
+        pytest.skip(f"no {name} on this machine")
+    study = tiny({"hidden_size": [2]}, task="cifar10-gray28-flat", model="mlp", updates=3)
+    gs.run(study, directory=tmp_path / "ray", executor=gs.Ray(address))
+    (sent,) = cache.rglob("cifar10-gray28.zip")
+    assert not list(sent.parent.glob("*.part"))
+    gs.run(study, directory=tmp_path / "local")
     assert_equal_tables(stored(tmp_path / "ray"), stored(tmp_path / "local"))
 
 

@@ -59,17 +59,17 @@ class Faults:
             if hand.run == event.trials and hand.ready.process not in self._hurt:
                 self._hurt.add(hand.ready.process)
                 self.faults.popleft()(hand)
-                self._wait_for_another()
+                if self.faults:
+                    wait_for(self.executor, lambda hand: hand.ready.process not in self._hurt)
                 return
 
-    def _wait_for_another(self):
-        """Until another worker is ready: those that are left would soon have trained all."""
-        end = time.monotonic() + 120
-        while self.faults and time.monotonic() < end:
-            self.executor._listen()
-            ready = [hand.ready.process for hand in self.executor._hands if hand.ready]
-            if len(ready) == 2 and not self._hurt.issuperset(ready):
-                return
+
+def wait_for(executor, is_wanted):
+    """Until such a worker is ready: those that are left would soon have trained all."""
+    end = time.monotonic() + 120
+    while not any(hand.ready and is_wanted(hand) for hand in executor._hands):
+        assert time.monotonic() < end
+        executor._listen()
 
 
 def kill(hand):
@@ -102,25 +102,23 @@ def test_workers_that_are_killed_preempted_or_hang(tmp_path, cluster, by_local):
 
 
 def test_a_node_leaves_and_another_one_joins(tmp_path, cluster, by_local):
-    nodes = []
+    """With all that runs there; who joins is handed what is left."""
+    executor, joined, seen, ended = gs.Ray(cluster.address), [], set(), []
 
-    def leave(hand):
-        (node,) = cluster.worker_nodes
-        nodes.append(node.node_id)
-        cluster.remove_node(node, allow_graceful=False)
-        with forks_allowed():
-            nodes.append(cluster.add_node(**ONE_CORE).node_id)
-
-    executor, seen = gs.Ray(cluster.address), set()
-    listener = Faults(executor, leave, lambda hand: None)  # the latter on another worker
-
-    def listen(event):
-        listener(event)
+    def listener(event):
+        if isinstance(event, Finished):
+            ended.append(event.trial.key)
+        if isinstance(event, Progress) and not joined:
+            (node,) = cluster.worker_nodes
+            cluster.remove_node(node, allow_graceful=False)
+            with forks_allowed():
+                joined.append(cluster.add_node(**ONE_CORE).node_id)
+            wait_for(executor, lambda hand: hand.node.id in joined)
         seen.update(hand.node.id for hand in executor._hands if hand.run)
 
-    gs.run(study(), directory=tmp_path, executor=executor, listener=listen)
-    assert len(nodes) == 2
-    assert nodes[1] in seen
+    gs.run(study(), directory=tmp_path, executor=executor, listener=listener)
+    assert joined[0] in seen
+    assert len(ended) == len(set(ended)) == 8
     assert_equal_tables(stored(tmp_path), by_local)
 
 

@@ -1,7 +1,6 @@
 """Flax NNX modules as models: parameters, statistics and dropout, and training."""
 
 import sys
-from functools import partial
 
 import jax
 import jax.numpy as jnp
@@ -36,6 +35,11 @@ def on_digits(model, axes=None, **values):
     return tiny(axes or {"learning_rate": [0.01, 0.1]}, model=model, **values)
 
 
+def one_step(module, images, labels, rate):
+    grads = nnx.grad(lambda m: cross_entropy(m(images), labels).mean())(module)
+    return jax.tree.map(lambda p, g: p - rate * g, nnx.state(module, nnx.Param), grads)
+
+
 def in_a_plain_loop(planner, trial, start):
     """The module after all updates by Flax and plain JAX alone."""
     recipe, task = planner.resolved.recipe(trial.cell), planner.resolved.task
@@ -45,16 +49,10 @@ def in_a_plain_loop(planner, trial, start):
         nnx.replace_by_pure_dict(state, start[name])
         nnx.update(module, state)
     module.train()
-    descend = partial(lambda rate, p, g: p - rate * g, recipe.hyper["learning_rate"])
     for examples in batch_order(recipe, task, planner.resolved.study.seed, trial.replicate, 0, 12):
         images, labels = task.prepare(task.train.inputs[examples]), task.train.targets[examples]
-        grads = nnx.grad(_mean_loss)(module, images, labels)
-        nnx.update(module, jax.tree.map(descend, nnx.state(module, nnx.Param), grads))
+        nnx.update(module, one_step(module, images, labels, recipe.hyper["learning_rate"]))
     return module
-
-
-def _mean_loss(module, images, labels):
-    return cross_entropy(module(images), labels).mean()
 
 
 def test_parameters_and_statistics_are_those_of_a_plain_loop():

@@ -161,6 +161,17 @@ def test_other_axes_are_another_study(folder):
 # ---- questions ----
 
 
+def test_refine_goes_along_an_axis_where_it_is_set(folder):
+    trained = Trained()
+    found = refine(folder, optimum=True, axis="momentum", at_most=1, listener=trained)
+    assert len(found.brackets) == 3  # learning rates
+    assert all("optimizer=momentum" in bracket.row for bracket in found.brackets)
+    assert all("optimizer=momentum" in cell for cell in trained)
+    assert len(trained) == found.n_trained == sum(len(b.added) for b in found.brackets) > 0
+    assert n_asked(folder) == 12 + found.n_trained
+    assert len(gs.Landscape.read(folder).axis("momentum").values) > 3  # unset, and two
+
+
 def test_refine_adds_values_to_the_rows_that_there_are(folder):
     trained = Trained()
     found = refine(folder, boundary=True, threshold=1.0, within=3.0, listener=trained)

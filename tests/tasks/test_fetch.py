@@ -436,3 +436,12 @@ def test_the_command_line_lists_data_without_jax() -> None:
     code = "import sys, gridscape.tasks.fetch as f; f.status(); sys.exit('jax' in sys.modules)"
     done = subprocess.run([sys.executable, "-W", "error", "-c", code], check=False, timeout=600)
     assert done.returncode == 0
+
+
+def test_what_came_from_elsewhere_is_kept_and_verified(cache: Path) -> None:
+    fetch.keep("tiny", CONTENTS)
+    assert fetch.load("tiny") == CONTENTS
+    assert sorted(path.name for path in (cache / "tiny").iterdir()) == sorted(CONTENTS)
+    fetch.keep("tiny", {"second.bin": b"others"})
+    with pytest.raises(DataCorruptError):
+        fetch.load("tiny")

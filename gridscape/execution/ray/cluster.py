@@ -19,6 +19,9 @@ from gridscape.kernels.cores import n_cores
 
 CLIENT = "ray://"  # of addresses behind which a server of Ray's drives the cluster
 ANSWER_SECONDS = 10.0
+# Of a Ray that is begun here, where nobody chose: it tells nobody what it does, and its workers are
+# as important as this process.
+SETTINGS = {"RAY_USAGE_STATS_ENABLED": "0", "RAY_worker_niceness": "0"}
 
 
 @dataclass(frozen=True)
@@ -56,7 +59,8 @@ class Cluster:
         ray = imported()
         if ray.is_initialized():
             return cls(ray, is_own=False)
-        os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
+        for name, value in SETTINGS.items():
+            os.environ.setdefault(name, value)
         where = os.environ.get("RAY_ADDRESS", "local") if address is None else address
         if where not in ("local", "auto"):
             _require_answer(where)

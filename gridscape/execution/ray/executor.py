@@ -22,7 +22,7 @@ from typing import Any
 from gridscape.engine.cohorts import Cohort, partition
 from gridscape.engine.flops import update_flops
 from gridscape.engine.programs import LONGEST_SEGMENT
-from gridscape.errors import GridscapeError, UsageError, one_line
+from gridscape.errors import DataMissingError, GridscapeError, UsageError, one_line
 from gridscape.execution.executors import (
     Begun,
     Cut,
@@ -45,6 +45,7 @@ from gridscape.execution.ray.station import Parting, Ready, Station, Wanted, Wor
 from gridscape.execution.schedule import evaluation_points, segment_length
 from gridscape.grid.trials import Trial, content_key
 from gridscape.study.study import ResolvedStudy, Study
+from gridscape.tasks import fetch
 
 HEAR_SECONDS = 10.0  # a call waits so long for something to happen
 LOOK_SECONDS = 2.0  # between two looks at the nodes of the cluster
@@ -66,15 +67,18 @@ class Hand:
     """The driver's end of a worker.
 
     asked: the call that is out. ready: None until the worker is. heard: when it last said
-    something. part: what it trains, ``run``: of that, what is in training now.
+    something. brought: data sets that it was sent. part: what it trains, ``run``: of that, what is
+    in training now.
     """
 
     actor: Any
     node: Node
+    wanted: Wanted
     asked: Any
     seat: Seat
     ready: Ready | None = None
     heard: float = field(default_factory=time.monotonic)
+    brought: set[str] = field(default_factory=set)
     part: Part | None = None
     run: tuple[Trial, ...] = ()
     state_bytes: int = 0
@@ -142,6 +146,7 @@ class Ray:
         self._hands: list[Hand] = []
         self._parts, self._out = Parts(), dict[int, Out]()
         self._told: deque[Event] = deque()
+        self._data = dict[str, Any]()  # sets that some node lacks, in Ray's store
         self._false_starts: dict[str, int] = {}
         self._trouble: Exception | None = None
         self._is_open, self._looked, self._manned = False, 0.0, 0.0
@@ -153,7 +158,7 @@ class Ray:
         """See Executor; raises UsageError where there is no cluster, or no node is large enough."""
         self.close()
         self._resolved = resolved
-        job = Job.of(resolved, data_dir)
+        job, self._data_dir = Job.of(resolved, data_dir), data_dir
         self._cluster = Cluster.connect(self.address, self.working_dir)
         try:
             self._job = self._ray.put(pickle.dumps(job))
@@ -298,7 +303,7 @@ class Ray:
             path=tuple(str(Path(p).absolute()) for p in sys.path),
         )
         seat = Seat(next(self._ids), node.id)
-        return Hand(actor, node, actor.open.remote(wanted, self._job), seat)
+        return Hand(actor, node, wanted, actor.open.remote(wanted, self._job), seat)
 
     def _await_first(self) -> None:
         """Wait until a worker is ready; raises GridscapeError where none gets ready."""
@@ -378,7 +383,9 @@ class Ray:
         try:
             told = self._ray.get(hand.asked)
         except self._ray.exceptions.RayTaskError as error:
-            self._refuse(hand, self._own(error, hand))
+            own = self._own(error, hand)
+            if not self._bring_data(hand, own):
+                self._refuse(hand, own)
             return
         except self._ray.exceptions.RayError as error:
             self._trouble = error
@@ -391,6 +398,20 @@ class Ray:
         hand.asked = hand.actor.hear.remote(HEAR_SECONDS)
         for word in () if isinstance(told, Ready) else told:
             self._note(hand, word)
+
+    def _bring_data(self, hand: Hand, error: GridscapeError) -> bool:
+        """Give a worker a data set that its node lacks, once; whether that could be done."""
+        name = str(error.where)
+        if not isinstance(error, DataMissingError) or name in hand.brought:
+            return False
+        try:
+            if name not in self._data:
+                self._data[name] = self._ray.put(fetch.load(name, self._data_dir))
+        except GridscapeError:  # it is not here either
+            return False
+        hand.brought.add(name)
+        hand.asked = hand.actor.open.remote(hand.wanted, self._job, name, self._data[name])
+        return True
 
     def _refuse(self, hand: Hand, error: GridscapeError) -> None:
         """A worker cannot begin: other versions or other data; the others go on without it."""

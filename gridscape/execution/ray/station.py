@@ -22,6 +22,8 @@ from importlib import metadata
 from pathlib import Path
 from typing import Any
 
+import jax
+
 from gridscape.engine.compilers import keep_programs
 from gridscape.engine.sizes import tree_bytes
 from gridscape.errors import GridscapeError, StoreError, one_line
@@ -31,6 +33,9 @@ from gridscape.execution.worker import Worker
 from gridscape.grid.trials import Trial
 from gridscape.identity.version import __version__
 from gridscape.kernels.cores import use_all_cores
+from gridscape.tasks import fetch
+
+EMPTY: Mapping[str, bytes] = {}
 
 # What waits for the driver at most.
 MAIL_EVENTS, MAIL_BYTES = 256, 16 * 2**20
@@ -134,12 +139,19 @@ class Station:
 
     # ---- what the driver asks ----
 
-    def open(self, wanted: Wanted, job: bytes) -> Ready:
-        """Make a worker for a study, with cores of its own; raises GridscapeError."""
+    def open(
+        self, wanted: Wanted, job: bytes, data_set: str = "", files: Mapping[str, bytes] = EMPTY
+    ) -> Ready:
+        """Make a worker for a study, with cores of its own; raises GridscapeError.
+
+        data_set, files: one that was missing here when it was opened before.
+        """
         host = socket.gethostname()
         if (found := versions()) != wanted.versions:
             raise _other_versions(wanted.versions, found, host)
-        self._cores = take_cores(wanted.n_cores)
+        if files:
+            fetch.keep(data_set, files)
+        self._cores = self._cores or take_cores(wanted.n_cores)
         _settle(wanted)
         use_all_cores()
         keep_programs()
@@ -284,7 +296,7 @@ def _share_gpu(share: float) -> None:
         os.environ["XLA_PYTHON_CLIENT_PREALLOCATE"] = "false"
         os.environ["XLA_PYTHON_CLIENT_MEM_FRACTION"] = f"{0.9 * min(share, 1):.3f}"
     else:
-        os.environ["JAX_PLATFORMS"] = "cpu"
+        jax.config.update("jax_platforms", "cpu")
 
 
 # ---- cores ----

@@ -249,7 +249,7 @@ def test_a_batch_of_one_is_refused_in_training():
 
 
 def test_what_is_translated_wrongly_in_training_is_told(monkeypatch):
-    from gridscape.models import _torch_state
+    from gridscape.models._torch import state as _torch_state
 
     right = _torch_state._moved
     monkeypatch.setattr(_torch_state, "_moved", lambda read, share, *x: right(read, 0.9, *x))

@@ -20,11 +20,13 @@ from gridscape.base.types import Array, Key
 from gridscape.errors import UntranslatedError
 from gridscape.kernels import feedforward as native
 from gridscape.kernels.library import serve
-from gridscape.models import _torch_images as images
-from gridscape.models._torch_functions import FUNCTIONS, OF_EACH, OF_EACH_TWO, RANDOM
-from gridscape.models._torch_recurrent import Later, Options, now, recurrent, stored_of
-from gridscape.models._torch_state import called, keeps_state, state_names
-from gridscape.models._torch_trace import as_array
+from gridscape.models._torch import attention, images
+from gridscape.models._torch.functions import LAST, TRANSLATED
+from gridscape.models._torch.numbers import OF_EACH_TWO
+from gridscape.models._torch.recurrent import Later, Options, now, recurrent, stored_of
+from gridscape.models._torch.registry import OF_EACH, RANDOM
+from gridscape.models._torch.state import called, keeps_state, state_names
+from gridscape.models._torch.trace import as_array
 from gridscape.models.precision import current, gradient_rounded, product_of_rounded, rounded
 from gridscape.models.torch_weights import Entry, TensorsOf, entries_of
 
@@ -152,12 +154,12 @@ class Program:
         name, args = _function(node, args)
         if name == "getitem" and isinstance(args[0], tuple) and not isinstance(args[0], Last):
             return args[0][args[1]]
-        function = PACKING.get(name) or FUNCTIONS.get(name)
+        function = PACKING.get(name) or TRANSLATED.get(name)
         if function is None:
             raise UntranslatedError(_called(node))
         if name in RANDOM:
             options["key"] = key()
-        elif name == "scaled_dot_product_attention":
+        elif name in attention.RANDOM:
             options["random"] = key()
         return _placed(name, function, args, options)
 
@@ -320,7 +322,7 @@ def _dense(x: Array, kernel: Array, bias: Array | None, activation: str | None) 
         outputs = outputs if bias is None else outputs + bias[None]
         outputs = gradient_rounded(outputs)
     if function != "linear":
-        outputs = FUNCTIONS[function](outputs)
+        outputs = TRANSLATED[function](outputs)
     return outputs.reshape(*x.shape[:-1], kernel.shape[-1])
 
 
@@ -357,9 +359,9 @@ def _placed(name: str, function: Callable[..., Any], args: Any, options: Any) ->
     if not args and "input" in options:
         args = [options.pop("input")]
     head = args[0] if args else None
-    if name in images.LAST:
+    if name in LAST:
         rest = _plain(tuple(args[1:])), _plain(options)
-        return Last(images.LAST[name](_last(head), *rest[0], **rest[1]))
+        return Last(LAST[name](_last(head), *rest[0], **rest[1]))
     if isinstance(head, Last):
         if name in KEEPING:
             return Last(function(head.array, *_plain(args[1:]), **_plain(options)))

@@ -17,6 +17,7 @@ import jax
 import numpy as np
 import torch
 from torch import fx
+from torch.nn import functional
 from torch.nn.utils import rnn as packing
 from torch.overrides import TorchFunctionMode
 
@@ -28,8 +29,11 @@ LOCK = threading.RLock()
 HOW = "docs/models.md lists what is translated"
 INSTEAD = {  # of PyTorch's functions that people use and that are not translated
     "batch_norm": "nn.BatchNorm1d, nn.BatchNorm2d and nn.BatchNorm3d are translated",
-    "multi_head_attention_forward": "write it with Linear and scaled_dot_product_attention",
+    "embedding_bag": "give it (B, T), each row a bag, without offsets",
+    "rrelu": "nn.LeakyReLU has a slope that is not drawn",
 }
+# Functions of PyTorch's own that look whether they are given tensors.
+MASKS = ("_canonical_mask", "_none_or_dtype")
 PACKING = ("pack_padded_sequence", "pad_packed_sequence", "pack_sequence", "pad_sequence")
 WHOLE = (torch.int64, torch.int32, torch.int16, torch.int8, torch.uint8)
 
@@ -59,7 +63,7 @@ def read(
     before = _attributes(module)
     tracer = _Tracer(inputs, leaves, shape)
     try:
-        with of_others(), _wrapped_packing(tracer, module), _Drawing(tracer):
+        with of_others(), _wrapped_packing(tracer, module), _Drawing(tracer), _slow_path():
             graph = tracer.trace(module)
     except GridscapeError:
         raise
@@ -79,6 +83,17 @@ def read(
             hint="pass it from step to step, or start from zeros in forward",
         )
     return graph
+
+
+@contextmanager
+def _slow_path() -> Iterator[None]:
+    """The steps of a Transformer, and not those of its inference alone, which go by values."""
+    before = torch.backends.mha.get_fastpath_enabled()
+    torch.backends.mha.set_fastpath_enabled(False)
+    try:
+        yield
+    finally:
+        torch.backends.mha.set_fastpath_enabled(before)
 
 
 class Value(fx.Proxy):  # type: ignore[misc]
@@ -190,6 +205,8 @@ class _Tracer(fx.Tracer):  # type: ignore[misc]
         return Value(node, self)
 
     def create_proxy(self, kind: str, target: Any, *args: Any, **kwargs: Any) -> Any:
+        if target is torch.is_floating_point:
+            return args[0][0].is_floating_point()
         proxy = super().create_proxy(kind, target, *args, **kwargs)
         node = proxy.node
         if kind == "placeholder":
@@ -270,7 +287,7 @@ def _name(target: Any) -> str:
 
 def _is_users(file: str) -> bool:
     """Whether a frame is somebody's own code: neither PyTorch's nor Gridscape's."""
-    ours = Path(__file__).parent, Path(torch.__file__).parent
+    ours = Path(__file__).parent.parent, Path(torch.__file__).parent
     return not any(folder in Path(file).parents for folder in ours)
 
 
@@ -324,12 +341,15 @@ def _restore(module: torch.nn.Module, before: dict[Any, dict[str, Any]]) -> str:
 
 @contextmanager
 def _wrapped_packing(tracer: fx.Tracer, module: torch.nn.Module) -> Iterator[None]:
-    """Functions that pack sequences are steps of the graph, by whatever name they are reached."""
+    """Functions that pack sequences or read masks are steps, by whatever name they are reached."""
     originals = {name: getattr(packing, name) for name in PACKING}
+    originals |= {name: getattr(functional, name) for name in MASKS}
 
     def wrapped(original: Any) -> Any:
         def call(*args: Any, **kwargs: Any) -> Any:
             if any(isinstance(x, fx.Proxy) for x in (*args, *kwargs.values())):
+                if original.__name__ == "_none_or_dtype":
+                    return [*args, *kwargs.values()][0].dtype
                 return tracer.create_proxy("call_function", original, args, kwargs)
             return original(*args, **kwargs)
 
@@ -337,7 +357,8 @@ def _wrapped_packing(tracer: fx.Tracer, module: torch.nn.Module) -> Iterator[Non
 
     ids = {id(original): wrapped(original) for original in originals.values()}
     spaces = [getattr(type(part).forward, "__globals__", {}) for part in module.modules()]
-    spaces = list({id(space): space for space in (*spaces, vars(packing))}.values())
+    spaces += [vars(packing), vars(functional)]
+    spaces = list({id(space): space for space in spaces}.values())
     places = [(space, n, v) for space in spaces for n, v in list(space.items()) if id(v) in ids]
     for space, name, value in places:
         space[name] = ids[id(value)]

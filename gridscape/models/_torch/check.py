@@ -13,8 +13,8 @@ from torch.overrides import TorchFunctionMode
 
 from gridscape.base.foreign import of_others
 from gridscape.errors import ModelError, one_line
-from gridscape.models._torch_functions import RANDOM
-from gridscape.models._torch_trace import HOW, alone, place_of
+from gridscape.models._torch.registry import RANDOM
+from gridscape.models._torch.trace import HOW, alone, place_of
 from gridscape.models.torch_weights import STATE, TensorsOf
 
 N_EXAMPLES = 3

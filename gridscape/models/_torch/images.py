@@ -33,7 +33,8 @@ def first(x: Array) -> Array:
     return jnp.transpose(x, (0, 3, 1, 2))
 
 
-def _pair(sizes: Any) -> Pair:
+def pair(sizes: Any) -> Pair:
+    """Of rows and of columns, from one number or two."""
     listed = tuple(sizes) if isinstance(sizes, list | tuple) else (sizes,)
     one, two = listed * (2 // len(listed))
     return int(one), int(two)
@@ -67,7 +68,7 @@ def convolved(
     pooled: bool = False,
 ) -> Array:
     """Of (B, Y, X, C) by a kernel (k, l, C, F). pooled: then ReLU, and the maxima of 2 x 2."""
-    strides, dilations = _pair(stride), _pair(dilation)
+    strides, dilations = pair(stride), pair(dilation)
     window = kernel.shape[:2]
     if padding in ("same", "valid"):
         reach = [
@@ -75,7 +76,7 @@ def convolved(
         ]
         around = [(n // 2, n - n // 2) for n in reach]
     else:
-        around = [(n, n) for n in _pair(padding)]
+        around = [(n, n) for n in pair(padding)]
     if (strides, dilations, groups) == ((1, 1), (1, 1), 1):
         return _of_stride_1(x, kernel, bias, around, pooled)
     outputs = lax.conv_general_dilated(
@@ -95,7 +96,7 @@ def convolved(
 
 def fuses_pool(stride: Any, padding: Any, dilation: Any, groups: int) -> bool:
     """Whether a convolution has a kernel of its own with ReLU and pooling."""
-    plain = (_pair(stride), _pair(dilation), groups) == ((1, 1), (1, 1), 1)
+    plain = (pair(stride), pair(dilation), groups) == ((1, 1), (1, 1), 1)
     return plain and not isinstance(padding, str)
 
 
@@ -144,8 +145,8 @@ def _conv1d(
     groups: int = 1,
 ) -> Array:
     """(B, C, T) as pictures of one row."""
-    sizes = [_pair(n)[0] for n in (stride, dilation)]
-    padding = padding if isinstance(padding, str) else (0, _pair(padding)[0])
+    sizes = [pair(n)[0] for n in (stride, dilation)]
+    padding = padding if isinstance(padding, str) else (0, pair(padding)[0])
     found = conv2d(
         last(input[:, :, None]),
         weight[:, :, None],
@@ -178,14 +179,14 @@ def max_pool2d(
     """Of (B, Y, X, C); the gradient goes to the first of equal maxima."""
     if return_indices:
         raise UntranslatedError("pooling with return_indices")
-    window = _pair(kernel_size)
-    steps = window if stride is None or stride == [] else _pair(stride)
+    window = pair(kernel_size)
+    steps = window if stride is None or stride == [] else pair(stride)
     if halves(kernel_size, stride, padding, dilation, ceil_mode):
         return _halved(x)
-    edges = _edges(x.shape[1:3], window, steps, _pair(padding), _pair(dilation), ceil_mode)
+    edges = _edges(x.shape[1:3], window, steps, pair(padding), pair(dilation), ceil_mode)
     return lax.reduce_window(
         x, -np.inf, lax.max, (1, *window, 1), (1, *steps, 1), ((0, 0), *edges, (0, 0)),
-        window_dilation=(1, *_pair(dilation), 1),
+        window_dilation=(1, *pair(dilation), 1),
     )  # fmt: skip
 
 
@@ -199,7 +200,7 @@ def halves(
 ) -> bool:
     """Whether pooling is of windows of 2 x 2 side by side."""
     steps = kernel_size if stride is None or stride == [] else stride
-    sizes = [_pair(n) for n in (kernel_size, steps, padding, dilation)]
+    sizes = [pair(n) for n in (kernel_size, steps, padding, dilation)]
     return sizes == [(2, 2), (2, 2), (0, 0), (1, 1)] and not ceil_mode and not return_indices
 
 
@@ -227,18 +228,24 @@ def avg_pool2d(
     divisor_override: int | None = None,
 ) -> Array:
     """Of (B, Y, X, C)."""
-    if ceil_mode:
-        raise UntranslatedError("average pooling with ceil_mode")
-    window = _pair(kernel_size)
-    steps = window if stride is None or stride == [] else _pair(stride)
-    edges = ((0, 0), *((p, p) for p in _pair(padding)), (0, 0))
+    window, around = pair(kernel_size), pair(padding)
+    steps = window if stride is None or stride == [] else pair(stride)
+    edges = _edges(x.shape[1:3], window, steps, around, (1, 1), ceil_mode)
 
-    def total(x: Array) -> Array:
-        return lax.reduce_window(x, 0.0, lax.add, (1, *window, 1), (1, *steps, 1), edges)
+    def total(x: Array, edges: Sequence[Pair]) -> Array:
+        sides = ((0, 0), *edges, (0, 0))
+        return lax.reduce_window(x, 0.0, lax.add, (1, *window, 1), (1, *steps, 1), sides)
 
-    if count_include_pad or divisor_override or not any(_pair(padding)):
-        return total(x) / (divisor_override or math.prod(window))
-    return total(x) / total(jnp.ones_like(x))
+    beyond = any(behind > p for (_, behind), p in zip(edges, around, strict=True))
+    if divisor_override or not (beyond or (any(around) and not count_include_pad)):
+        return total(x, edges) / (divisor_override or math.prod(window))
+    counted = jnp.ones((1, *x.shape[1:3], 1), x.dtype)
+    if count_include_pad:  # but not what a last window reaches beyond the padding
+        counted = jnp.pad(counted, [(0, 0), *((p, p) for p in around), (0, 0)], constant_values=1)
+        return total(x, edges) / total(
+            counted, [(0, behind - p) for (_, behind), p in zip(edges, around, strict=True)]
+        )
+    return total(x, edges) / total(counted, edges)
 
 
 def _adaptive(reduce: Callable[..., Array]) -> Callable[..., Array]:
@@ -265,36 +272,12 @@ def _adaptive(reduce: Callable[..., Array]) -> Callable[..., Array]:
 adaptive_avg_pool2d, adaptive_max_pool2d = _adaptive(jnp.mean), _adaptive(jnp.max)
 
 
-def interpolate(
-    x: Array,
-    size: Any = None,
-    scale_factor: Any = None,
-    mode: str = "nearest",
-    align_corners: bool | None = None,
-    recompute_scale_factor: bool | None = None,
-    antialias: bool = False,
-) -> Array:
-    """The nearest pixels, a whole number of times as many; other modes are refused."""
-    sizes = x.shape[1:3]
-    wanted = (
-        [n * f for n, f in zip(sizes, _floats(scale_factor), strict=False)]
-        if size is None
-        else _pair(size)
-    )
-    times = [w / n for w, n in zip(wanted, sizes, strict=True)]
-    if mode != "nearest" or any(t != int(t) for t in times):
-        raise UntranslatedError("interpolate but to a whole multiple by the nearest pixels")
-    return jnp.repeat(jnp.repeat(x, int(times[0]), axis=1), int(times[1]), axis=2)
-
-
-def _floats(factor: Any) -> tuple[float, float]:
-    return tuple(factor) if isinstance(factor, list | tuple) else (factor, factor)
-
-
 # ---- by PyTorch's names ----
 
 
-def _first_to_last(function: Callable[..., Array]) -> Callable[..., Array]:
+def first_to_last(function: Callable[..., Array]) -> Callable[..., Array]:
+    """A function of channels last as one of channels first."""
+
     def apply(input: Array, *args: Any, **options: Any) -> Array:
         _four(input)
         return first(function(last(input), *args, **options))
@@ -311,7 +294,7 @@ def _in_a_row(function: Callable[..., Array]) -> Callable[..., Array]:
     """Pooling of (B, C, T): of pictures of one row."""
 
     def wide(value: Any, of_rows: int) -> Any:
-        return value if value is None or value == [] else (of_rows, _pair(value)[1])
+        return value if value is None or value == [] else (of_rows, pair(value)[1])
 
     def apply(
         input: Array,
@@ -332,7 +315,7 @@ def _in_a_row(function: Callable[..., Array]) -> Callable[..., Array]:
 
 def _adaptive_row(function: Callable[..., Array]) -> Callable[..., Array]:
     def apply(input: Array, output_size: Any, return_indices: bool = False) -> Array:
-        return first(function(last(input[:, :, None]), (1, _pair(output_size)[1])))[:, :, 0]
+        return first(function(last(input[:, :, None]), (1, pair(output_size)[1])))[:, :, 0]
 
     return apply
 
@@ -344,10 +327,8 @@ LAST: dict[str, Callable[..., Array]] = {
     "avg_pool2d": avg_pool2d,
     "adaptive_avg_pool2d": adaptive_avg_pool2d,
     "adaptive_max_pool2d": adaptive_max_pool2d,
-    "interpolate": interpolate,
 }
 FUNCTIONS: dict[str, Callable[..., Any]] = {
-    **{name: _first_to_last(function) for name, function in LAST.items()},
     "conv1d": _conv1d,
     "max_pool1d": _in_a_row(max_pool2d),
     "avg_pool1d": _in_a_row(avg_pool2d),

@@ -16,18 +16,13 @@ from jax import lax
 from gridscape.base.data import Sequences
 from gridscape.base.types import Array, Key
 from gridscape.errors import UntranslatedError
-from gridscape.models import _torch_functions as functions
 from gridscape.models._cells import LOOPS
 from gridscape.models._lengths import at_last, reversed_within
+from gridscape.models._torch.cells import STEPS
+from gridscape.models._torch.layers import dropout
 from gridscape.models.torch_weights import LAYOUTS
 
 CELLS = {"LSTM": "lstm", "GRU": "gru", "RNN_TANH": "rnn", "RNN_RELU": "relu"}
-STEPS = {
-    "lstm": functions.FUNCTIONS["lstm_cell"],
-    "gru": functions.FUNCTIONS["gru_cell"],
-    "rnn": functions.FUNCTIONS["rnn_tanh_cell"],
-    "relu": functions.FUNCTIONS["rnn_relu_cell"],
-}
 
 
 class Later:
@@ -162,7 +157,7 @@ def recurrent(
         x = outputs[0] if len(outputs) == 1 else jnp.concatenate(outputs, axis=-1)
         if key is not None and options.dropout and number < options.n_layers - 1:
             of_layer = jax.random.fold_in(key, number)
-            x = functions.FUNCTIONS["dropout"](x, options.dropout, key=of_layer)
+            x = dropout(x, options.dropout, key=of_layer)
     output = x if only_last or not (options.batch_first or is_packed) else jnp.swapaxes(x, 0, 1)
     if is_packed:
         output = Sequences(output, lengths)

@@ -1,0 +1,427 @@
+"""Faults drawn at random over runs of a small study, and odd input to every door: what holds.
+
+    nice -n 19 python benchmarks/faults.py [--seconds 3600] [--seed 0] [--keep]
+
+An episode is one results folder. A fault falls on it, the run goes on, another one falls, and at
+the end everything must be there: each trial once, the table equal to that of a run in calm, nothing
+half written, and a line for whatever was lost. Between episodes, files, arguments and requests to
+the live page are made up. With --keep the counts go to benchmarks/results.
+"""
+
+import argparse
+import contextlib
+import copy
+import csv
+import http.client
+import io
+import json
+import os
+import random
+import resource
+import shutil
+import signal
+import sqlite3
+import subprocess
+import sys
+import tempfile
+import time
+import warnings
+from collections import Counter
+from pathlib import Path
+from urllib.parse import urlsplit
+
+import harness
+
+STUDY = ["quickstart", "--set", "hidden_size=4,8", "--set", "learning_rate=0.01,0.1"]
+STUDY += ["--replicates", "2"]
+UPDATES = 3_000
+# The share of the time that a network had, and the memory beside others, are of the run.
+FREE = ("seconds", "memory_bytes")
+LONGEST = 300 + len("gridscape: ")
+DEADLINE_SECONDS = 600
+EACH_EPISODE = 6
+# The clock of a process, which goes back by a day and forth again every second.
+BACK = """\
+import time
+now = time.time
+time.time = lambda: now() - 86_400 * (int(time.monotonic()) % 2)
+"""
+
+
+class BrokenError(Exception):
+    """Something did not hold."""
+
+
+class Place:
+    """A folder of results, the command that fills it, and the table of a run in calm."""
+
+    def __init__(self, folder: Path, updates: int = UPDATES) -> None:
+        self.folder, self.results = folder, folder / "r"
+        self.command = ["run", *STUDY, "--updates", str(updates), "--dir", str(self.results)]
+        (folder / "clock").mkdir()
+        (folder / "clock" / "sitecustomize.py").write_text(BACK)
+        done = self.run()
+        if done.returncode:
+            raise BrokenError(f"the run in calm: {done.stderr}")
+        self.calm = self.table()
+
+    def start(self, before=None, path: str = "") -> subprocess.Popen:
+        """The run, in a process of its own."""
+        paths = [path, str(Path(__file__).parents[1]), os.environ.get("PYTHONPATH", "")]
+        return subprocess.Popen(
+            [sys.executable, "-m", "gridscape", *self.command],
+            env={**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, paths))},
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.PIPE,
+            text=True,
+            preexec_fn=before,
+        )
+
+    def end(self, process: subprocess.Popen) -> subprocess.CompletedProcess:
+        """Wait for a process; what it said, which is lines of ours or nothing."""
+        try:
+            _, told = process.communicate(timeout=DEADLINE_SECONDS)
+        except subprocess.TimeoutExpired:
+            process.kill()
+            raise BrokenError("a run that does not end") from None
+        check_lines(told, process.returncode)
+        return subprocess.CompletedProcess(self.command, process.returncode, "", told)
+
+    def run(self, before=None, path: str = "") -> subprocess.CompletedProcess:
+        return self.end(self.start(before, path))
+
+    def table(self) -> list[dict[str, str]]:
+        """What is exported, without what may differ."""
+        out = self.folder / "table.csv"
+        status, _, told = call("export", self.results, "--output", out)
+        if status:
+            raise BrokenError(f"export: {told}")
+        with out.open(newline="") as file:
+            rows = list(csv.DictReader(file))
+        return [{k: v for k, v in row.items() if k not in FREE} for row in rows]
+
+    def require_whole(self) -> None:
+        """All is there as after a run in calm, and nothing else."""
+        found = self.table()
+        if len({row["key"] for row in found}) != len(found):
+            raise BrokenError("a trial twice")
+        if found != self.calm:
+            raise BrokenError("another table than in calm")
+        if left := [p.name for p in self.results.rglob("*.tmp*")]:
+            raise BrokenError(f"half written: {left}")
+        if left := list((self.results / "checkpoints").iterdir()):
+            raise BrokenError(f"checkpoints left: {left}")
+
+
+def check_lines(told: str, status: int) -> None:
+    """Raise BrokenError where a process said anything but lines of ours."""
+    for line in told.splitlines():
+        if not line.startswith("gridscape: ") or "unexpected" in line:
+            raise BrokenError(f"status {status}, told: {told[-600:]}")
+        if len(line) > LONGEST and "warning: " not in line and "interrupted" not in line:
+            raise BrokenError(f"a line of {len(line)} letters: {line}")
+
+
+def call(*arguments: object) -> tuple[int, str, str]:
+    """A command in this process: status, standard output, standard error."""
+    from gridscape.cli import commands
+
+    out, err = io.StringIO(), io.StringIO()
+    with contextlib.redirect_stdout(out), contextlib.redirect_stderr(err):
+        status = commands.exit_status([str(a) for a in arguments])
+    return status, out.getvalue(), err.getvalue()
+
+
+# ---- faults: each takes a place and says whether something must be told ----
+
+
+def signalled(*numbers: int, after: float = 0.0):
+    """A run that gets signals at a random moment."""
+
+    def fault(place: Place, rng: random.Random) -> str:
+        process = place.start()
+        time.sleep(rng.uniform(0, 8))
+        for number in numbers:
+            process.send_signal(number)
+            time.sleep(after)
+        done = place.end(process)
+        if done.returncode not in (0, 130, -signal.SIGKILL):
+            raise BrokenError(f"status {done.returncode}: {done.stderr}")
+        return done.stderr
+
+    return fault
+
+
+def files_of(place: Place) -> list[Path]:
+    """The files of a folder, a few of each kind."""
+    kinds: dict[str, list[Path]] = {}
+    for path in sorted(place.results.rglob("*")):
+        if path.is_file() and path.stat().st_size:
+            kind = path.name if path.parent == place.results else path.parent.name
+            kinds.setdefault(kind, []).append(path)
+    return [path for paths in kinds.values() for path in paths[:2]]
+
+
+def cut(content: bytearray, rng: random.Random) -> bytearray:
+    return content[: rng.randrange(len(content))]
+
+
+def flip(content: bytearray, rng: random.Random) -> bytearray:
+    content[rng.randrange(len(content))] ^= 1 << rng.randrange(8)
+    return content
+
+
+def damaged(change):
+    """A file of the folder that is not as it was written; a blob that is lost must be told."""
+
+    def fault(place: Place, rng: random.Random) -> str:
+        path = rng.choice(files_of(place))
+        kept = path.read_bytes()
+        path.write_bytes(bytes(change(bytearray(kept), rng)))
+        done = place.run()
+        if done.returncode:  # told, with what is to be done: put it back from a copy
+            path.write_bytes(kept)
+            if not done.stderr:
+                raise BrokenError(f"{path.name}: status {done.returncode}, and not a word")
+        elif path.parent.name == "blobs" and "warning: " not in done.stderr:
+            raise BrokenError(f"{path.name} was lost without a word")
+        return done.stderr
+
+    return fault
+
+
+def limited(what: int, low: int, high: int):
+    """A run under a limit of the system: of file sizes, as on a full disk, or of addresses."""
+
+    def fault(place: Place, rng: random.Random) -> str:
+        limit = rng.randrange(low, high)
+        done = place.run(lambda: resource.setrlimit(what, (limit, limit)))
+        if done.returncode not in (0, 1, 3):
+            raise BrokenError(f"status {done.returncode}: {done.stderr}")
+        return done.stderr
+
+    return fault
+
+
+def clock_set_back(place: Place, rng: random.Random) -> str:
+    return place.run(path=str(place.folder / "clock")).stderr
+
+
+def watched(place: Place, rng: random.Random) -> str:
+    """A reader that looks all the time."""
+    process = place.start()
+    while process.poll() is None:
+        if (place.results / "study.json").exists():
+            status, _, told = call("show", place.results, "--json")
+            check_lines(told, status)
+        time.sleep(0.2)
+    return place.end(process).stderr
+
+
+FAULTS = {
+    "kill -9": signalled(signal.SIGKILL),
+    "SIGTERM": signalled(signal.SIGTERM),
+    "SIGHUP": signalled(signal.SIGHUP),
+    "Ctrl-C": signalled(signal.SIGINT),
+    "Ctrl-C twice": signalled(signal.SIGINT, signal.SIGINT, after=0.2),
+    "stopped and continued": signalled(signal.SIGSTOP, signal.SIGCONT, after=1.0),
+    "a torn file": damaged(cut),
+    "a flipped bit": damaged(flip),
+    "no room for files": limited(resource.RLIMIT_FSIZE, 1_000, 60_000),
+    "few addresses": limited(resource.RLIMIT_AS, 2**28, 2**31),
+    "a clock set back": clock_set_back,
+    "a viewer": watched,
+}
+
+
+def episode(place: Place, rng: random.Random, counts: Counter, n_faults: int) -> None:
+    """Faults on one folder, which must be whole in the end."""
+    shutil.rmtree(place.results, ignore_errors=True)
+    place.run(lambda: resource.setrlimit(resource.RLIMIT_CPU, (6, 6)))  # dies on the way
+    for _ in range(n_faults):
+        name = rng.choice(list(FAULTS))
+        counts[name, "tried"] += 1
+        told = FAULTS[name](place, rng)
+        counts[name, "told"] += bool(told)
+        if not (place.results / "study.json").exists():
+            place.run()
+        counts[name, "survived"] += 1
+    done = place.run()
+    if done.returncode:
+        raise BrokenError(f"the last run: {done.stderr}")
+    place.require_whole()
+
+
+# ---- made-up input ----
+
+ODD = [None, True, 0, -1, 10**9, 10**400, 2.5, float("nan"), "", "x", "a\0b", "finished"]
+ODD += ["n" * 5_000, [], {}, [1], [None], [{}], [[8]], {"a": 1}, ["length", [1]]]
+
+
+def mutant(document, rng: random.Random):
+    """A document with some part changed, gone, or under another name."""
+    made = copy.deepcopy(document)
+    for _ in range(rng.choice([1, 1, 2])):
+        known = list(places(made))
+        if not known:
+            break
+        *path, last = rng.choice(known)
+        folder = made
+        for name in path:
+            folder = folder[name]
+        if rng.random() < 0.2:
+            del folder[last]
+        elif rng.random() < 0.1 and isinstance(folder, dict):
+            folder[rng.choice(["x", "a/b", "", "status"])] = folder.pop(last)
+        else:
+            folder[last] = copy.deepcopy(rng.choice(ODD))
+    return made
+
+
+def places(value, at=()):
+    """Every place within a document."""
+    inner = value.items() if isinstance(value, dict) else ()
+    for name, part in enumerate(value) if isinstance(value, list) else inner:
+        yield (*at, name)
+        yield from places(part, (*at, name))
+
+
+def made_up_folder(place: Place, rng: random.Random) -> None:
+    """A study.json or a row of another shape, read by every command that only reads."""
+    changed = place.folder / "changed"
+    shutil.rmtree(changed, ignore_errors=True)
+    shutil.copytree(place.results, changed)
+    with contextlib.closing(sqlite3.connect(changed / "ledger.sqlite")) as ledger, ledger:
+        if rng.random() < 0.5:
+            document = json.loads((changed / "study.json").read_text())
+            (changed / "study.json").write_text(json.dumps(mutant(document, rng)))
+            ledger.execute("DELETE FROM meta")
+        else:
+            key, record = ledger.execute("SELECT key, record FROM trials").fetchone()
+            text = json.dumps(mutant(json.loads(record), rng))
+            ledger.execute("UPDATE trials SET record = ? WHERE key = ?", (text, key))
+    for command in (["show"], ["claims"], ["export", "--output", str(place.folder / "odd.csv")]):
+        status, _, told = call(*command, changed)
+        check_lines(told, status)
+
+
+WORDS = ["run", "plan", "show", "export", "import", "live", "report", "refine", "decide", "--set"]
+WORDS += ["--dir", "--axes", "--metric", "--format", "--output", "--cell", "--replicates", "--port"]
+WORDS += [
+    "--updates",
+    "--epochs",
+    "--flops",
+    "--seed",
+    "--host",
+    "--json",
+    "--data",
+    "=",
+    "a=1",
+    "",
+]
+WORDS += ["hidden_size=", "hidden_size=1:2:3", "[[8]]", "0", "-1", "1e400", "nan", "\0", "/", "é"]
+WORDS += ["9" * 400, "/dev/null", "/dev/zero", "tensorboard", "mlflow", "torch:x:y", "optax:lion"]
+
+
+def made_up_arguments(place: Place, rng: random.Random) -> None:
+    """Words of the command line in any order; none of them trains anything."""
+    words = [rng.choice(WORDS) for _ in range(rng.randint(1, 6))]
+    if words[0] in ("run", "live", "refine", "decide"):
+        words.append("--no-such-option")
+    with contextlib.chdir(place.folder):
+        status, _, told = call(*words)
+    check_lines(told, status)
+
+
+class Live:
+    """The live page of a folder, in a process of its own."""
+
+    def __init__(self, place: Place) -> None:
+        self.process = subprocess.Popen(
+            [sys.executable, "-m", "gridscape", "live", str(place.results)],
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+        )
+        line = self.process.stdout.readline()  # Live page: http://...
+        self.address = urlsplit(line[line.find("http") :].strip())
+
+    def request(self, rng: random.Random) -> None:
+        """A request of any form: answered, and not by an error of the server."""
+        path = "".join(rng.choice("/.%0a?&=#éx") for _ in range(rng.randint(0, 30)))
+        if rng.random() < 0.5:
+            path = f"{self.address.path}{path}"
+        method = rng.choice(["GET", "POST", "HEAD", "PUT", "DELETE", "OPTIONS", "TRACE", "X"])
+        link = http.client.HTTPConnection(self.address.hostname, self.address.port, timeout=30)
+        with contextlib.closing(link):
+            host = rng.choice(["a", self.address.netloc])
+            raw = f"{method} {path or '/'} HTTP/1.1\r\nHost: {host}"
+            raw += f"\r\nContent-Length: {rng.choice(['0', '-1', 'x', '9' * 30])}\r\n\r\n"
+            link.connect()
+            link.sock.sendall(raw.encode())
+            status = link.sock.recv(64).split()[1:2]
+        if status and int(status[0]) >= 500:
+            raise BrokenError(f"{method} {path}: {status[0]}")
+        if self.process.poll() is not None:
+            raise BrokenError("the live page ended")
+
+    def close(self) -> None:
+        self.process.terminate()
+        self.process.wait(30)
+
+
+def fuzz(place: Place, rng: random.Random, counts: Counter, seconds: float) -> None:
+    """Odd input to every door, for a while."""
+    live = Live(place) if place.results.exists() else None
+    doors = {"odd folders": made_up_folder, "odd arguments": made_up_arguments}
+    doors["odd requests"] = lambda place, rng: live.request(rng)
+    end = time.monotonic() + seconds
+    try:
+        while time.monotonic() < end:
+            name = rng.choice(list(doors))
+            counts[name, "tried"] += 1
+            doors[name](place, rng)
+            counts[name, "survived"] += 1
+    finally:
+        live.close()
+
+
+def report(counts: Counter, broken: list[str]) -> str:
+    """The counts as a table in markdown."""
+    names = [*FAULTS, "odd folders", "odd arguments", "odd requests"]
+    columns = ("tried", "survived", "told")
+    rows = [[n, *(f"{counts[n, c]:,}" for c in columns)] for n in names if counts[n, "tried"]]
+    text = harness.table(["what", *columns], rows)
+    return text + "\n" + "".join(f"\n- did not hold: {line}" for line in broken)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--seconds", type=float, default=3600.0)
+    parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--keep", action="store_true", help="write benchmarks/results")
+    asked = parser.parse_args()
+    warnings.simplefilter("ignore")
+    rng, counts, broken = random.Random(asked.seed), Counter(), []
+    end = time.monotonic() + asked.seconds
+    with tempfile.TemporaryDirectory() as folder:
+        place = Place(Path(folder))
+        while time.monotonic() < end:
+            try:
+                episode(place, rng, counts, EACH_EPISODE)
+                fuzz(place, rng, counts, min(30.0, asked.seconds / 10))
+            except BrokenError as error:
+                broken.append(str(error))
+                print(f"did not hold: {error}", file=sys.stderr, flush=True)
+    facts = harness.machine()
+    text = f"# Faults\n\n{report(counts, broken)}\n\n{harness.describe(facts)}\n"
+    if asked.keep:
+        record = {"machine": facts, "broken": broken}
+        record["counts"] = {f"{name}: {what}": n for (name, what), n in counts.items()}
+        harness.write("faults", facts, text, record)
+    else:
+        sys.stdout.write(text)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,122 @@
+"""Signals: the first asks or raises, the second ends at once; nobody's own handlers are lost."""
+
+import os
+import signal
+import subprocess
+import sys
+import time
+
+import pytest
+
+from gridscape.execution import interrupt
+from gridscape.execution.interrupt import Guard, Interrupt, InterruptedBySignal
+
+SIGNALS = [getattr(signal, name) for name in interrupt.NAMES if hasattr(signal, name)]
+
+
+@pytest.fixture(autouse=True)
+def handlers_stay():
+    """What handles signals is the same after a test."""
+    before = {number: signal.getsignal(number) for number in SIGNALS}
+    yield
+    changed = {n: h for n, h in before.items() if signal.getsignal(n) is not h}
+    Guard.active = None
+    for number, handler in before.items():
+        signal.signal(number, handler)
+    assert not changed
+
+
+@pytest.fixture
+def guard():
+    """A guard of this process, taken away after the test."""
+    before = {number: signal.getsignal(number) for number in SIGNALS}
+    yield Guard("interrupted").begin()
+    for number, handler in before.items():
+        signal.signal(number, handler)
+
+
+@pytest.mark.parametrize("number", SIGNALS)
+def test_the_first_asks_and_the_second_interrupts(number):
+    told = []
+    with Interrupt(lambda: told.append(1)) as found:
+        signal.raise_signal(number)
+        assert (found.asked, told) == (True, [1])
+        with pytest.raises(InterruptedBySignal):
+            signal.raise_signal(number)
+        with pytest.raises(KeyboardInterrupt):
+            found.raise_if_asked()
+
+
+def test_what_is_ignored_or_handled_by_others_stays(monkeypatch):
+    mine = lambda *_: None  # noqa: E731
+    for number, handler in [(signal.SIGINT, signal.SIG_IGN), (signal.SIGTERM, mine)]:
+        before = signal.signal(number, handler)
+        with Interrupt() as found:
+            signal.raise_signal(number)
+            assert signal.getsignal(number) is handler
+            assert not found.asked
+        signal.signal(number, before)
+
+
+def test_the_second_signal_of_a_command_ends_it(guard, monkeypatch):
+    ended = []
+    monkeypatch.setattr(Guard, "_end_now", lambda self: ended.append(self.line))
+    with Interrupt():
+        signal.raise_signal(signal.SIGTERM)
+        assert ended == []
+        with pytest.raises(InterruptedBySignal):  # where the process does not end after all
+            signal.raise_signal(signal.SIGTERM)
+        assert ended == ["interrupted"]
+
+
+def test_one_that_would_be_lost_is_sent_again(guard):
+    def _xla_gc_callback():
+        signal.raise_signal(signal.SIGINT)
+
+    _xla_gc_callback()
+    assert not guard.heard
+    with pytest.raises(InterruptedBySignal):
+        time.sleep(10)
+
+
+ENDING = """
+import os, sys, time
+from gridscape.execution.interrupt import Guard
+guard = Guard("interrupted and so on").begin()
+try:
+    print("ready", flush=True)
+    time.sleep(60)
+except KeyboardInterrupt:
+    print("first", flush=True)
+    time.sleep(60)
+"""
+
+
+def test_the_second_one_is_told_with_status_130():
+    process = subprocess.Popen(
+        [sys.executable, "-c", ENDING], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+    )
+    assert process.stdout.readline() == "ready\n"
+    process.send_signal(signal.SIGTERM)
+    assert process.stdout.readline() == "first\n"
+    process.send_signal(signal.SIGINT)
+    _, told = process.communicate(timeout=60)
+    assert (process.returncode, told) == (130, "gridscape: interrupted and so on\n")
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("number", SIGNALS)
+def test_a_command_that_is_ended_tells_how_to_go_on(tmp_path, number):
+    os.mkfifo(tmp_path / "endless.toml")  # which the command waits for
+    process = subprocess.Popen(
+        [sys.executable, "-m", "gridscape", "plan", "endless.toml"],
+        cwd=tmp_path,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    time.sleep(2)
+    process.send_signal(number)
+    _, told = process.communicate(timeout=60)
+    line = "interrupted and what is stored is kept; to go on: gridscape plan endless.toml"
+    assert (process.returncode, told) == (130, f"gridscape: {line}\n")
