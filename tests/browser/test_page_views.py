@@ -165,3 +165,14 @@ def test_studies_side_by_side_open_with_their_difference(visit: Open) -> None:
     assert cells == [["Setting", "a", "b"], ["updates", "100", "60"]]
     page.tab.locator("#beside button", has_text="hidden_size=16").click()
     assert "study=b, hidden_size=16, learning_rate=0.01" in page.text("#cell-title")
+
+
+def test_a_rate_that_changes_is_drawn(visit: Open) -> None:
+    page = visit("schedules")
+    page.cell(1, 1).click()
+    line = page.run("document.querySelector('#cell .rate .chart').data[0]")
+    assert line["y"][0] == 0  # the warm-up
+    assert max(line["y"]) == pytest.approx(0.1, rel=0.01)
+    assert line["y"][-1] < 0.001
+    assert "cosine" in page.text("#cell .rate")
+    assert visit().tab.locator("#cell .rate").count() == 0
