@@ -157,10 +157,7 @@ class Ray:
     # ---- what an executor owes ----
 
     def open(self, resolved: ResolvedStudy, data_dir: str | Path | None = None) -> None:
-        """See Executor.
-
-        Raises UsageError where there is no cluster or no working_dir, or no node is large enough.
-        """
+        """See Executor; raises UsageError without a cluster, working_dir or large enough node."""
         self.close()
         if self.working_dir is not None and not Path(self.working_dir).is_dir():
             raise UsageError("no such folder", where="working_dir", found=self.working_dir)
