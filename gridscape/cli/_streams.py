@@ -10,9 +10,9 @@ from gridscape.errors import LONGEST, GridscapeError, cut
 
 
 class Output:
-    """Standard output, which takes everything: what could not be written is told at the end.
+    """A standard stream that takes everything: what could not be written is told at the end.
 
-    So a command does all that it does beside its output.
+    So a command does all that it does beside its output, be its disk full or its terminal closed.
     """
 
     def __init__(self, stream: Any, trouble: str | None = None) -> None:
@@ -57,7 +57,7 @@ class Output:
 
 
 def stand_in() -> None:
-    """Put a sink in the place of streams that are closed, and ``Output`` before standard output.
+    """Put a sink in the place of streams that are closed, and ``Output`` before them.
 
     Else what is opened next stands there, and is written to by whoever means the stream.
     """
@@ -69,7 +69,7 @@ def stand_in() -> None:
     for name in ("stdout", "stderr"):
         if getattr(sys, name) is None:
             setattr(sys, name, open(os.devnull, "w", encoding="utf-8"))  # noqa: SIM115
-    sys.stdout = Output(sys.stdout, trouble)
+    sys.stdout, sys.stderr = Output(sys.stdout, trouble), Output(sys.stderr)
 
 
 def end_output() -> None:

@@ -9,7 +9,7 @@ import pytest
 from calls import ROOT, environment
 
 from gridscape.cli import interrupted
-from gridscape.cli._streams import Output, complain
+from gridscape.cli._streams import Output, complain, stand_in
 from gridscape.cli.tables import console
 from gridscape.errors import LONGEST, GridscapeError
 
@@ -40,6 +40,16 @@ def test_a_reader_that_has_gone_is_no_error_of_its_own():
     print("the first line", file=output)
     with pytest.raises(BrokenPipeError):
         output.end()
+
+
+@pytest.mark.parametrize("error", [OSError(5, "Input/output error"), BrokenPipeError()])
+def test_a_terminal_that_is_closed_ends_no_command(monkeypatch, error):
+    for name in ("stdout", "stderr"):
+        monkeypatch.setattr(sys, name, Full(error))
+    stand_in()
+    for stream in (sys.stdout, sys.stderr):
+        print("a line", file=stream, flush=True)
+    console(stderr=True).print("a table")
 
 
 def test_a_stream_as_any_other():
