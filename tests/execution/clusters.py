@@ -2,6 +2,7 @@
 
 import contextlib
 import os
+import signal
 import warnings
 
 from gridscape.execution.ray.cluster import SETTINGS
@@ -14,6 +15,7 @@ def cluster_of(n_nodes):
 
     for name, value in SETTINGS.items():
         os.environ.setdefault(name, value)
+    before = signal.getsignal(signal.SIGTERM)  # which Ray's nodes take
     with forks_allowed():
         cluster = Cluster(initialize_head=True, head_node_args=ONE_CORE)
         try:
@@ -22,6 +24,7 @@ def cluster_of(n_nodes):
             yield cluster
         finally:
             cluster.shutdown()
+            signal.signal(signal.SIGTERM, before)
 
 
 ONE_CORE = {"num_cpus": 1, "include_dashboard": False}
