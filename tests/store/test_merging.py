@@ -1,5 +1,6 @@
 """Results folders of one study become one, exactly once, and run nobody's code."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -13,6 +14,7 @@ from gridscape.execution.replay import replay
 from gridscape.grid.trials import Status
 from gridscape.landscape import Landscape
 from gridscape.store.merging import merge_folders
+from gridscape.store.store import Store
 
 AXES = {"hidden_size": [16, 32], "learning_rate": [0.001, 0.01]}
 
@@ -75,6 +77,42 @@ def test_what_a_folder_lacks_stays_missing(tmp_path: Path) -> None:
     land = gs.merge(whole, part, directory=tmp_path / "all")
     assert land.counts()["missing"] == 2
     assert land.n_replicates == 3
+
+
+def test_a_trial_that_failed_somewhere_is_taken_from_where_it_was_trained(tmp_path: Path) -> None:
+    def lost(cell, replicate):  # type: ignore[no-untyped-def]
+        return Status.FAILED if replicate == 0 else Status.FINISHED
+
+    failed = stored(tmp_path / "a", landscape(AXES, lambda c: 0.8, replicates=2, status=lost))
+    whole = stored(tmp_path / "b", landscape(AXES, lambda c: 0.8, replicates=2))
+    for number, folders in enumerate([(failed, whole), (whole, failed)]):
+        found = merge_folders(folders, tmp_path / f"all{number}")
+        assert (found.n_trials, found.n_twice, found.differing) == (8, 4, ())
+        counts = Landscape.read(tmp_path / f"all{number}").counts()
+        assert (counts["finished"], counts["failed"]) == (8, 0)
+
+
+def test_parameters_that_one_folder_kept_are_kept(tmp_path: Path) -> None:
+    without = student(tmp_path / "a", 1)
+    kept = student(tmp_path / "b", 1)
+    with Store.read(kept) as store:
+        pairs = list(store.results())
+        study = store.study
+    with Store.create(kept, study) as store:
+        store.put_all([(t, replace(r, params={"w": np.ones(2)})) for t, r in pairs])
+    merge_folders([without, kept], tmp_path / "all")
+    with Store.read(tmp_path / "all") as store:
+        assert all(result.params is not None for _, result in store.results())
+
+
+@pytest.mark.parametrize("name", ["../../evil", "/tmp/evil", "..", "e\nvil", "x" * 300])
+def test_no_name_of_a_study_leads_out_of_runs(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    folders = [student(tmp_path / str(seed), seed, name=name) for seed in (1, 2)]
+    folder = gs.merge(*folders).folder
+    assert folder is not None and folder.resolve().parent == tmp_path / "runs"
 
 
 def test_other_conditions_are_refused_by_the_first_difference(tmp_path: Path) -> None:
