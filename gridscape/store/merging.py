@@ -180,7 +180,7 @@ def _record(
 
 def _light(result: TrialResult) -> TrialResult:
     """What tells two results of one trial apart, without their arrays' weight."""
-    kept = None if result.params is None else {}
+    kept: dict[str, np.ndarray] | None = None if result.params is None else {}
     return replace(result, curves={}, params=kept)
 
 
