@@ -144,6 +144,7 @@ LANDSCAPES: dict[str, Callable[[], Landscape]] = {
         lambda cell: hump(cell) * (0.5 if cell["study"] == "b" else 1.0),
     ),
     "predict": lambda: landscape(study={"guessing": 0.1}),
+    "predict nothing": lambda: landscape(status=lambda cell, r: Status.MISSING),
     "categories": lambda: landscape(
         {"cell": ["rnn", "gru"], "optimizer": ["adam", "sgd"]}, lambda c: 0.9
     ),
@@ -226,7 +227,13 @@ def content(name: str) -> PageData:
     made = "2024-05-01T12:00:00+00:00"
     studies = _beside(found.land) if name == "beside" else None
     return document(
-        found, Path("runs/it"), made, {"Gridscape": "0"}, shown, studies, covered=name == "predict"
+        found,
+        Path("runs/it"),
+        made,
+        {"Gridscape": "0"},
+        shown,
+        studies,
+        covered=name.startswith("predict"),
     )
 
 

@@ -165,3 +165,13 @@ def test_studies_side_by_side_open_with_their_difference(visit: Open) -> None:
     assert cells == [["Setting", "a", "b"], ["updates", "100", "60"]]
     page.tab.locator("#beside button", has_text="hidden_size=16").click()
     assert "study=b, hidden_size=16, learning_rate=0.01" in page.text("#cell-title")
+
+
+@pytest.mark.parametrize(
+    "view", ["contour", "panels", "parallel", "parallel&minus=0", "map&minus=0"]
+)
+def test_without_any_number_every_view_is_empty(visit: Open, view: str) -> None:
+    page = visit("nothing yet", f"#view={view}")
+    assert page.run("document.querySelectorAll('#map *').length") > 0
+    page.run("document.querySelectorAll('#map .chart').length")  # builds them
+    assert "NaN" not in page.text("#landscape")
