@@ -112,7 +112,8 @@ def test_no_name_of_a_study_leads_out_of_runs(
     monkeypatch.chdir(tmp_path)
     folders = [student(tmp_path / str(seed), seed, name=name) for seed in (1, 2)]
     folder = gs.merge(*folders).folder
-    assert folder is not None and folder.resolve().parent == tmp_path / "runs"
+    assert folder is not None
+    assert folder.resolve().parent == tmp_path / "runs"
 
 
 def test_other_conditions_are_refused_by_the_first_difference(tmp_path: Path) -> None:
