@@ -3,6 +3,9 @@
 import base64
 import hashlib
 import importlib.util
+import platform
+import shutil
+import subprocess
 import sys
 import zipfile
 from pathlib import Path
@@ -59,3 +62,22 @@ def test_without_the_cross_compiler_it_says_so(wheels, monkeypatch, tmp_path):
     monkeypatch.setattr(importlib.util, "find_spec", lambda name: None)
     with pytest.raises(SystemExit, match="pip install ziglang"):
         wheels.main()
+
+
+FEATURES = ["fma", "avx2", "avx512f", "avx512dq", "avx512bw", "avx512vl", "avx512bf16"]
+
+
+@pytest.mark.skipif(shutil.which("gcc") is None, reason="no compiler that tells it, too")
+@pytest.mark.skipif(platform.machine() != "x86_64", reason="of x86 processors")
+def test_what_a_processor_can_do_is_what_gcc_says(tmp_path):
+    told = "".join(f'putchar("01"[!!__builtin_cpu_supports("{name}")]);' for name in FEATURES)
+    program = "#include <stdio.h>\nint main() { __builtin_cpu_init(); " + told + "}\n"
+    (tmp_path / "told.c").write_text(program)
+    found = []
+    for sources in ([], [ROOT / "tools" / "cpu_model.c"]):
+        made = str(tmp_path / "told")
+        command = ["gcc", "-O1", str(tmp_path / "told.c"), *map(str, sources), "-o", made]
+        subprocess.run(command, check=True, timeout=60)
+        found.append(subprocess.run([made], capture_output=True, timeout=60, check=True).stdout)
+    assert found[0] == found[1]
+    assert len(found[0]) == len(FEATURES)

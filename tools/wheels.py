@@ -22,6 +22,7 @@ from typing import NamedTuple
 
 ROOT = Path(__file__).parents[1]
 FLAGS = ["-fPIC", "-fno-sanitize=undefined", "-DNDEBUG"]
+CPU = ROOT / "tools" / "cpu_model.c"
 LIBRARY = "gridscape/kernels/_native"
 
 
@@ -66,6 +67,21 @@ def compiled(target, folder):
 
     with ThreadPoolExecutor(os.cpu_count()) as threads:
         objects = list(threads.map(compile_one, setup.units_of(setup.targets_of(target.machine))))
+    if target.machine == "x86_64":
+        objects.append(str(folder / "cpu_model.o"))
+        run(
+            [
+                *compiler[:-3],
+                "cc",
+                *compiler[-2:],
+                "-O2",
+                "-fPIC",
+                "-c",
+                str(CPU),
+                "-o",
+                objects[-1],
+            ]
+        )
     library = folder / f"_native{target.suffix}"
     run([*compiler, "-shared", "-s", *objects, "-o", str(library)])
     return library

@@ -18,6 +18,14 @@ from gridscape.cli._options import (
     Minutes,
     Trust,
 )
+from gridscape.cli._shared import (
+    InterruptedRunError,
+    axes_of,
+    executor_at,
+    results_folder,
+    tell,
+    tell_code,
+)
 from gridscape.cli._startup import prepare_jax
 from gridscape.cli._streams import complain
 from gridscape.errors import UsageError
@@ -88,9 +96,7 @@ def decide(
     """Add replicates where they are needed, until statements are decided."""
     if axis and not best:
         raise UsageError("names the axis of --best", where="--axis", hint="--order AXIS, or --best")
-    from gridscape.cli import commands
-
-    directory, where = commands.results_folder(folder), commands.axes_of(at, "--at")
+    directory, where = results_folder(folder), axes_of(at, "--at")
     with _training(directory, trust) as follower:
         from gridscape.sweep import deciding
 
@@ -107,10 +113,10 @@ def decide(
             minutes=minutes,
             trust=trust,
             data_dir=data_dir,
-            executor=commands.executor_at(executor, address),
+            executor=executor_at(executor, address),
             listener=teller,
         )
-    commands.tell(json, decided_document(found, directory), lambda width: decided_table(found))
+    tell(json, decided_document(found, directory), lambda width: decided_table(found))
 
 
 def confirm(
@@ -127,9 +133,7 @@ def confirm(
     debug: Debug = False,
 ) -> None:
     """Train fresh replicates of the best cells: numbers without luck."""
-    from gridscape.cli import commands
-
-    directory = commands.results_folder(folder)
+    directory = results_folder(folder)
     with _training(directory, trust) as follower:
         from gridscape.sweep import confirming
 
@@ -139,10 +143,10 @@ def confirm(
             replicates=replicates,
             trust=trust,
             data_dir=data_dir,
-            executor=commands.executor_at(executor, address),
+            executor=executor_at(executor, address),
             listener=follower,
         )
-    commands.tell(json, vars(found), lambda width: confirmed_table(found))
+    tell(json, vars(found), lambda width: confirmed_table(found))
 
 
 def refine(
@@ -193,9 +197,7 @@ def refine(
     debug: Debug = False,
 ) -> None:
     """Add values of an axis at its optimum or its edge, row by row."""
-    from gridscape.cli import commands
-
-    directory, where = commands.results_folder(folder), commands.axes_of(at, "--at")
+    directory, where = results_folder(folder), axes_of(at, "--at")
     with _training(directory, trust) as follower:
         from gridscape.sweep import refining
 
@@ -211,19 +213,17 @@ def refine(
             minutes=minutes,
             trust=trust,
             data_dir=data_dir,
-            executor=commands.executor_at(executor, address),
+            executor=executor_at(executor, address),
             listener=follower,
         )
-    commands.tell(json, found, lambda width: refined_table(found))
+    tell(json, found, lambda width: refined_table(found))
 
 
 @contextmanager
 def _training(directory: Path, trust: bool) -> Iterator["Follower"]:
     """Around what trains: tells whose code runs, follows it, and says how it goes on."""
-    from gridscape.cli import commands
-
     prepare_jax()
-    commands.tell_code(directory, trust)
+    tell_code(directory, trust)
     from gridscape.cli._follow import Follower
 
     follower = Follower()
@@ -231,7 +231,7 @@ def _training(directory: Path, trust: bool) -> Iterator["Follower"]:
         with follower.following():
             yield follower
     except KeyboardInterrupt:
-        raise commands.InterruptedRunError(f"what was trained is kept in {directory}") from None
+        raise InterruptedRunError(f"what was trained is kept in {directory}") from None
     if follower.failed:
         complain(follower.failures())
 

@@ -104,13 +104,17 @@ def read_idx(path: Path) -> np.ndarray:
         raise
     except Exception as error:  # zlib and gzip raise several kinds
         raise DataCorruptError("not a whole file", where=path, found=one_line(error)) from error
-    if content[:2] != b"\0\0" or len(content) < 4 or content[2] not in TYPES:
-        raise DataCorruptError("not an IDX file", where=path, found=content[:4].hex(" "))
-    kind, n_dims = np.dtype(TYPES[content[2]]), content[3]
+    head = content[:4]
+    if len(head) < 4 or head[:2] != b"\0\0" or head[2] not in TYPES or not head[3]:
+        raise DataCorruptError("not an IDX file", where=path, found=head.hex(" "))
+    kind, n_dims = np.dtype(TYPES[head[2]]), head[3]
     start = 4 + 4 * n_dims
+    if len(content) < start:
+        expected, found = f"a header of {start} bytes", f"{len(content)} bytes"
+        raise DataCorruptError("not a whole file", where=path, expected=expected, found=found)
     shape = tuple(np.frombuffer(content[4:start], ">u4").tolist())
     size = start + int(np.prod(shape, dtype=object)) * kind.itemsize
-    if len(shape) != n_dims or len(content) != size:
+    if len(content) != size:
         raise DataCorruptError(
             "the IDX file is not as long as its header says",
             where=path,

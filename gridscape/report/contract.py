@@ -476,6 +476,22 @@ class NetworkData(TypedDict):
     samples: NotRequired[SamplesData]
 
 
+class RateData(TypedDict):
+    """How the learning rate changes: its share in some updates, which count from 0."""
+
+    schedule: str
+    at: Sequence[float]
+    share: Sequence[float]
+
+
+class RatesData(TypedDict):
+    """of: which way a cell has, None where its rate stays; rate: of a cell, where it is known."""
+
+    ways: Sequence[RateData]
+    of: Sequence[int | None]
+    rate: Sequence[Number]
+
+
 class PredictData(TypedDict):
     """A page that is covered until the reader has predicted. works: of each cell; told: how so."""
 
@@ -610,5 +626,6 @@ class PageData(TypedDict):
     claims: Sequence[ClaimData]
     beside: BesideData | None
     story: str
+    rates: RatesData | None
     predict: PredictData | None
     live: NotRequired[LiveData]

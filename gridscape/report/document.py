@@ -23,6 +23,7 @@ from gridscape.analysis.costs import Pareto, SmallestEquivalent
 from gridscape.analysis.curves import CurveBand
 from gridscape.analysis.efforts import efforts_of
 from gridscape.analysis.published import Agreement, PublishedCell, PublishedComparison
+from gridscape.analysis.rates import rate_of, rates_over_time
 from gridscape.analysis.shares import Share
 from gridscape.analysis.statistics import LEVEL, Interval, t_quantile
 from gridscape.claims.records import Estimate, Verdict
@@ -57,6 +58,7 @@ from gridscape.report.contract import (
     ParetoData,
     PublishedCellData,
     PublishedData,
+    RatesData,
     SmallestData,
     TopData,
 )
@@ -185,6 +187,7 @@ def document(
         "published": [_published(comparison) for comparison in found.published],
         "claims": [_claim(verdict) for verdict in found.verdicts],
         "story": story(found),
+        "rates": _rates(land),
         "predict": {"works": works(found), "told": works_told(found)} if covered else None,
         "beside": beside_data(of_studies, numbers) if of_studies else None,
     }
@@ -323,6 +326,18 @@ def _chance(land: Landscape, name: str) -> float | None:
     variable = Variable.parse(name)
     is_main = variable is not None and main is not None and variable.metric == main.metric
     return land.chance(name) if is_main or (isinstance(told, Mapping) and name in told) else None
+
+
+def _rates(land: Landscape) -> RatesData | None:
+    """The rate over time, where it is not the same in all updates."""
+    ways, of = rates_over_time(land)
+    if not ways:
+        return None
+    return {
+        "ways": [{"schedule": w.schedule, "at": w.at, "share": w.share} for w in ways],
+        "of": of,
+        "rate": [rate_of(land, cell) for cell in land.grid.cells()],
+    }
 
 
 def _t_quantiles(n_replicates: int) -> list[float | None]:

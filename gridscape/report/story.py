@@ -64,8 +64,8 @@ def _sentences(found: Findings) -> Iterator[str]:
 
 def _values(found: Findings, axis: Axis) -> Iterator[str]:
     """At which values it works anywhere."""
-    pairs = list(zip(found.main, works(found), strict=True))
-    there = [v for v in axis.values if any(w for s, w in pairs if s.cell[axis.name] == v)]
+    does = {s.cell[axis.name] for s, w in zip(found.main, works(found), strict=True) if w}
+    there = [value for value in axis.values if value in does]
     if there and len(there) < len(axis.values):
         yield f"It does at a {spoken(axis.name)} of {_span(there, axis)}, and at no other tried."
 
@@ -109,9 +109,6 @@ def _lost(found: Findings, axis: Axis) -> Iterator[str]:
     for word, count in kinds:
         n = sum(map(count, found.main))
         if n:
-            at = [v for v in axis.values if any(count(s) for s in _at(found.main, axis, v))]
+            there = {s.cell[axis.name] for s in found.main if count(s)}
+            at = [value for value in axis.values if value in there]
             yield f"{plural(n, 'network')} {word}, at {spoken(axis.name)} {_span(at, axis)}."
-
-
-def _at(summaries: Sequence[CellSummary], axis: Axis, value: object) -> list[CellSummary]:
-    return [s for s in summaries if s.cell[axis.name] == value]

@@ -6,6 +6,8 @@ from typing import Any
 from gridscape.grid.asked import GRIDS, OTHERS
 from gridscape.grid.subgrids import ZIP
 
+MOST_REPLICATES = 10_000  # as a study may ask for
+
 
 def is_study(study: Any) -> bool:
     """Whether this is the record of a study, as far as results are read by it."""
@@ -14,7 +16,7 @@ def is_study(study: Any) -> bool:
         and isinstance(study.get("axes"), dict)
         and all(isinstance(values, list) for values in study["axes"].values())
         and _is_whole(study.get("replicates"))
-        and study["replicates"] >= 1
+        and 1 <= study["replicates"] <= MOST_REPLICATES
         and all(is_right(study[name]) for name, is_right in _KINDS.items() if name in study)
         and all(_is_number_of(entry, study["axes"]) for entry in study.get(OTHERS, []))
         and all(_is_table(table, study["axes"]) for table in study.get(GRIDS, []))
@@ -81,7 +83,7 @@ def _is_number_of(entry: Any, axes: dict[str, Any]) -> bool:
     """Whether this is a cell with its number of replicates."""
     match entry:
         case [dict(cell), int(number)]:
-            return cell.keys() == axes.keys() and number >= 0
+            return cell.keys() == axes.keys() and 0 <= number <= MOST_REPLICATES
     return False
 
 

@@ -30,12 +30,32 @@ def check_fit(model: Model, hyper: Hyper, loss: Loss, task: Task, memo: Memo | N
     over the padding of the evaluation as well. memo: keeps what was found of a function.
     """
     memo = memo or Memo()
-    if model.check_inputs is not None:
-        memo.of(_check_inputs, model.check_inputs, task)
     train, test = _training_examples(task), task.test
     _check_on(train, f"task {task.name}", model, hyper, loss, task, memo)
     if dimensions(train) != dimensions(test):  # longer sequences, which not every part can read
         _check_on(test, f"task {task.name}, test sequences", model, hyper, loss, task, memo)
+    if model.check_inputs is not None:
+        memo.of(_check_inputs, model.check_inputs, task)
+
+
+def check_batch(model: Model, hyper: Hyper, task: Task, batch_size: int) -> None:
+    """Raise ModelError where a model with state cannot be trained on batches of this size."""
+    if model.training is None:
+        return
+    where = f"task {task.name}, batch_size {batch_size}"
+    inputs = prepared(task.prepare, _training_examples(task).inputs, where)
+    numbers = {name: jax.ShapeDtypeStruct((), jnp.float32) for name in hyper}
+    key = _key_shape()
+    try:
+        with of_others():
+            params = jax.eval_shape(model.init, key, numbers)
+            _trained(model, params, batch_of(batch_size, inputs), key, numbers)
+    except GridscapeError:
+        raise
+    except Exception as error:  # a user's model may raise anything
+        raise ModelError(
+            "the model raises an error in training", where=where, found=one_line(error)
+        ) from error
 
 
 def _check_inputs(check: Callable[[Any], None], task: Task) -> None:

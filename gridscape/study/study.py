@@ -34,7 +34,7 @@ from gridscape.optimizers.extras import Extra
 from gridscape.optimizers.schedules import LENGTH
 from gridscape.study import budgets, grids, mistakes, reach, settings
 from gridscape.study.files import beside, find
-from gridscape.study.fits import check_fit
+from gridscape.study.fits import check_batch, check_fit
 from gridscape.study.flops import step_flops
 from gridscape.study.numbers import number_mistakes
 from gridscape.study.parts import (
@@ -533,6 +533,7 @@ class ResolvedStudy:
                     found=recipe.batch_size,
                 )
             check_fit(recipe.model, recipe.hyper, recipe.loss, task, self.memo)
+            check_batch(recipe.model, recipe.hyper, task, recipe.batch_size)
         except (UsageError, ModelError) as error:
             return [error]
         return []

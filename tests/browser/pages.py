@@ -143,6 +143,11 @@ LANDSCAPES: dict[str, Callable[[], Landscape]] = {
         {"study": ["a", "b"], **STUDY_AXES},
         lambda cell: hump(cell) * (0.5 if cell["study"] == "b" else 1.0),
     ),
+    "schedules": lambda: landscape(
+        {"schedule": ["constant", "cosine"], "learning_rate": [0.01, 0.1]},
+        lambda cell: 0.9,
+        study={"hyperparameters": {"warmup": 0.1}},
+    ),
     "predict": lambda: landscape(study={"guessing": 0.1}),
     "predict nothing": lambda: landscape(status=lambda cell, r: Status.MISSING),
     "categories": lambda: landscape(

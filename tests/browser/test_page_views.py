@@ -175,3 +175,14 @@ def test_without_any_number_every_view_is_empty(visit: Open, view: str) -> None:
     assert page.run("document.querySelectorAll('#map *').length") > 0
     page.run("document.querySelectorAll('#map .chart').length")  # builds them
     assert "NaN" not in page.text("#landscape")
+
+
+def test_a_rate_that_changes_is_drawn(visit: Open) -> None:
+    page = visit("schedules")
+    page.cell(1, 1).click()
+    line = page.run("document.querySelector('#cell .rate .chart').data[0]")
+    assert line["y"][0] == 0  # the warm-up
+    assert max(line["y"]) == pytest.approx(0.1, rel=0.01)
+    assert line["y"][-1] < 0.001
+    assert "cosine" in page.text("#cell .rate")
+    assert visit().tab.locator("#cell .rate").count() == 0

@@ -202,9 +202,15 @@ def test_own_code_that_is_missing_there(address, monkeypatch):
         gs.Ray(address).open(resolved)
 
 
-def test_the_drivers_sigterm_is_its_own(address):
+def test_the_drivers_sigterm_is_its_own_and_the_room_stays_known(address):
     before = signal.getsignal(signal.SIGTERM)
     executor = gs.Ray(address)
     executor.open(tiny().resolve())
+    room = executor.room()
+    assert room.n_devices == 1
+    assert room.free_bytes > 0
+    for hand in list(executor._hands):
+        executor._lose(hand)
+    assert executor.room() == room  # or the sweep would think that everything takes too much
     executor.close()
     assert signal.getsignal(signal.SIGTERM) == before

@@ -122,6 +122,7 @@ def test_a_node_leaves_and_another_one_joins(tmp_path, cluster, by_local):
     assert_equal_tables(stored(tmp_path), by_local)
 
 
+@pytest.mark.slow
 def test_trials_that_kill_every_worker_end_with_a_reason(tmp_path, cluster):
     executor = gs.Ray(cluster.address)
 
@@ -294,6 +295,8 @@ def test_cores_are_taken_once(tmp_path, monkeypatch):
     assert take_cores(10_000) == sorted(os.sched_getaffinity(0))
 
 
+@pytest.mark.slow
+@pytest.mark.filterwarnings("ignore:the process died while training")  # where one is hit too often
 def test_random_faults(tmp_path, cluster, by_local):
     """Bounded in number and time: a long one is benchmarks/cluster.py."""
     rng, executor = np.random.default_rng(0), gs.Ray(cluster.address)

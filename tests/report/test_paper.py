@@ -8,16 +8,17 @@ import pytest
 
 from gridscape.errors import GridscapeError
 from gridscape.report import paper
+from gridscape.report._drawing import KINDS
 
 
 def times(folder: Path) -> dict[str, int]:
     return {path.name: path.stat().st_mtime_ns for path in (folder / "figures").iterdir()}
 
 
-def test_every_figure_is_a_png_and_an_svg(folder: Path) -> None:
+def test_every_figure_is_a_png_an_svg_and_a_pdf(folder: Path) -> None:
     paths = paper.draw(folder)
     names = {path.name for path in paths}
-    assert {"landscape.png", "landscape.svg", "curves_of_the_best.svg"} <= names
+    assert {"landscape.png", "landscape.svg", "curves_of_the_best.pdf"} <= names
     assert all(path.parent == folder / "figures" and path.stat().st_size > 1000 for path in paths)
     assert {p.name for p in (folder / "figures").iterdir()} == {*names, paper.DRAWN}
 
@@ -39,10 +40,8 @@ def test_what_changed_or_is_missing_is_drawn(folder: Path) -> None:
     after = times(folder)
     drawn = {name for name in after if after[name] != before.get(name)}
     assert drawn == {
-        "landscape.png",
-        "landscape.svg",
-        "cost_flops.png",
-        "cost_flops.svg",
+        *(f"landscape.{kind}" for kind in KINDS),
+        *(f"cost_flops.{kind}" for kind in KINDS),
         kept.name,
     }
 

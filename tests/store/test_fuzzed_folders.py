@@ -18,6 +18,7 @@ from gridscape.grid.trials import TrialResult
 from gridscape.landscape import Landscape
 from gridscape.store import _entries
 from gridscape.store._ledger import Row
+from gridscape.store._study_shape import is_study
 from gridscape.store.blobs import Content, read_blob, write_blobs
 from gridscape.store.store import Store, StoreWarning
 
@@ -149,6 +150,16 @@ def test_a_damaged_row_is_told_and_mended_by_its_blob(stored):
         assert [trial.key for trial in store.trials()] == ["a2"]
     with Store.create(folder, study()) as store:
         assert [trial.key for trial in store.trials()] == ["a1", "a2"]
+
+
+@pytest.mark.parametrize("number", [10_001, 10**9, 10**400, 0, True, 2.0])
+def test_replicates_that_no_study_has(number):
+    plain = {"axes": {"a": [1]}, "replicates": 1}
+    assert is_study(plain)
+    assert not is_study({**plain, "replicates": number})
+    if number not in (0, True):
+        others = [[{"a": 1}, number]]
+        assert not is_study({**plain, "replicates_of": others})
 
 
 def test_what_a_record_holds_is_checked_by_name():

@@ -2,7 +2,7 @@
 
 import pytest
 
-from gridscape.cli.commands import _cell, axes_of
+from gridscape.cli._shared import axes_of, cell_of
 from gridscape.errors import StudyFileError
 from gridscape.study.study import Study
 
@@ -30,7 +30,7 @@ def test_a_study_file_and_a_command_line_have_lists(tmp_path):
     given = axes_of(["layers=[64],[64,32],8-8,3", "learning_rate=0.1,1"])
     assert given["learning_rate"] == (0.1, 1)
     assert Study.load(path).override(given).axes["layers"] == ["64", "64-32", "8-8", 3]
-    assert _cell("layers=[64,32],learning_rate=0.1") == {"layers": "64-32", "learning_rate": 0.1}
+    assert cell_of("layers=[64,32],learning_rate=0.1") == {"layers": "64-32", "learning_rate": 0.1}
 
 
 def test_a_cell_is_found_by_a_list():

@@ -56,8 +56,9 @@ CALLS = 4
 # A core does so many operations a second, and an update and a call of a program take so long at
 # least: roughly, to compare works by.
 CORE_FLOPS, UPDATE_SECONDS, CALL_SECONDS = 5e9, 2e-6, 2e-3
-# A part goes back to the sweep, which trains it last and in smaller runs, after so many deaths.
-MOST_DEATHS = 2
+# A part goes back to the sweep, which trains it last and in smaller runs, after so many deaths:
+# in a cluster workers are lost for many a reason.
+MOST_DEATHS = 3
 # A node on which so many workers in a row were never ready gets no more of them.
 MOST_FALSE_STARTS = 3
 
@@ -146,6 +147,7 @@ class Ray:
         self._hands: list[Hand] = []
         self._parts, self._out = Parts(), dict[int, Out]()
         self._told: deque[Event] = deque()
+        self._rooms: list[Room] = []
         self._data = dict[str, Any]()  # sets that some node lacks, in Ray's store
         self._false_starts: dict[str, int] = {}
         self._trouble: Exception | None = None
@@ -171,12 +173,10 @@ class Ray:
             raise
 
     def room(self) -> Room:
-        """See Executor: of the smallest worker that is ready."""
-        return min(
-            (hand.ready.room for hand in self._hands if hand.ready),
-            key=lambda room: room.free_bytes,
-            default=Room(1, 0.0),
-        )
+        """See Executor: of the smallest worker that there was, also while none is ready."""
+        if not self._rooms:
+            raise UsageError("the executor is not open", where="Ray")
+        return min(self._rooms, key=lambda room: room.free_bytes)
 
     def costs(self, trials: Sequence[Trial], timed: bool) -> Costs:
         """See Executor: measured by one worker, and shared among all."""
@@ -208,6 +208,7 @@ class Ray:
     def events(self) -> Iterator[Event]:
         """See Executor."""
         while True:
+            self._hand_out()  # who has nothing to do does not wait until all that is told is stored
             while self._told:
                 yield self._told.popleft()
             if not self._out:
@@ -394,6 +395,7 @@ class Ray:
         if isinstance(told, Ready):
             self._false_starts.pop(hand.node.id, None)
             hand.ready = told
+            self._rooms.append(told.room)
             hand.seat = replace(hand.seat, n_devices=len(told.devices), is_batched=told.is_batched)
         hand.asked = hand.actor.hear.remote(HEAR_SECONDS)
         for word in () if isinstance(told, Ready) else told:

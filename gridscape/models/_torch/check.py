@@ -79,7 +79,7 @@ def check_lookups(module: torch.nn.Module, inputs: Inputs, given: np.ndarray) ->
     given: the least and the largest inputs of the task, of which ``inputs`` are made.
     """
     try:
-        with alone(), torch.no_grad(), _LookingUp():
+        with alone(), of_others(), torch.no_grad(), _LookingUp():
             module(*inputs)
     except _BeyondError as error:
         low, high, n_rows = error.args

@@ -176,6 +176,7 @@ function withoutCurves(cell) {
  * @param {ShownCell} cell
  */
 function drawCurves(host, cell) {
+  drawRate(host, cell);
   const curves = /** @type {Record<string, CurveData> | undefined} */ (doc.curves[cell.index]);
   if (!curves) {
     host.append(el("p", { class: "notice" }, withoutCurves(cell)));
@@ -203,6 +204,53 @@ function drawCurves(host, cell) {
       curveChart(shown, curves, spec, look),
     );
   }
+}
+
+// The learning rate over the training, where it does not stay the same.
+/**
+ * @param {Element} host
+ * @param {ShownCell} cell
+ */
+function drawRate(host, cell) {
+  const place = doc.rates?.of[cell.index];
+  if (!doc.rates || !known(place)) return;
+  const { at, share, schedule } = doc.rates.ways[place],
+    rate = doc.rates.rate[cell.index],
+    title = known(rate) ? "Learning rate" : "Share of the learning rate",
+    y = share.map((part) => part * (rate ?? 1));
+  const box = el("div");
+  const rows = at.map((update, i) => [String(update), digits(y[i])]);
+  host.append(
+    el(
+      "figure",
+      { class: "rate" },
+      el(
+        "figcaption",
+        {},
+        el("span", { class: "name" }, title),
+        el("span", { class: "muted" }, schedule),
+      ),
+      box,
+      dataTable("table", () => table(null, ["Update", title], rows, { class: "plain" })),
+    ),
+  );
+  chart(box, `${title} of ${cell.label} by update`, 120, (look) => ({
+    traces: [
+      {
+        x: at,
+        y,
+        mode: "lines",
+        line: { color: look.accent, width: 2 },
+        hoverinfo: "text",
+        hovertext: at.map((update, i) => lines(`update ${update}`, digits(y[i]))),
+      },
+    ],
+    layout: {
+      margin: { l: 48, r: 10, t: 8, b: 36 },
+      xaxis: { title: { text: "updates", standoff: 4 } },
+      yaxis: { rangemode: "tozero", tickformat: "~g", nticks: 4 },
+    },
+  }));
 }
 
 /**

@@ -504,6 +504,24 @@ interface NetworkData {
 }
 
 /**
+ * How the learning rate changes: its share in some updates, which count from 0.
+ */
+interface RateData {
+  schedule: string;
+  at: Array<number>;
+  share: Array<number>;
+}
+
+/**
+ * of: which way a cell has, None where its rate stays; rate: of a cell, where it is known.
+ */
+interface RatesData {
+  ways: Array<RateData>;
+  of: Array<number | null>;
+  rate: Array<number | null>;
+}
+
+/**
  * A page that is covered until the reader has predicted. works: of each cell; told: how so.
  */
 interface PredictData {
@@ -636,6 +654,7 @@ interface PageData {
   claims: Array<ClaimData>;
   beside: BesideData | null;
   story: string;
+  rates: RatesData | null;
   predict: PredictData | null;
   live?: LiveData;
 }

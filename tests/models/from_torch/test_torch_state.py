@@ -262,6 +262,9 @@ def test_a_batch_of_one_is_refused_in_training():
     assert model.apply(params, jnp.ones((1, 64)), None, {}).shape == (1, 10)
     with pytest.raises(ModelError, match="a larger batch is needed"):
         model.training(params, jnp.ones((1, 64)), None, {})
+    study = tiny({"learning_rate": [0.1]}, model=gs.from_torch(Normed), task="digits-flat")
+    with pytest.raises(ModelError, match=r"Normed\.norm .*a larger batch is needed"):
+        study.override(batch_size=1).resolve()
 
 
 def test_what_is_translated_wrongly_in_training_is_told(monkeypatch):
