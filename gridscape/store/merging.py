@@ -104,13 +104,22 @@ def merge_folders(folders: Sequence[str | Path], directory: str | Path) -> Merge
 @contextmanager
 def _whole(directory: Path) -> Iterator[None]:
     """Leaves no half of a new folder behind."""
-    was_there = directory.exists()
+    is_new = not directory.exists()
+    before = _inside(directory)
     try:
         yield
     except BaseException:
-        if not was_there:
-            shutil.rmtree(directory, ignore_errors=True)
+        made = {directory} if is_new else _inside(directory) - before
+        for path in made:
+            if path.is_dir():
+                shutil.rmtree(path, ignore_errors=True)
+            else:
+                path.unlink(missing_ok=True)
         raise
+
+
+def _inside(directory: Path) -> set[Path]:
+    return set(directory.iterdir()) if directory.is_dir() else set()
 
 
 def _trials(path: Path) -> Iterator[tuple[Trial, TrialResult]]:

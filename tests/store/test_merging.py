@@ -1,7 +1,9 @@
 """Results folders of one study become one, exactly once, and run nobody's code."""
 
+from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -13,6 +15,7 @@ from gridscape.errors import StoreError, UsageError
 from gridscape.execution.replay import replay
 from gridscape.grid.trials import Status
 from gridscape.landscape import Landscape
+from gridscape.store import merging
 from gridscape.store.merging import merge_folders
 from gridscape.store.store import Store
 
@@ -114,6 +117,32 @@ def test_no_name_of_a_study_leads_out_of_runs(
     folder = gs.merge(*folders).folder
     assert folder is not None
     assert folder.resolve().parent == tmp_path / "runs"
+
+
+@pytest.mark.parametrize("is_there", [False, True])
+def test_a_merge_that_ends_early_leaves_nothing(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, is_there: bool
+) -> None:
+    folders, trials_of = [student(tmp_path / str(seed), seed) for seed in (1, 2)], merging._trials
+
+    def torn(path: Path) -> Iterator[Any]:
+        yield from trials_of(path)
+        if path.name == "2":
+            raise KeyboardInterrupt
+
+    new = tmp_path / "all"
+    if is_there:
+        new.mkdir()
+    monkeypatch.setattr(merging, "_trials", torn)
+    monkeypatch.setattr(merging, "AT_ONCE", 1)
+    with pytest.raises(KeyboardInterrupt):
+        merge_folders(folders, new)
+    assert new.exists() == is_there
+    assert not is_there or not list(new.iterdir())
+    (tmp_path / "file").write_text("mine")
+    with pytest.raises(StoreError):
+        merge_folders(folders, tmp_path / "file")
+    assert (tmp_path / "file").read_text() == "mine"
 
 
 def test_other_conditions_are_refused_by_the_first_difference(tmp_path: Path) -> None:
