@@ -133,6 +133,12 @@ def _require_alike(studies: Sequence[Mapping[str, Any]], paths: Sequence[Path]) 
         found = first_difference(dict(studies[0]), dict(study), but=(SEED,))
         if found is None and is_imported(studies[0]) != is_imported(study):
             found = (IMPORTED, str(studies[0].get(IMPORTED)), str(study.get(IMPORTED)))
+        if found and found[0] in (SEEDS, IMPORTED) and (studies[0].get(SEEDS) or study.get(SEEDS)):
+            raise StoreError(
+                "joins several seeds already",
+                where=path if study.get(SEEDS) else paths[0],
+                hint="merge the folders that it was joined of, with the further ones",
+            )
         if found:
             name, one, other = found
             raise StoreError(

@@ -159,6 +159,14 @@ def test_other_conditions_are_refused_by_the_first_difference(tmp_path: Path) ->
         merge_folders([first, student(tmp_path / "d", 2)], first)
 
 
+def test_a_joined_folder_and_a_further_one_are_told_how(tmp_path: Path) -> None:
+    one, two, three = (student(tmp_path / str(seed), seed) for seed in (1, 2, 3))
+    both = merge_folders([one, two], tmp_path / "both").directory
+    for folders in ([both, three], [three, both]):
+        with pytest.raises(StoreError, match=r"both: joins several seeds already; merge the folde"):
+            merge_folders(folders, tmp_path / "all")
+
+
 def test_nobodys_code_is_imported(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (tmp_path / "evil.py").write_text(f"open({str(tmp_path / 'ran')!r}, 'w').close()")
     monkeypatch.syspath_prepend(tmp_path)
