@@ -118,7 +118,13 @@ def _loops(
         numbers = [",".join(map(str, rates)), seeds, options.updates, BATCH, threads]
         command = [sys.executable, script, case, str(file), *map(str, numbers)]
         processes.append(subprocess.Popen(command, stdout=subprocess.PIPE, text=True))
-    texts = [process.communicate(timeout=options.most)[0] for process in processes]
+    try:
+        texts = [process.communicate(timeout=options.most)[0] for process in processes]
+    except subprocess.TimeoutExpired:
+        raise SystemExit(f"a loop took over {options.most:g} s: see --most, --updates") from None
+    finally:
+        for process in processes:
+            process.kill()
     if any(process.returncode for process in processes):
         raise RuntimeError("a loop of PyTorch failed; its error is printed above")
     seconds = time.perf_counter() - begin

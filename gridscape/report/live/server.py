@@ -388,13 +388,20 @@ def serve(
 async def _until(
     server: uvicorn.Server, live: Live, listening: socket.socket, parent: int | None
 ) -> None:
-    serving = asyncio.create_task(server.serve(sockets=[listening]))
-    while not serving.done():
-        await asyncio.wait({serving}, timeout=1.0)
-        alone = parent is not None and os.getppid() != parent
-        if alone and not any(feed.viewers for feed in live.feeds.values()):
+    """Serve; here, and not in a task of its own, uvicorn raises the signals again that ended it."""
+    watching = asyncio.create_task(_watch(server, live, parent))
+    try:
+        await server.serve(sockets=[listening])
+    finally:
+        watching.cancel()
+
+
+async def _watch(server: uvicorn.Server, live: Live, parent: int | None) -> None:
+    """End the server when its parent has, and nobody looks on any more."""
+    while parent is not None:
+        await asyncio.sleep(1.0)
+        if os.getppid() != parent and not any(feed.viewers for feed in live.feeds.values()):
             server.should_exit = True
-    await serving
 
 
 def listen(host: str, port: int | None) -> socket.socket:
