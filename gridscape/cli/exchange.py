@@ -163,12 +163,10 @@ def merge(
 ) -> None:
     """Join results folders of one study, as of a seed each, into a new one."""
     from gridscape.landscape import Landscape
-    from gridscape.store.merging import merge_folders
-    from gridscape.store.store import Store
+    from gridscape.store.merging import default_folder, merge_folders
 
     paths = [results_folder(folder) for folder in folders]
-    with Store.read(paths[0]) as store:
-        new = directory or Path("runs") / f"{store.study.get('name', 'study')}-merged"
+    new = directory or default_folder(paths[0])
     with busy("joining the folders"):
         found = merge_folders(paths, new)
     if found.n_twice:
