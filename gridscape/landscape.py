@@ -3,7 +3,6 @@
 import html
 import json
 import math
-import re
 from collections.abc import Callable, Collection, Hashable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
@@ -742,14 +741,14 @@ def import_runs(
     DataError for values that cannot, StoreError for a folder that holds something.
     """
     from gridscape.data.tables import as_table
-    from gridscape.store.imported import require_new
+    from gridscape.store.imported import folder_name, require_new
     from gridscape.store.run_tables import Columns, pairs_named, runs_of
     from gridscape.study import reach
 
     table = as_table(source, "runs")
     of_file = Path(source) if isinstance(source, str | Path) else None
     own = name or (of_file.name.split(".")[0] if of_file else "imported")
-    own = re.sub("[^A-Za-z0-9._-]+", "-", own).strip("-._") or "imported"
+    own = folder_name(own) or "imported"
     folder = Path(directory) if directory is not None else Path("runs") / own
     require_new(folder)
     sides = {"": better} if isinstance(better, str) else dict(better or {})
@@ -786,10 +785,10 @@ def merge(*folders: str | Path, directory: str | Path | None = None) -> Landscap
     StoreError for folders of other conditions, with the first difference, and for a new folder
     that holds something.
     """
-    from gridscape.store.merging import folder_of, merge_folders
+    from gridscape.store.merging import default_folder, merge_folders
 
     if directory is None and folders:
-        directory = folder_of(folders[0])
+        directory = default_folder(folders[0])
     return Landscape.read(merge_folders(folders, directory or "runs/merged").directory)
 
 

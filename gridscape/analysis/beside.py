@@ -6,8 +6,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from gridscape.analysis.cells import learned, summarize
-from gridscape.analysis.differences import Comparison, Difference, welch
+from gridscape.analysis.cells import CellSummary, learned, summarize
+from gridscape.analysis.differences import Comparison, Difference, noise_of, welch
 from gridscape.analysis.few import FEWEST, told
 from gridscape.analysis.statistics import LEVEL, Interval, holm
 from gridscape.errors import UsageError, cut
@@ -98,17 +98,18 @@ class Beside:
         import pandas as pd
 
         return pd.DataFrame(
-            {
-                "study": found.study,
-                **found.cell,
-                "first": found.first.mean,
-                "other": found.other.mean,
-                "difference": found.difference.mean,
-                "low": found.difference.low,
-                "high": found.difference.high,
-                "p_value": found.p_value,
-            }
-            for found in self.cells
+            [
+                (
+                    *(found.study, *found.cell.values(), found.first.mean, found.other.mean),
+                    *(found.difference.mean, found.difference.low, found.difference.high),
+                    found.p_value,
+                )
+                for found in self.cells
+            ],
+            columns=[
+                *(axis.name for axis in self.land.axes),
+                *("first", "other", "difference", "low", "high", "p_value"),
+            ],
         )
 
     def __repr__(self) -> str:
@@ -146,8 +147,9 @@ def compare(*folders: str | Path) -> Beside:
     land = Landscape.of(record, joined)
     seeds = {study.study.get("seed") for study in lands}
     is_paired = len(seeds) == 1 and None not in seeds
-    cells = [c for name in names[1:] for c in _compared(land, names[0], name, metric, is_paired)]
-    notes = [*_left_out(lands, names, axes), *_held_words(names, held)]
+    of = {s.cell: s for s in summarize(land, metric)}
+    cells = [c for name in names[1:] for c in _compared(of, names[0], name, is_paired)]
+    notes = [*_left_out(lands, names, axes), *_held_words(names, held), *_lost(of, names, cells)]
     if not is_paired:
         notes.append("replicates do not share their seeds: differences are not paired")
     return Beside(land, names, metric, is_paired, _changes(lands, axes), tuple(cells), tuple(notes))
@@ -301,9 +303,8 @@ def _asked(
 
 
 def _compared(
-    land: Landscape, first: str, name: str, metric: str, is_paired: bool
+    summaries: Mapping[Cell, CellSummary], first: str, name: str, is_paired: bool
 ) -> Iterator[CellBeside]:
-    summaries = {s.cell: s for s in summarize(land, metric)}
     pairs = []
     for cell, of_other in summaries.items():
         if cell[AXIS] != name:
@@ -313,13 +314,16 @@ def _compared(
         if of_first.n_told and of_other.n_told:
             pairs.append((row, of_first, of_other))
     among = Comparison(s for _, a, b in pairs for s in (a, b)) if is_paired else None
-    tests = [
-        among.difference(b, a) if among else welch(learned(b), learned(a)) for _, a, b in pairs
-    ]
+    tests = [among.difference(b, a) if among else _apart(b, a) for _, a, b in pairs]
     corrected = holm(list(map(_p_value, tests)))
     for (row, a, b), found, p in zip(pairs, tests, corrected, strict=True):
         difference = told(found.interval())
         yield CellBeside(row, name, told(a.estimate), told(b.estimate), difference, p, b.meaning)
+
+
+def _apart(a: CellSummary, b: CellSummary) -> Difference:
+    """Of cells that share no seeds; a fraction is never surer than its number of examples."""
+    return welch(learned(a), learned(b), (noise_of(a), noise_of(b)))
 
 
 def _p_value(found: Difference) -> float:
@@ -376,4 +380,23 @@ def _held_words(names: Sequence[str], held: Sequence[_Held]) -> Iterator[str]:
         for axis, value in found.values.items():
             yield f"{name} at {axis}={show(value)}"
         for axis in found.over:
-            yield f"{name} at the best {axis} of each cell, chosen from its own results"
+            told = f"{name} at the best {axis} of each cell, chosen from its own results"
+            yield f"{told}, which flatters it"
+
+
+def _lost(
+    summaries: Mapping[Cell, CellSummary], names: Sequence[str], cells: Sequence[CellBeside]
+) -> Iterator[str]:
+    """What the numbers do not tell, since runs failed or are missing."""
+    first, *others = names
+    n_shared = sum(cell[AXIS] == first for cell in summaries)
+    for name in others:
+        compared = [found.cell for found in cells if found.study == name]
+        if n := n_shared - len(compared):
+            yield f"{n} more shared cells have no number in {first} or {name}: not compared"
+        both = (
+            [summaries[Cell(((AXIS, of), *c.items()))] for of in (first, name)] for c in compared
+        )
+        if n := sum(any(s.n_learns < s.share.n for s in pair) for pair in both):
+            where = f"in {n} cells of {first} or {name} not all runs learn"
+            yield f"{where}: numbers are of those that do"

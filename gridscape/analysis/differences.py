@@ -217,14 +217,18 @@ def mean_of(values: np.ndarray, floor: float = 0.0) -> Difference:
     return Difference(float(x.mean()), math.sqrt(variance / len(x)), len(x) - 1, len(x))
 
 
-def welch(a: np.ndarray, b: np.ndarray) -> Difference:
-    """Mean of ``a`` minus mean of ``b``, independent of one another (Welch 1947)."""
+def welch(a: np.ndarray, b: np.ndarray, floors: tuple[float, float] = (0.0, 0.0)) -> Difference:
+    """Mean of ``a`` minus mean of ``b``, independent of one another (Welch 1947).
+
+    floors: the least variances of one of ``a`` and one of ``b``.
+    """
     x, y = a[np.isfinite(a)], b[np.isfinite(b)]
     mean = float(x.mean() - y.mean()) if len(x) and len(y) else math.nan
     n = min(len(x), len(y))
     if n < 2:
         return Difference(mean, math.nan, math.nan, n)
-    parts = [float(v.var(ddof=1)) / len(v) for v in (x, y)]
+    sides = zip((x, y), floors, strict=True)
+    parts = [max(float(v.var(ddof=1)), floor) / len(v) for v, floor in sides]
     total = sum(parts)
     if not total:
         return Difference(mean, math.nan, math.nan, n)

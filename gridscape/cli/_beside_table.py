@@ -5,7 +5,7 @@ from collections.abc import Iterator
 from rich.console import RenderableType
 from rich.text import Text
 
-from gridscape.analysis.beside import Beside
+from gridscape.analysis.beside import Beside, CellBeside
 from gridscape.analysis.statistics import Interval
 from gridscape.cli.tables import BAD, GOOD, QUIET, new_table
 from gridscape.grid.meanings import Meaning
@@ -40,9 +40,14 @@ def _mean(estimate: Interval, meaning: Meaning) -> str:
     return f"{meaning.text(estimate.mean)} {meaning.shown_unit}".strip()
 
 
+def _order(cell: CellBeside) -> tuple[bool, float]:
+    size = abs(cell.difference.mean)
+    return not cell.is_shown, -size if size == size else 0.0
+
+
 def _cells(found: Beside) -> RenderableType:
     """The largest differences, those that are shown first."""
-    cells = sorted(found.cells, key=lambda c: (not c.is_shown, -abs(c.difference.mean)))
+    cells = sorted(found.cells, key=_order)
     several = len(found.names) > 2
     title = "cell" if len(cells) <= MOST_CELLS else f"cell ({MOST_CELLS} of {len(cells)})"
     table = new_table(*(["study"] if several else []), title, found.names[0], "other", "difference")

@@ -1,5 +1,6 @@
 """The commands that bring results in from elsewhere, and out."""
 
+import re
 from pathlib import Path
 from typing import Annotated
 
@@ -50,10 +51,11 @@ def export(
     if format not in SUFFIXES:
         raise UnknownNameError("format", format, SUFFIXES)
     land = read(results_folder(folder))
-    from gridscape.grid.names import file_stem
+    from gridscape.grid.names import STUDY
     from gridscape.store.output import is_standard_output
 
-    stem = file_stem(land.study, "landscape")
+    name = land.study.get("name")
+    stem = name if isinstance(name, str) and re.fullmatch(STUDY, name) else "landscape"
     path = land.export(Path(f"{stem}{SUFFIXES[format]}") if output is None else output, format)
     if not is_standard_output(path):
         print(path)
@@ -161,10 +163,10 @@ def merge(
 ) -> None:
     """Join results folders of one study, as of a seed each, into a new one."""
     from gridscape.landscape import Landscape
-    from gridscape.store.merging import folder_of, merge_folders
+    from gridscape.store.merging import default_folder, merge_folders
 
     paths = [results_folder(folder) for folder in folders]
-    new = directory or folder_of(paths[0])
+    new = directory or default_folder(paths[0])
     with busy("joining the folders"):
         found = merge_folders(paths, new)
     if found.n_twice:

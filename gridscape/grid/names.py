@@ -3,7 +3,6 @@
 The landscape is built from these, and no axis, metric or kind of example may take one of them.
 """
 
-import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 from typing import Any, Self, TypeVar
@@ -76,18 +75,6 @@ class Variable:
         metric = self.metric if self.group is None else by_kind(self.metric, self.group)
         name = f"{self.split}_{metric}"
         return curve_variable(name) if self.is_curve else name
-
-
-def file_stem(study: Mapping[str, Any], instead: str) -> str:
-    """The name of a study for a file; ``instead`` of one from a folder that no study can have.
-
-    It could lead elsewhere.
-
-    >>> file_stem({"name": "momentum"}, "study"), file_stem({"name": "../.."}, "study")
-    ('momentum', 'study')
-    """
-    name = study.get("name")
-    return name if isinstance(name, str) and re.fullmatch(STUDY, name) else instead
 
 
 def of_split(split: str, values: Mapping[str, T]) -> dict[str, T]:

@@ -158,7 +158,9 @@ def _apart(function: Callable[..., Any], *arguments: Any) -> Any:
     with jax.sharding.use_abstract_mesh(jax.sharding.AbstractMesh((), ())):
         trace = jax.make_jaxpr(lambda *x: function(*jax.tree.unflatten(tree, x)), return_shape=True)
         jaxpr, found = trace(*shapes)
-    return jax.tree.unflatten(jax.tree.structure(found), jaxpr_as_fun(jaxpr)(*leaves))
+    # What is constant comes as Python's own, as the flag of a BatchNorm's first batch.
+    given = map(jax.numpy.asarray, jaxpr_as_fun(jaxpr)(*leaves))
+    return jax.tree.unflatten(jax.tree.structure(found), given)
 
 
 def _check_callable(module: Any) -> None:

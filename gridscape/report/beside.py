@@ -13,6 +13,8 @@ from gridscape.report.contract import BesideData, BesideRow
 from gridscape.report.words import estimate_words, number, plural, spoken, with_unit
 from gridscape.store.blobs import write_whole
 
+NONE = "-"  # where no replicate tells a difference, or a study lacks a setting
+
 
 def write_beside(found: Beside, path: str | Path) -> Path:
     """Writes the page of studies side by side; an older one is replaced as a whole.
@@ -77,6 +79,8 @@ def difference_words(found: CellBeside) -> str:
     """A difference with its interval: "+1.2 points (+0.4 to +2.0)"."""
     meaning, of = found.meaning, found.difference
     unit = " points" if meaning.is_fraction else ""
+    if of.mean != of.mean:
+        return NONE
     if not of.known:
         return f"{signed(of.mean, meaning)}{unit}"
     return (
@@ -113,7 +117,7 @@ def changes(found: Beside) -> Iterator[Sequence[str]]:
 
 def _text(value: Any) -> str:
     if value is None or value == {} or value == []:
-        return "-"
+        return NONE
     if isinstance(value, Mapping):
         return ", ".join(f"{name} = {_text(of)}" for name, of in value.items())
     if isinstance(value, list | tuple):

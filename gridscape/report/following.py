@@ -15,16 +15,15 @@ from gridscape.sweep import Event, Started, Stopping
 TELL_SECONDS = 0.5
 
 
-def following(quiet: bool) -> Callable[[Event], None]:
-    """Who listens to a run in Python: nobody, where it is quiet or nobody looks on."""
-    show = None if quiet else _shower()
-    return Following(show) if show else (lambda event: None)
+def following(quiet: bool) -> "Following":
+    """Who listens to a run in Python, and tells nothing where it is quiet or nobody looks on."""
+    return Following(None if quiet else _shower())
 
 
 class Following:
-    """Tells how far a run is, in one line that is replaced."""
+    """Tells how far a run is, in one line that is replaced; ``show`` is None where nobody looks."""
 
-    def __init__(self, show: Callable[[str], None]) -> None:
+    def __init__(self, show: Callable[[str], None] | None) -> None:
         self._show = show
         self._begun = self._told = time.perf_counter()
         self._n_todo = self._n_ended = 0
@@ -49,10 +48,13 @@ class Following:
 
     def _tell(self, line: str) -> None:
         self._told = time.perf_counter()
-        self._show(line)
+        if self._show is not None:
+            self._show(line)
 
     def ended(self, directory: Path) -> None:
-        """Write the page, and tell where it is."""
+        """Write the page, and tell where it is; where somebody looks."""
+        if self._show is None:
+            return
         from gridscape.report.html import write
 
         spent = duration(time.perf_counter() - self._begun)

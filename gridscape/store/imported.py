@@ -1,5 +1,6 @@
 """Folders of runs that were made elsewhere: they are read as any other, and not trained further."""
 
+import re
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -42,3 +43,12 @@ def require_new(directory: Path) -> None:
             expected="a new folder",
             hint="choose another one with --dir, or remove it",
         )
+
+
+def folder_name(name: str) -> str:
+    """A name as one of a folder: letters that every file system takes, "" where none are left.
+
+    >>> folder_name("../../my study")
+    'my-study'
+    """
+    return re.sub("[^A-Za-z0-9._-]+", "-", name)[:100].strip("-._")

@@ -7,7 +7,7 @@ opened. A trial that stands in two folders is taken once.
 import shutil
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -15,9 +15,8 @@ import numpy as np
 
 from gridscape.errors import StoreError, UsageError, cut
 from gridscape.grid.asked import Asked, grid_of, others_of
-from gridscape.grid.names import file_stem
-from gridscape.grid.trials import Trial, TrialResult
-from gridscape.store.imported import IMPORTED, SEEDS, is_imported, require_new
+from gridscape.grid.trials import Status, Trial, TrialResult
+from gridscape.store.imported import IMPORTED, SEEDS, folder_name, is_imported, require_new
 from gridscape.store.record import first_difference, merge_studies
 from gridscape.store.store import Store
 
@@ -31,7 +30,8 @@ class Merged:
 
     directory: the new folder. seeds: of the folders, each once. n_trials: in the new folder;
     n_twice: that stood in two folders with the same numbers, and were taken once; differing: those
-    with other numbers, of which the first was taken, in words.
+    with other numbers, of which the first was taken, in words. One that failed in a folder and was
+    trained in another is taken from there.
     """
 
     directory: Path
@@ -45,10 +45,11 @@ class Merged:
         return f"<merged {self.n_folders} folders into {self.directory}: {self.n_trials} trials>"
 
 
-def folder_of(first: str | Path) -> Path:
-    """Where a merge goes by default: ``runs/NAME-merged``, by the study of its first folder."""
+def default_folder(first: str | Path) -> Path:
+    """Where folders are joined: ``runs/NAME-merged``, whatever a study calls itself."""
     with Store.read(first) as store:
-        return Path("runs") / f"{file_stem(store.study, 'study')}-merged"
+        name = str(store.study.get("name", ""))
+    return Path("runs") / f"{folder_name(name) or 'study'}-merged"
 
 
 def merge_folders(folders: Sequence[str | Path], directory: str | Path) -> Merged:
@@ -85,9 +86,10 @@ def merge_folders(folders: Sequence[str | Path], directory: str | Path) -> Merge
                     first, where = taken[trial.key]
                     if _same(first, result):
                         n_twice += 1
-                    else:
+                    elif _is_trained(first) and _is_trained(result):
                         differing.append(f"{trial.cell}, replicate {replicate}: {path}, {where}")
-                    continue
+                    if not _says_more(result, first):
+                        continue
                 taken[trial.key] = (_light(result), path)
                 waiting.append((Trial(trial.cell, replicate, trial.key), result))
                 if len(waiting) >= AT_ONCE:
@@ -102,13 +104,22 @@ def merge_folders(folders: Sequence[str | Path], directory: str | Path) -> Merge
 @contextmanager
 def _whole(directory: Path) -> Iterator[None]:
     """Leaves no half of a new folder behind."""
-    was_there = directory.exists()
+    is_new = not directory.exists()
+    before = _inside(directory)
     try:
         yield
     except BaseException:
-        if not was_there:
-            shutil.rmtree(directory, ignore_errors=True)
+        made = {directory} if is_new else _inside(directory) - before
+        for path in made:
+            if path.is_dir():
+                shutil.rmtree(path, ignore_errors=True)
+            else:
+                path.unlink(missing_ok=True)
         raise
+
+
+def _inside(directory: Path) -> set[Path]:
+    return set(directory.iterdir()) if directory.is_dir() else set()
 
 
 def _trials(path: Path) -> Iterator[tuple[Trial, TrialResult]]:
@@ -122,6 +133,12 @@ def _require_alike(studies: Sequence[Mapping[str, Any]], paths: Sequence[Path]) 
         found = first_difference(dict(studies[0]), dict(study), but=(SEED,))
         if found is None and is_imported(studies[0]) != is_imported(study):
             found = (IMPORTED, str(studies[0].get(IMPORTED)), str(study.get(IMPORTED)))
+        if found and found[0] in (SEEDS, IMPORTED) and (studies[0].get(SEEDS) or study.get(SEEDS)):
+            raise StoreError(
+                "joins several seeds already",
+                where=path if study.get(SEEDS) else paths[0],
+                hint="merge the folders that it was joined of, with the further ones",
+            )
         if found:
             name, one, other = found
             raise StoreError(
@@ -178,9 +195,19 @@ def _record(
 
 def _light(result: TrialResult) -> TrialResult:
     """What tells two results of one trial apart, without their arrays' weight."""
-    return TrialResult(
-        result.key, result.status, result.updates, result.metrics, {}, 0.0, 0, 0.0, 0
-    )
+    kept: dict[str, np.ndarray] | None = None if result.params is None else {}
+    return replace(result, curves={}, params=kept)
+
+
+def _is_trained(result: TrialResult) -> bool:
+    return result.status in (Status.FINISHED, Status.DIVERGED)
+
+
+def _says_more(result: TrialResult, first: TrialResult) -> bool:
+    """Whether a further result of a trial replaces the first: it was trained, or is kept whole."""
+    if _is_trained(result) != _is_trained(first):
+        return _is_trained(result)
+    return _same(first, result) and first.params is None and result.params is not None
 
 
 def _same(first: TrialResult, other: TrialResult) -> bool:

@@ -170,14 +170,13 @@ def run(
     )
     folder = results_folder(resolved.study, directory)
     record = resolved.record()
-    told = listener or above("report.following").following(quiet)
+    shown = above("report.following").following(quiet or listener is not None)
     with closing(chosen):
         chosen.open(resolved, data_dir)
         with Store.create(folder, record) as store:
             reach.remember(store.study, record, store.before)
-            Sweep(store, resolved, chosen, told).run()
-    if hasattr(told, "ended"):
-        told.ended(folder)
+            Sweep(store, resolved, chosen, shown if listener is None else listener).run()
+    shown.ended(folder)
     return Landscape.read(folder)
 
 

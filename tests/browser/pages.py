@@ -149,6 +149,7 @@ LANDSCAPES: dict[str, Callable[[], Landscape]] = {
         study={"hyperparameters": {"warmup": 0.1}},
     ),
     "predict": lambda: landscape(study={"guessing": 0.1}),
+    "predict nothing": lambda: landscape(status=lambda cell, r: Status.MISSING),
     "categories": lambda: landscape(
         {"cell": ["rnn", "gru"], "optimizer": ["adam", "sgd"]}, lambda c: 0.9
     ),
@@ -231,7 +232,13 @@ def content(name: str) -> PageData:
     made = "2024-05-01T12:00:00+00:00"
     studies = _beside(found.land) if name == "beside" else None
     return document(
-        found, Path("runs/it"), made, {"Gridscape": "0"}, shown, studies, covered=name == "predict"
+        found,
+        Path("runs/it"),
+        made,
+        {"Gridscape": "0"},
+        shown,
+        studies,
+        covered=name.startswith("predict"),
     )
 
 

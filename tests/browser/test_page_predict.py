@@ -32,3 +32,9 @@ def test_the_map_is_covered_until_it_is_predicted(visit: Open) -> None:
     assert "Of 1 best value that you named, 1 are best by their means" in told
     assert page.tab.locator(".landscape [data-cell]").count() == 24
     assert page.tab.locator("#story").is_visible()
+
+
+def test_nothing_is_covered_before_a_run_has_ended(visit: Open) -> None:
+    page = visit("predict nothing")
+    assert page.tab.locator("#predict").is_hidden()
+    assert page.tab.locator("#map").is_visible()

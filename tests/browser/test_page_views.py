@@ -167,6 +167,16 @@ def test_studies_side_by_side_open_with_their_difference(visit: Open) -> None:
     assert "study=b, hidden_size=16, learning_rate=0.01" in page.text("#cell-title")
 
 
+@pytest.mark.parametrize(
+    "view", ["contour", "panels", "parallel", "parallel&minus=0", "map&minus=0"]
+)
+def test_without_any_number_every_view_is_empty(visit: Open, view: str) -> None:
+    page = visit("nothing yet", f"#view={view}")
+    assert page.run("document.querySelectorAll('#map *').length") > 0
+    page.run("document.querySelectorAll('#map .chart').length")  # builds them
+    assert "NaN" not in page.text("#landscape")
+
+
 def test_a_rate_that_changes_is_drawn(visit: Open) -> None:
     page = visit("schedules")
     page.cell(1, 1).click()

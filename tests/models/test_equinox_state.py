@@ -148,3 +148,11 @@ def test_a_sequence_of_layers_passes_state_on():
     outputs, state = model.training(params, jnp.ones((3, 64)), jax.random.key(1), {})
     assert outputs.shape == (3, 10)
     assert len(state) == len(params["state"]) == 3
+
+
+def test_state_is_arrays_outside_of_a_program_too():
+    model, x = from_equinox(Normed)((64,), 10, mode="ema"), jnp.ones((4, 64))
+    params = model.init(jax.random.key(0), {})
+    _, state = model.training(params, x, jax.random.key(1), {})
+    assert all(isinstance(leaf, jax.Array) for leaf in jax.tree.leaves(state))
+    assert model.apply({**params, "state": state}, x, None, {}).shape == (4, 10)

@@ -78,15 +78,23 @@ def test_a_run_tells_how_far_it_is_and_where_its_page_is(
     assert (folder / "report.html").exists()
 
 
-def test_nobody_is_told_where_nobody_looks_on(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_nobody_is_told_where_nobody_looks_on(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     class Terminal(io.StringIO):
         def isatty(self) -> bool:
             return True
 
-    assert not isinstance(following(quiet=False), Following)
+    folder = stored(tmp_path / "run", landscape())
+    monkeypatch.setattr(sys, "stderr", io.StringIO())
+    following(quiet=False).ended(folder)
+    assert sys.stderr.getvalue() == ""
     monkeypatch.setattr(sys, "stderr", Terminal())
-    assert isinstance(following(quiet=False), Following)
-    assert not isinstance(following(quiet=True), Following)
+    following(quiet=True).ended(folder)
+    assert sys.stderr.getvalue() == ""
+    assert not (folder / "report.html").exists()
+    following(quiet=False).ended(folder)
+    assert "the page: " in sys.stderr.getvalue()
 
 
 def test_records_are_short(tmp_path: Path) -> None:

@@ -1,6 +1,9 @@
 """Results folders of one study become one, exactly once, and run nobody's code."""
 
+from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -12,7 +15,9 @@ from gridscape.errors import StoreError, UsageError
 from gridscape.execution.replay import replay
 from gridscape.grid.trials import Status
 from gridscape.landscape import Landscape
+from gridscape.store import merging
 from gridscape.store.merging import merge_folders
+from gridscape.store.store import Store
 
 AXES = {"hidden_size": [16, 32], "learning_rate": [0.001, 0.01]}
 
@@ -77,6 +82,69 @@ def test_what_a_folder_lacks_stays_missing(tmp_path: Path) -> None:
     assert land.n_replicates == 3
 
 
+def test_a_trial_that_failed_somewhere_is_taken_from_where_it_was_trained(tmp_path: Path) -> None:
+    def lost(cell, replicate):  # type: ignore[no-untyped-def]
+        return Status.FAILED if replicate == 0 else Status.FINISHED
+
+    failed = stored(tmp_path / "a", landscape(AXES, lambda c: 0.8, replicates=2, status=lost))
+    whole = stored(tmp_path / "b", landscape(AXES, lambda c: 0.8, replicates=2))
+    for number, folders in enumerate([(failed, whole), (whole, failed)]):
+        found = merge_folders(folders, tmp_path / f"all{number}")
+        assert (found.n_trials, found.n_twice, found.differing) == (8, 4, ())
+        counts = Landscape.read(tmp_path / f"all{number}").counts()
+        assert (counts["finished"], counts["failed"]) == (8, 0)
+
+
+def test_parameters_that_one_folder_kept_are_kept(tmp_path: Path) -> None:
+    without = student(tmp_path / "a", 1)
+    kept = student(tmp_path / "b", 1)
+    with Store.read(kept) as store:
+        pairs = list(store.results())
+        study = store.study
+    with Store.create(kept, study) as store:
+        store.put_all([(t, replace(r, params={"w": np.ones(2)})) for t, r in pairs])
+    merge_folders([without, kept], tmp_path / "all")
+    with Store.read(tmp_path / "all") as store:
+        assert all(result.params is not None for _, result in store.results())
+
+
+@pytest.mark.parametrize("name", ["../../evil", "/tmp/evil", "..", "e\nvil", "x" * 300])
+def test_no_name_of_a_study_leads_out_of_runs(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    folders = [student(tmp_path / str(seed), seed, name=name) for seed in (1, 2)]
+    folder = gs.merge(*folders).folder
+    assert folder is not None
+    assert folder.resolve().parent == tmp_path / "runs"
+
+
+@pytest.mark.parametrize("is_there", [False, True])
+def test_a_merge_that_ends_early_leaves_nothing(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, is_there: bool
+) -> None:
+    folders, trials_of = [student(tmp_path / str(seed), seed) for seed in (1, 2)], merging._trials
+
+    def torn(path: Path) -> Iterator[Any]:
+        yield from trials_of(path)
+        if path.name == "2":
+            raise KeyboardInterrupt
+
+    new = tmp_path / "all"
+    if is_there:
+        new.mkdir()
+    monkeypatch.setattr(merging, "_trials", torn)
+    monkeypatch.setattr(merging, "AT_ONCE", 1)
+    with pytest.raises(KeyboardInterrupt):
+        merge_folders(folders, new)
+    assert new.exists() == is_there
+    assert not is_there or not list(new.iterdir())
+    (tmp_path / "file").write_text("mine")
+    with pytest.raises(StoreError):
+        merge_folders(folders, tmp_path / "file")
+    assert (tmp_path / "file").read_text() == "mine"
+
+
 def test_other_conditions_are_refused_by_the_first_difference(tmp_path: Path) -> None:
     first = student(tmp_path / "a", 1)
     longer = student(tmp_path / "b", 2, updates=800)
@@ -91,6 +159,14 @@ def test_other_conditions_are_refused_by_the_first_difference(tmp_path: Path) ->
         merge_folders([first, student(tmp_path / "d", 2)], first)
 
 
+def test_a_joined_folder_and_a_further_one_are_told_how(tmp_path: Path) -> None:
+    one, two, three = (student(tmp_path / str(seed), seed) for seed in (1, 2, 3))
+    both = merge_folders([one, two], tmp_path / "both").directory
+    for folders in ([both, three], [three, both]):
+        with pytest.raises(StoreError, match=r"both: joins several seeds already; merge the folde"):
+            merge_folders(folders, tmp_path / "all")
+
+
 def test_nobodys_code_is_imported(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (tmp_path / "evil.py").write_text(f"open({str(tmp_path / 'ran')!r}, 'w').close()")
     monkeypatch.syspath_prepend(tmp_path)
@@ -99,12 +175,3 @@ def test_nobodys_code_is_imported(tmp_path: Path, monkeypatch: pytest.MonkeyPatc
     gs.merge(*folders, directory=tmp_path / "all")
     gs.report.write(tmp_path / "all")
     assert not (tmp_path / "ran").exists()
-
-
-@pytest.mark.parametrize("name", ["../../elsewhere", "/elsewhere", "a\nb"])
-def test_a_forged_name_leads_nowhere_else(tmp_path: Path, monkeypatch, name: str) -> None:
-    folders = [student(tmp_path / str(seed), seed, name=name) for seed in (1, 2)]
-    (tmp_path / "here").mkdir()
-    monkeypatch.chdir(tmp_path / "here")
-    assert gs.merge(*folders).n_replicates == 2
-    assert [path.name for path in (tmp_path / "here" / "runs").iterdir()] == ["study-merged"]

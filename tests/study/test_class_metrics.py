@@ -104,7 +104,8 @@ def test_metrics_of_batches_in_pieces_are_those_of_the_whole_batch():
     hyper = {name: jnp.float32(value) for name, value in recipe.hyper.items()}
     params = recipe.model.init(jax.random.key(0), hyper)
     batch = Split(jnp.asarray(task.train.inputs[:60]), jnp.asarray(task.train.targets[:60]))
-    found = [_gradient(functions, n, params, batch, jax.random.key(1), hyper)[0] for n in (1, 4)]
+    given = params, (), batch, jax.random.key(1), hyper
+    found = [_gradient(functions, pieces, *given)[0] for pieces in (1, 4)]
     for name in ("macro_f1", "accuracy"):
         assert found[0][name].shape == ()
         assert float(found[0][name]) == pytest.approx(float(found[1][name]), rel=1e-5)

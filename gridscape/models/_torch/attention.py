@@ -31,11 +31,14 @@ def _attention(
     random: Key | None = None,
 ) -> Array:
     scale = 1 / math.sqrt(query.shape[-1]) if scale is None else scale
+    if enable_gqa:  # groups of heads share keys and values
+        n_shared = query.shape[-3] // key.shape[-3]
+        key, value = (jnp.repeat(x, n_shared, axis=-3) for x in (key, value))
     if is_causal:
         attn_mask = np.tri(query.shape[-2], key.shape[-2], dtype=bool)
     if attn_mask is not None and attn_mask.dtype == bool:
         attn_mask = where(attn_mask, 0.0, -jnp.inf)
-    return _attended(query, key, value, attn_mask, dropout_p, scale, random)[0]
+    return _attended(query, key, value, attn_mask, dropout_p, scale, random, True)[0]
 
 
 def _attended(
@@ -46,11 +49,21 @@ def _attended(
     dropout_p: float,
     scale: float,
     random: Key | None,
+    is_fused: bool,
 ) -> tuple[Array, Array]:
-    """What is read, and by which weights; ``added`` to the scores is a mask of 0 and -inf."""
+    """What is read, and by which weights; ``added`` to the scores is a mask of 0 and -inf.
+
+    is_fused: as PyTorch's one function reads nothing where all is masked; else that is NaN.
+    """
     scores = matmul(query, jnp.swapaxes(key, -1, -2)) * scale
     scores = scores if added is None else aligned(jnp.add, scores, added)
-    weights = dropout(jax.nn.softmax(scores, axis=-1), dropout_p, True, key=random)
+    if is_fused and added is not None:
+        is_masked = (scores == -jnp.inf).all(axis=-1, keepdims=True)
+        weights = jax.nn.softmax(jnp.where(is_masked, 0.0, scores), axis=-1)
+        weights = jnp.where(is_masked, 0.0, weights)
+    else:
+        weights = jax.nn.softmax(scores, axis=-1)
+    weights = dropout(weights, dropout_p, True, key=random)
     return matmul(weights, value), weights
 
 
@@ -100,7 +113,7 @@ def _multi_head_attention(
     added = _masks(attn_mask, key_padding_mask, num_heads)
     scale = 1 / math.sqrt(q.shape[-1])
     dropped = dropout_p if training else 0.0
-    read, shares = _attended(q, k, v, added, dropped, scale, random)
+    read, shares = _attended(q, k, v, added, dropped, scale, random, not need_weights)
     joined = jnp.transpose(read, (2, 0, 1, 3)).reshape(query.shape[0], query.shape[1], -1)
     outputs = linear(joined, out_proj_weight, out_proj_bias)
     if not need_weights:

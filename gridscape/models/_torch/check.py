@@ -136,7 +136,10 @@ def compare(
             raise _differs(module, "the output", f"shape {shape}", f"shape {outputs.shape}")
         return jnp.sum(outputs * weights), (outputs, state)
 
-    differentiated = jax.jit(jax.grad(total, has_aux=True))(params, beside, arrays)
+    try:
+        differentiated = jax.jit(jax.grad(total, has_aux=True))(params, beside, arrays)
+    except NotImplementedError as error:
+        raise _without_gradient(module, error) from error
     found_gradients, (found, state) = jax.device_get(differentiated)
     _check_close(module, {"the output": found}, {"the output": expected})
     of_tensors = {f"the gradient of {n}": x for n, x in TensorsOf(found_gradients).items()}
@@ -173,7 +176,10 @@ def _of_torch(
     module.zero_grad(set_to_none=True)
     outputs = module(*inputs)
     if outputs.requires_grad:
-        (outputs * weights).sum().backward()
+        try:
+            (outputs * weights).sum().backward()
+        except Exception as error:  # somebody's function may have no gradient, or a wrong one
+            raise _without_gradient(module, error) from error
     gradients = {
         f"the gradient of {name}": p.grad.numpy().copy()
         for name, p in module.named_parameters()
@@ -181,6 +187,16 @@ def _of_torch(
     }
     module.zero_grad(set_to_none=True)
     return outputs.detach().numpy(), gradients
+
+
+def _without_gradient(module: torch.nn.Module, error: Exception) -> ModelError:
+    return ModelError(
+        "a module through which no gradient comes",
+        where=type(module).__name__,
+        expected="functions that have a gradient",
+        found=one_line(error)[:120],
+        hint="x.detach() stops it where none is meant",
+    )
 
 
 def _check_close(

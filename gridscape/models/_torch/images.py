@@ -183,11 +183,26 @@ def max_pool2d(
     steps = window if stride is None or stride == [] else pair(stride)
     if halves(kernel_size, stride, padding, dilation, ceil_mode):
         return _halved(x)
-    edges = _edges(x.shape[1:3], window, steps, pair(padding), pair(dilation), ceil_mode)
-    return lax.reduce_window(
-        x, -np.inf, lax.max, (1, *window, 1), (1, *steps, 1), ((0, 0), *edges, (0, 0)),
-        window_dilation=(1, *pair(dilation), 1),
-    )  # fmt: skip
+    dilations = pair(dilation)
+    edges = _edges(x.shape[1:3], window, steps, pair(padding), dilations, ceil_mode)
+    around = ((0, 0), *edges, (0, 0))
+    if dilations != (1, 1):
+        padded = jnp.pad(x, around, constant_values=-np.inf)
+        return _dilated_maxima(padded, window, steps, dilations)
+    return lax.reduce_window(x, -np.inf, lax.max, (1, *window, 1), (1, *steps, 1), around)
+
+
+def _dilated_maxima(x: Array, window: Pair, steps: Pair, dilations: Pair) -> Array:
+    """Slice by slice of the windows: JAX has no gradient of maxima in dilated ones."""
+    sizes = zip(x.shape[1:3], window, steps, dilations, strict=True)
+    ends = [(n - d * (w - 1) - 1) // s * s + 1 for n, w, s, d in sizes]
+    places = [(dilations[0] * i, dilations[1] * j) for i, j in np.ndindex(*window)]
+    parts = [
+        x[:, y : y + ends[0] : steps[0], left : left + ends[1] : steps[1]] for y, left in places
+    ]
+    stacked = jnp.stack(parts)
+    first_of = jnp.argmax(stacked, axis=0)[None]
+    return jnp.take_along_axis(stacked, first_of, axis=0)[0]
 
 
 def halves(

@@ -203,8 +203,8 @@ FUNCTIONS.update(
 
 
 @translates("rsub")
-def _rsub(input: Any, other: Any) -> Any:
-    return aligned(jnp.subtract, other, input)
+def _rsub(input: Any, other: Any, alpha: float = 1) -> Any:
+    return aligned(jnp.subtract, other, input if alpha == 1 else alpha * input)
 
 
 @translates("div", "divide")

@@ -25,7 +25,7 @@ from gridscape.models._torch.functions import LAST, TRANSLATED
 from gridscape.models._torch.numbers import OF_EACH_TWO
 from gridscape.models._torch.recurrent import Later, Options, now, recurrent, stored_of
 from gridscape.models._torch.registry import OF_EACH, RANDOM
-from gridscape.models._torch.state import called, keeps_state, state_names
+from gridscape.models._torch.state import called, first_names, keeps_state, state_names
 from gridscape.models._torch.trace import as_array
 from gridscape.models.precision import current, gradient_rounded, product_of_rounded, rounded
 from gridscape.models.torch_weights import Entry, TensorsOf, entries_of
@@ -39,6 +39,7 @@ KINDS = {
     nn.LSTM: "lstm",
 }
 ACTIVATIONS = ("relu", "tanh")
+ALSO = {"axis": "dim", "keepdims": "keepdim"}  # NumPy's names, which PyTorch's functions take
 Draw = Callable[[], Key | None]
 KEEPING = OF_EACH | {"dropout"}
 
@@ -99,7 +100,8 @@ class Program:
 
     def __init__(self, module: nn.Module) -> None:
         self.module = module
-        self.names = _first_names(module)
+        self.names = first_names(dict(module.named_parameters(remove_duplicate=False)))
+        self.names |= first_names(dict(module.named_buffers(remove_duplicate=False)))
         self.graph: fx.Graph | None = None
         self._parts = dict(module.named_modules())
         # As of now: the module is read again in the other mode.
@@ -147,6 +149,7 @@ class Program:
         options = dict(fx.map_arg(node.kwargs, env.__getitem__))
         if options.get("out") is None:
             options.pop("out", None)
+        options = {ALSO.get(name, name): value for name, value in options.items()}
         if node in self._passed:
             return args[0] if args else options["input"]
         if node.op == "call_module":
@@ -200,13 +203,16 @@ class Program:
         """The output of a layer that keeps state; what it leaves is entered in ``state``."""
         dot = f"{path}." if path else ""
 
+        def first(name: str) -> str:
+            return self.names.get(f"{dot}{name}", f"{dot}{name}")
+
         def read(name: str) -> Any:
-            return state[f"{dot}{name}"] if f"{dot}{name}" in state else tensor(name)
+            return state[first(name)] if first(name) in state else tensor(name)
 
         is_last = isinstance(x, Last)
         array, channels = (x.array, -1) if is_last else (_plain(x), 1)
         found, moved = called(part, read, array, channels, path in self._training)
-        state.update({f"{dot}{name}": value for name, value in moved.items()})
+        state.update({first(name): value for name, value in moved.items()})
         return Last(found) if is_last else found
 
     def _part(self, node: fx.Node) -> Any:
@@ -257,14 +263,6 @@ def no_key() -> None:
 def _key_of(key: Key | None, number: int) -> Draw:
     """The key of a step, made where something is drawn."""
     return no_key if key is None else lambda: jax.random.fold_in(key, number)
-
-
-def _first_names(module: nn.Module) -> dict[str, str]:
-    firsts: dict[int, str] = {}
-    names = {}
-    for name, tensor in module.named_parameters(remove_duplicate=False):
-        names[name] = firsts.setdefault(id(tensor), name)
-    return names
 
 
 def _only_user(node: fx.Node) -> fx.Node | None:

@@ -1,5 +1,6 @@
 """What changes shapes, chooses parts, or changes types."""
 
+from collections.abc import Callable
 from functools import partial
 from typing import Any
 
@@ -9,7 +10,14 @@ import numpy as np
 
 from gridscape.base.types import Array
 from gridscape.errors import UntranslatedError
-from gridscape.models._torch.registry import FUNCTIONS, Dims, axes_of, of_rank, translates
+from gridscape.models._torch.registry import (
+    FUNCTIONS,
+    Dims,
+    Function,
+    axes_of,
+    of_rank,
+    translates,
+)
 
 
 def _listed(sizes: tuple[Any, ...]) -> tuple[int, ...]:
@@ -18,7 +26,22 @@ def _listed(sizes: tuple[Any, ...]) -> tuple[int, ...]:
     return tuple(int(n) for n in given)
 
 
+def _also_named(name: str) -> Callable[[Function], Function]:
+    """Sizes or dimensions that are given one by one, as one list, or by name."""
+
+    def named(function: Function) -> Function:
+        def apply(input: Array, *given: Any, **by_name: Any) -> Any:
+            if name in by_name:
+                given = (*given, by_name.pop(name))
+            return function(input, *given, **by_name)
+
+        return apply
+
+    return named
+
+
 @translates("view", "reshape")
+@_also_named("shape")
 def _reshape(input: Array, *shape: Any) -> Array:
     if shape and not isinstance(shape[0], int | list | tuple):
         raise UntranslatedError("a view in another type")
@@ -49,6 +72,7 @@ def _unsqueeze(input: Array, dim: int) -> Array:
 
 
 @translates("permute")
+@_also_named("dims")
 def _permute(input: Array, *dims: Any) -> Array:
     return jnp.transpose(input, [d % input.ndim for d in _listed(dims)])
 
@@ -111,6 +135,7 @@ def _unbind(input: Array, dim: int = 0) -> Any:
 
 
 @translates("expand")
+@_also_named("size")
 def _expand(input: Array, *sizes: Any) -> Array:
     sizes = _listed(sizes)
     shape = of_rank(input, len(sizes)).shape if input.ndim else (1,) * len(sizes)
@@ -134,6 +159,7 @@ def _view_as(input: Array, other: Array) -> Array:
 
 
 @translates("repeat", "tile")
+@_also_named("dims")
 def _repeat(input: Array, *repeats: Any) -> Array:
     return jnp.tile(input, _listed(repeats))
 
@@ -145,6 +171,7 @@ def _repeat_interleave(input: Array, repeats: int, dim: int | None = None) -> Ar
 
 @translates("narrow")
 def _narrow(input: Array, dim: int, start: int, length: int) -> Array:
+    start = start % input.shape[dim] if start < 0 else start
     return jax.lax.slice_in_dim(input, start, start + length, axis=dim)
 
 
@@ -167,6 +194,7 @@ def _gather(input: Array, dim: int, index: Array) -> Array:
 
 
 @translates("flip")
+@_also_named("dims")
 def _flip(input: Array, *dims: Any) -> Array:
     return jnp.flip(input, _listed(dims))
 

@@ -33,13 +33,21 @@ def keeps_state(module: nn.Module) -> bool:
 
 
 def state_names(module: nn.Module) -> tuple[str, ...]:
-    """The buffers that are state, by their paths."""
-    return tuple(
+    """The buffers that are state, by their paths; one that layers share by the first of them."""
+    names = (
         f"{path}.{name}".lstrip(".")
         for path, part in module.named_modules()
         if keeps_state(part)
         for name, _ in part.named_buffers(recurse=False)
     )
+    firsts = first_names(dict(module.named_buffers(remove_duplicate=False)))
+    return tuple(dict.fromkeys(firsts[name] for name in names))
+
+
+def first_names(tensors: Mapping[str, Any]) -> dict[str, str]:
+    """The first name of each tensor, by all of its names."""
+    firsts: dict[int, str] = {}
+    return {name: firsts.setdefault(id(tensor), name) for name, tensor in tensors.items()}
 
 
 def called(

@@ -216,7 +216,7 @@ class _Tracer(fx.Tracer):  # type: ignore[misc]
                 raise _in_place(self, "an assignment to a part of a tensor")
             node.meta["value"] = known = self._shape_of(node)
             if isinstance(known, tuple):  # one that forward may unpack, or ask for its type
-                parts = [proxy[i] for i in range(len(known))]
+                parts = [None if one is None else proxy[i] for i, one in enumerate(known)]
                 return Chosen(*parts) if _name(target) in ("max", "min") else tuple(parts)
         return proxy
 

@@ -9,7 +9,8 @@ const SURE = ["50", "60", "70", "80", "90", "100"];
 let sure = "70";
 
 function cover() {
-  if (!doc.predict) return section("predict");
+  // Before any run has ended there is nothing to be right about.
+  if (!doc.predict?.works.some((one) => one !== null)) return section("predict");
   document.body.classList.add("is-covered");
   const columns = doc.axes[state.columns],
     rows = state.rows === null ? null : doc.axes[state.rows],

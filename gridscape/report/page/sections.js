@@ -435,7 +435,7 @@ function drawBeside() {
     el(
       "p",
       { class: "note" },
-      `${found.metric}; `,
+      `${found.metric}, over the replicates that learn; `,
       found.paired
         ? "paired by replicate, since these share their seeds"
         : "not paired, since replicates share no seeds (Welch's t)",

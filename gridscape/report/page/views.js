@@ -468,7 +468,8 @@ function parallelChart(shown, metric, scale, look) {
   });
   const width = shown.length > 150 ? 0.8 : 1.4;
   const chosen = shown.filter(({ index }) => index === state.cell);
-  const ends = [0, 0.25, 0.5, 0.75, 1];
+  // Of one number there is one place, and of none there is no scale.
+  const ends = scale.high > scale.low ? [0, 0.25, 0.5, 0.75, 1] : known(scale.low) ? [1] : [];
   const names = [...axes.map((i) => doc.axes[i].name), metric.label];
   /** @type {(text: string, x: number, y: number) => Settings} */
   const label = (text, x, y) => ({

@@ -80,6 +80,12 @@ OF_ARRAYS = {
         F.softmax(x, dim=-1) + x.softmax(1) + F.log_softmax(x, dim=2) + F.softmin(x, 1)
     ),
     "cumsum": lambda x: x.cumsum(2) + torch.cumsum(x, dim=1),
+    "by NumPy's names": lambda x: (
+        x.sum(axis=1, keepdims=True) + torch.cat([x, x.max(axis=1, keepdim=True)[0]], axis=1)
+    ),
+    "by name": lambda x: (
+        x.permute(dims=(0, 2, 1)).reshape(shape=(-1, 2, 6)) + torch.flip(x, dims=[2])
+    ),
     "argmax": lambda x: (
         x.argmax(2).float() + x.argmin(dim=-1) + F.one_hot(x.argmax(1), 2).sum((1, 2))[:, None]
     ),
@@ -100,7 +106,7 @@ OF_ARRAYS = {
         sum(x.chunk(3, dim=2)) + sum(torch.split(x, 2, dim=-1)) + x.split([2, 4], 2)[0]
     ),
     "unbind": lambda x: (
-        sum(one for one in x.unbind(2)) + x.select(2, 0) + x.narrow(2, 1, 1)[..., 0]
+        sum(one for one in x.unbind(2)) + x.select(2, 0) + x.narrow(2, -2, 1)[..., 0]
     ),
     "expand": lambda x: (
         x[:, :1].expand(-1, 4, 6) + x.repeat(1, 2, 1) + x[:, :1].expand(len(x), 4, -1)
@@ -217,6 +223,7 @@ PICTURES = {
     "pooled first": lambda: nn.Sequential(nn.Conv2d(2, 4, 3), nn.MaxPool2d(2), nn.ReLU()),
     "pooled by 3": lambda: nn.Sequential(nn.MaxPool2d(3, stride=2, padding=1), nn.ReLU()),
     "pooled beyond": lambda: nn.MaxPool2d(2, ceil_mode=True),
+    "pooled wide": lambda: nn.MaxPool2d((2, 3), (2, 1), (1, 0), dilation=(2, 1), ceil_mode=True),
     "means": lambda: nn.Sequential(nn.AvgPool2d(2), nn.AvgPool2d(3, 1, 1, count_include_pad=False)),
     "adaptive": lambda: nn.Sequential(nn.AdaptiveAvgPool2d((4, 3)), nn.AdaptiveMaxPool2d(2)),
     "mean": lambda: nn.AdaptiveAvgPool2d(1),

@@ -253,3 +253,16 @@ def test_without_pytorch_the_command_that_installs_it_is_told(monkeypatch):
 def test_unknown_function_of_functional():
     with pytest.raises(ModelError, match="cannot translate"):
         from_torch(after(lambda x: F.gumbel_softmax(x)))((8, 8), 10)
+
+
+def test_what_has_no_gradient_is_told_so():
+    class Whole(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.fc = nn.Linear(4, 3)
+
+        def forward(self, x):
+            return self.fc(x) // 2
+
+    with pytest.raises(ModelError, match=r"no gradient comes.*floor_divide.*detach"):
+        from_torch(Whole)((4,), 3)
