@@ -51,7 +51,7 @@ def test_all_axes_at_once_have_a_line_a_cell(visit: Open) -> None:
     )
     chosen = page.run("document.querySelector('#map .chart').data.at(-1).customdata")
     page.tab.locator("#map .data summary").click()
-    assert page.tab.locator("#map .data tbody tr").count() == 24
+    page.until("document.querySelectorAll('#map .data tbody tr').length === 24")
     assert "cell=lstm" in page.text("#cell-title")
     assert len(set(chosen)) == 1
 
