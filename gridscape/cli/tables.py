@@ -286,7 +286,7 @@ def _caption(found: Overview, view: View) -> str:
     if max(numbers) > 1:
         # A cell that nobody asked for has no mean.
         span = " to ".join(str(n) for n in sorted({min(numbers - {0}), max(numbers)}))
-        half = " \u00b1 half of its 95 % interval" if max(numbers) >= FEWEST else ""
+        half = " \u00b1 the longer side of its 95 % interval" if max(numbers) >= FEWEST else ""
         text += f": mean of {span} replicates{half}"
     if view.fixed:
         text += "; " + ", ".join(f"{axis.name}={show(axis.values[0])}" for axis in view.fixed)

@@ -368,7 +368,11 @@ def _map_title(
     total = math.prod(len(axis.values) for axis in further)
     cut = f"\n{drawn} of {total} slices" if drawn < total else ""
     n = len(summaries[0].statuses)
-    several = "mean and half the 95 % interval" if n >= FEWEST else f"mean of {n}, no interval"
+    several = (
+        "mean ± the longer side of its 95 % interval"
+        if n >= FEWEST
+        else f"mean of {n}, no interval"
+    )
     what = several if n > 1 else "one replicate, no interval"
     best = f"\nbest cells {chosen}" if chosen else ""
     share = next(filter(None, map(learns_short, summaries)), "")

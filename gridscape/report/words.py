@@ -106,7 +106,7 @@ def guess_words(land: Landscape) -> str:
 
 
 def half_width(estimate: Interval, meaning: Meaning) -> str:
-    """Half of an interval (its longer side), "\u00b10.6"; nothing where there is none."""
+    """How far an interval goes on its longer side, "\u00b10.6"; nothing where there is none."""
     return f"{PLUS_MINUS}{meaning.text(estimate.reach)}" if estimate.known else ""
 
 
