@@ -6,6 +6,7 @@ Not set: strict promotion of types, since optax's bias correction raises a float
 import atexit
 import os
 import shutil
+import signal
 import tempfile
 import zlib
 
@@ -24,6 +25,8 @@ os.environ["XDG_DATA_HOME"] = tempfile.mkdtemp(prefix="gridscape-test-user-data-
 atexit.register(shutil.rmtree, os.environ["XDG_DATA_HOME"], ignore_errors=True)
 jax.config.update("jax_compilation_cache_dir", os.environ["JAX_COMPILATION_CACHE_DIR"])
 jax.config.update("jax_persistent_cache_min_compile_time_secs", KEPT_FROM_SECONDS)
+# Tests send Ctrl-C; a shell that starts them in the background has it ignored.
+signal.signal(signal.SIGINT, signal.default_int_handler)
 # Two devices wherever the tests run: the division of trials among devices is always tried.
 jax.config.update("jax_num_cpu_devices", 2)
 # (B,) - (B, 1) is a (B, B) array and nearly always a mistake.
