@@ -7,7 +7,7 @@ import jax
 import pytest
 from calls import TINY, widest
 
-from gridscape.cli import commands
+from gridscape.cli import commands, networks
 
 pytestmark = pytest.mark.usefixtures("quiet_place")
 
@@ -69,7 +69,7 @@ def test_json_of_show_and_run(call, study):
 
 def test_the_report_needs_no_extra(call, study, monkeypatch):
     folder, _ = study
-    monkeypatch.setattr(commands, "find_spec", lambda name: None)
+    monkeypatch.setattr(networks, "find_spec", lambda name: None)
     status, out, err = call("run", *TINY, "--replicates", "2", "--dir", folder)
     assert (status, err) == (0, "")
     assert "Report:" in out
@@ -290,7 +290,7 @@ def test_doctor(call):
     assert told["versions"]["jax"] == jax.__version__
     assert all(check["error"] <= check["tolerance"] for check in told["checks"])
     names = {"versions", "devices", "n_cores", "memory_bytes", "flops_per_second", "kernels"}
-    names |= {"bfloat16", "data_folders", "program_cache", "checks", "advice"}
+    names |= {"bfloat16", "data_folders", "program_cache", "checks", "advice", "cores_by"}
     assert told.keys() == names
 
 

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 from declarations import mistakes
 
-from gridscape.cli import commands
+from gridscape.cli import commands, networks
 from gridscape.engine.machine import Machine
 from gridscape.engine.training import Training, named_leaves
 from gridscape.errors import StoreError
@@ -220,7 +220,7 @@ def test_a_trial_without_parameters_is_told(folder_of, monkeypatch):
 @pytest.fixture
 def undrawn(monkeypatch):
     """No pictures: what is tested is what is told."""
-    monkeypatch.setattr(commands, "_draw", lambda found, directory: [])
+    monkeypatch.setattr(networks, "_draw", lambda found, directory: [])
 
 
 # ---- the command ----
@@ -250,7 +250,7 @@ def test_all_that_fits_is_told_and_drawn(folder_of, call, name, kinds, words):
     (place,) = (folder / "figures" / "inspect").iterdir()
     assert out.endswith(f"Pictures: {place}\n")
     assert {path.name for path in place.iterdir()} == {
-        f"{kind}.{suffix}" for kind in kinds.split() for suffix in ("png", "svg")
+        f"{kind}.{suffix}" for kind in kinds.split() for suffix in ("png", "svg", "pdf")
     }
 
 
@@ -323,7 +323,7 @@ def test_what_cannot_be_looked_at_is_one_line(folder_of, call, name, options, st
 
 
 def test_without_the_extra_there_are_tables_and_a_hint(folder_of, call, monkeypatch):
-    monkeypatch.setattr(commands, "find_spec", lambda name: None)
+    monkeypatch.setattr(networks, "find_spec", lambda name: None)
     status, out, err = call("inspect", folder_of("mlp"), "--what", "confusion")
     assert status == 0
     assert "Confusion" in out
