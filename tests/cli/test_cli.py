@@ -7,7 +7,7 @@ import jax
 import pytest
 from calls import TINY, widest
 
-from gridscape.cli import commands, networks
+from gridscape.cli import networks
 
 pytestmark = pytest.mark.usefixtures("quiet_place")
 
