@@ -1,8 +1,7 @@
 """Models that users bring: an Equinox module."""
 
 import inspect
-from collections.abc import Callable, Mapping
-from contextlib import suppress
+from collections.abc import Callable
 from typing import Any
 
 import jax
@@ -11,10 +10,8 @@ from jax.extend.core import jaxpr_as_fun
 from gridscape.base.parts import Factory, Model
 from gridscape.base.state import STATE
 from gridscape.base.types import Array, Hyper, Key, Params
-from gridscape.errors import GridscapeError, ModelError, UsageError
-
-# What a module is built from and not an option of it.
-GIVEN = ("key", "input_shape", "n_outputs")
+from gridscape.errors import GridscapeError, ModelError
+from gridscape.models._guests import build_with, seeded_parameters, signature_of
 
 
 def from_equinox(build: Callable[..., Any]) -> Callable[..., Model]:
@@ -48,12 +45,12 @@ def from_equinox(build: Callable[..., Any]) -> Callable[..., Model]:
             "Equinox is not installed", hint="pip install 'gridscape[equinox]'"
         ) from error
 
-    parameters = _parameters(build)
+    parameters = seeded_parameters(build, "key", "an Equinox module")
 
     def factory(input_shape: tuple[int, ...], n_outputs: int, **options: Any) -> Model:
         def module(key: Key) -> Any:
-            given = dict(zip(GIVEN, (key, input_shape, n_outputs), strict=True))
-            return build(**{k: v for k, v in given.items() if k in parameters}, **options)
+            given = {"key": key, "input_shape": input_shape, "n_outputs": n_outputs}
+            return build_with(build, parameters, given, options)
 
         found = eqx.filter_eval_shape(module, jax.random.key(0))
         if _keeps_state(eqx, found):
@@ -78,7 +75,7 @@ def from_equinox(build: Callable[..., Any]) -> Callable[..., Model]:
 
         return Model(init, apply)
 
-    return Factory(factory, signature=_signature(parameters), code=build)
+    return Factory(factory, signature=signature_of(parameters, "key"), code=build)
 
 
 def stateful(eqx: Any, module: Callable[[Key], Any]) -> Model:
@@ -129,22 +126,6 @@ def stateful(eqx: Any, module: Callable[[Key], Any]) -> Model:
         )
     _batch_axis(eqx, built)
     return Model(init, apply, training=called)
-
-
-def _parameters(build: Callable[..., Any]) -> dict[str, inspect.Parameter]:
-    """What ``build`` takes by name; raises UsageError unless ``key`` is among it."""
-    named = (inspect.Parameter.POSITIONAL_OR_KEYWORD, inspect.Parameter.KEYWORD_ONLY)
-    found: Mapping[str, inspect.Parameter] = {}
-    with suppress(TypeError, ValueError):  # no function
-        found = inspect.signature(build).parameters
-    parameters = {name: p for name, p in found.items() if p.kind in named}
-    if "key" not in parameters:
-        raise UsageError(
-            "cannot build an Equinox module",
-            expected="a function or class that takes key, and options",
-            found=f"{getattr(build, '__name__', type(build).__name__)}({', '.join(found)})",
-        )
-    return parameters
 
 
 def _apart(function: Callable[..., Any], *arguments: Any) -> Any:
@@ -199,15 +180,3 @@ def _batch_axis(eqx: Any, module: Any) -> Any:
             found=", ".join(sorted(map(repr, names))),
         )
     return next(iter(names), "batch")
-
-
-def _signature(parameters: dict[str, inspect.Parameter]) -> inspect.Signature:
-    """(input_shape, n_outputs, *, options of build): what the study may set."""
-    kind = inspect.Parameter.POSITIONAL_OR_KEYWORD
-    leading = [inspect.Parameter(name, kind) for name in ("input_shape", "n_outputs")]
-    options = [
-        p.replace(kind=inspect.Parameter.KEYWORD_ONLY)
-        for name, p in parameters.items()
-        if name not in GIVEN
-    ]
-    return inspect.Signature(leading + options)

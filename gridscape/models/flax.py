@@ -1,8 +1,6 @@
 """Models that users bring: a Flax NNX module."""
 
-import inspect
-from collections.abc import Callable, Mapping
-from contextlib import suppress
+from collections.abc import Callable
 from functools import partial
 from typing import Any
 
@@ -11,10 +9,8 @@ import jax
 from gridscape.base.parts import Factory, Model
 from gridscape.base.state import STATE
 from gridscape.base.types import Array, Hyper, Key, Params
-from gridscape.errors import GridscapeError, ModelError, UsageError
-
-# What a module is built from and not an option of it.
-GIVEN = ("rngs", "input_shape", "n_outputs")
+from gridscape.errors import GridscapeError, ModelError
+from gridscape.models._guests import build_with, seeded_parameters, signature_of
 
 
 def from_flax(build: Callable[..., Any]) -> Callable[..., Model]:
@@ -37,16 +33,16 @@ def from_flax(build: Callable[..., Any]) -> Callable[..., Model]:
             "Flax is not installed", hint="pip install 'gridscape[flax]'"
         ) from error
 
-    parameters = _parameters(build)
+    parameters = seeded_parameters(build, "rngs", "a Flax NNX module", _called(build))
 
     def factory(input_shape: tuple[int, ...], n_outputs: int, **options: Any) -> Model:
         def module(key: Key) -> Any:
-            given = dict(zip(GIVEN, (nnx.Rngs(key), input_shape, n_outputs), strict=True))
-            return build(**{k: v for k, v in given.items() if k in parameters}, **options)
+            given = {"rngs": nnx.Rngs(key), "input_shape": input_shape, "n_outputs": n_outputs}
+            return build_with(build, parameters, given, options)
 
         return _model(nnx, module)
 
-    return Factory(factory, signature=_signature(parameters), code=build)
+    return Factory(factory, signature=signature_of(parameters, "rngs"), code=build)
 
 
 def _model(nnx: Any, module: Callable[[Key], Any]) -> Model:
@@ -109,33 +105,8 @@ def _drawn(key: Key, keys: Any) -> Any:
     return jax.tree.unflatten(tree, shaped)
 
 
-def _parameters(build: Callable[..., Any]) -> dict[str, inspect.Parameter]:
-    """What ``build`` takes by name; raises UsageError unless ``rngs`` is among it."""
-    named = (inspect.Parameter.POSITIONAL_OR_KEYWORD, inspect.Parameter.KEYWORD_ONLY)
-    found: Mapping[str, inspect.Parameter] = {}
-    # The signature of an NNX class is that of its metaclass.
-    function: Any = build
+def _called(build: Callable[..., Any]) -> Callable[..., Any]:
+    """What has the signature: that of an NNX class is its metaclass's."""
     if isinstance(build, type):
-        function = partial(build.__init__, None)  # type: ignore[misc]
-    with suppress(TypeError, ValueError):  # no function
-        found = inspect.signature(function).parameters
-    parameters = {name: p for name, p in found.items() if p.kind in named}
-    if "rngs" not in parameters:
-        raise UsageError(
-            "cannot build a Flax NNX module",
-            expected="a function or class that takes rngs, and options",
-            found=f"{getattr(build, '__name__', type(build).__name__)}({', '.join(found)})",
-        )
-    return parameters
-
-
-def _signature(parameters: dict[str, inspect.Parameter]) -> inspect.Signature:
-    """(input_shape, n_outputs, *, options of build): what the study may set."""
-    kind = inspect.Parameter.POSITIONAL_OR_KEYWORD
-    leading = [inspect.Parameter(name, kind) for name in ("input_shape", "n_outputs")]
-    options = [
-        p.replace(kind=inspect.Parameter.KEYWORD_ONLY)
-        for name, p in parameters.items()
-        if name not in GIVEN
-    ]
-    return inspect.Signature(leading + options)
+        return partial(build.__init__, None)  # type: ignore[misc]
+    return build

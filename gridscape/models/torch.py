@@ -1,7 +1,7 @@
 """Models that users bring: a PyTorch module, read layer by layer into Gridscape's own."""
 
 import inspect
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
@@ -13,13 +13,12 @@ from gridscape.base.foreign import of_others
 from gridscape.base.parts import Factory, Model
 from gridscape.base.types import Array, Hyper, Key, Params
 from gridscape.errors import GridscapeError, ModelError, UsageError, one_line
+from gridscape.models._guests import OF_THE_TASK, by_name, signature_of
 from gridscape.models.torch_weights import STATE, installed, packed
 
 if TYPE_CHECKING:
     from gridscape.models._torch.program import Program
 
-# What a module is built from and not an option of it.
-GIVEN = ("input_shape", "n_outputs")
 CHANNELS = ("first", "last")
 
 
@@ -48,7 +47,7 @@ def from_torch(build: Callable[..., Any], *, channels: str = "first") -> Callabl
     made: dict[str, Model] = {}
 
     def factory(input_shape: tuple[int, ...], n_outputs: int, **options: Any) -> Model:
-        given = dict(zip(GIVEN, (tuple(input_shape), n_outputs), strict=True))
+        given = dict(zip(OF_THE_TASK, (tuple(input_shape), n_outputs), strict=True))
         given = {name: value for name, value in given.items() if name in parameters}
         # The same functions for the same options: they are compared and compiled once.
         name = repr((tuple(input_shape), n_outputs, sorted(options.items())))
@@ -59,12 +58,11 @@ def from_torch(build: Callable[..., Any], *, channels: str = "first") -> Callabl
 
     version = torch.__version__.partition("+")[0]
     code = partial(build, f"torch {version}", channels, *_sources(build, torch.nn.Module))
-    return Factory(factory, signature=_signature(parameters), code=code)
+    return Factory(factory, signature=signature_of(parameters), code=code)
 
 
 def _parameters(build: Callable[..., Any]) -> dict[str, inspect.Parameter]:
     """What ``build`` takes by name; raises UsageError for what is no function or class."""
-    named = (inspect.Parameter.POSITIONAL_OR_KEYWORD, inspect.Parameter.KEYWORD_ONLY)
     is_module = hasattr(build, "forward") and not isinstance(build, type)
     if not callable(build) or is_module:
         raise UsageError(
@@ -73,20 +71,7 @@ def _parameters(build: Callable[..., Any]) -> dict[str, inspect.Parameter]:
             found=f"a module, {type(build).__name__}" if is_module else type(build).__name__,
             hint="lambda: nn.Sequential(...)" if is_module else None,
         )
-    found = inspect.signature(build).parameters
-    return {name: p for name, p in found.items() if p.kind in named}
-
-
-def _signature(parameters: Mapping[str, inspect.Parameter]) -> inspect.Signature:
-    """(input_shape, n_outputs, *, options of build): what the study may set."""
-    kind = inspect.Parameter.POSITIONAL_OR_KEYWORD
-    leading = [inspect.Parameter(name, kind) for name in GIVEN]
-    options = [
-        p.replace(kind=inspect.Parameter.KEYWORD_ONLY)
-        for name, p in parameters.items()
-        if name not in GIVEN
-    ]
-    return inspect.Signature(leading + options)
+    return by_name(inspect.signature(build).parameters)
 
 
 def _sources(build: Any, module: type) -> tuple[str, ...]:

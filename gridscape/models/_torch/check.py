@@ -138,7 +138,7 @@ def compare(
 
     try:
         differentiated = jax.jit(jax.grad(total, has_aux=True))(params, beside, arrays)
-    except NotImplementedError as error:
+    except NotImplementedError as error:  # by JAX, of a function that it cannot differentiate
         raise _without_gradient(module, error) from error
     found_gradients, (found, state) = jax.device_get(differentiated)
     _check_close(module, {"the output": found}, {"the output": expected})
