@@ -194,7 +194,11 @@ def made_above(modules: Mapping[str, str]) -> Iterator[tuple[str, str]]:
                 found = [text for text in texts if isinstance(text, str)]
                 is_own = called(node) == "above" or any(t.startswith("gridscape") for t in found)
                 if is_own and module not in ("gridscape", "gridscape.identity.above"):
-                    yield from ((module, text) for text in found if "." in text)
+                    yield from ((module, text) for text in found if leads_out(module, text))
+
+
+def leads_out(module: str, text: str) -> bool:
+    return "." in text and text.removeprefix("gridscape.").split(".")[0] != room(module)
 
 
 def called(call: ast.Call) -> str:

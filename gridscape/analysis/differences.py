@@ -15,7 +15,7 @@ from scipy import special
 
 from gridscape.analysis.cells import CellSummary, all_learned, learned
 from gridscape.analysis.fractions import noise_variance
-from gridscape.analysis.statistics import LEVEL, Interval, t_p_value, t_quantile
+from gridscape.analysis.statistics import LEVEL, ROUNDING, Interval, t_p_value, t_quantile, variance
 from gridscape.grid.axes import Cell
 
 # Spreads count as alike where Cochran's test of the largest variance finds this p value or more.
@@ -23,8 +23,6 @@ from gridscape.grid.axes import Cell
 # 10 % of the verdicts err. With this one, and half of the weight on the own spread of a pair that
 # scatters more, 4.4 % at most do (three replicates, one of six cells scatters three times as much).
 ALIKE = 0.25
-# Scatter below this share of the numbers is that of their arithmetic, and none.
-ROUNDING = 1e-12
 
 
 @dataclass(frozen=True)
@@ -140,10 +138,10 @@ class Comparison:
             elif n < len(own):
                 found.append(self.difference(best, other))
             else:
-                variance = 0.0 if variances[i] <= (ROUNDING * largest[i]) ** 2 else variances[i]
+                own_variance = 0.0 if variances[i] <= (ROUNDING * largest[i]) ** 2 else variances[i]
                 floor = noise_of(best) + noise_of(other)
                 alone = best.at_edge or other.at_edge
-                found.append(self._told(means[i], variance, n, floor, 2.0, alone))
+                found.append(self._told(means[i], own_variance, n, floor, 2.0, alone))
         return found
 
     def combination(self, cells: Sequence[CellSummary], weights: Sequence[float]) -> Difference:
@@ -156,9 +154,7 @@ class Comparison:
         if n < 2:
             mean = float(values[0]) if n else math.nan
             return Difference(mean, math.nan, math.nan, n)
-        own = float(values.var(ddof=1))
-        if own <= (ROUNDING * np.abs(rows).max()) ** 2:
-            own = 0.0
+        own = variance(values, float(np.abs(rows).max()))
         floor = float(sum(f**2 * noise_of(s) for f, s in zip(factors, cells, strict=True)))
         alone = any(s.at_edge for s in cells)
         return self._told(float(values.mean()), own, n, floor, float((factors**2).sum()), alone)
@@ -213,8 +209,8 @@ def mean_of(values: np.ndarray, floor: float = 0.0) -> Difference:
     x = values[np.isfinite(values)]
     if len(x) < 2:
         return Difference(float(x[0]) if len(x) else math.nan, math.nan, math.nan, len(x))
-    variance = max(float(x.var(ddof=1)), floor)
-    return Difference(float(x.mean()), math.sqrt(variance / len(x)), len(x) - 1, len(x))
+    error = math.sqrt(max(variance(x), floor) / len(x))
+    return Difference(float(x.mean()), error, len(x) - 1, len(x))
 
 
 def welch(a: np.ndarray, b: np.ndarray, floors: tuple[float, float] = (0.0, 0.0)) -> Difference:
@@ -228,7 +224,7 @@ def welch(a: np.ndarray, b: np.ndarray, floors: tuple[float, float] = (0.0, 0.0)
     if n < 2:
         return Difference(mean, math.nan, math.nan, n)
     sides = zip((x, y), floors, strict=True)
-    parts = [max(float(v.var(ddof=1)), floor) / len(v) for v, floor in sides]
+    parts = [max(variance(v), floor) / len(v) for v, floor in sides]
     total = sum(parts)
     if not total:
         return Difference(mean, math.nan, math.nan, n)

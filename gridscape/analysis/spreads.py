@@ -12,7 +12,7 @@ import numpy as np
 
 from gridscape.analysis.cells import CellSummary, candidates, rows_of, summarize
 from gridscape.analysis.differences import Difference
-from gridscape.analysis.statistics import LEVEL, Interval
+from gridscape.analysis.statistics import LEVEL, Interval, variance
 from gridscape.grid.axes import Cell
 from gridscape.landscape import Landscape, row_axes
 
@@ -92,7 +92,8 @@ def _jackknife(products: np.ndarray) -> Difference:
     if n < 3:
         return Difference(mean, math.nan, math.nan, n)
     left_out = [_mean_of_pairs(np.delete(np.delete(products, r, 0), r, 1)) for r in range(n)]
-    error = math.sqrt((n - 1) * float(np.var(left_out)))
+    scatter = variance(np.array(left_out), float(np.abs(products).max()))
+    error = math.sqrt((n - 1) ** 2 / n * scatter)
     return Difference(mean, error, n - 1, n)
 
 
@@ -118,9 +119,9 @@ def _deviation(values: np.ndarray) -> Interval:
         return Interval(
             float(values.mean(axis=1).std(ddof=1)) if n else math.nan, math.nan, math.nan, n
         )
-    variance = _jackknife(_products([values])).interval(LEVEL)
+    squared = _jackknife(_products([values])).interval(LEVEL)
     mean, low, high = (
         math.sqrt(max(x, 0.0)) if x == x else math.nan
-        for x in (variance.mean, variance.low, variance.high)
+        for x in (squared.mean, squared.low, squared.high)
     )
     return Interval(mean, low, high, n)

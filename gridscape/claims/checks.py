@@ -54,6 +54,11 @@ class Check:
     outlook: Callable[[float], str] = lambda level: ""
     of: int = 1
 
+    @property
+    def is_tested(self) -> bool:
+        """Whether replicates were compared by chance, instead of one exact number with another."""
+        return self.says is None and any(0 < p < 1 for p in (self.p_holds, self.p_fails))
+
 
 Numbers = Difference | np.ndarray  # or (R,), one per replicate: their mean is meant
 

@@ -52,6 +52,19 @@ def test_the_interval_of_a_spread_against_a_jackknife_by_brute_force():
     assert ours.high == pytest.approx(math.sqrt(high))
 
 
+def test_replicates_that_agree_say_nothing_of_the_error_of_a_spread():
+    means = 0.1 + 0.07 * np.arange(6)[:, None]
+    found = mean_variances(
+        redrawn(
+            summarize(landscape(WIDTHS_AND_RATES, lambda c: 0.5, replicates=4)), means + [0] * 4
+        ),
+        "hidden_size",
+        "learning_rate",
+    )
+    assert found.first != pytest.approx(found.second)
+    assert math.isnan(found.difference.p_above(0.0))
+
+
 def test_the_variance_holds_no_noise():
     """Of cells whose means differ, and of equal ones, under noise as large as the difference."""
     base = summarize(landscape(WIDTHS_AND_RATES, lambda c: 0.5, replicates=4))

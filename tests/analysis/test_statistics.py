@@ -82,6 +82,7 @@ def test_t_test_against_scipy():
     assert math.isnan(t_test([1.0]))
     assert math.isnan(t_test([0.5, 0.5]))  # without scatter nothing is known of it
     assert math.isnan(t_test([0.5, 0.5], 0.5))
+    assert math.isnan(t_test([0.1, 0.1, 0.1], 0.05))  # whose deviation is 1.7e-17 by rounding
 
 
 def test_holm_by_hand():

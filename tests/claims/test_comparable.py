@@ -114,6 +114,15 @@ def test_an_axis_over_what_was_published_is_judged_at_the_published_value() -> N
     assert {outcome for outcome, _ in verdicts("cell-types", further).values()} == {UNDECIDED}
 
 
+def test_two_replicates_have_no_verdict() -> None:
+    land = landscape(study=STUDY_1, replicates=2, noise=1e-5)
+    found = verdicts("lstm-width-lr", land).values()
+    assert {outcome for outcome, _ in found} == {UNDECIDED}
+    assert any(note.startswith("fewer than 3 replicates: no verdict") for _, note in found)
+    three = landscape(study=STUDY_1, replicates=3, noise=1e-5)
+    assert {outcome for outcome, _ in verdicts("lstm-width-lr", three).values()} != {UNDECIDED}
+
+
 def test_precision_is_told_and_judged() -> None:
     land = landscape(study={**STUDY_1, "precision": "bfloat16"}, replicates=5)
     found = verdicts("lstm-width-lr", land).values()

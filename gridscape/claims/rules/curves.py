@@ -8,6 +8,7 @@ from scipy import special
 from gridscape.analysis.budgets import fit_budget
 from gridscape.analysis.cells import CellSummary
 from gridscape.analysis.curves import curve_band
+from gridscape.analysis.few import FEWEST
 from gridscape.analysis.statistics import LEVEL, Interval, mean
 from gridscape.claims.checks import Check, listed
 from gridscape.claims.evidence import Evidence, Region, in_words
@@ -52,14 +53,15 @@ def budget_fit(evidence: Evidence, table: str, fraction: float, give_or_take: fl
         cells=fit.used,
         says=_inside_zone(share, fraction - give_or_take, fraction + give_or_take),
     )
-    few = "six published cells to fit by" if len(fit.used) < 6 else ""
-    return Finding([check], numbers, lacks=few)
+    lacks = "six published cells to fit by" if len(fit.used) < 6 else ""
+    return Finding([check], numbers, lacks=lacks)
 
 
 def _inside_zone(interval: Interval, low: float, high: float) -> Outcome:
-    if interval.known and low <= interval.low and interval.high <= high:
+    is_known = interval.known and interval.n >= FEWEST
+    if is_known and low <= interval.low and interval.high <= high:
         return Outcome.HOLDS
-    if interval.known and (interval.high < low or interval.low > high):
+    if is_known and (interval.high < low or interval.low > high):
         return Outcome.FAILS
     return Outcome.UNDECIDED
 
