@@ -51,10 +51,13 @@ class Cluster:
     is_own: bool
 
     @classmethod
-    def connect(cls, address: str | None, working_dir: str | None) -> "Cluster":
+    def connect(
+        cls, address: str | None, working_dir: str | None, cpus_per_worker: float | None = None
+    ) -> "Cluster":
         """To a cluster, or to a Ray of this process alone, with all of its cores and GPUs.
 
-        Raises UsageError where Ray is not installed or no cluster is there.
+        Raises UsageError where Ray is not installed, no cluster is there, or this process, where it
+        is to be its own cluster, has too few cores for a worker.
         """
         ray = imported()
         if ray.is_initialized():
@@ -66,6 +69,9 @@ class Cluster:
             _require_answer(where)
         options: dict[str, Any] = {"address": where, "log_to_driver": False}
         if where == "local":
+            if cpus_per_worker is not None and cpus_per_worker > n_cores():
+                here = Node("", socket.gethostname(), n_cores(), 0.0)
+                raise too_large([here], cpus_per_worker, None)
             options |= {"num_cpus": n_cores(), "include_dashboard": False}
         if working_dir is not None:
             options["runtime_env"] = {"working_dir": working_dir}

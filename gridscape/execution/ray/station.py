@@ -77,13 +77,18 @@ class Ready:
 
 
 @dataclass(frozen=True)
+class Leaving:
+    """A worker was told to end, and does so after the segment: soon, or while it still compiles."""
+
+
+@dataclass(frozen=True)
 class Parting:
     """The last word of a worker that was told to end: the part in training as it is now."""
 
     snapshots: tuple[Snapshot, ...]
 
 
-Word = Event | Parting | GridscapeError
+Word = Event | Leaving | Parting | GridscapeError
 
 
 def versions() -> dict[str, str]:
@@ -100,11 +105,11 @@ class Mailbox:
         self._n_bytes = 0
         self._changed = threading.Condition()
 
-    def put(self, word: Word) -> None:
-        """Bring a word."""
+    def put(self, word: Word, seconds: float | None = None) -> None:
+        """Bring a word; after so many seconds whether there is room or not."""
         n_bytes = _bytes_of(word)
         with self._changed:
-            self._changed.wait_for(lambda: not self._words or self._has_room(n_bytes))
+            self._changed.wait_for(lambda: not self._words or self._has_room(n_bytes), seconds)
             self._words.append(word)
             self._n_bytes += n_bytes
             self._changed.notify_all()
@@ -267,9 +272,11 @@ class Station:
         while signal.SIGTERM not in os.read(pipe, 16):
             pass
         self._is_leaving.set()
+        end = time.monotonic() + PARTING_SECONDS
+        self._mail.put(Leaving(), PARTING_SECONDS)
         if self._in_training is None:
-            self._mail.put(Parting(()))
-        self._has_left.wait(PARTING_SECONDS)
+            self._mail.put(Parting(()), end - time.monotonic())
+        self._has_left.wait(max(end - time.monotonic(), 0.0))
         os._exit(0)
 
 
