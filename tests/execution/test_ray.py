@@ -1,6 +1,7 @@
 """The executor of a Ray cluster: the table of a local run, bit for bit; plans, Ctrl-C, mistakes."""
 
 import importlib.util
+import json
 import os
 import signal
 from dataclasses import replace
@@ -8,6 +9,7 @@ from dataclasses import replace
 import pytest
 from clusters import cluster_of
 from cohort_tools import tiny
+from notebooks import cell_of_notebook, own_study
 from runs import assert_equal_tables, stored
 from test_sweep import press_ctrl_c
 
@@ -97,6 +99,20 @@ def test_own_code_by_import_string_and_ctrl_c(tmp_path, address):
     assert {trial.key for event in seen for trial in event.trials} <= kept
     gs.run(study, directory=tmp_path / "ray", executor=gs.Ray(address))
     assert_equal_tables(stored(tmp_path / "ray"), stored(tmp_path / "local"))
+
+
+def test_own_code_by_value(tmp_path, address, monkeypatch):
+    """What a notebook defines, whose text is in no file; none of it is stored."""
+    study = own_study(cell_of_notebook(monkeypatch))
+    gs.run(study, directory=tmp_path / "local")
+    gs.run(study, directory=tmp_path / "ray", executor=gs.Ray(address))
+    assert_equal_tables(stored(tmp_path / "ray"), stored(tmp_path / "local"))
+    files = [path for path in (tmp_path / "ray").rglob("*") if path.is_file()]
+    assert files
+    assert not any(b"pickle" in path.read_bytes() for path in files)
+    record = json.loads((tmp_path / "ray" / "study.json").read_text())["study"]
+    with pytest.raises(UsageError, match="the model and the metrics of this study came from Pyth"):
+        gs.Study.from_record(record)
 
 
 def test_a_data_set_that_a_node_lacks_is_sent_there(tmp_path, address, cache):

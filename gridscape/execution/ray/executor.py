@@ -43,6 +43,7 @@ from gridscape.execution.planner import Costs
 from gridscape.execution.ray.cluster import Cluster, Node, Share, shares, too_large
 from gridscape.execution.ray.parts import Part, Parts, Seat
 from gridscape.execution.ray.station import Leaving, Parting, Ready, Station, Wanted, Word, versions
+from gridscape.execution.ray.values import packed
 from gridscape.execution.schedule import evaluation_points, segment_length
 from gridscape.grid.trials import Trial, content_key
 from gridscape.study.study import ResolvedStudy, Study
@@ -173,7 +174,7 @@ class Ray:
         if self.working_dir is not None and not Path(self.working_dir).is_dir():
             raise UsageError("no such folder", where="working_dir", found=self.working_dir)
         self._resolved = resolved
-        job, self._data_dir = Job.of(resolved, data_dir), data_dir
+        job, self._data_dir = Job.of(resolved, data_dir, packed), data_dir
         self._cluster = Cluster.connect(self.address, self.working_dir, self.cpus_per_worker)
         try:
             self._job = self._ray.put(pickle.dumps(job))

@@ -29,6 +29,7 @@ from gridscape.engine.sizes import tree_bytes
 from gridscape.errors import GridscapeError, StoreError, one_line
 from gridscape.execution.executors import Event, Finished, Progress, Room, Snapshot, Work
 from gridscape.execution.planner import MEMORY_SHARE, Costs
+from gridscape.execution.ray.values import unpacked
 from gridscape.execution.worker import Worker
 from gridscape.grid.trials import Trial
 from gridscape.identity.version import __version__
@@ -166,7 +167,7 @@ class Station:
         use_all_cores()
         keep_programs()
         _share_gpu(wanted.gpu_share)
-        resolved = pickle.loads(job).resolve()
+        resolved = pickle.loads(job).resolve(unpacked)
         here = Room.here()
         limit = None
         if wanted.n_beside > 1:  # they plan by the same free memory at once
