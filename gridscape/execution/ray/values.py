@@ -38,7 +38,7 @@ def packed(parts: Mapping[str, Any]) -> bytes:
 
     files: set[str] = set()
 
-    class Pickler(cloudpickle.Pickler):  # type: ignore[misc, name-defined]
+    class Pickler(cloudpickle.Pickler):  # type: ignore[misc]
         """Ray's, which notes the files of the functions that it takes along."""
 
         def reducer_override(self, value: Any) -> Any:
