@@ -6,6 +6,7 @@ import subprocess
 import sys
 import threading
 import time
+from pathlib import Path
 from types import SimpleNamespace
 
 import numpy as np
@@ -16,7 +17,7 @@ from runs import environment
 import gridscape as gs
 from gridscape.errors import GridscapeError, UsageError
 from gridscape.execution.executors import Room, Taken, Work
-from gridscape.execution.ray.cluster import Node
+from gridscape.execution.ray.cluster import Cluster, Node
 from gridscape.execution.ray.executor import Hand, Kept, Out
 from gridscape.execution.ray.parts import Part, Seat
 from gridscape.execution.ray.station import Leaving, Ready, Station, take_cores
@@ -27,7 +28,7 @@ exceptions = pytest.importorskip("ray.exceptions")
 def executor_with(get):
     """An executor whose Ray answers so."""
     found = gs.Ray()
-    found._cluster = SimpleNamespace(ray=SimpleNamespace(get=get, exceptions=exceptions))
+    found._cluster = Cluster(SimpleNamespace(get=get, exceptions=exceptions), is_own=False)
     return found
 
 
@@ -71,7 +72,8 @@ def test_a_folder_of_code_that_is_not_there_is_told_before_anything_starts(tmp_p
 def test_a_plan_for_which_nothing_answers_is_told(monkeypatch):
     """A worker that was stopped, or is cut off: its calls stay without an answer."""
     executor = gs.Ray(patience=1)
-    executor._cluster = SimpleNamespace(ray=SimpleNamespace(wait=nothing_within, exceptions=None))
+    ray = SimpleNamespace(wait=nothing_within, exceptions=exceptions)
+    executor._cluster = Cluster(ray, is_own=False)
     executor._resolved = tiny().resolve()
     actor = SimpleNamespace(costs=SimpleNamespace(remote=lambda *_: "costs"))
     hand = Hand(actor, Node("", "there", 1, 0), None, "hear", Seat(0, ""), READY)
@@ -89,6 +91,48 @@ def nothing_within(references, num_returns, timeout):
 
 
 READY = Ready(Room(1, 1e9), ("cpu:0",), False, "there", 0, (0,))
+
+
+# ---- a connection that is lost ----
+
+
+def told_by(executor, trials):
+    """What asks Ray, by name."""
+    yield "events", lambda: next(executor.events())
+    yield "snapshots", lambda: next(executor.snapshots(0))
+    yield "cancel", lambda: executor.cancel(0)
+    yield "costs", lambda: executor.costs(trials, timed=False)
+
+
+@pytest.mark.parametrize("error", [BrokenPipeError(32, "Broken pipe"), exceptions.RpcError("gone")])
+@pytest.mark.parametrize("name", ["events", "snapshots", "cancel", "costs"])
+def test_a_connection_that_is_lost_is_told_and_closes(name, error):
+    """As where the raylet of this machine is killed."""
+
+    def gone(*_, **__):
+        raise error
+
+    trials = tuple(tiny().resolve().trials())
+    executor = executor_with(gone)
+    vars(executor._cluster.ray).update(wait=gone, kill=gone)
+    remote = SimpleNamespace(remote=gone)
+    actor = SimpleNamespace(snapshots=remote, cancel=remote, costs=remote)
+    executor._resolved = tiny().resolve()
+    executor._out[0] = Out(Work(0, trials), lost, training=1)
+    part = Part(0, Work(1, trials), cost=1.0, program="p")
+    node = Node("", "there", 1, 0)
+    executor._hands = [Hand(actor, node, None, "hear", Seat(0, ""), READY, part=part, run=trials)]
+    match = "executor ray: the connection to the cluster is lost .*same command goes on"
+    with pytest.raises(GridscapeError, match=match):
+        dict(told_by(executor, trials))[name]()
+    executor.close()
+    assert executor._hands == []
+
+
+def test_a_file_that_cannot_be_read_is_no_lost_connection():
+    executor = executor_with(lost)
+    with pytest.raises(FileNotFoundError), executor._cluster.answering():
+        Path("/nowhere/at/all").read_text()
 
 
 # ---- numbers ----

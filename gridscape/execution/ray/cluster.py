@@ -97,6 +97,21 @@ class Cluster:
             if node["Alive"]
         ]
 
+    @contextmanager
+    def answering(self) -> Iterator[None]:
+        """Raises GridscapeError where a call fails: by many kinds of errors, as Ray tells it."""
+        try:
+            yield
+        except (OSError, self.ray.exceptions.RayError) as error:
+            if getattr(error, "filename", None) is not None:  # of a file: not Ray's
+                raise
+            raise GridscapeError(
+                "the connection to the cluster is lost",
+                where="executor ray",
+                found=one_line(error),
+                hint="the same command goes on where a cluster is",
+            ) from error
+
     def close(self) -> None:
         """End the connection, and with it what was begun here."""
         if self.is_own:

@@ -14,6 +14,7 @@ import time
 import warnings
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from itertools import count
 from numbers import Real
@@ -177,10 +178,11 @@ class Ray:
         job, self._data_dir = Job.of(resolved, data_dir, packed), data_dir
         self._cluster = Cluster.connect(self.address, self.working_dir, self.cpus_per_worker)
         try:
-            self._job = self._ray.put(pickle.dumps(job))
-            self._actor = self._ray.remote(Station)
-            self._hire()
-            self._await_first()
+            with self._cluster.answering():
+                self._job = self._ray.put(pickle.dumps(job))
+                self._actor = self._ray.remote(Station)
+                self._hire()
+                self._await_first()
             self._is_open = True
         except BaseException:
             self.close()
@@ -194,6 +196,10 @@ class Ray:
 
     def costs(self, trials: Sequence[Trial], timed: bool) -> Costs:
         """See Executor: measured by one worker, and shared among all."""
+        with self._connected.answering():
+            return self._costs(trials, timed)
+
+    def _costs(self, trials: Sequence[Trial], timed: bool) -> Costs:
         self._await_all()
         ready = [hand for hand in self._hands if hand.ready]
         if not ready:
@@ -243,17 +249,22 @@ class Ray:
 
     def events(self) -> Iterator[Event]:
         """See Executor."""
-        while True:
-            self._hand_out()  # who has nothing to do does not wait until all that is told is stored
-            while self._told:
-                yield self._told.popleft()
-            if not self._out:
-                return
-            self._hand_out()
-            self._listen()
+        with self._connected.answering():
+            while True:
+                self._hand_out()  # who has nothing to do does not wait until all told is stored
+                while self._told:
+                    yield self._told.popleft()
+                if not self._out:
+                    return
+                self._hand_out()
+                self._listen()
 
     def snapshots(self, work: int) -> Iterator[Snapshot]:
         """See Executor."""
+        with self._connected.answering():
+            yield from self._snapshots(work)
+
+    def _snapshots(self, work: int) -> Iterator[Snapshot]:
         hands = [h for h in self._hands if h.part and h.part.of == work and h.run]
         asked = {h.actor.snapshots.remote(h.part.work.id): h for h in hands if h.part}
         if not asked:
@@ -275,9 +286,10 @@ class Ray:
             return
         out.is_cancelled = True
         self._parts.drop(work)
-        for hand in self._hands:
-            if hand.part is not None and hand.part.of == work:
-                hand.actor.cancel.remote(hand.part.work.id)
+        with self._connected.answering():
+            for hand in self._hands:
+                if hand.part is not None and hand.part.of == work:
+                    hand.actor.cancel.remote(hand.part.work.id)
         self._end_if_all_done(out)
 
     def close(self) -> None:
@@ -287,18 +299,24 @@ class Ray:
         if cluster is None:
             return
         try:
-            for hand in hands:
-                cluster.ray.kill(hand.actor, no_restart=True)
+            # Where the connection is lost, workers end as Ray notices that this process has.
+            with suppress(GridscapeError), cluster.answering():
+                for hand in hands:
+                    cluster.ray.kill(hand.actor, no_restart=True)
         finally:
             cluster.close()
 
     # ---- workers ----
 
     @property
-    def _ray(self) -> Any:
+    def _connected(self) -> Cluster:
         if self._cluster is None:
             raise UsageError("the executor is not open", where="Ray")
-        return self._cluster.ray
+        return self._cluster
+
+    @property
+    def _ray(self) -> Any:
+        return self._connected.ray
 
     def _hire(self) -> None:
         """A worker for every place in the cluster that has none, on nodes that joined, too."""
