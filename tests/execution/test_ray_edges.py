@@ -2,6 +2,7 @@
 
 import os
 import signal
+import socket
 import subprocess
 import sys
 import threading
@@ -127,6 +128,20 @@ def test_a_connection_that_is_lost_is_told_and_closes(name, error):
         dict(told_by(executor, trials))[name]()
     executor.close()
     assert executor._hands == []
+
+
+def test_a_raylet_that_is_gone_is_told_before_ray_ends_the_process():
+    executor = gs.Ray()
+    with socket.create_server(("127.0.0.1", 0)) as listening:
+        place = listening.getsockname()
+        ray = SimpleNamespace(nodes=list, exceptions=exceptions, kill=None, wait=None)
+        executor._cluster = Cluster(ray, is_own=False, raylet=place)
+        executor._is_open, executor._manned = True, time.monotonic()
+        executor._hire()
+    executor._out[0] = Out(Work(0, ()), lost, training=1)
+    executor._looked = 0.0
+    with pytest.raises(GridscapeError, match=r"the connection to the cluster is lost .*refused"):
+        next(executor.events())
 
 
 def test_a_file_that_cannot_be_read_is_no_lost_connection():

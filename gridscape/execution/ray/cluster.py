@@ -19,9 +19,13 @@ from gridscape.kernels.cores import n_cores
 
 CLIENT = "ray://"  # of addresses behind which a server of Ray's drives the cluster
 ANSWER_SECONDS = 10.0
-# Of a Ray that is begun here, where nobody chose: it tells nobody what it does, and its workers are
-# as important as this process.
-SETTINGS = {"RAY_USAGE_STATS_ENABLED": "0", "RAY_worker_niceness": "0"}
+# Of a Ray that is begun here, where nobody chose: it tells nobody what it does, its workers are as
+# important as this process, and its lines for developers do not come to standard error.
+SETTINGS = {
+    "RAY_USAGE_STATS_ENABLED": "0",
+    "RAY_worker_niceness": "0",
+    "RAY_BACKEND_LOG_LEVEL": "fatal",
+}
 
 
 @dataclass(frozen=True)
@@ -45,10 +49,14 @@ class Share:
 
 @dataclass(frozen=True)
 class Cluster:
-    """A connection. is_own: whether it was made here, and ends here."""
+    """A connection. is_own: whether it was made here, and ends here.
+
+    raylet: host and port of Ray's process on this machine, through which this one is connected.
+    """
 
     ray: Any
     is_own: bool
+    raylet: tuple[str, int] | None = None
 
     @classmethod
     def connect(
@@ -82,7 +90,7 @@ class Cluster:
                 with suppress(Exception):
                     ray.shutdown()
                 raise _no_cluster(where, error) from error
-        return cls(ray, is_own=True)
+        return cls(ray, is_own=True, raylet=None if where.startswith(CLIENT) else _raylet(ray))
 
     def nodes(self) -> list[Node]:
         """Those that are alive."""
@@ -112,10 +120,25 @@ class Cluster:
                 hint="the same command goes on where a cluster is",
             ) from error
 
+    def require_raylet(self) -> None:
+        """Raise OSError where Ray's process of this machine is gone.
+
+        Some seconds later, as it notices that, Ray ends the process that is connected through it,
+        without a word.
+        """
+        if self.raylet is not None:
+            socket.create_connection(self.raylet, ANSWER_SECONDS).close()
+
     def close(self) -> None:
         """End the connection, and with it what was begun here."""
         if self.is_own:
             self.ray.shutdown()
+
+
+def _raylet(ray: Any) -> tuple[str, int] | None:
+    own = ray.get_runtime_context().get_node_id()
+    places = {n["NodeID"]: (n["NodeManagerAddress"], n["NodeManagerPort"]) for n in ray.nodes()}
+    return places.get(own)
 
 
 def imported() -> Any:

@@ -322,6 +322,7 @@ class Ray:
         """A worker for every place in the cluster that has none, on nodes that joined, too."""
         assert self._cluster is not None
         self._looked = time.monotonic()
+        self._cluster.require_raylet()
         nodes = self._cluster.nodes()
         places = shares(nodes, self.cpus_per_worker, self.gpus_per_worker)
         if not places and not self._is_open:
