@@ -34,7 +34,7 @@ STUDY += ["--replicates", "4"]
 UPDATES = 15_000
 N_NODES = 2  # that train; the one that drives has no cores for workers
 PATIENCE = 20.0  # of the runs, so that a worker that hangs is given up soon
-EACH_EPISODE = 20
+EACH_EPISODE = 15
 DEADLINE_SECONDS = 400
 ENDING_SECONDS = 60  # in which the workers of a run that has ended must have ended, too
 # The command line with a shorter patience, set where Ctrl-C is handled already.
@@ -182,9 +182,16 @@ class RayPlace(Place):
             time.sleep(0.2)
         return None
 
+    def renew(self) -> None:
+        """No run, and another cluster."""
+        self.close()
+        self.nodes = Nodes()
+
     def close(self) -> None:
         if self.process is not None:
             self.process.kill()
+            self.process.wait(30)
+            self.process = None
         self.nodes.close()
 
 
@@ -323,25 +330,47 @@ FAULTS = {
 }
 
 
+class Tally:
+    """What was tried, survived and told, by name, and what did not hold."""
+
+    def __init__(self) -> None:
+        self.counts: Counter = Counter()
+        self.broken: list[str] = []
+
+    @property
+    def n_tried(self) -> int:
+        return sum(self.counts[name, "tried"] for name in FAULTS)
+
+    def add_broken(self, name: str, error: BrokenError) -> None:
+        self.broken.append(f"{name}: {' '.join(str(error).split())}")
+        print(f"did not hold: {self.broken[-1]}", file=sys.stderr, flush=True)
+
+
 def episode(
-    place: RayPlace, rng: random.Random, counts: Counter, names: Iterator[str], n_faults: int
+    place: RayPlace, rng: random.Random, tally: Tally, names: Iterator[str], n_faults: int
 ) -> None:
     """Faults on one folder, which must be whole in the end; they end when all is trained."""
-    fell: list[str] = []
-    while len(fell) < n_faults:
-        place.begin()
-        worker = place.wait_for_worker(rng)
-        if worker is None:  # the run has ended
-            if place.finish() == 0:
-                break
-            continue
-        place.news()
-        name = next(names)
-        counts[name, "tried"] += 1
-        fell.append(name)
-        print(time.strftime("%H:%M:%S"), name, file=sys.stderr, flush=True)
-        told = FAULTS[name](place, worker, rng)
-        counts[name, "told"] += bool(told or place.news())
+    place.clear()
+    fell, most = [], tally.n_tried + n_faults
+    name = "the beginning"
+    while tally.n_tried < most:
+        try:
+            place.begin()
+            worker = place.wait_for_worker(rng)
+            if worker is None:  # the run has ended
+                if place.finish() == 0:
+                    break
+                continue
+            place.news()
+            name = next(names)
+            tally.counts[name, "tried"] += 1
+            print(time.strftime("%H:%M:%S"), name, file=sys.stderr, flush=True)
+            told = FAULTS[name](place, worker, rng)
+            tally.counts[name, "told"] += bool(told or place.news())
+            fell.append(name)
+        except BrokenError as error:  # the folder must be whole nevertheless
+            tally.add_broken(name, error)
+            place.renew()
     for _ in range(3):  # trials that were hit too often are tried again by the next run
         place.begin()
         if place.finish():
@@ -349,8 +378,7 @@ def episode(
         if place.table() == place.calm:
             break
     place.require_whole()
-    for name in fell:
-        counts[name, "survived"] += 1
+    tally.counts.update((name, "survived") for name in fell)
 
 
 def drawn(rng: random.Random) -> Iterator[str]:
@@ -360,13 +388,13 @@ def drawn(rng: random.Random) -> Iterator[str]:
         yield from rng.sample(each, len(each))
 
 
-def report(counts: Counter, broken: list[str]) -> str:
+def report(tally: Tally) -> str:
     """The counts as a table in markdown."""
-    columns = ("tried", "survived", "told")
+    columns, counts = ("tried", "survived", "told"), tally.counts
     rows = [[n, *(f"{counts[n, c]:,}" for c in columns)] for n in FAULTS if counts[n, "tried"]]
     rows.append(["all", *(f"{sum(counts[n, c] for n in FAULTS):,}" for c in columns)])
     text = harness.table(["what", *columns], rows)
-    return text + "\n" + "".join(f"\n- did not hold: {line}" for line in broken)
+    return text + "\n" + "".join(f"\n- did not hold: {line}" for line in tally.broken)
 
 
 def main() -> None:
@@ -377,29 +405,24 @@ def main() -> None:
     parser.add_argument("--keep", action="store_true", help="write benchmarks/results")
     asked = parser.parse_args()
     warnings.simplefilter("ignore")
-    rng, counts, broken = random.Random(asked.seed), Counter(), []
-    names = drawn(rng)
-    end, n_tried = time.monotonic() + asked.seconds, 0
+    rng, tally = random.Random(asked.seed), Tally()
+    names, end = drawn(rng), time.monotonic() + asked.seconds
     with tempfile.TemporaryDirectory() as folder:
         os.environ.setdefault("JAX_COMPILATION_CACHE_DIR", str(Path(folder, "programs")))
         place = RayPlace(Path(folder))
-        while n_tried < asked.faults and time.monotonic() < end:
-            place.clear()
+        while (n_left := asked.faults - tally.n_tried) > 0 and time.monotonic() < end:
             try:
-                episode(place, rng, counts, names, min(EACH_EPISODE, asked.faults - n_tried))
+                episode(place, rng, tally, names, min(EACH_EPISODE, n_left))
             except BrokenError as error:
-                broken.append(str(error))
-                print(f"did not hold: {error}", file=sys.stderr, flush=True)
-                place.close()
-                place.nodes = Nodes()
-            n_tried = sum(counts[name, "tried"] for name in FAULTS)
-            print(report(counts, broken), file=sys.stderr, flush=True)
+                tally.add_broken("an episode", error)
+                place.renew()
+            print(report(tally), file=sys.stderr, flush=True)
         place.close()
     facts = harness.machine()
-    text = f"# Faults on a Ray cluster\n\n{report(counts, broken)}\n\n{harness.describe(facts)}\n"
+    text = f"# Faults on a Ray cluster\n\n{report(tally)}\n\n{harness.describe(facts)}\n"
     if asked.keep:
-        record = {"machine": facts, "broken": broken}
-        record["counts"] = {f"{name}: {what}": n for (name, what), n in counts.items()}
+        record = {"machine": facts, "seed": asked.seed, "broken": tally.broken}
+        record["counts"] = {f"{name}: {what}": n for (name, what), n in tally.counts.items()}
         harness.write("ray_faults", facts, text, record)
     else:
         sys.stdout.write(text)
