@@ -19,13 +19,9 @@ from gridscape.kernels.cores import n_cores
 
 CLIENT = "ray://"  # of addresses behind which a server of Ray's drives the cluster
 ANSWER_SECONDS = 10.0
-# Of a Ray that is begun here, where nobody chose: it tells nobody what it does, its workers are as
-# important as this process, and its lines for developers do not come to standard error.
-SETTINGS = {
-    "RAY_USAGE_STATS_ENABLED": "0",
-    "RAY_worker_niceness": "0",
-    "RAY_BACKEND_LOG_LEVEL": "fatal",
-}
+# Of a Ray that is begun here, where nobody chose: it tells nobody what it does, and its workers are
+# as important as this process.
+SETTINGS = {"RAY_USAGE_STATS_ENABLED": "0", "RAY_worker_niceness": "0"}
 
 
 @dataclass(frozen=True)
