@@ -5,6 +5,7 @@ import re
 import sys
 import tomllib
 from collections.abc import Iterable, Iterator, Mapping
+from functools import cache
 from graphlib import CycleError, TopologicalSorter
 from importlib.metadata import packages_distributions
 from pathlib import Path
@@ -111,6 +112,7 @@ def is_front(module: str, target: str) -> bool:
     return target.startswith(f"{module}.")
 
 
+@cache  # many import from the same module
 def defined(source: str) -> set[str]:
     """The names that a module makes itself, at its top."""
     names = set[str]()
