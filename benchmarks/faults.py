@@ -27,6 +27,7 @@ import tempfile
 import time
 import warnings
 from collections import Counter
+from collections.abc import Sequence
 from pathlib import Path
 from urllib.parse import urlsplit
 
@@ -55,9 +56,9 @@ class BrokenError(Exception):
 class Place:
     """A folder of results, the command that fills it, and the table of a run in calm."""
 
-    def __init__(self, folder: Path, updates: int = UPDATES) -> None:
+    def __init__(self, folder: Path, updates: int = UPDATES, study: Sequence[str] = STUDY) -> None:
         self.folder, self.results = folder, folder / "r"
-        self.command = ["run", *STUDY, "--updates", str(updates), "--dir", str(self.results)]
+        self.command = ["run", *study, "--updates", str(updates), "--dir", str(self.results)]
         (folder / "clock").mkdir()
         (folder / "clock" / "sitecustomize.py").write_text(BACK)
         done = self.run()
@@ -99,6 +100,10 @@ class Place:
         with out.open(newline="") as file:
             rows = list(csv.DictReader(file))
         return [{k: v for k, v in row.items() if k not in FREE} for row in rows]
+
+    def clear(self) -> None:
+        """No folder of results any more."""
+        shutil.rmtree(self.results, ignore_errors=True)
 
     def require_whole(self) -> None:
         """All is there as after a run in calm, and nothing else."""
@@ -237,7 +242,7 @@ FAULTS = {
 
 def episode(place: Place, rng: random.Random, counts: Counter, n_faults: int) -> None:
     """Faults on one folder, which must be whole in the end."""
-    shutil.rmtree(place.results, ignore_errors=True)
+    place.clear()
     place.run(lambda: resource.setrlimit(resource.RLIMIT_CPU, (6, 6)))  # dies on the way
     for _ in range(n_faults):
         name = rng.choice(list(FAULTS))

@@ -78,3 +78,17 @@ def test_modules_are_compared_with_the_faster_loop(benchmark) -> None:
     row = modules._row("mlp", dict(zip(names, each, strict=True)))
     assert row[1:4] == ["4.5", "40.0", "25.0"]
     assert row[4:] == ["**5.50** (5.00 to 6.00)", "5, reached", "0.900, 0.900, 0.900"]
+
+
+def test_what_it_takes_to_store_a_trial_is_without_what_a_run_takes(benchmark, monkeypatch) -> None:
+    cluster = benchmark("cluster")
+    noise = iter([0.3, 0.0, 0.2, 0.0])
+
+    def timed(executor: Any, study: Any) -> Any:
+        return cluster.Timed(1.0, 5.0 + 0.002 * len(study.cells()) + next(noise))
+
+    monkeypatch.setattr(cluster, "timed", timed)
+    assert cluster.stored_seconds(10, 40, 2) == pytest.approx(0.002)
+    noise = iter([9.0, 0.0])
+    with pytest.raises(RuntimeError, match="too busy"):
+        cluster.stored_seconds(10, 40, 1)

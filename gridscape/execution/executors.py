@@ -56,7 +56,7 @@ from gridscape.errors import StoreError, UsageError, check_known
 from gridscape.execution.memory import free_memory_bytes
 from gridscape.execution.planner import Costs
 from gridscape.grid.trials import Trial, TrialResult, content_key
-from gridscape.study.study import ResolvedStudy, Study, told_objects
+from gridscape.study.study import MEASURED, ResolvedStudy, Study, told_objects
 
 NAMES: Mapping[str, str] = {
     "local": "gridscape.execution.local:Local",
@@ -126,18 +126,32 @@ Saved = Callable[[Sequence[str]], Snapshot]
 class Job:
     """A study as plain data, from which another process makes it again.
 
-    record: JSON, as in study.json. key: tells whether all trials have the same keys there.
+    record: JSON, as in study.json. key: tells whether all trials have the same keys there. objects:
+    what the study has from Python, packed by the executor.
     """
 
     record: Mapping[str, Any]
     data_dir: str | None
     key: str
+    objects: bytes = b""
 
     @classmethod
-    def of(cls, resolved: ResolvedStudy, data_dir: str | Path | None = None) -> Self:
-        """Pack a study; raises UsageError where its task or model is a Python object."""
+    def of(
+        cls,
+        resolved: ResolvedStudy,
+        data_dir: str | Path | None = None,
+        pack: Callable[[Mapping[str, Any]], bytes] | None = None,
+    ) -> Self:
+        """Pack a study; raises UsageError where a part is a Python object that nobody can pack.
+
+        pack: makes bytes of such parts, by name, of which ``unpack`` of ``resolve`` makes them
+        again.
+        """
         record = json.loads(json.dumps(resolved.record()))
-        if objects := record.get("objects"):
+        objects, packed = record.get("objects", ()), b""
+        if objects and pack is not None:
+            packed = pack({name: getattr(resolved.study, name) for name in objects})
+        elif objects:
             raise UsageError(
                 f"the {' and the '.join(objects)} cannot be sent to other processes",
                 where=f"study {record['name']}",
@@ -146,12 +160,17 @@ class Job:
                 hint="name it 'module:object', or use the executor 'local'",
             )
         folder = None if data_dir is None else str(Path(data_dir).absolute())
-        return cls(record, folder, _key(resolved))
+        return cls(record, folder, _key(resolved), packed)
 
-    def resolve(self) -> ResolvedStudy:
+    def resolve(self, unpack: Callable[[bytes], Mapping[str, Any]] | None = None) -> ResolvedStudy:
         """The study, made here; raises StoreError where its code or data are others here."""
         # Trusted: it comes from the process that resolved it, not from a folder.
-        resolved = Study.from_record(self.record, trust=True).resolve(self.data_dir)
+        if self.objects and unpack is not None:
+            given = {name: self.record[name] for name in Study.model_fields if name in self.record}
+            given |= {"metrics": self.record.get(MEASURED), **unpack(self.objects)}
+            resolved = Study(**given).resolve(self.data_dir)
+        else:
+            resolved = Study.from_record(self.record, trust=True).resolve(self.data_dir)
         if _key(resolved) != self.key:
             raise StoreError(
                 "the study has other code or other data where its trials are trained",

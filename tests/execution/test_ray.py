@@ -1,6 +1,7 @@
 """The executor of a Ray cluster: the table of a local run, bit for bit; plans, Ctrl-C, mistakes."""
 
 import importlib.util
+import json
 import os
 import signal
 from dataclasses import replace
@@ -8,11 +9,12 @@ from dataclasses import replace
 import pytest
 from clusters import cluster_of
 from cohort_tools import tiny
+from notebooks import cell_of_notebook, own_study
 from runs import assert_equal_tables, press_ctrl_c, stored
 
 import gridscape as gs
 from gridscape.errors import GridscapeError, StoreError, UsageError
-from gridscape.execution.executors import Executor, Finished, Job, Progress, find_executor
+from gridscape.execution.executors import Cut, Executor, Finished, Job, Progress, find_executor
 from gridscape.execution.ray import executor as module
 from gridscape.execution.ray.cluster import Node, shares
 from gridscape.store.store import Store
@@ -98,6 +100,51 @@ def test_own_code_by_import_string_and_ctrl_c(tmp_path, address):
     assert_equal_tables(stored(tmp_path / "ray"), stored(tmp_path / "local"))
 
 
+def test_own_code_by_value(tmp_path, address, monkeypatch):
+    """What a notebook defines, whose text is in no file; none of it is stored."""
+    study = own_study(cell_of_notebook(monkeypatch))
+    gs.run(study, directory=tmp_path / "local")
+    gs.run(study, directory=tmp_path / "ray", executor=gs.Ray(address))
+    assert_equal_tables(stored(tmp_path / "ray"), stored(tmp_path / "local"))
+    files = [path for path in (tmp_path / "ray").rglob("*") if path.is_file()]
+    assert files
+    assert not any(b"pickle" in path.read_bytes() for path in files)
+    record = json.loads((tmp_path / "ray" / "study.json").read_text())["study"]
+    with pytest.raises(UsageError, match="the model and the metrics of this study came from Pyth"):
+        gs.Study.from_record(record)
+
+
+def test_trials_that_do_not_fit_on_a_worker_are_halved_or_end_so(tmp_path, address):
+    """And the others go on."""
+    study = tiny(
+        {"width": [2, 4, 8], "learning_rate": [0.01, 0.1]},
+        task="digits-flat",
+        model="forgetful:model",
+    )
+    cut = []
+
+    def listener(event):
+        if isinstance(event, Cut):
+            cut.append((event.trials[0].cell["width"], len(event.trials), event.n_runs))
+
+    gs.run(study, directory=tmp_path / "ray", executor=gs.Ray(address), listener=listener)
+    gs.run(study, directory=tmp_path / "local")
+    found, local = stored(tmp_path / "ray"), stored(tmp_path / "local")
+    ends = {name: result.status for name, result in found.items()}
+    assert len(ends) == len(local) == 12
+    assert {name for name, s in ends.items() if s == "out_of_memory"} == {
+        name for name in local if "width=8" in name[0]
+    }
+    assert {r.reason for r in found.values() if r.status == "out_of_memory"} == {
+        "out of memory (found made up)"
+    }
+    assert {width for width, *_ in cut} == {4, 8}
+    assert all(n_runs == 2 for width, n_trials, n_runs in cut if n_trials > 1)
+    fit = [name for name in local if ends[name] == "finished"]
+    assert len(fit) == 8
+    assert_equal_tables({n: found[n] for n in fit}, {n: local[n] for n in fit})
+
+
 def test_a_data_set_that_a_node_lacks_is_sent_there(tmp_path, address, cache):
     name = "cifar10-gray28"  # without mirrors
     if fetch.status()[[s.name for s in fetch.status()].index(name)].found_at is None:
@@ -165,12 +212,6 @@ def test_an_address_needs_a_cluster():
     assert find_executor("ray", "auto").address == "auto"
     with pytest.raises(UsageError, match="the executor 'local' has no address"):
         find_executor("local", "auto")
-
-
-@pytest.mark.parametrize("wrong", [0, -1, "2", True, float("nan"), float("inf")])
-def test_numbers_that_cannot_be(wrong):
-    with pytest.raises(UsageError, match="cpus_per_worker: out of range"):
-        gs.Ray(cpus_per_worker=wrong)
 
 
 def test_workers_that_no_node_has_room_for(address):

@@ -45,16 +45,23 @@ class Share:
 
 @dataclass(frozen=True)
 class Cluster:
-    """A connection. is_own: whether it was made here, and ends here."""
+    """A connection. is_own: whether it was made here, and ends here.
+
+    raylet: host and port of Ray's process on this machine, through which this one is connected.
+    """
 
     ray: Any
     is_own: bool
+    raylet: tuple[str, int] | None = None
 
     @classmethod
-    def connect(cls, address: str | None, working_dir: str | None) -> "Cluster":
+    def connect(
+        cls, address: str | None, working_dir: str | None, cpus_per_worker: float | None = None
+    ) -> "Cluster":
         """To a cluster, or to a Ray of this process alone, with all of its cores and GPUs.
 
-        Raises UsageError where Ray is not installed or no cluster is there.
+        Raises UsageError where Ray is not installed, no cluster is there, or this process, where it
+        is to be its own cluster, has too few cores for a worker.
         """
         ray = imported()
         if ray.is_initialized():
@@ -66,6 +73,9 @@ class Cluster:
             _require_answer(where)
         options: dict[str, Any] = {"address": where, "log_to_driver": False}
         if where == "local":
+            if cpus_per_worker is not None and cpus_per_worker > n_cores():
+                here = Node("", socket.gethostname(), n_cores(), 0.0)
+                raise too_large([here], cpus_per_worker, None)
             options |= {"num_cpus": n_cores(), "include_dashboard": False}
         if working_dir is not None:
             options["runtime_env"] = {"working_dir": working_dir}
@@ -76,7 +86,7 @@ class Cluster:
                 with suppress(Exception):
                     ray.shutdown()
                 raise _no_cluster(where, error) from error
-        return cls(ray, is_own=True)
+        return cls(ray, is_own=True, raylet=None if where.startswith(CLIENT) else _raylet(ray))
 
     def nodes(self) -> list[Node]:
         """Those that are alive."""
@@ -91,10 +101,40 @@ class Cluster:
             if node["Alive"]
         ]
 
+    @contextmanager
+    def answering(self) -> Iterator[None]:
+        """Raises GridscapeError where a call fails: by many kinds of errors, as Ray tells it."""
+        try:
+            yield
+        except (OSError, self.ray.exceptions.RayError) as error:
+            if getattr(error, "filename", None) is not None:  # of a file: not Ray's
+                raise
+            raise GridscapeError(
+                "the connection to the cluster is lost",
+                where="executor ray",
+                found=one_line(error),
+                hint="the same command goes on where a cluster is",
+            ) from error
+
+    def require_raylet(self) -> None:
+        """Raise OSError where Ray's process of this machine is gone.
+
+        Some seconds later, as it notices that, Ray ends the process that is connected through it,
+        without a word.
+        """
+        if self.raylet is not None:
+            socket.create_connection(self.raylet, ANSWER_SECONDS).close()
+
     def close(self) -> None:
         """End the connection, and with it what was begun here."""
         if self.is_own:
             self.ray.shutdown()
+
+
+def _raylet(ray: Any) -> tuple[str, int] | None:
+    own = ray.get_runtime_context().get_node_id()
+    places = {n["NodeID"]: (n["NodeManagerAddress"], n["NodeManagerPort"]) for n in ray.nodes()}
+    return places.get(own)
 
 
 def imported() -> Any:

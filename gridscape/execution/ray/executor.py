@@ -13,16 +13,18 @@ import sys
 import time
 import warnings
 from collections import deque
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from itertools import count
+from numbers import Real
 from pathlib import Path
 from typing import Any
 
 from gridscape.engine.cohorts import Cohort, partition
 from gridscape.engine.flops import update_flops
 from gridscape.engine.programs import LONGEST_SEGMENT
-from gridscape.errors import DataMissingError, GridscapeError, UsageError, one_line
+from gridscape.errors import DataMissingError, GridscapeError, UsageError, one_line, short
 from gridscape.execution.executors import (
     Begun,
     Cut,
@@ -41,7 +43,8 @@ from gridscape.execution.executors import (
 from gridscape.execution.planner import Costs
 from gridscape.execution.ray.cluster import Cluster, Node, Share, shares, too_large
 from gridscape.execution.ray.parts import Part, Parts, Seat
-from gridscape.execution.ray.station import Parting, Ready, Station, Wanted, Word, versions
+from gridscape.execution.ray.station import Leaving, Parting, Ready, Station, Wanted, Word, versions
+from gridscape.execution.ray.values import packed
 from gridscape.execution.schedule import evaluation_points, segment_length
 from gridscape.grid.trials import Trial, content_key
 from gridscape.study.study import ResolvedStudy, Study
@@ -51,6 +54,8 @@ HEAR_SECONDS = 10.0  # a call waits so long for something to happen
 LOOK_SECONDS = 2.0  # between two looks at the nodes of the cluster
 START_SECONDS = 300.0  # in which the first worker must be ready
 SNAPSHOT_SECONDS = 60.0  # in which a worker must have ended its segment, else it is left out
+LEAST_PATIENCE = 1.0  # a segment takes half of it
+LEAST_SHARE = 0.01  # of a GPU: its memory is shared, too
 # Calls that a worker answers at once: what it is asked while another call waits for events.
 CALLS = 4
 # A core does so many operations a second, and an update and a call of a program take so long at
@@ -69,7 +74,7 @@ class Hand:
 
     asked: the call that is out. ready: None until the worker is. heard: when it last said
     something. brought: data sets that it was sent. part: what it trains, ``run``: of that, what is
-    in training now.
+    in training now. is_leaving: whether it was told to end, so that its death is nobody's fault.
     """
 
     actor: Any
@@ -83,6 +88,7 @@ class Hand:
     part: Part | None = None
     run: tuple[Trial, ...] = ()
     state_bytes: int = 0
+    is_leaving: bool = False
 
 
 @dataclass(frozen=True, eq=False)
@@ -118,9 +124,10 @@ class Ray:
     address: of the cluster ("auto", "host:6379", "ray://host:10001"); by default a Ray of this
     machine alone, which ends with the run. cpus_per_worker, gpus_per_worker: what each worker has;
     by default all cores of a node or, where the cluster has GPUs, one of them and its share of the
-    cores. A part of a GPU, such as 0.5, is shared with other workers. working_dir: a folder with
-    own code, which is copied to all nodes. patience: seconds after which a worker that says nothing
-    is given up; longer than any segment takes, compiling included.
+    cores. Cores are whole; a part of a GPU, from 0.01, such as 0.5, is shared with other workers.
+    working_dir: a folder with own code, which is copied to all nodes. patience: seconds, at least
+    1, after which a worker that says nothing is given up; longer than any segment takes, compiling
+    included.
 
     Raises UsageError for numbers that cannot be.
     """
@@ -134,10 +141,16 @@ class Ray:
         working_dir: str | Path | None = None,
         patience: float = 600.0,
     ) -> None:
-        _check_positive(cpus_per_worker=cpus_per_worker, patience=patience)
-        if gpus_per_worker:
-            _check_positive(gpus_per_worker=gpus_per_worker)
-        self.address, self.patience = address, patience
+        _check_text(address=address, working_dir=working_dir)
+        if cpus_per_worker is not None:
+            expected = "a whole number of cores, at least 1"
+            cpus_per_worker = _number("cpus_per_worker", cpus_per_worker, expected, _is_whole)
+        if gpus_per_worker is not None:
+            expected = f"0, a part of one GPU from {LEAST_SHARE:g}, or a whole number of them"
+            gpus_per_worker = _number("gpus_per_worker", gpus_per_worker, expected, _is_share)
+        expected = f"seconds, at least {LEAST_PATIENCE:g}"
+        self.patience = _number("patience", patience, expected, lambda s: s >= LEAST_PATIENCE)
+        self.address = None if address is None else str(address)
         self.cpus_per_worker, self.gpus_per_worker = cpus_per_worker, gpus_per_worker
         self.working_dir = None if working_dir is None else str(Path(working_dir).absolute())
         self._cluster: Cluster | None = None
@@ -162,13 +175,14 @@ class Ray:
         if self.working_dir is not None and not Path(self.working_dir).is_dir():
             raise UsageError("no such folder", where="working_dir", found=self.working_dir)
         self._resolved = resolved
-        job, self._data_dir = Job.of(resolved, data_dir), data_dir
-        self._cluster = Cluster.connect(self.address, self.working_dir)
+        job, self._data_dir = Job.of(resolved, data_dir, packed), data_dir
+        self._cluster = Cluster.connect(self.address, self.working_dir, self.cpus_per_worker)
         try:
-            self._job = self._ray.put(pickle.dumps(job))
-            self._actor = self._ray.remote(Station)
-            self._hire()
-            self._await_first()
+            with self._cluster.answering():
+                self._job = self._ray.put(pickle.dumps(job))
+                self._actor = self._ray.remote(Station)
+                self._hire()
+                self._await_first()
             self._is_open = True
         except BaseException:
             self.close()
@@ -182,15 +196,16 @@ class Ray:
 
     def costs(self, trials: Sequence[Trial], timed: bool) -> Costs:
         """See Executor: measured by one worker, and shared among all."""
+        with self._connected.answering():
+            return self._costs(trials, timed)
+
+    def _costs(self, trials: Sequence[Trial], timed: bool) -> Costs:
         self._await_all()
         ready = [hand for hand in self._hands if hand.ready]
         if not ready:
             raise GridscapeError("no worker is ready", where="executor ray", found=self._trouble)
         first = max(ready, key=lambda hand: hand.seat.n_devices)
-        try:
-            found: Costs = self._ray.get(first.actor.costs.remote(list(trials), timed))
-        except Exception as error:
-            raise self._own(error, first) from error
+        found = self._costs_of(first, trials, timed)
         devices = [f"{h.ready.host}: {d}" for h in ready if h.ready for d in h.ready.devices]
         share = first.seat.n_devices / len(devices)
         programs = tuple(
@@ -198,6 +213,29 @@ class Ray:
             for cost in found.programs
         )
         return Costs(tuple(devices), programs)
+
+    def _costs_of(self, hand: Hand, trials: Sequence[Trial], timed: bool) -> Costs:
+        """The answer of one worker, as long as it is there and says so."""
+        asked = hand.actor.costs.remote(list(trials), timed)
+        heard = time.monotonic()
+        end = heard + self.patience * len(self._resolved.first_cells())
+        while hand in self._hands and time.monotonic() < min(heard + self.patience, end):
+            there, _ = self._ray.wait([asked, hand.asked], num_returns=1, timeout=LOOK_SECONDS)
+            if asked in there:
+                try:
+                    found: Costs = self._ray.get(asked)
+                except Exception as error:
+                    raise self._own(error, hand) from error
+                return found
+            if there:  # it has nothing to tell, but lives
+                heard = time.monotonic()
+                self._hear(hand)
+        raise GridscapeError(
+            "a worker does not tell what the study takes",
+            where=f"node {hand.ready.host if hand.ready else hand.node.host}",
+            found=f"nothing within {self.patience:g} s",
+            hint="try again; patience is how long a worker may say nothing",
+        )
 
     def submit(self, work: Work, saved: Saved) -> None:
         """See Executor."""
@@ -211,17 +249,22 @@ class Ray:
 
     def events(self) -> Iterator[Event]:
         """See Executor."""
-        while True:
-            self._hand_out()  # who has nothing to do does not wait until all that is told is stored
-            while self._told:
-                yield self._told.popleft()
-            if not self._out:
-                return
-            self._hand_out()
-            self._listen()
+        with self._connected.answering():
+            while True:
+                self._hand_out()  # who has nothing to do does not wait until all told is stored
+                while self._told:
+                    yield self._told.popleft()
+                if not self._out:
+                    return
+                self._hand_out()
+                self._listen()
 
     def snapshots(self, work: int) -> Iterator[Snapshot]:
         """See Executor."""
+        with self._connected.answering():
+            yield from self._snapshots(work)
+
+    def _snapshots(self, work: int) -> Iterator[Snapshot]:
         hands = [h for h in self._hands if h.part and h.part.of == work and h.run]
         asked = {h.actor.snapshots.remote(h.part.work.id): h for h in hands if h.part}
         if not asked:
@@ -243,9 +286,10 @@ class Ray:
             return
         out.is_cancelled = True
         self._parts.drop(work)
-        for hand in self._hands:
-            if hand.part is not None and hand.part.of == work:
-                hand.actor.cancel.remote(hand.part.work.id)
+        with self._connected.answering():
+            for hand in self._hands:
+                if hand.part is not None and hand.part.of == work:
+                    hand.actor.cancel.remote(hand.part.work.id)
         self._end_if_all_done(out)
 
     def close(self) -> None:
@@ -255,23 +299,30 @@ class Ray:
         if cluster is None:
             return
         try:
-            for hand in hands:
-                cluster.ray.kill(hand.actor, no_restart=True)
+            # Where the connection is lost, workers end as Ray notices that this process has.
+            with suppress(GridscapeError), cluster.answering():
+                for hand in hands:
+                    cluster.ray.kill(hand.actor, no_restart=True)
         finally:
             cluster.close()
 
     # ---- workers ----
 
     @property
-    def _ray(self) -> Any:
+    def _connected(self) -> Cluster:
         if self._cluster is None:
             raise UsageError("the executor is not open", where="Ray")
-        return self._cluster.ray
+        return self._cluster
+
+    @property
+    def _ray(self) -> Any:
+        return self._connected.ray
 
     def _hire(self) -> None:
         """A worker for every place in the cluster that has none, on nodes that joined, too."""
         assert self._cluster is not None
         self._looked = time.monotonic()
+        self._cluster.require_raylet()
         nodes = self._cluster.nodes()
         places = shares(nodes, self.cpus_per_worker, self.gpus_per_worker)
         if not places and not self._is_open:
@@ -333,7 +384,9 @@ class Ray:
         """Give every worker that has nothing to do a part to train."""
         ready = [hand for hand in self._hands if hand.ready]
         for hand in ready:
-            if hand.part is None and (taken := self._parts.take(hand.seat, len(self._hands))):
+            if hand.is_leaving or hand.part is not None:
+                continue
+            if taken := self._parts.take(hand.seat, len(self._hands)):
                 self._begin(hand, *taken)
 
     def _begin(self, hand: Hand, part: Part, reserve: Part | None) -> None:
@@ -403,7 +456,7 @@ class Ray:
             hand.ready = told
             self._rooms.append(told.room)
             hand.seat = replace(hand.seat, n_devices=len(told.devices), is_batched=told.is_batched)
-        hand.asked = hand.actor.hear.remote(HEAR_SECONDS)
+        hand.asked = hand.actor.hear.remote(min(HEAR_SECONDS, self.patience / 2))
         for word in () if isinstance(told, Ready) else told:
             self._note(hand, word)
 
@@ -443,6 +496,9 @@ class Ray:
         hand.heard = time.monotonic()
         if isinstance(word, GridscapeError):
             raise word
+        if isinstance(word, Leaving):
+            hand.is_leaving = True
+            return
         if isinstance(word, Parting):
             self._part_with(hand, word)
             return
@@ -493,12 +549,13 @@ class Ray:
 
     def _part_with(self, hand: Hand, word: Parting) -> None:
         """A worker was told to end, and did so between two segments: nobody is to blame."""
+        hand.is_leaving = True
         if word.snapshots and hand.part is not None:
             snapshots = list(word.snapshots)
             self._keep(hand.part.of, self._ray.put(snapshots), snapshots)
-        self._lose(hand, is_death=False)
+        self._lose(hand)
 
-    def _lose(self, hand: Hand, is_death: bool = True, is_false_start: bool = False) -> None:
+    def _lose(self, hand: Hand, is_false_start: bool = False) -> None:
         """A worker is gone, or given up: others train what is left of its part."""
         if hand not in self._hands:
             return
@@ -512,7 +569,7 @@ class Ray:
         out = self._out[part.of]
         left = tuple(t for t in part.work.trials if t.key not in out.ended)
         if left and not out.is_cancelled:
-            self._retry(out, part, left, is_death)
+            self._retry(out, part, left, is_death=not hand.is_leaving)
         self._end(hand, out)
         self._looked = 0.0  # a place is free: hire again at once
 
@@ -544,8 +601,24 @@ def seconds_of(cohort: Cohort, study: Study) -> tuple[float, float]:
     return n_updates * (flops / CORE_FLOPS + UPDATE_SECONDS), n_calls * CALL_SECONDS
 
 
-def _check_positive(**options: float | None) -> None:
+def _check_text(**options: Any) -> None:
     for name, value in options.items():
-        is_number = isinstance(value, int | float) and not isinstance(value, bool)
-        if value is not None and not (is_number and 0 < value < float("inf")):
-            raise UsageError("out of range", where=name, expected="more than 0", found=repr(value))
+        if value is not None and not isinstance(value, str | os.PathLike):
+            raise UsageError("wrong type", where=name, expected="a text", found=short(value))
+
+
+def _number(name: str, value: Any, expected: str, is_wanted: Callable[[float], bool]) -> float:
+    """An option that is a number, of any of Python's or NumPy's kinds; raises UsageError."""
+    is_number = isinstance(value, Real) and not isinstance(value, bool)
+    if not (is_number and 0 <= value < 1e9 and is_wanted(value)):
+        raise UsageError("out of range", where=name, expected=expected, found=short(value))
+    return int(value) if value == int(value) else float(value)
+
+
+def _is_whole(n: float) -> bool:
+    return n >= 1 and n == int(n)
+
+
+def _is_share(n: float) -> bool:
+    """Of GPUs: Ray divides one, but not several."""
+    return LEAST_SHARE <= n <= 1 or _is_whole(n) or n == 0

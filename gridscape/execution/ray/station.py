@@ -29,6 +29,7 @@ from gridscape.engine.sizes import tree_bytes
 from gridscape.errors import GridscapeError, StoreError, one_line
 from gridscape.execution.executors import Event, Finished, Progress, Room, Snapshot, Work
 from gridscape.execution.planner import MEMORY_SHARE, Costs
+from gridscape.execution.ray.values import unpacked
 from gridscape.execution.worker import Worker
 from gridscape.grid.trials import Trial
 from gridscape.identity.version import __version__
@@ -77,13 +78,18 @@ class Ready:
 
 
 @dataclass(frozen=True)
+class Leaving:
+    """A worker was told to end, and does so after the segment: soon, or while it still compiles."""
+
+
+@dataclass(frozen=True)
 class Parting:
     """The last word of a worker that was told to end: the part in training as it is now."""
 
     snapshots: tuple[Snapshot, ...]
 
 
-Word = Event | Parting | GridscapeError
+Word = Event | Leaving | Parting | GridscapeError
 
 
 def versions() -> dict[str, str]:
@@ -100,11 +106,11 @@ class Mailbox:
         self._n_bytes = 0
         self._changed = threading.Condition()
 
-    def put(self, word: Word) -> None:
-        """Bring a word."""
+    def put(self, word: Word, seconds: float | None = None) -> None:
+        """Bring a word; after so many seconds whether there is room or not."""
         n_bytes = _bytes_of(word)
         with self._changed:
-            self._changed.wait_for(lambda: not self._words or self._has_room(n_bytes))
+            self._changed.wait_for(lambda: not self._words or self._has_room(n_bytes), seconds)
             self._words.append(word)
             self._n_bytes += n_bytes
             self._changed.notify_all()
@@ -161,7 +167,7 @@ class Station:
         use_all_cores()
         keep_programs()
         _share_gpu(wanted.gpu_share)
-        resolved = pickle.loads(job).resolve()
+        resolved = pickle.loads(job).resolve(unpacked)
         here = Room.here()
         limit = None
         if wanted.n_beside > 1:  # they plan by the same free memory at once
@@ -267,9 +273,11 @@ class Station:
         while signal.SIGTERM not in os.read(pipe, 16):
             pass
         self._is_leaving.set()
+        end = time.monotonic() + PARTING_SECONDS
+        self._mail.put(Leaving(), PARTING_SECONDS)
         if self._in_training is None:
-            self._mail.put(Parting(()))
-        self._has_left.wait(PARTING_SECONDS)
+            self._mail.put(Parting(()), end - time.monotonic())
+        self._has_left.wait(max(end - time.monotonic(), 0.0))
         os._exit(0)
 
 
