@@ -32,8 +32,8 @@ def explanations(land: Landscape, cells: Iterable[CellSummary]) -> dict[Cell, st
     """
     cells = list(cells)
     nearly = practically_one(land).reshape(-1, land.n_replicates)
-    any_nearly: list[bool] = nearly.any(axis=-1).tolist()
-    wrong = [n for n, cell in enumerate(cells) if any_nearly[n] or _went_wrong(cell)]
+    is_nearly = np.asarray(nearly.any(axis=-1))
+    wrong = [n for n, cell in enumerate(cells) if is_nearly[n] or _went_wrong(cell)]
     told = _Told.of(land, wrong)
     return {
         cells[number].cell: "; ".join(parts)

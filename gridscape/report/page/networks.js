@@ -424,6 +424,7 @@ function showDeconv({ layer, n, maps }) {
  * @param {NetworkData} network
  */
 function showSamples({ n_right, n, shown }, { group }) {
+  const ofBits = shown.some(({ lines }) => lines.some(({ number }) => number));
   return {
     wide: true,
     node: el(
@@ -432,7 +433,9 @@ function showSamples({ n_right, n, shown }, { group }) {
       el(
         "p",
         {},
-        `${n_right} of ${n} sample sequences are answered right. Wrong answers are marked.`,
+        `${n_right} of ${n} sample sequences are answered right. ` +
+          "Those answered wrong come first; what is wrong in them is marked." +
+          (ofBits ? " Before its bits, the least significant first, stands each number." : ""),
       ),
       el(
         "ul",
@@ -458,6 +461,13 @@ function showSamples({ n_right, n, shown }, { group }) {
                     "tr",
                     { class: line.name },
                     el("th", { scope: "row" }, line.name),
+                    line.number
+                      ? el(
+                          "td",
+                          { class: line.wrong.some(Boolean) ? "number mistaken" : "number" },
+                          line.number,
+                        )
+                      : null,
                     line.symbols.map((symbol, i) =>
                       el("td", { class: line.wrong[i] ? "wrong" : null }, symbol),
                     ),
