@@ -32,7 +32,7 @@ from gridscape.grid.asked import GRIDS, OTHERS
 from gridscape.grid.axes import Axis, Cell, Value, show
 from gridscape.grid.meanings import FRACTION, Meaning
 from gridscape.grid.names import Variable
-from gridscape.grid.trials import Status
+from gridscape.grid.trials import SEMANTICS, Status
 from gridscape.landscape import Landscape
 from gridscape.report.beside import beside_data
 from gridscape.report.contract import (
@@ -99,7 +99,7 @@ from gridscape.report.words import (
     winner_words,
     with_unit,
 )
-from gridscape.store.imported import is_imported
+from gridscape.store.imported import takes_commands
 
 if TYPE_CHECKING:
     from gridscape.inspection.kinds import Look
@@ -161,8 +161,7 @@ def document(
         "t_quantiles": _t_quantiles(land.n_replicates),
         "metrics": [],
         "cells": {},
-        # What came from Python cannot be handed in on a command line.
-        "replay": "" if study.get("objects") or is_imported(study) else replay_command(directory),
+        "replay": replay_command(directory) if _can_replay(study) else "",
         "start": numbers[found.top.cell] if found.top else _first_ended(found.main),
         "top": _top(found, numbers, directory),
         "selection": land.selection,
@@ -205,6 +204,11 @@ def _networks(
 
         for look in looks:
             yield network(look, numbers[land.grid.find(**look.network.trial.cell)])
+
+
+def _can_replay(study: Mapping[str, Any]) -> bool:
+    """Whether a command trains a cell again: not as an earlier version did it."""
+    return takes_commands(study) and study.get("semantics", SEMANTICS) == SEMANTICS
 
 
 def _first_ended(summaries: Sequence[CellSummary]) -> int:
@@ -427,7 +431,7 @@ def _top(found: Findings, numbers: Mapping[Cell, int], directory: Path) -> TopDa
     return {
         "cell": numbers[found.top.cell],
         "luck": luck,
-        "quote": quote if (luck or found.confirmed) and not is_imported(found.land.study) else "",
+        "quote": quote if found.confirmed or (luck and takes_commands(found.land.study)) else "",
         **_interval(found.top.estimate),
     }
 
@@ -593,9 +597,9 @@ def _best(found: Findings, numbers: Mapping[Cell, int], directory: Path) -> Best
             _best_row(row, land_axis, along, numbers, edges.get(row.row, "")) for row in found.best
         ],
         "beyond": [str(row.row) for row in found.best if row.at_end],
-        "command": ""
-        if is_imported(found.land.study)
-        else f"gridscape refine {shlex.quote(str(directory))} --optimum --axis {axis}",
+        "command": f"gridscape refine {shlex.quote(str(directory))} --optimum --axis {axis}"
+        if takes_commands(found.land.study)
+        else "",
     }
 
 

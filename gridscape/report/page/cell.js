@@ -22,7 +22,7 @@ function drawCell() {
     curves,
     el("div", { class: "facts" }, facts(cell)),
     replicates(cell, main),
-    cell.command && cell.keys.some(Boolean) ? replayLine(cell) : "",
+    cell.command ? replayLine(cell) : "",
   );
   drawCurves(curves, cell);
 }
