@@ -236,7 +236,8 @@ def test_no_command_is_told_where_none_works(study: dict[str, Any]) -> None:
 
 def test_what_an_earlier_version_trained_is_not_replayed() -> None:
     rates = {"learning_rate": [0.1, 0.2, 0.4]}
-    assert content_of(landscape(rates, study={"semantics": 1}))["replay"] == ""
+    land = landscape(rates, lambda cell: 0.5, study={"semantics": 1})
+    assert content_of(land)["replay"] == ""
 
 
 def test_a_page_has_no_more_costs_than_a_chart_shows() -> None:
