@@ -220,7 +220,7 @@ def _curves(
             finished = status[i] == Status.FINISHED.value
             band = band_of(cells[i].cell, name, meaning, updates, line, finished)
             if band.updates:
-                found[cells[i].cell].append(_told_band(band))
+                found[cells[i].cell].append(told_band(band))
     bands = {cell: tuple(of_cell) for cell, of_cell in found.items() if of_cell}
     return bands, stretch, len(ended) - len(chosen)
 
@@ -256,7 +256,7 @@ def _means(lines: np.ndarray, length: int) -> np.ndarray:
     return means
 
 
-def _told_band(band: CurveBand) -> CurveBand:
+def told_band(band: CurveBand) -> CurveBand:
     """The band as it may be drawn: nowhere where too few replicates have a point."""
     ends = (
         [x if n >= FEWEST else math.nan for x, n in zip(e, band.n, strict=True)]

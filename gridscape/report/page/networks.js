@@ -140,43 +140,45 @@ function showConfusion({ counts, shares, classes: names }) {
   /** @type {(i: number, j: number) => string} */
   const tell = (i, j) =>
     `true ${names[i]}, answer ${names[j]}: ${counts[i][j]} (${UNITS.fraction.text(shares[i][j])})`;
-  return {
-    node: el(
-      "div",
-      { class: "scroll" },
+  const shown = el(
+    "table",
+    { class: "confusion" },
+    el("caption", {}, "Rows: true class; columns: answer. Blue is right, orange a mistake."),
+    el(
+      "thead",
+      {},
       el(
-        "table",
-        { class: "confusion" },
-        el("caption", {}, "Rows: true class; columns: answer. Blue is right, orange a mistake."),
+        "tr",
+        {},
+        el("td", {}),
+        classes.map((c) => el("th", { scope: "col" }, small ? names[c] : "")),
+      ),
+    ),
+    el(
+      "tbody",
+      {},
+      classes.map((i) =>
         el(
-          "thead",
+          "tr",
           {},
-          el(
-            "tr",
-            {},
-            el("td", {}),
-            classes.map((c) => el("th", { scope: "col" }, small ? names[c] : "")),
-          ),
-        ),
-        el(
-          "tbody",
-          {},
-          classes.map((i) =>
+          el("th", { scope: "row" }, names[i]),
+          classes.map((j) =>
             el(
-              "tr",
-              {},
-              el("th", { scope: "row" }, names[i]),
-              classes.map((j) =>
-                el(
-                  "td",
-                  { style: tint(i, j), title: tell(i, j) },
-                  counts[i][j] && small ? String(counts[i][j]) : "",
-                ),
-              ),
+              "td",
+              { style: tint(i, j), title: tell(i, j) },
+              counts[i][j] && small ? String(counts[i][j]) : "",
             ),
           ),
         ),
       ),
+    ),
+  );
+  return {
+    node: el(
+      "div",
+      {},
+      el("div", { class: "scroll" }, shown),
+      tableSaving("confusion", () => /** @type {HTMLTableElement} */ (shown)),
     ),
   };
 }
