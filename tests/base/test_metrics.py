@@ -212,7 +212,9 @@ def test_only_our_own_names_mean_something_by_themselves():
     assert list(task.meanings.values()) == [fraction, fraction, Meaning("lower"), *[plain] * 4]
 
 
-@pytest.mark.parametrize("name", ["loss2_loss", "top5_error", "edit_distance", "perplexity", "nll", "regret"])
+@pytest.mark.parametrize(
+    "name", ["loss2_loss", "top5_error", "edit_distance", "perplexity", "nll", "regret"]
+)
 def test_a_plain_function_named_as_a_loss_gets_a_warning(name):
     with pytest.warns(UserWarning, match=f"metric {name}: more of a plain function counts as bett"):
         task = replace(DIGITS, metrics={name: accuracy})
