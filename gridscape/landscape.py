@@ -17,6 +17,7 @@ from gridscape.errors import (
     UnknownNameError,
     UsageError,
     check_known,
+    cut,
     one_line,
 )
 from gridscape.grid.arrays import Arrays
@@ -59,7 +60,7 @@ from gridscape.store.arrays import (
     values_of,
 )
 from gridscape.store.late_curves import LateCurves
-from gridscape.store.output import write_folder_to, write_to
+from gridscape.store.output import is_stream, write_folder_to, write_to
 from gridscape.store.store import Store
 from gridscape.store.to_mlflow import write_runs
 from gridscape.store.to_tensorboard import write_events
@@ -71,6 +72,7 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 FORMATS = ("csv", "parquet", "netcdf", "tensorboard", "mlflow")
 FOLDERS = ("tensorboard", "mlflow")  # formats of a folder
+ENDINGS = {".csv": "csv", ".parquet": "parquet", ".nc": "netcdf"}
 EXTRAS = ("parquet", "tensorboard", "mlflow")  # formats whose packages are an extra
 AT_ONCE = 4_096  # trials whose curves are read together with them
 # Shares of the way from guessing to everything right.
@@ -571,9 +573,10 @@ class Landscape:
             )
         return state_dict(params)
 
-    def export(self, path: str | Path, format: str = "csv") -> Path:
+    def export(self, path: str | Path, format: str | None = None) -> Path:
         """Writes the landscape and returns the path; an existing file is replaced as a whole.
 
+        format: by default as the name ends, .csv, .parquet or .nc; "csv" where it has no ending.
         Links are followed. A device or a pipe, and what lies under /dev or /proc, is opened and
         written as it is.
         "csv" and "parquet": one row per trial with its axes, replicate, status, key, metrics and
@@ -581,7 +584,8 @@ class Landscape:
         nobody asked for some trials, ``asked`` tells which. "tensorboard" and "mlflow": a new
         folder of event files, or of an experiment's runs, one for each trial with its cell, its
         metrics by update and its final ones as the last.
-        Raises UsageError for another format, GridscapeError where the file cannot be written, a
+        Raises UsageError for another format or ending, or an ending of another format,
+        GridscapeError where the file cannot be written, a
         folder is there already, or the extra of the format's name is not installed.
         """
         writers: dict[str, Callable[[Path], object]] = {
@@ -591,10 +595,9 @@ class Landscape:
             "tensorboard": self._to_tensorboard,
             "mlflow": lambda part: write_runs(part, self._runs(), self.study),
         }
-        if format not in writers:
-            raise UnknownNameError("format", format, FORMATS)
         path = Path(path)
         try:
+            format = _format_of(path, format)
             (write_folder_to if format in FOLDERS else write_to)(path, writers[format])
         except ImportError as error:
             hint = f'pip install "gridscape[{format}]"' if format in EXTRAS else None
@@ -790,6 +793,30 @@ def merge(*folders: str | Path, directory: str | Path | None = None) -> Landscap
     if directory is None and folders:
         directory = default_folder(folders[0])
     return Landscape.read(merge_folders(folders, directory or "runs/merged").directory)
+
+
+def _format_of(path: Path, asked: str | None) -> str:
+    """The format of a file: the one asked for, else as its name ends."""
+    if asked is not None and asked not in FORMATS:
+        raise UnknownNameError("format", asked, FORMATS)
+    told = ENDINGS.get(path.suffix.lower())
+    if asked in FOLDERS or is_stream(path):
+        return asked or "csv"
+    if asked is None and told is None and path.suffix:
+        raise UsageError(
+            "no format has files that end so",
+            where=cut(path.name, 80),
+            expected=f"{', '.join(ENDINGS)}, or a format: {', '.join(FORMATS)}",
+            found=cut(path.suffix, 20),
+        )
+    if asked and told and asked != told:
+        raise UsageError(
+            f"a file of {told} ends so",
+            where=cut(path.name, 80),
+            expected=next(ending for ending, of in ENDINGS.items() if of == asked),
+            found=path.suffix,
+        )
+    return asked or told or "csv"
 
 
 def _called_otherwise(error: UnknownNameError) -> str | None:

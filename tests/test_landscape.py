@@ -389,6 +389,37 @@ def test_export_replaces_a_file_as_a_whole(tmp_path):
     assert [file.name for file in tmp_path.iterdir()] == ["land.csv"]
 
 
+@pytest.mark.parametrize(
+    ("name", "format"),
+    [
+        ("land", "csv"),
+        ("land.csv", "csv"),
+        ("land.CSV", "csv"),
+        ("land.nc", "netcdf"),
+        ("land.Parquet", "parquet"),
+        (".csv", "csv"),
+    ],
+)
+def test_the_ending_of_a_name_tells_the_format(tmp_path, name, format):
+    landscape().export(tmp_path / name)
+    head = {"csv": b"hidden_size", "netcdf": b"\x89HDF", "parquet": b"PAR1"}[format]
+    assert (tmp_path / name).read_bytes().startswith(head)
+
+
+@pytest.mark.parametrize("name", ["x.foo", "x.csv.gz", "run.v2", "x.xlsx", f"{'y' * 150}.foo"])
+def test_an_ending_of_no_format_is_refused_with_those_that_there_are(tmp_path, name):
+    with pytest.raises(UsageError, match=r"expected \.csv, \.parquet, \.nc, or a format: csv") as e:
+        landscape().export(tmp_path / name)
+    assert len(str(e.value)) <= 300
+    assert not list(tmp_path.iterdir())
+
+
+def test_an_ending_of_another_format_is_refused(tmp_path):
+    with pytest.raises(UsageError, match=r"a file of parquet ends so.*expected \.csv"):
+        landscape().export(tmp_path / "x.parquet", "csv")
+    assert landscape().export(tmp_path / "x.txt", "csv").is_file()  # as it was asked for
+
+
 def test_export_errors_are_one_clear_line(tmp_path, monkeypatch):
     land = landscape()
     with pytest.raises(UnknownNameError, match="did you mean 'netcdf'"):

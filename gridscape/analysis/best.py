@@ -108,7 +108,7 @@ def best_among(
     tied, untested = _not_worse(members, level)
     untested = [s for s in untested if s is not chosen]
     others = [s for s in fit if s is not chosen]
-    unknown = bool(others) and {s.cell for s in others} <= {s.cell for s in untested}
+    unknown = _all_in(others, untested)
     equivalent = () if unknown else _values_of(axis, [chosen, *tied])
     ends = _ends(axis, equivalent)
     return BestPerRow(
@@ -120,12 +120,17 @@ def best_among(
         equivalent=equivalent,
         low=ends[0],
         high=ends[1],
-        optimum=_optimum(axis, members, chosen, equivalent, level),
+        optimum=_optimum(axis, members, fit, chosen, equivalent, level),
         at_end=_is_at_end(axis, members, chosen),
         untested=_values_of(axis, untested),
         excluded=excluded,
         note=_best_note(others, untested),
     )
+
+
+def _all_in(some: Sequence[CellSummary], others: Sequence[CellSummary]) -> bool:
+    """Whether there are some, and all of them are among the others."""
+    return bool(some) and set(map(id, some)) <= set(map(id, others))
 
 
 def _not_worse(
@@ -157,19 +162,22 @@ def _best_note(others: list[CellSummary], untested: list[CellSummary]) -> str:
         return "the only candidate of its row: nothing to compare it with"
     if not untested:
         return ""
-    is_all = {s.cell for s in others} <= {s.cell for s in untested}
-    which = "none of the other cells" if is_all else f"{len(untested)} cells not"
+    which = "none of the other cells" if _all_in(others, untested) else f"{len(untested)} cells not"
     return f"{which} tested: three runs that learn are needed, two of them shared with the best"
 
 
 def _optimum(
     axis: Axis,
     members: Sequence[CellSummary],
+    fit: Sequence[CellSummary],
     best: CellSummary,
     equivalent: tuple[Value, ...],
     level: float,
 ) -> Interval:
-    """Where the best value lies on an axis of numbers; NaN on an axis of names."""
+    """Where the best value lies on an axis of numbers; NaN on an axis of names.
+
+    fit: the candidates among the members.
+    """
     if axis.scale == "category" or not equivalent:
         return Interval(math.nan, math.nan, math.nan, best.n_learns, level)
     is_log = axis.scale == "log"
@@ -182,7 +190,6 @@ def _optimum(
     low = -math.inf if first == 0 else (heights[first - 1] + heights[first]) / 2
     high = math.inf if last == len(values) - 1 else (heights[last] + heights[last + 1]) / 2
     at = place_of[float(best.cell[axis.name])]
-    fit, _ = candidates(members)
     scores = {place_of[float(s.cell[axis.name])]: score(s) for s in fit}
     place = _vertex(heights, scores, at)
     return Interval(back(place), back(low), back(high), best.n_learns, level)

@@ -1,9 +1,10 @@
 """Cells over their replicates, and their differences, paired by replicate."""
 
 import math
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass, fields
 from enum import StrEnum
+from itertools import starmap
 from typing import Any
 
 import numpy as np
@@ -19,7 +20,7 @@ from gridscape.analysis.statistics import (
     t_quantile,
     t_test,
 )
-from gridscape.grid.axes import Cell
+from gridscape.grid.axes import Cell, Value
 from gridscape.grid.many import many_records
 from gridscape.grid.meanings import Meaning
 from gridscape.grid.names import COLLAPSED, VALIDATION, Variable
@@ -177,7 +178,7 @@ def _summaries(land: Landscape, metric: str) -> tuple[CellSummary, ...]:
     columns: dict[str, Iterable[Any]] = {
         "cell": land.grid.cells(),
         "share": map(share_interval, learns.sum(axis=-1).tolist(), tried.tolist()),
-        "estimate": _estimates(_told(values, learns), n_examples, meaning),
+        "estimate": _intervals(_estimates(_told(values, learns), n_examples, meaning)),
         "at_edge": _at_edge(land, learns, status).ravel().tolist(),
         "learns": _tuples(learns),
         "values": _tuples(values),
@@ -195,12 +196,23 @@ def _summaries(land: Landscape, metric: str) -> tuple[CellSummary, ...]:
         "n_not_asked": _count(missing & ~asked),
         **{name: _means(_by_cell(land.array(name)), costs) for name in COSTS},
     }
-    alike: dict[str, Any] = {"metric": metric, "meaning": meaning, "n_examples": n_examples}
-    rows = zip(*columns.values(), strict=True)
-    return tuple(CellSummary(**alike, **dict(zip(columns, row, strict=True))) for row in rows)
+    alike = {"metric": metric, "meaning": meaning, "n_examples": n_examples}
+    columns |= {name: [value] * len(values) for name, value in alike.items()}
+    rows = zip(*(columns[f.name] for f in fields(CellSummary)), strict=True)
+    return tuple(starmap(CellSummary, rows))
 
 
-def estimates(land: Landscape, metric: str) -> list[Interval]:
+@dataclass(frozen=True)
+class Estimates:
+    """The means and intervals of all cells, by the grid's order: arrays (cells,)."""
+
+    mean: np.ndarray
+    low: np.ndarray
+    high: np.ndarray
+    n: np.ndarray
+
+
+def estimates(land: Landscape, metric: str) -> Estimates:
     """Of every cell the ``estimate`` of its summary, which takes far less time."""
     meaning = land.meaning(metric)
     values, learns = _by_cell(land.finished(metric)), _by_cell(land.learns)
@@ -208,8 +220,13 @@ def estimates(land: Landscape, metric: str) -> list[Interval]:
     return _estimates(_told(values, learns), n_examples, meaning)
 
 
+def _intervals(found: Estimates) -> Iterator[Interval]:
+    columns = (found.mean, found.low, found.high, found.n)
+    return starmap(Interval, zip(*(column.tolist() for column in columns), strict=True))
+
+
 def _tuples(array: np.ndarray) -> list[tuple[Any, ...]]:
-    return list(map(tuple, array.tolist()))
+    return list(zip(*array.T.tolist(), strict=True))
 
 
 def _count(which: np.ndarray) -> list[int]:
@@ -219,7 +236,10 @@ def _count(which: np.ndarray) -> list[int]:
 
 def _whole(array: np.ndarray) -> list[tuple[int | None, ...]]:
     """Whole numbers by cell, None where there is none."""
-    return [tuple(None if math.isnan(x) else int(x) for x in row) for row in array.tolist()]
+    known = ~np.isnan(array)
+    found = np.where(known, array, 0).astype(int).astype(object)
+    found[~known] = None
+    return _tuples(found)
 
 
 def _means(values: np.ndarray, which: np.ndarray) -> list[float]:
@@ -256,7 +276,7 @@ def all_learned(cells: Sequence[CellSummary]) -> np.ndarray:
     return _told(values, np.array([s.learns for s in cells], bool))
 
 
-def _estimates(values: np.ndarray, n_examples: int | None, meaning: Meaning) -> list[Interval]:
+def _estimates(values: np.ndarray, n_examples: int | None, meaning: Meaning) -> Estimates:
     """Mean and interval of each row (cells, R), NaN entries left out; as ``possible``."""
     n = np.isfinite(values).sum(axis=-1)
     middle = np.where(np.isfinite(values), values, 0).sum(axis=-1) / np.where(n, n, np.nan)
@@ -274,8 +294,7 @@ def _estimates(values: np.ndarray, n_examples: int | None, meaning: Meaning) -> 
             np.where(able, np.maximum(low, 0), low),
             np.where(able, np.minimum(high, 1), high),
         )
-    rows = zip(middle.tolist(), low.tolist(), high.tolist(), n.tolist(), strict=True)
-    return [Interval(*row) for row in rows]
+    return Estimates(middle, low, high, n)
 
 
 def _at_edge(land: Landscape, learns: np.ndarray, status: np.ndarray) -> np.ndarray:
@@ -347,11 +366,14 @@ def rows_of(
 
     A row that nobody asked for, as there are between sub-grids, is none.
     """
-    rows: dict[Cell, list[CellSummary]] = {}
+    rows: dict[tuple[Value, ...], list[CellSummary]] = {}
     for summary in summaries:
-        row = Cell(tuple((name, summary.cell[name]) for name in per))
-        rows.setdefault(row, []).append(summary)
-    return [(row, members) for row, members in rows.items() if any(map(is_asked, members))]
+        rows.setdefault(tuple([summary.cell[name] for name in per]), []).append(summary)
+    return [
+        (Cell(tuple(zip(per, values, strict=True))), members)
+        for values, members in rows.items()
+        if any(map(is_asked, members))
+    ]
 
 
 def is_asked(summary: CellSummary) -> bool:
@@ -371,8 +393,7 @@ def candidates(
     fit: list[CellSummary] = []
     others: list[CellSummary] = []
     for summary in summaries:
-        able = summary.is_candidate and math.isfinite(summary.estimate.mean)
-        if able:
+        if summary.is_candidate and math.isfinite(summary.estimate.mean):
             fit.append(summary)
         elif is_asked(summary):
             others.append(summary)

@@ -78,13 +78,18 @@ def pareto(land: Landscape, cost: str = "flops", metric: str | None = None) -> P
     if cost not in COSTS:
         raise UnknownNameError("cost", cost, COSTS)
     metric = metric or land.main_metric
-    fit, excluded = land.once(("candidates", metric), lambda: candidates(summarize(land, metric)))
-    costs = np.array([getattr(s, cost) for s in fit])
-    scores = np.array([score(s) for s in fit])
-    beaten = _beaten(costs, scores).tolist()
-    points = [ParetoPoint(s, float(c), not b) for s, c, b in zip(fit, costs, beaten, strict=True)]
-    by_cost = tuple(sorted(points, key=lambda p: p.cost))
-    return Pareto(cost, metric, land.meaning(metric), by_cost, excluded)
+    fit, excluded = candidates(summarize(land, metric))
+    points = by_cost(cost, fit, np.array([score(s) for s in fit]))
+    return Pareto(cost, metric, land.meaning(metric), points, excluded)
+
+
+def by_cost(cost: str, fit: Sequence[CellSummary], scores: np.ndarray) -> tuple[ParetoPoint, ...]:
+    """The points of cells by rising cost. scores: (cells,) how good each is, larger is better."""
+    costs = np.array([getattr(s, cost) for s in fit], float)
+    order = np.argsort(costs, kind="stable")
+    on_front = ~_beaten(costs, scores)
+    rows = zip(order.tolist(), costs[order].tolist(), on_front[order].tolist(), strict=True)
+    return tuple(ParetoPoint(fit[i], cost, on_front) for i, cost, on_front in rows)
 
 
 def _beaten(costs: np.ndarray, scores: np.ndarray) -> np.ndarray:

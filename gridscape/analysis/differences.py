@@ -8,7 +8,7 @@ spread.
 
 import math
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import numpy as np
 from scipy import special
@@ -58,7 +58,7 @@ class Difference:
         return (-self).p_above(-bound)
 
     def __neg__(self) -> "Difference":
-        return replace(self, mean=-self.mean)
+        return Difference(-self.mean, self.error, self.df, self.n, self.one_spread)
 
 
 @dataclass(frozen=True)
@@ -130,18 +130,18 @@ class Comparison:
         shared = np.isfinite(values)
         means, variances = _moments(values)
         largest = np.maximum(np.abs(own).max(), np.abs(rows).max(axis=1))
+        alone = np.where(shared, values, 0.0).sum(axis=1).tolist()  # of one: that one
         found = []
         for i, (n, other) in enumerate(zip(shared.sum(axis=1).tolist(), others, strict=True)):
             if n < 2:
-                mean = float(values[i][shared[i]][0]) if n else math.nan
-                found.append(Difference(mean, math.nan, math.nan, n))
+                found.append(Difference(alone[i] if n else math.nan, math.nan, math.nan, n))
             elif n < len(own):
                 found.append(self.difference(best, other))
             else:
                 own_variance = 0.0 if variances[i] <= (ROUNDING * largest[i]) ** 2 else variances[i]
                 floor = noise_of(best) + noise_of(other)
-                alone = best.at_edge or other.at_edge
-                found.append(self._told(means[i], own_variance, n, floor, 2.0, alone))
+                at_edge = best.at_edge or other.at_edge
+                found.append(self._told(means[i], own_variance, n, floor, 2.0, at_edge))
         return found
 
     def combination(self, cells: Sequence[CellSummary], weights: Sequence[float]) -> Difference:

@@ -7,8 +7,10 @@ truth hardly more often than it says something, and makes every comparison a dra
 import math
 from dataclasses import replace
 
+import numpy as np
+
 from gridscape.analysis.best import BestPerRow
-from gridscape.analysis.cells import CellSummary
+from gridscape.analysis.cells import CellSummary, Estimates
 from gridscape.analysis.statistics import Interval
 from gridscape.landscape import Landscape
 
@@ -24,7 +26,13 @@ def told(estimate: Interval) -> Interval:
     """The estimate as it may be shown: without ends where too few replicates made them."""
     if estimate.n >= FEWEST or not estimate.known:
         return estimate
-    return replace(estimate, low=math.nan, high=math.nan)
+    return Interval(estimate.mean, math.nan, math.nan, estimate.n, estimate.level)
+
+
+def all_told(found: Estimates) -> Estimates:
+    """The same of many."""
+    low, high = (np.where(found.n >= FEWEST, end, np.nan) for end in (found.low, found.high))
+    return replace(found, low=low, high=high)
 
 
 def told_cell(summary: CellSummary) -> CellSummary:

@@ -3,6 +3,7 @@
 import math
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import compress, count
 
 import numpy as np
 
@@ -18,6 +19,7 @@ CROSS_ENTROPY = (None, "cross_entropy")  # the losses of which guessing has ln C
 SAME = 0.01  # a loss this near to that of guessing, as a share of it, is that of guessing
 MOST_READ = 1_000  # cells whose curves are looked at: of further ones less is told
 MOST_CLASSES = 4  # that are named
+_FAILED = (Status.FAILED, Status.OUT_OF_MEMORY)
 
 
 def explanations(land: Landscape, cells: Iterable[CellSummary]) -> dict[Cell, str]:
@@ -30,7 +32,8 @@ def explanations(land: Landscape, cells: Iterable[CellSummary]) -> dict[Cell, st
     """
     cells = list(cells)
     nearly = practically_one(land).reshape(-1, land.n_replicates)
-    wrong = [n for n, cell in enumerate(cells) if _went_wrong(cell) or nearly[n].any()]
+    is_nearly = np.asarray(nearly.any(axis=-1))
+    wrong = [n for n, cell in enumerate(cells) if is_nearly[n] or _went_wrong(cell)]
     told = _Told.of(land, wrong)
     return {
         cells[number].cell: "; ".join(parts)
@@ -91,20 +94,20 @@ def _parts(
     told: _Told, cell: int, summary: CellSummary, is_nearly_one: np.ndarray
 ) -> Iterator[str]:
     """What is said of each way in which replicates of a cell went wrong."""
-    statuses = np.array(summary.statuses)
-    failed = (statuses == Status.FAILED.value) | (statuses == Status.OUT_OF_MEMORY.value)
+    slow = summary.not_started or (False,) * len(summary.statuses)
+    nearly = [one and not too for one, too in zip(is_nearly_one.tolist(), slow, strict=True)]
     ways = (
-        (np.array(summary.collapsed, bool), _of_collapsed),
-        (is_nearly_one & ~np.array(summary.not_started or False, bool), _of_nearly_one),
-        (np.array(summary.not_started, bool), _of_not_started),
-        (statuses == Status.DIVERGED.value, _of_diverged),
-        (failed, _of_failed),
+        (summary.collapsed, _of_collapsed),
+        (nearly, _of_nearly_one),
+        (slow, _of_not_started),
+        ([status == Status.DIVERGED for status in summary.statuses], _of_diverged),
+        ([status in _FAILED for status in summary.statuses], _of_failed),
     )
     for which, words in ways:
-        if which.any():
-            n, of = int(which.sum()), summary.n_ended
+        if rows := list(compress(count(), which)):
+            n, of = len(rows), summary.n_ended
             some = f"{n} of {of} replicates: " if n < of else ""
-            yield some + words(told, cell, np.flatnonzero(which))
+            yield some + words(told, cell, np.array(rows))
 
 
 def _of_collapsed(told: _Told, cell: int, rows: np.ndarray) -> str:

@@ -6,19 +6,17 @@ luckiest is chosen; its test number is not. Where there is only a test set, the 
 
 from collections.abc import Iterable, Mapping
 from dataclasses import replace
+from typing import TypeVar
+
+import numpy as np
 
 from gridscape.analysis.best import BestPerRow, best_per
-from gridscape.analysis.cells import CellSummary, summarize, top_cell
-from gridscape.analysis.costs import (
-    Pareto,
-    ParetoPoint,
-    SmallestEquivalent,
-    pareto,
-    smallest_network,
-)
+from gridscape.analysis.cells import CellSummary, candidates, score, summarize, top_cell
+from gridscape.analysis.costs import Pareto, SmallestEquivalent, by_cost, smallest_network
 from gridscape.grid.axes import Cell
 from gridscape.landscape import Landscape
 
+C = TypeVar("C", bound=str)  # the name of a cost
 Summaries = Iterable[CellSummary] | Mapping[Cell, CellSummary]  # of very many: by their cells
 
 
@@ -38,16 +36,16 @@ def best_rows(land: Landscape, axis: str, shown: Summaries) -> tuple[BestPerRow,
     return tuple(replace(row, best=row.best and of[row.best.cell]) for row in rows)
 
 
-def front(land: Landscape, cost: str, shown: Summaries) -> Pareto:
-    """``pareto`` by the selection metric; its points are summaries of ``shown``."""
-    of, found = _by_cell(shown), pareto(land, cost, land.selection_metric)
-    points = tuple(_shown(p, of[p.summary.cell]) for p in found.points)
+def fronts(land: Landscape, costs: Iterable[C], shown: Summaries) -> dict[C, Pareto]:
+    """``pareto`` of each cost by the selection metric; its points are summaries of ``shown``."""
+    of = _by_cell(shown)
+    fit, excluded = candidates(summarize(land, land.selection_metric))
+    scores, told = np.array([score(s) for s in fit]), [of[s.cell] for s in fit]
     one = next(iter(of.values()))
-    return replace(found, metric=one.metric, meaning=one.meaning, points=points)
-
-
-def _shown(point: ParetoPoint, summary: CellSummary) -> ParetoPoint:
-    return point if point.summary is summary else replace(point, summary=summary)
+    return {
+        cost: Pareto(cost, one.metric, one.meaning, by_cost(cost, told, scores), excluded)
+        for cost in costs
+    }
 
 
 def smallest(land: Landscape, shown: Summaries) -> SmallestEquivalent | None:

@@ -11,7 +11,7 @@ from rich.text import Text
 from gridscape.analysis.cells import CellState
 from gridscape.cli._run_state import RunState, State
 from gridscape.cli._tiles import Tile, View, labels_of, short_labels, stub_width, tile_table
-from gridscape.cli.tables import program_name
+from gridscape.cli.tables import PARTIAL, program_name
 from gridscape.grid.axes import Axis, show
 from gridscape.grid.trials import Trial
 from gridscape.report.words import STATES, duration, plural, with_unit
@@ -25,6 +25,7 @@ BAD = {
     State.DIVERGED: STATES[CellState.DIVERGED],
 }
 LEGEND = {
+    PARTIAL: "some diverged or failed, mean over the others",
     **{found.sign: found.word for found in BAD.values()},
     STORED: "stored before",
     MISSING: "waiting",
@@ -34,7 +35,6 @@ OTHER_LINES = 11  # of the display, besides the rows of the table; one stays fre
 FEWEST_ROWS = 3  # of the table
 MOST_RUNS = 4  # that have a line each, if there is room for them
 BAR_WIDTH = 60
-OF_WHAT = "ended: test set, others: latest batches"  # what a number is of
 
 
 @dataclass(frozen=True)
@@ -78,7 +78,7 @@ class LiveTable:
         if self.run.altered:
             yield _line(self.run.altered, "yellow")
         yield _line(self.run.title, "bold")
-        yield _line("; ".join([self._caption(), *part, OF_WHAT]), "dim")
+        yield _line("; ".join([self._caption(), *part, *self._of_what()]), "dim")
         yield Text()
         yield table
         yield Text()
@@ -93,10 +93,25 @@ class LiveTable:
 
     def _caption(self) -> str:
         over = [axis.name for axis in self.view.further]
-        if self.run.n_replicates > 1:
-            over.append(plural(self.run.n_replicates, "replicate"))
+        asked = self.run.asked.reshape(-1, self.run.n_replicates).sum(axis=-1)
+        least, most = int(asked[asked > 0].min()), int(asked.max())
+        if most > 1:
+            over.append(
+                plural(most, "replicate") if least == most else f"{least} to {most} replicates"
+            )
         mean = f", mean over {' and '.join(over)}" if over else ""
         return f"{with_unit(self.run.metric, self.run.meaning)} so far{mean}"
+
+    def _of_what(self) -> list[str]:
+        """On which examples the numbers are: those that train have none on the test set yet."""
+        ended = self.run.state[np.isfinite(self.run.value)] >= State.FINISHED
+        if not ended.size:
+            return []
+        if ended.all():
+            return ["on the test set"]
+        return [
+            "ended: test set, others: latest batches" if ended.any() else "of the latest batches"
+        ]
 
     def _activities(self, most: int) -> list[str]:
         """What is going on, in at most so many lines: one for each run that is in training."""
@@ -148,7 +163,7 @@ class LiveTable:
         training = (self.run.state == State.TRAINING)[trials].any(axis=(1, 2))
         table = tile_table(
             self.view,
-            _heads(self.view.columns, form.labels),
+            _heads(self.view.columns and _shown(self.view.columns, columns), form.labels),
             labels_of(self.view.rows)[rows.start : rows.stop],
             tiles,
             widths=[self._needs(form)] * len(columns),
@@ -201,6 +216,8 @@ class LiveTable:
         state = self.run.state[trials]
         n_begun = (state != State.WAITING).sum(axis=-1)
         marks = np.where(self.run.stored[trials].all(axis=-1), STORED, "")
+        is_lost = (state == State.DIVERGED) | (state == State.FAILED)
+        marks = np.where(is_lost.any(axis=-1), PARTIAL, marks)
         for bad, words in BAD.items():
             marks = np.where(2 * (state == bad).sum(axis=-1) >= n_begun, words.sign, marks)
         waiting = np.where(self.run.asked[trials].any(axis=-1), MISSING, HOLE)
@@ -223,6 +240,11 @@ def _heads(axis: Axis | None, labels: str) -> Sequence[str]:
         return [f"{show(axis.values[0])} to {show(axis.values[-1])}"]
     values = short_labels(axis) if labels == "short" else labels_of(axis)
     return [f"{value} " for value in values]  # over the number, not over the mark behind it
+
+
+def _shown(axis: Axis, shown: range) -> Axis:
+    """The part of an axis that is shown."""
+    return Axis(axis.name, axis.values[shown.start : shown.stop])
 
 
 def _part(axis: Axis | None, shown: range) -> list[str]:

@@ -147,14 +147,22 @@ def deconv(record: Deconvnet) -> Iterator[RenderableType]:
 
 
 def samples(record: Sequence[Sample]) -> Iterator[RenderableType]:
-    """One sequence of each of several kinds, symbol under symbol; wrong answers are marked."""
+    """One sequence of each of several kinds, a wrong one if any, those first.
+
+    Symbol under symbol; wrong answers are marked.
+    """
     right = sum(sample.is_right for sample in record)
     yield Text(f"Sample sequences: {right} of {len(record)} right", "bold")
-    found = new_table("kind", "", "steps, the first one first")
-    for sample in {sample.group: sample for sample in spread_groups(record)[::-1]}.values():
+    shown: dict[int | None, Sample] = {}
+    for sample in spread_groups(record):
+        shown.setdefault(sample.group, sample)
+    numbers = ["number"] if any(sample.of_bits for sample in shown.values()) else []
+    found = new_table("kind", "", "steps, the first one first", *numbers)
+    for sample in shown.values():
         kind = "" if sample.group is None else str(sample.group)
         for i, line in enumerate(sample_lines(sample)):
-            found.add_row("" if i else kind, line.name, _spelled(line))
+            number = [Text(line.number, BAD if any(line.wrong) else "")] if numbers else []
+            found.add_row("" if i else kind, line.name, _spelled(line), *number)
         found.add_section()
     yield found
 

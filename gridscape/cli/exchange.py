@@ -32,13 +32,14 @@ def register(app: typer.Typer) -> None:
 def export(
     folder: Folder = None,
     format: Annotated[
-        str,
+        str | None,
         typer.Option(
             "--format",
             metavar="FORMAT",
             help="csv, parquet, netcdf, or a folder: tensorboard, mlflow.",
+            show_default="as FILE ends, else csv",
         ),
-    ] = "csv",
+    ] = None,
     output: Annotated[
         Path | None,
         typer.Option(
@@ -48,7 +49,7 @@ def export(
     debug: Debug = False,
 ) -> None:
     """Write the landscape to a file for other programs."""
-    if format not in SUFFIXES:
+    if format is not None and format not in SUFFIXES:
         raise UnknownNameError("format", format, SUFFIXES)
     land = read(results_folder(folder))
     from gridscape.grid.names import STUDY
@@ -56,7 +57,8 @@ def export(
 
     name = land.study.get("name")
     stem = name if isinstance(name, str) and re.fullmatch(STUDY, name) else "landscape"
-    path = land.export(Path(f"{stem}{SUFFIXES[format]}") if output is None else output, format)
+    own = Path(f"{stem}{SUFFIXES[format or 'csv']}")
+    path = land.export(own if output is None else output, format)
     if not is_standard_output(path):
         print(path)
 

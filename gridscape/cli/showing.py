@@ -18,6 +18,7 @@ from gridscape.cli._shared import (
 from gridscape.cli._startup import prepare_jax
 from gridscape.cli._streams import complain
 from gridscape.errors import UntrustedError, UsageError
+from gridscape.grid.many import many_records
 
 
 def register(app: typer.Typer) -> None:
@@ -28,6 +29,7 @@ def register(app: typer.Typer) -> None:
     app.command()(claims)
 
 
+@many_records()  # until nothing is left of them
 def show(folder: Folder = None, json: Json = False, debug: Debug = False) -> None:
     """Show the landscape of results, finished or still running."""
     directory = results_folder(folder)

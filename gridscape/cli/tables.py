@@ -54,7 +54,7 @@ from gridscape.report.words import (
     winner_words,
     with_unit,
 )
-from gridscape.store.imported import is_imported
+from gridscape.store.imported import takes_commands
 
 if TYPE_CHECKING:
     from gridscape.claims.records import Verdict
@@ -198,7 +198,7 @@ def _luck(found: Overview) -> Iterator[RenderableType]:
     if found.top and (luck or found.confirmed):
         folder = shlex.quote(str(found.directory or "DIR"))
         quote = to_quote(found.confirmed, found.top.cell, folder)
-        quote = "" if is_imported(found.land.study) else quote
+        quote = quote if found.confirmed or takes_commands(found.land.study) else ""
         yield Text(" ".join(filter(None, (luck, quote))))
 
 
@@ -425,7 +425,7 @@ def _at_ends(found: Overview) -> Iterator[RenderableType]:
         where = [str(row.row) or "the only row" for row in ends]
         rows = where[0] if len(where) == 1 else f"{len(where)} rows"
         goes = f" gridscape refine DIR --optimum --axis {axis} goes there."
-        goes = "" if is_imported(found.land.study) else goes
+        goes = goes if takes_commands(found.land.study) else ""
         yield Text(
             f"The best {axis} is the first or last value tried in {rows}: the true one may lie"
             f" beyond.{goes}",

@@ -113,12 +113,11 @@ class Cell(Mapping[str, Value]):
         """The cell with these values."""
         return cls(tuple(values.items()))
 
-    @cached_property
-    def _by_name(self) -> dict[str, Value]:
-        return dict(self.items_)
-
     def __getitem__(self, name: str) -> Value:
-        return self._by_name[name]
+        for own, value in self.items_:  # of a few axes: sooner found than put into a dictionary
+            if own == name:
+                return value
+        raise KeyError(name)
 
     def __iter__(self) -> Iterator[str]:
         return (name for name, _ in self.items_)
@@ -128,8 +127,8 @@ class Cell(Mapping[str, Value]):
 
     def __eq__(self, other: object) -> bool:
         if isinstance(other, Cell):
-            return self.items_ == other.items_ or self._by_name == other._by_name
-        return isinstance(other, Mapping) and self._by_name == dict(other)
+            return self.items_ == other.items_ or dict(self.items_) == dict(other.items_)
+        return isinstance(other, Mapping) and dict(self.items_) == dict(other)
 
     def __hash__(self) -> int:
         known: int | None = self.__dict__.get("_hash")

@@ -169,11 +169,15 @@ MOST_STEPS = 60  # of a sequence that are spelled
 
 
 class Line(NamedTuple):
-    """A line of a sample: a name, a symbol a step, and which of them are wrong answers."""
+    """A line of a sample: a name, a symbol a step, and which of them are wrong answers.
+
+    number: the whole number of which the symbols are the bits; "" where they are none.
+    """
 
     name: str
     symbols: tuple[str, ...]
     wrong: tuple[bool, ...]
+    number: str = ""
 
 
 def sample_lines(sample: Sample) -> list[Line]:
@@ -186,18 +190,28 @@ def sample_lines(sample: Sample) -> list[Line]:
     truth, answer = np.atleast_1d(sample.truth), np.atleast_1d(sample.answer)
     is_wrong = tuple((truth != answer).tolist())
     none = (False,) * max(len(sample.inputs), len(truth))
+    number = _number if sample.of_bits else lambda _: ""
     lines = [
-        *(Line(n, _symbols(f), none[: len(f)]) for n, f in zip(names, features, strict=True)),
-        Line("truth", _symbols(truth), none[: len(truth)]),
-        Line("answer", _symbols(answer), is_wrong),
+        *(
+            Line(name, _symbols(feature), none[: len(feature)], number(feature))
+            for name, feature in zip(names, features, strict=True)
+        ),
+        Line("truth", _symbols(truth), none[: len(truth)], number(truth)),
+        Line("answer", _symbols(answer), is_wrong, number(answer)),
     ]
     return list(map(_cut, lines))
+
+
+def _number(bits: np.ndarray) -> str:
+    """The whole number of these bits, least significant first."""
+    return str(sum(int(bit) << place for place, bit in enumerate(bits.tolist())))
 
 
 def _cut(line: Line) -> Line:
     if len(line.symbols) <= MOST_STEPS:
         return line
-    return Line(line.name, (*line.symbols[:MOST_STEPS], "..."), (*line.wrong[:MOST_STEPS], False))
+    symbols, wrong = line.symbols[:MOST_STEPS], line.wrong[:MOST_STEPS]
+    return line._replace(symbols=(*symbols, "..."), wrong=(*wrong, False))
 
 
 def _symbols(values: np.ndarray) -> tuple[str, ...]:
@@ -212,8 +226,11 @@ def _symbol(value: Any) -> str:
 
 
 def spread_groups(samples: Sequence[Sample]) -> list[Sample]:
-    """Samples of at most ``MOST_GROUPS`` kinds, evenly spread, the first and the last included."""
+    """Samples of at most ``MOST_GROUPS`` kinds, evenly spread, the first and the last included.
+
+    What is answered wrong comes first.
+    """
     groups = list(dict.fromkeys(sample.group for sample in samples))
     n = min(len(groups), MOST_GROUPS)
     kept = {groups[round(i * (len(groups) - 1) / max(n - 1, 1))] for i in range(n)}
-    return [sample for sample in samples if sample.group in kept]
+    return sorted((s for s in samples if s.group in kept), key=lambda s: s.is_right)

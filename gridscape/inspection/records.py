@@ -141,7 +141,8 @@ class Sample:
 
     group: its kind, a value of ``task.groups`` such as a length; None without groups. inputs:
     (T, ...) as stored, without padding. truth, answer: one number, (), or one a step, (T,), or
-    the name of its class.
+    the name of its class. of_bits: whether each feature of the inputs, the truth and the answer are
+    the bits of a whole number, least significant first.
     """
 
     index: int
@@ -149,6 +150,7 @@ class Sample:
     inputs: np.ndarray
     truth: np.ndarray
     answer: np.ndarray
+    of_bits: bool = False
 
     @property
     def is_right(self) -> bool:

@@ -12,6 +12,7 @@ from gridscape.inspection.answers import truth_of
 from gridscape.inspection.records import Sample
 from gridscape.models.precision import float32_products
 from gridscape.study.study import Recipe
+from gridscape.tasks.losses import Bits
 
 
 def samples(
@@ -47,6 +48,7 @@ def samples(
             inputs=inputs[k, : steps[k]],
             truth=truths[k, : steps[k]] if truths.ndim > 1 else truths[k],
             answer=answers[k, : steps[k]] if answers.ndim > 1 else answers[k],
+            of_bits=isinstance(targets, Bits),
         )
         for k, row in enumerate(rows)
     )

@@ -4,6 +4,7 @@ The page's scripts only pick and draw; every number they show was computed by th
 are numbered in the grid's order (the last axis fastest), and everything refers to them by number.
 """
 
+import itertools
 import json
 import math
 import shlex
@@ -31,7 +32,7 @@ from gridscape.grid.asked import GRIDS, OTHERS
 from gridscape.grid.axes import Axis, Cell, Value, show
 from gridscape.grid.meanings import FRACTION, Meaning
 from gridscape.grid.names import Variable
-from gridscape.grid.trials import Status
+from gridscape.grid.trials import SEMANTICS, Status
 from gridscape.landscape import Landscape
 from gridscape.report.beside import beside_data
 from gridscape.report.contract import (
@@ -98,7 +99,7 @@ from gridscape.report.words import (
     winner_words,
     with_unit,
 )
-from gridscape.store.imported import is_imported
+from gridscape.store.imported import takes_commands
 
 if TYPE_CHECKING:
     from gridscape.inspection.kinds import Look
@@ -160,8 +161,7 @@ def document(
         "t_quantiles": _t_quantiles(land.n_replicates),
         "metrics": [],
         "cells": {},
-        # What came from Python cannot be handed in on a command line.
-        "replay": "" if study.get("objects") or is_imported(study) else replay_command(directory),
+        "replay": replay_command(directory) if _can_replay(study) else "",
         "start": numbers[found.top.cell] if found.top else _first_ended(found.main),
         "top": _top(found, numbers, directory),
         "selection": land.selection,
@@ -203,6 +203,11 @@ def _networks(
 
         for look in looks:
             yield network(look, numbers[land.grid.find(**look.network.trial.cell)])
+
+
+def _can_replay(study: Mapping[str, Any]) -> bool:
+    """Whether a command trains a cell again: not as an earlier version did it."""
+    return takes_commands(study) and study.get("semantics", SEMANTICS) == SEMANTICS
 
 
 def _first_ended(summaries: Sequence[CellSummary]) -> int:
@@ -262,18 +267,7 @@ def _axis(axis: Axis) -> AxisData:
 
 def _metrics(found: Findings) -> list[MetricData]:
     """What the landscape can show, a number per cell: metrics, shares of runs, costs."""
-    metrics: list[MetricData] = [
-        {
-            **_metric(found.land, name),
-            "better": found.land.meaning(name).better,
-            "mean": _numbers(e.mean for e in estimates),
-            "low": _numbers(e.low for e in estimates),
-            "high": _numbers(e.high for e in estimates),
-            "each": _rows(found.values(name)),
-            "counts": None,
-        }
-        for name, estimates in ((name, found.estimates(name)) for name in found.metrics)
-    ]
+    metrics = [_metric_of_cells(found, name) for name in found.metrics]
     costs: list[MetricData] = [
         {
             **_metric(found.land, name),
@@ -287,6 +281,22 @@ def _metrics(found: Findings) -> list[MetricData]:
         for name in COSTS
     ]
     return [*metrics, *map(_share, found.shares), *costs]
+
+
+def _metric_of_cells(found: Findings, name: str) -> MetricData:
+    estimates, values = found.estimates(name), found.values(name)
+    # Together: of one replicate the mean is the value.
+    columns = [estimates.mean, estimates.low, estimates.high, *values.T]
+    mean, low, high, *each = _columns(np.stack(columns))
+    return {
+        **_metric(found.land, name),
+        "better": found.land.meaning(name).better,
+        "mean": mean,
+        "low": low,
+        "high": high,
+        "each": list(map(list, zip(*each, strict=True))),
+        "counts": None,
+    }
 
 
 def _share(share: Share) -> MetricData:
@@ -359,7 +369,7 @@ def _cells(found: Findings) -> CellsData:
     reasons = land.array("reason").reshape(len(cells), -1).tolist()
     against = [found.against_best.get(cell.cell) for cell in cells]
     return {
-        "label": [str(cell.cell) for cell in cells],
+        "label": _labels(land.axes),
         "state": [cell.state for cell in cells],
         "statuses": [_statuses(cell) for cell in cells],
         "collapsed": [list(cell.collapsed) for cell in cells],
@@ -377,6 +387,12 @@ def _cells(found: Findings) -> CellsData:
         "first_bad_updates": [list(cell.first_bad_updates) for cell in cells],
         "against_best": _against_best(against),
     }
+
+
+def _labels(axes: Sequence[Axis]) -> list[str]:
+    """``str`` of every cell of the grid: each value is written once."""
+    told = [["" if v is None else f"{a.name}={show(v)}" for v in a.values] for a in axes]
+    return [", ".join(filter(None, point)) for point in itertools.product(*told)]
 
 
 def _against_best(found: Sequence[Interval | None]) -> list[EstimateData | None]:
@@ -414,7 +430,7 @@ def _top(found: Findings, numbers: Mapping[Cell, int], directory: Path) -> TopDa
     return {
         "cell": numbers[found.top.cell],
         "luck": luck,
-        "quote": quote if (luck or found.confirmed) and not is_imported(found.land.study) else "",
+        "quote": quote if found.confirmed or (luck and takes_commands(found.land.study)) else "",
         **_interval(found.top.estimate),
     }
 
@@ -580,9 +596,9 @@ def _best(found: Findings, numbers: Mapping[Cell, int], directory: Path) -> Best
             _best_row(row, land_axis, along, numbers, edges.get(row.row, "")) for row in found.best
         ],
         "beyond": [str(row.row) for row in found.best if row.at_end],
-        "command": ""
-        if is_imported(found.land.study)
-        else f"gridscape refine {shlex.quote(str(directory))} --optimum --axis {axis}",
+        "command": f"gridscape refine {shlex.quote(str(directory))} --optimum --axis {axis}"
+        if takes_commands(found.land.study)
+        else "",
     }
 
 
@@ -593,10 +609,10 @@ def _best_row(
     return {
         "label": str(row.row),
         "group": ", ".join(f"{name}={show(value)}" for name, value in rest.items()),
-        "along": along.values.index(row.row[along.name]) if along else None,
+        "along": along.place(row.row[along.name]) if along else None,
         "cell": numbers[row.best.cell] if row.best else None,
         "value": row.value,
-        "index": None if row.value is None else axis.values.index(row.value),
+        "index": None if row.value is None else axis.place(row.value),
         "value_text": "none" if row.value is None else show(row.value),
         "mean": row.best.estimate.mean if row.best else None,
         "low": row.low,
@@ -758,14 +774,19 @@ def to_json(content: PageData) -> str:
 
 def _numbers(values: Iterable[float]) -> list[float | None]:
     """The same without NaN, infinities and needless digits; each different number is cut once."""
-    array = np.fromiter(values, float)
+    array = values if isinstance(values, np.ndarray) else np.fromiter(values, float)
     different, which = np.unique(array, return_inverse=True)
-    cut = [float(f"{x:.6g}") if math.isfinite(x) else None for x in different.tolist()]
+    finite = np.isfinite(different)
+    cut: list[float | None] = [None] * len(different)
+    # A line of all of them is written and read in far less time than one by one.
+    told = (len(different[finite]) * "%.6g ") % tuple(different[finite].tolist())
+    for i, number in zip(np.flatnonzero(finite).tolist(), told.split(), strict=True):
+        cut[i] = float(number)
     return [cut[i] for i in which.ravel().tolist()]
 
 
-def _rows(values: np.ndarray) -> list[list[float | None]]:
-    """The same of rows of numbers."""
+def _columns(values: np.ndarray) -> list[list[float | None]]:
+    """The same of columns of numbers."""
     flat, length = _numbers(values.ravel()), values.shape[-1]
     return [flat[i : i + length] for i in range(0, len(flat), length)]
 

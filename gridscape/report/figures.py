@@ -22,10 +22,10 @@ from gridscape.analysis.best import BestPerRow
 from gridscape.analysis.boundaries import Boundary, edge_of_learning
 from gridscape.analysis.cells import CellState, CellSummary, summarize, top_cell
 from gridscape.analysis.costs import Pareto, ParetoPoint
-from gridscape.analysis.curves import CurveBand
+from gridscape.analysis.curves import CurveBand, curve_band
 from gridscape.analysis.few import FEWEST, told_cell, told_row
 from gridscape.analysis.published import Agreement, PublishedCell, PublishedComparison
-from gridscape.errors import GridscapeError, UsageError
+from gridscape.errors import GridscapeError, UsageError, check_known
 from gridscape.grid import names
 from gridscape.grid.axes import Axis, Cell, Value, is_wide, same, show
 from gridscape.grid.meanings import Meaning
@@ -53,7 +53,7 @@ from gridscape.report._drawing import (
     styled,
     times,
 )
-from gridscape.report.findings import ByKind, Findings
+from gridscape.report.findings import COSTS, ByKind, Findings, curve_names, told_band
 from gridscape.report.layout import (
     ERROR_TICKS,
     FEW_ERROR_TICKS,
@@ -107,6 +107,7 @@ MOST_LINES = 60  # of a panel: of more cells, evenly chosen ones are drawn
 OF_SPLITS = {"train": TRAIN, "test": TEST, "val": VALIDATION}
 SPLIT_WORDS = {"val": "validation"}
 SERIES = (TEST, TRAIN, "#0f7a5c", "#8a4f9e", "#7a6a00", MUTED)  # lines without an order
+MARKERS = "osD^*p"
 STYLES = ("-", (0, (5, 2)), (0, (1, 1.5)), (0, (5, 2, 1, 2)))
 MOST_TEXT = 300  # cells of a panel that are still labeled one by one
 
@@ -417,16 +418,38 @@ def _map_legend(
 # ---- curves ----
 
 
-def curves(bands: Sequence[CurveBand], chosen: str = "") -> Figure:
+def curves(
+    bands: Landscape | Sequence[CurveBand],
+    chosen: str = "",
+    *,
+    cell: Mapping[str, Value] | None = None,
+    ax: Axes | None = None,
+    size: tuple[float, float] | None = None,
+) -> Any:
     """The curves of one cell by update: mean, interval, and each replicate as a thin line.
 
-    ``train_``, ``val_`` and ``test_`` of a number share a panel. chosen: in words, how the cell
-    was chosen.
+    bands: of the cell, or a landscape, of which ``cell`` is drawn, by default the best one; into an
+    ``ax`` the curves of its main metric. ``train_``, ``val_`` and ``test_`` of a number share a
+    panel. chosen: in words, how the cell was chosen. size: of a new figure, in inches. Returns the
+    figure, or ``ax``. Raises UsageError for an ax and several numbers, for a cell that is not
+    there, and where none is the best.
     """
+    if isinstance(bands, Landscape):
+        bands = _curves_of(bands, cell, only_main=ax is not None)
     kinds = list(dict.fromkeys(_parts(band.curve)[1] for band in bands))
+    if ax is not None and len(kinds) != 1:
+        raise UsageError(
+            "a single ax has room for one number",
+            found=", ".join(kinds) or "none",
+            hint="hand in the curves of one, or leave ax out",
+        )
     with styled():
-        figure = Figure(figsize=(4.2 * max(len(kinds), 1), 3.0))
-        for box, kind in zip(_row_of(figure, len(kinds)), kinds, strict=True):
+        if ax is None:
+            figure = Shown(figsize=size or (4.2 * max(len(kinds), 1), 3.0))
+            boxes = _row_of(figure, len(kinds))
+        else:
+            figure, boxes = None, [ax]
+        for box, kind in zip(boxes, kinds, strict=True):
             shown = [band for band in bands if _parts(band.curve)[1] == kind]
             for band in shown:
                 _curve(box, band)
@@ -434,10 +457,38 @@ def curves(bands: Sequence[CurveBand], chosen: str = "") -> Figure:
             finish(box, "updates", with_unit(kind, meaning))
             _limit(box, meaning, [x for b in shown for x in (b.mean, *b.per_replicate)])
             box.legend()
-        if bands:
-            title = ", ".join(filter(None, (str(bands[0].cell), chosen)))
+        title = ", ".join(filter(None, (str(bands[0].cell), chosen))) if bands else ""
+        if figure is None:
+            boxes[0].set_title(escaped(title, 60))
+            return ax
+        if title:
             figure.suptitle(escaped(title, 90), x=0.01, ha="left", fontsize=10)
     return figure
+
+
+def _curves_of(
+    land: Landscape, cell: Mapping[str, Value] | None, *, only_main: bool
+) -> list[CurveBand]:
+    """The curves of a cell of a landscape, by default of its best one; such as have a point."""
+    if cell is None:
+        top = top_cell(summarize(land, land.selection_metric))
+        if top is None:
+            raise UsageError("no cell is the best: none finished", hint="name one: cell={...}")
+        cell = top.cell
+    of_main = _parts(land.main_metric)[1]
+    found = (curve_band(land, Cell.of(**cell), name) for name in curve_names(land))
+    told = [told_band(band) for band in found if band.updates]
+    return [b for b in told if not only_main or _parts(b.curve)[1] == of_main]
+
+
+def _one_box(
+    ax: Axes | None, size: tuple[float, float] | None, own: tuple[float, float]
+) -> tuple[Figure | None, Axes]:
+    """Where a picture of one box is drawn: into ``ax``, else into a new figure."""
+    if ax is not None:
+        return None, ax
+    figure = Shown(figsize=size or own)
+    return figure, figure.subplots()
 
 
 def _parts(curve: str) -> tuple[str, str]:
@@ -599,32 +650,63 @@ def _family_legend(view: LineView) -> list[Line2D]:
 # ---- the best value of an axis ----
 
 
-def best_per_row(rows: Sequence[BestPerRow], axis: Axis, along: Axis, chosen: str = "") -> Figure:
+def best_per_row(
+    rows: Landscape | Sequence[BestPerRow],
+    axis: Axis | None = None,
+    along: Axis | None = None,
+    chosen: str = "",
+    *,
+    ax: Axes | None = None,
+    size: tuple[float, float] | None = None,
+) -> Any:
     """The best value of ``axis`` against ``along``; marks beside it are not shown to be worse.
 
-    A line for each combination of any further axes. chosen: on which set, in words.
+    rows: those of ``best_per``, or a landscape, of which all else is then taken. A line for each
+    combination of any further axes. chosen: on which set, in words. ax: where it is drawn, and
+    which is returned; size: of a new figure, in inches. Raises UsageError where fewer than two axes
+    vary, or no cell is the best.
     """
+    if isinstance(rows, Landscape):
+        return _best_of(rows, ax, size)
+    if axis is None or along is None:
+        raise UsageError("the axes are lacking", hint="hand in axis and along, or a landscape")
     groups: dict[str, list[BestPerRow]] = {}
     for row in rows:
         rest = ", ".join(f"{k}={show(v)}" for k, v in row.row.items() if k != along.name)
         groups.setdefault(rest, []).append(row)
     with styled():
-        figure = Figure(figsize=(7.2 if len(groups) > 4 else 4.8, 3.3))
-        box = figure.subplots()
+        figure, box = _one_box(ax, size, (7.2 if len(groups) > 4 else 4.8, 3.3))
         colors = [ACCENT] if len(groups) == 1 else line_colors(len(groups))
         for i, (label, group) in enumerate(groups.items()):
             # Side by side where the axis has room between its values.
             aside = 0.6 * (i - (len(groups) - 1) / 2) / len(groups)
             shift = aside if along.scale == "category" else 0.0
             shown = [row for row in group if row.best]
-            _best_line(box, shown, axis, along, colors[i], label, shift)
+            looks = (colors[i], MARKERS[i % len(MARKERS)])
+            _best_line(box, shown, axis, along, looks, label, shift)
         finish(box, along.name, f"best {axis.name}")
         study_axis(box.xaxis, along)
         study_axis(box.yaxis, axis)
         box.set_title(chosen, fontsize=8)
-        if len(groups) > 1:
+        if len(groups) > 1 and figure is None:
+            box.legend()
+        elif len(groups) > 1 and figure:
             figure.legend(loc="outside right upper" if len(groups) > 4 else "outside lower left")
-    return figure
+    return ax if figure is None else figure
+
+
+def _best_of(land: Landscape, ax: Axes | None, size: tuple[float, float] | None) -> Any:
+    """The best value of the sought axis of a landscape against the first other one."""
+    axis = sought_axis(land.axes)
+    along = along_axis(land.axes, axis.name) if axis else None
+    if axis is None or along is None:
+        found = ", ".join(a.name for a in land.axes if len(a.values) > 1) or "none"
+        raise UsageError("a best value per row needs two axes that vary", found=found)
+    main = list(map(told_cell, summarize(land, land.main_metric)))
+    rows = list(map(told_row, selection.best_rows(land, axis.name, main)))
+    if not any(row.best for row in rows):
+        raise UsageError("no cell is the best: none finished")
+    return best_per_row(rows, axis, along, chosen_on(land), ax=ax, size=size)
 
 
 def _best_line(
@@ -632,14 +714,16 @@ def _best_line(
     rows: Sequence[BestPerRow],
     axis: Axis,
     along: Axis,
-    color: Any,
+    looks: tuple[Any, str],
     label: str,
     shift: float,
 ) -> None:
+    """looks: a color, and a marker that tells lines apart without it."""
+    color, marker = looks
     x = [coordinate(along, row.row[along.name]) + shift for row in rows]
     y = [coordinate(axis, row.value) for row in rows if row.value is not None]
     style = "none" if along.scale == "category" else ":"
-    box.plot(x, y, color=color, lw=0.8, ls=style, marker="o", ms=6, label=escaped(label, 40))
+    box.plot(x, y, color=color, lw=0.8, ls=style, marker=marker, ms=6, label=escaped(label, 40))
     for at, row in zip(x, rows, strict=True):
         for run in _runs(row.equivalent, axis):
             box.plot([at] * len(run), run, color=color, lw=1.4, marker="_", ms=8)
@@ -659,22 +743,38 @@ def _runs(values: Sequence[Value], axis: Axis) -> list[list[float]]:
 # ---- accuracy against cost ----
 
 
-def pareto(record: Pareto, chosen: str = "") -> Figure:
+def pareto(
+    record: Landscape | Pareto,
+    chosen: str = "",
+    *,
+    cost: str = "flops",
+    ax: Axes | None = None,
+    size: tuple[float, float] | None = None,
+) -> Any:
     """Metric against cost, with the front that no other cell beats.
 
-    chosen: on which set the front was chosen, in words.
+    record: that of ``analysis.pareto``, or a landscape, of which the main metric is drawn against
+    ``cost``: "flops", "seconds", "n_parameters" or "memory_bytes". chosen: on which set the front
+    was chosen, in words. ax: where it is drawn, and which is returned; size: of a new figure, in
+    inches. Raises UnknownNameError for another cost, UsageError where no cell finished.
 
     Accuracies are spaced by their error: 98 and 99 percent lie as far apart as 80 and 90.
     """
+    if isinstance(record, Landscape):
+        land, chosen = record, chosen or chosen_on(record)
+        check_known("cost", cost, COSTS)
+        main = list(map(told_cell, summarize(land, land.main_metric)))
+        record = selection.fronts(land, [cost], main)[cost]
+    if not record.points:
+        raise UsageError("no cell to draw against its cost: none finished")
     meaning = record.meaning
     is_spaced = meaning.is_fraction and meaning.is_higher_better
     height = _by_error if is_spaced else partial(operator.mul, meaning.factor)
     with styled():
-        figure = Figure(figsize=(5.2, 3.6))
-        box = figure.subplots()
-        for on_front, color, size in ((False, MUTED, 4), (True, ACCENT, 6)):
+        figure, box = _one_box(ax, size, (5.2, 3.6))
+        for on_front, color, width in ((False, MUTED, 4), (True, ACCENT, 6)):
             points = [p for p in record.points if p.on_front is on_front]
-            _cost_points(box, points, height, color, size)
+            _cost_points(box, points, height, color, width)
         front = record.front
         means = [height(p.summary.estimate.mean) for p in front]
         label = ", ".join(filter(None, ("front", chosen)))
@@ -684,7 +784,7 @@ def pareto(record: Pareto, chosen: str = "") -> Figure:
         if is_spaced:
             _error_axis(box, [height(p.summary.estimate.mean) for p in record.points])
         box.legend(loc="lower right")
-    return figure
+    return ax if figure is None else figure
 
 
 def _cost_points(

@@ -11,12 +11,12 @@ import numpy as np
 from gridscape.analysis import selection
 from gridscape.analysis.best import BestPerRow
 from gridscape.analysis.boundaries import Boundary, edge_of_learning
-from gridscape.analysis.cells import CellSummary, estimates, summarize
+from gridscape.analysis.cells import CellSummary, Estimates, estimates, summarize
 from gridscape.analysis.confirmed import Confirmation, confirmed
 from gridscape.analysis.costs import Pareto, SmallestEquivalent
 from gridscape.analysis.curves import CurveBand, band_of
 from gridscape.analysis.differences import against
-from gridscape.analysis.few import FEWEST, has_few, told, told_cell, told_row
+from gridscape.analysis.few import FEWEST, all_told, has_few, told, told_cell, told_row
 from gridscape.analysis.published import PublishedComparison, compare_published
 from gridscape.analysis.readings import along
 from gridscape.analysis.reasons import explanations
@@ -105,9 +105,9 @@ class Findings:
         """The metrics that can be chosen, the main one first."""
         return tuple(sorted(self.land.metrics, key=lambda name: name != self.metric))
 
-    def estimates(self, metric: str) -> list[Interval]:
+    def estimates(self, metric: str) -> Estimates:
         """Of every cell its mean and interval, as they may be shown."""
-        return list(map(told, estimates(self.land, metric)))
+        return all_told(estimates(self.land, metric))
 
     def values(self, metric: str) -> np.ndarray:
         """(cells, R) the value of each replicate, NaN where it did not finish."""
@@ -154,7 +154,7 @@ def gather(land: Landscape, folder: Path | None = None, *, trust: bool = False) 
         stretch=stretch,
         without_curves=without_curves,
         by_kind=tuple(_by_kind(land)),
-        paretos={cost: selection.front(land, cost, by_cell) for cost in COSTS},
+        paretos=selection.fronts(land, COSTS, by_cell),
         smallest=None if has_few(land) else selection.smallest(land, by_cell),
         why=explanations(land, main),
         published=tuple(_each(tables, lambda table: compare_published(land, table), notes)),
@@ -221,7 +221,7 @@ def _curves(
             finished = status[i] == Status.FINISHED.value
             band = band_of(cells[i].cell, name, meaning, updates, line, finished)
             if band.updates:
-                found[cells[i].cell].append(_told_band(band))
+                found[cells[i].cell].append(told_band(band))
     bands = {cell: tuple(of_cell) for cell, of_cell in found.items() if of_cell}
     return bands, stretch, len(ended) - len(chosen)
 
@@ -257,7 +257,7 @@ def _means(lines: np.ndarray, length: int) -> np.ndarray:
     return means
 
 
-def _told_band(band: CurveBand) -> CurveBand:
+def told_band(band: CurveBand) -> CurveBand:
     """The band as it may be drawn: nowhere where too few replicates have a point."""
     ends = (
         [x if n >= FEWEST else math.nan for x, n in zip(e, band.n, strict=True)]

@@ -52,11 +52,7 @@ def write(
     trained this study, or with ``trust``; without, the page says so. Raises StoreError where the
     folder cannot be used, GridscapeError where the report cannot be written.
     """
-    with many_records():
-        land = Landscape.read(directory)
-        found = gather(land, Path(directory), trust=trust)
-        shown = showcase(directory, land, data_dir, trust=trust)
-        text = _page_of(found, directory, shown, predict)
+    text = _written(directory, data_dir, trust=trust, predict=predict)
     path = Path(directory) / ("predict.html" if predict else "report.html")
     try:
         write_whole(path, text.encode())
@@ -67,6 +63,17 @@ def write(
     return path
 
 
+@many_records()  # until nothing is left of them
+def _written(
+    directory: str | Path, data_dir: str | Path | None, *, trust: bool, predict: bool
+) -> str:
+    land = Landscape.read(directory)
+    found = gather(land, Path(directory), trust=trust)
+    shown = showcase(directory, land, data_dir, trust=trust)
+    return _page_of(found, directory, shown, predict)
+
+
+@many_records()
 def read(directory: str | Path) -> str:
     """The page of a results folder as it stands now, as text; nothing is written.
 

@@ -168,7 +168,12 @@ def _samples(record: Sequence[Sample]) -> SamplesData:
                 "group": sample.group,
                 "right": sample.is_right,
                 "lines": [
-                    {"name": line.name, "symbols": line.symbols, "wrong": line.wrong}
+                    {
+                        "name": line.name,
+                        "symbols": line.symbols,
+                        "wrong": line.wrong,
+                        "number": line.number,
+                    }
                     for line in sample_lines(sample)
                 ],
             }

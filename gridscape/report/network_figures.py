@@ -273,6 +273,7 @@ def samples(record: Sequence[Sample], group: str = "") -> Figure:
     """
     shown = [(sample, sample_lines(sample)) for sample in spread_groups(record)]
     longest = max(len(line.symbols) for _, lines in shown for line in lines)
+    longest += 5 if any(sample.of_bits for sample, _ in shown) else 0  # room for the numbers
     total = sum(len(lines) + 0.6 for _, lines in shown)
     with styled():
         figure = Figure(figsize=(min(2.2 + 0.24 * longest, 12.0), 0.2 * total + 0.7))
@@ -299,6 +300,10 @@ def _line(box: Axes, y: float, line: Line, *, is_truth: bool) -> None:
         box.add_patch(square)
         color = "white" if is_wrong else INK
         box.text(x, y, escaped(symbol, 6), ha="center", va="center", fontsize=7, color=color)
+    if line.number:
+        color = BAD if any(line.wrong) else INK
+        at = len(line.symbols) - 0.2
+        box.text(at, y, f"= {line.number}", ha="left", va="center", fontsize=7.5, color=color)
 
 
 # ---- files ----

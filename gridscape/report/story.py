@@ -1,6 +1,6 @@
 """What a landscape shows, in plain words made from its numbers; and where learning works in it."""
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from itertools import pairwise
 
 from gridscape.analysis.best import BestPerRow
@@ -24,7 +24,8 @@ def works(found: Findings) -> list[bool | None]:
     It does where most runs learn and their mean comes half of the way from guessing to the best
     cell, where that way is known.
     """
-    return [_works(summary, threshold_of(found)) for summary in found.main]
+    threshold = threshold_of(found)
+    return [_works(summary, threshold) for summary in found.main]
 
 
 def threshold_of(found: Findings) -> float | None:
@@ -52,26 +53,27 @@ def _works(summary: CellSummary, threshold: float | None) -> bool | None:
 
 
 def _sentences(found: Findings) -> Iterator[str]:
-    ended = [w for w in works(found) if w is not None]
+    works_there = works(found)
+    ended = [w for w in works_there if w is not None]
     where = plural(len(ended), "cell")
     yield f"Learning works in {sum(ended)} of {where}: there {works_told(found)}."
     axis = sought_axis(found.land.axes)
     if axis:
-        yield from _values(found, axis)
+        yield from _values(found, axis, works_there)
         yield from _best(found.best, axis)
         yield from _lost(found, axis)
 
 
-def _values(found: Findings, axis: Axis) -> Iterator[str]:
+def _values(found: Findings, axis: Axis, works_there: Sequence[bool | None]) -> Iterator[str]:
     """At which values it works anywhere."""
-    does = {s.cell[axis.name] for s, w in zip(found.main, works(found), strict=True) if w}
+    does = {s.cell[axis.name] for s, w in zip(found.main, works_there, strict=True) if w}
     there = [value for value in axis.values if value in does]
     if there and len(there) < len(axis.values):
         yield f"It does at a {spoken(axis.name)} of {_span(there, axis)}, and at no other tried."
 
 
 def _span(values: Sequence[object], axis: Axis) -> str:
-    places = [axis.values.index(value) for value in values]
+    places = _places(values, axis)
     is_run = len(places) > 2 and places == list(range(places[0], places[-1] + 1))
     if is_run and axis.scale != "category":
         return f"{show(values[0])} to {show(values[-1])}"  # type: ignore[arg-type]
@@ -79,12 +81,18 @@ def _span(values: Sequence[object], axis: Axis) -> str:
     return f"{', '.join(most)} and {last}" if most else last
 
 
+def _places(values: Iterable[object], axis: Axis) -> list[int]:
+    """Where on the axis each of its values stands."""
+    at: dict[object, int] = {value: place for place, value in enumerate(axis.values)}
+    return [at[value] for value in values]
+
+
 def _best(rows: Sequence[BestPerRow], axis: Axis) -> Iterator[str]:
     """How the best value moves from the first row to the last, where rows are those of one axis."""
     known = [row for row in rows if row.value is not None]
     if len(known) < 2 or len(known[0].row) != 1:
         return
-    values = [axis.values.index(row.value) for row in known]
+    values = _places([row.value for row in known], axis)
     name, (first, last) = spoken(axis.name), (known[0], known[-1])
     if len(set(values)) == 1:
         yield f"By its means the best {name} is {show(first.value)} in every row."

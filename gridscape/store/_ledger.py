@@ -47,7 +47,7 @@ class Ledger:
     """An open ledger. Its methods raise sqlite3.Error; a damaged file raises DamagedError."""
 
     def __init__(self, path: Path, connection: sqlite3.Connection) -> None:
-        self._path, self._connection = path, connection
+        self.path, self._connection = path, connection
 
     @classmethod
     def write(cls, path: Path) -> Self:
@@ -71,7 +71,7 @@ class Ledger:
         """Raise DamagedError when a page is missing or out of order."""
         (finding,) = self._connection.execute("PRAGMA quick_check(1)").fetchone()
         if finding != "ok":
-            raise damaged_ledger(self._path, finding)
+            raise damaged_ledger(self.path, finding)
 
     def rows(self) -> list[Row]:
         """All trials, in the order of their keys."""
@@ -143,7 +143,7 @@ def damaged_ledger(path: Path, finding: str) -> DamagedError:
 
 
 def _row(found: tuple[Any, ...]) -> Row:
-    row = Row(*found)
+    row = Row._make(found)
     return row if _BLOB.fullmatch(str(row.blob)) else row._replace(blob="")
 
 

@@ -17,7 +17,6 @@ from gridscape.grid.names import (
     CURVES,
     FACTS,
     REPLICATE,
-    TEXTS,
     TOP_ANSWER,
     TOP_SHARE,
     Variable,
@@ -93,17 +92,21 @@ def final_arrays(places: Places, found: Found, expected: Iterable[str]) -> dict[
     """Every variable with one value per trial; those expected where none has ended."""
     metrics = dict.fromkeys(name for _, _, result in found for name in result.metrics) or expected
     facts = [name for name in FACTS if name not in {*places.dims} & {*AXIS_AS_WELL}]
-    numbers = {name: places.empty(np.nan) for name in (*metrics, *facts)}
-    texts = {name: places.empty("", object) for name in TEXTS}
-    texts["status"][...] = Status.MISSING.value
-    for at, trial, result in found:
-        texts["status"][at], texts["key"][at] = result.status.value, trial.key
-        texts["reason"][at] = _reason(result)
-        for name, value in result.metrics.items():
-            numbers[name][at] = value
-        for name in facts:
-            value = getattr(result, name)
-            numbers[name][at] = np.nan if value is None else value
+    results = [result for _, _, result in found]
+    where = tuple(np.array([at for at, _, _ in found], int).reshape(-1, len(places.shape)).T)
+
+    def filled(fill: Any, dtype: Any, values: Sequence[Any]) -> np.ndarray:
+        array = places.empty(fill, dtype)
+        array[where] = np.array(values, dtype)
+        return array
+
+    numbers = {n: filled(np.nan, float, [r.metrics.get(n) for r in results]) for n in metrics}
+    numbers |= {n: filled(np.nan, float, [getattr(r, n) for r in results]) for n in facts}
+    texts = {
+        "status": filled(Status.MISSING.value, object, [r.status.value for r in results]),
+        "key": filled("", object, [trial.key for _, trial, _ in found]),
+        "reason": filled("", object, [_reason(r) for r in results]),
+    }
     nothing = places.empty(np.nan)
     one = is_one_answer(numbers.get(TOP_SHARE, nothing), numbers.get(ANSWER_SPREAD, nothing))
     collapsed = (texts["status"] == Status.FINISHED.value) & one

@@ -16,6 +16,14 @@ def is_imported(study: Mapping[str, Any]) -> bool:
     return bool(study.get(IMPORTED))
 
 
+def takes_commands(study: Mapping[str, Any]) -> bool:
+    """Whether a command line can train more of a study (its plain data).
+
+    Not of runs made elsewhere, and not of Python objects, which cannot be handed in there.
+    """
+    return not is_imported(study) and not study.get("objects")
+
+
 def require_own(study: Mapping[str, Any], where: object) -> None:
     """Raise StoreError for runs that were made elsewhere: what trained them is not known."""
     if study.get(SEEDS):

@@ -1,6 +1,5 @@
 """The curves of a large folder, which are read when they are looked at."""
 
-import math
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from functools import cached_property
@@ -42,7 +41,7 @@ class LateCurves:
         inside = [
             ((row, at[-1]), trial, result)
             for row, number in enumerate(cells)
-            for at, trial, result in self._of_cell.get(number, [])
+            for at, trial, result in self._of_cell(number)
         ]
         filled = self._with_curves(inside)
         points = points_of(filled, clock_of(curve))
@@ -50,16 +49,20 @@ class LateCurves:
         fill(lines, filled, curve, points)
         return points, lines
 
+    def _of_cell(self, number: int) -> Found:
+        """The trials of a cell, by its number in the grid."""
+        numbers, order = self._by_cell
+        first, end = np.searchsorted(numbers, (number, number + 1))
+        return [self._found[i] for i in order[first:end].tolist()]
+
     @cached_property
-    def _of_cell(self) -> dict[int, Found]:
-        """The trials of each cell, by its number in the grid."""
+    def _by_cell(self) -> tuple[np.ndarray, np.ndarray]:
+        """The numbers of the cells of all trials, ascending, and where each of them is found."""
         shape = self._places.shape[:-1]
-        strides = [math.prod(shape[i + 1 :]) for i in range(len(shape))]
-        found: dict[int, Found] = {}
-        for entry in self._found:
-            number = sum(i * stride for i, stride in zip(entry[0], strides, strict=False))
-            found.setdefault(number, []).append(entry)
-        return found
+        places = np.array([at[:-1] for at, _, _ in self._found], int).reshape(-1, len(shape))
+        numbers = np.ravel_multi_index(tuple(places.T), shape)
+        order = np.argsort(numbers, kind="stable")
+        return numbers[order], order
 
     def variables(self, metrics: Mapping[str, Meaning]) -> dict[str, LateArray]:
         """Every curve; their names are those of one trial of each way to end."""

@@ -23,7 +23,7 @@ import shutil
 import sqlite3
 import warnings
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
-from contextlib import ExitStack, closing, contextmanager
+from contextlib import ExitStack, closing
 from dataclasses import replace
 from pathlib import Path
 from types import TracebackType
@@ -422,9 +422,10 @@ class Store:
         return self._read_each(rows, read)
 
     def _read_each(self, rows: Iterable[Row], read: Callable[[Row], T]) -> Iterator[T]:
+        telling = _store_errors(self.directory)
         for row in rows:
             try:
-                with _store_errors(self.directory):
+                with telling:
                     found = self._steady(row, read)
             except DamagedError as error:
                 _warn(str(error))
@@ -450,7 +451,7 @@ class Store:
 
     def _facts(self, row: Row) -> Entry:
         """What the ledger says of a trial."""
-        return read_record(row.record, self.directory / _LEDGER)
+        return read_record(row.record, self._ledger.path)
 
     def _final(self, row: Row, sizes: Mapping[str, int]) -> tuple[Trial, TrialResult]:
         if sizes.get(row.blob) != row.size_bytes:
@@ -691,13 +692,22 @@ def _to_plain(value: Any) -> Any:
 # Errors
 
 
-@contextmanager
-def _store_errors(directory: Path) -> Iterator[None]:
+class _store_errors:  # noqa: N801, a context manager, entered once for each of many trials
     """Tell what the file system and SQLite raise as a StoreError, with the next step."""
-    try:
-        yield
-    except (OSError, sqlite3.Error) as error:
-        raise _store_error(directory, error) from error
+
+    def __init__(self, directory: Path) -> None:
+        self._directory = directory
+
+    def __enter__(self) -> None: ...
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        if isinstance(error, OSError | sqlite3.Error):
+            raise _store_error(self._directory, error) from error
 
 
 _FULL = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}

@@ -54,3 +54,19 @@ def test_long_values_of_an_axis_are_short_in_heads(visit: Open) -> None:
     assert heads.first.get_attribute("title") == "0.00478385"
     ticks = page.run("document.querySelector('#best .chart').layout.xaxis.ticktext")
     assert ticks == ["0.00478", "0.0309", "0.2"]
+
+
+def test_the_replicates_of_a_cell_and_the_confusion_are_saved_too(visit: Open) -> None:
+    page = visit()
+    page.cell(1, 2).click()
+    page.tab.locator("#cell .more summary").click()
+    name, text = saved(page, "#cell .more", "CSV")
+    assert name == "replicates_of_hidden_size=32_learning_rate=0.001.csv"
+    assert text.startswith("Replicate,test accuracy,Ended,Key\n1,")
+    assert len(text.splitlines()) == 1 + 3
+
+
+def test_lines_are_told_apart_without_their_colors(visit: Open) -> None:
+    page = visit()
+    dashes = page.run("document.querySelector('#best .chart').data.map((t) => t.line.dash)")
+    assert dashes == ["solid", "dash", "dot", "dashdot"]

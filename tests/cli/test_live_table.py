@@ -1,5 +1,6 @@
 """Cells fill while their cohort trains; the table fits, and shows what trains."""
 
+import re
 from dataclasses import replace
 
 import numpy as np
@@ -19,6 +20,7 @@ from printing import (
 
 from gridscape.cli._run_state import RunState
 from gridscape.execution.executors import Cut
+from gridscape.grid.axes import show
 from gridscape.grid.trials import Status
 
 
@@ -155,6 +157,43 @@ def test_further_axes_are_averaged_and_the_caption_says_so():
     assert "mean over init_scale" in text
     row = next(line for line in text.splitlines() if line.startswith(">"))
     assert row.split() == [">", "4", "30.0", "70.0"]
+
+
+def test_the_caption_tells_what_the_numbers_are_of():
+    run = RunState(started(replicates=2))
+    assert "test set" not in live(run)  # no number yet
+    run(progress(run, 0, 6, 0.5))
+    assert "; of the latest batches" in live(run)
+    for trial in run.cohorts[0].trials:
+        run(finished(trial))
+    assert "; on the test set" in live(run)
+    run(progress(run, 1, 6, 0.5))
+    assert "; ended: test set, others: latest batches" in live(run, 120)
+
+
+def test_cells_of_fewer_replicates_are_told():
+    run = RunState(started(replicates=3))
+    run.asked.reshape(-1, 3)[0, 2] = False
+    assert "mean over 2 to 3 replicates" in live(run)
+
+
+def test_a_mean_over_the_replicates_that_are_left_is_marked():
+    run = RunState(started(replicates=3))
+    trials = run.cohorts[0].trials
+    run(finished(trials[0], 0.2))
+    run(finished(trials[1], 0.4))
+    run(finished(trials[2], status=Status.DIVERGED))
+    text = live(run)
+    assert "30.0*" in text
+    assert "* some diverged or failed, mean over the others" in text
+
+
+def test_over_a_part_of_the_columns_stand_its_own_values():
+    axes = {"hidden_size": [4, 8], "learning_rate": np.geomspace(1e-5, 1, 150).tolist()}
+    text = live(RunState(started(axes, replicates=1)))
+    (part,) = re.findall(r"learning_rate: 1 to (\d+) of 150 values", text)
+    last = show(axes["learning_rate"][int(part) - 1])
+    assert f" 1e-05 to {last[:10]}" in text
 
 
 def test_drawing_costs_next_to_nothing():

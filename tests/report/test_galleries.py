@@ -16,7 +16,7 @@ from gridscape.inspection import images as mosaics
 from gridscape.inspection.kinds import MOST_GROUPS, sample_lines, spread_groups
 from gridscape.inspection.records import Example, Mistakes, Sample
 from gridscape.report import network_figures
-from gridscape.report.network_document import MOST_MAPS, network, uri
+from gridscape.report.network_document import MOST_MAPS, PLAIN, network, uri
 
 pytestmark = pytest.mark.slow
 
@@ -200,6 +200,24 @@ def test_lines_of_one_number_and_of_one_step():
     assert [line.name for line in lines] == ["input", "truth", "answer"]
     assert [line.symbols for line in lines] == [("5", "0", "3"), ("0",), ("3",)]
     assert [line.wrong for line in lines] == [(False,) * 3, (False,), (True,)]
+
+
+def test_beside_bits_stands_the_number_that_they_encode():
+    inputs = np.array([[1.0, 1], [0, 1], [1, 0], [0, 0]])  # 5 and 3, least significant bit first
+    sample = Sample(0, 3, inputs, np.array([0, 0, 0, 1]), np.array([0, 1, 0, 1]), of_bits=True)
+    assert [line.number for line in sample_lines(sample)] == ["5", "3", "8", "10"]
+    (shown,) = PLAIN["samples"]([sample])["shown"]
+    assert [line["number"] for line in shown["lines"]] == ["5", "3", "8", "10"]
+    figure = network_figures.samples([sample])
+    assert {"= 5", "= 3", "= 8", "= 10"} <= set(texts(figure))
+    symbols = Sample(0, 3, np.array([1, 0, 1]), np.array(1), np.array(1))
+    assert {line.number for line in sample_lines(symbols)} == {""}
+
+
+def test_samples_that_are_answered_wrong_come_first():
+    one = looks.samples()[0]
+    many = [type(one)(i, i, one.inputs, one.truth, one.answer ^ (i == 3)) for i in range(1, 5)]
+    assert [sample.group for sample in spread_groups(many)] == [3, 1, 2, 4]
 
 
 def test_of_many_kinds_some_are_shown_evenly_spread():

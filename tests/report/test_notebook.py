@@ -45,6 +45,37 @@ def test_a_landscape_is_drawn_where_it_is_told() -> None:
         more.plot(ax=ax)
 
 
+def test_every_picture_of_a_landscape_takes_an_ax_and_a_size() -> None:
+    land = landscape()
+    for draw, label in (
+        (figures.curves, "updates"),
+        (figures.best_per_row, "hidden_size"),
+        (figures.pareto, "FLOP of training"),
+        (figures.heat_map, "learning_rate"),
+    ):
+        figure = draw(land, size=(3, 2))
+        assert figure.get_size_inches().tolist() == [3, 2]
+        figure.draw_without_rendering()
+        ax = mpl.figure.Figure().subplots()
+        assert draw(land, ax=ax) is ax
+        assert label in ax.get_xlabel()
+
+
+def test_a_cell_and_a_cost_can_be_chosen() -> None:
+    land = landscape()
+    cell = land.grid.cells()[0]
+    assert str(cell) in str(figures.curves(land, cell=cell).get_suptitle())
+    assert "seconds" in figures.pareto(land, cost="seconds").axes[0].get_xlabel()
+    with pytest.raises(UnknownNameError, match="unknown cost 'gold'"):
+        figures.pareto(land, cost="gold")
+    with pytest.raises(UsageError, match="two axes that vary"):
+        figures.best_per_row(landscape({"learning_rate": [0.1, 1.0]}, lambda cell: 0.5))
+    nothing = landscape(status=lambda cell, replicate: Status.FAILED)
+    for draw in (figures.curves, figures.best_per_row, figures.pareto):
+        with pytest.raises(UsageError, match="none finished"):
+            draw(nothing)
+
+
 def test_words_of_an_svg_are_text(tmp_path: Path) -> None:
     png, svg, pdf = save(landscape().plot(), tmp_path, "map")
     assert ">hidden_size</text>" in svg.read_text(encoding="utf-8")

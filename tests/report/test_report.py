@@ -9,6 +9,7 @@ import shlex
 import time
 from html.parser import HTMLParser
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -219,6 +220,24 @@ def test_published_tables_and_claims_are_there() -> None:
 def test_the_command_is_one_that_a_shell_reads(folder: str) -> None:
     words = shlex.split(replay_command(Path(folder)))
     assert words == ["gridscape", "replay", str(Path(folder)), "--cell"]
+
+
+@pytest.mark.parametrize("study", [{"imported": "runs.csv"}, {"objects": ["task"]}])
+def test_no_command_is_told_where_none_works(study: dict[str, Any]) -> None:
+    def rising(**about: Any) -> dict[str, Any]:
+        rates = {"learning_rate": [0.1, 0.2, 0.4]}
+        return content_of(landscape(rates, lambda cell: float(cell["learning_rate"]), study=about))
+
+    assert rising()["replay"].startswith("gridscape replay")
+    assert rising()["best"]["command"].startswith("gridscape refine")
+    told = rising(**study)
+    assert (told["replay"], told["best"]["command"], told["top"]["quote"]) == ("", "", "")
+
+
+def test_what_an_earlier_version_trained_is_not_replayed() -> None:
+    rates = {"learning_rate": [0.1, 0.2, 0.4]}
+    land = landscape(rates, lambda cell: 0.5, study={"semantics": 1})
+    assert content_of(land)["replay"] == ""
 
 
 def test_a_page_has_no_more_costs_than_a_chart_shows() -> None:

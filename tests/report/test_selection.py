@@ -110,7 +110,7 @@ def test_records_are_chosen_on_validation_and_hold_test_numbers():
         assert row.value == by_validation.value == 1e-3
         assert row.equivalent == by_validation.equivalent
         assert row.best.metric == "test_accuracy"
-    front = selection.front(land, "flops", cells)
+    front = selection.fronts(land, ["flops"], cells)["flops"]
     assert [p.summary.cell["learning_rate"] for p in front.front] == [1e-3]
     assert front.metric == front.points[0].summary.metric == "test_accuracy"
     smallest = selection.smallest(land, cells)

@@ -22,7 +22,7 @@ function drawCell() {
     curves,
     el("div", { class: "facts" }, facts(cell)),
     replicates(cell, main),
-    cell.command && cell.keys.some(Boolean) ? replayLine(cell) : "",
+    cell.command ? replayLine(cell) : "",
   );
   drawCurves(curves, cell);
 }
@@ -101,15 +101,13 @@ function replicates(cell, main) {
       ending(cell, i) + (cell.reasons?.[i] ? `: ${cell.reasons[i]}` : ""),
       cell.keys[i] ? el("code", { title: cell.keys[i] }, cell.keys[i].slice(0, 10)) : NONE,
     ]);
+  const shown = table(null, ["Replicate", main.label, "Ended", "Key"], rows, { class: "plain" });
   return el(
     "details",
     { class: "more" },
     el("summary", {}, plural(nAsked(cell), "replicate")),
-    el(
-      "div",
-      { class: "scroll" },
-      table(null, ["Replicate", main.label, "Ended", "Key"], rows, { class: "plain" }),
-    ),
+    el("div", { class: "scroll" }, shown),
+    tableSaving(`replicates of ${cell.label}`, () => shown),
   );
 }
 

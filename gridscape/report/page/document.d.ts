@@ -463,11 +463,14 @@ interface DeconvData {
 
 /**
  * A line of a sample: a symbol a step, and which of them are wrong answers.
+ *
+ * number: that of which the symbols are the bits, else "".
  */
 interface LineData {
   name: string;
   symbols: Array<string>;
   wrong: Array<boolean>;
+  number: string;
 }
 
 /**
@@ -603,7 +606,7 @@ interface ChangeData {
  * where they are the same of all; curves_left_out: of cells, since there are too many for
  * one page. pareto: by cost. t_quantiles: of Student's t by the
  * number of values, for differences between any two cells.
- * replay: the command that trains a cell again, but for the cell; "" where only Python can.
+ * replay: the command that trains a cell again, but for the cell; "" where no command can.
  * live: on a page that is served.
  */
 interface PageData {

@@ -43,12 +43,14 @@ class Cell {
   }
 
   get command() {
-    if (!doc.replay) return "";
+    const replicate = doc.cells.keys[this.index].findIndex(Boolean); // the first that is there
+    if (!doc.replay || replicate < 0) return "";
     const values = positionOf(this.index).map((place, axis) => {
       const { name, labels } = doc.axes[axis];
       return `${name}=${labels[place]}`;
     });
-    return `${doc.replay} ${quoted(values.join(","))}`;
+    const which = replicate ? ` --replicate ${replicate}` : "";
+    return `${doc.replay} ${quoted(values.join(","))}${which}`;
   }
 }
 

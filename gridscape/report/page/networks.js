@@ -140,43 +140,45 @@ function showConfusion({ counts, shares, classes: names }) {
   /** @type {(i: number, j: number) => string} */
   const tell = (i, j) =>
     `true ${names[i]}, answer ${names[j]}: ${counts[i][j]} (${UNITS.fraction.text(shares[i][j])})`;
-  return {
-    node: el(
-      "div",
-      { class: "scroll" },
+  const shown = el(
+    "table",
+    { class: "confusion" },
+    el("caption", {}, "Rows: true class; columns: answer. Blue is right, orange a mistake."),
+    el(
+      "thead",
+      {},
       el(
-        "table",
-        { class: "confusion" },
-        el("caption", {}, "Rows: true class; columns: answer. Blue is right, orange a mistake."),
+        "tr",
+        {},
+        el("td", {}),
+        classes.map((c) => el("th", { scope: "col" }, small ? names[c] : "")),
+      ),
+    ),
+    el(
+      "tbody",
+      {},
+      classes.map((i) =>
         el(
-          "thead",
+          "tr",
           {},
-          el(
-            "tr",
-            {},
-            el("td", {}),
-            classes.map((c) => el("th", { scope: "col" }, small ? names[c] : "")),
-          ),
-        ),
-        el(
-          "tbody",
-          {},
-          classes.map((i) =>
+          el("th", { scope: "row" }, names[i]),
+          classes.map((j) =>
             el(
-              "tr",
-              {},
-              el("th", { scope: "row" }, names[i]),
-              classes.map((j) =>
-                el(
-                  "td",
-                  { style: tint(i, j), title: tell(i, j) },
-                  counts[i][j] && small ? String(counts[i][j]) : "",
-                ),
-              ),
+              "td",
+              { style: tint(i, j), title: tell(i, j) },
+              counts[i][j] && small ? String(counts[i][j]) : "",
             ),
           ),
         ),
       ),
+    ),
+  );
+  return {
+    node: el(
+      "div",
+      {},
+      el("div", { class: "scroll" }, shown),
+      tableSaving("confusion", () => /** @type {HTMLTableElement} */ (shown)),
     ),
   };
 }
@@ -424,6 +426,7 @@ function showDeconv({ layer, n, maps }) {
  * @param {NetworkData} network
  */
 function showSamples({ n_right, n, shown }, { group }) {
+  const ofBits = shown.some(({ lines }) => lines.some(({ number }) => number));
   return {
     wide: true,
     node: el(
@@ -432,7 +435,9 @@ function showSamples({ n_right, n, shown }, { group }) {
       el(
         "p",
         {},
-        `${n_right} of ${n} sample sequences are answered right. Wrong answers are marked.`,
+        `${n_right} of ${n} sample sequences are answered right. ` +
+          "Those answered wrong come first; what is wrong in them is marked." +
+          (ofBits ? " Before its bits, the least significant first, stands each number." : ""),
       ),
       el(
         "ul",
@@ -458,6 +463,13 @@ function showSamples({ n_right, n, shown }, { group }) {
                     "tr",
                     { class: line.name },
                     el("th", { scope: "row" }, line.name),
+                    line.number
+                      ? el(
+                          "td",
+                          { class: line.wrong.some(Boolean) ? "number mistaken" : "number" },
+                          line.number,
+                        )
+                      : null,
                     line.symbols.map((symbol, i) =>
                       el("td", { class: line.wrong[i] ? "wrong" : null }, symbol),
                     ),

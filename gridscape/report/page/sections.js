@@ -124,6 +124,7 @@ function drawSlices(host) {
   chart(box, name, 330, (look) => sliceChart(shown, metric, unit, columns, rows, look));
 }
 
+const MOST_NAMED = 16; // lines that a legend names
 const MOST_SLICES = 48; // lines of a chart: of more, evenly chosen ones are drawn
 
 // Every so many of the values of an axis.
@@ -151,6 +152,8 @@ function fixedWords() {
 /** @type {CellValue} */
 const NO_VALUE = { mean: null };
 
+const SHAPES = ["circle", "square", "diamond", "triangle-up", "star", "pentagon"]; // of groups
+
 const SYMBOLS = {
   finished: "circle",
   collapsed: "circle-open",
@@ -177,7 +180,9 @@ function sliceChart(shown, metric, unit, columns, rows, look) {
   const traces = shown.flatMap((line, r) => {
     const cells = line.map((i) => allCells[i]);
     const found = cells.map((cell) => (passes(cell.index) ? cell.of(metric) : NO_VALUE));
-    const steps = columns.scale === "category";
+    const steps = columns.scale === "category",
+      only = steps ? "dot" : "solid",
+      apart = rows && shown.length > 1 && shown.length <= MOST_NAMED;
     // Bars, not bands: between two values of an axis nothing was trained.
     const bars = metric.each && shown.length <= 9;
     return [
@@ -186,7 +191,12 @@ function sliceChart(shown, metric, unit, columns, rows, look) {
         y: found.map((v) => axis.of(v.mean)),
         mode: line.length > 64 ? "lines" : "lines+markers",
         name: rows ? named(rows.labels[r]) : "",
-        line: { color: colors[r], width: steps ? 1 : 2, dash: steps ? "dot" : "solid" },
+        // Told apart without their colors too, where a legend names them.
+        line: {
+          color: colors[r],
+          width: steps ? 1 : 2,
+          dash: apart ? STYLES[r % STYLES.length] : only,
+        },
         error_y: bars ? errorBars(found, axis, transparent(colors[r], 0.7)) : undefined,
         marker: {
           color: colors[r],
@@ -212,7 +222,7 @@ function sliceChart(shown, metric, unit, columns, rows, look) {
   return {
     traces,
     layout: {
-      showlegend: Boolean(rows) && shown.length <= 16,
+      showlegend: Boolean(rows) && shown.length <= MOST_NAMED,
       margin: { l: 48, r: 10, t: 10, b: 40 },
       legend: {
         title: { text: named(rows ? rows.name : "") },
@@ -304,7 +314,7 @@ function bestChart(best, axis, along, look) {
       mode: along.scale === "category" ? "markers" : "lines+markers",
       name: named(group),
       line: { color: transparent(colors[g], 0.5), width: 1, dash: "dot" },
-      marker: { color: colors[g], size: 9 },
+      marker: { color: colors[g], size: 9, symbol: SHAPES[g % SHAPES.length] },
       customdata: rows.map((row) => row.cell),
       hoverinfo: "text",
       hovertext: rows.map((row) =>
