@@ -125,6 +125,8 @@ class Ray:
     Raises UsageError for numbers that cannot be.
     """
 
+    keeps_order = False  # those that take longest come first
+
     def __init__(
         self,
         address: str | None = None,

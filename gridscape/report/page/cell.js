@@ -22,7 +22,9 @@ function drawCell() {
     curves,
     el("div", { class: "facts" }, facts(cell)),
     replicates(cell, main),
-    cell.command && cell.keys.some(Boolean) ? replayLine(cell) : "",
+    cell.command && cell.keys.some((key, i) => key && cell.statuses[i] !== "stopped")
+      ? replayLine(cell)
+      : "",
   );
   drawCurves(curves, cell);
 }
