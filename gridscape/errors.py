@@ -94,7 +94,7 @@ class UsageError(GridscapeError):
 
 
 class UnknownNameError(UsageError):
-    """A name that nothing has; the message ends with ``hint``, else it offers the nearest one."""
+    """An unknown name; the message ends with ``hint``, else it offers the nearest known one."""
 
     def __init__(
         self,
