@@ -45,7 +45,7 @@ from gridscape.grid.names import (
     finals_of,
     main_of,
 )
-from gridscape.grid.trials import SEMANTICS, Status, Trial, TrialResult
+from gridscape.grid.trials import COUNTED, SEMANTICS, Status, Trial, TrialResult
 from gridscape.identity.above import above
 from gridscape.models.torch_weights import state_dict
 from gridscape.store.arrays import (
@@ -425,7 +425,7 @@ class Landscape:
     def _candidates(self) -> np.ndarray:
         status = self.array("status")
         finished = (status == Status.FINISHED.value).sum(-1)
-        ended = (status != Status.MISSING.value).sum(-1)
+        ended = np.isin(status, COUNTED).sum(-1)
         candidates: np.ndarray = is_candidate(finished, self.learns.sum(-1), ended)
         return candidates
 
@@ -900,7 +900,7 @@ def _html_table(land: Landscape, metric: str) -> str:
     rest = [axis.name for axis in others[1:]]
     shape = (len(rows.values), -1)
     score = _of_the_best(land, metric, rest).reshape(shape)
-    ended = (land.data["status"] != Status.MISSING.value).any([*rest, "replicate"])
+    ended = land.data["status"].isin(COUNTED).any([*rest, "replicate"])
     asked = land.asked().any([*rest, "replicate"]) | ended
     marks = np.where(ended, "failed", np.where(asked, "...", "")).reshape(shape)
     cells = zip(rows.values, score, marks, strict=True)

@@ -106,6 +106,7 @@ def test_status_decides_what_has_a_value():
         "diverged": 3 * 3 + 2,
         "failed": 4,
         "out_of_memory": 0,
+        "stopped": 0,
         "missing": 6,
     }
     assert (

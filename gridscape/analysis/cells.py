@@ -31,7 +31,8 @@ from gridscape.landscape import Landscape, is_candidate
 class CellState(StrEnum):
     """What most of a cell's replicates did; a figure marks a cell by it.
 
-    MISSING: none ended. NOT_ASKED: nobody asked for any.
+    MISSING: none ended. STOPPED: none ended, and all that were begun or waited were stopped.
+    NOT_ASKED: nobody asked for any.
     FAILED: at least half of the ended ones failed or ran out of memory.
     DIVERGED: at least half of the ended ones diverged (or diverged and failed together).
     COLLAPSED: at least half of the finished ones fell to one answer, or learn no more than one.
@@ -44,6 +45,7 @@ class CellState(StrEnum):
     NOT_STARTED = "not_started"
     DIVERGED = "diverged"
     FAILED = "failed"
+    STOPPED = "stopped"
     MISSING = "missing"
     NOT_ASKED = "not_asked"
 
@@ -65,7 +67,8 @@ class CellSummary:
         not trained.
     n_failed counts failed and out_of_memory; n_collapsed and n_not_started are parts of
         n_finished, and no replicate is in both. n_missing: those that were asked for and have not
-        ended; n_not_asked: those that other cells have, this not.
+        ended; n_stopped: those that somebody stopped, which count nowhere else; n_not_asked: those
+        that other cells have, this not.
     seconds, flops, memory_bytes: means over the finished replicates (over the ended ones where
         none finished); NaN where none ended. n_parameters: NaN likewise.
     """
@@ -95,6 +98,7 @@ class CellSummary:
     not_started: tuple[bool, ...] = ()
     n_not_started: int = 0
     n_not_asked: int = 0
+    n_stopped: int = 0
 
     def __repr__(self) -> str:
         return (
@@ -125,7 +129,8 @@ class CellSummary:
     def state(self) -> CellState:
         """What most of the replicates did."""
         if not self.n_ended:
-            return CellState.MISSING if self.n_missing else CellState.NOT_ASKED
+            none = CellState.STOPPED if self.n_stopped else CellState.NOT_ASKED
+            return CellState.MISSING if self.n_missing else none
         if 2 * self.n_finished <= self.n_ended:
             failed_most = self.n_failed > self.n_diverged
             return CellState.FAILED if failed_most else CellState.DIVERGED
@@ -167,14 +172,16 @@ def _summaries(land: Landscape, metric: str) -> tuple[CellSummary, ...]:
     meaning = land.meaning(metric)
     values, learns = _by_cell(land.finished(metric)), _by_cell(land.learns)
     status, slow = _by_cell(land.array("status")), _by_cell(not_started(land))
-    finished, missing, diverged = (
-        status == s.value for s in (Status.FINISHED, Status.MISSING, Status.DIVERGED)
+    finished, missing, diverged, stopped = (
+        status == s.value
+        for s in (Status.FINISHED, Status.MISSING, Status.DIVERGED, Status.STOPPED)
     )
+    ended = ~missing & ~stopped
     collapsed = _by_cell(land.array(COLLAPSED)) & ~slow
     asked = _by_cell(land.wanted)
     n_examples = _n_examples(land, metric, values) if meaning.is_fraction else None
     tried = (finished | diverged).sum(axis=-1)
-    costs = np.where(finished.any(axis=-1, keepdims=True), finished, ~missing)
+    costs = np.where(finished.any(axis=-1, keepdims=True), finished, ended)
     columns: dict[str, Iterable[Any]] = {
         "cell": land.grid.cells(),
         "share": map(share_interval, learns.sum(axis=-1).tolist(), tried.tolist()),
@@ -191,9 +198,10 @@ def _summaries(land: Landscape, metric: str) -> tuple[CellSummary, ...]:
         "n_diverged": _count(diverged),
         "n_collapsed": _count(collapsed),
         "n_not_started": _count(slow),
-        "n_failed": _count(~finished & ~missing & ~diverged),
+        "n_failed": _count(ended & ~finished & ~diverged),
         "n_missing": _count(missing & asked),
         "n_not_asked": _count(missing & ~asked),
+        "n_stopped": _count(stopped),
         **{name: _means(_by_cell(land.array(name)), costs) for name in COSTS},
     }
     alike = {"metric": metric, "meaning": meaning, "n_examples": n_examples}
@@ -355,7 +363,8 @@ def ended_values(summaries: Sequence[CellSummary]) -> np.ndarray:
     if not summaries:
         return np.empty((0, 0))
     values = np.array([s.values for s in summaries])
-    missing = np.array([[st == Status.MISSING for st in s.statuses] for s in summaries])
+    open_ = (Status.MISSING, Status.STOPPED)
+    missing = np.array([[st in open_ for st in s.statuses] for s in summaries])
     return values[:, ~missing.any(axis=0)]
 
 
@@ -378,7 +387,7 @@ def rows_of(
 
 def is_asked(summary: CellSummary) -> bool:
     """Whether a cell was asked for, or has results all the same."""
-    return summary.n_ended + summary.n_missing > 0
+    return summary.n_ended + summary.n_missing + summary.n_stopped > 0
 
 
 def score(summary: CellSummary) -> float:

@@ -27,7 +27,7 @@ class Follower:
 
     def __init__(self) -> None:
         self.started: Started | None = None
-        self.n_ended = 0
+        self.n_ended = self._n_since = 0  # in all, and since it was planned last
         self.failed: list[Finished] = []
         self._console = console(stderr=True)
         self._run: RunState | None = None
@@ -44,13 +44,14 @@ class Follower:
     def __call__(self, event: Event) -> None:
         """Take note of an event."""
         if isinstance(event, Started):
-            self.started = event
+            self.started, self._n_since = event, 0
             if self._console.is_terminal:
                 self._run = RunState(event)
                 self._table = LiveTable(self._run)
                 self._live.update(self._table)
-        elif isinstance(event, Finished):
+        elif isinstance(event, Finished) and event.result.status is not Status.STOPPED:
             self.n_ended += 1
+            self._n_since += 1
             if event.result.status in (Status.FAILED, Status.OUT_OF_MEMORY):
                 self.failed.append(event)
         elif isinstance(event, Stopping):
@@ -91,8 +92,10 @@ class Follower:
         if self.started is None:
             return "before anything was trained"
         n_trials = len(self.started.todo) + self.started.n_stored
-        n_done = self.started.n_stored + self.n_ended
-        done = f"with {n_done:,} of {plural(n_trials, 'network')} done"
+        n_stopped = self.started.n_stopped
+        n_done = self.started.n_stored - n_stopped + self._n_since
+        stopped = f", {n_stopped:,} stopped" if n_stopped else ""
+        done = f"with {n_done:,} of {plural(n_trials, 'network')} done{stopped}"
         return f"{done}; everything trained so far is kept in {self.started.directory}"
 
     def failures(self) -> str:

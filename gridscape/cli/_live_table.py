@@ -23,6 +23,7 @@ BAD = {
     State.NOT_STARTED: STATES[CellState.NOT_STARTED],
     State.FAILED: STATES[CellState.FAILED],
     State.DIVERGED: STATES[CellState.DIVERGED],
+    State.STOPPED: STATES[CellState.STOPPED],
 }
 LEGEND = {
     PARTIAL: "some diverged or failed, mean over the others",

@@ -28,9 +28,14 @@ class State(IntEnum):
     DIVERGED = 4
     FAILED = 5
     NOT_STARTED = 6
+    STOPPED = 7
 
 
-STATES = {Status.FINISHED: State.FINISHED, Status.DIVERGED: State.DIVERGED}
+STATES = {
+    Status.FINISHED: State.FINISHED,
+    Status.DIVERGED: State.DIVERGED,
+    Status.STOPPED: State.STOPPED,
+}
 
 
 class RunState:
@@ -91,8 +96,11 @@ class RunState:
 
     @property
     def n_ended(self) -> int:
-        """Trials that have ended, in this run or before; one that diverged early counts."""
-        return int((self.state >= State.FINISHED).sum())
+        """Trials that have ended, in this run or before; one that diverged early counts.
+
+        One that was stopped does not.
+        """
+        return int(((self.state >= State.FINISHED) & (self.state != State.STOPPED)).sum())
 
     def next_cohort(self) -> Cohort | None:
         """The first cohort of which nothing has begun."""

@@ -17,6 +17,7 @@ from typing import Annotated, Any
 import typer
 
 from gridscape.cli import (
+    controlling,
     data_sets,
     exchange,
     growing,
@@ -72,7 +73,7 @@ def doctor(data_dir: DataDir = None, json: Json = False, debug: Debug = False) -
 for stage in (training, showing, networks, exchange):
     stage.register(app)
 app.command()(doctor)
-for stage in (growing, watching, data_sets):
+for stage in (growing, watching, controlling, data_sets):
     stage.register(app)
 
 

@@ -82,9 +82,10 @@ LEGEND = {
     ].sign: "not started: no better than guessing, its loss still falls",
     STATES[CellState.DIVERGED].sign: "diverged: something was not finite",
     STATES[CellState.FAILED].sign: "failed, or did not fit into memory",
+    STATES[CellState.STOPPED].sign: "stopped: gridscape run --resume-stopped goes on",
     STATES[CellState.MISSING].sign: STATES[CellState.MISSING].word,
     STATES[CellState.NOT_ASKED].sign: STATES[CellState.NOT_ASKED].word,
-    PARTIAL: "some replicates failed, or are not trained yet; mean over the others",
+    PARTIAL: "some replicates failed, were stopped, or are not trained yet; mean over the others",
 }
 
 
@@ -375,7 +376,7 @@ def _mark(summary: CellSummary) -> str:
     """What a reader must know of a cell besides its mean."""
     if summary.state in STATES:
         return STATES[summary.state].sign
-    return PARTIAL if summary.n_failed + summary.n_missing else ""
+    return PARTIAL if summary.n_failed + summary.n_missing + summary.n_stopped else ""
 
 
 def _best(found: Overview) -> Iterator[RenderableType]:

@@ -172,6 +172,9 @@ def run(
     executor: ExecutorName = "local",
     address: Address = None,
     precision: Precision = None,
+    resume_stopped: Annotated[
+        bool, typer.Option("--resume-stopped", help="Go on with the networks that were stopped.")
+    ] = False,
     live: Annotated[
         bool, typer.Option("--live", help="Open the page in a browser while it trains.")
     ] = False,
@@ -185,6 +188,8 @@ def run(
     compile_seconds = prepare_jax()
     from gridscape import sweep
     from gridscape.cli._follow import Follower
+    from gridscape.grid.trials import Status
+    from gridscape.report.words import plural
 
     trainer = executor_at(executor, address)
     own = _own(model, target, layout, option, metric, class_weights)
@@ -209,6 +214,7 @@ def run(
                 data_dir=data_dir,
                 executor=trainer,
                 listener=follower,
+                resume_stopped=resume_stopped,
             )
     except KeyboardInterrupt:
         raise InterruptedRunError(follower.kept()) from None
@@ -218,6 +224,8 @@ def run(
         "compile_seconds": compile_seconds(),
     }
     show_run(land, follower.directory, effort, json, data_dir)
+    if n_stopped := land.counts()[Status.STOPPED]:
+        complain(f"{plural(n_stopped, 'network')} stopped: --resume-stopped goes on with them")
     if follower.failed:
         complain(follower.failures())
         raise typer.Exit(SOME_FAILED)

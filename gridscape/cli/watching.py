@@ -42,6 +42,9 @@ def live(
     browser: Annotated[
         bool, typer.Option("--open", help="Open the page in a browser of this machine.")
     ] = False,
+    control: Annotated[
+        bool, typer.Option("--control", help="Let who has the address act on runs, too.")
+    ] = False,
     debug: Debug = False,
 ) -> None:
     """Serve the page of studies while they train; it trains nothing."""
@@ -58,12 +61,14 @@ def live(
 
     def tell(address: str) -> None:
         print(f"Live page: {address}", flush=True)
-        print("It shows all to whoever has this address. Ctrl-C ends it; no run ends with it.")
+        acts = ", and lets them act on runs" if control else ""
+        print(f"It shows all to whoever has this address{acts}.", end=" ")
+        print("Ctrl-C ends it; no run ends with it.", flush=True)
         if browser:
             webbrowser.open(address)
 
     try:
-        serve(directory, host=host, port=port, told=tell)
+        serve(directory, host=host, port=port, told=tell, control=control)
     except KeyboardInterrupt:
         return
 

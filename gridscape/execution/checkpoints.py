@@ -18,6 +18,8 @@ CHECKPOINT_SECONDS = 5.0
 # From a GPU to a disk, measured: checksums and copies included.
 CHECKPOINT_BYTES_PER_SECOND = 250e6
 
+STOPPED = "stopped-"  # how the names of those begin that stopped trials go on from
+
 
 class Place(NamedTuple):
     """Where the snapshot of a trial is: in which checkpoint, at which index, after how much."""
@@ -31,11 +33,13 @@ class Checkpoints:
     """The checkpoints of a results folder, each with some trials of a work.
 
     One is kept until all of its trials have ended: a work that is cut begins again from where it
-    was restored, however far it has come since.
+    was restored, however far it has come since. Those of stopped trials have names of their own,
+    and are kept as long as one of these is stopped. stopped: their keys.
     """
 
     def __init__(self, store: Store) -> None:
         self.store = store
+        self.stopped = set[str]()
         self._places: dict[str, Place] = {}
         self._keys: dict[str, frozenset[str]] = {}
         self._saved: dict[int, set[str]] = {}  # by work, what this process wrote last
@@ -105,16 +109,26 @@ class Checkpoints:
             self._drop(replaced)
             self._saved[work] = names | older - replaced
 
+    def keep(self, snapshot: Snapshot) -> None:
+        """Keep trials that were stopped as they are, until they go on."""
+        keys = snapshot.meta["keys"]
+        name = f"{STOPPED}{content_key({'trials': sorted(keys)})}-{snapshot.meta['update']}"
+        self.store.save_checkpoint(name, dict(snapshot.meta), dict(snapshot.arrays))
+        self._keys[name] = frozenset(keys)
+
     def drop_ended(self, left: Collection[str]) -> None:
         """Drop those of which no trial is left to train."""
         self._drop([name for name, keys in self._keys.items() if keys.isdisjoint(left)])
 
     def drop_all(self) -> None:
         """Drop all that the folder has, those of other studies that it held included."""
-        self._drop([name for name, *_ in self.store.checkpoints()])
+        self._keys |= {name: frozenset(meta["keys"]) for name, meta, _ in self.store.checkpoints()}
+        self._drop(list(self._keys))
 
     def _drop(self, names: Iterable[str]) -> None:
         for name in names:
+            if name.startswith(STOPPED) and not self._keys[name].isdisjoint(self.stopped):
+                continue
             self.store.drop_checkpoint(name)
             self._keys.pop(name, None)
 

@@ -7,8 +7,8 @@ the cohort and try again.
 
 import hashlib
 import time
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 
@@ -184,16 +184,9 @@ class CohortRun:
             yield Finished(self.cohort.trials[index], result)
 
     def _curves(self, traces: Mapping[str, np.ndarray], index: int) -> dict[str, np.ndarray]:
-        trains = of_split("train", {name: x[index] for name, x in traces.items()})
         columns = {name: [x[index] for x in values] for name, values in self._evaluations.items()}
         evaluations = {name: np.array(x, np.float32) for name, x in columns.items()}
-        n_updates = len(next(iter(trains.values())))
-        return {
-            "recorded_at": np.arange(1, n_updates + 1),
-            "evaluated_at": np.array(self._evaluated_at),
-            **trains,
-            **evaluations,
-        }
+        return curves_of({n: x[index] for n, x in traces.items()}, evaluations, self._evaluated_at)
 
     def _share(self) -> float:
         """What a trial gets of the cohort's seconds: devices at work, over trials."""
@@ -253,6 +246,50 @@ def _last_mean(recent: np.ndarray) -> np.ndarray:
     counted = np.isfinite(recent[:, -50:])
     total = np.where(counted, recent[:, -50:], 0).sum(axis=1)
     return np.where(counted.any(axis=1), total / np.maximum(counted.sum(axis=1), 1), np.nan)
+
+
+def curves_of(
+    traces: Mapping[str, np.ndarray],
+    evaluations: Mapping[str, np.ndarray],
+    evaluated_at: Sequence[int],
+) -> dict[str, np.ndarray]:
+    """The curves of one trial: of the batches of every update, and at its evaluation points."""
+    trains = of_split("train", traces)
+    n_updates = len(next(iter(trains.values())))
+    return {
+        "recorded_at": np.arange(1, n_updates + 1),
+        "evaluated_at": np.array(evaluated_at, int),
+        **trains,
+        **evaluations,
+    }
+
+
+def stopped(cohort: Cohort, snapshot: Snapshot | None) -> Iterator[Finished]:
+    """Trials that somebody stopped, with the curves that a snapshot of them has.
+
+    snapshot: of all trials of the cohort; None where they had not begun.
+    """
+    recipe = cohort.recipe
+    n_parameters, flops = count_parameters(recipe), update_flops(recipe, cohort.task)
+    for index, trial in enumerate(cohort.trials):
+        update = snapshot.meta["update"] if snapshot else 0
+        reason = f"stopped at update {update:,} of {recipe.updates:,}"
+        result = replace(
+            unfinished(trial, Status.STOPPED, reason), n_parameters=n_parameters, updates=update
+        )
+        if snapshot:
+            meta, arrays = snapshot.meta, snapshot.arrays
+            traces, evaluations = (
+                {name: x[index] for name, x in family(arrays, kind).items()}
+                for kind in ("trace", "evaluation")
+            )
+            result = replace(
+                result,
+                curves=curves_of(traces, evaluations, meta["evaluated_at"]),
+                seconds=float(meta["seconds"]) * meta.get("share", 1.0),
+                flops=flops * update,
+            )
+        yield Finished(trial, result)
 
 
 def unfinished(trial: Trial, status: Status, reason: str) -> TrialResult:

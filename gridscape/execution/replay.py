@@ -18,7 +18,7 @@ from gridscape.execution.executors import Finished
 from gridscape.execution.planner import Planner
 from gridscape.grid.asked import Asked
 from gridscape.grid.axes import Value
-from gridscape.grid.trials import SEMANTICS, Trial, TrialResult
+from gridscape.grid.trials import SEMANTICS, Status, Trial, TrialResult
 from gridscape.kernels.cores import use_all_cores
 from gridscape.store.imported import require_own
 from gridscape.store.record import OTHER_DATA
@@ -205,7 +205,15 @@ def _find_trial(
         raise UnknownNameError("replicate", str(replicate), map(str, replicates))
     trials = resolved.trials({found: [replicate]}, semantics=written)
     known = store.study.get("task_fingerprint")
-    if trials[0].key not in store.statuses():
+    status = store.statuses().get(trials[0].key)
+    if status is Status.STOPPED:
+        raise StoreError(
+            "this trial was stopped",
+            where=store.directory,
+            found=f"{found}, replicate {replicate}",
+            hint="gridscape run with --resume-stopped goes on with it",
+        )
+    if status is None:
         if known and known != resolved.task.fingerprint:
             raise StoreError(OTHER_DATA, where=store.directory, hint="put the data back as it was")
         raise StoreError(

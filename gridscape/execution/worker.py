@@ -62,6 +62,9 @@ class Worker:
             while work.id not in self._cancelled and (event := next(events, None)):
                 yield event
         self._running = None
+        # The next sweep may have a work of the same number.
+        self._cancelled.discard(work.id)
+        self._cohorts.pop(work.id, None)
         yield Done(work.id)
 
     def snapshots(self, work: int) -> Iterator[Snapshot]:
@@ -91,7 +94,6 @@ class Worker:
             yield from _given_up(cohort, trouble)
         while queue:
             yield from self._run(work, queue, saved)
-        self._cohorts.pop(work.id)
 
     def _cohort(self, work: Work) -> Cohort:
         """A work with the functions that train it."""

@@ -32,13 +32,21 @@ def content_key(content: Mapping[str, Any]) -> str:
 
 
 class Status(StrEnum):
-    """How a trial ended. MISSING marks one that has not ended yet."""
+    """How a trial ended. MISSING marks one that has not ended yet.
+
+    STOPPED marks one that somebody ended: it has a curve so far, counts nowhere, and can go on.
+    """
 
     FINISHED = "finished"
     DIVERGED = "diverged"
     FAILED = "failed"
     OUT_OF_MEMORY = "out_of_memory"
+    STOPPED = "stopped"
     MISSING = "missing"
+
+
+# How trials end that have a result: those of the other statuses are left out of all statistics.
+COUNTED = (Status.FINISHED, Status.DIVERGED, Status.FAILED, Status.OUT_OF_MEMORY)
 
 
 @dataclass(frozen=True)
@@ -57,7 +65,7 @@ class TrialResult:
         "test_accuracy_by_length" of the end, over all.
     first_bad_update, bad_quantity: for a diverged trial, the update (from 1) and what was not
         finite there: "loss", "gradient" or "parameters".
-    reason: for a failed trial, the error in one line.
+    reason: for a failed trial, the error in one line; for a stopped one, how far it was.
     seconds: share of the wall time of its cohort times the devices that worked on it.
     flops: floating-point operations of the products of all its updates.
     memory_bytes: what the trial takes on the device while it is trained.

@@ -34,6 +34,7 @@ class Marks(TypedDict):
     not_started: Mark
     diverged: Mark
     failed: Mark
+    stopped: Mark
     missing: Mark
     not_asked: Mark
 
@@ -79,6 +80,7 @@ class Counts(TypedDict):
     not_started: int
     diverged: int
     failed: int
+    stopped: int
     missing: int
 
 
@@ -533,13 +535,28 @@ class BesideData(TypedDict):
 # ---- all of it ----
 
 
+class ActData(TypedDict):
+    """What somebody asked of the run. act, words: what it is and what came of it, in words.
+
+    asked: when, in ISO 8601; by: a word for who, "" where it is not known.
+    """
+
+    id: str
+    act: str
+    by: str
+    asked: str
+    state: Literal["waiting", "done", "refused"]
+    words: str
+
+
 class LiveData(TypedDict):
     """How far a run is, on a page that is served while it trains.
 
     since: the state of the document that the page has, as the server counts them. words: how far
     it is; go_on: what to do where nothing trains and something is left, else "". share: of the
     networks that have ended. runs: what is in training, in words; training: the cells of it.
-    curves: theirs so far, as in PageData.
+    curves: theirs so far, as in PageData. control: whether who looks on may act. acts: those that
+    were asked for last, the newest first.
     """
 
     since: str
@@ -550,6 +567,8 @@ class LiveData(TypedDict):
     runs: Sequence[str]
     training: Sequence[int]
     curves: Mapping[str, OfCells]
+    control: bool
+    acts: Sequence[ActData]
 
 
 class ChangeData(TypedDict):

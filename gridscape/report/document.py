@@ -145,6 +145,7 @@ def document(
             "not_started": _mark(CellState.NOT_STARTED),
             "diverged": _mark(CellState.DIVERGED),
             "failed": _mark(CellState.FAILED),
+            "stopped": _mark(CellState.STOPPED),
             "missing": _mark(CellState.MISSING),
             "not_asked": _mark(CellState.NOT_ASKED),
         },
@@ -226,6 +227,7 @@ def _counts(summaries: Sequence[CellSummary]) -> Counts:
         "not_started": sum(s.n_not_started for s in summaries),
         "diverged": sum(s.n_diverged for s in summaries),
         "failed": sum(s.n_failed for s in summaries),
+        "stopped": sum(s.n_stopped for s in summaries),
         "missing": sum(s.n_missing for s in summaries),
     }
 

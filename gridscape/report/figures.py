@@ -93,7 +93,7 @@ with needs_matplotlib():
 
 BLANK = (0.957, 0.945, 0.922, 1.0)
 FEW_CELLS = 40  # along an axis: so many can be told apart by a gap
-NO_RESULT = (CellState.MISSING, CellState.NOT_ASKED)
+NO_RESULT = (CellState.STOPPED, CellState.MISSING, CellState.NOT_ASKED)
 HATCHES = {
     CellState.COLLAPSED: "..",
     CellState.NOT_STARTED: "--",

@@ -205,7 +205,7 @@ def _curves(
     recorded less often and with less noise.
     """
     names = curve_names(land)
-    ended = [i for i, cell in enumerate(cells) if cell.n_ended]
+    ended = [i for i, cell in enumerate(cells) if cell.n_ended + cell.n_stopped]
     chosen = _chosen(ended, len(names), cells.index(top) if top else None)
     status = land.array("status").reshape(len(cells), -1)
     found: dict[Cell, list[CurveBand]] = {cells[i].cell: [] for i in chosen}

@@ -25,26 +25,27 @@ class Following:
 
     def __init__(self, show: Callable[[str], None] | None) -> None:
         self._show = show
-        self._begun = self._told = time.perf_counter()
-        self._n_todo = self._n_ended = 0
+        self._begun = self._planned = self._told = time.perf_counter()
+        self._n_todo = self._n_ended = self._n_since = 0  # the last since it was planned
 
     def __call__(self, event: Event) -> None:
         """Take note of an event."""
         if isinstance(event, Started):
-            self._n_todo = len(event.todo)
-            self._begun = time.perf_counter()
+            self._n_todo, self._n_since = len(event.todo), 0
+            self._planned = time.perf_counter()
             self._tell(f"training {plural(self._n_todo, 'network')} into {event.directory}")
         elif isinstance(event, Stopping):
             self._tell("stopping after this segment; again stops at once")
         elif isinstance(event, Finished):
             self._n_ended += 1
+            self._n_since += 1
             if time.perf_counter() - self._told >= TELL_SECONDS:
                 self._tell(self._so_far())
 
     def _so_far(self) -> str:
-        spent = time.perf_counter() - self._begun
-        left = spent / self._n_ended * (self._n_todo - self._n_ended)
-        return f"{self._n_ended:,} of {plural(self._n_todo, 'network')}, {duration(left)} left"
+        spent = time.perf_counter() - self._planned
+        left = spent / self._n_since * (self._n_todo - self._n_since)
+        return f"{self._n_since:,} of {plural(self._n_todo, 'network')}, {duration(left)} left"
 
     def _tell(self, line: str) -> None:
         self._told = time.perf_counter()

@@ -30,7 +30,7 @@ SCRIPTS = (
     *("dom", "tables", "format", "color", "charts", "landscape", "views", "cell", "families"),
     *("networks", "sections", "predict", "main"),
 )
-LIVE_SCRIPTS = ("live",)  # of a page that is served while its study trains
+LIVE_SCRIPTS = ("live", "control")  # of a page that is served while its study trains
 MOST_PLAIN = 1_000_000  # letters of a document that are not packed
 PACKAGES = ("jax", "numpy", "optax")
 

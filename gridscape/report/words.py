@@ -193,6 +193,13 @@ STATES = {
         "!",
         "At least half of the replicates ended in an error or did not fit into memory.",
     ),
+    CellState.STOPPED: StateWords(
+        "stopped",
+        "stop.",
+        "#",
+        "Somebody stopped its replicates: they are kept as they were, count nowhere, and may go on "
+        "from there.",
+    ),
     CellState.MISSING: StateWords(
         "not trained yet",
         NONE,

@@ -5,6 +5,7 @@ Write-ahead logging lets others read while one process writes, and a row is in o
 
 import re
 import sqlite3
+from collections.abc import Iterable
 from contextlib import closing
 from pathlib import Path
 from typing import Any, NamedTuple, Self
@@ -91,6 +92,12 @@ class Ledger:
         with self._connection as connection:
             connection.execute("BEGIN")
             connection.executemany(_INSERT, rows)
+
+    def remove(self, keys: Iterable[str]) -> None:
+        """Take out the rows with these keys: one transaction."""
+        with self._connection as connection:
+            connection.execute("BEGIN")
+            connection.executemany("DELETE FROM trials WHERE key = ?", [(key,) for key in keys])
 
     @property
     def study(self) -> str | None:

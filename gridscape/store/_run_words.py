@@ -23,8 +23,9 @@ ENDS = {
     "finished": ("finished", "complete", "completed", "success", "succeeded", "done", "ok"),
     "failed": (
         *("failed", "fail", "failure", "error", "crashed", "killed", "pruned", "aborted"),
-        *("stopped", "timeout", "timed_out", "preempted", "cancelled", "canceled", "interrupted"),
+        *("timeout", "timed_out", "preempted", "cancelled", "canceled", "interrupted"),
     ),
+    "stopped": ("stopped",),
     "missing": ("running", "pending", "queued", "waiting", "scheduled", "starting", "missing"),
     "diverged": ("diverged",),
     "out_of_memory": ("out_of_memory", "oom"),

@@ -7,6 +7,7 @@
     decisions.json                    verdicts that fell while replicates were added
     training.json                     what is being trained now (see execution/deaths.py)
     progress.json                     how far the run is (see store/progress.py)
+    acts/<id>.json                    what somebody asks of the run (see store/acts.py)
     .lock                             held by the writer (see store/_lock.py)
 
 A trial is stored blob first, row last, so no row refers to an incomplete blob. A blob repeats its
@@ -35,6 +36,7 @@ from gridscape.errors import StoreError, StoreFullError
 from gridscape.grid.asked import asked_more
 from gridscape.grid.axes import Cell
 from gridscape.grid.trials import Status, Trial, TrialResult
+from gridscape.store import acts
 from gridscape.store._entries import arrays_of, read_record, record_of
 from gridscape.store._ledger import NAME, Ledger, Row, build_ledger, damaged_ledger, no_log
 from gridscape.store._lock import LOCK, MADE, locked
@@ -59,7 +61,7 @@ from gridscape.store.record import (
 
 _STUDY, _LEDGER, _BLOBS, _CHECKPOINTS = "study.json", "ledger.sqlite", "blobs", "checkpoints"
 _REPORT, _TRAINING, _DECISIONS = "report.html", "training.json", "decisions.json"
-_OWN_NAMES = {_BLOBS, _CHECKPOINTS, LOCK, MADE, _REPORT, "figures"}
+_OWN_NAMES = {_BLOBS, _CHECKPOINTS, acts.FOLDER, LOCK, MADE, _REPORT, "figures"}
 _TRAIN_AGAIN = "run the study again: it trains this trial again"
 _TRAINED_NOW = "the next run that includes this trial will train it again"
 _NAME = re.compile(NAME)
@@ -182,6 +184,23 @@ class Store:
             self.study = json.loads(_to_json(asked_more(self.study, more)))
             self._write_study()
 
+    def widen(self, study: Mapping[str, Any]) -> None:
+        """Ask for the values and replicates of a study as well; see ``create``.
+
+        When this returns, it survives a crash. Raises StoreError where it is another study.
+        """
+        self._require_writer()
+        with _store_errors(self.directory):
+            asked = json.loads(_to_json(study))
+            self.study = merge_studies(self.study, asked, self.directory)
+            self._write_study()
+
+    def settle(self, asked: acts.Asked, state: acts.State, words: str) -> None:
+        """Tell what became of an act, for good; when this returns, it survives a crash."""
+        self._require_writer()
+        with _store_errors(self.directory):
+            acts.settle(self.directory, asked, state, words)
+
     def statuses(self) -> dict[str, Status]:
         """The status of every stored trial by key; a trial whose blob is damaged is left out."""
         return dict(self._each(self._status))
@@ -231,6 +250,16 @@ class Store:
             self._damaged.difference_update(keys)
             for name in old:
                 (self.directory / _BLOBS / name).unlink(missing_ok=True)
+
+    def forget(self, keys: Iterable[str]) -> None:
+        """Let trials be as if they had not ended; a crash meanwhile may leave some as they were."""
+        self._require_writer()
+        with _store_errors(self.directory):
+            rows = [row for key in keys if (row := self._ledger.row(key))]
+            self._ledger.remove(row.key for row in rows)
+            for row in rows:
+                if row.blob:
+                    (self.directory / _BLOBS / row.blob).unlink(missing_ok=True)
 
     def _free_file(self, key: str, taken: Collection[str]) -> Path:
         """Where a trial may be written, beside the blob that it has already."""
@@ -587,7 +616,7 @@ def _refuse_links(directory: Path) -> None:
         except DamagedError as error:
             error.hint = f"remove it, or {OTHER_FOLDER}"
             raise
-    for name in (_BLOBS, _CHECKPOINTS):
+    for name in (_BLOBS, _CHECKPOINTS, acts.FOLDER):
         require_within(directory, directory / name)
     if os.path.lexists(directory / f"{_LEDGER}-journal"):
         hint = f"remove it, or {OTHER_FOLDER}"
@@ -607,6 +636,7 @@ def _prepare(directory: Path) -> None:
     for pattern in (*names, f"{_BLOBS}/*.tmp", f"{_CHECKPOINTS}/*.tmp"):
         for path in directory.glob(pattern):
             path.unlink()
+    acts.clear(directory)
     (directory / _BLOBS).mkdir(exist_ok=True)
     (directory / _CHECKPOINTS).mkdir(exist_ok=True)
     ledger = directory / _LEDGER

@@ -61,7 +61,11 @@ def _write(client: Any, experiment: str, run: TrackedRun, study: Mapping[str, An
     for some in _parts(points):
         client.log_batch(made.info.run_id, metrics=some)
     ended = began + int(1_000 * run.seconds)
-    client.set_terminated(made.info.run_id, "FINISHED" if run.has_finished else "FAILED", ended)
+    client.set_terminated(made.info.run_id, _status(run), ended)
+
+
+def _status(run: TrackedRun) -> str:
+    return "FINISHED" if run.has_finished else "KILLED" if run.was_stopped else "FAILED"
 
 
 def _parts(metrics: Iterable[Any]) -> Iterator[list[Any]]:

@@ -28,7 +28,7 @@ def write_events(
                 time_created_secs=time.time(),
             )
         )
-    ended = {True: api_pb2.Status.STATUS_SUCCESS, False: api_pb2.Status.STATUS_FAILURE}
+    failed, unknown = api_pb2.Status.STATUS_FAILURE, api_pb2.Status.STATUS_UNKNOWN
     for number, run in enumerate(runs):
         place = folder / run.name
         with _events(place if not place.exists() else folder / f"{run.name}-{number}") as add:
@@ -37,7 +37,8 @@ def write_events(
             for name in run.names:
                 for step, value in run.points(name):
                     add(Summary(value=[Summary.Value(tag=name, simple_value=value)]), step)
-            add(_session_end(ended[run.has_finished]))
+            without = unknown if run.was_stopped else failed  # it has no word for stopped
+            add(_session_end(api_pb2.Status.STATUS_SUCCESS if run.has_finished else without))
 
 
 def _domain(axis: Axis) -> Any:

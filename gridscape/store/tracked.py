@@ -41,6 +41,11 @@ class TrackedRun:
         """Whether all of its updates were done."""
         return self.status is Status.FINISHED
 
+    @property
+    def was_stopped(self) -> bool:
+        """Whether somebody ended it before."""
+        return self.status is Status.STOPPED
+
     def points(self, metric: str) -> list[tuple[int, float]]:
         """A metric along the run, (update, number); at the end it is the final number.
 

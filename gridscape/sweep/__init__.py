@@ -8,6 +8,7 @@ import warnings
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import closing
 from dataclasses import dataclass, field, replace
+from functools import partial
 from itertools import count, groupby
 from pathlib import Path
 from typing import Any
@@ -47,6 +48,7 @@ from gridscape.store.record import OTHER_FOLDER
 from gridscape.store.store import Store
 from gridscape.study import reach
 from gridscape.study.study import ResolvedStudy, Study
+from gridscape.sweep.acting import Acting, Widen
 from gridscape.sweep.telling import Telling
 
 # What takes more than this share of the free memory is trained last, by rising memory.
@@ -57,12 +59,16 @@ STORED_TOGETHER_BYTES = 16 * 2**20
 
 @dataclass(frozen=True)
 class Started:
-    """The work is known: ``todo`` are the trials that will be trained, in this order."""
+    """The work is known: ``todo`` are the trials that will be trained, in this order.
+
+    n_stored: of the others, n_stopped of which somebody stopped. Told again after an act.
+    """
 
     resolved: ResolvedStudy
     directory: Path
     todo: tuple[Trial, ...]
     n_stored: int
+    n_stopped: int = 0
 
 
 @dataclass(frozen=True)
@@ -140,6 +146,7 @@ def run(
     executor: str | Executor = "local",
     listener: Listener | None = None,
     quiet: bool = False,
+    resume_stopped: bool = False,
 ) -> Landscape:
     """Train every trial of a study that is not stored yet, and return the landscape.
 
@@ -147,7 +154,8 @@ def run(
     ``runs/<study>``. executor: where it is trained: a name, or an object that fulfils
     ``gridscape.execution.executors.Executor``. listener: is told of everything that happens, in
     the calling thread; by default, in a terminal or a notebook, a line shows the progress and then
-    the path of the page, which is written. quiet: no line, and no page.
+    the path of the page, which is written. quiet: no line, and no page. resume_stopped: trials that
+    somebody stopped go on, all of the folder.
 
     Interrupted at any moment, a run loses at most the segments since the last checkpoint; the
     same call goes on. Raises GridscapeError; a trial that diverges, fails or does not fit is an
@@ -175,9 +183,28 @@ def run(
         chosen.open(resolved, data_dir)
         with Store.create(folder, record) as store:
             reach.remember(store.study, record, store.before)
-            Sweep(store, resolved, chosen, shown if listener is None else listener).run()
+            if resume_stopped:
+                store.forget(stopped_of(store))
+            told = shown if listener is None else listener
+            widen = partial(_widened, store, data_dir)
+            Sweep(store, resolved, chosen, told, data_dir=data_dir, widen=widen).run()
     shown.ended(folder)
     return Landscape.read(folder)
+
+
+def _widened(
+    store: Store,
+    data_dir: str | Path | None,
+    resolved: ResolvedStudy,
+    axes: Mapping[str, Sequence[Value]],
+    replicates: int | None,
+) -> ResolvedStudy:
+    """A study with these values and replicates, which its folder asks for from now on."""
+    found = resolved.study.override(axes, replicates=replicates).resolve(data_dir)
+    before = store.study
+    store.widen(found.record())
+    reach.remember(store.study, found.record(), before)
+    return found
 
 
 def results_folder(study: Study, directory: str | Path | None) -> Path:
@@ -186,9 +213,17 @@ def results_folder(study: Study, directory: str | Path | None) -> Path:
 
 
 def done_of(store: Store) -> set[str]:
-    """Trials that need no training: a failed one, or one that did not fit, is tried again."""
-    ended = (Status.FINISHED, Status.DIVERGED)
+    """Trials that need no training: a failed one, or one that did not fit, is tried again.
+
+    One that somebody stopped waits until somebody lets it go on.
+    """
+    ended = (Status.FINISHED, Status.DIVERGED, Status.STOPPED)
     return {key for key, status in store.statuses().items() if status in ended}
+
+
+def stopped_of(store: Store) -> set[str]:
+    """Trials that somebody stopped."""
+    return {key for key, status in store.statuses().items() if status is Status.STOPPED}
 
 
 def require_same_conditions(store: Store, trials: Iterable[Trial]) -> None:
@@ -227,7 +262,8 @@ class Out:
 class Sweep:
     """What one ``run`` has an executor do; the executor is open.
 
-    chosen: the trials to train where not stored; all of the study by default.
+    chosen: the trials to train where not stored; all of the study by default. widen: how the study
+    grows where somebody asks for it; data_dir: as the executor was opened with.
     """
 
     store: Store
@@ -235,6 +271,8 @@ class Sweep:
     executor: Executor
     listener: Listener
     chosen: Sequence[Trial] | None = None
+    data_dir: str | Path | None = None
+    widen: Widen | None = None
     telling: Telling = field(init=False)
 
     def __post_init__(self) -> None:
@@ -244,18 +282,54 @@ class Sweep:
         self.out: dict[int, Out] = {}
         self.left: dict[str, int] = {}  # trials that have not ended: their works
         self.doomed: list[Work] = []
+        self.turning = False  # whether all is put away for an act, and then planned anew
+        self.acting = Acting(
+            self.store,
+            self.resolved,
+            self.resolved.trials() if self.chosen is None else self.chosen,
+            self.checkpoints,
+            widen=self.widen,
+            ordered=getattr(self.executor, "keeps_order", True),
+        )
         self._ids = count()
 
     def run(self) -> None:
         """Train and record every one of these trials that is not stored."""
-        trials = self.resolved.trials() if self.chosen is None else self.chosen
-        require_same_conditions(self.store, trials)
-        done = done_of(self.store)
+        require_same_conditions(self.store, self.acting.trials)
+        self.checkpoints.stopped = stopped_of(self.store)
+        self.acting.begin()
+        is_over = False
+        while not is_over:
+            self._take_up_acts()
+            self._train()
+            acts_wait = self.turning or self.acting.waits(at_last=True)
+            is_over = self.interrupt.asked or not acts_wait
+        self._end_run()
+
+    def _take_up_acts(self) -> None:
+        """Do what was asked for, while nothing trains."""
+        self.turning = False
+        self.acting.take_up()
+        if self.acting.resolved is not self.resolved:
+            self.resolved = self.acting.resolved
+            require_same_conditions(self.store, self.acting.trials)
+            self.executor.close()
+            self.executor.open(self.resolved, self.data_dir)
+
+    def _train(self) -> None:
+        """Train what is left, or until an act waits."""
+        trials = self.acting.trials
+        done = done_of(self.store) | self.acting.ended
         self.deaths = Deaths.told_by(self.store, done)
+        self.left.clear()
+        self.doomed.clear()
         works = self._works([trial for trial in trials if trial.key not in done])
         todo = tuple(trial for work in works for trial in work.trials)
-        self.listener(Started(self.resolved, self.store.directory, todo, len(trials) - len(todo)))
-        self.telling = Telling(self.store, self.resolved, todo, len(trials) - len(todo))
+        n_stored = len(trials) - len(todo)
+        n_stopped = sum(trial.key in self.checkpoints.stopped for trial in trials)
+        where = self.store.directory
+        self.listener(Started(self.resolved, where, todo, n_stored, n_stopped))
+        self.telling = Telling(self.store, self.resolved, todo, n_stored)
         state = "interrupted"
         with self.interrupt:
             try:
@@ -263,10 +337,13 @@ class Sweep:
                 for events in _together(self.executor.events()):
                     self._follow(events)
                 self._check_all_done()
-                state = "ended"
+                state = "training" if self.turning else "ended"
             finally:
                 self.deaths.end_all()
                 self.telling.tell(state)
+
+    def _end_run(self) -> None:
+        """Nothing is left to train."""
         for work in self.doomed:
             self._record_deaths(work)
         self.checkpoints.drop_all()
@@ -294,11 +371,21 @@ class Sweep:
         """
         trials = list(trials)
         progress = self.checkpoints.find({trial.key for trial in trials})
-        cohorts = partition(self.resolved, trials, progress)
-        cohorts = [part for cohort in cohorts for part in self._by_deaths(cohort)]
+        cohorts = [
+            part
+            for _, members in groupby(sorted(trials, key=self.acting.rank), self.acting.rank)
+            for cohort in partition(self.resolved, members, progress)
+            for part in self._by_deaths(cohort)
+        ]
         n_bytes = {id(cohort): self._heavy_bytes(cohort) for cohort in cohorts}
         # Of equal weights, in the order that they have.
-        cohorts.sort(key=lambda cohort: (self.deaths.of(cohort), n_bytes[id(cohort)]))
+        cohorts.sort(
+            key=lambda cohort: (
+                self.deaths.of(cohort),
+                self.acting.rank(cohort.trials[0]),
+                n_bytes[id(cohort)],
+            )
+        )
         self._tell_deaths([cohort for cohort in cohorts if self.deaths.of(cohort)])
         return [self._work(cohort, n_bytes[id(cohort)] > 0) for cohort in cohorts]
 
@@ -371,14 +458,19 @@ class Sweep:
                 self.listener(event)
             case Progress():
                 self.listener(event)
-                if out.clock.is_due() and not self.interrupt.asked:
+                if out.clock.is_due() and not self._is_ending():
                     self._save(out)
             case Done():
                 self._done_with(out)
             case Lost():
                 self._lost(out)
-        if self.interrupt.asked:
+        if self._is_ending():
             self._stop(out)
+
+    def _is_ending(self) -> bool:
+        """Whether all works end where they are: at Ctrl-C, or for an act."""
+        self.turning = self.turning or self.acting.waits()
+        return self.turning or self.interrupt.asked
 
     def _begin(self, out: Out, begun: Begun) -> None:
         """The next run of a work begins."""
@@ -396,6 +488,7 @@ class Sweep:
         ended = list({e.trial.key: e for e in ended if e.trial.key in self.left}.values())
         self._store(ended)
         for event in ended:
+            self.acting.ended.add(event.trial.key)
             out = self.out.get(self.left.pop(event.trial.key))
             if out is not None:
                 out.left.pop(event.trial.key)
@@ -415,11 +508,11 @@ class Sweep:
         """A process died with a work: what is left of it comes last, from its last checkpoint."""
         del self.out[out.work.id]
         self.deaths.died(out.work.id)
-        if not self.interrupt.asked:
+        if not self._is_ending():
             self._submit(self._works(out.left.values()))
 
     def _stop(self, out: Out) -> None:
-        """After Ctrl-C: keep what this work has come to, and end it with all that wait."""
+        """Keep what this work has come to, and end it with all that wait."""
         if out.work.id in self.out and not out.cancelled:
             self._save(out)
             self._cancel(out)
@@ -438,7 +531,8 @@ class Sweep:
         n_left = sum(work not in doomed for work in self.left.values())
         if n_left:
             self.interrupt.raise_if_asked()
-            raise self._left_out(n_left)
+            if not self.turning:
+                raise self._left_out(n_left)
 
     def _left_out(self, n_left: int) -> UsageError:
         return UsageError(

@@ -10,7 +10,9 @@ from typing import Any
 import pytest
 from watched import HOSTILE, entries, put, served, study
 
+from gridscape.store.acts import on_record
 from gridscape.store.progress import born
+from gridscape.store.store import Store
 
 pytestmark = pytest.mark.slow
 
@@ -102,3 +104,45 @@ def test_without_javascript_there_is_a_table(tmp_path: Path, browser: Any) -> No
         assert tab.locator("noscript table tbody tr").count() == 9
         assert "6 of 18 networks are done" in tab.inner_text("noscript")
     context.close()
+
+
+def test_an_act_is_asked_for_by_keys_and_what_came_of_it_is_shown(tmp_path: Path, tab: Any) -> None:
+    plain, it = study(), tmp_path / "it"
+    put(it, plain, entries(plain, slice(0, 3)), training())
+    with served(it, "--control") as (token, port, _):
+        tab.goto(f"http://127.0.0.1:{port}/{token}/")
+        tab.locator('#map [data-cell="4"]').click()
+        assert "hidden_size=32, learning_rate=0.01" in tab.inner_text("#acts")
+        tab.locator("#acts button", has_text="Stop").focus()
+        tab.keyboard.press("Enter")
+        until(tab, "document.querySelector('#acts li')?.innerText.includes('waiting')")
+        (asked,) = on_record(it)
+        assert asked.title == "stop hidden_size=32, learning_rate=0.01"
+        tab.locator("#acts select").first.select_option(label="all cells of learning_rate=0.01")
+        tab.locator("#acts button", has_text="Train first").click()
+        tab.locator("#acts input[type=number]").fill("0")
+        tab.locator("#acts button", has_text="Replicates").click()
+        until(tab, "document.querySelector('#acts [role=status]').innerText.includes('range')")
+        tab.locator("#acts input[type=text]").fill("128, x<b>")
+        tab.locator("#acts button", has_text="Add values").click()
+        until(tab, "document.querySelectorAll('#acts li').length === 3")
+        assert [asked.title for asked in on_record(it)[1:]] == [
+            "learning_rate=0.01 first",
+            "hidden_size also at 128, x<b>",
+        ]
+        with Store.create(it, plain) as store:
+            store.settle(on_record(it)[0], "refused", "<img src=x> has ended")
+        until(tab, "document.querySelector('#acts .is-refused')")
+        assert "refused, <img src=x> has ended" in tab.inner_text("#acts")
+        assert tab.locator("#acts img, #acts b b").count() == 0
+        assert all("400 (Bad Request)" in said for said in tab.complaints), tab.complaints
+
+
+def test_without_control_there_is_nothing_to_act_with(tmp_path: Path, tab: Any) -> None:
+    plain = study()
+    put(tmp_path / "it", plain, entries(plain, slice(0, 3)), training())
+    with served(tmp_path / "it") as (token, port, _):
+        tab.goto(f"http://127.0.0.1:{port}/{token}/")
+        assert tab.locator("#live").is_visible()
+        assert not tab.locator("#acts").is_visible()
+        assert tab.locator("#acts button").count() == 0

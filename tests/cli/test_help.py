@@ -13,7 +13,17 @@ pytestmark = pytest.mark.usefixtures("quiet_place")
 
 def test_the_commands_are_those_of_the_design():
     designed = {"list", "plan", "run", "show", "report", "claims", "inspect", "replay", "export"}
-    further = {"compare", "confirm", "data", "decide", "doctor", "figures", "import", "live"}
+    further = {
+        "compare",
+        "confirm",
+        "control",
+        "data",
+        "decide",
+        "doctor",
+        "figures",
+        "import",
+        "live",
+    }
     further |= {"refine", "merge", "axes"}
     assert set(command_names()) == designed | further
 

@@ -20,6 +20,7 @@ from gridscape.grid import meanings
 from gridscape.report import palette, words
 from gridscape.report.document import to_json
 from gridscape.report.live.study import StudyView
+from gridscape.store.acts import Act, ask
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "browser"))
 
@@ -45,6 +46,7 @@ def watched_documents(folder: Path) -> tuple[Any, Any]:
     """The document of a page that is served while it trains, and a change of it."""
     about = watched.study()
     watched.put(folder, about, watched.entries(about, slice(0, 1)), watched.TRAINING)
+    ask(folder, Act("stop", {"hidden_size": 16}))
     view = StudyView(folder)
     view.look()
     return plain(view.shown.page_document(view.live)), plain(view.change(0))

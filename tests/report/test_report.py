@@ -166,7 +166,7 @@ def test_the_best_and_the_front_are_those_of_the_analysis() -> None:
 def test_counts_cover_every_trial() -> None:
     land = landscape(status=some_lost)
     counts = content_of(land)["counts"]
-    among = {"collapsed": 0, "not_started": 0}
+    among = {"collapsed": 0, "not_started": 0, "stopped": 0}
     assert counts == {"finished": 52, **among, "diverged": 12, "failed": 6, "missing": 2}
 
 

@@ -77,7 +77,7 @@ def test_only_what_is_asked_for_is_trained(folder):
     assert land.asked().sum("replicate").values.tolist() == [[0, 4, 2], [1, 2, 2]]
     assert land.data.sizes["replicate"] == 4
     assert land.counts() == {
-        "finished": 11, "diverged": 0, "failed": 0, "out_of_memory": 0, "missing": 0,
+        "finished": 11, "diverged": 0, "failed": 0, "out_of_memory": 0, "stopped": 0, "missing": 0,
     }  # fmt: skip
     after = stored(folder)
     assert_equal_tables({name: after[name] for name in before}, before)

@@ -132,6 +132,8 @@ class Ray:
     Raises UsageError for numbers that cannot be.
     """
 
+    keeps_order = False  # those that take longest come first
+
     def __init__(
         self,
         address: str | None = None,

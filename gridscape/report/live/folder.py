@@ -15,7 +15,7 @@ import numpy as np
 
 from gridscape.errors import GridscapeError, StoreError
 from gridscape.grid.asked import OTHERS, Asked
-from gridscape.grid.trials import Trial, TrialResult
+from gridscape.grid.trials import Status, Trial, TrialResult
 from gridscape.store.store import Store, stored_study
 
 SETTLED_SECONDS = 0.1  # after which a change of a folder shows in its time stamp
@@ -125,9 +125,10 @@ class Folder:
     def _read_new(self) -> set[str]:
         assert self._store is not None
         blobs = self._store.blobs()
+        found = set[str]()
         for gone in self._seen.keys() - blobs:
-            del self._seen[gone]
-        new, found = blobs - self._seen.keys(), set[str]()
+            found |= self._go_on(self._seen.pop(gone))
+        new = blobs - self._seen.keys()
         if len(new) == len(blobs):
             self._checksums = self._store.checksums()
         for blob, entry in self._store.entries(sorted(new)):
@@ -142,6 +143,14 @@ class Folder:
             found.add(key)
         self._pending = len(new) > sum(blob in self._seen for blob in new)
         return found
+
+    def _go_on(self, key: str) -> set[str]:
+        """A trial whose blob is gone: one that was stopped goes on, others are replaced."""
+        if key not in self.trials or self.trials[key][1].status is not Status.STOPPED:
+            return set()
+        self.curves.pop(key, None)
+        del self.trials[key]
+        return {key}
 
 
 def _identity(directory: Path) -> Any:

@@ -3,13 +3,14 @@
 A page of another site, open in the same browser, can send requests to this machine, and by a name
 of its own that leads here (DNS rebinding) even read the answers. So the path begins with a random
 token, the Host must be a name of this server, and an Origin must be this server's own. Answers
-load nothing from elsewhere and stand in no frame.
+load nothing from elsewhere and stand in no frame. What changes something must be allowed, say its
+Origin, and be JSON, which no form of another site can send.
 """
 
 import hmac
 import secrets
 import socket
-from collections.abc import Iterable, MutableMapping
+from collections.abc import Iterable, Mapping, MutableMapping
 from typing import Any
 
 from starlette.responses import PlainTextResponse
@@ -56,11 +57,15 @@ def _addresses(name: str) -> Iterable[str]:
 class Guard:
     """Answers 403 to what has not the token, the Host and the Origin of this server; else asks on.
 
-    The token is taken from the path before anything else sees it.
+    The token is taken from the path before anything else sees it. control: whether anything may be
+    changed.
     """
 
-    def __init__(self, app: ASGIApp, token: str, names: frozenset[str]) -> None:
+    def __init__(
+        self, app: ASGIApp, token: str, names: frozenset[str], *, control: bool = False
+    ) -> None:
         self._app, self._token, self._names = app, token.encode(), names
+        self._control = control
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """One request."""
@@ -95,8 +100,8 @@ class Guard:
         own = f"{scope.get('scheme', 'http')}://{host}"
         if any(origin.decode("latin-1").lower() != own for origin in origins):
             return "This request comes from another site.", ""
-        if scope["method"] not in ("GET", "HEAD"):
-            return "This server only shows.", ""
+        if scope["method"] not in ("GET", "HEAD") and (why := self._may_change(scope, headers)):
+            return why, ""
         raw: bytes = scope.get("raw_path") or scope["path"].encode()
         if len(raw) + len(scope.get("query_string", b"")) > MOST_TARGET_BYTES:
             return "This address is too long.", ""
@@ -104,6 +109,17 @@ class Guard:
         if not hmac.compare_digest(token, self._token):
             return "The address lacks its token: open the one that gridscape live has printed.", ""
         return "", "/" + rest.decode("latin-1")
+
+    def _may_change(self, scope: Scope, headers: Mapping[bytes, list[bytes]]) -> str:
+        """Why a request may change nothing, "" where it may."""
+        if not self._control or scope["method"] != "POST":
+            return "This server only shows: gridscape live --control lets act."
+        if len(headers.get(b"origin", [])) != 1:
+            return "This request does not say where it comes from."
+        if headers.get(b"sec-fetch-site", [b"same-origin"]) != [b"same-origin"]:
+            return "This request comes from another site."
+        kinds = [kind.split(b";")[0].strip().lower() for kind in headers.get(b"content-type", [])]
+        return "" if kinds == [b"application/json"] else "This is no JSON."
 
 
 def _without_port(host: str) -> str:

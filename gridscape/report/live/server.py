@@ -16,6 +16,7 @@ import time
 from collections.abc import AsyncIterator, Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import asynccontextmanager, suppress
+from dataclasses import replace
 from importlib import resources
 from pathlib import Path
 from string import Template
@@ -25,7 +26,7 @@ from urllib.parse import quote
 import uvicorn
 from starlette.applications import Starlette
 from starlette.requests import Request
-from starlette.responses import HTMLResponse, PlainTextResponse, Response
+from starlette.responses import HTMLResponse, JSONResponse, PlainTextResponse, Response
 from starlette.routing import Route
 from starlette.types import Receive, Scope, Send
 
@@ -33,6 +34,9 @@ from gridscape.errors import GridscapeError, UsageError
 from gridscape.report.html import inline, policy
 from gridscape.report.live.guard import Guard, host_names, new_token
 from gridscape.report.live.study import Line, StudyView
+from gridscape.store.acts import MOST_BYTES as MOST_ACT_BYTES
+from gridscape.store.acts import Act, ask
+from gridscape.store.store import stored_study
 
 PORT = 8765
 MOST_PORTS = 50  # that are tried where one is in use
@@ -64,8 +68,8 @@ def pause(seconds: float) -> float:
 class Feed:
     """A study on show, and whoever waits for news of it. view: used in the reading thread only."""
 
-    def __init__(self, directory: Path) -> None:
-        self.directory, self.view = directory, StudyView(directory)
+    def __init__(self, directory: Path, control: bool = False) -> None:
+        self.directory, self.view = directory, StudyView(directory, control=control)
         self.viewers = 0
         self.news = asyncio.Event()
         self.task: asyncio.Task[None] | None = None
@@ -74,11 +78,11 @@ class Feed:
 class Live:
     """The application. directory: a results folder, or one that has some.
 
-    alone: whether it is, or will be, a results folder itself.
+    alone: whether it is, or will be, a results folder itself. control: whether viewers may act.
     """
 
-    def __init__(self, directory: Path, *, alone: bool = False) -> None:
-        self.directory = directory.resolve()
+    def __init__(self, directory: Path, *, alone: bool = False, control: bool = False) -> None:
+        self.directory, self.control = directory.resolve(), control
         self.alone = alone or (self.directory / "study.json").is_file()
         self.epoch = secrets.token_hex(4)  # versions of an earlier server say nothing
         self.feeds: dict[str, Feed] = {}
@@ -95,6 +99,8 @@ class Live:
             Route("/study/{name}/", self.page),
             Route("/study/{name}/events", self.events),
         ]
+        if self.control:
+            routes.append(Route("/study/{name}/acts", self.act, methods=["POST"]))
         return Starlette(routes=routes, lifespan=self._lifespan)
 
     @asynccontextmanager
@@ -137,6 +143,19 @@ class Live:
         since = request.headers.get("last-event-id") or request.query_params.get("since", "")
         return Stream(self._news(feed, since))
 
+    async def act(self, request: Request) -> Response:
+        """Ask for an act; the answer has its id, or says in one line what is wrong with it."""
+        feed = await self._feed(request)
+        if feed is None:
+            return _no_study()
+        body = b""
+        async for part in request.stream():
+            body += part
+            if len(body) > MOST_ACT_BYTES:
+                return _told(413, f"An act has at most {MOST_ACT_BYTES:,} bytes.")
+        status, words = await self.read(_ask, feed.directory, body)
+        return _told(status, words)
+
     async def _feed(self, request: Request) -> Feed | None:
         name = request.path_params["name"]
         if name not in self.feeds:
@@ -144,7 +163,7 @@ class Live:
             path = next((path for path in paths if path.name == name), None)
             if path is None:
                 return None
-            self.feeds.setdefault(name, Feed(path))
+            self.feeds.setdefault(name, Feed(path, self.control))
         return self.feeds[name]
 
     async def _news(self, feed: Feed, since: str) -> AsyncIterator[bytes]:
@@ -265,11 +284,29 @@ async def _left(receive: Receive) -> None:
         pass
 
 
+def _told(status: int, words: str) -> Response:
+    return JSONResponse({"words": words}, status)
+
+
 def _no_study() -> Response:
     return PlainTextResponse("There is no study of this name here.\n", 404)
 
 
 # ---- in the reading thread ----
+
+
+def _ask(directory: Path, body: bytes) -> tuple[int, str]:
+    """The status of an answer and its words: what was asked for, or what is wrong with it."""
+    try:
+        content = json.loads(body)
+        act = replace(Act.of(content), by="page")
+        act.check_in(stored_study(directory))
+        ask(directory, act)
+    except GridscapeError as error:
+        return 400, str(error)
+    except (ValueError, RecursionError):
+        return 400, "This is no JSON."
+    return 200, str(act)
 
 
 def _page_now(view: StudyView, epoch: str) -> bytes:
@@ -352,19 +389,21 @@ def serve(
     port: int | None = None,
     told: Callable[[str], None] = print,
     parent: int | None = None,
+    control: bool = False,
 ) -> None:
     """Serve the studies of a folder until Ctrl-C; ``told`` is given the address, with its token.
 
     port: else the first free one from 8765 on. parent: a process with which the server ends once
-    nobody looks on. Raises UsageError for a port in use, or for a folder without studies.
+    nobody looks on. control: whether who has the address may act on runs. Raises UsageError for a
+    port in use, or for a folder without studies.
     """
     directory = Path(directory)
     if parent is None and not studies_in(directory):
         hint = "run a study first: gridscape run, or name its folder"
         raise UsageError("holds no results", where=directory, hint=hint)
-    token, live = new_token(), Live(directory, alone=parent is not None)
+    token, live = new_token(), Live(directory, alone=parent is not None, control=control)
     listening = listen(host, port)
-    own = Guard(live.app(), token, host_names(host))
+    own = Guard(live.app(), token, host_names(host), control=control)
     config = uvicorn.Config(
         own,
         log_level="critical",

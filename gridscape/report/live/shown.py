@@ -30,7 +30,7 @@ OF_ALL = ("at_edge", "why", "against_best")
 COLUMNS = ("mean", "low", "high", "each", "counts")
 BY_CELL = ("cells", "metrics", "curves")
 Point = tuple[int, bool, float]  # of a curve so far: update, whether of test examples, value
-COUNTED = ("finished", "diverged", "failed", "missing")
+COUNTED = ("finished", "diverged", "failed", "stopped", "missing")
 
 
 class Shown:
@@ -214,7 +214,7 @@ def _shape_of(doc: Mapping[str, Any]) -> Any:
 def _counts(cells: Mapping[str, Any], at: Iterable[int]) -> dict[str, int]:
     """How the trials of some cells ended."""
     found = dict.fromkeys(
-        ("finished", "collapsed", "not_started", "diverged", "failed", "missing"), 0
+        ("finished", "collapsed", "not_started", "diverged", "failed", "stopped", "missing"), 0
     )
     for i in at:
         for status in cells["statuses"][i]:

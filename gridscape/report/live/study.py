@@ -6,7 +6,8 @@ Used by one thread, as all that reads. Nothing here waits for the run or is wait
 import html
 import shlex
 import time
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Literal, NamedTuple
 
@@ -17,11 +18,13 @@ from gridscape.grid.axes import show
 from gridscape.grid.many import many_records
 from gridscape.grid.trials import Status
 from gridscape.landscape import Landscape
-from gridscape.report.contract import ChangeData, LiveData
+from gridscape.report.contract import ActData, ChangeData, LiveData
 from gridscape.report.html import page
 from gridscape.report.live.folder import Folder, Numbers, n_asked
 from gridscape.report.live.shown import SHARE, Shown, growing
 from gridscape.report.words import duration, plural
+from gridscape.store.acts import Asked, Queue
+from gridscape.store.imported import is_imported
 from gridscape.store.progress import lives, read_progress
 from gridscape.study import reach
 
@@ -29,7 +32,10 @@ State = Literal["training", "finished", "unfinished", "interrupted", "crashed", 
 DONE = (Status.FINISHED, Status.DIVERGED)
 VERBS = ("run", "decide", "confirm", "refine")
 MOST_RUNS = 4  # that are told one by one
+MOST_ACTS = 20  # that are told, the last ones
+LAST_SECOND = 4e9  # since 1970, of a time that is told
 ABSENCE_SECONDS = 30  # unseen for so long, a folder is compared as a whole
+STOPPED_GO_ON = "What was stopped is kept: the same command with --resume-stopped goes on with it"
 AGAIN = "The same command, or the same call in Python, goes on from there"
 
 
@@ -45,15 +51,17 @@ class Line(NamedTuple):
 
 
 class StudyView:
-    """One results folder for those who look on."""
+    """One results folder for those who look on. control: whether they may act."""
 
-    def __init__(self, directory: Path) -> None:
-        self.folder = Folder(directory)
+    def __init__(self, directory: Path, *, control: bool = False) -> None:
+        self.folder, self.control = Folder(directory), control
+        self._acts = Queue(directory)
         self.shown = Shown(self.folder)
         self.live: LiveData = _live("unfinished", "Reading the results.")
         self._looked, self._changed = 0.0, set[str]()
         self._best, self._best_next = "", 0.0
-        self._n_ended, self._counted = 0, -1  # of which generation
+        self._n_ended = self._n_stopped = 0
+        self._counted = -1  # of which generation
         self._numbers: tuple[int, Numbers] | None = None
 
     # ---- looking ----
@@ -69,7 +77,8 @@ class StudyView:
         found = self.folder.look(thorough=away)
         self._changed |= found
         if found or self._counted != self.folder.generation:
-            self._n_ended, self._counted = self._count(), self.folder.generation
+            self._n_ended, self._n_stopped = self._count(DONE), self._count((Status.STOPPED,))
+            self._counted = self.folder.generation
         before, told = self._stamp(), self.live
         if analyze and (self._changed or not self.shown.doc or not self.folder.trouble):
             self.shown.update(self._changed)
@@ -90,14 +99,14 @@ class StudyView:
     def _stamp(self) -> tuple[int, int]:
         return self.shown.shape, self.shown.version
 
-    def _count(self) -> int:
-        """Trials of the grid that need no more training."""
+    def _count(self, statuses: Collection[Status]) -> int:
+        """Trials of the grid that ended in one of these ways."""
         numbers, study = self._grid(), self.folder.study
         if numbers is None:
             return 0
         most = int(study["replicates"])
         return sum(
-            result.status in DONE and numbers.of(trial.cell) is not None
+            result.status in statuses and numbers.of(trial.cell) is not None
             for trial, result in self.folder.trials.values()
             if trial.replicate < most or study.get("replicates_of")
         )
@@ -120,7 +129,7 @@ class StudyView:
             return self.live
         progress = read_progress(folder.directory)
         asked, ended = n_asked(folder.study), self._n_ended
-        state = _state(progress, ended >= asked)
+        state = _state(progress, ended + self._n_stopped >= asked)
         runs = progress.get("runs") if state == "training" else None
         metric = progress.get("metric")
         curves, training = growing(
@@ -130,9 +139,11 @@ class StudyView:
         )
         found = _live(state, self._words(state, progress, ended, asked))
         found["go_on"] = self._go_on(state, progress)
-        found["share"] = round(ended / asked, 4) if asked else 1.0
+        found["share"] = round((ended + self._n_stopped) / asked, 4) if asked else 1.0
         found["runs"] = _runs(runs, numbers)
         found["training"], found["curves"] = training, curves
+        found["control"] = self.control and not is_imported(folder.study)
+        found["acts"] = [_act(asked) for asked in self._acts.all()[: -MOST_ACTS - 1 : -1]]
         return found
 
     def _words(self, state: State, progress: Mapping[str, Any], ended: int, asked: int) -> str:
@@ -150,10 +161,13 @@ class StudyView:
         time_left = f", about {duration(left)} left" if known and isinstance(left, float) else ""
         damaged = len(self.folder.damaged)
         lost = f" {plural(damaged, 'result')} cannot be read: the next run trains it again."
-        return f"{begin}: {done}{time_left}.{lost if damaged else ''}"
+        stopped = f", {self._n_stopped:,} stopped" if self._n_stopped else ""
+        return f"{begin}: {done}{stopped}{time_left}.{lost if damaged else ''}"
 
     def _go_on(self, state: State, progress: Mapping[str, Any]) -> str:
         """What to do where something is left and nobody trains it."""
+        if state == "finished" and self._n_stopped:
+            return f"{STOPPED_GO_ON}."
         if state in ("training", "finished", "gone"):
             return ""
         kept = "Everything trained so far is kept."
@@ -221,6 +235,22 @@ def _live(state: State, words: str) -> LiveData:
         "runs": [],
         "training": [],
         "curves": {},
+        "control": False,
+        "acts": [],
+    }
+
+
+def _act(asked: Asked) -> ActData:
+    """An act as the page shows it; its texts are anybody's."""
+    by = asked.act.by if asked.act else ""
+    moment = datetime.fromtimestamp(min(max(asked.asked, 0.0), LAST_SECOND), UTC)
+    return {
+        "id": asked.id,
+        "act": asked.title,
+        "by": by,
+        "asked": moment.isoformat(timespec="seconds"),
+        "state": asked.state,
+        "words": asked.words,
     }
 
 

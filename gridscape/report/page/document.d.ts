@@ -20,6 +20,7 @@ interface Marks {
   not_started: Mark;
   diverged: Mark;
   failed: Mark;
+  stopped: Mark;
   missing: Mark;
   not_asked: Mark;
 }
@@ -73,6 +74,7 @@ interface Counts {
   not_started: number;
   diverged: number;
   failed: number;
+  stopped: number;
   missing: number;
 }
 
@@ -96,7 +98,7 @@ interface EstimateData {
  */
 interface CellsData {
   label: Array<string>;
-  state: Array<"finished" | "collapsed" | "not_started" | "diverged" | "failed" | "missing" | "not_asked">;
+  state: Array<"finished" | "collapsed" | "not_started" | "diverged" | "failed" | "stopped" | "missing" | "not_asked">;
   statuses: Array<Array<string>>;
   collapsed: Array<Array<boolean>>;
   not_started: Array<Array<boolean>>;
@@ -561,12 +563,27 @@ interface BesideData {
 }
 
 /**
+ * What somebody asked of the run. act, words: what it is and what came of it, in words.
+ *
+ * asked: when, in ISO 8601; by: a word for who, "" where it is not known.
+ */
+interface ActData {
+  id: string;
+  act: string;
+  by: string;
+  asked: string;
+  state: "waiting" | "done" | "refused";
+  words: string;
+}
+
+/**
  * How far a run is, on a page that is served while it trains.
  *
  * since: the state of the document that the page has, as the server counts them. words: how far
  * it is; go_on: what to do where nothing trains and something is left, else "". share: of the
  * networks that have ended. runs: what is in training, in words; training: the cells of it.
- * curves: theirs so far, as in PageData.
+ * curves: theirs so far, as in PageData. control: whether who looks on may act. acts: those that
+ * were asked for last, the newest first.
  */
 interface LiveData {
   since: string;
@@ -577,6 +594,8 @@ interface LiveData {
   runs: Array<string>;
   training: Array<number>;
   curves: { [key in string]?: { [key in string]?: CurveData } };
+  control: boolean;
+  acts: Array<ActData>;
 }
 
 /**

@@ -2,7 +2,7 @@
 // read aloud, walked by arrow keys, printed, and copied.
 
 // States whose cells have no color of their own.
-const BLANK = ["diverged", "failed", "missing", "not_asked"];
+const BLANK = ["diverged", "failed", "stopped", "missing", "not_asked"];
 
 function strides() {
   const sizes = doc.axes.map((axis) => axis.labels.length);
@@ -411,7 +411,7 @@ function contours(values, unit, look) {
 
 // Cells without a number, in a gray of their state.
 /** @type {Record<string, number>} */
-const LOST = { diverged: 0, failed: 0.34, missing: 0.67, not_asked: 1 };
+const LOST = { diverged: 0, failed: 0.34, stopped: 0.67, missing: 0.67, not_asked: 1 };
 
 /** @param {Look} look */
 const lostColors = (look) =>
@@ -654,6 +654,7 @@ function endings(counts) {
   }
   for (const name of /** @type {const} */ (["diverged", "failed"]))
     if (counts[name]) parts.push(`${counts[name]} ${name}`);
+  if (counts.stopped) parts.push(`${counts.stopped} ${doc.marks.stopped.word}`);
   if (counts.missing) parts.push(`${counts.missing} ${doc.marks.missing.word}`);
   return parts.join(", ");
 }

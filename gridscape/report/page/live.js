@@ -122,6 +122,7 @@ function drawLive() {
         )
       : "",
   );
+  drawActs();
   for (const node of document.querySelectorAll("#map .is-training"))
     node.classList.remove("is-training");
   for (const index of live.training)
@@ -160,10 +161,4 @@ function follow(live) {
       liveBar.append(el("p", {}, `The server does not answer: this is how things stood at ${at}.`));
     }, GONE_MS);
   });
-}
-
-if (doc.live) {
-  grow(doc.live.curves);
-  drawLive();
-  follow(doc.live);
 }

@@ -38,6 +38,7 @@ class Cell {
       not_started: doc.cells.not_started[this.index].filter(Boolean).length,
       diverged: among("diverged"),
       failed: among("failed", "out_of_memory"),
+      stopped: among("stopped"),
       missing: among("missing"),
     };
   }

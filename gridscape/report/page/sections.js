@@ -160,6 +160,7 @@ const SYMBOLS = {
   not_started: "circle-open",
   diverged: "x-thin-open",
   failed: "x-thin-open",
+  stopped: "circle-open",
   missing: "circle-open",
   not_asked: "circle-open",
 };

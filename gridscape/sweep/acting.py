@@ -1,0 +1,266 @@
+"""Acts that somebody asks of a running sweep: which can be done, and what they change.
+
+The sweep looks for acts between segments. For one that can be done it puts all works away as at
+Ctrl-C, lets the act change what is to be trained, and plans anew; what cannot be done is refused at
+once, and disturbs nothing. Each act may be done twice without harm: where the process dies between
+the deed and the word of it, the next run does it again.
+"""
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import replace
+from typing import Any, NamedTuple
+
+from gridscape.engine.cohorts import partition
+from gridscape.errors import GridscapeError, UsageError, check_known
+from gridscape.execution.checkpoints import Checkpoints
+from gridscape.execution.cohort_run import stopped
+from gridscape.grid.asked import Asked as Numbers
+from gridscape.grid.asked import joined
+from gridscape.grid.axes import Axis, Cell, show
+from gridscape.grid.trials import Status, Trial
+from gridscape.store.acts import Act, Asked, Queue, on_record
+from gridscape.store.store import Store
+from gridscape.study import reach
+from gridscape.study.study import ResolvedStudy
+
+# A study with these values of axes and so many replicates, ready to run, and noted in its folder.
+Widen = Callable[[ResolvedStudy, Mapping[str, Sequence[Any]], int | None], ResolvedStudy]
+
+KEPT_AT_ONCE = 64  # stopped trials whose snapshots are in memory together
+DONE = (Status.FINISHED, Status.DIVERGED)
+
+
+class Deed(NamedTuple):
+    """An act that can be done, or is so already. words: what came of it.
+
+    do: None where nothing is left to do.
+    """
+
+    words: str
+    do: Callable[[], None] | None = None
+
+
+class Acting:
+    """What acts make of one sweep. trials: of the sweep, which grow; resolved: their study.
+
+    widen: makes a wider study of it; None where the sweep itself decides what it trains. ordered:
+    whether its executor trains works in the order in which it gets them. ended: keys of trials
+    that ended in this sweep.
+    """
+
+    def __init__(
+        self,
+        store: Store,
+        resolved: ResolvedStudy,
+        trials: Iterable[Trial],
+        checkpoints: Checkpoints,
+        *,
+        widen: Widen | None = None,
+        ordered: bool = True,
+    ) -> None:
+        self.store, self.resolved, self.trials = store, resolved, tuple(trials)
+        self.ended = set[str]()
+        self._own, self._room = resolved, 0  # as it was asked for, and the replicates of any cell
+        self._checkpoints, self._widen, self._ordered = checkpoints, widen, ordered
+        self._first: list[Act] = []
+        self._queue = Queue(store.directory)
+        self._deeds: Mapping[str, Callable[[Act], Deed]] = {
+            "stop": self._stop,
+            "resume": self._resume,
+            "first": self._put_first,
+            "replicates": self._replicate,
+            "values": self._add_values,
+        }
+
+    def begin(self) -> None:
+        """Take over what earlier runs were asked for and may not have come to: more, and in order.
+
+        What the study has no place for any more is left out.
+        """
+        for asked in on_record(self.store.directory):
+            if asked.state == "done" and asked.act and asked.act.kind not in ("stop", "resume"):
+                try:
+                    _do(self._deed(asked))
+                except GridscapeError:
+                    continue
+
+    def waits(self, *, at_last: bool = False) -> bool:
+        """Whether an act waits that can be done; what cannot be is refused now.
+
+        Looks into the folder only now and then, unless ``at_last``.
+        """
+        found = False
+        for asked in self._queue.waiting() if at_last or self._queue.is_due() else ():
+            try:
+                deed = self._deed(asked)
+            except GridscapeError as error:
+                self.store.settle(asked, "refused", str(error))
+                continue
+            if deed.do is None:
+                self.store.settle(asked, "done", deed.words)
+            else:
+                found = True
+        return found
+
+    def take_up(self) -> None:
+        """Do all that waits, while nothing trains."""
+        for asked in self._queue.waiting():
+            try:
+                deed = self._deed(asked)
+                _do(deed)
+            except GridscapeError as error:
+                self.store.settle(asked, "refused", str(error))
+            else:
+                self.store.settle(asked, "done", deed.words)
+
+    def rank(self, trial: Trial) -> int:
+        """The place of a trial by what is to come first: what was asked for last wins."""
+        places = (
+            i for i, act in enumerate(self._first, 1) if act.chooses(trial.cell, trial.replicate)
+        )
+        return -max(places, default=0)
+
+    def _deed(self, asked: Asked) -> Deed:
+        """What an act would do; raises GridscapeError where it cannot be done."""
+        if asked.act is None:
+            raise UsageError("not an act", where=asked.id)
+        asked.act.check_in(self.store.study)
+        return self._deeds[asked.act.kind](asked.act)
+
+    # ---- to stop and to go on ----
+
+    def _stop(self, act: Act) -> Deed:
+        chosen = [t for t in self.trials if act.chooses(t.cell, t.replicate)]
+        if not chosen:
+            raise UsageError("no such trial in this run", where=act.target)
+        statuses = self.store.statuses()
+        ended = {k for k, status in statuses.items() if status in (*DONE, Status.STOPPED)}
+        left = [t for t in chosen if t.key not in ended | self.ended]
+        n_stopped = sum(statuses.get(t.key) is Status.STOPPED for t in chosen)
+        if n_stopped and not left:
+            return Deed(f"{_networks(n_stopped)} stopped already")
+        if not left:
+            raise UsageError("nothing to stop: all of it has ended already", where=act.target)
+        n_before = len(chosen) - len(left)
+        before = f"; {n_before} had ended before" if n_before else ""
+        return Deed(f"{_networks(len(left))} stopped{before}", lambda: self._end(left))
+
+    def _end(self, trials: Sequence[Trial]) -> None:
+        """Store trials as stopped, and what they go on from; first of all that, then the rows."""
+        progress = self._checkpoints.find({trial.key for trial in trials})
+        for cohort in partition(self.resolved, trials, progress):
+            for part in cohort.cut(KEPT_AT_ONCE):
+                keys = [trial.key for trial in part.trials]
+                snapshot = self._checkpoints.restored(keys) if part.start else None
+                self._checkpoints.stopped.update(keys)
+                if snapshot:
+                    self._checkpoints.keep(snapshot)
+                ended = stopped(part, snapshot)
+                self.store.put_all([(each.trial, each.result) for each in ended])
+
+    def _resume(self, act: Act) -> Deed:
+        ended = self.store.statuses()
+        all_ = (t for t in self.store.trials() if ended.get(t.key) is Status.STOPPED)
+        keys = [trial.key for trial in all_ if act.chooses(trial.cell, trial.replicate)]
+        if not keys:
+            return Deed("none of it is stopped")
+        return Deed(f"{_networks(len(keys))} may go on", lambda: self._let_go_on(keys))
+
+    def _let_go_on(self, keys: Sequence[str]) -> None:
+        self._checkpoints.stopped.difference_update(keys)
+        self.store.forget(keys)
+
+    # ---- what comes next, and more ----
+
+    def _put_first(self, act: Act) -> Deed:
+        if not self._ordered:
+            raise UsageError("this executor orders its works itself", where=str(act))
+        chosen = [t for t in self.trials if act.chooses(t.cell, t.replicate)]
+        done = {key for key, status in self.store.statuses().items() if status in DONE}
+        n_left = sum(t.key not in done for t in chosen)
+        if not n_left:
+            raise UsageError("nothing of it is left to train", where=act.target)
+        return Deed(
+            f"{_networks(n_left)} of {act.target} come first", lambda: self._first.append(act)
+        )
+
+    def _replicate(self, act: Act) -> Deed:
+        self._require_widen()
+        number = act.number or 1
+        asked = Numbers(self.store.study)
+        own = dict.fromkeys(trial.cell for trial in self.trials)
+        more = {c: number for c in own if act.chooses(c) and asked.of(c) < number}
+        in_training = {(t.cell, t.replicate) for t in self.trials}
+        new = [c for c in own if act.chooses(c) and (c, number - 1) not in in_training]
+        if not new:
+            return Deed(f"it has {number} replicates already")
+
+        def do() -> None:
+            if not act.where:
+                self._grow({}, max(number, self._own.study.replicates))
+            else:
+                self._make_room(number)
+                if more:
+                    self._ask(more)
+            self._join(self.resolved.trials({cell: range(number) for cell in new}))
+
+        n_more = len(new) * number - sum(cell in new for cell, _ in in_training)
+        return Deed(f"{_networks(n_more)} more", do)
+
+    def _add_values(self, act: Act) -> Deed:
+        self._require_widen()
+        study, name = self._own.study, act.axis or ""
+        check_known("axis", name, study.axes)
+        if study.grids:
+            raise UsageError("the cells are a union of sub-grids", where=f"axis {name}")
+        axis = Axis(name, tuple(study.axes[name]))
+        new = [value for value in act.values if axis.place(value) is None]
+        if not new:
+            return Deed(f"{name} has that already")
+
+        def do() -> None:
+            before = {trial.cell for trial in self.trials}
+            self._grow({name: joined(list(axis.values), new)}, None)
+            cells = [cell for cell in self._own.study.cells() if cell not in before]
+            self._join(self._own.trials(dict.fromkeys(cells, range(study.replicates))))
+
+        return Deed(f"added {', '.join(map(show, new))}", do)
+
+    def _ask(self, more: Mapping[Cell, int]) -> None:
+        before = self.store.study
+        known = reach.is_known(before)
+        self.store.ask(more)
+        if known:
+            reach.remember(self.store.study, self.store.study, before)
+
+    def _require_widen(self) -> None:
+        if self._widen is None:
+            raise UsageError(
+                "this run decides itself what it trains",
+                expected="gridscape run",
+                hint="stop, resume and first are taken",
+            )
+
+    def _grow(self, axes: Mapping[str, Sequence[Any]], replicates: int | None) -> None:
+        assert self._widen is not None
+        self._own = self._widen(self._own, axes, replicates)
+        self._make_room(self._room)
+
+    def _make_room(self, replicates: int) -> None:
+        """Let the study have so many, for whoever follows it: some cells alone may."""
+        self._room, study = max(self._room, replicates), self._own.study
+        is_wide = study.replicates >= self._room
+        wider = study if is_wide else study.override(replicates=self._room)
+        self.resolved = replace(self._own, study=wider)
+
+    def _join(self, trials: Iterable[Trial]) -> None:
+        self.trials = tuple({t.key: t for t in (*self.trials, *trials)}.values())
+
+
+def _do(deed: Deed) -> None:
+    if deed.do:
+        deed.do()
+
+
+def _networks(number: int) -> str:
+    return f"{number:,} network{'' if number == 1 else 's'}"
