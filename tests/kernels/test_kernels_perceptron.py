@@ -142,6 +142,9 @@ def test_tanh_is_as_exact_as_float32_and_at_most_1(target):
         found = train(net, hyper, state, FULL[:1], 1, inputs, jnp.zeros_like(inputs))
     outputs, wanted = np.asarray(found.outputs[0], np.float64), np.tanh(np.float64(inputs))
     assert np.abs(outputs).max() <= 1
+    # What is saturated is 1 itself: else its gradient, 1 - y^2, would go on without end.
+    is_large = np.abs(np.asarray(inputs)) > 8
+    assert (np.abs(outputs)[is_large] == 1).all()
     assert np.abs(outputs / wanted - 1).max() < 4 * np.finfo(np.float32).eps
 
 

@@ -79,12 +79,11 @@ struct Place {
 
 // tanh, to 4 units in the last place and never beyond 1; NaN stays NaN.
 //
-// x times a quotient of polynomials of x * x, of degrees 3 and 4: 1.3e-7 from tanh at most, by
-// Lawson's weights, up to the bound, and there 4e-7 below 1. Half the work of simd.h's tanh.
+// x times a quotient of polynomials of x * x, of degrees 3 and 4, 1.3e-7 from tanh at most up to
+// the bound: half the work of simd.h's tanh. Beyond it is 1 itself, since a unit that is saturated
+// has no gradient.
 GRIDSCAPE_INLINE Vector quick_tanh(Vector x) {
-  const Vector bound = splat(7.9f);
-  x = x > bound ? bound : x;  // false for NaN
-  x = x < -bound ? -bound : x;
+  const Whole magnitude = bits_of(x) & 0x7fffffff, sign = bits_of(x) ^ magnitude;
   const Vector s = x * x;
   Vector p = splat(1.1531702e-05f);
   p = p * s + splat(0.002960461f);
@@ -95,7 +94,8 @@ GRIDSCAPE_INLINE Vector quick_tanh(Vector x) {
   q = q * s + splat(0.023854032f);
   q = q * s + splat(0.46267632f);
   q = q * s + splat(1);
-  return x * p / q;
+  const Vector one = from_bits(bits_of(splat(1)) | sign);
+  return from_bits(magnitude) > splat(7.9f) ? one : x * p / q;  // false for NaN
 }
 
 inline void activate_all(Activation activation, float* y, int64_t count) {
