@@ -21,8 +21,9 @@ and what to do next. ``str(error)`` is one line: that is what the command line p
 
 import difflib
 import math
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
+from itertools import accumulate
 from numbers import Integral  # NumPy's whole numbers are such, too
 from typing import Any
 
@@ -93,7 +94,7 @@ class UsageError(GridscapeError):
 
 
 class UnknownNameError(UsageError):
-    """A name that nothing has; the message ends with ``hint``, else it offers the nearest one."""
+    """An unknown name; the message ends with ``hint``, else it offers the nearest known one."""
 
     def __init__(
         self,
@@ -106,7 +107,7 @@ class UnknownNameError(UsageError):
     ) -> None:
         known = sorted(known)
         near = difflib.get_close_matches(name[:LONGEST], known, n=1, cutoff=0.5)
-        nearest = f"did you mean {near[0]!r}?" if near else f"known: {', '.join(known) or 'none'}"
+        nearest = f"did you mean {near[0]!r}?" if near else f"known: {_listed(known)}"
         self.kind, self.name, self.known = kind, name, known
         super().__init__(f"unknown {kind} {name!r}", where=where, hint=hint or nearest)
 
@@ -193,6 +194,13 @@ def out_of_memory(error: Exception, where: object = None) -> OutOfMemoryError:
     """The error of our own that tells of memory which could not be had."""
     hint = "give it more memory, or choose smaller networks or batches"
     return OutOfMemoryError("out of memory", where=where, found=one_line(error)[:150], hint=hint)
+
+
+def _listed(names: Sequence[str]) -> str:
+    """Whole names, as many as leave room for the rest of a line, and how many more there are."""
+    ends = accumulate(len(name) + len(", ") for name in names)
+    n = max(1, sum(end <= LONGEST // 2 for end in ends))
+    return (", ".join(names[:n]) or "none") + (f" and {len(names) - n} more" if names[n:] else "")
 
 
 def one_line(error: BaseException) -> str:

@@ -37,7 +37,7 @@ install_import_hook("gridscape", "shapes.check_shapes")
 
 
 # Folders whose tests mostly compile: in continuous integration each runs on one version of JAX.
-COMPILING = {"tests", "engine", "execution", "kernels", "models", "optimizers", "tasks"}
+COMPILING = {"base", "engine", "execution", "kernels", "models", "optimizers", "sweep", "tasks"}
 
 
 def pytest_addoption(parser):

@@ -1,8 +1,11 @@
 """What several tests of runs need: their results, and processes of their own."""
 
+import contextlib
 import os
+import signal
 import subprocess
 import sys
+import threading
 from pathlib import Path
 
 from cohort_tools import assert_same
@@ -28,6 +31,21 @@ def environment():
         "PYTHONPATH": f"{root}{os.pathsep}{root / 'tests'}",
         "TF_CPP_MIN_LOG_LEVEL": "3",
     }
+
+
+def press_ctrl_c():
+    os.kill(os.getpid(), signal.SIGINT)
+
+
+@contextlib.contextmanager
+def bounded(process, seconds=240):
+    """A process that is killed then, so that nobody waits for its next line for ever."""
+    timer = threading.Timer(seconds, process.kill)
+    timer.start()
+    try:
+        yield process
+    finally:
+        timer.cancel()
 
 
 def python(*arguments):

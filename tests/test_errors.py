@@ -53,6 +53,14 @@ def test_the_tree_in_the_docstring_is_the_tree():
         (UnknownNameError("axis", "hiden", ["hidden", "rate"]), "unknown axis 'hiden'; did you"),
         (UnknownNameError("axis", "qq", ["b", "a"]), "unknown axis 'qq'; known: a, b"),
         (UnknownNameError("axis", "qq", []), "unknown axis 'qq'; known: none"),
+        (
+            UnknownNameError("axis", "qq", [c * 40 for c in "abcdef"]),
+            f"unknown axis 'qq'; known: {'a' * 40}, {'b' * 40}, {'c' * 40} and 3 more",
+        ),
+        (
+            UnknownNameError("axis", "q", ["a" * 200, "b"]),
+            f"unknown axis 'q'; known: {'a' * 200} and",
+        ),
         (UnknownNameError("axis", "q", iter(["a"]), where="f"), "f: unknown axis 'q'; known: a"),
         (StudyFileError("a.toml", ["x: bad"]), "a.toml: x: bad"),
         (StudyFileError("a.toml", ["x: bad", "y: worse"]), "a.toml: 2 mistakes: x: bad; y: worse"),
@@ -89,5 +97,5 @@ def test_the_first_mistake_and_the_known_names_can_be_read_by_programs():
 
 def test_errors_need_nothing_but_the_standard_library():
     code = "import sys; import gridscape.errors; print(*sys.modules)"
-    loaded = subprocess.check_output([sys.executable, "-c", code], text=True)
+    loaded = subprocess.check_output([sys.executable, "-c", code], text=True, timeout=300)
     assert not {"jax", "numpy", "pydantic", "typer"} & set(loaded.split())

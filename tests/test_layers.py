@@ -5,6 +5,7 @@ import re
 import sys
 import tomllib
 from collections.abc import Iterable, Iterator, Mapping
+from functools import cache
 from graphlib import CycleError, TopologicalSorter
 from importlib.metadata import packages_distributions
 from pathlib import Path
@@ -14,7 +15,8 @@ import pytest
 ROOT = Path(__file__).parent.parent
 
 # Bottom first: a room imports only from rooms above its own in this list; those of one row do not
-# know each other. A room is a folder, or a file of the hall. Inside a room imports have no cycle.
+# know each other. A room is a folder, or a file of the hall. Inside a room what is imported when
+# modules are loaded has no cycle.
 ROOMS = (
     ("errors",),
     ("identity",),
@@ -35,7 +37,13 @@ ROOMS = (
     ("__main__",),
 )
 RANK = {name: rank for rank, row in enumerate(ROOMS) for name in row}
+# What objects of a lower room offer and a room above makes, imported when it is asked for.
+ABOVE = {
+    ("gridscape.landscape", "report.notebook"),  # land.page() and land.plot()
+    ("gridscape.sweep", "report.following"),  # the progress of gs.run
+}
 MOST_ENTRIES = 22  # in the hall: what a newcomer sees at once
+LONGEST_TEST_FILE = 520
 
 # The rules of claims register themselves when this package is imported.
 REGISTRIES = {"gridscape.claims.rules.RULES"}
@@ -111,6 +119,7 @@ def is_front(module: str, target: str) -> bool:
     return target.startswith(f"{module}.")
 
 
+@cache  # many import from the same module
 def defined(source: str) -> set[str]:
     """The names that a module makes itself, at its top."""
     names = set[str]()
@@ -170,6 +179,45 @@ def modules() -> dict[str, str]:
 
 def test_imports_go_downwards_and_name_the_defining_module(modules: dict[str, str]) -> None:
     assert violations(modules) == []
+
+
+def test_what_a_room_above_makes_is_named_here(modules: dict[str, str]) -> None:
+    assert set(made_above(modules)) == ABOVE
+
+
+def made_above(modules: Mapping[str, str]) -> Iterator[tuple[str, str]]:
+    """Modules of the package that are imported by a text, and by which: their texts too."""
+    for module, source in modules.items():
+        for node in ast.walk(ast.parse(source)):
+            if isinstance(node, ast.Call) and called(node) in ("above", "import_module"):
+                texts = [n.value for n in ast.walk(node) if isinstance(n, ast.Constant)]
+                found = [text for text in texts if isinstance(text, str)]
+                is_own = called(node) == "above" or any(t.startswith("gridscape") for t in found)
+                if is_own and module not in ("gridscape", "gridscape.identity.above"):
+                    yield from ((module, text) for text in found if "." in text)
+
+
+def called(call: ast.Call) -> str:
+    function = call.func
+    return function.attr if isinstance(function, ast.Attribute) else getattr(function, "id", "")
+
+
+def test_another_import_by_a_text_is_found() -> None:
+    by_text = 'importlib.import_module(f"gridscape.report.{name}")'
+    planted = {"gridscape.tasks.a": by_text, "gridscape.store.b": "above('cli.tables')"}
+    assert {module for module, _ in made_above(planted)} == set(planted)
+
+
+def test_tests_mirror_the_rooms() -> None:
+    rooms = {room for row in ROOMS for room in row}
+    folders = {p.name for p in (ROOT / "tests").iterdir() if p.is_dir() and p.name[0] != "_"}
+    assert folders - rooms == {"assets", "browser", "native"}
+
+
+def test_no_file_of_tests_is_long() -> None:
+    lengths = {p.name: p.read_text().count("\n") for p in (ROOT / "tests").rglob("*.py")}
+    assert len(lengths) > 100
+    assert {name: n for name, n in lengths.items() if n > LONGEST_TEST_FILE} == {}
 
 
 def test_no_cycle(modules: dict[str, str]) -> None:

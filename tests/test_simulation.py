@@ -24,7 +24,12 @@ def truth(monkeypatch: pytest.MonkeyPatch) -> Callable[[str], Any]:
 def test_beside_the_benchmarks_statistics_is_the_standard_library() -> None:
     code = "import statistics; print(statistics.median([3, 1, 2]), statistics.__file__)"
     done = subprocess.run(
-        [sys.executable, "-c", code], cwd=BENCHMARKS, capture_output=True, text=True, check=True
+        [sys.executable, "-c", code],
+        cwd=BENCHMARKS,
+        capture_output=True,
+        text=True,
+        check=True,
+        timeout=300,
     )
     median, file = done.stdout.split()
     assert median == "2"

@@ -12,7 +12,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
-from runs import environment
+from runs import bounded, environment
 from synthetic import _linear, hump
 from synthetic import _result as synthetic_result
 
@@ -94,8 +94,10 @@ def served(directory: Path, *options: str) -> Iterator[tuple[str, int, subproces
         text=True,
     )
     try:
-        found = re.search(r"http://[^:]+:(\d+)/([\w-]+)/", server.stdout.readline())
-        assert found, server.stdout.read()
+        with bounded(server):
+            first = server.stdout.readline()
+        found = re.search(r"http://[^:]+:(\d+)/([\w-]+)/", first)
+        assert found, first
         yield found[2], int(found[1]), server
     finally:
         server.kill()

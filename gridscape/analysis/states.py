@@ -13,10 +13,12 @@ curves with independent noise fewer than 1 in 200 count as falling; a loss that 
 than a quarter of its training may do so more often.
 """
 
+from dataclasses import replace
+
 import numpy as np
 
 from gridscape.grid.meanings import OWN
-from gridscape.grid.names import COLLAPSED, TOP_SHARE, Variable
+from gridscape.grid.names import COLLAPSED, TOP_SHARE, TRAIN, Variable
 from gridscape.grid.trials import Status, TrialResult
 from gridscape.landscape import GUESSES, LEARNED, Landscape
 
@@ -108,7 +110,8 @@ def measure_of(land: Landscape) -> str:
 
 def _twin(land: Landscape) -> str:
     """The same on the training data."""
-    return measure_of(land).replace("test_", "train_", 1)
+    measure = Variable.parse(measure_of(land))
+    return str(replace(measure, split=TRAIN)) if measure else measure_of(land)
 
 
 def _above_guessing(land: Landscape, name: str) -> np.ndarray | None:

@@ -10,7 +10,7 @@ import jax.numpy as jnp
 
 from gridscape.base.types import Array
 from gridscape.errors import UsageError, short
-from gridscape.grid.meanings import OWN, Meaning, was_lower
+from gridscape.grid.meanings import OWN, Meaning, sounds_lower
 
 
 @dataclass(frozen=True)
@@ -78,8 +78,8 @@ def declared(name: str, metric: Callable[[Array, Any], Array]) -> Metric:
 
 
 def warn_of_doubt(name: str, metric: Callable[[Array, Any], Array]) -> None:
-    """Warn of a plain function whose name speaks of a loss, and of which more counts as better."""
-    if not isinstance(metric, Metric) and name not in OWN and was_lower(name):
+    """Warn of a plain function whose name says that less is better: more counts as better."""
+    if not isinstance(metric, Metric) and name not in OWN and sounds_lower(name):
         warnings.warn(
             f"metric {name}: more of a plain function counts as better; if less is, say"
             ' gridscape.Metric(function, better="lower")',

@@ -5,6 +5,7 @@ names of metrics end, as they were written.
 """
 
 import math
+import re
 from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass
 from typing import Any, Literal
@@ -132,9 +133,25 @@ def _by_ending(name: str) -> Meaning:
     return Meaning(better, PER_EXAMPLE if name.endswith("loss") else "")
 
 
-def was_lower(name: str) -> bool:
-    """Whether less of a metric counted as better, by the end of its name, before that was said."""
-    return not _by_ending(name).is_higher_better
+# Words in the names of what is minimized.
+LOWER = (
+    *("loss", "error", "err", "mse", "rmse", "mae", "mape", "nll", "perplexity", "ppl", "wer"),
+    *("cer", "fid", "distance", "regret", "bpc", "bpb", "brier", "time", "latency"),
+)
+
+
+def sounds_lower(name: str) -> bool:
+    """Whether the name of a metric speaks of something of which less is better.
+
+    >>> [sounds_lower(name) for name in ("perplexity", "char_error", "RMSE", "lossless")]
+    [True, True, True, False]
+    """
+    return not words_of(name).isdisjoint(LOWER)
+
+
+def words_of(name: str) -> set[str]:
+    """The words of a name, in small letters."""
+    return set(re.split(r"[^a-z0-9]+", name.casefold()))
 
 
 def to_record(metrics: Mapping[str, Meaning]) -> dict[str, dict[str, str]]:

@@ -1,7 +1,7 @@
 """What JAX finds out about functions, kept: the cohorts of a study often have the same ones.
 
-Each resolved study has a memo of its own, which is gone with it. By the next one a user's object
-may have changed, which its methods do not show.
+Each resolved study has a memo of its own, which is gone with it: before the next one a
+user may have mutated an object, which its identity does not show.
 """
 
 from collections import OrderedDict

@@ -92,8 +92,8 @@ def mlp(
         U(+-1 / sqrt(fan_in)), biases too; normal_fan_in, N(0, 1) / fan_in, biases zero.
     ``init_scale`` multiplies the initial kernels.
 
-    Raises UsageError for a width or a number of layers below 1, UnknownNameError for an activation
-    or an init that nothing has. Source of relu_scaled and normal_fan_in: "Neural Learning, Answer
+    Raises UsageError for a width or a number of layers below 1, UnknownNameError for an unknown
+    activation or init. Source of relu_scaled and normal_fan_in: "Neural Learning, Answer
     Set 3", 1.2.
 
     >>> model = mlp((28, 28, 1), 10, layers="64-32")

@@ -573,7 +573,7 @@ class PageData(TypedDict):
     about the data, as what was left out of it. metrics: the main one first. curves: by the number
     of a cell, then by the name of a curve; batches: the examples of an update of each cell, None
     where they are the same of all; curves_left_out: of cells, since there are too many for
-    one page. chance: the accuracy of guessing. pareto: by cost. t_quantiles: of Student's t by the
+    one page. pareto: by cost. t_quantiles: of Student's t by the
     number of values, for differences between any two cells.
     replay: the command that trains a cell again, but for the cell; "" where only Python can.
     live: on a page that is served.
@@ -613,7 +613,6 @@ class PageData(TypedDict):
     curve_names: Sequence[CurveName]
     lines: LinesData
     kinds: Sequence[KindData]
-    chance: Number
     networks: Sequence[NetworkData]
     network_notes: Sequence[str]
     best: BestData | None

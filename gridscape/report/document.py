@@ -175,7 +175,6 @@ def document(
         "curve_names": [_curve_name(land, name) for name in _curve_names(found)],
         "lines": _line_view(land.axes),
         "kinds": [_kind(land, record, numbers) for record in found.by_kind if record.cells],
-        "chance": shown.chance,
         "networks": list(_networks(land, numbers, shown.looks)),
         "network_notes": shown.notes,
         "best": _best(found, numbers, directory),

@@ -30,7 +30,7 @@ from gridscape.claims.records import Claim, Verdict
 from gridscape.claims.tables import published
 from gridscape.errors import UntrustedError, UsageError
 from gridscape.grid.axes import Cell, Value
-from gridscape.grid.names import CURVES, by_kind
+from gridscape.grid.names import CURVES, TRAIN, Variable, by_kind
 from gridscape.grid.trials import Status
 from gridscape.landscape import Landscape, sought_axis
 from gridscape.report.words import Cost
@@ -212,7 +212,8 @@ def _curves(
     stretch = 1
     for name in names:
         updates, lines = land.lines_of(name, chosen)
-        if name.startswith("train_"):
+        variable = Variable.parse(name)
+        if variable and variable.split == TRAIN:
             stretch = -(-len(updates) // STRETCHES) or 1
             updates, lines = updates[_ends(len(updates), stretch)], _means(lines, stretch)
         meaning = land.meaning(name)

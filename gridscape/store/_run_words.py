@@ -3,17 +3,13 @@
 import re
 from typing import Literal
 
-from gridscape.grid.meanings import FRACTION
+from gridscape.grid.meanings import FRACTION, sounds_lower, words_of
 
 SPLITS = {
     **dict.fromkeys(("test", "testing"), "test"),
     **dict.fromkeys(("val", "valid", "validation", "dev", "eval"), "val"),
     **dict.fromkeys(("train", "training"), "train"),
 }
-LOWER = (
-    *("loss", "error", "err", "mse", "rmse", "mae", "mape", "nll", "perplexity", "ppl", "wer"),
-    *("cer", "fid", "distance", "regret", "bpc", "bpb", "brier", "time", "latency"),
-)
 HIGHER = (
     *("accuracy", "acc", "auc", "auroc", "roc", "f1", "precision", "recall", "r2", "score"),
     *("reward", "return", "bleu", "rouge", "iou", "dice", "map", "ndcg", "mcc", "kappa", "top1"),
@@ -56,18 +52,13 @@ def names_split(name: str) -> bool:
 
 def side_of(metric: str) -> Literal["higher", "lower"] | None:
     """Which side of a metric is better, by its name; None where the name does not tell."""
-    words = _words(metric)
-    if words & {*LOWER}:
+    if sounds_lower(metric):
         return "lower"
-    return "higher" if words & {*HIGHER} else None
+    return "higher" if words_of(metric) & {*HIGHER} else None
 
 
 def unit_of(metric: str, low: float, high: float) -> str:
     """The unit of a metric by its name and the range of its values: a fraction, percent or none."""
-    if not _words(metric) & {*FRACTIONS} or low < 0:
+    if not words_of(metric) & {*FRACTIONS} or low < 0:
         return ""
     return FRACTION if high <= 1 else "%" if high <= 100 else ""
-
-
-def _words(metric: str) -> set[str]:
-    return set(re.split(r"[^a-z0-9]+", metric.casefold()))

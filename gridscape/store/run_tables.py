@@ -5,10 +5,9 @@ it is run. What was guessed, left out or is odd is told with the study.
 """
 
 import math
-import re
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -18,7 +17,16 @@ from gridscape.data.run_columns import find_column, line_of, look_for, numbers_o
 from gridscape.errors import DataCorruptError, UsageError, short
 from gridscape.grid.axes import Axis, Cell, Value, parse_value, show
 from gridscape.grid.meanings import SIDES, Meaning, to_record
-from gridscape.grid.names import AXIS_AS_WELL, RESERVED, Variable, check_axis, check_name
+from gridscape.grid.names import (
+    AXIS_AS_WELL,
+    RESERVED,
+    TEST,
+    VALIDATION,
+    Variable,
+    check_axis,
+    check_name,
+    curve_variable,
+)
 from gridscape.grid.trials import Status, Trial, TrialResult, content_key
 from gridscape.store._run import NO_NUMBER, Metric, Run, evaluated
 from gridscape.store._run_words import STATUS_OF, names_split, side_of, split_of, unit_of
@@ -145,7 +153,7 @@ class _Reader:
     def _check_names(self, axes: Mapping[str, str], metrics: Sequence[Metric]) -> None:
         """Raise UsageError for names that a landscape has otherwise, or for a column twice."""
         taken = {metric.variable for metric in metrics}
-        taken |= {f"curve_{variable}" for variable in taken}
+        taken |= set(map(curve_variable, taken))
         for name, column in axes.items():
             if name in taken or (name in RESERVED and name not in AXIS_AS_WELL):
                 raise UsageError(
@@ -466,8 +474,10 @@ class _Grid:
 
 
 def _twin(variable: str) -> str:
-    """The variable of a test metric on the validation set."""
-    return re.sub("^test_", "val_", variable)
+    """The variable of a test metric on the validation set; any other as it is."""
+    parsed = Variable.parse(variable)
+    is_test = parsed is not None and parsed.split == TEST
+    return str(replace(parsed, split=VALIDATION)) if parsed and is_test else variable
 
 
 def _value(value: Any) -> Value | None:

@@ -60,7 +60,7 @@ from gridscape.store.record import (
 _STUDY, _LEDGER, _BLOBS, _CHECKPOINTS = "study.json", "ledger.sqlite", "blobs", "checkpoints"
 _REPORT, _TRAINING, _DECISIONS = "report.html", "training.json", "decisions.json"
 _OWN_NAMES = {_BLOBS, _CHECKPOINTS, LOCK, MADE, _REPORT, "figures"}
-_TRAIN_AGAIN = "run the study again: it trains this trial anew"
+_TRAIN_AGAIN = "run the study again: it trains this trial again"
 _TRAINED_NOW = "the next run that includes this trial will train it again"
 _NAME = re.compile(NAME)
 

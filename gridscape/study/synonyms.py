@@ -11,6 +11,7 @@ TABLES: Mapping[str, tuple[str, ...]] = {
         *("learning_rate", "l2", "weight_decay", "momentum", "decay", "b1", "b2", "eps"),
         *("keep", "init_scale", "init_sd", "init_bias", "forget_bias"),
         *("clip_norm", "label_smoothing", "gradient_noise", "gradient_noise_decay", "ema"),
+        *("warmup", "final"),
     ),
     "model_options": (
         *("hidden_size", "layers", "activation", "output_activation", "bias", "init"),
@@ -57,6 +58,13 @@ SYNONYMS = (
     Synonym("keep", "dropout dropoutrate dropoutprob pdropout", "keep = 1 - dropout"),
     Synonym("keep", "keepprob keeprate"),
     Synonym("clip_norm", "clip gradclip gradclipnorm gradientclipval maxgradnorm clipnorm"),
+    Synonym(
+        "warmup",
+        "warmupsteps nwarmupsteps warmupupdates warmupiters warmupepochs warmupratio warmupfraction"
+        " warmupproportion warmuptime",
+        "the share of all updates in which the rate rises",
+    ),
+    Synonym("final", "finallr minlr etamin endlr alphaf", "the share of the rate at the end"),
     Synonym("label_smoothing", "smoothing labelsmooth labelsmoothingfactor"),
     Synonym("gradient_noise", "gradnoise noise", "the variance of the noise of the first update"),
     Synonym("ema", "emadecay modelema modelemadecay polyak polyakdecay useema emamomentum"),

@@ -1,6 +1,7 @@
 """Collapsed or not begun: told from simulated curves of known truth."""
 
 import time
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -8,7 +9,7 @@ from landscapes import ONE_AXIS
 from synthetic import landscape
 
 from gridscape.analysis.cells import CellState, summarize
-from gridscape.analysis.states import not_started, still_falls
+from gridscape.analysis.states import _twin, not_started, still_falls
 from gridscape.landscape import Landscape
 
 RNG = np.random.default_rng(0)
@@ -103,6 +104,12 @@ def test_a_network_no_better_than_guessing_whose_loss_falls_has_not_started(gues
     land = of_curves([[FALLS, FALLS, FLAT]], collapsed=lambda c, r: False, study=study)
     (cell,) = summarize(land)
     assert (cell.n_not_started, cell.n_collapsed) == (n, 0)
+
+
+@pytest.mark.parametrize("split", ["test", "val"])
+def test_of_a_metric_that_ends_in_test_the_training_data_tell_the_same(split):
+    land = SimpleNamespace(metrics=(), main_metric=f"{split}_latest_hit")
+    assert _twin(land) == "train_latest_hit"
 
 
 def test_a_network_that_knows_its_training_data_has_started():

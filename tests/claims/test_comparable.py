@@ -116,7 +116,9 @@ def test_an_axis_over_what_was_published_is_judged_at_the_published_value() -> N
 
 def test_precision_is_told_and_judged() -> None:
     land = landscape(study={**STUDY_1, "precision": "bfloat16"}, replicates=5)
-    for outcome, note in verdicts("lstm-width-lr", land).values():
+    found = verdicts("lstm-width-lr", land).values()
+    assert {outcome for outcome, _ in found} != {UNDECIDED}
+    for outcome, note in found:
         assert outcome is not NOT_COMPARABLE
         assert note.endswith("precision bfloat16 instead of float32") or outcome is UNDECIDED
 

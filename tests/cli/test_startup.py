@@ -77,7 +77,7 @@ def test_only_the_compiling_that_keeps_this_thread_counts():
         target=monitoring.record_event_duration_secs, args=(BACKEND_COMPILE, 7.0)
     )
     elsewhere.start()
-    elsewhere.join()
+    elsewhere.join(timeout=60)
     assert seconds() == 5.0
 
 

@@ -80,6 +80,7 @@ def means_of_batches(planner, trial):
 def test_training_moves_the_state_and_evaluation_reads_it(planner, results):
     task = planner.resolved.task
     images = np.asarray(task.prepare(task.test.inputs), np.float64)
+    assert results
     for trial in planner.resolved.trials():
         params = results[trial.key].params
         assert params["state/count"] == 12

@@ -111,6 +111,7 @@ class Processes:
 
     def _hear(self, child):
         """The next message of a child; Lost, and another child in its place, where it died."""
+        assert child.pipe.poll(LONGEST_SECONDS), "a child says nothing"
         try:
             message = child.pipe.recv()
         except (EOFError, OSError):

@@ -90,6 +90,7 @@ CLOSE = {"rtol": 2e-6, "atol": 0}
 
 
 def test_final_metrics_are_over_all_examples(stored, task):
+    assert stored
     for result in stored.values():
         test, validation = (measured(result.params, s) for s in (task.test, task.validation))
         sample = measured(result.params, sample_of(task.train, task.test.n_examples))
@@ -103,6 +104,7 @@ def test_final_metrics_are_over_all_examples(stored, task):
 
 
 def test_the_last_point_of_a_curve_is_over_the_sample_of_those_before(stored, task):
+    assert stored
     for result in stored.values():
         test, validation = (
             measured(result.params, sample_of(s)) for s in (task.test, task.validation)

@@ -13,8 +13,7 @@ import numpy as np
 import pytest
 from cohort_tools import tiny
 from processes import Processes
-from runs import assert_equal_tables, environment, stored
-from test_sweep import press_ctrl_c
+from runs import assert_equal_tables, environment, press_ctrl_c, stored
 
 import gridscape as gs
 from gridscape import sweep

@@ -7,6 +7,7 @@ import sys
 import time
 
 import pytest
+from runs import bounded
 
 from gridscape.execution import interrupt
 from gridscape.execution.interrupt import Guard, Interrupt, InterruptedBySignal
@@ -93,14 +94,16 @@ except KeyboardInterrupt:
 
 
 def test_the_second_one_is_told_with_status_130():
-    process = subprocess.Popen(
-        [sys.executable, "-c", ENDING], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
-    )
-    assert process.stdout.readline() == "ready\n"
-    process.send_signal(signal.SIGTERM)
-    assert process.stdout.readline() == "first\n"
-    process.send_signal(signal.SIGINT)
-    _, told = process.communicate(timeout=60)
+    command, pipe = [sys.executable, "-c", ENDING], subprocess.PIPE
+    with (
+        subprocess.Popen(command, stdout=pipe, stderr=pipe, text=True) as process,
+        bounded(process),
+    ):
+        assert process.stdout.readline() == "ready\n"
+        process.send_signal(signal.SIGTERM)
+        assert process.stdout.readline() == "first\n"
+        process.send_signal(signal.SIGINT)
+        _, told = process.communicate(timeout=60)
     assert (process.returncode, told) == (130, "gridscape: interrupted and so on\n")
 
 
@@ -118,15 +121,15 @@ sys.exit(7)
 
 @pytest.mark.parametrize("number", SIGNALS)
 def test_a_command_that_waits_for_its_threads_at_the_end_can_be_ended(number):
-    with subprocess.Popen(
-        [sys.executable, "-c", WAITING], stdout=subprocess.PIPE, text=True
-    ) as process:
-        try:
-            assert process.stdout.readline() == "ready\n"
-            process.send_signal(number)
-            assert process.wait(timeout=60) == 7
-        finally:
-            process.kill()
+    with (
+        subprocess.Popen(
+            [sys.executable, "-c", WAITING], stdout=subprocess.PIPE, text=True
+        ) as process,
+        bounded(process),
+    ):
+        assert process.stdout.readline() == "ready\n"
+        process.send_signal(number)
+        assert process.wait(timeout=60) == 7
 
 
 @pytest.mark.slow

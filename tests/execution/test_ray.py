@@ -8,8 +8,7 @@ from dataclasses import replace
 import pytest
 from clusters import cluster_of
 from cohort_tools import tiny
-from runs import assert_equal_tables, stored
-from test_sweep import press_ctrl_c
+from runs import assert_equal_tables, press_ctrl_c, stored
 
 import gridscape as gs
 from gridscape.errors import GridscapeError, StoreError, UsageError

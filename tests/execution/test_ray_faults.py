@@ -14,7 +14,7 @@ import numpy as np
 import pytest
 from clusters import ONE_CORE, cluster_of, forks_allowed
 from cohort_tools import tiny
-from runs import assert_equal_tables, environment, stored
+from runs import assert_equal_tables, bounded, environment, stored
 
 import gridscape as gs
 from gridscape.errors import StoreFullError, StoreLockedError
@@ -285,7 +285,8 @@ def test_cores_are_taken_once(tmp_path, monkeypatch):
     ]
     try:
         for process in processes:
-            taken, bound = process.stdout.readline().split()
+            with bounded(process):
+                taken, bound = process.stdout.readline().split()
             assert taken == bound
             found.append(int(taken))
     finally:

@@ -65,6 +65,7 @@ def test_counts_are_those_of_the_answers(folder, found):
 
 def test_shares_are_the_stored_metrics(folder, found):
     accuracy = Landscape.read(folder).data.test_accuracy
+    assert len(found.replicates) > 1
     for one in found.replicates:
         stored = [float(accuracy.sel(cell).values[one.replicate]) for cell in (A, B)]
         assert (one.counts.share_a, one.counts.share_b) == pytest.approx(stored)
@@ -84,7 +85,9 @@ def test_one_replicate_and_the_other_way_round(folder, found):
 def test_cells_of_a_resampled_study_are_compared_on_the_split_of_each_replicate(tmp_path):
     study = STUDY.override({"learning_rate": [0.001, 0.01]}, resample="split", updates=10)
     land = gs.run(study, directory=tmp_path)
-    for one in mcnemar(tmp_path, A, B).replicates:
+    pairs = mcnemar(tmp_path, A, B).replicates
+    assert pairs
+    for one in pairs:
         stored = float(land.data.test_accuracy.sel(A).values[one.replicate])
         assert one.counts.share_a == pytest.approx(stored)
 

@@ -113,7 +113,9 @@ class Keeping(Counting):
 
 def test_state_of_ones_own_counts_batches_of_training():
     planner = planner_of(on_digits(from_equinox(Counting)))
-    for result in train(planner, planner.resolved.trials()).values():
+    found = train(planner, planner.resolved.trials()).values()
+    assert found
+    for result in found:
         assert result.params["state/0"] == 12
         assert result.n_parameters == 10
 

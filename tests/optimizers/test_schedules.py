@@ -163,6 +163,7 @@ def test_a_constant_schedule_changes_nothing():
         train(planner, planner.resolved.trials())
         for planner in (planner_of(tiny(**more)) for more in ({}, {"schedule": "constant"}))
     ]
+    assert trained[0]
     for a, b in zip(*(found.values() for found in trained), strict=True):
         assert a.metrics == b.metrics
 

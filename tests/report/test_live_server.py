@@ -160,7 +160,8 @@ def test_opening_a_folder_imports_no_code_of_it(tmp_path):
 
 def test_the_server_imports_no_jax():
     code = "import sys, gridscape.report.live.server; sys.exit('jax' in sys.modules)"
-    assert subprocess.run([sys.executable, "-c", code], env=environment()).returncode == 0
+    command = [sys.executable, "-c", code]
+    assert subprocess.run(command, env=environment(), timeout=300).returncode == 0
 
 
 # ---- a crowd ----

@@ -9,7 +9,7 @@ from cohort_tools import tiny
 from gridscape import models, optimizers, tasks
 from gridscape.base.parts import declared
 from gridscape.errors import StudyFileError
-from gridscape.optimizers import extras
+from gridscape.optimizers import extras, schedules
 from gridscape.study.parts import load_object, load_optimizer
 from gridscape.study.study import Study
 from gridscape.study.synonyms import SYNONYMS, TABLES, meaning
@@ -30,6 +30,8 @@ KEYS = [
     ("units", f"use 'hidden_size', {OPTION}"),
     ("hidden_size", f"it is {OPTION}"),
     ("dropout", f"use 'keep', {HYPER}: keep = 1 - dropout"),
+    ("warmup", f"it is {HYPER}"),
+    ("warmup_steps", f"use 'warmup', {HYPER}: the share of all updates in which the rate rises"),
     ("random_state", "use 'seed'"),
     ("solver", "use 'optimizer'"),
     ("updatess", "did you mean 'updates'?"),
@@ -89,7 +91,7 @@ def test_every_name_of_ours_is_one():
     of_tasks = [load_object("task", name, tasks.NAMES) for name in tasks.NAMES]
     rules = [load_optimizer(name) for name in optimizers.NAMES]
     traced = set(chain(*(x.hyperparameters for x in [*rules, *map(declared, of_models)])))
-    traced |= {*extras.LIMITS}
+    traced |= {*extras.LIMITS, *schedules.LIMITS}
     assert set(TABLES["hyperparameters"]) <= traced
     assert set(TABLES["model_options"]) <= parameters(of_models)
     assert set(TABLES["task_options"]) <= parameters(of_tasks)

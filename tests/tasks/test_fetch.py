@@ -87,7 +87,7 @@ def mirror(respond: Respond = send) -> Iterator[tuple[str, list[str]]]:
         yield f"http://127.0.0.1:{server.server_port}/", asked
     finally:
         server.shutdown()
-        thread.join()
+        thread.join(timeout=60)
         server.server_close()
 
 

@@ -248,8 +248,8 @@ GRIDSCAPE_INLINE void multiply(Rows rows, int64_t count, const float* packed, in
   });
 }
 
-// The same where the left operand is packed too: rows first_row ... of `packed_rows`, whose columns
-// are the inner dimension, so many blocks; block `zero` of each of its panels, unless -1, meets
+// The same where the left operand is packed too, as packed_rows x inner_blocks blocks; of its rows
+// those in [first_row, first_row + count) are used. Block `zero` of each panel, unless -1, meets
 // zeros.
 template <typename Number = Float32, typename Use>
 GRIDSCAPE_INLINE void multiply_packed(const float* left, int64_t packed_rows, int64_t first_row,

@@ -20,7 +20,7 @@ KINDS = (attention, cells, layers, numbers, products, reductions, shapes, upsamp
 # Of pictures whose channels lie last.
 LAST: Mapping[str, Function] = {**images.LAST, **upsampling.LAST}
 TRANSLATED: Mapping[str, Function] = {
-    **FUNCTIONS,
     **{name: images.first_to_last(function) for name, function in LAST.items()},
+    **FUNCTIONS,
     **images.FUNCTIONS,
 }

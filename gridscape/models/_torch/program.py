@@ -342,13 +342,13 @@ def _plain(value: Any) -> Any:
     return value
 
 
-def _last(value: Any) -> Array:
-    if isinstance(value, Last):
-        return value.array
-    value = _plain(value)
-    if value.ndim != 4:
-        raise UntranslatedError(f"pictures of {value.ndim} dimensions: (B, C, Y, X) are read")
-    return images.last(value)
+def _is_picture(value: Any) -> bool:
+    """Whether it is (B, C, Y, X), or (B, Y, X, C) already: what is in a row is no picture."""
+    return isinstance(value, Last) or _plain(value).ndim == 4
+
+
+def _last(picture: Any) -> Array:
+    return picture.array if isinstance(picture, Last) else images.last(_plain(picture))
 
 
 def _placed(name: str, function: Callable[..., Any], args: Any, options: Any) -> Any:
@@ -357,7 +357,7 @@ def _placed(name: str, function: Callable[..., Any], args: Any, options: Any) ->
     if not args and "input" in options:
         args = [options.pop("input")]
     head = args[0] if args else None
-    if name in LAST:
+    if name in LAST and _is_picture(head):
         rest = _plain(tuple(args[1:])), _plain(options)
         return Last(LAST[name](_last(head), *rest[0], **rest[1]))
     if isinstance(head, Last):

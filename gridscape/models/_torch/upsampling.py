@@ -1,7 +1,7 @@
 """Larger pictures from smaller ones: transposed convolutions, interpolation, shuffled pixels."""
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import jax.numpy as jnp
@@ -10,7 +10,7 @@ from jax import lax
 
 from gridscape.base.types import Array
 from gridscape.errors import UntranslatedError
-from gridscape.models._torch.images import adaptive_avg_pool2d, first, last, pair
+from gridscape.models._torch.images import adaptive_avg_pool2d, first, first_to_last, last, pair
 from gridscape.models._torch.registry import translates
 from gridscape.models.precision import arithmetic, gradient_rounded, rounded
 
@@ -74,6 +74,18 @@ def _conv_transpose1d(
 # ---- interpolation ----
 
 
+@translates("interpolate")
+def _interpolate(
+    input: Array, size: Any = None, scale_factor: Any = None, *args: Any, **options: Any
+) -> Array:
+    """(B, C, T) as pictures of one row."""
+    if input.ndim != 3:
+        return first_to_last(interpolate)(input, size, scale_factor, *args, **options)
+    wide = None if size is None else (1, pair(size)[1])
+    factor = None if scale_factor is None else (1.0, _factors(scale_factor)[1])
+    return first(interpolate(last(input[:, :, None]), wide, factor, *args, **options))[:, :, 0]
+
+
 def interpolate(
     x: Array,
     size: Any = None,
@@ -84,15 +96,15 @@ def interpolate(
     antialias: bool = False,
 ) -> Array:
     """Of (B, Y, X, C): each of two dimensions by a matrix that is known before."""
-    if mode == "area" and size is not None:
-        return adaptive_avg_pool2d(x, pair(size))
+    if mode == "area":
+        return adaptive_avg_pool2d(x, _new_size(x.shape[1:3], size, scale_factor))
     if mode not in ("nearest", "nearest-exact", "bilinear", "linear") or antialias:
         told = f"{mode} with antialias" if antialias else mode
         raise UntranslatedError(f"interpolation that is {told}: nearest and bilinear are read")
-    for axis, n in ((1, x.shape[1]), (2, x.shape[2])):
-        factor = None if scale_factor is None else _factors(scale_factor)[axis - 1]
-        wanted = pair(size)[axis - 1] if factor is None else math.floor(n * factor)
-        step = n / wanted if factor is None or recompute_scale_factor else 1 / factor
+    for axis, wanted in enumerate(_new_size(x.shape[1:3], size, scale_factor), 1):
+        n = x.shape[axis]
+        is_exact = scale_factor is None or recompute_scale_factor
+        step = n / wanted if is_exact else 1 / _factors(scale_factor)[axis - 1]
         if mode.startswith("nearest"):
             x = jnp.take(x, _nearest(n, wanted, step, mode), axis=axis)
         else:
@@ -100,8 +112,18 @@ def interpolate(
     return x
 
 
+def _new_size(old: Sequence[int], size: Any, scale_factor: Any) -> tuple[int, int]:
+    """(Y, X), as asked for or of a factor."""
+    if scale_factor is None:
+        return pair(size)
+    one, two = (math.floor(n * f) for n, f in zip(old, _factors(scale_factor), strict=True))
+    return one, two
+
+
 def _factors(factor: Any) -> tuple[float, float]:
-    return tuple(factor) if isinstance(factor, list | tuple) else (factor, factor)
+    """Of rows and of columns, from one number or two."""
+    listed = tuple(factor) if isinstance(factor, list | tuple) else (factor,)
+    return listed[0], listed[-1]
 
 
 def _nearest(n: int, wanted: int, step: float, mode: str) -> np.ndarray:

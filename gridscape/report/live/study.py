@@ -149,7 +149,7 @@ class StudyView:
         known = state == "training" and isinstance(left, int | float) and 0 <= left < 1e9
         time_left = f", about {duration(left)} left" if known and isinstance(left, float) else ""
         damaged = len(self.folder.damaged)
-        lost = f" {plural(damaged, 'result')} cannot be read: the next run trains it anew."
+        lost = f" {plural(damaged, 'result')} cannot be read: the next run trains it again."
         return f"{begin}: {done}{time_left}.{lost if damaged else ''}"
 
     def _go_on(self, state: State, progress: Mapping[str, Any]) -> str:

@@ -601,7 +601,7 @@ interface ChangeData {
  * about the data, as what was left out of it. metrics: the main one first. curves: by the number
  * of a cell, then by the name of a curve; batches: the examples of an update of each cell, None
  * where they are the same of all; curves_left_out: of cells, since there are too many for
- * one page. chance: the accuracy of guessing. pareto: by cost. t_quantiles: of Student's t by the
+ * one page. pareto: by cost. t_quantiles: of Student's t by the
  * number of values, for differences between any two cells.
  * replay: the command that trains a cell again, but for the cell; "" where only Python can.
  * live: on a page that is served.
@@ -641,7 +641,6 @@ interface PageData {
   curve_names: Array<CurveName>;
   lines: LinesData;
   kinds: Array<KindData>;
-  chance: number | null;
   networks: Array<NetworkData>;
   network_notes: Array<string>;
   best: BestData | null;

@@ -355,12 +355,7 @@ function drawKinds() {
     found && passes(Number(cell)) ? [{ cell: Number(cell), x: values, ...found }] : [],
   );
   const name = `${metric.label} by ${kind}`;
-  const { node, show } = family(name, {
-    metric,
-    along: kind,
-    lines,
-    mark: metric.name === "test_accuracy" ? doc.chance : null,
-  });
+  const { node, show } = family(name, { metric, along: kind, lines, mark: metric.chance });
   section(
     "kinds",
     `By ${kind}`,

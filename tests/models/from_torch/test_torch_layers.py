@@ -176,6 +176,18 @@ LAYERS = {
         nn.Unflatten(1, (2, 6)), nn.Conv1d(2, 4, 3, stride=2, groups=2), nn.AdaptiveAvgPool1d(1)
     ),
     "adaptive rows": lambda: nn.Sequential(nn.Unflatten(1, (2, 6)), nn.AdaptiveMaxPool1d(4)),
+    **{
+        f"longer rows {options}": lambda o=options: nn.Sequential(
+            nn.Unflatten(1, (2, 6)), nn.Conv1d(2, 4, 3), nn.Upsample(**o)
+        )
+        for options in (
+            {"scale_factor": 2},
+            {"size": 7, "mode": "linear"},
+            {"size": (9,), "mode": "linear", "align_corners": True},
+            {"scale_factor": 1.7, "mode": "linear"},
+            {"scale_factor": (0.6,), "mode": "nearest-exact"},
+        )
+    },
     "group norm": lambda: nn.Sequential(nn.Unflatten(1, (4, 3)), nn.GroupNorm(2, 4)),
     "instance norm": lambda: nn.Sequential(
         nn.Unflatten(1, (4, 3)), nn.InstanceNorm1d(4, affine=True)

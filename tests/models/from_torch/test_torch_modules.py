@@ -144,6 +144,7 @@ LARGER = {
         Resized(size=(3, 8)),
         Resized(scale_factor=1.5, mode="nearest-exact"),
         Resized(size=(2, 3), mode="area"),
+        Resized(scale_factor=(0.5, 2), mode="area"),
         nn.Upsample(scale_factor=2, mode="bilinear", align_corners=True),
     ],
     "rearranged": lambda: [

@@ -1,7 +1,6 @@
 """The one verb: exactly once, resumed bit for bit, extended, failed, out of memory, replayed."""
 
 import multiprocessing
-import os
 import random
 import signal
 import sys
@@ -14,7 +13,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 from cohort_tools import tiny
-from runs import assert_equal_tables, python, stored
+from runs import assert_equal_tables, press_ctrl_c, python, stored
 
 from gridscape import sweep
 from gridscape.base.metrics import cross_entropy
@@ -66,10 +65,6 @@ class StopError(Exception):
 @pytest.fixture
 def checkpoint_after_every_segment(monkeypatch):
     monkeypatch.setattr(sweep.CheckpointClock, "is_due", lambda clock: True)
-
-
-def press_ctrl_c():
-    os.kill(os.getpid(), signal.SIGINT)
 
 
 def fall_over():

@@ -26,7 +26,6 @@ from gridscape.report.figures import draw_all, heat_map, pareto
 from gridscape.report.findings import gather
 from gridscape.study.parts import load_task
 from gridscape.study.study import ResolvedStudy
-from gridscape.tasks import NAMES
 
 DIGITS = load_task("digits-flat", {}, None)
 CELL_AXES = {"learning_rate": [0.0001, 0.01], "hidden_size": [4, 16]}
@@ -213,7 +212,7 @@ def test_only_our_own_names_mean_something_by_themselves():
     assert list(task.meanings.values()) == [fraction, fraction, Meaning("lower"), *[plain] * 4]
 
 
-@pytest.mark.parametrize("name", ["loss2_loss", "top5_error", "edit_distance"])
+@pytest.mark.parametrize("name", ["loss2_loss", "top5_error", "edit_distance", "perplexity", "nll", "regret"])
 def test_a_plain_function_named_as_a_loss_gets_a_warning(name):
     with pytest.warns(UserWarning, match=f"metric {name}: more of a plain function counts as bett"):
         task = replace(DIGITS, metrics={name: accuracy})
@@ -249,9 +248,10 @@ def test_tasks_of_one_study_agree_on_what_a_metric_means():
         ResolvedStudy(study(), tasks)
 
 
-@pytest.mark.parametrize("name", sorted(set(NAMES) & {"quadratic", "recall", "binary-addition"}))
+@pytest.mark.parametrize("name", ["quadratic", "recall", "binary-addition"])
 def test_our_own_tasks_declare_their_metrics(name):
     task = load_task(name, {}, None)
+    assert task.metrics
     assert all(isinstance(metric, gs.Metric) for metric in task.metrics.values())
 
 

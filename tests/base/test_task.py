@@ -307,7 +307,7 @@ def run():
 def printed(code, tmp_path, **environment):
     found = subprocess.run(
         [sys.executable, "-c", BEGIN + code],
-        env={**os.environ, "PYTHONPATH": str(Path(__file__).parent.parent), **environment},
+        env={**os.environ, "PYTHONPATH": str(Path(__file__).parents[2]), **environment},
         cwd=tmp_path,
         capture_output=True,
         text=True,
@@ -376,7 +376,7 @@ from gridscape import Task
 x, y = np.arange(40, dtype=np.float32).reshape(20, 2), np.arange(20) % 2
 print(Task.from_arrays((x, y), (x, y)).fingerprint[:12])
 """
-    environment = {**os.environ, "PYTHONPATH": str(Path(__file__).parents[1])}
+    environment = {**os.environ, "PYTHONPATH": str(Path(__file__).parents[2])}
     made = subprocess.check_output(
         [sys.executable, "-c", code], env=environment, text=True, timeout=600
     )
