@@ -15,6 +15,18 @@ P = ParamSpec("P")
 T = TypeVar("T")
 
 
+class Dense(NamedTuple):
+    """Nothing but dense layers, which native code may train as one; ``apply`` is what they do.
+
+    names: of the layers among the parameters, from the inputs to the outputs, each with a kernel
+    (fan_in, fan_out) and perhaps a bias. activations: behind each, by their names in the kernels.
+    """
+
+    names: tuple[str, ...]
+    activations: tuple[str, ...]
+    apply: Callable[..., Array]
+
+
 class Model(NamedTuple):
     """A network, as two pure functions.
 
@@ -33,6 +45,8 @@ class Model(NamedTuple):
     neither differentiated nor optimized, but what ``training`` has given last; ``apply`` reads it.
     ``check_inputs`` of a model that cannot read every number raises ModelError for the least and
     the largest inputs of a task, (2, *input_shape).
+    ``dense`` says of what layers ``apply`` is made, where native code may train them as one; it
+    serves only that very function.
     """
 
     init: Callable[[Key, Hyper], Params]
@@ -42,6 +56,12 @@ class Model(NamedTuple):
     layers: tuple[Any, ...] = ()
     training: Callable[[Params, Array, Key | None, Hyper], tuple[Array, Any]] | None = None
     check_inputs: Callable[[Any], None] | None = None
+    dense: Dense | None = None
+
+    @property
+    def native_layers(self) -> Dense | None:
+        """The layers of ``dense``; None where ``apply`` is not the function that they stand for."""
+        return self.dense if self.dense and self.dense.apply is self.apply else None
 
 
 Make = Callable[[Hyper], optax.GradientTransformation]

@@ -15,12 +15,15 @@ from jax import lax
 from jaxtyping import Float, Int, UInt32
 
 from gridscape.base.data import Groups, Split, Stream
+from gridscape.base.parts import Dense
 from gridscape.base.state import Training, in_training, joined, parted
 from gridscape.base.task import Task
 from gridscape.base.types import Array, Hyper, Key, Params
 from gridscape.engine.order import batch_order
+from gridscape.engine.whole import Whole, whole
 from gridscape.grid.names import ANSWER_SPREAD, TOP_ANSWER, TOP_SHARE, by_kind
 from gridscape.kernels import optimizers as native
+from gridscape.kernels import perceptron
 from gridscape.kernels.batches import take as native_take
 from gridscape.kernels.library import in_use
 from gridscape.kernels.tables import BAD_QUANTITIES
@@ -45,6 +48,7 @@ class Functions(NamedTuple):
     """
 
     apply: Callable[..., Array]
+    dense: Dense | None
     training: Training | None
     rule: Rule
     native: str | None
@@ -67,6 +71,7 @@ class Functions(NamedTuple):
         """Those of a recipe that is trained on a task."""
         return cls(
             apply=recipe.model.apply,
+            dense=recipe.model.native_layers,
             training=recipe.model.training,
             rule=recipe.optimizer.make,
             native=recipe.optimizer.native_rule,
@@ -162,6 +167,9 @@ def train_trial(
 
     Also returns the loss and the metrics of each batch, before its update.
     """
+    if (found := _whole(functions, pieces, state, hyper, order, train)) is not None:
+        assert train is not None  # else none is found
+        return _train_whole(functions, found, state, hyper, order, stop, train)
     start, key = state.update, jax.random.wrap_key_data(words)
     names, n_updates = trace_names(functions), len(jax.tree.leaves(order)[0])
     traces = {name: jnp.full(n_updates, jnp.nan) for name in names}
@@ -178,6 +186,48 @@ def train_trial(
         return state, {name: traces[name].at[at].set(numbers[name]) for name in names}
 
     return lax.while_loop(unfinished, one_update, (state, traces))
+
+
+def _whole(
+    functions: Functions, pieces: int, state: TrialState, hyper: Hyper, order: Any, train: Any
+) -> Whole | None:
+    """How native code does all updates in one call; None where a trial asks for more."""
+    f = functions
+    more = (f.training, f.schedule, f.clips, f.noisy, f.averages, f.smoothed)
+    if any(more) or pieces > 1 or train is None or not _is_identity(f.prepare, train.inputs):
+        return None
+    keeps = bool(f.metrics)
+    return whole(f.dense, f.loss, f.native, f.rule, state, hyper, order, train, keeps)
+
+
+def _is_identity(prepare: Callable[[Array], Array], inputs: Any) -> bool:
+    traced = jax.make_jaxpr(prepare)(inputs)
+    return not traced.eqns and traced.jaxpr.outvars == traced.jaxpr.invars
+
+
+def _train_whole(
+    functions: Functions,
+    found: Whole,
+    state: TrialState,
+    hyper: Hyper,
+    order: Array,
+    stop: Array,
+    train: Split,
+) -> tuple[TrialState, dict[str, Float[Array, " U"]]]:
+    """The same in one call of native code; metrics come after it, of all outputs at once."""
+    inputs, targets = train
+    trained = perceptron.train(found.net, found.numbers(hyper), state, order, stop, inputs, targets)
+    step = trained.state
+    reached = jnp.arange(len(order)) < step.update - state.update
+
+    def means(outputs: Array, rows: Array) -> dict[str, Array]:
+        of_batch = targets[rows] if len(rows) else targets
+        of = {name: f(outputs, of_batch).mean(axis=0) for name, f in functions.metrics}
+        return of | {name: f(of[name]) for name, f in functions.of_means}
+
+    measured = jax.vmap(means)(trained.outputs, order) if functions.metrics else {}
+    traces = {name: jnp.where(reached, x, jnp.nan) for name, x in measured.items()}
+    return TrialState(*step), {"loss": trained.losses, **traces}
 
 
 def trace_names(functions: Functions) -> tuple[str, ...]:

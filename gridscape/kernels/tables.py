@@ -8,7 +8,7 @@ from typing import NamedTuple
 
 # Each with how many times its width the first bias has.
 CELLS = {"rnn": 1, "lstm": 4, "gru": 2, "gru_after": 3}
-ACTIVATIONS = ("linear", "relu", "tanh")
+ACTIVATIONS = ("linear", "relu", "tanh", "sigmoid")
 # Each with how many arrays it keeps for each of the parameters.
 RULES = {
     "sgd": 0,
@@ -23,6 +23,8 @@ RULES = {
 }
 # What an optimizer step reads of a trial's numbers, 0 where a rule has none of the name.
 NUMBERS = ("learning_rate", "l2", "momentum", "decay", "b1", "b2", "eps", "weight_decay")
+# Of an example, by which a whole perceptron is trained.
+LOSSES = ("squared_error", "mean_squared_error")
 # What was not finite in an update, "" where all was; of several the first.
 BAD_QUANTITIES = ("", "loss", "gradient", "parameters")
 
@@ -63,6 +65,7 @@ def lines() -> tuple[str, ...]:
         "ACTIVATIONS": ACTIVATIONS,
         "RULES": _counted(RULES),
         "NUMBERS": NUMBERS,
+        "LOSSES": LOSSES,
         "BAD_QUANTITIES": BAD_QUANTITIES,
         **rooms,
     }

@@ -21,7 +21,7 @@ from jax import lax
 from jaxtyping import Float, Int
 
 from gridscape.base.limits import Limit
-from gridscape.base.parts import Model
+from gridscape.base.parts import Dense, Model
 from gridscape.base.parts import hyperparameters as numbers_within
 from gridscape.base.types import Array, Hyper, Key, Params
 from gridscape.errors import ModelError, check_known, check_whole
@@ -47,6 +47,7 @@ class Layer(NamedTuple):
 
     ``init(key, hyper)`` returns its parameters, {} where it has none. ``apply`` maps inputs to
     outputs. ``name`` is its own in the network; ``kind`` is what inspection goes by.
+    ``function`` says what it does, where others are to know: "dense", "flatten", an activation.
     ``joined`` holds implementations of this layer fused with those behind it, by their
     ``function``.
     """
@@ -176,7 +177,22 @@ def feedforward(*layers: Layer) -> Model:
         *_, outputs = _run(_joined(layers), params, inputs, key, hyper)
         return outputs
 
-    return Model(init, apply, layers=layers)
+    return Model(init, apply, layers=layers, dense=_all_dense(layers, apply))
+
+
+def _all_dense(layers: Sequence[Layer], apply: Callable[..., Array]) -> Dense | None:
+    """What ``apply`` is where the layers are dense ones, each with an activation or none behind."""
+    names, activations = list[str](), list[str]()
+    is_flat = [layer.function for layer in layers[:1]] == ["flatten"]
+    for layer in layers[is_flat:]:  # examples are flat to native code
+        if layer.function == "dense" and layer.name not in names:
+            names.append(layer.name)
+            activations.append("linear")
+        elif layer.kind == "activation" and layer.function and activations[-1:] == ["linear"]:
+            activations[-1] = layer.function
+        else:
+            return None
+    return Dense(tuple(names), tuple(activations), apply) if names else None
 
 
 def run(
@@ -234,7 +250,7 @@ def dense(name: str, shape: tuple[int, int], draw: Draw, *, bias: bool = True) -
         return ACTIVATIONS[activation](gradient_rounded(outputs))
 
     joined: Joined = {(function,): partial(apply, function) for function in ("relu", "tanh")}
-    return Layer(name, "dense", init, partial(apply, "linear"), joined=joined)
+    return Layer(name, "dense", init, partial(apply, "linear"), "dense", joined)
 
 
 def conv(name: str, shape: tuple[int, int, int, int], draw: Draw) -> Layer:
@@ -273,7 +289,8 @@ def pool(name: str) -> Layer:
 
 def flatten() -> Layer:
     """(B, ...) -> (B, D)."""
-    return _plain("flatten", "flatten", lambda x, key, hyper: x.reshape(len(x), -1))
+    layer = _plain("flatten", "flatten", lambda x, key, hyper: x.reshape(len(x), -1))
+    return layer._replace(function="flatten")
 
 
 def dropout(name: str) -> Layer:

@@ -79,7 +79,9 @@ def reversed_table(table):
 
 
 @needs_library
-@pytest.mark.parametrize("name", ["CELLS", "ACTIVATIONS", "RULES", "NUMBERS", "BAD_QUANTITIES"])
+@pytest.mark.parametrize(
+    "name", ["CELLS", "ACTIVATIONS", "RULES", "NUMBERS", "LOSSES", "BAD_QUANTITIES"]
+)
 def test_a_library_of_tables_in_another_order_is_not_called(fresh, monkeypatch, name):
     monkeypatch.setattr(tables, name, reversed_table(getattr(tables, name)))
     assert not kernels.available()

@@ -81,6 +81,37 @@ void check_dense(const DenseSizes& n) {
   compare(y, y64), compare(dkernel, dkernel64), compare(dbias, dbias64), compare(dx, dx64);
 }
 
+// The squared error of tanh(x V) w, its mean over examples, and the gradients by V and w.
+void check_perceptron(int64_t batch, int64_t I, int64_t H) {
+  const PerceptronKernels& kernels = *chosen().perceptron;
+  const PerceptronSizes n = {
+      batch, 2, {I, H, 1}, {Activation::kTanh, Activation::kLinear}, LossKind::kSquaredError};
+  const Floats x = numbers(batch * I), targets = numbers(batch), V = numbers(I * H), w = numbers(H);
+  Floats dV(V.size()), dw(w.size()), room(kernels.room(n));
+  const PerceptronLayer layers[] = {{V.data(), nullptr, dV.data(), nullptr},
+                                    {w.data(), nullptr, dw.data(), nullptr}};
+  kernels.take(n, x.data(), targets.data(), nullptr, room.data());
+  const Floats loss = {kernels.gradient(n, layers, nullptr, room.data())};
+  Doubles loss64(1), dV64(V.size()), dw64(w.size()), h(H);
+  for (int64_t b = 0; b < batch; ++b) {
+    double error = -targets[b];
+    for (int64_t u = 0; u < H; ++u) {
+      double sum = 0;
+      for (int64_t i = 0; i < I; ++i) sum += double(x[b * I + i]) * V[i * H + u];
+      h[u] = std::tanh(sum);
+      error += h[u] * w[u];
+    }
+    loss64[0] += error * error / batch;
+    for (int64_t u = 0; u < H; ++u) {
+      const double d = 2 * error / batch;
+      dw64[u] += d * h[u];
+      const double slope = d * w[u] * (1 - h[u] * h[u]);
+      for (int64_t i = 0; i < I; ++i) dV64[i * H + u] += slope * x[b * I + i];
+    }
+  }
+  compare(loss, loss64), compare(dV, dV64), compare(dw, dw64);
+}
+
 // A convolution with zeros around the images, then ReLU where it is pooled; here it is not.
 void check_conv(const ConvSizes& n) {
   const FeedforwardKernels& kernels = *chosen().feedforward;
@@ -160,6 +191,7 @@ int main() {
     for (const DenseSizes& n : {DenseSizes{3, 5, 10}, {30, 97, 32}, {65, 20, 65}, {16, 256, 16}}) {
       check_dense(n);
     }
+    check_perceptron(272, 16, 16), check_perceptron(37, 3, 21), check_perceptron(1, 1, 1);
     for (const ConvSizes& n : {ConvSizes{2, 5, 7, 1, 3, 5, 5, false},
                                {3, 8, 8, 3, 32, 3, 3, false},
                                {2, 9, 6, 17, 20, 5, 5, false}}) {

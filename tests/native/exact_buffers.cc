@@ -172,6 +172,40 @@ void run_conv(const ConvSizes& n) {
   }
 }
 
+// ---- perceptrons ----
+
+void run_perceptron(const PerceptronSizes& n, bool biased) {
+  const PerceptronKernels& kernels = *chosen().perceptron;
+  const auto where = label("perceptron", n.batch, n.n_layers, n.inputs(), n.outputs(), biased);
+  const int64_t examples = n.batch + 3;
+  const Floats inputs = numbers(examples * n.inputs());
+  const Floats targets = numbers(examples * n.outputs());
+  std::vector<int32_t> rows(n.batch);
+  for (int64_t b = 0; b < n.batch; ++b) rows[b] = static_cast<int32_t>((5 * b + 2) % examples);
+  std::vector<Floats> params, grads;
+  for (int64_t k = 0; k < n.n_layers; ++k) {
+    for (int64_t size : {n.widths[k] * n.widths[k + 1], n.widths[k + 1]}) {
+      params.push_back(numbers(size));
+      grads.push_back(poisoned(size));
+    }
+  }
+  std::vector<PerceptronLayer> layers;
+  for (size_t k = 0; k < params.size(); k += 2) {
+    layers.push_back({params[k].data(), biased ? params[k + 1].data() : nullptr, grads[k].data(),
+                      biased ? grads[k + 1].data() : nullptr});
+  }
+  for (bool gathers : {false, true}) {
+    Floats room = poisoned(kernels.room(n)), outputs = poisoned(n.batch * n.outputs());
+    kernels.take(n, inputs.data(), targets.data(), gathers ? rows.data() : nullptr, room.data());
+    const Floats loss = {kernels.gradient(n, layers.data(), outputs.data(), room.data())};
+    expect_finite(loss, "loss", where);
+    expect_finite(outputs, "outputs", where);
+    for (size_t k = 0; k < grads.size(); k += biased ? 1 : 2) {
+      expect_finite(grads[k], "gradient", where);
+    }
+  }
+}
+
 // ---- optimizers ----
 
 void run_step(RuleKind rule, int64_t size) {
@@ -203,7 +237,7 @@ void run_all() {
                               {7, 33, 17},   {65, 20, 65}, {5, 1030, 48}, {16, 16, 16},
                               {33, 49, 130}, {64, 70, 300}};
   for (const DenseSizes& n : dense) {
-    for (int kind = 0; kind < 3; ++kind) run_dense(n, static_cast<Activation>(kind));
+    for (int kind = 0; kind < 4; ++kind) run_dense(n, static_cast<Activation>(kind));
   }
   for (bool pooled : {false, true}) {
     for (const ConvSizes& n :
@@ -212,6 +246,15 @@ void run_all() {
           ConvSizes{1, 14, 14, 32, 64, 5, 5, pooled}, ConvSizes{2, 4, 5, 2, 70, 2, 4, pooled}}) {
       run_conv(n);
     }
+  }
+  constexpr auto kTanh = Activation::kTanh, kRelu = Activation::kRelu;
+  constexpr auto kSigmoid = Activation::kSigmoid, kLinear = Activation::kLinear;
+  for (bool biased : {false, true}) {
+    const auto sum = LossKind::kSquaredError, mean = LossKind::kMeanSquaredError;
+    run_perceptron({1, 1, {1, 1}, {kLinear}, sum}, biased);
+    run_perceptron({33, 2, {5, 7, 3}, {kTanh, kLinear}, mean}, biased);
+    run_perceptron({130, 3, {16, 17, 19, 1}, {kRelu, kSigmoid, kTanh}, sum}, biased);
+    run_perceptron({64, 2, {3, 40, 18}, {kSigmoid, kRelu}, mean}, biased);
   }
   for (int rule = 0; rule < 9; ++rule) {
     for (int64_t size : {1, 15, 16, 17, 63, 64, 65, 1000}) {

@@ -9,15 +9,20 @@
 
 namespace gridscape {
 
-#define GRIDSCAPE_DECLARE(target)                                                               \
-  namespace target {                                                                            \
-  extern const RecurrentKernels kRecurrent;                                                     \
-  extern const RecurrentKernels kRecurrentBfloat16;                                             \
-  extern const FeedforwardKernels kFeedforward;                                                 \
-  extern const OptimizerKernels kOptimizers;                                                    \
-  }                                                                                             \
-  static const Kernels k_##target = {#target, &target::kRecurrent, &target::kRecurrentBfloat16, \
-                                     &target::kFeedforward, &target::kOptimizers};
+#define GRIDSCAPE_DECLARE(target)                                 \
+  namespace target {                                              \
+  extern const RecurrentKernels kRecurrent;                       \
+  extern const RecurrentKernels kRecurrentBfloat16;               \
+  extern const FeedforwardKernels kFeedforward;                   \
+  extern const OptimizerKernels kOptimizers;                      \
+  extern const PerceptronKernels kPerceptron;                     \
+  }                                                               \
+  static const Kernels k_##target = {#target,                     \
+                                     &target::kRecurrent,         \
+                                     &target::kRecurrentBfloat16, \
+                                     &target::kFeedforward,       \
+                                     &target::kOptimizers,        \
+                                     &target::kPerceptron};
 
 #if defined(GRIDSCAPE_X86)
 GRIDSCAPE_DECLARE(avx512)
@@ -28,9 +33,9 @@ GRIDSCAPE_DECLARE(avx2)
 namespace avx512bf16 {
 extern const RecurrentKernels kRecurrentBfloat16;
 }
-static const Kernels k_avx512bf16 = {"avx512bf16", &avx512::kRecurrent,
-                                     &avx512bf16::kRecurrentBfloat16, &avx512::kFeedforward,
-                                     &avx512::kOptimizers};
+static const Kernels k_avx512bf16 = {
+    "avx512bf16",          &avx512::kRecurrent,  &avx512bf16::kRecurrentBfloat16,
+    &avx512::kFeedforward, &avx512::kOptimizers, &avx512::kPerceptron};
 #endif
 GRIDSCAPE_DECLARE(baseline)
 

@@ -5,6 +5,7 @@
 
 #include "feedforward_kernels.h"
 #include "optimizers_kernels.h"
+#include "perceptron_kernels.h"
 #include "recurrent_kernels.h"
 
 namespace gridscape {
@@ -16,6 +17,7 @@ struct Kernels {
   const RecurrentKernels* recurrent_bfloat16;
   const FeedforwardKernels* feedforward;
   const OptimizerKernels* optimizers;
+  const PerceptronKernels* perceptron;
 };
 
 const Kernels& chosen();

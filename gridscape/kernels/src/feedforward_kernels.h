@@ -11,7 +11,8 @@ namespace gridscape {
 #define GRIDSCAPE_ACTIVATIONS(ACTIVATION) \
   ACTIVATION(kLinear, "linear")           \
   ACTIVATION(kRelu, "relu")               \
-  ACTIVATION(kTanh, "tanh")
+  ACTIVATION(kTanh, "tanh")               \
+  ACTIVATION(kSigmoid, "sigmoid")
 
 enum class Activation : int64_t {
 #define GRIDSCAPE_KIND(kind, name) kind,

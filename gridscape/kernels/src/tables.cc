@@ -3,6 +3,7 @@
 
 #include "feedforward_kernels.h"
 #include "optimizers_kernels.h"
+#include "perceptron_kernels.h"
 #include "recurrent_kernels.h"
 
 #define GRIDSCAPE_NAME(kind, name) " " name
@@ -15,6 +16,7 @@ extern "C" const char* gridscape_tables() {
       "\nACTIVATIONS" GRIDSCAPE_ACTIVATIONS(GRIDSCAPE_NAME)        //
       "\nRULES" GRIDSCAPE_RULES(GRIDSCAPE_COUNTED)                 //
       "\nNUMBERS" GRIDSCAPE_RULE_NUMBERS(GRIDSCAPE_FIELD)          //
+      "\nLOSSES" GRIDSCAPE_LOSSES(GRIDSCAPE_NAME)                  //
       "\nBAD_QUANTITIES" GRIDSCAPE_BAD_QUANTITIES(GRIDSCAPE_NAME)  //
       "\nRecurrentRoom" GRIDSCAPE_RECURRENT_ROOM(GRIDSCAPE_FIELD)  //
       "\nDenseRoom" GRIDSCAPE_DENSE_ROOM(GRIDSCAPE_FIELD)          //

@@ -1,0 +1,224 @@
+"""Trials that native code trains as a whole: which, and that they are those of any other way."""
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import optax
+import pytest
+from cohort_tools import assert_same, planner_of, train
+
+from gridscape import kernels
+from gridscape.base.data import Split
+from gridscape.base.metrics import Metric
+from gridscape.base.parts import Optimizer
+from gridscape.base.regression import huber, mae, mse
+from gridscape.base.task import Task
+from gridscape.engine.trial import Functions, _whole, init_trial, train_trial
+from gridscape.grid.trials import Status
+from gridscape.models.feedforward import activate, dense, draw_glorot, feedforward, flatten, mlp
+from gridscape.optimizers import NAMES, momentum, sgd
+from gridscape.study.parts import in_precision, load_optimizer
+from gridscape.study.study import Study
+
+pytestmark = pytest.mark.skipif(
+    not kernels.available(), reason=f"no native kernels here: {kernels.trouble()}"
+)
+UPDATES = 6
+
+
+def summed(outputs, targets):
+    return jnp.square(outputs - targets).sum(axis=-1)
+
+
+def by_layer(hyper):
+    rules = {"dense1": optax.sgd(hyper["rate"]), "output": optax.sgd(2 * hyper["rate"])}
+    return optax.multi_transform(rules, {name: name for name in rules})
+
+
+def own_sgd(make=by_layer):
+    return Optimizer(make, {"rate": 0.1})
+
+
+def data(inputs=None):
+    rng = np.random.default_rng(0)
+    inputs = np.float32(rng.normal(size=(40, 3))) if inputs is None else inputs
+    return Split(jnp.asarray(inputs), jnp.asarray(rng.normal(size=(40, 2)), jnp.float32))
+
+
+class Recipe:
+    """As much of a recipe as its functions read."""
+
+    smoothed = None
+
+    def __init__(self, model=None, optimizer=None, loss=mse):
+        self.model = model or mlp((3,), 2, hidden_size=5, activation="tanh")
+        self.optimizer, self.loss = optimizer or sgd(), loss
+        numbers = {**self.model.hyperparameters, **self.optimizer.hyperparameters}
+        self.hyper = {"init_scale": 1.0, **numbers}
+
+
+def task(split, **changed):
+    settings = {"metrics": {"mae": Metric(mae, "lower")}, "answer": None, "loss": mse, **changed}
+    return Task("numbers", split, split, split.inputs.shape[1:], 2, "numbers", **settings)
+
+
+def prepared(recipe, split=None, **changed):
+    """Functions, state, numbers and order of a trial."""
+    split = data() if split is None else split
+    functions = Functions.of(recipe, task(split, **changed))
+    hyper = {name: jnp.float32(value) for name, value in recipe.hyper.items()}
+    words = jnp.zeros(2, jnp.uint32)
+    state = init_trial(recipe.model.init, recipe.optimizer.make, words, hyper)
+    order = np.random.default_rng(1).integers(0, 40, (UPDATES, 7)).astype(np.int32)
+    return functions, state, hyper, jnp.asarray(order), split
+
+
+def found(recipe, split=None, pieces=1, **changed):
+    functions, state, hyper, order, split = prepared(recipe, split, **changed)
+    return _whole(functions, pieces, state, hyper, order, split)
+
+
+# ---- which ----
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_perceptrons_under_the_rules_of_the_kernels_are_trained_whole(name):
+    assert found(Recipe(optimizer=load_optimizer(name))).net.rule == name
+
+
+@pytest.mark.parametrize(
+    ("loss", "name"),
+    [
+        (mse, "mean_squared_error"),
+        (summed, "squared_error"),
+        (lambda y, t: ((y - t) ** 2).sum(axis=1), "squared_error"),
+    ],
+)
+def test_a_loss_of_ones_own_is_known_by_its_operations(loss, name):
+    assert found(Recipe(loss=loss)).net.loss == name
+
+
+@pytest.mark.parametrize(
+    "loss",
+    [
+        huber,
+        mae,
+        lambda y, t: 2 * summed(y, t),
+        lambda y, t: summed(t, y),
+        lambda y, t: summed(y, t + np.ones((1, 2), np.float32)),
+        lambda y, t: jnp.square(y - t).sum(axis=0)[:1],
+    ],
+)
+def test_other_losses_are_not(loss):
+    assert found(Recipe(loss=loss)) is None
+
+
+def test_a_rule_of_ones_own_is_known_where_it_multiplies_gradients():
+    hyper = {"init_scale": jnp.float32(1), "rate": jnp.float32(0.5)}
+    numbers = found(Recipe(optimizer=own_sgd())).numbers(hyper)
+    rates = [float(of["learning_rate"]) for of in numbers]
+    assert rates == [0.5, 0.5, 1.0, 1.0]  # bias and kernel of each layer
+    constant = Optimizer(lambda hyper: optax.sgd(0.25), {"rate": 0.1})
+    (rate, *_) = found(Recipe(optimizer=constant)).numbers(hyper)
+    assert float(rate["learning_rate"]) == 0.25
+
+
+@pytest.mark.parametrize(
+    "make",
+    [
+        lambda hyper: optax.sgd(hyper["rate"], momentum=0.9),
+        lambda hyper: optax.chain(optax.sgd(hyper["rate"]), optax.scale(0.5)),
+        lambda hyper: optax.chain(optax.add_decayed_weights(0.1), optax.sgd(hyper["rate"])),
+        lambda hyper: optax.chain(optax.clip_by_global_norm(1.0), optax.sgd(hyper["rate"])),
+        lambda hyper: optax.sign_sgd(hyper["rate"]),
+        lambda hyper: optax.set_to_zero(),
+        lambda hyper: optax.stateless(
+            lambda g, p: jax.tree.map(lambda x: p["output"]["bias"][0] * x, g)
+        ),
+        lambda hyper: optax.stateless(lambda g, p: jax.tree.map(lambda x: x * x, g)),
+        lambda hyper: optax.stateless(
+            lambda g, p: jax.tree.map(lambda x: x[::-1] * hyper["rate"], g)
+        ),
+    ],
+)
+def test_other_rules_are_not(make):
+    assert found(Recipe(optimizer=own_sgd(make))) is None
+
+
+def test_whatever_else_a_trial_asks_for_it_is_trained_update_by_update():
+    model = Recipe().model
+    assert found(Recipe()) is not None
+    assert found(Recipe(), pieces=2) is None
+    assert found(Recipe(model._replace(apply=lambda *given: model.apply(*given)))) is None
+    assert found(Recipe(in_precision(model, "bfloat16"))) is None
+    assert found(Recipe(optimizer=sgd()._replace(schedule=lambda hyper, update: 1.0))) is None
+    assert found(Recipe(optimizer=sgd()._replace(clips=True))) is None
+    assert found(Recipe(), data(np.zeros((40, 3), np.uint8))) is None
+    assert found(Recipe(), prepare=lambda inputs: 2 * inputs) is None
+    with kernels.plain():
+        assert found(Recipe()) is None
+
+
+@pytest.mark.parametrize(
+    ("layers", "activations"),
+    [
+        (("tanh", None), ("tanh", "linear")),
+        ((None, "sigmoid"), ("linear", "sigmoid")),
+        (("relu_scaled", None), None),
+    ],
+)
+def test_networks_of_dense_layers_and_activations_say_so(layers, activations):
+    stack = [flatten()]
+    for k, (name, shape) in enumerate(zip(layers, [(3, 4), (4, 2)], strict=True)):
+        stack.append(dense(f"layer{k}", shape, draw_glorot))
+        stack += [activate(name, k)] if name else []
+    of = found(Recipe(feedforward(*stack)))
+    assert (of and of.net.activations) == activations
+
+
+def test_an_activation_without_a_name_is_not_known():
+    model = feedforward(
+        dense("layer", (3, 2), draw_glorot), activate("tanh", 1)._replace(function="")
+    )
+    assert model.native_layers is None
+
+
+# ---- what they give ----
+
+
+@pytest.mark.parametrize("is_full", [True, False])
+@pytest.mark.parametrize("optimizer", [own_sgd(), momentum()])
+def test_whole_and_update_by_update_agree(optimizer, is_full):
+    functions, state, hyper, order, split = prepared(Recipe(optimizer=optimizer))
+    order = order[:, :0] if is_full else order
+    given = functions, 1, state, jnp.zeros(2, jnp.uint32), hyper, order, jnp.int32(4), split
+    whole, traces = train_trial(*given)
+    with kernels.plain():
+        plain, wanted = train_trial(*given)
+    # Four updates, of sums whose order differs: some units of float32's 6e-8 each.
+    jax.tree.map(lambda a, b: np.testing.assert_allclose(a, b, rtol=2e-5, atol=2e-6), whole, plain)
+    assert traces.keys() == wanted.keys() == {"loss", "mae"}
+    for name, expected in wanted.items():
+        np.testing.assert_allclose(traces[name], expected, rtol=1e-5, err_msg=name)
+        assert np.isnan(traces[name]).tolist() == [False] * 4 + [True] * 2
+
+
+def test_a_study_of_them_is_the_same_alone_as_together_to_the_bit(tmp_path):
+    study = Study(
+        name="numbers",
+        task=task(data()),
+        model="mlp",
+        model_options={"hidden_size": 5, "activation": "tanh"},
+        optimizer=own_sgd(),
+        axes={"rate": [0.01, 0.1, 1e30]},
+        updates=UPDATES,
+        batch_size=7,
+        replicates=2,
+        evaluations=2,
+    )
+    planner = planner_of(study)
+    trials = planner.resolved.trials()
+    together = train(planner, trials)
+    assert [together[t.key].status for t in trials].count(Status.DIVERGED) == 2
+    for trial in trials[::3]:
+        assert_same(train(planner, [trial])[trial.key], together[trial.key])
