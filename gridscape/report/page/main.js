@@ -44,7 +44,9 @@ class Cell {
   }
 
   get command() {
-    const replicate = doc.cells.keys[this.index].findIndex(Boolean); // the first that is there
+    const statuses = doc.cells.statuses[this.index];
+    const ended = doc.cells.keys[this.index].map((key, i) => key && statuses[i] !== "stopped");
+    const replicate = ended.findIndex(Boolean); // the first that is there
     if (!doc.replay || replicate < 0) return "";
     const values = positionOf(this.index).map((place, axis) => {
       const { name, labels } = doc.axes[axis];
