@@ -56,12 +56,13 @@ def fit_budget(land: Landscape, table: PublishedTable) -> BudgetFit | None:
         return None
     published = np.array([value for cell, value in table.values if cell in used])
     n_cells, n_replicates, _ = lines.shape
+    n_whole = int(np.isfinite(lines).all(axis=(0, 2)).sum())  # replicates with a curve of each cell
     fit = _misfit(lines, published, np.ones(n_replicates), np.ones(n_cells))
     best = int(fit.argmin())
     low, high = _interval(lines, published, at, best)
     return BudgetFit(
         table=table,
-        updates=Interval(float(at[best]), float(low), float(high), n_replicates),
+        updates=Interval(float(at[best]), float(low), float(high), n_whole),
         budget=int(at[-1]),
         rmse=float(fit[best]),
         rmse_at_budget=float(fit[-1]),

@@ -20,11 +20,13 @@ class Dense(NamedTuple):
 
     names: of the layers among the parameters, from the inputs to the outputs, each with a kernel
     (fan_in, fan_out) and perhaps a bias. activations: behind each, by their names in the kernels.
+    flattens: whether inputs of several dimensions are flattened first.
     """
 
     names: tuple[str, ...]
     activations: tuple[str, ...]
     apply: Callable[..., Array]
+    flattens: bool = False
 
 
 class Model(NamedTuple):

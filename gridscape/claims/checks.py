@@ -15,6 +15,7 @@ import numpy as np
 from scipy import special
 
 from gridscape.analysis.differences import Difference, mean_of
+from gridscape.analysis.few import FEWEST
 from gridscape.analysis.looks import ONCE, Level
 from gridscape.analysis.statistics import (
     Interval,
@@ -55,9 +56,9 @@ class Check:
     of: int = 1
 
     @property
-    def is_tested(self) -> bool:
-        """Whether replicates were compared by chance, instead of one exact number with another."""
-        return self.says is None and any(0 < p < 1 for p in (self.p_holds, self.p_fails))
+    def has_few(self) -> bool:
+        """Whether it tests fewer replicates than allow a verdict; an exact number is no test."""
+        return self.says is None and self.interval.n < FEWEST
 
 
 Numbers = Difference | np.ndarray  # or (R,), one per replicate: their mean is meant
@@ -138,7 +139,7 @@ def decide(
     p_fails, n_open = _corrected(tests, holds), max(holds.count(False), 1)
     bound = n_open * level.each(n_open)
     said = [
-        t.says or _says(is_shown, p <= bound)
+        Outcome.UNDECIDED if t.has_few else t.says or _says(is_shown, p <= bound)
         for t, is_shown, p in zip(tests, holds, p_fails, strict=True)
     ]
     estimates = tuple(
@@ -177,11 +178,11 @@ def _says(holds: bool, fails: bool) -> Outcome:
 
 def _why_undecided(tests: Sequence[Check], said: Sequence[Outcome]) -> str:
     open_ = [t for t, says in zip(tests, said, strict=True) if says is Outcome.UNDECIDED]
-    few = [t.name for t in open_ if t.interval.n < 2]
+    few = [t.name for t in open_ if t.interval.n < FEWEST]
     n_both = len(open_) - len(few)
     reasons = []
     if few:
-        reasons.append(f"fewer than two replicates to test with: {listed(few)}")
+        reasons.append(f"fewer than {FEWEST} replicates to test with: {listed(few)}")
     if n_both:  # which, and what it takes, stands with the estimates
         of = f"{n_both} of {len(tests)} numbers" if len(tests) > 1 else "it"
         reasons.append(f"the replicates do not settle {of}")

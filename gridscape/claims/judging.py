@@ -7,7 +7,6 @@ from dataclasses import replace
 from pathlib import Path
 
 from gridscape.analysis.conditions import at_published, differences
-from gridscape.analysis.few import FEWEST, has_few
 from gridscape.analysis.looks import ONCE, Level
 from gridscape.analysis.readings import UPDATE, along
 from gridscape.claims.checks import decide, listed
@@ -73,9 +72,6 @@ def _verdict(land: Landscape, claim: Claim, folder: Path | None, level: Level) -
     evidence = Evidence(along(land, claim.along), (*claim.axes, *further), folder, level)
     finding = RULES[claim.rule](evidence, **{**_defaults(land, claim), **claim.parameters})
     outcome, estimates, reason = decide(finding.checks, level)
-    is_tested = any(check.is_tested for check in finding.checks)
-    if outcome is not Outcome.UNDECIDED and has_few(land) and is_tested:
-        outcome, reason = Outcome.UNDECIDED, f"fewer than {FEWEST} replicates: no verdict"
     if finding.lacks and outcome is not Outcome.FAILS:
         outcome = Outcome.UNDECIDED
     lacks = f"the landscape lacks {finding.lacks}" if finding.lacks else ""

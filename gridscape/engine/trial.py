@@ -225,7 +225,8 @@ def _train_whole(
         of = {name: f(outputs, of_batch).mean(axis=0) for name, f in functions.metrics}
         return of | {name: f(of[name]) for name, f in functions.of_means}
 
-    measured = jax.vmap(means)(trained.outputs, order) if functions.metrics else {}
+    by_update = (trained.outputs, order)  # not by vmap: a metric may be anything that jit takes
+    measured = lax.map(lambda of: means(*of), by_update) if functions.metrics else {}
     traces = {name: jnp.where(reached, x, jnp.nan) for name, x in measured.items()}
     return TrialState(*step), {"loss": trained.losses, **traces}
 

@@ -57,6 +57,10 @@ def whole(
     """
     if dense is None or train is None or not _are_numbers(train):
         return None
+    is_flat = dense.flattens or train.inputs.ndim == 2
+    # Asked first: a loss may read outputs of another width than its targets.
+    if not is_flat or not perceptron.are_layers(dense.names, state.params, *train):
+        return None
     of_loss = _name_of(loss, (order.shape[1] or len(train.inputs), *train.targets.shape[1:]))
     numbers = _same_for_all(state.params) if native_rule else _rates(rule, hyper, state)
     if of_loss is None or numbers is None:

@@ -22,8 +22,6 @@ from gridscape.kernels.tables import ACTIVATIONS, LOSSES, NUMBERS, RULES
 MOST_LAYERS = 8
 # Floats of a batch and all that its layers give: what is larger is faster layer by layer.
 MOST_ROOM = 2**17
-# Floats of all outputs that a call keeps.
-MOST_OUTPUTS = 2**22
 
 
 class Perceptron(NamedTuple):
@@ -58,7 +56,7 @@ def serve(net: Perceptron, state: Any, order: Any, inputs: Any, targets: Any) ->
     """
     if net.loss not in LOSSES or not set(net.activations) <= set(ACTIVATIONS):
         return False
-    if len(net.names) > MOST_LAYERS or not _are_layers(net, state.params, inputs, targets):
+    if len(net.names) > MOST_LAYERS or not are_layers(net.names, state.params, inputs, targets):
         return False
     arrays = jax.tree.leaves(state.params)
     if not optimizers.serve(net.rule, inputs, state.params, state.opt_state):
@@ -66,16 +64,15 @@ def serve(net: Perceptron, state: Any, order: Any, inputs: Any, targets: Any) ->
     if not library.serve(inputs, targets, *arrays):
         return False
     batch = order.shape[1] or len(inputs)
-    n_kept = len(order) * batch * targets.shape[1] if net.keeps else 0
     room = _room(batch, _widths(net, state.params))
-    return order.dtype == jnp.int32 and room <= MOST_ROOM and n_kept <= MOST_OUTPUTS
+    return order.dtype == jnp.int32 and room <= MOST_ROOM
 
 
-def _are_layers(net: Perceptron, params: Any, inputs: Any, targets: Any) -> bool:
-    """Whether these are the parameters of such layers between such examples."""
-    if not isinstance(params, dict) or set(params) != set(net.names):
+def are_layers(names: Sequence[str], params: Any, inputs: Any, targets: Any) -> bool:
+    """Whether these are the parameters of dense layers from such inputs to such targets."""
+    if not isinstance(params, dict) or set(params) != set(names):
         return False
-    layers = [params[name] for name in net.names]
+    layers = [params[name] for name in names]
     kinds = {tuple(sorted(layer)) for layer in layers}
     if kinds not in ({("kernel",)}, {("bias", "kernel")}) or targets.ndim != 2:
         return False

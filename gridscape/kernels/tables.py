@@ -8,7 +8,7 @@ from typing import NamedTuple
 
 # Each with how many times its width the first bias has.
 CELLS = {"rnn": 1, "lstm": 4, "gru": 2, "gru_after": 3}
-ACTIVATIONS = ("linear", "relu", "tanh", "sigmoid")
+ACTIVATIONS = ("linear", "relu", "tanh")
 # Each with how many arrays it keeps for each of the parameters.
 RULES = {
     "sgd": 0,

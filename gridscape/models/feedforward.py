@@ -47,7 +47,8 @@ class Layer(NamedTuple):
 
     ``init(key, hyper)`` returns its parameters, {} where it has none. ``apply`` maps inputs to
     outputs. ``name`` is its own in the network; ``kind`` is what inspection goes by.
-    ``function`` says what it does, where others are to know: "dense", "flatten", an activation.
+    ``function`` says what it does, where others are to know: "dense", "flatten", an activation;
+    ``is_`` is the ``apply`` of which it says so.
     ``joined`` holds implementations of this layer fused with those behind it, by their
     ``function``.
     """
@@ -58,6 +59,12 @@ class Layer(NamedTuple):
     apply: Apply
     function: str = ""
     joined: Joined = MappingProxyType({})
+    is_: Apply | None = None
+
+    @property
+    def known(self) -> str:
+        """What it does; "" where nobody says, or another ``apply`` has taken the place of that."""
+        return self.function if self.is_ is self.apply else ""
 
 
 # Declared here, as the source of a model that is given as an object is part of its keys.
@@ -183,16 +190,16 @@ def feedforward(*layers: Layer) -> Model:
 def _all_dense(layers: Sequence[Layer], apply: Callable[..., Array]) -> Dense | None:
     """What ``apply`` is where the layers are dense ones, each with an activation or none behind."""
     names, activations = list[str](), list[str]()
-    is_flat = [layer.function for layer in layers[:1]] == ["flatten"]
+    is_flat = [layer.known for layer in layers[:1]] == ["flatten"]
     for layer in layers[is_flat:]:  # examples are flat to native code
-        if layer.function == "dense" and layer.name not in names:
+        if layer.known == "dense" and layer.name not in names:
             names.append(layer.name)
             activations.append("linear")
-        elif layer.kind == "activation" and layer.function and activations[-1:] == ["linear"]:
-            activations[-1] = layer.function
+        elif layer.kind == "activation" and layer.known and activations[-1:] == ["linear"]:
+            activations[-1] = layer.known
         else:
             return None
-    return Dense(tuple(names), tuple(activations), apply) if names else None
+    return Dense(tuple(names), tuple(activations), apply, is_flat) if names else None
 
 
 def run(
@@ -250,7 +257,8 @@ def dense(name: str, shape: tuple[int, int], draw: Draw, *, bias: bool = True) -
         return ACTIVATIONS[activation](gradient_rounded(outputs))
 
     joined: Joined = {(function,): partial(apply, function) for function in ("relu", "tanh")}
-    return Layer(name, "dense", init, partial(apply, "linear"), "dense", joined)
+    linear = partial(apply, "linear")
+    return Layer(name, "dense", init, linear, "dense", joined, is_=linear)
 
 
 def conv(name: str, shape: tuple[int, int, int, int], draw: Draw) -> Layer:
@@ -279,7 +287,7 @@ def activate(activation: str, number: int) -> Layer:
     """A function of each number: one of ACTIVATIONS."""
     function = ACTIVATIONS[activation]
     layer = _plain(f"{activation}{number}", "activation", lambda x, key, hyper: function(x))
-    return layer._replace(function=activation)
+    return layer._replace(function=activation, is_=layer.apply)
 
 
 def pool(name: str) -> Layer:
@@ -290,7 +298,7 @@ def pool(name: str) -> Layer:
 def flatten() -> Layer:
     """(B, ...) -> (B, D)."""
     layer = _plain("flatten", "flatten", lambda x, key, hyper: x.reshape(len(x), -1))
-    return layer._replace(function="flatten")
+    return layer._replace(function="flatten", is_=layer.apply)
 
 
 def dropout(name: str) -> Layer:

@@ -16,7 +16,7 @@ def test_rule_says_the_truth(id, outcome, options):
         assert estimate.name
         assert estimate.asks
     if options.get("replicates") == 1:
-        assert "fewer than two" in found.note
+        assert "fewer than 3" in found.note
         assert not any(e.interval.known for e in found.estimates)
     assert not {x.cell for x in found.excluded} & set(found.used)
 

@@ -114,11 +114,19 @@ def test_an_axis_over_what_was_published_is_judged_at_the_published_value() -> N
     assert {outcome for outcome, _ in verdicts("cell-types", further).values()} == {UNDECIDED}
 
 
-def test_two_replicates_have_no_verdict() -> None:
-    land = landscape(study=STUDY_1, replicates=2, noise=1e-5)
-    found = verdicts("lstm-width-lr", land).values()
-    assert {outcome for outcome, _ in found} == {UNDECIDED}
-    assert any(note.startswith("fewer than 3 replicates: no verdict") for _, note in found)
+def third_is_missing(cell: Cell, replicate: int) -> Status:
+    return Status.MISSING if replicate == 2 else Status.FINISHED
+
+
+@pytest.mark.parametrize(
+    "rest", [{"replicates": 2}, {"replicates": 3, "status": third_is_missing}], ids=["2", "3"]
+)
+def test_two_replicates_have_no_verdict(rest: dict[str, Any]) -> None:
+    """Be it that the study has no more, or that no more are finished."""
+    land = landscape(study=STUDY_1, noise=1e-5, **rest)
+    judged = judge(land, load_claims("lstm-width-lr"))
+    assert {verdict.outcome for verdict in judged} == {UNDECIDED}
+    assert any("fewer than 3 replicates to test with" in verdict.note for verdict in judged)
     three = landscape(study=STUDY_1, replicates=3, noise=1e-5)
     assert {outcome for outcome, _ in verdicts("lstm-width-lr", three).values()} != {UNDECIDED}
 

@@ -213,7 +213,7 @@ def test_rule_says_the_truth(rule, parameters, outcome, options):
     assert bool(found.note) or outcome is not UNDECIDED
     assert all(e.name and e.asks for e in found.estimates)
     if options["replicates"] == 1:
-        assert "fewer than two" in found.note
+        assert "fewer than 3" in found.note
     assert not {x.cell for x in found.excluded} & set(found.used)
 
 

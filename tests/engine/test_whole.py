@@ -222,3 +222,49 @@ def test_a_study_of_them_is_the_same_alone_as_together_to_the_bit(tmp_path):
     assert [together[t.key].status for t in trials].count(Status.DIVERGED) == 2
     for trial in trials[::3]:
         assert_same(train(planner, [trial])[trial.key], together[trial.key])
+
+
+# ---- what only looks like one ----
+
+
+def nll(outputs, targets):
+    """Of a mean and the logarithm of a variance: outputs are twice as many as targets."""
+    mean, log = jnp.split(outputs, 2, axis=-1)
+    return ((mean - targets) ** 2 * jnp.exp(-log) + log).sum(axis=-1)
+
+
+def test_a_loss_of_outputs_wider_than_targets_trains():
+    split = data()
+    targets = np.asarray(split.targets)[:, :1]
+    part = (np.asarray(split.inputs), targets)
+    task = Task.from_arrays(part, part, n_outputs=2)
+    study = Study(
+        name="wide",
+        task=task,
+        model="mlp",
+        loss=nll,
+        metrics={"error": Metric(nll, better="lower")},
+        updates=UPDATES,
+        batch_size=10,
+        replicates=1,
+        axes={"learning_rate": [0.01]},
+    )
+    planner = planner_of(study)
+    (result,) = train(planner, planner.resolved.trials()).values()
+    assert result.status is Status.FINISHED, result.reason
+
+
+@pytest.mark.parametrize(
+    "model",
+    [
+        feedforward(dense("dense1", (3, 2), draw_glorot)._replace(apply=lambda p, x, *_: x[:, :2])),
+        feedforward(
+            dense("dense1", (3, 2), draw_glorot),
+            activate("tanh", 1)._replace(apply=lambda p, x, *_: jnp.sin(x)),
+        ),
+        feedforward(dense("dense1", (3, 2), draw_glorot), activate("sigmoid", 1)),
+    ],
+    ids=["a layer", "an activation", "one without a native function"],
+)
+def test_what_a_layer_does_is_not_believed_by_its_name(model):
+    assert found(Recipe(model)) is None

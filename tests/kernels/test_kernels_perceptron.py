@@ -128,7 +128,7 @@ def test_any_layers_follow_the_reference(target):
 @pytest.mark.parametrize("loss", LOSSES)
 def test_a_network_of_three_layers_follows_the_reference(target, loss):
     with kernels.use(target):
-        assert_follows(37, [5, 19, 7, 3], ["tanh", "relu", "sigmoid"], loss, True, seed=0)
+        assert_follows(37, [5, 19, 7, 3], ["tanh", "relu", "linear"], loss, True, seed=0)
 
 
 @pytest.mark.parametrize("target", kernels.targets())
@@ -282,6 +282,5 @@ def test_what_is_no_small_perceptron_is_not_served():
     assert not serves(inputs=inputs.astype(jnp.float16))
     assert not serves(order=FULL.astype(np.int64))
     assert not serves(inputs=jnp.zeros((10**6, 4)), targets=jnp.zeros((10**6, 2)))
-    assert not serves(net=net._replace(keeps=True), order=np.zeros((10**7, 23), np.int32))
     with kernels.plain():
         assert not serves()

@@ -248,13 +248,13 @@ void run_all() {
     }
   }
   constexpr auto kTanh = Activation::kTanh, kRelu = Activation::kRelu;
-  constexpr auto kSigmoid = Activation::kSigmoid, kLinear = Activation::kLinear;
+  constexpr auto kLinear = Activation::kLinear;
   for (bool biased : {false, true}) {
     const auto sum = LossKind::kSquaredError, mean = LossKind::kMeanSquaredError;
     run_perceptron({1, 1, {1, 1}, {kLinear}, sum}, biased);
     run_perceptron({33, 2, {5, 7, 3}, {kTanh, kLinear}, mean}, biased);
-    run_perceptron({130, 3, {16, 17, 19, 1}, {kRelu, kSigmoid, kTanh}, sum}, biased);
-    run_perceptron({64, 2, {3, 40, 18}, {kSigmoid, kRelu}, mean}, biased);
+    run_perceptron({130, 3, {16, 17, 19, 1}, {kRelu, kLinear, kTanh}, sum}, biased);
+    run_perceptron({64, 2, {3, 40, 18}, {kLinear, kRelu}, mean}, biased);
   }
   for (int rule = 0; rule < 9; ++rule) {
     for (int64_t size : {1, 15, 16, 17, 63, 64, 65, 1000}) {

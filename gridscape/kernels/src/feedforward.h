@@ -128,7 +128,6 @@ inline void activate(const DenseSizes& n, Activation activation, const float* bi
       if (bias) z += load_first(bias + column, left);
       if (activation == Activation::kRelu) z = relu(z);
       if (activation == Activation::kTanh) z = tanh(z);
-      if (activation == Activation::kSigmoid) z = sigmoid(z);
       store_first(y + column, z, left);
     }
   }
@@ -165,9 +164,8 @@ inline void pull_activation(const DenseSizes& n, Activation activation, const fl
   const int64_t count = n.batch * n.outputs;
   for (int64_t k = 0; k < count; k += kLanes) {
     const Vector of_y = load_first(y + k, count - k), d = load_first(dy + k, count - k);
-    Vector pulled = d * (splat(1) - of_y * of_y);
-    if (activation == Activation::kRelu) pulled = of_y > Vector{} ? d : Vector{};
-    if (activation == Activation::kSigmoid) pulled = d * (of_y * (splat(1) - of_y));
+    const Vector pulled = activation == Activation::kRelu ? (of_y > Vector{} ? d : Vector{})
+                                                          : d * (splat(1) - of_y * of_y);
     store_first(dz + k, pulled, count - k);
   }
 }

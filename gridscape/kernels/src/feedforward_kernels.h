@@ -11,8 +11,7 @@ namespace gridscape {
 #define GRIDSCAPE_ACTIVATIONS(ACTIVATION) \
   ACTIVATION(kLinear, "linear")           \
   ACTIVATION(kRelu, "relu")               \
-  ACTIVATION(kTanh, "tanh")               \
-  ACTIVATION(kSigmoid, "sigmoid")
+  ACTIVATION(kTanh, "tanh")
 
 enum class Activation : int64_t {
 #define GRIDSCAPE_KIND(kind, name) kind,

@@ -102,12 +102,8 @@ inline void activate_all(Activation activation, float* y, int64_t count) {
   const auto all = [&](auto function) {
     for (int64_t k = 0; k < count; k += kLanes) store(y + k, function(load(y + k)));
   };
-  const Vector half = splat(0.5f);
   if (activation == Activation::kRelu) all([](Vector z) { return relu(z); });
   if (activation == Activation::kTanh) all([](Vector z) { return quick_tanh(z); });
-  if (activation == Activation::kSigmoid) {
-    all([&](Vector z) { return half + half * quick_tanh(half * z); });
-  }
 }
 
 // Tiles of sums over k of a weight of (k, unit) times x[k], for all units and blocks of examples.
@@ -179,12 +175,12 @@ GRIDSCAPE_INLINE float total(Vector x) {
   return sum;
 }
 
-// The derivative of an activation by its value y: a polynomial of it, or a step.
+// The derivative of an activation by its value y: 1 + square * y * y, or a step.
 struct Polynomial {
-  Vector constant, linear, square;
+  Vector square;
 
   GRIDSCAPE_INLINE Vector times(Vector d, Vector y) const {
-    return d * (constant + y * (linear + square * y));
+    return d * (splat(1) + square * y * y);
   }
 };
 
@@ -196,15 +192,14 @@ struct Step {
 template <typename Use>
 GRIDSCAPE_INLINE void with_slope(Activation activation, Use&& use) {
   const bool is_linear = activation == Activation::kLinear;
-  const bool is_sigmoid = activation == Activation::kSigmoid;
   if (activation == Activation::kRelu) return use(Step{});
-  use(Polynomial{splat(is_sigmoid ? 0 : 1), splat(is_sigmoid ? 1 : 0), splat(is_linear ? 0 : -1)});
+  use(Polynomial{splat(is_linear ? 0 : -1)});
 }
 
 // The mean loss; the gradient by what the output layer's activation reads takes y's place.
 inline float pull_loss(const PerceptronSizes& n, const float* targets, float* y) {
   const float share = n.loss == LossKind::kMeanSquaredError ? 1.0f / n.outputs() : 1.0f;
-  const Vector scale = splat(2 * share / n.batch);
+  const Vector scale = splat(2 * share / n.batch), part = splat(share);
   Vector sum = {};
   with_slope(n.activations[n.n_layers - 1], [&](auto slope) {
     for (int64_t block = 0; block < blocks_of(n.batch); ++block) {
@@ -212,13 +207,13 @@ inline float pull_loss(const PerceptronSizes& n, const float* targets, float* y)
         for (int64_t lane = 0; lane < kBlock; lane += kLanes) {
           const int64_t left = n.batch - block * kBlock - lane;
           const Vector answer = load(y + lane), error = answer - load(targets + lane);
-          sum += only_first(error * error, left);
+          sum += only_first(error * error * part, left);
           store(y + lane, only_first(slope.times(scale * error, answer), left));
         }
       }
     }
   });
-  return total(sum) * share / n.batch;
+  return total(sum) / n.batch;
 }
 
 inline void write_outputs(const PerceptronSizes& n, const float* y, float* to) {
