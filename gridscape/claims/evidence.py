@@ -55,7 +55,9 @@ class Evidence:
         summaries = self.summaries(metric)
         found = [summaries[cell] for cell in cells_in(self.land.axes, region)]
         self.exclude(self._lacking(region, found), NOT_ASKED)
-        self.exclude([s.cell for s in found if not s.n_ended], "not trained yet")
+        self.exclude([s.cell for s in found if s.state is CellState.STOPPED], "stopped")
+        open_ = [s.cell for s in found if not s.n_ended and s.state is not CellState.STOPPED]
+        self.exclude(open_, "not trained yet")
         return [s for s in found if s.n_ended]
 
     def fit_in(self, region: Region, metric: str) -> list[CellSummary]:

@@ -17,7 +17,7 @@ from collections.abc import Iterator, Mapping
 from contextlib import suppress
 from dataclasses import asdict, dataclass, fields
 from pathlib import Path
-from typing import Any, Literal, Self, get_args
+from typing import Any, Literal, Self, TypeGuard, get_args
 
 from gridscape.errors import (
     StoreError,
@@ -41,6 +41,7 @@ MOST_WAITING = 1_000
 MOST_REPLICATES = 10_000
 MOST_VALUES = 100  # of an axis in one act, and axes in one
 MOST_WORDS = 300
+LAST_SECOND = 4e9  # since 1970, of a time that is told
 HALF_WRITTEN_SECONDS = 3_600  # after which nobody writes on
 POLL_SECONDS = 0.25  # between two looks at the folder
 _ID = re.compile(r"[0-9a-f]{16}-[0-9a-f]{8}")
@@ -85,7 +86,7 @@ class Act:
         where = f"act {self.kind}"
         if not _is_table(self.where) or len(self.where) > MOST_VALUES:
             raise UsageError("not a choice of cells", where=where, found=short(self.where))
-        odd = [v for n, v in self.where.items() if not isinstance(n, str) or not _is_plain(v)]
+        odd = [v for n, v in self.where.items() if not _is_text(n) or not _is_plain(v)]
         odd += [value for value in self.values if value is None or not _is_plain(value)]
         if odd or len(self.values) > MOST_VALUES:
             found = short(odd[0]) if odd else f"{len(self.values):,} values"
@@ -96,7 +97,7 @@ class Act:
             raise UsageError("a number goes with replicates", where=where, found=self.number)
         if self.number is not None:
             check_whole(1, MOST_REPLICATES, replicates=self.number)
-        if (self.kind == "values") != (isinstance(self.axis, str) and bool(self.values)):
+        if (self.kind == "values") != (_is_text(self.axis) and bool(self.values)):
             raise UsageError("an axis and values go with values", where=where)
         if self.kind != "values" and (self.axis is not None or self.values):
             raise UsageError("an axis and values go with values alone", where=where)
@@ -104,7 +105,7 @@ class Act:
             raise UsageError("one replicate cannot be chosen here", where=where)
         if self.kind == "values" and self.where:
             raise UsageError("values are added to a whole axis", where=where)
-        if not isinstance(self.by, str) or len(self.by) > 100:
+        if not _is_text(self.by) or len(self.by) > 100:
             raise UsageError("not a name", where=where, found=short(self.by))
 
     def check_in(self, study: Mapping[str, Any]) -> None:
@@ -270,9 +271,9 @@ def _read(directory: Path, name: str) -> Asked | None:
     return Asked(
         id=name,
         act=act,
-        asked=asked if isinstance(asked, float) and math.isfinite(asked) else 0.0,
+        asked=_second(asked),
         state=state if state in ("done", "refused") else "waiting",
-        words=cut(words, MOST_WORDS) if isinstance(words, str) else "",
+        words=cut(words, MOST_WORDS) if _is_text(words) else "",
     )
 
 
@@ -292,9 +293,20 @@ def _is_table(value: Any) -> bool:
     return isinstance(value, Mapping)
 
 
+def _second(asked: Any) -> float:
+    """A moment since 1970 that can be told; whatever else stands there, the first one."""
+    is_number = isinstance(asked, int | float) and not isinstance(asked, bool)
+    return float(min(max(asked, 0), LAST_SECOND)) if is_number and _is_finite(asked) else 0.0
+
+
+def _is_text(value: Any) -> TypeGuard[str]:
+    """Whether it is text that can be written: half of a pair of surrogates cannot."""
+    return isinstance(value, str) and value.encode("utf-8", "ignore").decode() == value
+
+
 def _is_plain(value: Any) -> bool:
     if isinstance(value, str):
-        return len(value) <= 1_000
+        return len(value) <= 1_000 and _is_text(value)
     return value is None or (isinstance(value, int | float) and _is_finite(value))
 
 

@@ -11,7 +11,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from gridscape.analysis.cells import CellSummary, candidates, score
+from gridscape.analysis.cells import CellState, CellSummary, candidates, score
 from gridscape.errors import UsageError
 from gridscape.execution.executors import Executor
 from gridscape.grid.axes import Axis, Cell, Value
@@ -271,10 +271,12 @@ class _Refining:
         return self.minutes is not None and time.monotonic() - self.begin > 60 * self.minutes
 
     def _members(self) -> dict[str, list[CellSummary]]:
-        """The cells of each row by their value."""
+        """The cells of each row by their value; what was stopped tells nothing of where to look."""
         axis = self.rows.axis
         found = {
-            row: [s for s in members if s.cell[axis] is not None]
+            row: [
+                s for s in members if s.cell[axis] is not None and s.state is not CellState.STOPPED
+            ]
             for row, members in self.rows.rows(self.extender.land).items()
         }
         return {
@@ -321,5 +323,11 @@ class _Refining:
             end=place.end,
             added=tuple(self.added.get(row, ())),
             is_narrow=step.is_narrow(place.low, place.high) or is_done,
-            note=place.note,
+            note="; ".join(filter(None, (place.note, self._stopped(row)))),
         )
+
+    def _stopped(self, row: str) -> str:
+        """How many values of a row were left out, in words."""
+        members = self.rows.rows(self.extender.land)[row]
+        n = sum(s.state is CellState.STOPPED for s in members)
+        return f"{n} value{'s' if n > 1 else ''} left out, stopped" if n else ""

@@ -2,6 +2,7 @@
 
 import json
 import os
+from datetime import UTC, datetime
 
 import pytest
 from stored import STUDY, a_result, a_trial
@@ -131,6 +132,10 @@ def test_an_unset_value_chooses_by_its_word():
         {"kind": "values", "axis": "a", "values": [1], "where": {"b": 1}},
         {"kind": "first", "axis": "a", "values": [1]},
         {"kind": "stop", "by": 3},
+        {"kind": "stop", "by": "\ud800"},
+        {"kind": "stop", "where": {"a": "\ud800"}},
+        {"kind": "stop", "where": {"\udfff": 1}},
+        {"kind": "values", "axis": "a", "values": ["\ud800"]},
     ],
 )
 def test_what_is_no_act_is_told_in_one_line(content):
@@ -164,6 +169,19 @@ def test_files_of_anybody_are_read_with_care(folder, tmp_path_factory):
             store.settle(asked, "refused", "x" * 1_000)
     assert {len(asked.words) for asked in on_record(folder)} == {300}
     assert json.loads(secret.read_text()) == {"act": {"kind": "stop"}}
+
+
+@pytest.mark.parametrize(
+    "asked", [1e300, -1e300, 10**400, "x", True, None], ids=lambda asked: str(asked)[:9]
+)
+def test_whatever_stands_there_can_be_written_and_told(folder, asked):
+    place = folder / acts.FOLDER
+    place.mkdir()
+    content = {"act": {"kind": "stop"}, "asked": asked, "state": "done", "words": "\ud800"}
+    (place / "0000000000000001-00000000.json").write_text(json.dumps(content))
+    (found,) = on_record(folder)
+    assert datetime.fromtimestamp(found.asked, UTC).year < 2100
+    assert found.words.encode() == b""
 
 
 def test_a_folder_of_acts_that_leads_elsewhere_is_none(folder, tmp_path_factory):

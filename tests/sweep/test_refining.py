@@ -5,6 +5,7 @@ import pytest
 import gridscape as gs
 from gridscape.errors import UnknownNameError, UsageError
 from gridscape.execution.executors import Finished
+from gridscape.store.acts import Act, ask
 from gridscape.study.study import Study
 from gridscape.sweep import run
 from gridscape.sweep.refining import refine
@@ -50,6 +51,20 @@ def test_the_edge_of_learning_row_by_row(tmp_path):
     again = refine(tmp_path, boundary=True, threshold=1.0, within=1.2)
     assert again.n_trained == 0
     assert [(b.low, b.high) for b in again.brackets] == [(b.low, b.high) for b in found.brackets]
+
+
+def test_what_was_stopped_does_not_count_as_what_does_not_learn(tmp_path):
+    def press(event):
+        raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        run(study(), directory=tmp_path, listener=press)
+    ask(tmp_path, Act("stop", {"learning_rate": 0.1}))
+    run(study(), directory=tmp_path)
+    found = refine(tmp_path, boundary=True, threshold=1.0, within=1.2)
+    for bracket in found.brackets:
+        assert bracket.low < EDGES[bracket.row] < bracket.high
+        assert bracket.note == "1 value left out, stopped"
 
 
 def test_beyond_the_end_of_the_axis(tmp_path):

@@ -33,7 +33,6 @@ DONE = (Status.FINISHED, Status.DIVERGED)
 VERBS = ("run", "decide", "confirm", "refine")
 MOST_RUNS = 4  # that are told one by one
 MOST_ACTS = 20  # that are told, the last ones
-LAST_SECOND = 4e9  # since 1970, of a time that is told
 ABSENCE_SECONDS = 30  # unseen for so long, a folder is compared as a whole
 STOPPED_GO_ON = "What was stopped is kept: the same command with --resume-stopped goes on with it"
 AGAIN = "The same command, or the same call in Python, goes on from there"
@@ -243,7 +242,7 @@ def _live(state: State, words: str) -> LiveData:
 def _act(asked: Asked) -> ActData:
     """An act as the page shows it; its texts are anybody's."""
     by = asked.act.by if asked.act else ""
-    moment = datetime.fromtimestamp(min(max(asked.asked, 0.0), LAST_SECOND), UTC)
+    moment = datetime.fromtimestamp(asked.asked, UTC)
     return {
         "id": asked.id,
         "act": asked.title,
