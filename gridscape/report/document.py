@@ -175,7 +175,9 @@ def document(
         "curves_left_out": bool(found.without_curves) or len(curves) < len(found.bands),
         "curve_names": [_curve_name(land, name) for name in _curve_names(found)],
         "lines": _line_view(land.axes),
-        "kinds": [_kind(land, record, numbers) for record in found.by_kind if record.cells],
+        "kinds": [
+            _kind(land, record, numbers, shown.chance) for record in found.by_kind if record.cells
+        ],
         "networks": list(_networks(land, numbers, shown.looks)),
         "network_notes": shown.notes,
         "best": _best(found, numbers, directory),
@@ -469,11 +471,19 @@ def _line_view(axes: Sequence[Axis]) -> LinesData:
     return {"color": axes.index(chosen.color), "style": style}
 
 
-def _kind(land: Landscape, record: ByKind, numbers: Mapping[Cell, int]) -> KindData:
-    """A metric by a kind of test examples: the same shape as the curves."""
+def _kind(
+    land: Landscape, record: ByKind, numbers: Mapping[Cell, int], chance: float | None
+) -> KindData:
+    """A metric by a kind of test examples: the same shape as the curves.
+
+    chance: of guessing by the main metric, where the landscape does not tell it.
+    """
+    metric = _metric(land, record.metric)
+    if metric["chance"] is None and record.metric == land.main_metric:
+        metric["chance"] = chance
     return {
         "kind": record.kind,
-        "metric": _metric(land, record.metric),
+        "metric": metric,
         "values": record.values,
         "cells": {
             str(numbers[cell]): {
