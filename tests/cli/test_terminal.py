@@ -111,7 +111,7 @@ def test_diverged_collapsed_failed_and_missing_cells_are_marked_and_explained():
     )
     assert (collapsed[0], partial[0], share) == (COLLAPSED, "9", "2/3")
     assert "2/3 so many of its runs learn; the mean is of those that do" in text
-    text += overview(asked_for_in_part()) + overview(failed_in_part())
+    text += "".join(map(overview, (asked_for_in_part(), failed_in_part(), stopped_in_part())))
     for mark in tables.LEGEND:
         assert f"{mark} {tables.LEGEND[mark]}" in text
 
@@ -131,6 +131,13 @@ def failed_in_part():
         status=lambda cell, r: (
             Status.FAILED if r == 0 and cell["learning_rate"] == 0.01 else Status.FINISHED
         )
+    )
+
+
+def stopped_in_part():
+    """A landscape of which somebody stopped a column."""
+    return synthetic.landscape(
+        status=lambda cell, r: Status.STOPPED if cell["learning_rate"] == 1 else Status.FINISHED
     )
 
 
