@@ -85,7 +85,7 @@ LEGEND = {
     STATES[CellState.STOPPED].sign: "stopped: gridscape run --resume-stopped goes on",
     STATES[CellState.MISSING].sign: STATES[CellState.MISSING].word,
     STATES[CellState.NOT_ASKED].sign: STATES[CellState.NOT_ASKED].word,
-    PARTIAL: "some replicates failed, were stopped, or are not trained yet; mean over the others",
+    PARTIAL: "some replicates failed, stopped or are not trained yet; mean over the others",
 }
 
 
