@@ -6,6 +6,7 @@ once, and disturbs nothing. Each act may be done twice without harm: where the p
 the deed and the word of it, the next run does it again.
 """
 
+import warnings
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import replace
 from typing import Any, NamedTuple
@@ -158,13 +159,34 @@ class Acting:
                 ended = stopped(part, snapshot)
                 self.store.put_all([(each.trial, each.result) for each in ended])
 
+    def resume_all(self) -> None:
+        """Let all stopped trials of this run go on, while nothing trains."""
+        keys, n_others = self._stopped_by(Act("resume", {}))
+        self._let_go_on(keys)
+        if n_others:
+            others = f"{_networks(n_others)} of this folder, not of this run"
+            warnings.warn(f"{others}: still stopped, with all they go on from", stacklevel=2)
+
     def _resume(self, act: Act) -> Deed:
-        ended = self.store.statuses()
-        all_ = (t for t in self.store.trials() if ended.get(t.key) is Status.STOPPED)
-        keys = [trial.key for trial in all_ if act.chooses(trial.cell, trial.replicate)]
+        keys, n_others = self._stopped_by(act)
+        if n_others and not keys:
+            found, hint = f"{_networks(n_others)} still stopped", "run the study that has them"
+            raise UsageError("not of this run", where=act.target, found=found, hint=hint)
         if not keys:
             return Deed("none of it is stopped")
-        return Deed(f"{_networks(len(keys))} may go on", lambda: self._let_go_on(keys))
+        others = f"; still stopped, as not of this run: {_networks(n_others)}" if n_others else ""
+        return Deed(f"{_networks(len(keys))} may go on{others}", lambda: self._let_go_on(keys))
+
+    def _stopped_by(self, act: Act) -> tuple[list[str], int]:
+        """Keys of stopped trials of this run that an act chooses; how many others are stopped.
+
+        This run would not train the others: let go on, they would lose what they are.
+        """
+        ended, own = self.store.statuses(), {trial.key for trial in self.trials}
+        all_ = (t for t in self.store.trials() if ended.get(t.key) is Status.STOPPED)
+        chosen = [trial.key for trial in all_ if act.chooses(trial.cell, trial.replicate)]
+        keys = [key for key in chosen if key in own]
+        return keys, len(chosen) - len(keys)
 
     def _let_go_on(self, keys: Sequence[str]) -> None:
         self._checkpoints.stopped.difference_update(keys)

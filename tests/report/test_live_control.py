@@ -252,7 +252,7 @@ RUN = """\
 import sys
 sys.path.insert(0, sys.argv[2])
 from pathlib import Path
-from test_acting import bowl
+from bowls import bowl
 from gridscape.sweep import run
 run(bowl(updates=200_000, evaluations=2000), directory=Path(sys.argv[1]), quiet=True)
 """
