@@ -19,7 +19,7 @@ from gridscape.grid.asked import Asked as Numbers
 from gridscape.grid.asked import joined
 from gridscape.grid.axes import Axis, Cell, show
 from gridscape.grid.trials import Status, Trial
-from gridscape.store.acts import Act, Asked, Queue, on_record
+from gridscape.store.acts import Act, Asked
 from gridscape.store.store import Store
 from gridscape.study import reach
 from gridscape.study.study import ResolvedStudy
@@ -64,7 +64,8 @@ class Acting:
         self._own, self._room = resolved, 0  # as it was asked for, and the replicates of any cell
         self._checkpoints, self._widen, self._ordered = checkpoints, widen, ordered
         self._first: list[Act] = []
-        self._queue = Queue(store.directory)
+        self._queue = store.acts
+        self._known: dict[str, Status] | None = None
         self._deeds: Mapping[str, Callable[[Act], Deed]] = {
             "stop": self._stop,
             "resume": self._resume,
@@ -78,7 +79,8 @@ class Acting:
 
         What the study has no place for any more is left out.
         """
-        for asked in on_record(self.store.directory):
+        self._known = None
+        for asked in self._queue.all():
             if asked.state == "done" and asked.act and asked.act.kind not in ("stop", "resume"):
                 try:
                     _do(self._deed(asked))
@@ -90,7 +92,7 @@ class Acting:
 
         Looks into the folder only now and then, unless ``at_last``.
         """
-        found = False
+        found, self._known = False, None
         for asked in self._queue.waiting() if at_last or self._queue.is_due() else ():
             try:
                 deed = self._deed(asked)
@@ -105,6 +107,7 @@ class Acting:
 
     def take_up(self) -> None:
         """Do all that waits, while nothing trains."""
+        self._known = None
         for asked in self._queue.waiting():
             try:
                 deed = self._deed(asked)
@@ -121,6 +124,12 @@ class Acting:
         )
         return -max(places, default=0)
 
+    def _statuses(self) -> dict[str, Status]:
+        """Of all stored trials; read once for all acts that are looked at together."""
+        if self._known is None:
+            self._known = self.store.statuses()
+        return self._known
+
     def _deed(self, asked: Asked) -> Deed:
         """What an act would do; raises GridscapeError where it cannot be done."""
         if asked.act is None:
@@ -134,7 +143,7 @@ class Acting:
         chosen = [t for t in self.trials if act.chooses(t.cell, t.replicate)]
         if not chosen:
             raise UsageError("no such trial in this run", where=act.target)
-        statuses = self.store.statuses()
+        statuses = self._statuses()
         ended = {k for k, status in statuses.items() if status in (*DONE, Status.STOPPED)}
         left = [t for t in chosen if t.key not in ended | self.ended]
         n_stopped = sum(statuses.get(t.key) is Status.STOPPED for t in chosen)
@@ -158,9 +167,11 @@ class Acting:
                     self._checkpoints.keep(snapshot)
                 ended = stopped(part, snapshot)
                 self.store.put_all([(each.trial, each.result) for each in ended])
+                self._statuses().update(dict.fromkeys(keys, Status.STOPPED))
 
     def resume_all(self) -> None:
         """Let all stopped trials of this run go on, while nothing trains."""
+        self._known = None
         keys, n_others = self._stopped_by(Act("resume", {}))
         self._let_go_on(keys)
         if n_others:
@@ -182,8 +193,11 @@ class Acting:
 
         This run would not train the others: let go on, they would lose what they are.
         """
-        ended, own = self.store.statuses(), {trial.key for trial in self.trials}
-        all_ = (t for t in self.store.trials() if ended.get(t.key) is Status.STOPPED)
+        ended = {key for key, status in self._statuses().items() if status is Status.STOPPED}
+        if not ended:
+            return [], 0
+        own = {trial.key for trial in self.trials}
+        all_ = (t for t in self.store.trials() if t.key in ended)
         chosen = [trial.key for trial in all_ if act.chooses(trial.cell, trial.replicate)]
         keys = [key for key in chosen if key in own]
         return keys, len(chosen) - len(keys)
@@ -191,6 +205,8 @@ class Acting:
     def _let_go_on(self, keys: Sequence[str]) -> None:
         self._checkpoints.stopped.difference_update(keys)
         self.store.forget(keys)
+        for key in keys:
+            self._statuses().pop(key, None)
 
     # ---- what comes next, and more ----
 
@@ -198,7 +214,7 @@ class Acting:
         if not self._ordered:
             raise UsageError("this executor orders its works itself", where=str(act))
         chosen = [t for t in self.trials if act.chooses(t.cell, t.replicate)]
-        done = {key for key, status in self.store.statuses().items() if status in DONE}
+        done = {key for key, status in self._statuses().items() if status in DONE}
         n_left = sum(t.key not in done for t in chosen)
         if not n_left:
             raise UsageError("nothing of it is left to train", where=act.target)

@@ -1,16 +1,17 @@
 """Acts on a sweep never lose what was stopped, nor end a run that cannot note them."""
 
 import json
+import warnings
 
 import pytest
-from bowls import ROW, Asking, bowl, stopped, words
+from bowls import CELL, ROW, Asking, bowl, stopped, words
 from runs import assert_equal_tables, stored
 
 from gridscape.errors import StoreError
 from gridscape.execution.checkpoints import STOPPED
 from gridscape.store import acts
-from gridscape.store.acts import Act, ask
-from gridscape.store.store import Store
+from gridscape.store.acts import Act, ask, on_record
+from gridscape.store.store import Store, StoreWarning
 from gridscape.sweep import run
 
 pytestmark = pytest.mark.usefixtures("attentive")
@@ -75,3 +76,53 @@ def test_to_go_on_comes_behind_what_waits(half, whole):
     run(bowl(), directory=half, resume_stopped=True, quiet=True)
     assert words(half) == [("done", "4 networks stopped already")]
     assert_equal_tables(stored(half), whole)
+
+
+# ---- what cannot be noted, and too much of it ----
+
+
+@pytest.fixture
+def unwritable(monkeypatch):
+    """What came of an act cannot be written, as in a folder that somebody else has made."""
+    write = acts.write_whole
+
+    def refuse(path, data):
+        if b'"state"' in data:
+            raise PermissionError(13, "Permission denied")
+        write(path, data)
+
+    monkeypatch.setattr(acts, "write_whole", refuse)
+
+
+@pytest.mark.usefixtures("unwritable")
+def test_a_run_goes_on_where_it_cannot_note_what_came_of_acts(tmp_path, whole):
+    asking = Asking(tmp_path, Act("stop", CELL), Act("stop", {"momentum": 7}), Act("resume", ROW))
+    with warnings.catch_warnings(record=True) as told:
+        warnings.simplefilter("always")
+        run(bowl(), directory=tmp_path, listener=asking)
+    (line,) = [str(w.message) for w in told if w.category is StoreWarning]
+    assert str(tmp_path / "acts") in line
+    assert "Permission denied; the next run does them again: let who trains write there" in line
+    assert len(stopped(tmp_path)) == 2
+    assert len(asking.started) == 2
+    assert [state for state, _ in words(tmp_path)] == ["waiting"] * 3
+    with pytest.warns(StoreWarning, match="cannot be noted"):
+        run(bowl(), directory=tmp_path, resume_stopped=True, quiet=True)
+    assert_equal_tables(stored(tmp_path), whole)
+
+
+def test_many_acts_on_record_are_read_with_one_look_at_the_rows(tmp_path, monkeypatch):
+    run(bowl(updates=2, evaluations=1), directory=tmp_path, quiet=True)
+    (tmp_path / acts.FOLDER).mkdir(exist_ok=True)
+    for number in range(60):
+        kind = ("stop", "first", "resume")[number % 3]
+        name = f"{number:016x}-00000000.json"
+        content = {"act": {"kind": kind, "where": ROW}, "state": "done" if number < 30 else None}
+        (tmp_path / acts.FOLDER / name).write_text(json.dumps(content))
+    looks, statuses = [], Store.statuses
+    monkeypatch.setattr(Store, "statuses", lambda store: looks.append(1) or statuses(store))
+    monkeypatch.setattr(acts, "MOST_SETTLED", 20, raising=False)
+    run(bowl(updates=2, evaluations=1), directory=tmp_path, quiet=True)
+    assert len(looks) < 10
+    assert [int(asked.id[:16], 16) for asked in on_record(tmp_path)] == list(range(40, 60))
+    assert {asked.state for asked in on_record(tmp_path)} == {"done", "refused"}
