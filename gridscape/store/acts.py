@@ -105,6 +105,8 @@ class Act:
             raise UsageError("one replicate cannot be chosen here", where=where)
         if self.kind == "values" and self.where:
             raise UsageError("values are added to a whole axis", where=where)
+        if self.axis is not None:
+            Axis(self.axis, self.values)  # which refuses a value that is there twice
         if not isinstance(self.by, str) or len(self.by) > 100:
             raise UsageError("not a name", where=where, found=short(self.by))
 
@@ -121,6 +123,10 @@ class Act:
                 raise UnknownNameError(f"value of {name}", show(value), map(show, axes[name]))
         if self.axis is not None:
             check_known("axis", self.axis, axes)
+            odd = next((v for v in self.values if isinstance(v, bool)), None)
+            if odd is not None and all(map(_is_number, axes[self.axis])):
+                where = f"axis {self.axis}"
+                raise UsageError("not a number", where=where, found=show(odd))
 
     def chooses(self, cell: Cell, replicate: int | None = None) -> bool:
         """Whether this is about a cell, and about its replicate where one is given."""
@@ -317,6 +323,10 @@ def _is_plain(value: Any) -> bool:
     if isinstance(value, str):
         return len(value) <= 1_000
     return value is None or (isinstance(value, int | float) and _is_finite(value))
+
+
+def _is_number(value: Any) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool)
 
 
 def _is_finite(value: float) -> bool:

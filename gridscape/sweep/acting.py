@@ -6,6 +6,7 @@ once, and disturbs nothing. Each act may be done twice without harm: where the p
 the deed and the word of it, the next run does it again.
 """
 
+import math
 import warnings
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import replace
@@ -28,6 +29,9 @@ from gridscape.study.study import ResolvedStudy
 Widen = Callable[[ResolvedStudy, Mapping[str, Sequence[Any]], int | None], ResolvedStudy]
 
 KEPT_AT_ONCE = 64  # stopped trials whose snapshots are in memory together
+# An act may ask for so many: they take some seconds to plan, anew at every act, while nothing
+# trains, and each becomes a file of its own. With more, whoever may ask would stall the run.
+MOST_TRIALS = 100_000
 DONE = (Status.FINISHED, Status.DIVERGED)
 
 
@@ -81,7 +85,11 @@ class Acting:
         """
         self._known = None
         for asked in self._queue.all():
-            if asked.state == "done" and asked.act and asked.act.kind not in ("stop", "resume"):
+            if asked.state != "done" or not asked.act or asked.act.kind in ("stop", "resume"):
+                continue
+            if asked.act.kind == "first":  # also what is stopped now, and may go on later
+                self._rank_first(asked.act)
+            else:
                 try:
                     _do(self._deed(asked))
                 except GridscapeError:
@@ -130,6 +138,11 @@ class Acting:
             self._known = self.store.statuses()
         return self._known
 
+    def _all_ended(self) -> set[str]:
+        """Keys of trials that this run trains no more, those that were stopped included."""
+        known = self._statuses().items()
+        return {k for k, status in known if status in (*DONE, Status.STOPPED)} | self.ended
+
     def _deed(self, asked: Asked) -> Deed:
         """What an act would do; raises GridscapeError where it cannot be done."""
         if asked.act is None:
@@ -144,8 +157,8 @@ class Acting:
         if not chosen:
             raise UsageError("no such trial in this run", where=act.target)
         statuses = self._statuses()
-        ended = {k for k, status in statuses.items() if status in (*DONE, Status.STOPPED)}
-        left = [t for t in chosen if t.key not in ended | self.ended]
+        ended = self._all_ended()
+        left = [t for t in chosen if t.key not in ended]
         n_stopped = sum(statuses.get(t.key) is Status.STOPPED for t in chosen)
         if n_stopped and not left:
             return Deed(f"{_networks(n_stopped)} stopped already")
@@ -214,13 +227,21 @@ class Acting:
         if not self._ordered:
             raise UsageError("this executor orders its works itself", where=str(act))
         chosen = [t for t in self.trials if act.chooses(t.cell, t.replicate)]
-        done = {key for key, status in self._statuses().items() if status in DONE}
-        n_left = sum(t.key not in done for t in chosen)
+        statuses = self._statuses()
+        ended = self._all_ended()
+        n_left = sum(t.key not in ended for t in chosen)
         if not n_left:
-            raise UsageError("nothing of it is left to train", where=act.target)
+            n_stopped = sum(statuses.get(t.key) is Status.STOPPED for t in chosen)
+            found = f"{_networks(n_stopped)} stopped" if n_stopped else None
+            raise UsageError("nothing of it is left to train", where=act.target, found=found)
         return Deed(
-            f"{_networks(n_left)} of {act.target} come first", lambda: self._first.append(act)
+            f"{_networks(n_left)} of {act.target} come first", lambda: self._rank_first(act)
         )
+
+    def _rank_first(self, act: Act) -> None:
+        if self._ordered:
+            same = (act.where, act.replicate)
+            self._first = [a for a in self._first if (a.where, a.replicate) != same] + [act]
 
     def _replicate(self, act: Act) -> Deed:
         self._require_widen()
@@ -228,6 +249,7 @@ class Acting:
         asked = Numbers(self.store.study)
         own = dict.fromkeys(trial.cell for trial in self.trials)
         more = {c: number for c in own if act.chooses(c) and asked.of(c) < number}
+        self._require_room(number * sum(act.chooses(cell) for cell in own), act)
         in_training = {(t.cell, t.replicate) for t in self.trials}
         new = [c for c in own if act.chooses(c) and (c, number - 1) not in in_training]
         if not new:
@@ -255,6 +277,8 @@ class Acting:
         new = [value for value in act.values if axis.place(value) is None]
         if not new:
             return Deed(f"{name} has that already")
+        others = math.prod(len(values) for n, values in study.axes.items() if n != name)
+        self._require_room(len(new) * others * study.replicates, act)
 
         def do() -> None:
             before = {trial.cell for trial in self.trials}
@@ -277,6 +301,16 @@ class Acting:
                 "this run decides itself what it trains",
                 expected="gridscape run",
                 hint="stop, resume and first are taken",
+            )
+
+    def _require_room(self, n_trials: int, act: Act) -> None:
+        if n_trials > MOST_TRIALS:
+            raise UsageError(
+                "too many networks for one act",
+                where=str(act),
+                expected=f"at most {MOST_TRIALS:,}",
+                found=f"{n_trials:,}",
+                hint="gridscape run takes a larger study",
             )
 
     def _grow(self, axes: Mapping[str, Sequence[Any]], replicates: int | None) -> None:

@@ -160,6 +160,8 @@ def test_an_unset_value_chooses_by_its_word():
         {"kind": "values", "axis": "a", "values": [None]},
         {"kind": "values", "axis": "a", "values": [float("inf")]},
         {"kind": "values", "axis": "a", "values": list(range(101))},
+        {"kind": "values", "axis": "a", "values": [0.3, 0.3]},
+        {"kind": "values", "axis": "a", "values": [0.3, "0.3"]},
         {"kind": "values", "axis": "a", "values": [1], "where": {"b": 1}},
         {"kind": "first", "axis": "a", "values": [1]},
         {"kind": "stop", "by": 3},

@@ -92,6 +92,7 @@ def test_what_waits_is_stopped_before_it_begins(tmp_path, whole):
         (Act("stop", {"momentom": 0.5}), "unknown axis 'momentom'"),
         (Act("stop", CELL, replicate=7), "no such trial in this run"),
         (Act("values", {}, axis="batch_size", values=(2,)), "unknown axis 'batch_size'"),
+        (Act("values", {}, axis="momentum", values=(False,)), "not a number (found False)"),
     ],
 )
 def test_what_cannot_be_done_is_refused_at_once_and_disturbs_nothing(tmp_path, whole, act, why):

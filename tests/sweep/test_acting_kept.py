@@ -12,7 +12,7 @@ from gridscape.execution.checkpoints import STOPPED
 from gridscape.store import acts
 from gridscape.store.acts import Act, ask, on_record
 from gridscape.store.store import Store, StoreWarning
-from gridscape.sweep import run
+from gridscape.sweep import acting, run
 
 pytestmark = pytest.mark.usefixtures("attentive")
 
@@ -78,6 +78,14 @@ def test_to_go_on_comes_behind_what_waits(half, whole):
     assert_equal_tables(stored(half), whole)
 
 
+def test_what_is_all_stopped_does_not_come_first(half):
+    ask(half, Act("first", ROW))
+    run(bowl(), directory=half, quiet=True)
+    state, why = words(half)[-1]
+    assert state == "refused"
+    assert "nothing of it is left to train (found 4 networks stopped)" in why
+
+
 # ---- what cannot be noted, and too much of it ----
 
 
@@ -126,3 +134,25 @@ def test_many_acts_on_record_are_read_with_one_look_at_the_rows(tmp_path, monkey
     assert len(looks) < 10
     assert [int(asked.id[:16], 16) for asked in on_record(tmp_path)] == list(range(40, 60))
     assert {asked.state for asked in on_record(tmp_path)} == {"done", "refused"}
+
+
+@pytest.mark.parametrize(
+    ("act", "found"),
+    [
+        (Act("replicates", {}, number=3), "found 12"),
+        (Act("replicates", ROW, number=6), "found 12"),
+        (Act("values", {}, axis="momentum", values=(0.1, 0.2, 0.3)), "found 12"),
+    ],
+)
+def test_no_act_asks_for_more_than_can_be_planned_at_once(tmp_path, monkeypatch, whole, act, found):
+    monkeypatch.setattr(acting, "MOST_TRIALS", 11, raising=False)
+    asking = Asking(tmp_path, act)
+    run(bowl(), directory=tmp_path, listener=asking)
+    ((state, why),) = words(tmp_path)
+    assert state == "refused"
+    assert "too many networks for one act" in why
+    assert found in why
+    assert len(asking.started) == 1
+    with Store.read(tmp_path) as store:
+        assert (store.study["replicates"], store.study["axes"]["momentum"]) == (2, [0.0, 0.5])
+    assert_equal_tables(stored(tmp_path), whole)
