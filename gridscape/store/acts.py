@@ -15,7 +15,7 @@ import secrets
 import time
 from collections.abc import Iterator, Mapping
 from contextlib import suppress
-from dataclasses import asdict, dataclass, fields
+from dataclasses import asdict, dataclass, fields, replace
 from pathlib import Path
 from typing import Any, Literal, Self, TypeGuard, get_args
 
@@ -38,6 +38,7 @@ State = Literal["waiting", "done", "refused"]
 KINDS: tuple[Kind, ...] = get_args(Kind)
 MOST_BYTES = 64 * 2**10
 MOST_WAITING = 1_000
+MOST_SETTLED = 1_000  # that are kept: the newest
 MOST_REPLICATES = 10_000
 MOST_VALUES = 100  # of an axis in one act, and axes in one
 MOST_WORDS = 300
@@ -105,6 +106,8 @@ class Act:
             raise UsageError("one replicate cannot be chosen here", where=where)
         if self.kind == "values" and self.where:
             raise UsageError("values are added to a whole axis", where=where)
+        if self.axis is not None:
+            Axis(self.axis, self.values)  # which refuses a value that is there twice
         if not _is_text(self.by) or len(self.by) > 100:
             raise UsageError("not a name", where=where, found=short(self.by))
 
@@ -121,6 +124,10 @@ class Act:
                 raise UnknownNameError(f"value of {name}", show(value), map(show, axes[name]))
         if self.axis is not None:
             check_known("axis", self.axis, axes)
+            odd = next((v for v in self.values if isinstance(v, bool)), None)
+            if odd is not None and all(map(_is_number, axes[self.axis])):
+                where = f"axis {self.axis}"
+                raise UsageError("not a number", where=where, found=show(odd))
 
     def chooses(self, cell: Cell, replicate: int | None = None) -> bool:
         """Whether this is about a cell, and about its replicate where one is given."""
@@ -196,29 +203,25 @@ def on_record(directory: Path) -> list[Asked]:
     return Queue(directory).all()
 
 
-def clear(directory: Path) -> None:
-    """Remove what those who died while they asked have left half written."""
+def prepare(directory: Path) -> None:
+    """Make the place of acts, and remove what those who died while they asked left half written.
+
+    The writer makes it: in one that whoever asks first has made it may have no right to write.
+    """
     require_within(directory, directory / FOLDER)
+    with suppress(FileExistsError):  # a file of this name holds no acts
+        (directory / FOLDER).mkdir()
     for path in (directory / FOLDER).glob("*.tmp"):
-        with suppress(FileNotFoundError):
+        with suppress(OSError):  # gone, a folder of this name, or not ours to remove
             if time.time() - path.lstat().st_mtime > HALF_WRITTEN_SECONDS:
                 path.unlink()
 
 
-def settle(directory: Path, asked: Asked, state: State, words: str) -> None:
-    """Tell what became of an act, for good; only the writer of a folder may. Raises OSError."""
-    content = {
-        "act": None if asked.act is None else asdict(asked.act),
-        "asked": asked.asked,
-        "state": state,
-        "words": cut(words, MOST_WORDS),
-        "settled": time.time(),
-    }
-    write_whole(_path(directory, asked.id), _text(content))
-
-
 class Queue:
-    """The acts of a folder, for who looks again and again: what is settled is read once."""
+    """The acts of a folder, for who looks again and again: what is settled is read once.
+
+    What was settled here is settled, also where no file tells so.
+    """
 
     def __init__(self, directory: Path) -> None:
         self._directory = directory
@@ -240,6 +243,30 @@ class Queue:
     def waiting(self) -> list[Asked]:
         """Those that nobody has taken up."""
         return [asked for asked in self.all() if not asked.is_settled]
+
+    def settle(self, asked: Asked, state: State, words: str) -> None:
+        """Tell what became of an act; only the writer of a folder may. Raises OSError."""
+        self._settled[asked.id] = replace(asked, state=state, words=words)
+        content = {
+            "act": None if asked.act is None else asdict(asked.act),
+            "asked": asked.asked,
+            "state": state,
+            "words": cut(words, MOST_WORDS),
+            "settled": time.time(),
+        }
+        write_whole(_path(self._directory, asked.id), _text(content))
+        self._remove_oldest()
+
+    def tidy(self) -> None:
+        """Remove all that was settled but the newest; only the writer of a folder may."""
+        self.all()
+        self._remove_oldest()
+
+    def _remove_oldest(self) -> None:
+        for name in sorted(self._settled)[:-MOST_SETTLED]:
+            with suppress(OSError):
+                _path(self._directory, name).unlink()
+                del self._settled[name]  # of one that stays, what became of it must be known
 
 
 def _names(directory: Path) -> Iterator[str]:
@@ -308,6 +335,10 @@ def _is_plain(value: Any) -> bool:
     if isinstance(value, str):
         return len(value) <= 1_000 and _is_text(value)
     return value is None or (isinstance(value, int | float) and _is_finite(value))
+
+
+def _is_number(value: Any) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool)
 
 
 def _is_finite(value: float) -> bool:

@@ -79,7 +79,7 @@ class Store:
 
     ``study`` is the study as stored (plain data): "name", "axes" (axis -> values), "replicates"
     and whatever else determines or describes it. ``before`` is what the folder held of it when it
-    was opened for writing, None where it was new.
+    was opened for writing, None where it was new. ``acts`` are what is asked of its run.
 
     >>> import tempfile
     >>> study = {"name": "tiny", "axes": {"hidden_size": [16]}, "replicates": 1}
@@ -107,6 +107,7 @@ class Store:
         self.directory, self.study = directory, study
         self.before: dict[str, Any] | None = None
         self._ledger, self._writable = ledger, writable
+        self.acts, self._unsettled_told = acts.Queue(directory), False
         self._require_here: Callable[[], None] = lambda: None
         self._resources = ExitStack()
         self._damaged: set[str] = (
@@ -136,6 +137,7 @@ class Store:
             store.before, store._require_here = stored, require_here
             store._write_study()
             store._recover()
+            store.acts.tidy()
             store._resources = resources.pop_all()
             return store
 
@@ -196,10 +198,24 @@ class Store:
             self._write_study()
 
     def settle(self, asked: acts.Asked, state: acts.State, words: str) -> None:
-        """Tell what became of an act, for good; when this returns, it survives a crash."""
+        """Tell what became of an act, for good; when this returns, it survives a crash.
+
+        Where that cannot be written, as in somebody else's folder, the act is settled as long as
+        this is open: no act ends a run.
+        """
         self._require_writer()
-        with _store_errors(self.directory):
-            acts.settle(self.directory, asked, state, words)
+        try:
+            self.acts.settle(asked, state, words)
+        except OSError as error:
+            self._tell_unsettled(error)
+
+    def _tell_unsettled(self, error: OSError) -> None:
+        if self._unsettled_told:
+            return
+        self._unsettled_told = True
+        what = f"what came of acts cannot be noted: {error.strerror or error}"
+        hint = "the next run does them again: let who trains write there, or remove that folder"
+        _warn(str(StoreError(what, where=self.directory / acts.FOLDER, hint=hint)))
 
     def statuses(self) -> dict[str, Status]:
         """The status of every stored trial by key; a trial whose blob is damaged is left out."""
@@ -636,7 +652,7 @@ def _prepare(directory: Path) -> None:
     for pattern in (*names, f"{_BLOBS}/*.tmp", f"{_CHECKPOINTS}/*.tmp"):
         for path in directory.glob(pattern):
             path.unlink()
-    acts.clear(directory)
+    acts.prepare(directory)
     (directory / _BLOBS).mkdir(exist_ok=True)
     (directory / _CHECKPOINTS).mkdir(exist_ok=True)
     ledger = directory / _LEDGER

@@ -155,7 +155,7 @@ def run(
     ``gridscape.execution.executors.Executor``. listener: is told of everything that happens, in
     the calling thread; by default, in a terminal or a notebook, a line shows the progress and then
     the path of the page, which is written. quiet: no line, and no page. resume_stopped: trials that
-    somebody stopped go on, all of the folder.
+    somebody stopped go on, all of this run; those of the folder that it does not train stay.
 
     Interrupted at any moment, a run loses at most the segments since the last checkpoint; the
     same call goes on. Raises GridscapeError; a trial that diverges, fails or does not fit is an
@@ -183,11 +183,17 @@ def run(
         chosen.open(resolved, data_dir)
         with Store.create(folder, record) as store:
             reach.remember(store.study, record, store.before)
-            if resume_stopped:
-                store.forget(stopped_of(store))
             told = shown if listener is None else listener
             widen = partial(_widened, store, data_dir)
-            Sweep(store, resolved, chosen, told, data_dir=data_dir, widen=widen).run()
+            Sweep(
+                store,
+                resolved,
+                chosen,
+                told,
+                data_dir=data_dir,
+                widen=widen,
+                resume_stopped=resume_stopped,
+            ).run()
     shown.ended(folder)
     return Landscape.read(folder)
 
@@ -263,7 +269,8 @@ class Sweep:
     """What one ``run`` has an executor do; the executor is open.
 
     chosen: the trials to train where not stored; all of the study by default. widen: how the study
-    grows where somebody asks for it; data_dir: as the executor was opened with.
+    grows where somebody asks for it; data_dir: as the executor was opened with. resume_stopped:
+    whether stopped trials go on, once all that was asked for before is done.
     """
 
     store: Store
@@ -273,6 +280,7 @@ class Sweep:
     chosen: Sequence[Trial] | None = None
     data_dir: str | Path | None = None
     widen: Widen | None = None
+    resume_stopped: bool = False
     telling: Telling = field(init=False)
 
     def __post_init__(self) -> None:
@@ -315,6 +323,9 @@ class Sweep:
             require_same_conditions(self.store, self.acting.trials)
             self.executor.close()
             self.executor.open(self.resolved, self.data_dir)
+        if self.resume_stopped:  # behind all that may refuse the run, which then has lost nothing
+            self.resume_stopped = False
+            self.acting.resume_all()
 
     def _train(self) -> None:
         """Train what is left, or until an act waits."""

@@ -6,6 +6,8 @@ once, and disturbs nothing. Each act may be done twice without harm: where the p
 the deed and the word of it, the next run does it again.
 """
 
+import math
+import warnings
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import replace
 from typing import Any, NamedTuple
@@ -18,7 +20,7 @@ from gridscape.grid.asked import Asked as Numbers
 from gridscape.grid.asked import joined
 from gridscape.grid.axes import Axis, Cell, show
 from gridscape.grid.trials import Status, Trial
-from gridscape.store.acts import Act, Asked, Queue, on_record
+from gridscape.store.acts import Act, Asked
 from gridscape.store.store import Store
 from gridscape.study import reach
 from gridscape.study.study import ResolvedStudy
@@ -27,6 +29,9 @@ from gridscape.study.study import ResolvedStudy
 Widen = Callable[[ResolvedStudy, Mapping[str, Sequence[Any]], int | None], ResolvedStudy]
 
 KEPT_AT_ONCE = 64  # stopped trials whose snapshots are in memory together
+# An act may ask for so many: they take some seconds to plan, anew at every act, while nothing
+# trains, and each becomes a file of its own. With more, whoever may ask would stall the run.
+MOST_TRIALS = 100_000
 DONE = (Status.FINISHED, Status.DIVERGED)
 
 
@@ -63,7 +68,8 @@ class Acting:
         self._own, self._room = resolved, 0  # as it was asked for, and the replicates of any cell
         self._checkpoints, self._widen, self._ordered = checkpoints, widen, ordered
         self._first: list[Act] = []
-        self._queue = Queue(store.directory)
+        self._queue = store.acts
+        self._known: dict[str, Status] | None = None
         self._deeds: Mapping[str, Callable[[Act], Deed]] = {
             "stop": self._stop,
             "resume": self._resume,
@@ -77,8 +83,13 @@ class Acting:
 
         What the study has no place for any more is left out.
         """
-        for asked in on_record(self.store.directory):
-            if asked.state == "done" and asked.act and asked.act.kind not in ("stop", "resume"):
+        self._known = None
+        for asked in self._queue.all():
+            if asked.state != "done" or not asked.act or asked.act.kind in ("stop", "resume"):
+                continue
+            if asked.act.kind == "first":  # also what is stopped now, and may go on later
+                self._rank_first(asked.act)
+            else:
                 try:
                     _do(self._deed(asked))
                 except GridscapeError:
@@ -89,7 +100,7 @@ class Acting:
 
         Looks into the folder only now and then, unless ``at_last``.
         """
-        found = False
+        found, self._known = False, None
         for asked in self._queue.waiting() if at_last or self._queue.is_due() else ():
             try:
                 deed = self._deed(asked)
@@ -104,6 +115,7 @@ class Acting:
 
     def take_up(self) -> None:
         """Do all that waits, while nothing trains."""
+        self._known = None
         for asked in self._queue.waiting():
             try:
                 deed = self._deed(asked)
@@ -120,6 +132,17 @@ class Acting:
         )
         return -max(places, default=0)
 
+    def _statuses(self) -> dict[str, Status]:
+        """Of all stored trials; read once for all acts that are looked at together."""
+        if self._known is None:
+            self._known = self.store.statuses()
+        return self._known
+
+    def _all_ended(self) -> set[str]:
+        """Keys of trials that this run trains no more, those that were stopped included."""
+        known = self._statuses().items()
+        return {k for k, status in known if status in (*DONE, Status.STOPPED)} | self.ended
+
     def _deed(self, asked: Asked) -> Deed:
         """What an act would do; raises GridscapeError where it cannot be done."""
         if asked.act is None:
@@ -133,9 +156,9 @@ class Acting:
         chosen = [t for t in self.trials if act.chooses(t.cell, t.replicate)]
         if not chosen:
             raise UsageError("no such trial in this run", where=act.target)
-        statuses = self.store.statuses()
-        ended = {k for k, status in statuses.items() if status in (*DONE, Status.STOPPED)}
-        left = [t for t in chosen if t.key not in ended | self.ended]
+        statuses = self._statuses()
+        ended = self._all_ended()
+        left = [t for t in chosen if t.key not in ended]
         n_stopped = sum(statuses.get(t.key) is Status.STOPPED for t in chosen)
         if n_stopped and not left:
             return Deed(f"{_networks(n_stopped)} stopped already")
@@ -157,18 +180,46 @@ class Acting:
                     self._checkpoints.keep(snapshot)
                 ended = stopped(part, snapshot)
                 self.store.put_all([(each.trial, each.result) for each in ended])
+                self._statuses().update(dict.fromkeys(keys, Status.STOPPED))
+
+    def resume_all(self) -> None:
+        """Let all stopped trials of this run go on, while nothing trains."""
+        self._known = None
+        keys, n_others = self._stopped_by(Act("resume", {}))
+        self._let_go_on(keys)
+        if n_others:
+            others = f"{_networks(n_others)} of this folder, not of this run"
+            warnings.warn(f"{others}: still stopped, with all they go on from", stacklevel=2)
 
     def _resume(self, act: Act) -> Deed:
-        ended = self.store.statuses()
-        all_ = (t for t in self.store.trials() if ended.get(t.key) is Status.STOPPED)
-        keys = [trial.key for trial in all_ if act.chooses(trial.cell, trial.replicate)]
+        keys, n_others = self._stopped_by(act)
+        if n_others and not keys:
+            found, hint = f"{_networks(n_others)} still stopped", "run the study that has them"
+            raise UsageError("not of this run", where=act.target, found=found, hint=hint)
         if not keys:
             return Deed("none of it is stopped")
-        return Deed(f"{_networks(len(keys))} may go on", lambda: self._let_go_on(keys))
+        others = f"; still stopped, as not of this run: {_networks(n_others)}" if n_others else ""
+        return Deed(f"{_networks(len(keys))} may go on{others}", lambda: self._let_go_on(keys))
+
+    def _stopped_by(self, act: Act) -> tuple[list[str], int]:
+        """Keys of stopped trials of this run that an act chooses; how many others are stopped.
+
+        This run would not train the others: let go on, they would lose what they are.
+        """
+        ended = {key for key, status in self._statuses().items() if status is Status.STOPPED}
+        if not ended:
+            return [], 0
+        own = {trial.key for trial in self.trials}
+        all_ = (t for t in self.store.trials() if t.key in ended)
+        chosen = [trial.key for trial in all_ if act.chooses(trial.cell, trial.replicate)]
+        keys = [key for key in chosen if key in own]
+        return keys, len(chosen) - len(keys)
 
     def _let_go_on(self, keys: Sequence[str]) -> None:
         self._checkpoints.stopped.difference_update(keys)
         self.store.forget(keys)
+        for key in keys:
+            self._statuses().pop(key, None)
 
     # ---- what comes next, and more ----
 
@@ -176,13 +227,21 @@ class Acting:
         if not self._ordered:
             raise UsageError("this executor orders its works itself", where=str(act))
         chosen = [t for t in self.trials if act.chooses(t.cell, t.replicate)]
-        done = {key for key, status in self.store.statuses().items() if status in DONE}
-        n_left = sum(t.key not in done for t in chosen)
+        statuses = self._statuses()
+        ended = self._all_ended()
+        n_left = sum(t.key not in ended for t in chosen)
         if not n_left:
-            raise UsageError("nothing of it is left to train", where=act.target)
+            n_stopped = sum(statuses.get(t.key) is Status.STOPPED for t in chosen)
+            found = f"{_networks(n_stopped)} stopped" if n_stopped else None
+            raise UsageError("nothing of it is left to train", where=act.target, found=found)
         return Deed(
-            f"{_networks(n_left)} of {act.target} come first", lambda: self._first.append(act)
+            f"{_networks(n_left)} of {act.target} come first", lambda: self._rank_first(act)
         )
+
+    def _rank_first(self, act: Act) -> None:
+        if self._ordered:
+            same = (act.where, act.replicate)
+            self._first = [a for a in self._first if (a.where, a.replicate) != same] + [act]
 
     def _replicate(self, act: Act) -> Deed:
         self._require_widen()
@@ -190,6 +249,7 @@ class Acting:
         asked = Numbers(self.store.study)
         own = dict.fromkeys(trial.cell for trial in self.trials)
         more = {c: number for c in own if act.chooses(c) and asked.of(c) < number}
+        self._require_room(number * sum(act.chooses(cell) for cell in own), act)
         in_training = {(t.cell, t.replicate) for t in self.trials}
         new = [c for c in own if act.chooses(c) and (c, number - 1) not in in_training]
         if not new:
@@ -217,6 +277,8 @@ class Acting:
         new = [value for value in act.values if axis.place(value) is None]
         if not new:
             return Deed(f"{name} has that already")
+        others = math.prod(len(values) for n, values in study.axes.items() if n != name)
+        self._require_room(len(new) * others * study.replicates, act)
 
         def do() -> None:
             before = {trial.cell for trial in self.trials}
@@ -239,6 +301,16 @@ class Acting:
                 "this run decides itself what it trains",
                 expected="gridscape run",
                 hint="stop, resume and first are taken",
+            )
+
+    def _require_room(self, n_trials: int, act: Act) -> None:
+        if n_trials > MOST_TRIALS:
+            raise UsageError(
+                "too many networks for one act",
+                where=str(act),
+                expected=f"at most {MOST_TRIALS:,}",
+                found=f"{n_trials:,}",
+                hint="gridscape run takes a larger study",
             )
 
     def _grow(self, axes: Mapping[str, Sequence[Any]], replicates: int | None) -> None:

@@ -166,7 +166,7 @@ def test_without_control_nothing_is_taken(tmp_path):
         assert status == 403
         assert "--control" in said
         assert '"control":false' in ask(port, f"/{token}/study/it/")[2]
-    assert not (tmp_path / "it" / FOLDER).exists()
+    assert not list((tmp_path / "it" / FOLDER).iterdir())
 
 
 def test_words_of_acts_are_text(place):
@@ -252,7 +252,7 @@ RUN = """\
 import sys
 sys.path.insert(0, sys.argv[2])
 from pathlib import Path
-from test_acting import bowl
+from bowls import bowl
 from gridscape.sweep import run
 run(bowl(updates=200_000, evaluations=2000), directory=Path(sys.argv[1]), quiet=True)
 """

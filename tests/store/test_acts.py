@@ -49,13 +49,45 @@ def test_what_is_settled_is_read_once(folder, monkeypatch):
 
 def test_what_was_half_asked_for_is_removed_when_nobody_writes_on(folder):
     place = folder / acts.FOLDER
-    place.mkdir()
     old, new = place / "x.json.1.tmp", place / "x.json.2.tmp"
     for path in (old, new):
         path.write_text("{")
     os.utime(old, (0, 0))
     Store.create(folder, STUDY).close()
     assert [path.name for path in place.iterdir()] == [new.name]
+
+
+def test_the_writer_makes_the_place_of_acts(folder):
+    assert (folder / acts.FOLDER).is_dir()
+
+
+def test_a_folder_with_the_name_of_half_an_act_is_let_be(folder):
+    odd = folder / acts.FOLDER / "x.tmp"
+    odd.mkdir(parents=True)
+    os.utime(odd, (0, 0))
+    Store.create(folder, STUDY).close()
+    assert odd.is_dir()
+
+
+def test_a_file_where_acts_should_be_holds_none(folder):
+    (folder / acts.FOLDER).rmdir()
+    (folder / acts.FOLDER).touch()
+    Store.create(folder, STUDY).close()
+    assert on_record(folder) == []
+
+
+@pytest.mark.parametrize("when", ["opened", "settled"])
+def test_the_newest_of_what_is_settled_are_kept(folder, monkeypatch, when):
+    with Store.create(folder, STUDY) as store:
+        ids = [ask(folder, Act("stop", {"hidden_size": 32})) for _ in range(4)]
+        if when == "settled":
+            monkeypatch.setattr(acts, "MOST_SETTLED", 2, raising=False)
+        for asked in on_record(folder)[:3]:
+            store.settle(asked, "done", "")
+    monkeypatch.setattr(acts, "MOST_SETTLED", 2, raising=False)
+    if when == "opened":
+        Store.create(folder, STUDY).close()
+    assert [asked.id for asked in on_record(folder)] == ids[1:]
 
 
 def test_only_the_writer_settles(folder):
@@ -129,6 +161,8 @@ def test_an_unset_value_chooses_by_its_word():
         {"kind": "values", "axis": "a", "values": [None]},
         {"kind": "values", "axis": "a", "values": [float("inf")]},
         {"kind": "values", "axis": "a", "values": list(range(101))},
+        {"kind": "values", "axis": "a", "values": [0.3, 0.3]},
+        {"kind": "values", "axis": "a", "values": [0.3, "0.3"]},
         {"kind": "values", "axis": "a", "values": [1], "where": {"b": 1}},
         {"kind": "first", "axis": "a", "values": [1]},
         {"kind": "stop", "by": 3},
@@ -148,7 +182,6 @@ def test_what_is_no_act_is_told_in_one_line(content):
 def test_files_of_anybody_are_read_with_care(folder, tmp_path_factory):
     """Torn, huge, deep, of other names, links out of the folder: each is told, or left out."""
     place, name = folder / acts.FOLDER, "{:016x}-00000000.json".format
-    place.mkdir()
     (place / name(1)).write_text("{torn")
     (place / name(2)).write_text(json.dumps({"act": {"kind": "stop"}, "asked": "x" * 70_000}))
     (place / name(3)).write_text("[" * 30_000)
@@ -186,6 +219,7 @@ def test_whatever_stands_there_can_be_written_and_told(folder, asked):
 
 def test_a_folder_of_acts_that_leads_elsewhere_is_none(folder, tmp_path_factory):
     elsewhere = tmp_path_factory.mktemp("elsewhere")
+    (folder / acts.FOLDER).rmdir()
     (folder / acts.FOLDER).symlink_to(elsewhere)
     with pytest.raises(StoreError, match="leads out of this folder"):
         ask(folder, Act("stop", {}))

@@ -6,83 +6,18 @@ import subprocess
 import sys
 
 import pytest
+from bowls import CELL, ROW, Asking, bowl, stopped, told, words
 from cohort_tools import assert_same, tiny
 from runs import assert_equal_tables, environment, stored
 
 from gridscape.execution.checkpoints import STOPPED
 from gridscape.execution.executors import Progress
-from gridscape.grid.trials import Status
-from gridscape.store import acts
-from gridscape.store.acts import Act, ask, on_record
+from gridscape.store.acts import Act, ask
 from gridscape.store.store import Store
-from gridscape.study.study import Study
-from gridscape.sweep import Started, run
+from gridscape.sweep import run
 from gridscape.sweep.extending import Extender
 
-ROW = {"momentum": 0.5}
-CELL = {"momentum": 0.5, "learning_rate": 0.1}
-
-
-def bowl(**values):
-    """Four cells that one program trains in a moment, evaluated every second update."""
-    settings = {
-        "name": "bowl",
-        "task": "quadratic",
-        "task_options": {"curvatures": [1.0, 1.5]},
-        "model": "point",
-        "optimizer": "momentum",
-        "axes": {"momentum": [0.0, 0.5], "learning_rate": [0.1, 0.2]},
-        "batch_size": 1,
-        "updates": 12,
-        "evaluations": 6,
-        "replicates": 2,
-    }
-    return Study(**{**settings, **values})
-
-
-@pytest.fixture(autouse=True)
-def attentive(monkeypatch):
-    """Looked for at every event."""
-    monkeypatch.setattr(acts, "POLL_SECONDS", 0.0)
-
-
-@pytest.fixture(scope="module")
-def whole(tmp_path_factory):
-    """What the bowl comes to, trained without any act."""
-    folder = tmp_path_factory.mktemp("whole")
-    run(bowl(), directory=folder)
-    return stored(folder)
-
-
-class Asking:
-    """A listener that asks for acts once some trials are at an update; it notes what it hears."""
-
-    def __init__(self, directory, *wanted, update=4):
-        self.directory, self.wanted, self.update = directory, wanted, update
-        self.progress, self.started = [], []
-
-    def __call__(self, event):
-        if isinstance(event, Started):
-            self.started.append(event)
-        if not isinstance(event, Progress):
-            return
-        self.progress.append(event)
-        if event.update >= self.update:
-            for act in self.wanted:
-                ask(self.directory, act)
-            self.wanted = ()
-
-
-def told(directory):
-    return [(asked.title, asked.state, asked.words) for asked in on_record(directory)]
-
-
-def words(directory):
-    return [(asked.state, asked.words) for asked in on_record(directory)]
-
-
-def stopped(directory):
-    return {n: r for n, r in stored(directory).items() if r.status is Status.STOPPED}
+pytestmark = pytest.mark.usefixtures("attentive")
 
 
 # ---- stop, and go on ----
@@ -157,6 +92,7 @@ def test_what_waits_is_stopped_before_it_begins(tmp_path, whole):
         (Act("stop", {"momentom": 0.5}), "unknown axis 'momentom'"),
         (Act("stop", CELL, replicate=7), "no such trial in this run"),
         (Act("values", {}, axis="batch_size", values=(2,)), "unknown axis 'batch_size'"),
+        (Act("values", {}, axis="momentum", values=(False,)), "not a number (found False)"),
     ],
 )
 def test_what_cannot_be_done_is_refused_at_once_and_disturbs_nothing(tmp_path, whole, act, why):
@@ -297,7 +233,7 @@ RUN = """\
 import os, signal, sys
 sys.path.insert(0, sys.argv[2])
 from pathlib import Path
-from test_acting import Asking, CELL, bowl
+from bowls import Asking, CELL, bowl
 from gridscape.store import acts, store
 from gridscape.sweep import run
 acts.POLL_SECONDS = 0.0
