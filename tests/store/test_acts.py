@@ -209,7 +209,6 @@ def test_files_of_anybody_are_read_with_care(folder, tmp_path_factory):
 )
 def test_whatever_stands_there_can_be_written_and_told(folder, asked):
     place = folder / acts.FOLDER
-    place.mkdir()
     content = {"act": {"kind": "stop"}, "asked": asked, "state": "done", "words": "\ud800"}
     (place / "0000000000000001-00000000.json").write_text(json.dumps(content))
     (found,) = on_record(folder)
