@@ -17,7 +17,7 @@ pytestmark = pytest.mark.slow
 def test_what_a_cluster_trains_is_stopped_and_goes_on(tmp_path, monkeypatch):
     monkeypatch.setattr(acts, "POLL_SECONDS", 0.0)
     study = tiny(
-        {"learning_rate": [0.01, 0.02, 0.03]}, task="digits-flat", model="mlp", updates=600
+        {"learning_rate": [0.01, 0.02, 0.03]}, task="digits-flat", model="mlp", updates=3000
     )
     gs.run(study, directory=tmp_path / "there", quiet=True)
     wanted = [
@@ -27,7 +27,7 @@ def test_what_a_cluster_trains_is_stopped_and_goes_on(tmp_path, monkeypatch):
     ]
 
     def asking(event):
-        if wanted and isinstance(event, Progress):
+        while wanted and isinstance(event, Progress):  # all at the first: long before the end
             ask(tmp_path / "it", wanted.pop(0))
 
     gs.run(study, directory=tmp_path / "it", executor=gs.Ray(cpus_per_worker=1), listener=asking)
