@@ -221,8 +221,11 @@ def test_trials_that_kill_every_child_end_with_a_reason_and_the_others_finish(tm
     assert "died 4 times" in four.reason
 
 
-def test_ctrl_c_keeps_what_every_child_has_come_to(tmp_path, by_local):
+def test_ctrl_c_keeps_what_every_child_has_come_to(tmp_path):
     executor, seen = Processes(), []
+    study = tiny(updates=400)  # so that no child is done before its first progress is heard
+    gs.run(study, directory=tmp_path / "undisturbed")
+    folder = tmp_path / "interrupted"
 
     def listener(event):
         if isinstance(event, Progress):
@@ -233,15 +236,14 @@ def test_ctrl_c_keeps_what_every_child_has_come_to(tmp_path, by_local):
                 press_ctrl_c()
 
     with pytest.raises(KeyboardInterrupt):
-        gs.run(tiny(), directory=tmp_path, executor=executor, listener=listener)
+        gs.run(study, directory=folder, executor=executor, listener=listener)
     assert executor.children == []
-    with Store.read(tmp_path) as store:
+    with Store.read(folder) as store:
         kept = {key for _, meta, _ in store.checkpoints() for key in meta["keys"]}
         kept |= store.statuses().keys()
     assert {trial.key for event in seen for trial in event.trials} <= kept
-    events = []
-    gs.run(tiny(), directory=tmp_path, executor=Processes(), listener=events.append)
-    assert_equal_tables(stored(tmp_path), by_local)
+    gs.run(study, directory=folder, executor=Processes())
+    assert_equal_tables(stored(folder), stored(tmp_path / "undisturbed"))
 
 
 DYING = """
