@@ -221,11 +221,8 @@ def test_trials_that_kill_every_child_end_with_a_reason_and_the_others_finish(tm
     assert "died 4 times" in four.reason
 
 
-def test_ctrl_c_keeps_what_every_child_has_come_to(tmp_path):
+def test_ctrl_c_keeps_what_every_child_has_come_to(tmp_path, by_local):
     executor, seen = Processes(), []
-    study = tiny(updates=400)  # so that no child is done before its first progress is heard
-    gs.run(study, directory=tmp_path / "undisturbed")
-    folder = tmp_path / "interrupted"
 
     def listener(event):
         if isinstance(event, Progress):
@@ -235,15 +232,21 @@ def test_ctrl_c_keeps_what_every_child_has_come_to(tmp_path):
                     os.kill(child.process.pid, signal.SIGINT)
                 press_ctrl_c()
 
-    with pytest.raises(KeyboardInterrupt):
-        gs.run(study, directory=folder, executor=executor, listener=listener)
+    try:
+        gs.run(tiny(), directory=tmp_path, executor=executor, listener=listener)
+    except KeyboardInterrupt:
+        pass
+    else:  # on a busy machine the children may be done before their first progress is heard
+        assert stored(tmp_path).keys() == by_local.keys()
+    assert seen
     assert executor.children == []
-    with Store.read(folder) as store:
+    with Store.read(tmp_path) as store:
         kept = {key for _, meta, _ in store.checkpoints() for key in meta["keys"]}
         kept |= store.statuses().keys()
     assert {trial.key for event in seen for trial in event.trials} <= kept
-    gs.run(study, directory=folder, executor=Processes())
-    assert_equal_tables(stored(folder), stored(tmp_path / "undisturbed"))
+    events = []
+    gs.run(tiny(), directory=tmp_path, executor=Processes(), listener=events.append)
+    assert_equal_tables(stored(tmp_path), by_local)
 
 
 DYING = """
