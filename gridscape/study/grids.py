@@ -46,7 +46,13 @@ def _shared_axes(given: Any, zipped: Any) -> dict[str, list[Any]]:
     if not isinstance(given, Mapping):
         raise MistakesError([mistake("wrong type", "axes", "a table of axes", given)])
     groups = zipped if isinstance(zipped, list) else []
-    together = {name for group in groups if isinstance(group, list) for name in group}
+    together = {
+        name
+        for group in groups
+        if isinstance(group, list)
+        for name in group
+        if isinstance(name, str)  # any other is told with the settings
+    }
     return _each(given, lambda name, v: _values(f"axes.{name}", name, v, name in together))
 
 

@@ -5,7 +5,7 @@ import math
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 import gridscape as gs
@@ -71,6 +71,7 @@ def assert_told(call):
     assert 0 < len(line) <= LONGEST
 
 
+@example(key="zip", value=[[(1, 2)]])
 @settings(max_examples=150, deadline=None)
 @given(key=st.sampled_from(list(gs.Study.model_fields)), value=plain)
 def test_any_value_of_any_setting(key, value):
