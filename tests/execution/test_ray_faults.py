@@ -211,7 +211,8 @@ def test_a_driver_that_is_ended_leaves_no_process_and_the_next_run_goes_on(
         warned = pytest.warns(UserWarning, match="the process died while training")
     else:
         warned = contextlib.nullcontext()
-        assert list((tmp_path / "checkpoints").iterdir())
+        # Where it had got to, unless that was the end of all that had begun.
+        assert list((tmp_path / "checkpoints").iterdir()) or stored(tmp_path)
     with warned:
         gs.run(study(), directory=tmp_path)
     assert_equal_tables(stored(tmp_path), by_local)
