@@ -296,7 +296,7 @@ def test_texts_that_are_no_categories():
 
 def test_a_name_among_hundreds_of_columns():
     table = pd.DataFrame(np.zeros((5, 800)), columns=[f"column number {i}" for i in range(800)])
-    assert "the table has 800 columns" in line_of(lambda: Task.from_table(table, "zzz"))
+    assert line_of(lambda: Task.from_table(table, "zzz")).endswith("number 104 and 792 more")
 
 
 # ---- files ----
