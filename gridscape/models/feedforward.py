@@ -48,7 +48,7 @@ class Layer(NamedTuple):
     ``init(key, hyper)`` returns its parameters, {} where it has none. ``apply`` maps inputs to
     outputs. ``name`` is its own in the network; ``kind`` is what inspection goes by.
     ``function`` says what it does, where others are to know: "dense", "flatten", an activation;
-    ``is_`` is the ``apply`` of which it says so.
+    ``described`` is the ``apply`` of which it says so.
     ``joined`` holds implementations of this layer fused with those behind it, by their
     ``function``.
     """
@@ -59,12 +59,12 @@ class Layer(NamedTuple):
     apply: Apply
     function: str = ""
     joined: Joined = MappingProxyType({})
-    is_: Apply | None = None
+    described: Apply | None = None
 
     @property
     def known(self) -> str:
         """What it does; "" where nobody says, or another ``apply`` has taken the place of that."""
-        return self.function if self.is_ is self.apply else ""
+        return self.function if self.described is self.apply else ""
 
 
 # Declared here, as the source of a model that is given as an object is part of its keys.
@@ -258,7 +258,7 @@ def dense(name: str, shape: tuple[int, int], draw: Draw, *, bias: bool = True) -
 
     joined: Joined = {(function,): partial(apply, function) for function in ("relu", "tanh")}
     linear = partial(apply, "linear")
-    return Layer(name, "dense", init, linear, "dense", joined, is_=linear)
+    return Layer(name, "dense", init, linear, "dense", joined, described=linear)
 
 
 def conv(name: str, shape: tuple[int, int, int, int], draw: Draw) -> Layer:
@@ -287,7 +287,7 @@ def activate(activation: str, number: int) -> Layer:
     """A function of each number: one of ACTIVATIONS."""
     function = ACTIVATIONS[activation]
     layer = _plain(f"{activation}{number}", "activation", lambda x, key, hyper: function(x))
-    return layer._replace(function=activation, is_=layer.apply)
+    return layer._replace(function=activation, described=layer.apply)
 
 
 def pool(name: str) -> Layer:
@@ -298,7 +298,7 @@ def pool(name: str) -> Layer:
 def flatten() -> Layer:
     """(B, ...) -> (B, D)."""
     layer = _plain("flatten", "flatten", lambda x, key, hyper: x.reshape(len(x), -1))
-    return layer._replace(function="flatten", is_=layer.apply)
+    return layer._replace(function="flatten", described=layer.apply)
 
 
 def dropout(name: str) -> Layer:

@@ -124,7 +124,7 @@ class Store:
         of another study or of a newer Gridscape, or is damaged beyond repair.
         """
         directory, asked = Path(directory), json.loads(_to_json(study))
-        with _store_errors(directory), ExitStack() as resources:
+        with _StoreErrors(directory), ExitStack() as resources:
             _refuse_foreign(directory)
             directory.mkdir(parents=True, exist_ok=True)
             _refuse_links(directory)
@@ -149,7 +149,7 @@ class Store:
         damaged beyond repair.
         """
         directory = Path(directory)
-        with _store_errors(directory), ExitStack() as resources:
+        with _StoreErrors(directory), ExitStack() as resources:
             _refuse_links(directory)
             study, path = _stored_study(directory), directory / _LEDGER
             if study is None:
@@ -170,7 +170,7 @@ class Store:
         Touches nothing, and does not ask who writes there.
         """
         directory, asked = Path(directory), json.loads(_to_json(study))
-        with _store_errors(directory):
+        with _StoreErrors(directory):
             _refuse_foreign(directory)
             stored = _stored_study(directory)
             if stored is not None:
@@ -182,7 +182,7 @@ class Store:
         When this returns, it survives a crash; what is asked for already stays.
         """
         self._require_writer()
-        with _store_errors(self.directory):
+        with _StoreErrors(self.directory):
             self.study = json.loads(_to_json(asked_more(self.study, more)))
             self._write_study()
 
@@ -192,7 +192,7 @@ class Store:
         When this returns, it survives a crash. Raises StoreError where it is another study.
         """
         self._require_writer()
-        with _store_errors(self.directory):
+        with _StoreErrors(self.directory):
             asked = json.loads(_to_json(study))
             self.study = merge_studies(self.study, asked, self.directory)
             self._write_study()
@@ -226,7 +226,7 @@ class Store:
 
         No blob is looked at.
         """
-        with _store_errors(self.directory):
+        with _StoreErrors(self.directory):
             rows = self._ledger.rows()
         return [trial for trial, _ in self._read_each(rows, self._facts)]
 
@@ -248,7 +248,7 @@ class Store:
                 message = "the result is of another trial"
                 raise StoreError(message, expected=trial.key, found=result.key)
         self._require_writer()
-        with _store_errors(self.directory):
+        with _StoreErrors(self.directory):
             keys = [trial.key for trial, _ in ended]
             old = [row.blob for key in keys if (row := self._ledger.row(key)) and row.blob]
             paths = [self._free_file(key, old) for key in keys]
@@ -270,7 +270,7 @@ class Store:
     def forget(self, keys: Iterable[str]) -> None:
         """Let trials be as if they had not ended; a crash meanwhile may leave some as they were."""
         self._require_writer()
-        with _store_errors(self.directory):
+        with _StoreErrors(self.directory):
             rows = [row for key in keys if (row := self._ledger.row(key))]
             self._ledger.remove(row.key for row in rows)
             for row in rows:
@@ -287,7 +287,7 @@ class Store:
 
         Raises StoreError when the folder has no such trial, or has it damaged.
         """
-        with _store_errors(self.directory):
+        with _StoreErrors(self.directory):
             row = self._ledger.row(key)
             if row is None:
                 raise StoreError("holds no such trial", where=self.directory, found=key)
@@ -304,7 +304,7 @@ class Store:
 
     def curves(self, keys: Iterable[str]) -> Iterator[tuple[str, dict[str, np.ndarray]]]:
         """The curves of some trials; a damaged one is left out with a StoreWarning."""
-        with _store_errors(self.directory):
+        with _StoreErrors(self.directory):
             rows = [row for key in keys if (row := self._ledger.row(key))]
         for trial, result in self._read_each(rows, self._trial):
             yield trial.key, result.curves
@@ -312,7 +312,7 @@ class Store:
     @property
     def n_trials(self) -> int:
         """How many trials are stored."""
-        with _store_errors(self.directory):
+        with _StoreErrors(self.directory):
             return len(self._ledger)
 
     def save_checkpoint(
@@ -320,13 +320,13 @@ class Store:
     ) -> None:
         """Store a cohort in flight (plain data and arrays), in place of what had this name."""
         self._require_writer()
-        with _store_errors(self.directory):
+        with _StoreErrors(self.directory):
             write_blobs({self._file(_CHECKPOINTS, name): Content(_to_json(meta), arrays)})
 
     def checkpoints(self) -> Iterator[tuple[str, dict[str, Any], dict[str, np.ndarray]]]:
         """Name, plain data and arrays of each; a damaged one is removed with a StoreWarning."""
         for path in sorted((self.directory / _CHECKPOINTS).glob("*.safetensors")):
-            with _store_errors(self.directory):
+            with _StoreErrors(self.directory):
                 try:
                     blob = read_blob(path)
                 except DamagedError as error:
@@ -339,7 +339,7 @@ class Store:
     def drop_checkpoint(self, name: str) -> None:
         """Remove a checkpoint, if there is one of this name."""
         self._require_writer()
-        with _store_errors(self.directory):
+        with _StoreErrors(self.directory):
             self._file(_CHECKPOINTS, name).unlink(missing_ok=True)
 
     def note(self, content: Mapping[str, Any] | None) -> None:
@@ -350,7 +350,7 @@ class Store:
         """
         self._require_writer()
         path = self.directory / _TRAINING
-        with _store_errors(self.directory):
+        with _StoreErrors(self.directory):
             if content is None:
                 path.unlink(missing_ok=True)
                 return
@@ -373,7 +373,7 @@ class Store:
         """
         self._require_writer()
         path = self.directory / _PROGRESS
-        with _store_errors(self.directory):
+        with _StoreErrors(self.directory):
             temporary = temporary_of(path)
             try:
                 temporary.write_text(_to_json(content))
@@ -384,12 +384,12 @@ class Store:
 
     def blobs(self) -> set[str]:
         """The names of all files of trials; listing them takes far less time than reading one."""
-        with _store_errors(self.directory), os.scandir(self.directory / _BLOBS) as entries:
+        with _StoreErrors(self.directory), os.scandir(self.directory / _BLOBS) as entries:
             return {entry.name for entry in entries if entry.name.endswith(".safetensors")}
 
     def checksums(self) -> dict[str, str]:
         """The checksum of every trial by the name of its blob, as the ledger has them."""
-        with _store_errors(self.directory):
+        with _StoreErrors(self.directory):
             return {row.blob: row.checksum for row in self._ledger.rows()}
 
     def entries(self, blobs: Iterable[str]) -> Iterator[tuple[str, Entry | None]]:
@@ -400,13 +400,13 @@ class Store:
         """
         for name in blobs:
             stem = name.removesuffix(".safetensors")
-            with _store_errors(self.directory):
+            with _StoreErrors(self.directory):
                 rows = map(self._ledger.row, dict.fromkeys((stem, stem.removesuffix(".2"))))
                 row = next((row for row in rows if row and row.blob == name), None)
             if row is None:
                 continue
             try:
-                with _store_errors(self.directory):
+                with _StoreErrors(self.directory):
                     found = self._final(row, {})
             except DamagedError:
                 yield name, None
@@ -416,7 +416,7 @@ class Store:
     def decisions(self) -> dict[str, Any]:
         """What ``decided`` kept last; nothing where nothing was."""
         path = self.directory / _DECISIONS
-        with _store_errors(self.directory):
+        with _StoreErrors(self.directory):
             text = path.read_text() if path.exists() else "{}"
         try:
             content = json.loads(text)
@@ -430,7 +430,7 @@ class Store:
     def decided(self, content: Mapping[str, Any]) -> None:
         """Keep verdicts (plain data) in place of the old; when this returns, they survive."""
         self._require_writer()
-        with _store_errors(self.directory):
+        with _StoreErrors(self.directory):
             write_whole(self.directory / _DECISIONS, _to_json(content).encode())
 
     def close(self) -> None:
@@ -462,12 +462,12 @@ class Store:
 
     def _each(self, read: Callable[[Row], T]) -> Iterator[T]:
         """``read`` of every row, without those whose blob is damaged."""
-        with _store_errors(self.directory):
+        with _StoreErrors(self.directory):
             rows = [row for row in self._ledger.rows() if row.key not in self._damaged]
         return self._read_each(rows, read)
 
     def _read_each(self, rows: Iterable[Row], read: Callable[[Row], T]) -> Iterator[T]:
-        telling = _store_errors(self.directory)
+        telling = _StoreErrors(self.directory)
         for row in rows:
             try:
                 with telling:
@@ -505,7 +505,7 @@ class Store:
 
     def _sizes(self) -> dict[str, int]:
         """The sizes of all blobs by name; of many it takes far less time than one by one."""
-        with _store_errors(self.directory), os.scandir(self.directory / _BLOBS) as entries:
+        with _StoreErrors(self.directory), os.scandir(self.directory / _BLOBS) as entries:
             return {
                 entry.name: entry.stat(follow_symlinks=False).st_size
                 for entry in entries
@@ -688,7 +688,7 @@ def stored_study(directory: Path) -> dict[str, Any]:
     Raises StoreError where there is none, or a damaged one.
     """
     path = directory / _STUDY
-    with _store_errors(directory):
+    with _StoreErrors(directory):
         file_status(path)
         return parse_study(path.read_bytes(), path)
 
@@ -738,7 +738,7 @@ def _to_plain(value: Any) -> Any:
 # Errors
 
 
-class _store_errors:  # noqa: N801, a context manager, entered once for each of many trials
+class _StoreErrors:
     """Tell what the file system and SQLite raise as a StoreError, with the next step."""
 
     def __init__(self, directory: Path) -> None:

@@ -81,7 +81,7 @@ class Acting:
     def begin(self) -> None:
         """Take over what earlier runs were asked for and may not have come to: more, and in order.
 
-        What the study has no place for any more is left out.
+        What the study has no place for any more is left out, with a warning.
         """
         self._known = None
         for asked in self._queue.all():
@@ -92,8 +92,8 @@ class Acting:
             else:
                 try:
                     _do(self._deed(asked))
-                except GridscapeError:
-                    continue
+                except UsageError as error:
+                    warnings.warn(f"asked for before, and left out now: {error}", stacklevel=2)
 
     def waits(self, *, at_last: bool = False) -> bool:
         """Whether an act waits that can be done; what cannot be is refused now.
