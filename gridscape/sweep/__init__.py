@@ -455,8 +455,10 @@ class Sweep:
         if isinstance(event, Finished):
             self._end([each for each in events if isinstance(each, Finished)])
             return
-        self.telling(event)
         out = self.out.get(event.work)
+        if isinstance(event, Progress) and out is not None and out.cancelled:
+            return  # it came after the last checkpoint: what is told is kept
+        self.telling(event)
         if out is None:  # of a work that has ended
             return
         match event:

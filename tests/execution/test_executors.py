@@ -329,6 +329,23 @@ def test_what_is_told_twice_or_late_counts_once(tmp_path, by_local):
     assert_equal_tables(stored(tmp_path), by_local)
 
 
+def test_progress_after_the_last_checkpoint_is_not_told(tmp_path):
+    """Elsewhere a part may begin while Ctrl-C is on its way: what is told is kept."""
+    told = []
+
+    def late(event):
+        return (told[0], event) if isinstance(event, Done) else (event,)
+
+    def listener(event):
+        if isinstance(event, Progress):
+            told.append(event)
+            press_ctrl_c()
+
+    with pytest.raises(KeyboardInterrupt):
+        gs.run(tiny(), directory=tmp_path, executor=Wrong(late), listener=listener)
+    assert len(told) == 1
+
+
 def test_what_begins_beside_others_does_not_put_off_their_checkpoints(tmp_path, monkeypatch):
     """Parts of a work may begin so often that a clock that is set back would never be due."""
     clocks = []
