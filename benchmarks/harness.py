@@ -230,10 +230,15 @@ def whole_numbers(text: str) -> list[int]:
     return [int(part) for part in text.split(",")]
 
 
+def file_of(name: str, facts: Mapping[str, Any], suffix: str) -> Path:
+    """Where a result of this machine lies."""
+    slug = re.sub(r"[^a-z0-9]+", "-", str(facts["cpu"]).lower()).strip("-")
+    return RESULTS / f"{name}-{slug}.{suffix}"
+
+
 def write(name: str, facts: Mapping[str, Any], markdown: str, record: Mapping[str, Any]) -> None:
     """The two files of a result, and the markdown on standard output."""
-    slug = re.sub(r"[^a-z0-9]+", "-", str(facts["cpu"]).lower()).strip("-")
     RESULTS.mkdir(exist_ok=True)
     for suffix, text in (("md", markdown), ("json", json.dumps(record, indent=1) + "\n")):
-        (RESULTS / f"{name}-{slug}.{suffix}").write_text(text, encoding="utf-8")
+        file_of(name, facts, suffix).write_text(text, encoding="utf-8")
     sys.stdout.write(markdown)

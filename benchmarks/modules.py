@@ -2,6 +2,7 @@
 
     python benchmarks/modules.py                    needs MNIST and PyTorch
     python benchmarks/modules.py --cases mlp --updates 50 --rounds 1     a quick look
+    python benchmarks/modules.py --go-on --cases cnn --rounds 1          beside the cases stored
 
 A case is a module of ``modules_of_torch.py``: a two-layer LSTM, a small CNN, an MLP. Every turn
 trains all learning rates and replicates of it, in new processes, from the first import to the last
@@ -24,7 +25,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
-from harness import N_CORES, Ratio, describe, interleave, machine, ratio, table, write
+from harness import N_CORES, Ratio, describe, file_of, interleave, machine, ratio, table, write
 from sides import GRIDSCAPE, MANY_LOOPS, ONE_LOOP
 
 HERE = Path(__file__).parent
@@ -47,9 +48,29 @@ def main() -> None:
         print(json.dumps(_landscape(options)))
         return
     facts = machine()
-    found = {case: measure(case, options) for case in options.cases.split(",")}
-    seconds = {c: {n: [t._asdict() for t in ts] for n, ts in f.items()} for c, f in found.items()}
-    write("modules", facts, report(facts, found, options), {"machine": facts, "turns": seconds})
+    found = _stored(facts, options) if options.go_on else {}
+    for case in options.cases.split(","):
+        found[case] = measure(case, options)
+        turns = {c: {n: [t._asdict() for t in ts] for n, ts in f.items()} for c, f in found.items()}
+        record = {"machine": facts, "settings": _settings(options), "turns": turns}
+        write("modules", facts, report(facts, found, options), record)
+
+
+def _settings(options: argparse.Namespace) -> dict[str, int]:
+    return {name: getattr(options, name) for name in ("updates", "replicates")}
+
+
+def _stored(
+    facts: Mapping[str, Any], options: argparse.Namespace
+) -> dict[str, dict[str, list[Turn]]]:
+    """The turns of the cases that were measured before, with the same settings."""
+    record = json.loads(file_of("modules", facts, "json").read_text(encoding="utf-8"))
+    if record["settings"] != _settings(options):
+        raise SystemExit(f"the stored cases have other settings: {record['settings']}")
+    return {
+        case: {name: [Turn(**turn) for turn in turns] for name, turns in sides.items()}
+        for case, sides in record["turns"].items()
+    }
 
 
 def measure(case: str, options: argparse.Namespace) -> dict[str, list[Turn]]:
@@ -152,7 +173,8 @@ def report(
     facts: Mapping[str, Any], found: Mapping[str, Mapping[str, Sequence[Turn]]], options: Any
 ) -> str:
     """The table in markdown."""
-    head = ["module", GRIDSCAPE, ONE_LOOP, MANY_LOOPS, "times as fast", "goal", "best accuracy"]
+    sides = (GRIDSCAPE, ONE_LOOP, MANY_LOOPS)
+    head = ["module", "rounds", *sides, "times as fast", "goal", "best accuracy"]
     n_networks = len(RATES) * options.replicates
     return "\n\n".join(
         [
@@ -160,7 +182,7 @@ def report(
             describe(facts),
             f"Seconds from the first import to the last number of {n_networks} networks:"
             f" {len(RATES)} learning rates x {options.replicates} replicates, {options.updates}"
-            f" updates of {BATCH} examples of MNIST, Adam; medians of {options.rounds} rounds."
+            f" updates of {BATCH} examples of MNIST, Adam; medians of the rounds."
             " Times as fast as the faster loop: median and range. Accuracies: Gridscape, then both"
             " loops.",
             table(head, [_row(case, turns) for case, turns in found.items()]) + "\n",
@@ -181,7 +203,8 @@ def _row(case: str, turns: Mapping[str, Sequence[Turn]]) -> list[str]:
     fast = times_as_fast(turns)
     reached = "reached" if fast.median >= GOALS[case] else "missed"
     times = f"**{fast.median:.2f}** ({fast.low:.2f} to {fast.high:.2f})"
-    return [case, *seconds, times, f"{GOALS[case]:g}, {reached}", ", ".join(accuracies)]
+    n_rounds = str(len(turns[GRIDSCAPE]))
+    return [case, n_rounds, *seconds, times, f"{GOALS[case]:g}, {reached}", ", ".join(accuracies)]
 
 
 def _options() -> argparse.Namespace:
@@ -190,6 +213,7 @@ def _options() -> argparse.Namespace:
     parser.add_argument("--updates", type=int, default=600)
     parser.add_argument("--replicates", type=int, default=5)
     parser.add_argument("--rounds", type=int, default=3)
+    parser.add_argument("--go-on", action="store_true", help="keep the cases stored before")
     parser.add_argument("--data-dir")
     parser.add_argument("--most", type=float, default=3600, help="seconds of a loop")
     parser.add_argument("--train", help=argparse.SUPPRESS)  # one turn of Gridscape, of this case

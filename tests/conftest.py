@@ -9,6 +9,7 @@ import shutil
 import signal
 import tempfile
 import zlib
+from pathlib import Path
 
 import jax
 import pytest
@@ -33,7 +34,15 @@ jax.config.update("jax_num_cpu_devices", 2)
 jax.config.update("jax_numpy_rank_promotion", "raise")
 jax.local_devices()  # from here on, the number of devices is fixed
 
-install_import_hook("gridscape", "shapes.check_shapes")
+
+def modules_with_shapes():
+    """Those that annotate shapes: in all others each call would be looked at in vain."""
+    root = Path(__file__).parents[1]
+    paths = [p for p in root.glob("gridscape/**/*.py") if "jaxtyping" in p.read_text("utf-8")]
+    return [".".join(path.relative_to(root).with_suffix("").parts) for path in paths]
+
+
+install_import_hook(modules_with_shapes(), "shapes.check_shapes")
 
 
 # Folders whose tests mostly compile: in continuous integration each runs on one version of JAX.

@@ -15,6 +15,7 @@ from typing import Any
 
 import pytest
 import typer
+from scripts import run_python
 from test_layers import ROOMS
 
 import gridscape
@@ -47,20 +48,6 @@ def blocks(language: str, text: str = README) -> list[str]:
     return re.findall(rf"^```{language}\n(.*?)^```", text, re.MULTILINE | re.DOTALL)
 
 
-def run_python(arguments: list[str], folder: Path) -> str:
-    """What a script prints in a folder, where it must not warn."""
-    done = subprocess.run(
-        [sys.executable, "-W", "error", *arguments],
-        cwd=folder,
-        env={**os.environ, "PYTHONPATH": f"{ROOT}{os.pathsep}{folder}"},
-        capture_output=True,
-        text=True,
-        timeout=600,
-    )
-    assert done.returncode == 0, done.stderr
-    return done.stdout
-
-
 def write_named(text: str, folder: Path) -> None:
     """The blocks of a page that begin with "# file: name", as files of a folder, in order."""
     for block in (*blocks("python", text), *blocks("toml", text)):
@@ -90,7 +77,7 @@ def test_the_python_of_the_readme_runs(tmp_path: Path) -> None:
 def test_the_python_of_a_page_runs(page: str, tmp_path: Path) -> None:
     """As one script, block after block; a block that is a file can be imported, too."""
     write_named(BY_HAND[page], tmp_path)
-    run_python(["-c", "\n".join(blocks("python", BY_HAND[page]))], tmp_path)
+    run_python(["-c", "\n".join(blocks("python", BY_HAND[page]))], tmp_path, (ROOT, tmp_path))
 
 
 STUDY_FILES = [(page, text) for page, all_ in BY_HAND.items() for text in blocks("toml", all_)]

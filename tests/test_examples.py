@@ -2,29 +2,18 @@
 
 import ast
 import csv
-import os
 import re
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
+from scripts import run_python
 
 EXAMPLES = Path(__file__).parent.parent / "examples"
 
 
 def run(folder: Path, *command: str, paths: tuple[Path, ...] = (EXAMPLES.parent,)) -> str:
     """What ``python COMMAND`` prints, run in a folder, warnings being errors."""
-    done = subprocess.run(
-        [sys.executable, "-W", "error", *command],
-        cwd=folder,
-        env={**os.environ, "PYTHONPATH": os.pathsep.join(map(str, paths))},
-        capture_output=True,
-        text=True,
-        timeout=600,
-    )
-    assert done.returncode == 0, done.stderr
-    return done.stdout
+    return run_python(command, folder, paths)
 
 
 def table(text: str, rows: str) -> list[list[float]]:

@@ -14,6 +14,7 @@ import numpy as np
 from scipy import special
 
 from gridscape.analysis.cells import CellSummary, all_learned, learned
+from gridscape.analysis.contrasts import contrast
 from gridscape.analysis.fractions import noise_variance
 from gridscape.analysis.statistics import LEVEL, ROUNDING, Interval, t_p_value, t_quantile, variance
 from gridscape.grid.axes import Cell
@@ -141,39 +142,48 @@ class Comparison:
                 own_variance = 0.0 if variances[i] <= (ROUNDING * largest[i]) ** 2 else variances[i]
                 floor = noise_of(best) + noise_of(other)
                 at_edge = best.at_edge or other.at_edge
-                found.append(self._told(means[i], own_variance, n, floor, 2.0, at_edge))
+                own_squared = own_variance / n
+                found.append(
+                    self._told(means[i], own_squared, n - 1, n, floor / n, 2.0 / n, at_edge)
+                )
         return found
 
     def combination(self, cells: Sequence[CellSummary], weights: Sequence[float]) -> Difference:
-        """The sum of the means of cells times weights that add up to 0."""
-        rows = np.array([learned(s) for s in cells])
-        rows = rows[:, np.isfinite(rows).all(axis=0)]
-        factors = np.asarray(weights, float)
-        values = factors @ rows
+        """The sum of the means of cells times weights that add up to 0.
+
+        Of three cells and more, a replicate that lacks some tells of the others: ``contrast``.
+        """
+        rows, factors = all_learned(cells), np.asarray(weights, float)
+        whole = np.isfinite(rows).all(axis=0)
+        floor = float(sum(f**2 * noise_of(s) for f, s in zip(factors, cells, strict=True)))
+        squares = float((factors**2).sum())
+        alone = any(s.at_edge for s in cells)
+        if len(cells) > 2 and not whole.all():
+            found = contrast(rows, factors)
+            share = found.squares / squares  # what one value of each cell counts for
+            return self._told(found.mean, found.error**2, found.df, found.n, floor * share,
+                              squares * share, alone)  # fmt: skip
+        values = factors @ rows[:, whole]
         n = len(values)
         if n < 2:
-            mean = float(values[0]) if n else math.nan
-            return Difference(mean, math.nan, math.nan, n)
-        own = variance(values, float(np.abs(rows).max()))
-        floor = float(sum(f**2 * noise_of(s) for f, s in zip(factors, cells, strict=True)))
-        alone = any(s.at_edge for s in cells)
-        return self._told(float(values.mean()), own, n, floor, float((factors**2).sum()), alone)
+            return Difference(float(values[0]) if n else math.nan, math.nan, math.nan, n)
+        own = variance(values, float(np.abs(rows[:, whole]).max()))
+        return self._told(float(values.mean()), own / n, n - 1, n, floor / n, squares / n, alone)
 
     def _told(
-        self, mean: float, own: float, n: int, floor: float, weight: float, alone: bool
+        self, mean: float, own: float, df: float, n: int, floor: float, squares: float, alone: bool
     ) -> Difference:
-        """own: the variance of the differences; weight: of how many cells that of one counts.
+        """own: the squared error by the spread of these cells; squares: that of one spread of 1.
 
         alone: whether a cell is at the edge, and its spread its own.
         """
         if self.spread is not None and not alone:
-            pooled = self.spread.variance * weight
+            pooled = self.spread.variance * squares
             is_more = own > pooled
-            variance = (own + pooled) / 2 if is_more else pooled
-            df = min(2.0 * (n - 1), self.spread.df) if is_more else self.spread.df
-            error = math.sqrt(max(variance, floor) / n)
-            return Difference(mean, error, df, n, one_spread=True)
-        return Difference(mean, math.sqrt(max(own, floor) / n), n - 1, n)
+            squared = (own + pooled) / 2 if is_more else pooled
+            df = min(2.0 * df, self.spread.df) if is_more else self.spread.df
+            return Difference(mean, math.sqrt(max(squared, floor)), df, n, one_spread=True)
+        return Difference(mean, math.sqrt(max(own, floor)), df, n)
 
 
 def _moments(values: np.ndarray) -> tuple[list[float], list[float]]:

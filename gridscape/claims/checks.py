@@ -40,7 +40,8 @@ class Check:
     test; NaN where replicates are too few for one. of: the tests of which p_holds is the best one,
     times their number. cells: those it rests on. is_detail: told only where it does not hold. says:
     where something else than p values decides. outlook: of an undecided one, in words, what these
-    replicates can show by a test at the level that it is given, and how many are needed.
+    replicates can show by a test at the level that it is given, and how many are needed. untested:
+    why there is no test, where that is not for lack of replicates.
     """
 
     name: str
@@ -54,6 +55,7 @@ class Check:
     says: Outcome | None = None
     outlook: Callable[[float], str] = lambda level: ""
     of: int = 1
+    untested: str = ""
 
     @property
     def has_few(self) -> bool:
@@ -178,9 +180,10 @@ def _says(holds: bool, fails: bool) -> Outcome:
 
 def _why_undecided(tests: Sequence[Check], said: Sequence[Outcome]) -> str:
     open_ = [t for t, says in zip(tests, said, strict=True) if says is Outcome.UNDECIDED]
-    few = [t.name for t in open_ if t.interval.n < FEWEST]
-    n_both = len(open_) - len(few)
-    reasons = []
+    untested = [t for t in open_ if t.interval.n < FEWEST]
+    few = [t.name for t in untested if not t.untested]
+    n_both = len(open_) - len(untested)
+    reasons = [f"{t.name}: {t.untested}" for t in untested if t.untested]
     if few:
         reasons.append(f"fewer than {FEWEST} replicates to test with: {listed(few)}")
     if n_both:  # which, and what it takes, stands with the estimates

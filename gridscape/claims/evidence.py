@@ -50,6 +50,10 @@ class Evidence:
         """Which side of a metric is better, and its unit; of a difference, those of its first."""
         return self.land.meaning(metric.partition(MINUS)[0])
 
+    def chance(self, metric: str) -> float | None:
+        """What guessing gives by a metric; None where that is not known, as of a difference."""
+        return None if MINUS in metric else self.land.chance(metric)
+
     def all_in(self, region: Region, metric: str) -> list[CellSummary]:
         """Every cell of the region that was trained; the others are noted as excluded."""
         summaries = self.summaries(metric)
@@ -60,12 +64,15 @@ class Evidence:
         self.exclude(open_, "not trained yet")
         return [s for s in found if s.n_ended]
 
-    def fit_in(self, region: Region, metric: str) -> list[CellSummary]:
-        """The cells of the region that have an estimate: most of their replicates finished."""
+    def fit_in(self, region: Region, metric: str) -> tuple[list[CellSummary], str]:
+        """The cells of the region of which most replicates learn.
+
+        With them, in words, how many of the region's cells are not among them; "" for none.
+        """
         trained = self.all_in(region, metric)
         fit, lost = candidates(trained)
-        self.exclude(lost, "diverged or failed in at least half of its replicates")
-        return fit
+        self.exclude(lost, "diverged, failed or collapsed in at least half of its replicates")
+        return fit, self._lacks(region, fit)
 
     def settled_in(self, region: Region, metric: str) -> tuple[list[CellSummary], str]:
         """The cells of a region of which a run finished or diverged, and most did not fail.
@@ -75,15 +82,19 @@ class Evidence:
         trained = self.all_in(region, metric)
         settled = [s for s in trained if _is_settled(s)]
         self._exclude_lost(trained)
-        n_wanted, n = len(cells_in(self.axes, region)), len(self._lacking(region, settled))
-        where = f" at {in_words(region)}" if region else ""
-        return settled, f"{n} of {n_wanted} cells{where}" if n or not settled else ""
+        return settled, self._lacks(region, settled)
 
     def _exclude_lost(self, trained: Iterable[CellSummary]) -> None:
         """Notes those that are not settled; what finished lacks a number only later on."""
         for summary in trained:
             if not _is_settled(summary):
                 self.exclude([summary.cell], NOT_REACHED if summary.is_candidate else LOST)
+
+    def _lacks(self, region: Region, found: Sequence[CellSummary]) -> str:
+        """How many of a region's cells are not among these, in words; "" for none."""
+        n_wanted, n = len(cells_in(self.axes, region)), len(self._lacking(region, found))
+        where = f" at {in_words(region)}" if region else ""
+        return f"{n} of {n_wanted} cells{where}" if n or not found else ""
 
     def _lacking(self, region: Region, summaries: Iterable[CellSummary]) -> list[Cell]:
         """The published cells of a region that none of these summaries is of."""

@@ -35,7 +35,8 @@ def exceeds(
 def _by_failing(name: str, good: CellSummary, bad: CellSummary) -> Check:
     """Holds where most runs of one cell learn and most of the other fail; shown is what fails."""
     if _fails_mostly(good) and _fails_mostly(bad):
-        return most(f"{name} (most runs of both fail)", "in most runs", 0, 0)
+        untested = "most runs of both fail, which does not tell them apart"
+        return replace(most(name, "in most runs", 0, 0), untested=untested)
     failing, rest = (bad, good) if _fails_mostly(bad) else (good, bad)
     n, n_rest = failing.share.n, rest.share.n
     found = most(f"{name} (runs that fail at {failing.cell})", "> 1/2", n - failing.n_told, n)

@@ -24,7 +24,13 @@ from gridscape.analysis.cells import CellState, CellSummary, summarize, top_cell
 from gridscape.analysis.costs import Pareto, ParetoPoint
 from gridscape.analysis.curves import CurveBand, curve_band
 from gridscape.analysis.few import FEWEST, told_cell, told_row
-from gridscape.analysis.published import Agreement, PublishedCell, PublishedComparison
+from gridscape.analysis.published import (
+    Agreement,
+    PublishedCell,
+    PublishedComparison,
+    compare_published,
+)
+from gridscape.claims.tables import published as published_table
 from gridscape.errors import GridscapeError, UsageError, check_known
 from gridscape.grid import names
 from gridscape.grid.axes import Axis, Cell, Value, is_wide, same, show
@@ -53,7 +59,15 @@ from gridscape.report._drawing import (
     styled,
     times,
 )
-from gridscape.report.findings import COSTS, ByKind, Findings, curve_names, told_band
+from gridscape.report.findings import (
+    COSTS,
+    ByKind,
+    Findings,
+    curve_names,
+    curves_of,
+    kinds_of,
+    told_band,
+)
 from gridscape.report.layout import (
     ERROR_TICKS,
     FEW_ERROR_TICKS,
@@ -536,20 +550,55 @@ class CellLine(NamedTuple):
     high: Sequence[float]
 
 
-def curves_side_by_side(axes: Sequence[Axis], bands: Sequence[CurveBand]) -> Figure:
+def curves_side_by_side(
+    axes: Landscape | Sequence[Axis],
+    bands: Sequence[CurveBand] = (),
+    *,
+    curve: str | None = None,
+    size: tuple[float, float] | None = None,
+) -> Figure:
     """One curve of every cell by update: mean over replicates with its interval.
 
-    bands: of one curve, one a cell. Colors, styles and panels are those of ``line_view``.
+    axes: those of the study, with bands of one curve, one a cell; or a landscape, of which
+    ``curve`` is drawn, by default that of its main metric. size: in inches. Colors, styles and
+    panels are those of ``line_view``. Raises UnknownNameError for a curve that is not there,
+    UsageError where no cell has it.
     """
+    if isinstance(axes, Landscape):
+        land, axes = axes, axes.axes
+        curve = curve or land.main_metric
+        check_known("curve", curve, curve_names(land))
+        found, *_ = curves_of(land, summarize(land), None)
+        bands = [band for of_cell in found.values() for band in of_cell if band.curve == curve]
+    if not bands:
+        raise UsageError("no cell has this curve", found=curve)
     lines = [CellLine(b.cell, b.updates, b.mean, b.low, b.high) for b in bands]
-    return _family(line_view(axes), lines, (bands[0].curve, bands[0].meaning), "updates")
+    view, of = line_view(axes), (bands[0].curve, bands[0].meaning)
+    return _family(view, lines, of, "updates", size=size)
 
 
-def by_kind(axes: Sequence[Axis], record: ByKind, chance: float | None = None) -> Figure:
+def by_kind(
+    axes: Landscape | Sequence[Axis],
+    record: ByKind | None = None,
+    chance: float | None = None,
+    *,
+    size: tuple[float, float] | None = None,
+) -> Figure:
     """A test metric of every cell against a kind of test examples, as their length.
 
-    chance: what guessing gives, marked where it is known.
+    axes: those of the study, with a record; or a landscape, of which the main metric is drawn, or
+    the first that is told apart. chance: what guessing gives, marked where it is known. size: in
+    inches. Raises UsageError where no metric is told apart.
     """
+    if isinstance(axes, Landscape):
+        land, axes = axes, axes.axes
+        record = record or next((found for found in kinds_of(land) if found.cells), None)
+        chance = land.chance(record.metric) if record and chance is None else chance
+    if record is None:
+        raise UsageError(
+            "no metric of these results is told apart by a kind of test examples",
+            hint="a task does that by its groups: see docs/extending.md",
+        )
     lines = []
     for cell, summaries in record.cells.items():
         found = [summary.estimate for summary in summaries]
@@ -557,7 +606,8 @@ def by_kind(axes: Sequence[Axis], record: ByKind, chance: float | None = None) -
         lines.append(CellLine(cell, [float(v) for v in record.values], *columns))
     marks = () if chance is None else (chance,)
     meaning = next((s.meaning for of_cell in record.cells.values() for s in of_cell), Meaning())
-    figure = _family(line_view(axes), lines, (record.metric, meaning), record.kind, marks)
+    of = record.metric, meaning
+    figure = _family(line_view(axes), lines, of, record.kind, marks, size=size)
     for box in figure.axes if chance is not None else ():
         _mark_chance(box, meaning.factor * (chance or 0))
     return figure
@@ -582,6 +632,8 @@ def _family(
     metric: tuple[str, Meaning],
     along: str,
     marks: Sequence[float] = (),
+    *,
+    size: tuple[float, float] | None = None,
 ) -> Figure:
     """A panel for each combination of the axes that neither color nor style tells apart.
 
@@ -594,7 +646,7 @@ def _family(
         panels.setdefault(label, []).append(line)
     shown = list(panels.items())[:MOST_PANELS]
     with styled():
-        figure, boxes = _grid_of(len(shown), 3.4 if len(shown) > 1 else 5.4, 2.3)
+        figure, boxes = _grid_of(len(shown), 3.4 if len(shown) > 1 else 5.4, 2.3, size)
         for box, (label, members) in zip(boxes, shown, strict=True):
             drawn = members[:: -(-len(members) // MOST_LINES)]
             for line in drawn:
@@ -832,13 +884,24 @@ def _error_axis(box: Axes, errors: Sequence[float]) -> None:
 # ---- published tables ----
 
 
-def published(comparison: PublishedComparison) -> Figure:
+def published(
+    comparison: Landscape | PublishedComparison,
+    *,
+    table: str | None = None,
+    size: tuple[float, float] | None = None,
+) -> Figure:
     """A published table beside ours: a panel per row of the table, along its last axis.
+
+    comparison: that of ``analysis.compare_published``; or a landscape, which is compared with the
+    ``table`` of that name, by default the first one that its study names. size: in inches. Raises
+    UnknownNameError for an unknown table, UsageError for a study that names none.
 
     Our mean with the interval in which ONE new run would lie; a filled dot lies inside it, a
     triangle outside, an open dot cannot be judged, a gray diamond is not comparable: the title says
     what our run has otherwise.
     """
+    if isinstance(comparison, Landscape):
+        comparison = _beside_published(comparison, table)
     cells = [c for c in comparison.cells if c.agreement is not Agreement.NOT_PUBLISHED]
     if not cells:
         raise GridscapeError("this table holds no number", where=comparison.table.name)
@@ -851,7 +914,7 @@ def published(comparison: PublishedComparison) -> Figure:
     with styled():
         columns = min(len(rows), 3)
         down = -(-len(rows) // columns)
-        figure = Figure(figsize=(2.7 * columns + 0.6, 2.0 * down + 0.8))
+        figure = Shown(figsize=size or (2.7 * columns + 0.6, 2.0 * down + 0.8))
         grid = figure.subplots(down, columns, squeeze=False, sharex=True, sharey=True)
         boxes = list(grid.flat)
         for box, (label, row) in zip(boxes, rows.items(), strict=False):
@@ -867,6 +930,13 @@ def published(comparison: PublishedComparison) -> Figure:
         figure.suptitle(escaped(comparison.table.source + told, 90), x=0.01, ha="left", fontsize=10)
         figure.legend(handles=_published_legend(cells), loc="outside lower left", ncols=3)
     return figure
+
+
+def _beside_published(land: Landscape, table: str | None) -> PublishedComparison:
+    table = table or next(iter(land.study.get("published") or ()), None)
+    if table is None:
+        raise UsageError("this study names no published table", hint='table="width_lr_report1"')
+    return compare_published(land, published_table(table))
 
 
 _DOTS: dict[Agreement, tuple[str, str, str]] = {  # marker, face, edge

@@ -130,7 +130,7 @@ def gather(land: Landscape, folder: Path | None = None, *, trust: bool = False) 
     top = selection.top(land, by_cell)
     best = selection.best_rows(land, axis.name, by_cell) if axis and top else ()
     edge = edge_of_learning(land, axis.name, top) if axis else ()
-    bands, stretch, without_curves = _curves(land, main, top)
+    bands, stretch, without_curves = curves_of(land, main, top)
     notes = [land.lacks] if land.lacks else []
     tables = _each(land.study.get("published") or (), published, notes)
     claims = land.study.get("claims")
@@ -153,7 +153,7 @@ def gather(land: Landscape, folder: Path | None = None, *, trust: bool = False) 
         bands=bands,
         stretch=stretch,
         without_curves=without_curves,
-        by_kind=tuple(_by_kind(land)),
+        by_kind=tuple(kinds_of(land)),
         paretos=selection.fronts(land, COSTS, by_cell),
         smallest=None if has_few(land) else selection.smallest(land, by_cell),
         why=explanations(land, main),
@@ -174,7 +174,7 @@ def _judged(land: Landscape, found: Iterable[Claim], folder: Path | None) -> tup
     return as_decided(verdicts, folder) if folder else verdicts
 
 
-def _by_kind(land: Landscape) -> Iterator[ByKind]:
+def kinds_of(land: Landscape) -> Iterator[ByKind]:
     """The test metrics that the task tells apart, the main metric first."""
     name, values = land.study.get("groups") or ("", [])
     if not land.has(name):
@@ -194,7 +194,7 @@ def _against_best(cells: Sequence[CellSummary], top: CellSummary) -> dict[Cell, 
     return {cell: told(interval) for cell, interval in against(cells, top).items()}
 
 
-def _curves(
+def curves_of(
     land: Landscape, cells: Sequence[CellSummary], top: CellSummary | None
 ) -> tuple[dict[Cell, tuple[CurveBand, ...]], int, int]:
     """The curves of the cells that have any, those of training averaged over stretches.

@@ -203,3 +203,17 @@ def test_all_lags_at_once_are_the_differences_one_by_one(replicates: int, lost: 
     found = among.lags(cells[9], cells)
     assert repr(found) == repr([among.difference(cells[9], cell) for cell in cells])
     assert among.lags(cells[9], []) == []
+
+
+def test_a_replicate_that_lacks_a_cell_tells_of_the_others():
+    """Nine cells of which 10 % of the runs are missing: few replicates lack none."""
+    values = normal(7, (9, 5)) + 0.05 * np.random.default_rng(8).standard_normal(5)
+    values += np.arange(9)[:, None] * 0.05
+    values[[0, 2, 5, 8], [0, 1, 2, 3]] = math.nan
+    cells, weights = row(values), np.arange(9) - 4.0
+    for among in (Comparison(cells), Comparison(cells[:2])):  # with one spread, and without
+        found = among.combination(cells, weights.tolist())
+        assert found.n == 5
+        assert found.mean == pytest.approx(0.05 * 60, rel=0.05)
+        assert found.p_above(0.0) < 1e-3
+    assert among.spread is None

@@ -144,15 +144,19 @@ def test_what_is_not_trained_yet_is_told():
     assert {x.cell["hidden_size"] for x in found.excluded} == {128}
 
 
-def test_cells_of_which_a_run_diverged_have_no_spread_and_are_told():
+def test_runs_that_diverged_count_as_guessing_in_a_spread_or_keep_it_from_holding():
     def status(cell, replicate):
         return Status.DIVERGED if rate(cell) == 0 and replicate < 3 else Status.FINISHED
 
-    found = verdict("b", landscape(replicates=5, status=status))
+    found = verdict("b", landscape(replicates=5, status=status, study={"guessing": 0.1}))
     assert found.outcome is HOLDS
-    assert {rate(x.cell) for x in found.excluded} == {0}
-    assert found.excluded[0].reason == "a run of it diverged"
+    assert not found.excluded
     assert found.estimates[0].interval.n == 5
+    unknown = verdict("b", landscape(replicates=5, status=status))
+    assert unknown.outcome is UNDECIDED
+    assert {rate(x.cell) for x in unknown.excluded} == {0}
+    assert unknown.excluded[0].reason == "a run of it diverged"
+    assert re.search("lacks .*a number of 4 cells of which a run diverged", unknown.note)
 
 
 def test_a_replicate_in_flight_does_not_take_part():

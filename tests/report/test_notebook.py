@@ -5,6 +5,7 @@ import sys
 from pathlib import Path
 
 import matplotlib as mpl
+import numpy as np
 import pytest
 from folders import stored
 from synthetic import landscape
@@ -74,6 +75,56 @@ def test_a_cell_and_a_cost_can_be_chosen() -> None:
     for draw in (figures.curves, figures.best_per_row, figures.pareto):
         with pytest.raises(UsageError, match="none finished"):
             draw(nothing)
+
+
+def by_length() -> Landscape:
+    name = "test_accuracy_by_length"
+    axes = {"hidden_size": [2, 4], "learning_rate": [0.1, 1.0]}
+    study = {"axes": axes, "replicates": 1, "groups": ["length", [3, 5]]}
+    results = [
+        (
+            Trial(cell, 0, str(i)),
+            TrialResult(
+                key=str(i),
+                status=Status.FINISHED,
+                updates=1,
+                metrics={"test_accuracy": 0.6},
+                curves={name: np.array([0.9, 0.1 * i], np.float32)},
+                seconds=1.0,
+                n_parameters=1,
+                flops=1.0,
+                memory_bytes=1,
+            ),
+        )
+        for i, cell in enumerate(landscape(axes, lambda c: 0.5).grid.cells())
+    ]
+    return Landscape.of(study, results)
+
+
+def test_pictures_of_many_panels_take_a_landscape_and_a_size() -> None:
+    land = landscape(study={"published": ["width_lr_report1"]})
+    for draw, of, told in (
+        (figures.curves_side_by_side, land, "Test accuracy"),
+        (figures.by_kind, by_length(), "Test accuracy"),
+        (figures.published, land, "Assignment 2"),
+    ):
+        figure = draw(of, size=(6, 4))
+        assert figure.get_size_inches().tolist() == [6, 4]
+        figure.draw_without_rendering()
+        assert told in figure.get_suptitle()
+        assert any(line.get_xdata().size for box in figure.axes for line in box.lines)
+    loss = figures.curves_side_by_side(land, curve="train_loss")
+    assert loss.get_suptitle() == "Train loss"
+    with pytest.raises(UnknownNameError, match="unknown curve 'x'"):
+        figures.curves_side_by_side(land, curve="x")
+    with pytest.raises(UsageError, match="no cell has this curve"):
+        figures.curves_side_by_side(landscape(status=lambda cell, replicate: Status.MISSING))
+    with pytest.raises(UsageError, match="told apart by a kind of test examples"):
+        figures.by_kind(land)
+    with pytest.raises(UsageError, match="names no published table"):
+        figures.published(landscape())
+    with pytest.raises(UnknownNameError, match="unknown published table 'x'"):
+        figures.published(land, table="x")
 
 
 def test_words_of_an_svg_are_text(tmp_path: Path) -> None:

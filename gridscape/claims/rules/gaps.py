@@ -26,7 +26,7 @@ def gap(
 
     failing_below: only cells whose mean of the subtrahend is below it take part.
     """
-    cells = evidence.fit_in(where, subtrahend)
+    cells, lacks = evidence.fit_in(where, subtrahend)
     if failing_below is not None:
         healthy = [s.cell for s in cells if s.estimate.mean >= failing_below]
         evidence.exclude(healthy, f"does not fail: {subtrahend} is not below {failing_below:g}")
@@ -40,7 +40,7 @@ def gap(
     difference = _gap(more, less, cells)
     check = above(f"{minuend} minus {subtrahend}", unit, difference, exceeds)
     numbers = {f"mean {minuend}": mean(more), f"mean {subtrahend}": mean(less)}
-    return Finding([replace(check, cells=tuple(s.cell for s in cells))], numbers)
+    return Finding([replace(check, cells=tuple(s.cell for s in cells))], numbers, lacks)
 
 
 def _region_means(evidence: Evidence, cells: Sequence[CellSummary], metric: str) -> np.ndarray:
@@ -67,7 +67,7 @@ def underfits(
 
     Whichever that is: each cell beyond the region is compared with the mean of the region.
     """
-    cells = evidence.fit_in(where, test)
+    cells, lacks = evidence.fit_in(where, test)
     inside = {s.cell for s in cells}
     beyond, _ = candidates(s for s in evidence.summaries(test).values() if s.cell not in inside)
     if not cells or not beyond:
@@ -90,6 +90,7 @@ def underfits(
             replace(equal, cells=tuple(inside)),
         ],
         numbers,
+        lacks,
     )
 
 

@@ -2,10 +2,14 @@
 
 from dataclasses import replace
 
+import numpy as np
+
+from gridscape.analysis.cells import CellSummary
 from gridscape.analysis.spreads import mean_variances
 from gridscape.claims.checks import above
 from gridscape.claims.evidence import Evidence
 from gridscape.claims.rules.registry import MAIN, Finding, rule
+from gridscape.grid.trials import Status
 
 
 @rule
@@ -13,13 +17,20 @@ def spread_larger(evidence: Evidence, axis: str, than: str, metric: str = MAIN) 
     """The metric varies more over ``axis`` with all else fixed than over ``than``.
 
     Compared are the variances of the cells' means along the one and along the other, each within a
-    row of cells that share their values of all other axes, averaged over these rows. Runs that fail
-    count as they are; a cell of which a run diverged has no number, and its rows are left out.
+    row of cells that share their values of all other axes, averaged over these rows. A run that
+    diverged counts as guessing; by a metric of which that is not known, its cell is left out, and
+    the claim cannot hold.
     """
     cells, lacking = evidence.settled_in({}, metric)
-    whole = [s for s in cells if not s.n_diverged]
-    evidence.exclude([s.cell for s in cells if s.n_diverged], "a run of it diverged")
-    found = mean_variances(whole, axis, than)
+    chance = evidence.chance(metric)
+    whole = [s for s in cells if chance is not None or not s.n_diverged]
+    lost = [s.cell for s in cells if chance is None and s.n_diverged]
+    evidence.exclude(lost, "a run of it diverged")
+    if lost:
+        of_lost = f"a number of {len(lost)} cells of which a run diverged"
+        lacking = "; ".join(filter(None, (lacking, of_lost)))
+    told = whole if chance is None else [_with_guessing(s, chance) for s in whole]
+    found = mean_variances(told, axis, than)
     if found is None:
         return Finding([], {}, lacks=f"two values of both {axis} and {than}")
     evidence.use(whole)
@@ -31,3 +42,9 @@ def spread_larger(evidence: Evidence, axis: str, than: str, metric: str = MAIN) 
         f"spread over {than}": max(found.second, 0.0) ** 0.5,
     }
     return Finding([replace(check, cells=tuple(s.cell for s in whole))], numbers, lacks=lacking)
+
+
+def _with_guessing(summary: CellSummary, chance: float) -> CellSummary:
+    """A cell with what guessing gives in place of the runs that diverged."""
+    diverged = np.array(summary.statuses) == Status.DIVERGED.value
+    return replace(summary, values=tuple(np.where(diverged, chance, summary.values).tolist()))

@@ -103,20 +103,22 @@ def goldilocks(
     that the statement speaks of; a row that lacks a cell is not shown. The end is the largest value
     of the landscape. No step on the way goes the other way by more than ``tolerance``.
     """
-    rises, falls, steps, lacks = [], [], [], []
+    rises, falls, steps = [], [], []
+    rows, lacks = list[str](), list[str]()  # those without an end of the way, and all others
     sign = evidence.meaning(metric).sign
     up, down = ("rise", "fall")[::sign]
     end = max(evidence.land.axis(axis).values, key=float)
     wanted = next((a.values for a in evidence.axes if a.name == per), ())
     for value in dict.fromkeys((*wanted, *evidence.land.axis(per).values)):
         where = f"{per}={show(value)}"
-        members, _ = evidence.settled_in({per: value}, metric)
+        members, lacking = evidence.settled_in({per: value}, metric)
         members.sort(key=lambda s: float(s.cell[axis]))
         start, top, last = (_at(members, axis, v) for v in (low, high, end))
         if start is None or top is None or last is None or last is top:
             evidence.exclude([s.cell for s in members], f"its row lacks {low:g}, {high:g} or more")
-            lacks.append(where)
+            rows.append(where)
             continue
+        lacks += [lacking] if lacking else []
         evidence.use(members)
         among = Comparison(members)
         way = members[members.index(start) : members.index(top) + 1]
@@ -126,8 +128,9 @@ def goldilocks(
         others = [top] if last.n_learns < last.share.n else [s for s in members if s is not last]
         falls.append(any_of(name, [better(name, s, last, among) for s in others]))
         steps += steps_of(way, sign, tolerance, among)
-    missing = f"{axis} {show(low)}, {show(high)} and a larger value at {listed(lacks)}"
-    return Finding([*rises, *falls, *steps], {}, missing if lacks else "")
+    if rows:
+        lacks.insert(0, f"{axis} {show(low)}, {show(high)} and a larger value at {listed(rows)}")
+    return Finding([*rises, *falls, *steps], {}, "; ".join(lacks))
 
 
 def _at(row: Iterable[CellSummary], axis: str, wanted: Value) -> CellSummary | None:
