@@ -76,8 +76,23 @@ def test_modules_are_compared_with_the_faster_loop(benchmark) -> None:
     seconds = ((4.0, 5.0), (40.0, 40.0), (20.0, 30.0))
     each = [[modules.Turn(s, 0.9) for s in side] for side in seconds]
     row = modules._row("mlp", dict(zip(names, each, strict=True)))
-    assert row[1:4] == ["4.5", "40.0", "25.0"]
-    assert row[4:] == ["**5.50** (5.00 to 6.00)", "5, reached", "0.900, 0.900, 0.900"]
+    assert row[1:5] == ["2", "4.5", "40.0", "25.0"]
+    assert row[5:] == ["**5.50** (5.00 to 6.00)", "5, reached", "0.900, 0.900, 0.900"]
+
+
+def test_cases_of_modules_that_were_measured_before_stay(benchmark, monkeypatch, tmp_path) -> None:
+    modules, harness = benchmark("modules"), benchmark("harness")
+    monkeypatch.setattr(harness, "RESULTS", tmp_path)
+    facts = {"cpu": "a chip"}
+    turns = {"lstm": {"Gridscape": [{"seconds": 2.0, "accuracy": 0.9}]}}
+    record = {"settings": {"updates": 600, "replicates": 5}, "turns": turns}
+    harness.write("modules", facts, "", record)
+    monkeypatch.setattr("sys.argv", ["modules.py"])
+    options = modules._options()
+    assert modules._stored(facts, options) == {"lstm": {"Gridscape": [modules.Turn(2.0, 0.9)]}}
+    options.updates = 10
+    with pytest.raises(SystemExit, match="other settings"):
+        modules._stored(facts, options)
 
 
 def test_what_it_takes_to_store_a_trial_is_without_what_a_run_takes(benchmark, monkeypatch) -> None:

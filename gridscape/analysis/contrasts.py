@@ -35,7 +35,7 @@ def contrast(values: np.ndarray, weights: np.ndarray) -> Contrast:
     weights: (cells,), which add up to 0.
 
     >>> found = contrast(np.array([[1.0, 2.0, 3.0], [0.0, 2.0, 1.0]]), np.array([1.0, -1.0]))
-    >>> found.mean, round(found.error, 4), round(found.df)
+    >>> round(found.mean, 4), round(found.error, 4), round(found.df)
     (1.0, 0.5774, 2)
     """
     known = np.isfinite(values)

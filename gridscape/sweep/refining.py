@@ -200,8 +200,8 @@ class _Boundary:
 
     def place(self, members: Sequence[CellSummary]) -> _Place:
         values = [float(s.cell[self.step.axis]) for s in members]
-        learning = [i for i, s in enumerate(members) if self._learns(s)]
-        if not learning:
+        shares = [self._share(s) for s in members]
+        if max(shares) <= 0.5:
             return _Place(
                 None,
                 values[0],
@@ -210,15 +210,15 @@ class _Boundary:
                 "first",
                 "no value learns in most of its replicates",
             )
-        last = learning[-1]
+        last = last_that_learns(shares)
         if last + 1 == len(values):
             wanted = self.step.beyond(values[last], values[last - 1]) if last else []
             return _Place(values[last], None, values[last], wanted, "last")
         low, high = values[last], values[last + 1]
         return _Place(low, high, low, self.step.between(low, high))
 
-    def _learns(self, summary: CellSummary) -> bool:
-        """Whether more than half of the runs of a cell learn."""
+    def _share(self, summary: CellSummary) -> float:
+        """Of the runs of a cell that ended, those that learn."""
         usual = THRESHOLD if summary.meaning.is_fraction else None
         threshold = usual if self.threshold is None else self.threshold
         sign = summary.meaning.sign
@@ -228,7 +228,25 @@ class _Boundary:
             and (threshold is None or sign * value >= sign * threshold)
             for value, collapsed in zip(summary.values, summary.collapsed, strict=True)
         ]
-        return 2 * sum(learns) > summary.n_ended
+        return sum(learns) / summary.n_ended if summary.n_ended else 0.0
+
+
+def last_that_learns(shares: Sequence[float]) -> int:
+    """The place of the edge above the values of which most runs learn: that misplaces fewest runs.
+
+    Not the largest value at which most learn: of many values beyond the edge one does by luck.
+    shares: of the runs that learn, by value.
+
+    >>> last_that_learns([0.0, 1.0, 1.0, 0.6, 0.2, 0.0, 0.0, 0.6, 0.0])
+    3
+    """
+    plateau = [i for i, share in enumerate(shares) if share == max(shares)]
+    start = plateau[len(plateau) // 2]
+    misplaced = [
+        sum(1 - share for share in shares[start : last + 1]) + sum(shares[last + 1 :])
+        for last in range(start, len(shares))
+    ]
+    return start + misplaced.index(min(misplaced))
 
 
 class _Refining:
