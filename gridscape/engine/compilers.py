@@ -18,8 +18,12 @@ from gridscape.models.precision import float32_products
 from gridscape.tasks.fetch import cache_folder
 
 # For programs dominated by random numbers or native calls: more optimization by XLA would about
-# double the time to compile and gain nothing.
-LIGHTLY: dict[str, Any] = {"xla_backend_optimization_level": 1}
+# double the time to compile and gain nothing, and so would its emitters of fusions, each by a
+# compiler of its own. Plain recurrent loops are half as fast without these.
+LIGHTLY: dict[str, Any] = {
+    "xla_backend_optimization_level": 1,
+    "xla_cpu_use_fusion_emitters": False,
+}
 
 Compiled = jax.stages.Compiled
 
