@@ -18,12 +18,11 @@ from gridscape.models.precision import float32_products
 from gridscape.tasks.fetch import cache_folder
 
 # For programs dominated by random numbers or native calls: more optimization by XLA would about
-# double the time to compile and gain nothing, and so would its emitters of fusions, each by a
-# compiler of its own. Plain recurrent loops are half as fast without these.
-LIGHTLY: dict[str, Any] = {
-    "xla_backend_optimization_level": 1,
-    "xla_cpu_use_fusion_emitters": False,
-}
+# double the time to compile and gain nothing. Emitting fusions by MLIR, which later versions always
+# do, doubles it as well; but plain recurrent loops take half as long again without.
+LIGHTLY: dict[str, Any] = {"xla_backend_optimization_level": 1}
+if jax.__version_info__ < (0, 11):
+    LIGHTLY["xla_cpu_use_fusion_emitters"] = False
 
 Compiled = jax.stages.Compiled
 
