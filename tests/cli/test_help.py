@@ -48,7 +48,7 @@ print(sorted(slow & set(sys.modules)), time.process_time() - begin, file=sys.std
     )
     imported, seconds = done.stderr.rsplit(maxsplit=1)
     assert imported == "[]"
-    assert float(seconds) < 0.5  # all of them together
+    assert float(seconds) < 2  # all of them together: .2 to .6 of a core that others share
     assert widest(done.stdout) <= 80
 
 
