@@ -55,7 +55,9 @@ def pytest_addoption(parser):
         "--thorough", action="store_true", help="more kills and every instruction set: an hour"
     )
     parser.addoption(
-        "--jax", choices=["newest", "oldest"], help="the tests of this one in continuous integration"
+        "--jax",
+        choices=["newest", "oldest"],
+        help="the tests of this one in continuous integration",
     )
 
 

@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from gridscape.analysis.cells import CellState, CellSummary, candidates, summarize
+from gridscape.analysis.cells import CellState, CellSummary, summarize
 from gridscape.analysis.looks import ONCE, Level
 from gridscape.analysis.statistics import t_interval
 from gridscape.claims.records import Exclusion
@@ -65,13 +65,14 @@ class Evidence:
         return [s for s in found if s.n_ended]
 
     def fit_in(self, region: Region, metric: str) -> tuple[list[CellSummary], str]:
-        """The cells of the region of which most replicates learn.
+        """The cells of the region of which most replicates finished, whether they learn or not.
 
         With them, in words, how many of the region's cells are not among them; "" for none.
         """
         trained = self.all_in(region, metric)
-        fit, lost = candidates(trained)
-        self.exclude(lost, "diverged, failed or collapsed in at least half of its replicates")
+        fit = [s for s in trained if _finishes(s)]
+        lost = [s.cell for s in trained if not _finishes(s)]
+        self.exclude(lost, "diverged or failed in at least half of its replicates")
         return fit, self._lacks(region, fit)
 
     def settled_in(self, region: Region, metric: str) -> tuple[list[CellSummary], str]:
@@ -179,6 +180,11 @@ def _minus(metric: str, a: CellSummary, b: CellSummary) -> CellSummary:
     return replace(
         a, metric=metric, values=tuple(values.tolist()), estimate=estimate, n_examples=None
     )
+
+
+def _finishes(summary: CellSummary) -> bool:
+    """Whether more than half of the replicates of a cell finished, with a number."""
+    return 2 * summary.n_finished > summary.n_ended and math.isfinite(summary.estimate.mean)
 
 
 def _is_settled(summary: CellSummary) -> bool:

@@ -28,9 +28,9 @@ def gap(
     """
     cells, lacks = evidence.fit_in(where, subtrahend)
     if failing_below is not None:
-        healthy = [s.cell for s in cells if s.estimate.mean >= failing_below]
+        healthy = [s.cell for s in cells if mean(s.values) >= failing_below]
         evidence.exclude(healthy, f"does not fail: {subtrahend} is not below {failing_below:g}")
-        cells = [s for s in cells if s.estimate.mean < failing_below]
+        cells = [s for s in cells if mean(s.values) < failing_below]
     if not cells:
         what = "a cell of the region that fails" if failing_below is not None else "the region"
         return Finding([], {}, lacks=what)
