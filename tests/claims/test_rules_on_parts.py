@@ -81,6 +81,20 @@ def test_a_way_from_low_to_high_that_lacks_a_value_does_not_hold():
     assert "the landscape lacks 1 of 4 cells at hidden_size=64" in found.note
 
 
+@pytest.mark.parametrize("how", ["collapsed", "not_started"])
+def test_networks_that_finish_without_learning_are_what_fails(how):
+    """Of them the rules on gaps speak: only those that diverged have no number."""
+    heights = by_cell(rnn=0.3, lstm=0.7, gru=0.95)
+    land = landscape(CELLS, heights, replicates=5, **{how: lambda c, r: c["cell"] == "rnn"})
+    low = {"where": {"cell": "rnn"}, "gap_within": 0.1, "short_by": 0.1}
+    found = verdict("underfits", land, low)
+    assert (found.outcome, found.excluded) == (HOLDS, ())
+    both = {"minuend": "train_accuracy", "subtrahend": "test_accuracy", "failing_below": 0.5}
+    found = verdict("gap", land, {"where": {}, "exceeds": 0.1} | both)
+    assert found.outcome is FAILS
+    assert {cell["cell"] for cell in found.used} == {"rnn"}
+
+
 def test_a_cell_must_be_one_where_two_are_compared():
     land = landscape(CELLS, lambda c: 0.9)
     parameters = {
