@@ -64,7 +64,10 @@ def _stored(
     facts: Mapping[str, Any], options: argparse.Namespace
 ) -> dict[str, dict[str, list[Turn]]]:
     """The turns of the cases that were measured before, with the same settings."""
-    record = json.loads(file_of("modules", facts, "json").read_text(encoding="utf-8"))
+    stored = file_of("modules", facts, "json")
+    if not stored.exists():
+        raise SystemExit(f"nothing is stored to go on from: {stored}")
+    record = json.loads(stored.read_text(encoding="utf-8"))
     if record["settings"] != _settings(options):
         raise SystemExit(f"the stored cases have other settings: {record['settings']}")
     return {

@@ -15,13 +15,22 @@ import tempfile
 import traceback
 import types
 from collections.abc import Sequence
+from multiprocessing import forkserver
 from pathlib import Path
+from unittest import mock
 
 ROOT = Path(__file__).parent.parent
 LONGEST_SECONDS = 600
 
 context = multiprocessing.get_context("forkserver")
 context.set_forkserver_preload(["scripts_preload"])
+
+
+def start_server() -> None:
+    """Start the process that is forked, where it finds what it imports; only the first time."""
+    paths = os.pathsep.join([str(ROOT), str(ROOT / "tests")])
+    with mock.patch.dict(os.environ, PYTHONPATH=paths):
+        forkserver.ensure_running()
 
 
 def run_python(arguments: Sequence[str], folder: Path, paths: Sequence[Path] = (ROOT,)) -> str:
@@ -31,14 +40,18 @@ def run_python(arguments: Sequence[str], folder: Path, paths: Sequence[Path] = (
     """
     with tempfile.TemporaryDirectory() as place:
         out, err = Path(place) / "out", Path(place) / "err"
-        told = (list(arguments), str(folder), [str(path) for path in paths], str(out), str(err))
-        process = context.Process(target=_run, args=(*told, dict(os.environ)))
+        files = str(folder), [str(path) for path in paths], str(out), str(err)
+        start_server()
+        process = context.Process(target=_run, args=(list(arguments), *files, dict(os.environ)))
         process.start()
         process.join(LONGEST_SECONDS)
-        if process.exitcode is None:
+        is_late = process.exitcode is None
+        if is_late:
             process.kill()
             process.join()
-        assert process.exitcode == 0, f"status {process.exitcode}: {err.read_text()}"
+        told = err.read_text() if err.exists() else ""
+        assert not is_late, f"not done after {LONGEST_SECONDS} s: {told}"
+        assert process.exitcode == 0, f"status {process.exitcode}: {told}"
         return out.read_text(encoding="utf-8")
 
 
@@ -60,6 +73,7 @@ def _run(
     os.environ.update(environment, PYTHONPATH=os.pathsep.join(paths))
     os.chdir(folder)
     try:
+        assert "scripts_preload" in sys.modules, "the libraries were not imported ahead"
         status = _status(arguments, paths)
         atexit._run_exitfuncs()
         sys.stdout.flush()

@@ -18,8 +18,9 @@ class Contrast(NamedTuple):
     """A contrast of the means of cells.
 
     error: its standard error, NaN where the replicates do not tell it. df: the degrees of freedom
-    of that. n: replicates that have at least two of the cells. squares: the sum of the squared
-    weights of single values, by which a common variance of theirs is that of the contrast.
+    of that. n: replicates that have at least two of the cells; where the error is not told, those
+    of the cell that has the fewest. squares: the sum of the squared weights of single values, by
+    which a common variance of theirs is that of the contrast.
     """
 
     mean: float
@@ -41,32 +42,33 @@ def contrast(values: np.ndarray, weights: np.ndarray) -> Contrast:
     known = np.isfinite(values)
     known &= known.sum(axis=0) >= 2
     cell, replicate = np.nonzero(known)
-    n = int(known.any(axis=0).sum())
-    nothing = Contrast(math.nan, math.nan, math.nan, n, math.nan)
-    if not n:
+    nothing = Contrast(math.nan, math.nan, math.nan, 0, math.nan)
+    if not len(cell):
         return nothing
     n_cells, n_replicates = values.shape
     design = np.hstack([np.eye(n_cells)[cell], np.eye(n_replicates)[replicate]])
     inverse = np.linalg.pinv(design.T @ design, hermitian=True)
     wanted = np.concatenate([weights, np.zeros(n_replicates)])
-    of_values = design @ inverse @ wanted
+    of_values = design @ (inverse @ wanted)
     if not np.allclose(design.T @ of_values, wanted, atol=ROUNDING * np.abs(weights).max()):
         return nothing  # some cells share no replicate
-    rest = np.eye(len(cell)) - design @ inverse @ design.T
     found = values[cell, replicate]
-    left = rest @ found
-    parts, spreads = [], []
+    left = found - design @ (inverse @ (design.T @ found))
+    parts, scales, reaches = [], [], []
     for each in np.unique(replicate):
         own = replicate == each
-        scaled = _root_of_inverse(rest[np.ix_(own, own)]) @ of_values[own]
+        rest = np.eye(own.sum()) - design[own] @ inverse @ design[own].T
+        scaled = _root_of_inverse(rest) @ of_values[own]
         parts.append(float(scaled @ left[own]))
-        spreads.append(rest[:, own] @ scaled)
+        scales.append(float(scaled @ scaled))
+        reaches.append(design[own].T @ scaled)
     mean, squares = float(of_values @ found), float(of_values @ of_values)
-    # The covariance of the parts where all values have variance 1.
-    covariance = np.array(spreads) @ np.array(spreads).T
-    expected = float(np.trace(covariance))
+    # The covariance of the parts where all values have variance 1: the fit is a projection.
+    covariance = np.diag(scales) - np.array(reaches) @ inverse @ np.array(reaches).T
+    expected, n = float(np.trace(covariance)), len(parts)
     if expected < (1 - 1e-6) * squares:  # a cell of one value: nothing tells its spread
-        return Contrast(mean, math.nan, math.nan, n, squares)
+        fewest = int(known.sum(axis=1)[weights != 0].min())
+        return Contrast(mean, math.nan, math.nan, fewest, squares)
     error = math.sqrt(sum(part**2 for part in parts))
     if error <= ROUNDING * np.abs(found).max() * math.sqrt(squares):
         error = 0.0

@@ -72,7 +72,7 @@ class Evidence:
         trained = self.all_in(region, metric)
         fit = [s for s in trained if _finishes(s)]
         lost = [s.cell for s in trained if not _finishes(s)]
-        self.exclude(lost, "diverged or failed in at least half of its replicates")
+        self.exclude(lost, "no number: diverged, failed or not trained that far")
         return fit, self._lacks(region, fit)
 
     def settled_in(self, region: Region, metric: str) -> tuple[list[CellSummary], str]:

@@ -95,6 +95,39 @@ def test_networks_that_finish_without_learning_are_what_fails(how):
     assert {cell["cell"] for cell in found.used} == {"rnn"}
 
 
+def test_of_a_region_all_runs_that_finish_are_compared():
+    """Four of ten learn: their mean alone would hide that the region falls short."""
+    heights = by_cell(rnn=0.94, lstm=0.7, gru=0.95)
+
+    def fails(cell, replicate):
+        return cell["cell"] == "rnn" and replicate >= 4
+
+    land = landscape(CELLS, heights, replicates=10, collapsed=fails)
+    for name in ("test_accuracy", "train_accuracy"):
+        values = land.data[name].copy()
+        values.loc[{"cell": "rnn", "replicate": list(range(4, 10))}] = 0.1
+        land = Landscape(land.data.assign({name: values}), land.study)
+    low = {"where": {"cell": "rnn"}, "gap_within": 0.1, "short_by": 0.3}
+    found = verdict("underfits", land, low)
+    assert found.outcome is not FAILS
+    (lead,) = (e for e in found.estimates if e.name.startswith("lead of"))
+    assert 0.4 < lead.interval.mean < 0.6
+
+
+@pytest.mark.parametrize("who", ["gru", "lstm"])
+def test_a_cell_that_diverged_costs_nothing_that_could_be_compared(who):
+    status = diverging(cell=[who], hidden_size=[64])
+    land = landscape(CELLS, lambda c: 0.9, status=status, replicates=6)
+    a, b = ({"cell": cell, "hidden_size": 64} for cell in ("gru", "lstm"))
+    found = verdict(
+        "equal_at_lower_cost",
+        land,
+        {"a": a, "b": b, "margin": 0.1, "cost": "flops", "at_most": 0.5},
+    )
+    assert found.outcome is UNDECIDED
+    assert f"a result of the cell cell={who}, hidden_size=64" in found.note
+
+
 def test_a_cell_must_be_one_where_two_are_compared():
     land = landscape(CELLS, lambda c: 0.9)
     parameters = {
@@ -150,7 +183,7 @@ def test_evidence_of_many_cells_compares_none_with_the_others(monkeypatch):
     assert {str(e.cell): e.reason for e in evidence.excluded} == {
         **{f"x=30, y={y}": "not asked for" for y in range(30)},
         **{
-            f"x=3, y={y}, z=1": "diverged or failed in at least half of its replicates"
+            f"x=3, y={y}, z=1": "no number: diverged, failed or not trained that far"
             for y in (4, 5)
         },
     }

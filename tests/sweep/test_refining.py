@@ -8,7 +8,7 @@ from gridscape.execution.executors import Finished
 from gridscape.store.acts import Act, ask
 from gridscape.study.study import Study
 from gridscape.sweep import run
-from gridscape.sweep.refining import refine
+from gridscape.sweep.refining import last_that_learns, refine
 
 
 def study(rates=(0.01, 0.1, 1.0), **values):
@@ -142,3 +142,17 @@ def test_mistakes(tmp_path_factory, asked, error, words):
         run(study((0.01, 0.1)), directory=folder)
     with pytest.raises(error, match=words):
         refine(folder, **asked)
+
+
+@pytest.mark.parametrize(
+    ("shares", "last"),
+    [
+        ([1.0, 1.0, 0.0], 1),
+        ([0.0, 0.0, 1.0], 2),
+        ([0.8, 0.8, 0.8, 0.8, 0.0, 0.0, 0.0, 0.0, 0.9, 0.0], 3),  # one learns by luck
+        ([1.0, 0.0, 0.0, 0.0, 0.0, 1.0, 0.0], 0),
+        ([0.6, 0.6, 0.4, 0.6, 0.2], 1),  # equal ones: the shortest
+    ],
+)
+def test_the_edge_misplaces_the_fewest_runs(shares, last):
+    assert last_that_learns(shares) == last

@@ -43,7 +43,7 @@ def equal_at_lower_cost(
 
     cost: "seconds", "flops", "n_parameters" or "memory_bytes"; its ratio is tested on the log.
     """
-    ours, other = (evidence.the_one(cell, metric) for cell in (a, b))
+    ours, other = (_learning(evidence, cell, metric) for cell in (a, b))
     if ours is None or other is None:
         missing = [str(Cell.of(**c)) for c, found in ((a, ours), (b, other)) if found is None]
         return Finding([], {}, lacks=f"a result of the cell {' and of the cell '.join(missing)}")
@@ -66,6 +66,15 @@ def equal_at_lower_cost(
         ],
         {f"{cost} at {s.cell}": s.estimate.mean for s in costs},
     )
+
+
+def _learning(evidence: Evidence, region: Region, metric: str) -> CellSummary | None:
+    """The one cell of a region, None where no more than half of its runs learn."""
+    found = evidence.the_one(region, metric)
+    if found is not None and not found.is_candidate:
+        evidence.exclude([found.cell], "no more than half of its runs learn")
+        return None
+    return found
 
 
 def _cheaper(cost: str, costs: Sequence[CellSummary], at_most: float) -> Check:

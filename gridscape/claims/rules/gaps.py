@@ -1,5 +1,6 @@
 """Rules on the gap between training and test."""
 
+import math
 from collections.abc import Sequence
 from dataclasses import replace
 
@@ -75,7 +76,8 @@ def underfits(
     evidence.use([*cells, *beyond])
     low_train, low_test = (_region_means(evidence, cells, metric) for metric in (train, test))
     unit = evidence.meaning(test).unit or ""
-    leads = [_lead(s, cells, short_by) for s in beyond]
+    ended = [_as_they_end(s) for s in cells]
+    leads = [_lead(s, ended, short_by) for s in beyond]
     difference = _gap(low_train, low_test, cells)
     equal = within(f"{train} minus {test}", unit, difference, gap_within)
     best = max(beyond, key=score)
@@ -92,6 +94,11 @@ def underfits(
         numbers,
         lacks,
     )
+
+
+def _as_they_end(summary: CellSummary) -> CellSummary:
+    """A cell whose every run that finished counts, whether it learns or not."""
+    return replace(summary, learns=tuple(math.isfinite(value) for value in summary.values))
 
 
 def _lead(best: CellSummary, region: Sequence[CellSummary], by: float) -> Check:
