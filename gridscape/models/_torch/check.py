@@ -47,6 +47,13 @@ def answers(module: torch.nn.Module, inputs: Inputs) -> torch.Tensor:
             expected="the outputs alone, (B, C)",
             found=type(found).__name__,
         )
+    if not found.ndim or found.dtype is torch.bool:
+        raise ModelError(
+            "forward gives no numbers of each example",
+            where=type(module).__name__,
+            expected="(B, C)",
+            found=f"{str(found.dtype).removeprefix('torch.')} of shape {tuple(found.shape)}",
+        )
     return found
 
 
@@ -136,10 +143,7 @@ def compare(
             raise _differs(module, "the output", f"shape {shape}", f"shape {outputs.shape}")
         return jnp.sum(outputs * weights), (outputs, state)
 
-    try:
-        differentiated = jax.jit(jax.grad(total, has_aux=True))(params, beside, arrays)
-    except NotImplementedError as error:  # by JAX, of a function that it cannot differentiate
-        raise _without_gradient(module, error) from error
+    differentiated = jax.jit(jax.grad(total, has_aux=True))(params, beside, arrays)
     found_gradients, (found, state) = jax.device_get(differentiated)
     _check_close(module, {"the output": found}, {"the output": expected})
     of_tensors = {f"the gradient of {n}": x for n, x in TensorsOf(found_gradients).items()}

@@ -228,7 +228,7 @@ class _Tracer(fx.Tracer):  # type: ignore[misc]
             known[one] = one.meta["value"]
         try:
             return self.shape(node, known)
-        except (UntranslatedError, NotImplementedError) as error:  # the second is raised by JAX
+        except UntranslatedError as error:
             hint = INSTEAD.get(_name(node.target), HOW)
             raise ModelError(f"cannot translate {error}", where=self.place(), hint=hint) from error
 

@@ -255,6 +255,27 @@ def test_unknown_function_of_functional():
         from_torch(after(lambda x: F.gumbel_softmax(x)))((8, 8), 10)
 
 
+@pytest.mark.parametrize(
+    ("answer", "found"),
+    [
+        (lambda x: x.sum(), r"float32 of shape \(\)"),
+        (lambda x: x > 0, r"bool of shape \(\d+, 3\)"),
+        (lambda x: (x > 0).all(), r"bool of shape \(\)"),
+    ],
+)
+def test_what_is_no_number_of_each_example_is_told_so(answer, found):
+    class Odd(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.fc = nn.Linear(4, 3)
+
+        def forward(self, x):
+            return answer(self.fc(x))
+
+    with pytest.raises(ModelError, match=f"no numbers of each example.*{found}"):
+        from_torch(Odd)((4,), 3)
+
+
 def test_what_has_no_gradient_is_told_so():
     class Whole(nn.Module):
         def __init__(self):
