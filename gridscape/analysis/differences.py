@@ -160,9 +160,9 @@ class Comparison:
         alone = any(s.at_edge for s in cells)
         if len(cells) > 2 and not whole.all():
             found = contrast(rows, factors)
-            share = found.squares / squares  # what one value of each cell counts for
-            return self._told(found.mean, found.error**2, found.df, found.n, floor * share,
-                              squares * share, alone)  # fmt: skip
+            floor *= found.squares / squares  # the noise of a value, as often as it counts
+            own = found.error**2
+            return self._told(found.mean, own, found.df, found.n, floor, found.squares, alone)
         values = factors @ rows[:, whole]
         n = len(values)
         if n < 2:

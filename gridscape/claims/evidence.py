@@ -64,7 +64,7 @@ class Evidence:
         self.exclude(open_, "not trained yet")
         return [s for s in found if s.n_ended]
 
-    def fit_in(self, region: Region, metric: str) -> tuple[list[CellSummary], str]:
+    def finished_in(self, region: Region, metric: str) -> tuple[list[CellSummary], str]:
         """The cells of the region of which most replicates finished, whether they learn or not.
 
         With them, in words, how many of the region's cells are not among them; "" for none.

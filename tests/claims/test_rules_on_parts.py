@@ -176,7 +176,7 @@ def test_evidence_of_many_cells_compares_none_with_the_others(monkeypatch):
     monkeypatch.setattr(CellSummary, "__eq__", pytest.fail)
     settled, lacking = evidence.settled_in({"x": {"from": 3}}, "test_accuracy")
     assert (len(settled), lacking) == (27 * 30, "30 of 840 cells at x from 3")
-    fit, _ = evidence.fit_in({"x": [3, "4"], "y": {"to": 9}}, "test_accuracy")
+    fit, _ = evidence.finished_in({"x": [3, "4"], "y": {"to": 9}}, "test_accuracy")
     assert [len(members) for members in rows_at(fit, {"x": [3.0, 4, 5]}).values()] == [8, 10, 0]
     assert list(rows_at(fit, {})) == [""]
     assert list(rows_at([], {"x": [3]}).values()) == [[]]

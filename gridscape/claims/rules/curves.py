@@ -29,7 +29,9 @@ def budget_fit(evidence: Evidence, table: str, fraction: float, give_or_take: fl
     if fit is None:
         return Finding([], {}, lacks="a published cell with a finished replicate and its curve")
     evidence.exclude(fit.excluded, "not run, or without a finished replicate")
-    evidence.use(s for cell in fit.used for s in evidence.fit_in(dict(cell), fit.table.metric)[0])
+    evidence.use(
+        s for cell in fit.used for s in evidence.finished_in(dict(cell), fit.table.metric)[0]
+    )
     share = Interval(
         fit.updates.mean / fit.budget,
         fit.updates.low / fit.budget,

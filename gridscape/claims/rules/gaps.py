@@ -27,7 +27,7 @@ def gap(
 
     failing_below: only cells whose mean of the subtrahend is below it take part.
     """
-    cells, lacks = evidence.fit_in(where, subtrahend)
+    cells, lacks = evidence.finished_in(where, subtrahend)
     if failing_below is not None:
         healthy = [s.cell for s in cells if mean(s.values) >= failing_below]
         evidence.exclude(healthy, f"does not fail: {subtrahend} is not below {failing_below:g}")
@@ -68,7 +68,7 @@ def underfits(
 
     Whichever that is: each cell beyond the region is compared with the mean of the region.
     """
-    cells, lacks = evidence.fit_in(where, test)
+    cells, lacks = evidence.finished_in(where, test)
     inside = {s.cell for s in cells}
     beyond, _ = candidates(s for s in evidence.summaries(test).values() if s.cell not in inside)
     if not cells or not beyond:

@@ -23,17 +23,17 @@ def spread_larger(evidence: Evidence, axis: str, than: str, metric: str = MAIN) 
     """
     cells, lacking = evidence.settled_in({}, metric)
     chance = evidence.chance(metric)
-    whole = [s for s in cells if chance is not None or not s.n_diverged]
-    lost = [s.cell for s in cells if chance is None and s.n_diverged]
-    evidence.exclude(lost, "a run of it diverged")
-    if lost:
+    if chance is not None:
+        cells = [_with_guessing(s, chance) for s in cells]
+    elif lost := [s.cell for s in cells if s.n_diverged]:
+        cells = [s for s in cells if not s.n_diverged]
+        evidence.exclude(lost, "a run of it diverged")
         of_lost = f"a number of {len(lost)} cells of which a run diverged"
         lacking = "; ".join(filter(None, (lacking, of_lost)))
-    told = whole if chance is None else [_with_guessing(s, chance) for s in whole]
-    found = mean_variances(told, axis, than)
+    found = mean_variances(cells, axis, than)
     if found is None:
         return Finding([], {}, lacks=f"two values of both {axis} and {than}")
-    evidence.use(whole)
+    evidence.use(cells)
     unit = f"{evidence.meaning(metric).unit} squared".strip()
     name = f"variance over {axis} minus variance over {than}"
     check = above(name, unit, found.difference, 0.0)
@@ -41,7 +41,7 @@ def spread_larger(evidence: Evidence, axis: str, than: str, metric: str = MAIN) 
         f"spread over {axis}": max(found.first, 0.0) ** 0.5,
         f"spread over {than}": max(found.second, 0.0) ** 0.5,
     }
-    return Finding([replace(check, cells=tuple(s.cell for s in whole))], numbers, lacks=lacking)
+    return Finding([replace(check, cells=tuple(s.cell for s in cells))], numbers, lacks=lacking)
 
 
 def _with_guessing(summary: CellSummary, chance: float) -> CellSummary:
