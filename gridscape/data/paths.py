@@ -80,11 +80,11 @@ def content_of(path: str | Path) -> bytes:
         return file.readall()
 
 
-def text_of(path: Path, encoding: str = "utf-8") -> str:
+def text_of(path: Path) -> str:
     """The text that people wrote into a file, or that comes out of a pipe.
 
-    Raises OSError, also for a device, a pipe that nobody writes to and far too long a text, and
-    UnicodeDecodeError.
+    Raises OSError, also for a device, a pipe that nobody writes to, far too long a text and what is
+    no text.
     """
     with open(path, "rb", buffering=0, opener=_waiting_for_nobody) as file:
         mode = os.fstat(file.fileno()).st_mode
@@ -96,8 +96,17 @@ def text_of(path: Path, encoding: str = "utf-8") -> str:
                 raise OSError(errno.ETIMEDOUT, f"nothing came out of it for {PIPE_SECONDS:.0f} s")
             parts.append(file.read(2**16) or b"")
             if not parts[-1]:
-                return b"".join(parts).decode(encoding)
+                return _decoded(b"".join(parts))
     raise OSError(errno.EFBIG, f"larger than {MOST_TEXT_BYTES // 2**20} MB")
+
+
+def _decoded(content: bytes) -> str:
+    """Bytes as text, without the mark that some editors put before it."""
+    try:
+        return content.decode("utf-8-sig")
+    except UnicodeDecodeError as error:
+        byte = f"{content[error.start]:#04x}"
+        raise OSError(errno.EILSEQ, f"no text in UTF-8: byte {byte} at {error.start}") from error
 
 
 def _waiting_for_nobody(path: str, flags: int) -> int:

@@ -214,7 +214,7 @@ class Study(BaseModel):
         """
         path = find(name_or_path)
         try:
-            text = text_of(path, "utf-8-sig")
+            text = text_of(path)
             content = beside(tomllib.loads(text), path)
         except RecursionError as error:
             raise StudyFileError(path, [TOO_DEEP]) from error

@@ -1,7 +1,8 @@
-"""A few faults of benchmarks/faults.py, which draws them for hours."""
+"""A few faults and odd inputs of benchmarks/faults.py and fuzzing.py, which go on for hours."""
 
 import importlib
 import random
+import signal
 import sys
 from collections import Counter
 from pathlib import Path
@@ -18,6 +19,11 @@ def faults(monkeypatch):
     return importlib.import_module("faults")
 
 
+@pytest.fixture
+def fuzzing(faults):
+    return importlib.import_module("fuzzing")
+
+
 @pytest.mark.slow
 @pytest.mark.filterwarnings("ignore")  # what is damaged is told by warnings
 @pytest.mark.parametrize("name", ["kill -9", "a torn file"])
@@ -26,9 +32,20 @@ def test_after_a_fault_all_is_there(faults, tmp_path, name):
     faults.FAULTS[name](place, rng)
     place.run()
     place.require_whole()
-    for _ in range(5):
-        faults.made_up_folder(place, rng)
-        faults.made_up_arguments(place, rng)
+
+
+@pytest.mark.filterwarnings("ignore")
+def test_every_door_is_given_odd_input(fuzzing, faults, tmp_path):
+    place, counts = faults.Place(tmp_path, updates=20), Counter()
+    assert fuzzing.fuzz(place, seed=3, n_inputs=8 * (len(fuzzing.DOORS) + 1), counts=counts) == []
+    for name in (*fuzzing.DOORS, fuzzing.REQUESTS):
+        assert counts[name, "tried"] == counts[name, "held"] == 8
+    assert any(counts[name, "refused"] < 8 for name in fuzzing.DOORS)
+
+
+def test_input_that_hangs_is_found(fuzzing, faults):
+    with pytest.raises(faults.BrokenError, match="no answer"), fuzzing.bounded():
+        signal.raise_signal(signal.SIGALRM)
 
 
 def test_a_table_that_differs_is_found(faults, tmp_path, monkeypatch):

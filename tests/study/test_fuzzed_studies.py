@@ -9,6 +9,7 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 import gridscape as gs
+from gridscape.claims import load_claims
 from gridscape.errors import LONGEST, GridscapeError, StudyFileError, UsageError, short
 from gridscape.grid.axes import Axis, same
 
@@ -129,6 +130,16 @@ def test_what_no_reader_of_toml_takes_is_a_mistake_of_the_file(tmp_path, text):
     path.write_text(text)
     with pytest.raises(StudyFileError, match=r"odd\.toml: \w+"):
         gs.Study.load(path)
+
+
+@pytest.mark.parametrize("content", [b'name = "\xf0"', b"\xff\xfen\0a\0"])
+def test_bytes_that_are_no_text_are_told_by_their_place(tmp_path, content):
+    path = tmp_path / "odd.toml"
+    path.write_bytes(content)
+    with pytest.raises(StudyFileError, match=r"odd\.toml: no text in UTF-8: byte 0xf\w at \d"):
+        gs.Study.load(path)
+    with pytest.raises(StudyFileError, match=r"no text in UTF-8: byte 0xf\w at \d"):
+        load_claims(path)
 
 
 def test_numbers_that_no_text_holds_are_told_by_their_length():
