@@ -133,6 +133,21 @@ def call(*arguments: object) -> tuple[int, str, str]:
     return status, out.getvalue(), err.getvalue()
 
 
+def await_handlers(process: subprocess.Popen) -> None:
+    """Wait until a run handles SIGTERM: before that it is Python alone that a signal meets."""
+    end, bit = time.monotonic() + 60, 1 << (signal.SIGTERM - 1)
+    while process.poll() is None and time.monotonic() < end:
+        with contextlib.suppress(OSError):
+            lines = Path(f"/proc/{process.pid}/status").read_text().splitlines()
+            if any(int(mask, 16) & bit for mask in _caught(lines)):
+                return
+        time.sleep(0.01)
+
+
+def _caught(lines: list[str]) -> list[str]:
+    return [line.split()[1] for line in lines if line.startswith("SigCgt:")]
+
+
 # ---- faults: each takes a place and says whether something must be told ----
 
 
@@ -142,6 +157,7 @@ def signalled(*numbers: int, after: float = 0.0):
     def fault(place: Place, rng: random.Random) -> str:
         process = place.start()
         time.sleep(rng.uniform(0, 8))
+        await_handlers(process)
         for number in numbers:
             process.send_signal(number)
             time.sleep(after)

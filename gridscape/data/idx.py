@@ -10,7 +10,14 @@ import numpy as np
 
 from gridscape.data.paths import readable
 from gridscape.data.roles import Pairs, role_of
-from gridscape.errors import DataCorruptError, DataError, DataMissingError, UsageError, one_line
+from gridscape.errors import (
+    DataCorruptError,
+    DataError,
+    DataMissingError,
+    UsageError,
+    one_line,
+    short,
+)
 
 NAME = re.compile(r"(.*?)[-._]?idx([1-4])[-._]ubyte(\.gz)?", re.IGNORECASE)
 
@@ -118,7 +125,7 @@ def read_idx(path: Path) -> np.ndarray:
         raise DataCorruptError(
             "the IDX file is not as long as its header says",
             where=path,
-            expected=f"{size} bytes for the shape {shape}",
+            expected=f"{short(size)} bytes for the shape {short(shape)}",
             found=f"{len(content)} bytes",
         )
     values = np.frombuffer(content, kind, offset=start).reshape(shape)

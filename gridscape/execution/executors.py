@@ -20,11 +20,12 @@ Of each work the events come in this order; those of several works may be mixed:
     Cut                         memory did not suffice for the run: smaller ones begin
     Done                        nothing more comes: every trial has ended, or it was cancelled
     Lost                        instead of Done: the process that trained it died
+    Idle                        of no work: again and again, while works wait for workers
 
 An executor need know none of what happens to a work: ``execution.worker.Worker`` yields all of it
-but Lost, wherever it runs. It plans, cuts for memory, halves and compiles there. So an executor
-carries works to workers, and events back. ``execution.local.Local`` is the shortest one. A plan
-opens an executor, asks it for ``costs``, and closes it.
+but Lost and Idle, wherever it runs. It plans, cuts for memory, halves and compiles there. So an
+executor carries works to workers, and events back. ``execution.local.Local`` is the shortest one. A
+plan opens an executor, asks it for ``costs``, and closes it.
 
 What else an executor owes:
 
@@ -260,7 +261,12 @@ class Lost:
     work: int
 
 
-Event = Taken | Begun | Progress | Finished | Cut | Done | Lost
+@dataclass(frozen=True, slots=True)
+class Idle:
+    """Works are out, but no worker trains any of them: this may take long, or for ever."""
+
+
+Event = Taken | Begun | Progress | Finished | Cut | Done | Lost | Idle
 
 
 class Room(NamedTuple):

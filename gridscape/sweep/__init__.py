@@ -29,6 +29,7 @@ from gridscape.execution.executors import (
     Done,
     Executor,
     Finished,
+    Idle,
     Lost,
     Progress,
     Taken,
@@ -452,6 +453,9 @@ class Sweep:
     def _follow(self, events: Sequence[ExecutorEvent]) -> None:
         """Take note of an event, or of trials that have ended."""
         event = events[0]
+        if isinstance(event, Idle):
+            self._wait_for_nobody()
+            return
         if isinstance(event, Finished):
             self._end([each for each in events if isinstance(each, Finished)])
             return
@@ -479,6 +483,12 @@ class Sweep:
                 self._lost(out)
         if self._is_ending():
             self._stop(out)
+
+    def _wait_for_nobody(self) -> None:
+        """Nothing is in training: works that shall end do so without a further word of a worker."""
+        if self._is_ending():
+            for out in self.out.values():
+                self._cancel(out)
 
     def _is_ending(self) -> bool:
         """Whether all works end where they are: at Ctrl-C, or for an act."""

@@ -29,6 +29,7 @@ from gridscape.execution.executors import (
     Done,
     Executor,
     Finished,
+    Idle,
     Job,
     Progress,
     Room,
@@ -344,6 +345,35 @@ def test_progress_after_the_last_checkpoint_is_not_told(tmp_path):
     with pytest.raises(KeyboardInterrupt):
         gs.run(tiny(), directory=tmp_path, executor=Wrong(late), listener=listener)
     assert len(told) == 1
+
+
+def test_ctrl_c_while_works_wait_for_workers(tmp_path):
+    """As where all nodes of a cluster have left: no worker's word is waited for."""
+
+    class Deserted(Local):
+        def events(self):
+            for _ in range(100):
+                if len(cancelled) == len({work.id for work in submitted}):
+                    yield from (Done(number) for number in cancelled)
+                    return
+                if len(told) == 3:
+                    press_ctrl_c()
+                told.append(Idle())
+                yield told[-1]
+
+        def submit(self, work, saved):
+            submitted.append(work)
+
+        def cancel(self, work):
+            cancelled.append(work)
+
+    told, submitted, cancelled = [], [], []
+    with pytest.raises(KeyboardInterrupt):
+        gs.run(tiny(), directory=tmp_path, executor=Deserted())
+    assert len(told) == 4
+    assert cancelled == [work.id for work in submitted]
+    gs.run(tiny(), directory=tmp_path)
+    assert len(stored(tmp_path)) == 8
 
 
 def test_what_begins_beside_others_does_not_put_off_their_checkpoints(tmp_path, monkeypatch):

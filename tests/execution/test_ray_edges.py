@@ -17,7 +17,7 @@ from runs import environment
 
 import gridscape as gs
 from gridscape.errors import GridscapeError, UsageError
-from gridscape.execution.executors import Room, Taken, Work
+from gridscape.execution.executors import Idle, Room, Taken, Work
 from gridscape.execution.ray.cluster import Cluster, Node
 from gridscape.execution.ray.executor import Hand, Kept, Out
 from gridscape.execution.ray.parts import Part, Seat
@@ -89,6 +89,23 @@ def test_a_plan_for_which_nothing_answers_is_told(monkeypatch):
 def nothing_within(references, num_returns, timeout):
     time.sleep(min(timeout, 0.1))
     return [], references
+
+
+def test_a_worker_that_hangs_while_it_begins_is_given_up_and_another_one_hired(monkeypatch):
+    executor, killed = gs.Ray(patience=1), []
+    ray = SimpleNamespace(wait=nothing_within, exceptions=exceptions)
+    ray.kill = lambda actor, no_restart: killed.append(actor)
+    executor._cluster = Cluster(ray, is_own=False)
+    monkeypatch.setattr(executor, "_hire", lambda: None)
+    executor._out[0] = Out(Work(0, tuple(tiny().resolve().trials())), lost)
+    hand = Hand("an actor", Node("n", "there", 1, 0), None, "open", Seat(0, "n"))
+    executor._hands, executor._looked = [hand], time.monotonic()
+    begin, events = time.monotonic(), executor.events()
+    while executor._hands:
+        assert isinstance(next(events), Idle)  # whoever presses Ctrl-C waits for nobody
+        assert time.monotonic() - begin < 30
+    assert killed == ["an actor"]
+    assert executor._false_starts == {}  # it may only have waited for cores
 
 
 READY = Ready(Room(1, 1e9), ("cpu:0",), False, "there", 0, (0,))

@@ -191,7 +191,7 @@ def test_a_driver_that_is_ended_leaves_no_process_and_the_next_run_goes_on(
 ):
     own = environment()
     own["PYTHONPATH"] += os.pathsep + str(Path(__file__).parent)
-    before = ray_processes()
+    own["GRIDSCAPE_TEST"] = str(tmp_path)  # all that it starts has it, too
     done = subprocess.run(
         [sys.executable, "-c", DRIVER, str(tmp_path), str(int(number))],
         env=own,
@@ -204,7 +204,7 @@ def test_a_driver_that_is_ended_leaves_no_process_and_the_next_run_goes_on(
     workers = [int(word) for word in done.stdout.split()]
     assert workers, done.stderr[-2000:]
     end = time.monotonic() + 60
-    while (left := ray_processes() - before | alive(workers)) and time.monotonic() < end:
+    while (left := processes_with(tmp_path) | alive(workers)) and time.monotonic() < end:
         time.sleep(0.2)
     assert not left
     if number == signal.SIGKILL:
@@ -218,16 +218,13 @@ def test_a_driver_that_is_ended_leaves_no_process_and_the_next_run_goes_on(
     assert_equal_tables(stored(tmp_path), by_local)
 
 
-def ray_processes():
-    """Raylets and the like of this machine."""
+def processes_with(folder):
+    """Those that were started with this in their environment: other tests have clusters, too."""
     found = set()
-    for path in Path("/proc").glob("[0-9]*/cmdline"):
-        try:
-            words = path.read_bytes().decode(errors="replace").split("\0")
-        except OSError:
-            continue
-        if words[0].rpartition("/")[2] in ("raylet", "gcs_server"):
-            found.add(int(path.parent.name))
+    for path in Path("/proc").glob("[0-9]*/environ"):
+        with contextlib.suppress(OSError):
+            if f"GRIDSCAPE_TEST={folder}".encode() in path.read_bytes().split(b"\0"):
+                found.add(int(path.parent.name))
     return found
 
 

@@ -31,6 +31,7 @@ from gridscape.execution.executors import (
     Done,
     Event,
     Finished,
+    Idle,
     Job,
     Lost,
     Progress,
@@ -260,6 +261,8 @@ class Ray:
                     return
                 self._hand_out()
                 self._listen()
+                if not any(hand.part for hand in self._hands):
+                    yield Idle()
 
     def snapshots(self, work: int) -> Iterator[Snapshot]:
         """See Executor."""
@@ -436,8 +439,11 @@ class Ray:
             self._hear(asked[reference])
         now = time.monotonic()
         for hand in list(self._hands):
-            if hand.part is not None and now - hand.heard > self.patience:
-                self._lose(hand)
+            if now - hand.heard > self.patience:
+                if hand.ready is None:  # it hangs, or waits for cores: others may be free by now
+                    self._lose(hand, is_counted=True)
+                elif hand.part is not None:
+                    self._lose(hand)
         if now - self._looked > LOOK_SECONDS:
             self._hire()
 
@@ -474,11 +480,12 @@ class Ray:
             return False
         hand.brought.add(name)
         hand.asked = hand.actor.open.remote(hand.wanted, self._job, name, self._data[name])
+        hand.heard = time.monotonic()
         return True
 
     def _refuse(self, hand: Hand, error: GridscapeError) -> None:
         """A worker cannot begin: other versions or other data; the others go on without it."""
-        self._lose(hand, is_false_start=True)
+        self._lose(hand, is_counted=True)
         self._false_starts[hand.node.id] = MOST_FALSE_STARTS
         self._trouble = error
         if not self._hands:
@@ -557,14 +564,17 @@ class Ray:
             self._keep(hand.part.of, self._ray.put(snapshots), snapshots)
         self._lose(hand)
 
-    def _lose(self, hand: Hand, is_false_start: bool = False) -> None:
-        """A worker is gone, or given up: others train what is left of its part."""
+    def _lose(self, hand: Hand, is_counted: bool = False) -> None:
+        """A worker is gone, or given up: others train what is left of its part.
+
+        is_counted: whether it is known already what that says of its node.
+        """
         if hand not in self._hands:
             return
         self._hands.remove(hand)
         self._ray.kill(hand.actor, no_restart=True)
         self._parts.free(hand.seat)
-        if hand.ready is None and not is_false_start:
+        if hand.ready is None and not is_counted:
             self._false_starts[hand.node.id] = self._false_starts.get(hand.node.id, 0) + 1
         if (part := hand.part) is None:
             return
