@@ -128,5 +128,8 @@ def read_idx(path: Path) -> np.ndarray:
             expected=f"{short(size)} bytes for the shape {short(shape)}",
             found=f"{len(content)} bytes",
         )
-    values = np.frombuffer(content, kind, offset=start).reshape(shape)
+    try:
+        values = np.frombuffer(content, kind, offset=start).reshape(shape)
+    except ValueError as error:  # no values, in too many or too long dimensions
+        raise DataCorruptError("not an IDX file", where=path, found=one_line(error)) from error
     return values.astype(kind.newbyteorder("="))

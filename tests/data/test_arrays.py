@@ -377,6 +377,20 @@ def test_idx_files_that_are_not_whole(tmp_path):
     assert "not a pair of IDX files" in line_of(lambda: idx(tmp_path), DataCorruptError)
 
 
+def long_header(*shape):
+    """The head of an IDX file of bytes."""
+    return bytes([0, 0, 8, len(shape)]) + b"".join(size.to_bytes(4, "big") for size in shape)
+
+
+@pytest.mark.parametrize(
+    "shape", [(0, *[2**32 - 1] * 3), (0,) * 70, tuple(range(2**28, 2**28 + 20)), (12,) * 19]
+)
+def test_idx_files_of_a_shape_that_no_array_has(tmp_path, shape):
+    write_set(tmp_path, "{part}-{kind}-idx{dims}-ubyte")
+    (tmp_path / "train-images-idx3-ubyte").write_bytes(long_header(*shape))
+    assert len(line_of(lambda: idx(tmp_path), DataCorruptError)) <= 300
+
+
 def test_warnings_are_told_once_a_task():
     with warnings.catch_warnings(record=True) as told:
         warnings.simplefilter("always")

