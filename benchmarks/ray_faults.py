@@ -159,7 +159,7 @@ class RayPlace(Place):
             raise BrokenError("a run that does not end") from None
         finally:
             self.process = None
-        faults.check_lines(self.told.read_text(), status)
+        faults.check_lines(without_rays_log(self.told.read_text()), status)
         if status not in ENDS:
             raise BrokenError(f"status {status}: {self.told.read_text()[-600:]}")
         end = time.monotonic() + ENDING_SECONDS
@@ -268,6 +268,12 @@ def added_and_removed(place: RayPlace, worker: int, rng: random.Random) -> None:
     place.nodes.add()
     time.sleep(rng.uniform(0, 10))
     place.nodes.remove(first)
+
+
+def without_rays_log(told: str) -> str:
+    """What was said but for Ray's word on a log of its own that a full disk has no room for."""
+    lines = told.splitlines(keepends=True)
+    return "".join(line for line in lines if "[ray_log_sink] Failed flush to file" not in line)
 
 
 def full_disk(place: RayPlace, worker: int, rng: random.Random) -> None:

@@ -125,7 +125,7 @@ def read_idx(path: Path) -> np.ndarray:
         raise DataCorruptError(
             "the IDX file is not as long as its header says",
             where=path,
-            expected=f"{short(size)} bytes for the shape {short(shape)}",
+            expected=f"{short(size)} bytes for {short(shape)}",
             found=f"{len(content)} bytes",
         )
     try:
