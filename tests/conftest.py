@@ -26,8 +26,10 @@ os.environ["XDG_DATA_HOME"] = tempfile.mkdtemp(prefix="gridscape-test-user-data-
 atexit.register(shutil.rmtree, os.environ["XDG_DATA_HOME"], ignore_errors=True)
 jax.config.update("jax_compilation_cache_dir", os.environ["JAX_COMPILATION_CACHE_DIR"])
 jax.config.update("jax_persistent_cache_min_compile_time_secs", KEPT_FROM_SECONDS)
-# Tests send Ctrl-C; a shell that starts them in the background has it ignored.
+# Tests send signals; a shell has Ctrl-C ignored by what it starts in the background, nohup SIGHUP.
 signal.signal(signal.SIGINT, signal.default_int_handler)
+if signal.getsignal(signal.SIGHUP) is signal.SIG_IGN:
+    signal.signal(signal.SIGHUP, signal.SIG_DFL)
 # Two devices wherever the tests run: the division of trials among devices is always tried.
 jax.config.update("jax_num_cpu_devices", 2)
 # (B,) - (B, 1) is a (B, B) array and nearly always a mistake.

@@ -21,8 +21,8 @@ from gridscape.engine.trial import (
     TrialState,
     draw_batches,
     evaluate_trial,
+    history_names,
     init_trial,
-    trace_names,
     train_trial,
 )
 
@@ -76,7 +76,7 @@ def draw_slots(
 def train_slots(
     slots: Slots,
     functions: Functions,
-    pieces: int,
+    n_microbatches: int,
     counts: Array,
     states: TrialState,
     words: Array,
@@ -88,11 +88,11 @@ def train_slots(
     """See Program.train."""
 
     def train_one(old: Any, words: Array, hyper: Hyper, order: Any) -> Any:
-        return train_trial(functions, pieces, old[0], words, hyper, order, stop, train)
+        return train_trial(functions, n_microbatches, old[0], words, hyper, order, stop, train)
 
     segment = jax.tree.leaves(order)[0].shape[1]
-    traces = {name: jnp.full((slots.n, segment), jnp.nan) for name in trace_names(functions)}
-    return slots.update(train_one, (states, traces), counts, (words, hyper, order))
+    history = {name: jnp.full((slots.n, segment), jnp.nan) for name in history_names(functions)}
+    return slots.update(train_one, (states, history), counts, (words, hyper, order))
 
 
 def evaluate_slots(

@@ -13,7 +13,7 @@ from gridscape.study.study import Recipe, ResolvedStudy
 class Cohort:
     """Trials that one compiled program trains in lockstep, from the same update on.
 
-    ``hypers`` are the trials' traced numbers, in the order of ``trials``. ``pieces``: microbatches
+    ``hypers`` are the trials' traced numbers, in the order of ``trials``. ``n_microbatches``: parts
     of a batch, whose gradients are accumulated; more than 1 where memory does not suffice. split:
     the replicate whose split of the task's examples all of them see; None where every replicate has
     the task's own.
@@ -24,7 +24,7 @@ class Cohort:
     trials: tuple[Trial, ...]
     hypers: tuple[Mapping[str, float], ...]
     start: int = 0
-    pieces: int = 1
+    n_microbatches: int = 1
     split: int | None = None
 
     @property

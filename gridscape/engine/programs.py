@@ -41,7 +41,7 @@ class Program:
 
     data: the arrays of the task, or their shapes where each cohort brings arrays of its own.
     slots: trials that a device holds. segment: updates of a call at most. compilers: by
-    whom they are compiled. pieces: parts that a batch is cut into. A cohort may be smaller than
+    whom they are compiled. n_microbatches: parts of a batch. A cohort may be smaller than
     slots x devices: empty slots cost memory, but no time where trials are trained one after the
     other.
     """
@@ -54,7 +54,7 @@ class Program:
     slots: int
     segment: int
     compilers: Compilers
-    pieces: int = 1
+    n_microbatches: int = 1
 
     def begin(self) -> None:
         """Start compiling all functions; a caller waits only for the one that it needs."""
@@ -100,7 +100,7 @@ class Program:
 
     @property
     def train(self) -> jax.stages.Compiled:
-        """(counts, states, words, hyper, order (K, U, ...), stop, train) -> states, traces (K, U).
+        """(counts, states, words, hyper, order (K, U, ...), stop, train) -> states, history (K, U).
 
         ``order``: the indices of the examples, or what ``draw`` gives. The states are donated: they
         are updated in place.
@@ -114,7 +114,7 @@ class Program:
         )
         return self._compile(
             train_slots,
-            (self._slots, self._functions, self.pieces),
+            (self._slots, self._functions, self.n_microbatches),
             (states, self._words, self._hyper, order),
             (self._scalar, self.data.train),
             donate=(1,),

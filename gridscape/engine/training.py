@@ -61,7 +61,7 @@ class Training:
         self._kinds: dict[int, np.ndarray] = {}  # the group of each example, once a split
 
     def advance(self, stop: int) -> dict[str, np.ndarray]:
-        """Train every trial until ``stop`` updates are done; the traces, each (trials, updates).
+        """Train every trial until ``stop`` updates are done; the history, each (trials, updates).
 
         Traces of a trial that diverged earlier are NaN from there on.
         """
@@ -70,13 +70,13 @@ class Training:
             raise ValueError(f"a segment of {stop - begin} updates, at most {program.segment}")
         order = self._next_order if self._next_order is not None else self._order(begin)
         limit = jax.device_put(np.int32(stop), program.machine.shared)
-        self.states, traces = program.train(
+        self.states, history = program.train(
             self._counts, self.states, self._words, self._hyper, order, limit, self.data.train
         )
         self.update = stop
         # While the devices work: networks that take microseconds would wait for it.
         self._next_order = self._order(stop) if stop < program.recipe.updates else None
-        found = {name: np.asarray(x)[self.rows, : stop - begin] for name, x in traces.items()}
+        found = {name: np.asarray(x)[self.rows, : stop - begin] for name, x in history.items()}
         return self._with_roots(found)
 
     def evaluate(self, split: Split, n_examples: int) -> dict[str, np.ndarray]:

@@ -155,7 +155,7 @@ def _state_shapes(
 
 def train_trial(
     functions: Functions,
-    pieces: int,
+    n_microbatches: int,
     state: TrialState,
     words: UInt32[Array, "2"],
     hyper: Hyper,
@@ -167,34 +167,46 @@ def train_trial(
 
     Also returns the loss and the metrics of each batch, before its update.
     """
-    if (found := _whole(functions, pieces, state, hyper, order, train)) is not None:
+    if (found := _whole(functions, n_microbatches, state, hyper, order, train)) is not None:
         assert train is not None  # else none is found
         return _train_whole(functions, found, state, hyper, order, stop, train)
     start, key = state.update, jax.random.wrap_key_data(words)
-    names, n_updates = trace_names(functions), len(jax.tree.leaves(order)[0])
-    traces = {name: jnp.full(n_updates, jnp.nan) for name in names}
+    names, n_updates = history_names(functions), len(jax.tree.leaves(order)[0])
+    history = {name: jnp.full(n_updates, jnp.nan) for name in names}
     batch_of = batches(functions.prepare, train, order)
 
     def unfinished(carry: tuple[TrialState, Any]) -> Array:
         return (carry[0].update < stop) & (carry[0].bad_update == 0)
 
     def one_update(carry: tuple[TrialState, Any]) -> tuple[TrialState, Any]:
-        state, traces = carry
+        state, history = carry
         at = state.update - start
         step_key = jax.random.fold_in(key, state.update)
-        state, numbers = update_trial(functions, pieces, state, batch_of(at), step_key, hyper)
-        return state, {name: traces[name].at[at].set(numbers[name]) for name in names}
+        state, numbers = update_trial(
+            functions, n_microbatches, state, batch_of(at), step_key, hyper
+        )
+        return state, {name: history[name].at[at].set(numbers[name]) for name in names}
 
-    return lax.while_loop(unfinished, one_update, (state, traces))
+    return lax.while_loop(unfinished, one_update, (state, history))
 
 
 def _whole(
-    functions: Functions, pieces: int, state: TrialState, hyper: Hyper, order: Any, train: Any
+    functions: Functions,
+    n_microbatches: int,
+    state: TrialState,
+    hyper: Hyper,
+    order: Any,
+    train: Any,
 ) -> Whole | None:
     """How native code does all updates in one call; None where a trial asks for more."""
     f = functions
     more = (f.training, f.schedule, f.clips, f.noisy, f.averages, f.smoothed)
-    if any(more) or pieces > 1 or train is None or not _is_identity(f.prepare, train.inputs):
+    if (
+        any(more)
+        or n_microbatches > 1
+        or train is None
+        or not _is_identity(f.prepare, train.inputs)
+    ):
         return None
     keeps = bool(f.metrics)
     return whole(f.dense, f.loss, f.native, f.rule, state, hyper, order, train, keeps)
@@ -227,11 +239,11 @@ def _train_whole(
 
     by_update = (trained.outputs, order)  # not by vmap: a metric may be anything that jit takes
     measured = lax.map(lambda of: means(*of), by_update) if functions.metrics else {}
-    traces = {name: jnp.where(reached, x, jnp.nan) for name, x in measured.items()}
-    return TrialState(*step), {"loss": trained.losses, **traces}
+    history = {name: jnp.where(reached, x, jnp.nan) for name, x in measured.items()}
+    return TrialState(*step), {"loss": trained.losses, **history}
 
 
-def trace_names(functions: Functions) -> tuple[str, ...]:
+def history_names(functions: Functions) -> tuple[str, ...]:
     """Names of the numbers in the history of a trial, one of each per batch."""
     return ("loss", *(name for name, _ in functions.metrics))
 
@@ -284,7 +296,12 @@ def _prepared(prepare: Callable[[Array], Array], batch: Split) -> Split:
 
 
 def update_trial(
-    functions: Functions, pieces: int, state: TrialState, batch: Split, key: Array, hyper: Hyper
+    functions: Functions,
+    n_microbatches: int,
+    state: TrialState,
+    batch: Split,
+    key: Array,
+    hyper: Hyper,
 ) -> tuple[TrialState, dict[str, Array]]:
     """One update; a trial in which something is not finite keeps its last finite parameters.
 
@@ -293,7 +310,7 @@ def update_trial(
     training = functions.training
     params, beside = parted(training, state.params)
     apart = state._replace(params=params)
-    new, moved, numbers = _updated(functions, pieces, apart, beside, batch, key, hyper)
+    new, moved, numbers = _updated(functions, n_microbatches, apart, beside, batch, key, hyper)
     if training is not None:
         new, beside = _moved(new, params, moved, beside)
     average = state.average
@@ -322,7 +339,7 @@ def _moved(new: TrialState, params: Params, moved: Any, beside: Any) -> tuple[Tr
 
 def _updated(
     functions: Functions,
-    pieces: int,
+    n_microbatches: int,
     state: TrialState,
     beside: Any,
     batch: Split,
@@ -330,7 +347,7 @@ def _updated(
     hyper: Hyper,
 ) -> tuple[TrialState, Any, dict[str, Array]]:
     """The same of parameters alone, without their average; and the state beside them."""
-    differentiated = _gradient(functions, pieces, state.params, beside, batch, key, hyper)
+    differentiated = _gradient(functions, n_microbatches, state.params, beside, batch, key, hyper)
     numbers, moved, grads = differentiated
     if functions.clips:
         grads = clipped(grads, hyper["clip_norm"])
@@ -380,7 +397,7 @@ def _optax_step(
 
 def _gradient(
     functions: Functions,
-    pieces: int,
+    n_microbatches: int,
     params: Params,
     beside: Any,
     batch: Split,
@@ -389,17 +406,17 @@ def _gradient(
 ) -> tuple[dict[str, Array], Any, Params]:
     """Mean loss and metrics of the batch, the state after it, and the gradient.
 
-    Over ``pieces`` microbatches, of which a model with state knows one: its statistics are those of
+    Over so many microbatches, of which a model with state knows one: its statistics are those of
     whole batches.
     """
-    found = _means_and_gradient(functions, pieces, params, beside, batch, key, hyper)
+    found = _means_and_gradient(functions, n_microbatches, params, beside, batch, key, hyper)
     (means, moved), grads = found
     return means | {name: f(means[name]) for name, f in functions.of_means}, moved, grads
 
 
 def _means_and_gradient(
     functions: Functions,
-    pieces: int,
+    n_microbatches: int,
     params: Params,
     beside: Any,
     batch: Split,
@@ -422,18 +439,18 @@ def _means_and_gradient(
         return trained, ({"loss": mean_loss, **means}, moved)
 
     differentiate = jax.grad(loss, has_aux=True)
-    if pieces == 1 or training is not None:
+    if n_microbatches == 1 or training is not None:
         grads, found = differentiate(params, batch, key)
         return found, grads
 
-    def piece(total: Any, at: tuple[Split, Array]) -> tuple[Any, None]:
+    def microbatch(total: Any, at: tuple[Split, Array]) -> tuple[Any, None]:
         return jax.tree.map(jnp.add, total, differentiate(params, *at)), None
 
-    parts = jax.tree.map(lambda x: x.reshape(pieces, -1, *x.shape[1:]), batch)
+    parts = jax.tree.map(lambda x: x.reshape(n_microbatches, -1, *x.shape[1:]), batch)
     shapes = jax.eval_shape(differentiate, params, jax.tree.map(lambda x: x[0], parts), key)
     zeros = jax.tree.map(lambda s: jnp.zeros(s.shape, s.dtype), shapes)
-    total, _ = lax.scan(piece, zeros, (parts, jax.random.split(key, pieces)))
-    grads, found = jax.tree.map(lambda x: x / pieces, total)
+    total, _ = lax.scan(microbatch, zeros, (parts, jax.random.split(key, n_microbatches)))
+    grads, found = jax.tree.map(lambda x: x / n_microbatches, total)
     return found, grads
 
 

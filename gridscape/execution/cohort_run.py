@@ -51,7 +51,7 @@ class CohortRun:
     cohort: Cohort
     work: int = 0
     seconds: float = 0.0
-    _traces: dict[str, list[np.ndarray]] = field(default_factory=dict)
+    _history: dict[str, list[np.ndarray]] = field(default_factory=dict)
     _evaluations: dict[str, list[np.ndarray]] = field(default_factory=dict)
     _evaluated_at: list[int] = field(default_factory=list)
     _latest: dict[tuple[int, int], dict[str, np.ndarray]] = field(default_factory=dict)
@@ -88,7 +88,7 @@ class CohortRun:
         while training.update < recipe.updates:
             stop = min(training.update + pace.updates, *[p for p in points if p > training.update])
             begin, first = time.perf_counter(), training.update
-            self._record(self._traces, training.advance(stop))
+            self._record(self._history, training.advance(stop))
             elapsed = time.perf_counter() - begin
             pace.observe(stop - first, elapsed)
             evaluated = stop in points
@@ -104,8 +104,8 @@ class CohortRun:
             yield Finished(trial, unfinished(trial, Status.FAILED, one_line(error)))
 
     def _progress(self, training: Training, evaluated: bool) -> Progress:
-        accuracy = next((n for n in self.cohort.task.metrics if n in self._traces), "loss")
-        recent = [x[:, -50:] for x in self._traces[accuracy][-50:]]
+        accuracy = next((n for n in self.cohort.task.metrics if n in self._history), "loss")
+        recent = [x[:, -50:] for x in self._history[accuracy][-50:]]
         tests = self._evaluations.get(str(Variable(TEST, accuracy)))
         values = tests[-1] if tests and evaluated else _last_mean(np.hstack(recent))
         _, bad, _ = training.outcome()
@@ -161,7 +161,7 @@ class CohortRun:
         flops = update_flops(self.cohort.recipe, self.cohort.task)
         n_parameters = count_parameters(self.cohort.recipe)
         memory_bytes = self.planner.trial_bytes(self.cohort)
-        traces = {name: np.hstack(parts) for name, parts in self._traces.items()}
+        history = {name: np.hstack(parts) for name, parts in self._history.items()}
         outcomes = zip(*training.outcome(), strict=True)
         for index, (updates, bad, quantity) in enumerate(outcomes):
             params = training.params(index)
@@ -171,7 +171,7 @@ class CohortRun:
                 status=Status.DIVERGED if bad else Status.FINISHED,
                 updates=int(updates),
                 metrics={name: float(x[index]) for name, x in metrics.items()},
-                curves=self._curves(traces, index) | {n: x[index] for n, x in by_group.items()},
+                curves=self._curves(history, index) | {n: x[index] for n, x in by_group.items()},
                 seconds=self.seconds * self._share(),
                 n_parameters=n_parameters,
                 flops=flops * int(updates),
@@ -183,10 +183,10 @@ class CohortRun:
             )
             yield Finished(self.cohort.trials[index], result)
 
-    def _curves(self, traces: Mapping[str, np.ndarray], index: int) -> dict[str, np.ndarray]:
+    def _curves(self, history: Mapping[str, np.ndarray], index: int) -> dict[str, np.ndarray]:
         columns = {name: [x[index] for x in values] for name, values in self._evaluations.items()}
         evaluations = {name: np.array(x, np.float32) for name, x in columns.items()}
-        return curves_of({n: x[index] for n, x in traces.items()}, evaluations, self._evaluated_at)
+        return curves_of({n: x[index] for n, x in history.items()}, evaluations, self._evaluated_at)
 
     def _share(self) -> float:
         """What a trial gets of the cohort's seconds: devices at work, over trials."""
@@ -196,12 +196,12 @@ class CohortRun:
     def snapshots(self) -> Iterator[Snapshot]:
         """The cohort as it is now, in parts."""
         training = self._training
-        if training is None or not self._traces:
+        if training is None or not self._history:
             return
         n_trials = len(self.cohort.trials)
-        traces = {f"trace/{name}": np.hstack(x) for name, x in self._traces.items()}
+        history = {f"trace/{name}": np.hstack(x) for name, x in self._history.items()}
         stacked = {name: np.stack(x, axis=1) for name, x in self._evaluations.items()}
-        recorded = traces | {f"evaluation/{name}": x for name, x in stacked.items()}
+        recorded = history | {f"evaluation/{name}": x for name, x in stacked.items()}
         each = tree_bytes(training.program.one_state) + tree_bytes(recorded) // n_trials
         size = max(1, SNAPSHOT_BYTES // each)
         for begin in range(0, n_trials, size):
@@ -226,7 +226,7 @@ class CohortRun:
         # The cohort may have been larger: what its trials took each is what they took.
         self.seconds = float(meta["seconds"]) * meta.get("share", self._share()) / self._share()
         self._evaluated_at = list(meta["evaluated_at"])
-        self._traces = {name: [x] for name, x in family(arrays, "trace").items()}
+        self._history = {name: [x] for name, x in family(arrays, "trace").items()}
         self._evaluations = {n: list(x.T) for n, x in family(arrays, "evaluation").items()}
         return family(arrays, "state")
 
@@ -249,12 +249,12 @@ def _last_mean(recent: np.ndarray) -> np.ndarray:
 
 
 def curves_of(
-    traces: Mapping[str, np.ndarray],
+    history: Mapping[str, np.ndarray],
     evaluations: Mapping[str, np.ndarray],
     evaluated_at: Sequence[int],
 ) -> dict[str, np.ndarray]:
     """The curves of one trial: of the batches of every update, and at its evaluation points."""
-    trains = of_split("train", traces)
+    trains = of_split("train", history)
     n_updates = len(next(iter(trains.values())))
     return {
         "recorded_at": np.arange(1, n_updates + 1),
@@ -279,13 +279,13 @@ def stopped(cohort: Cohort, snapshot: Snapshot | None) -> Iterator[Finished]:
         )
         if snapshot:
             meta, arrays = snapshot.meta, snapshot.arrays
-            traces, evaluations = (
+            history, evaluations = (
                 {name: x[index] for name, x in family(arrays, kind).items()}
                 for kind in ("trace", "evaluation")
             )
             result = replace(
                 result,
-                curves=curves_of(traces, evaluations, meta["evaluated_at"]),
+                curves=curves_of(history, evaluations, meta["evaluated_at"]),
                 seconds=float(meta["seconds"]) * meta.get("share", 1.0),
                 flops=flops * update,
             )

@@ -74,13 +74,13 @@ def needs_of(study: Study, cohort: Cohort, update: Any, n_devices: int) -> Needs
     recipe, task = cohort.recipe, cohort.task
     segment = segment_length(recipe, task, study)
     order = tree_bytes(order_shapes(recipe, task, segment))
-    traces = 4 * segment * (1 + len(task.metrics))
+    history = 4 * segment * (1 + len(task.metrics))
     # Drawing works on as much again as it gives.
     drawing = order if isinstance(task.train, Stream) else 0
     return Needs(
         data=_data_bytes(task),
         slots=needed_slots(cohort, n_devices),
-        slot=2 * (tree_bytes(state_shapes(recipe)) + order) + traces,
+        slot=2 * (tree_bytes(state_shapes(recipe)) + order) + history,
         work=drawing + peak_bytes(update),
     )
 

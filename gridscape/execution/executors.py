@@ -73,7 +73,7 @@ class Care(IntEnum):
     NONE = 0
     FEW = 1  # one trial a device at once
     ALONE = 2  # one trial at once
-    IN_PIECES = 3  # and its batches in small pieces, so that it takes little memory
+    IN_MICROBATCHES = 3  # and its batches in small microbatches, so that it takes little memory
 
 
 @dataclass(frozen=True)
@@ -238,13 +238,13 @@ class Finished:
 class Cut:
     """These trials did not fit into memory, and go on in smaller runs.
 
-    n_runs: 0 where nothing smaller is left to try. pieces: of their batches from now on.
+    n_runs: 0 where nothing smaller is left to try. n_microbatches: of their batches from now on.
     """
 
     work: int
     trials: tuple[Trial, ...]
     n_runs: int
-    pieces: int
+    n_microbatches: int
 
 
 @dataclass(frozen=True)

@@ -48,11 +48,11 @@ PROBE_BYTES = 2**28
 class Cost:
     """What one program takes, as plain data. sizes: trials of each run that it is cut into.
 
-    The others are those of ``CohortPlan``; pieces: of the batches of all runs.
+    The others are those of ``CohortPlan``; n_microbatches: of the batches of all runs.
     """
 
     sizes: tuple[int, ...]
-    pieces: int
+    n_microbatches: int
     memory_bytes: int
     flops: float
     compile_seconds: float
@@ -91,7 +91,9 @@ class CohortPlan:
     def of(cls, cohort: Cohort, cost: Cost) -> Self:
         """What a cohort takes, by the cost of its program."""
         bounds = pairwise(accumulate(cost.sizes, initial=0))
-        runs = tuple(replace(cohort.part(a, b), pieces=cost.pieces) for a, b in bounds)
+        runs = tuple(
+            replace(cohort.part(a, b), n_microbatches=cost.n_microbatches) for a, b in bounds
+        )
         numbers = (cost.memory_bytes, cost.flops, cost.compile_seconds, cost.seconds)
         return cls(cohort, runs, *numbers)
 
@@ -99,9 +101,9 @@ class CohortPlan:
     def cost(self) -> Cost:
         """The same as plain data."""
         sizes = tuple(len(run.trials) for run in self.runs)
-        pieces = self.runs[0].pieces if self.runs else 1
+        n_microbatches = self.runs[0].n_microbatches if self.runs else 1
         numbers = (self.memory_bytes, self.flops, self.compile_seconds, self.seconds)
-        return Cost(sizes, pieces, *numbers)
+        return Cost(sizes, n_microbatches, *numbers)
 
 
 @dataclass(frozen=True)
@@ -240,8 +242,8 @@ class Planner:
     def cut(self, cohort: Cohort) -> tuple[Cohort, ...]:
         """The cohort in runs that fit its program, and memory by the program's own numbers.
 
-        Batches are in pieces where one trial a device is too much. Raises OutOfMemoryError where
-        it is too much even with single examples.
+        Batches are cut where one trial a device is too much. Raises OutOfMemoryError where single
+        examples are too much, too.
         """
         program, n_devices = self.program(cohort), len(self.machine.devices)
         limit = self._limit_bytes(cohort)
@@ -253,19 +255,19 @@ class Planner:
         runs = cohort.cut(slots * n_devices)
         if slots > 1:
             return tuple(runs)
-        pieces = self._pieces(runs[0], limit)
-        return tuple(replace(run, pieces=pieces) for run in runs)
+        n_microbatches = self._n_microbatches(runs[0], limit)
+        return tuple(replace(run, n_microbatches=n_microbatches) for run in runs)
 
-    def _pieces(self, run: Cohort, limit: float) -> int:
+    def _n_microbatches(self, run: Cohort, limit: float) -> int:
         """The fewest microbatches with which one trial a device fits."""
         if self.memory_bytes(run) <= limit:
-            return run.pieces
-        counts = [run.pieces, *piece_counts(run)]
-        least = self.memory_bytes(replace(run, pieces=counts[-1]))
+            return run.n_microbatches
+        counts = [run.n_microbatches, *microbatch_counts(run)]
+        least = self.memory_bytes(replace(run, n_microbatches=counts[-1]))
         self._require_room(run, least)
         # Where memory is tight, ever smaller microbatches take ever longer and gain little.
         enough = max(limit, 1.1 * least)
-        fitting = (n for n in counts if self.memory_bytes(replace(run, pieces=n)) <= enough)
+        fitting = (n for n in counts if self.memory_bytes(replace(run, n_microbatches=n)) <= enough)
         return next(fitting)
 
     def _require_room(self, run: Cohort, least: int) -> None:
@@ -304,7 +306,7 @@ class Planner:
         """The program of a cohort; cohorts of about the same size share it."""
         slots = needed_slots(cohort, len(self.machine.devices), self.machine.is_batched)
         segment = segment_length(cohort.recipe, cohort.task, self.resolved.study)
-        key = (content_key(cohort.recipe.static), slots, segment, cohort.pieces)
+        key = (content_key(cohort.recipe.static), slots, segment, cohort.n_microbatches)
         if key not in self._programs:
             self._programs[key] = Program(
                 machine=self.machine,
@@ -315,7 +317,7 @@ class Planner:
                 slots=slots,
                 segment=segment,
                 compilers=self._compilers,
-                pieces=cohort.pieces,
+                n_microbatches=cohort.n_microbatches,
             )
         return self._programs[key]
 
@@ -367,7 +369,9 @@ class Planner:
         begin = time.perf_counter()
         runs: tuple[Cohort, ...] = ()
         smallest = cohort.part(0, 1)
-        smallest = replace(smallest, pieces=[cohort.pieces, *piece_counts(cohort)][-1])
+        smallest = replace(
+            smallest, n_microbatches=[cohort.n_microbatches, *microbatch_counts(cohort)][-1]
+        )
         with suppress(OutOfMemoryError):
             runs = self.cut(cohort)
         memory_bytes = self.memory_bytes(runs[0] if runs else smallest)
@@ -447,7 +451,7 @@ def fewer_slots(slots: int, excess_bytes: float, slot_bytes: int) -> int:
     return 1 << (fitting.bit_length() - 1)
 
 
-def piece_counts(cohort: Cohort) -> list[int]:
+def microbatch_counts(cohort: Cohort) -> list[int]:
     """Larger numbers of microbatches that divide the batch, each at least twice the one before.
 
     The last is the batch size: single examples. A model with state has none: the statistics that it
@@ -455,13 +459,13 @@ def piece_counts(cohort: Cohort) -> list[int]:
 
     >>> from types import SimpleNamespace as Some
     >>> recipe = Some(batch_size=100, model=Some(training=None))
-    >>> piece_counts(Some(pieces=2, recipe=recipe))
+    >>> microbatch_counts(Some(n_microbatches=2, recipe=recipe))
     [4, 10, 20, 50, 100]
     """
-    batch_size, counts = cohort.recipe.batch_size, [cohort.pieces]
+    batch_size, counts = cohort.recipe.batch_size, [cohort.n_microbatches]
     if cohort.recipe.model.training is not None:
         return []
-    for count in range(cohort.pieces + 1, batch_size + 1):
+    for count in range(cohort.n_microbatches + 1, batch_size + 1):
         if batch_size % count == 0 and (count >= 2 * counts[-1] or count == batch_size):
             counts.append(count)
     return counts[1:]
@@ -476,9 +480,9 @@ def _how_small(cohort: Cohort) -> str:
 
 def _slot_bytes(program: Program) -> int:
     """What one more trial takes on a device: its state and its batches twice, and its history."""
-    state, traces = tree_bytes(program.one_state), 1 + len(program.task.metrics)
+    state, history = tree_bytes(program.one_state), 1 + len(program.task.metrics)
     work = _work_bytes(program) if program.machine.is_batched else 0
-    return 2 * state + 4 * program.segment * traces + 2 * _order_bytes(program) + work
+    return 2 * state + 4 * program.segment * history + 2 * _order_bytes(program) + work
 
 
 def _work_bytes(program: Program) -> int:

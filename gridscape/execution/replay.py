@@ -167,7 +167,7 @@ def _stored(
 
 
 def _alone(planner: Planner, cohort: Cohort) -> TrialResult:
-    """The result of a cohort of one trial, trained now, in pieces where it does not fit."""
+    """The result of a cohort of one trial, trained now, in microbatches where it does not fit."""
     (run,) = planner.runs(cohort)
     (result,) = [e.result for e in CohortRun(planner, run).events() if isinstance(e, Finished)]
     return result

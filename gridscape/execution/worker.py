@@ -27,7 +27,7 @@ from gridscape.execution.executors import (
     Taken,
     Work,
 )
-from gridscape.execution.planner import Costs, Planner, piece_counts
+from gridscape.execution.planner import Costs, Planner, microbatch_counts
 from gridscape.grid.trials import Status, Trial
 from gridscape.study.study import ResolvedStudy
 
@@ -108,8 +108,8 @@ class Worker:
         if care > Care.NONE:
             most = len(self.planner.machine.devices) if care is Care.FEW else 1
             runs = [part for run in runs for part in run.cut(most)]
-        if care is Care.IN_PIECES:
-            runs = [in_small_pieces(run) for run in runs]
+        if care is Care.IN_MICROBATCHES:
+            runs = [in_small_microbatches(run) for run in runs]
         return runs
 
     def _run(self, work: Work, queue: deque[Cohort], saved: Saved | None) -> Iterator[Event]:
@@ -127,8 +127,8 @@ class Worker:
         if trouble:
             gc.collect()  # arrays of the failed attempt may hang in cycles
             smaller = _smaller(run)
-            pieces = smaller[0].pieces if smaller else run.pieces
-            yield Cut(work.id, run.trials, len(smaller), pieces)
+            n_microbatches = smaller[0].n_microbatches if smaller else run.n_microbatches
+            yield Cut(work.id, run.trials, len(smaller), n_microbatches)
             queue.extendleft(reversed(smaller))
             if not smaller:
                 yield from _given_up(run, trouble)
@@ -141,13 +141,16 @@ def _given_up(cohort: Cohort, reason: str) -> Iterator[Finished]:
 
 
 def _smaller(cohort: Cohort) -> tuple[Cohort, ...]:
-    """What to try instead of a cohort that did not fit: halves, then batches in more pieces."""
+    """What to try instead of a cohort that did not fit: halves, then more microbatches."""
     if len(cohort.trials) > 1:
         return tuple(cohort.cut(-(-len(cohort.trials) // 2)))
-    return tuple(replace(cohort, pieces=pieces) for pieces in piece_counts(cohort)[:1])
+    return tuple(
+        replace(cohort, n_microbatches=n_microbatches)
+        for n_microbatches in microbatch_counts(cohort)[:1]
+    )
 
 
-def in_small_pieces(cohort: Cohort) -> Cohort:
-    """The cohort with batches in some 16 pieces: what grows with the batch is small then."""
-    counts = [cohort.pieces, *piece_counts(cohort)]
-    return replace(cohort, pieces=counts[:5][-1])
+def in_small_microbatches(cohort: Cohort) -> Cohort:
+    """The cohort with batches in some 16 microbatches: what grows with the batch is small then."""
+    counts = [cohort.n_microbatches, *microbatch_counts(cohort)]
+    return replace(cohort, n_microbatches=counts[:5][-1])

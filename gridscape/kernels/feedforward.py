@@ -8,7 +8,7 @@ import jax
 import numpy as np
 
 from gridscape.kernels.library import call, load
-from gridscape.kernels.tables import ACTIVATIONS, ConvRoom, DenseRoom
+from gridscape.kernels.tables import ACTIVATIONS, ConvWorkspace, DenseWorkspace
 
 # ---- dense ----
 
@@ -23,8 +23,8 @@ def dense(
 @partial(jax.custom_vjp, nondiff_argnums=(0,))
 def _dense(activation: str, x: jax.Array, kernel: jax.Array, bias: jax.Array | None) -> jax.Array:
     arrays = (x, kernel) if bias is None else (x, kernel, bias)
-    room = _dense_room(len(x), kernel)
-    results = ((len(x), kernel.shape[1]), (room.forward,))
+    workspace = _dense_workspace(len(x), kernel)
+    results = ((len(x), kernel.shape[1]), (workspace.forward,))
     y, _ = call("dense_forward", results)(*arrays, **_attributes(activation, bias))
     return y
 
@@ -40,18 +40,18 @@ def _dense_pull(
     activation: str, saved: Any, dy: jax.Array
 ) -> tuple[jax.Array, jax.Array, jax.Array | None]:
     x, kernel, bias, y = saved
-    room, n_outputs = _dense_room(len(x), kernel), kernel.shape[1]
+    workspace, n_outputs = _dense_workspace(len(x), kernel), kernel.shape[1]
     is_linear = activation == "linear"
     results = (
         kernel.shape,
         (0 if bias is None else n_outputs,),
         (0 if is_linear else len(x), n_outputs),
-        (room.weights,),
+        (workspace.weights,),
     )
     of_weights = call("dense_weights", results)
     dkernel, dbias, dz, _ = of_weights(x, y, dy, **_attributes(activation, bias))
     # A call of its own: nothing runs it where nobody asks for the gradient by the inputs.
-    of_inputs = call("dense_inputs", (x.shape, (room.inputs,)))
+    of_inputs = call("dense_inputs", (x.shape, (workspace.inputs,)))
     dx, _ = of_inputs(kernel, dy if is_linear else dz)
     return dx, dkernel, None if bias is None else dbias
 
@@ -64,9 +64,9 @@ def _attributes(activation: str, bias: jax.Array | None) -> dict[str, Any]:
     return {"activation": number, "has_bias": np.bool_(bias is not None)}
 
 
-def _dense_room(batch: int, kernel: jax.Array) -> DenseRoom:
-    found = _measured("dense", (batch, *kernel.shape), len(DenseRoom._fields))
-    return DenseRoom(*found)
+def _dense_workspace(batch: int, kernel: jax.Array) -> DenseWorkspace:
+    found = _measured("dense", (batch, *kernel.shape), len(DenseWorkspace._fields))
+    return DenseWorkspace(*found)
 
 
 # ---- convolution ----
@@ -95,11 +95,11 @@ def _conv_keep(
 
 def _conv_pull(pooled: bool, saved: Any, dy: jax.Array) -> tuple[jax.Array, jax.Array, jax.Array]:
     images, kernel, switches = saved
-    room, attributes = _conv_room(images, kernel, pooled), {"pooled": np.bool_(pooled)}
-    of_weights = call("conv_weights", (kernel.shape, kernel.shape[-1:], (room.weights,)))
+    workspace, attributes = _conv_workspace(images, kernel, pooled), {"pooled": np.bool_(pooled)}
+    of_weights = call("conv_weights", (kernel.shape, kernel.shape[-1:], (workspace.weights,)))
     dkernel, dbias, _ = of_weights(images, switches, dy, **attributes)
     # A call of its own: nothing runs it where nobody asks for the gradient by the inputs.
-    of_inputs = call("conv_inputs", (images.shape, (room.inputs,)))
+    of_inputs = call("conv_inputs", (images.shape, (workspace.inputs,)))
     dimages, _ = of_inputs(kernel, switches, dy, **attributes)
     return dimages, dkernel, dbias
 
@@ -110,25 +110,27 @@ _conv.defvjp(_conv_keep, _conv_pull)
 def _conv_forward(
     pooled: bool, images: jax.Array, kernel: jax.Array, bias: jax.Array, keeps: bool
 ) -> tuple[jax.Array, jax.Array]:
-    room = _conv_room(images, kernel, pooled, keeps)
+    workspace = _conv_workspace(images, kernel, pooled, keeps)
     B, Y, X, _ = images.shape
     size = (-(-Y // 2), -(-X // 2)) if pooled else (Y, X)
-    results = ((B, *size, kernel.shape[-1]), (room.switches,), (room.forward,))
+    results = ((B, *size, kernel.shape[-1]), (workspace.switches,), (workspace.forward,))
     attributes = {"pooled": np.bool_(pooled), "keeps": np.bool_(keeps)}
     y, switches, _ = call("conv_forward", results)(images, kernel, bias, **attributes)
     return y, switches
 
 
-def _conv_room(images: jax.Array, kernel: jax.Array, pooled: bool, keeps: bool = True) -> ConvRoom:
+def _conv_workspace(
+    images: jax.Array, kernel: jax.Array, pooled: bool, keeps: bool = True
+) -> ConvWorkspace:
     rows, columns, _, n_filters = kernel.shape
     sizes = (*images.shape, n_filters, rows, columns)
-    return ConvRoom(*_measured("conv", sizes, len(ConvRoom._fields), pooled, keeps))
+    return ConvWorkspace(*_measured("conv", sizes, len(ConvWorkspace._fields), pooled, keeps))
 
 
 def _measured(layer: str, sizes: tuple[int, ...], count: int, *options: bool) -> Any:
     library = load().library
     assert library is not None  # who calls has asked ``serve``
     found = (ctypes.c_int64 * count)()
-    measure = getattr(library, f"gridscape_{layer}_room")
+    measure = getattr(library, f"gridscape_{layer}_workspace")
     measure((ctypes.c_int64 * len(sizes))(*sizes), *map(ctypes.c_bool, options), found)
     return found

@@ -21,7 +21,7 @@ from gridscape.kernels.tables import ACTIVATIONS, LOSSES, NUMBERS, RULES
 
 MOST_LAYERS = 8
 # Floats of a batch and all that its layers give: what is larger is faster layer by layer.
-MOST_ROOM = 2**17
+MOST_WORKSPACE = 2**17
 
 
 class Perceptron(NamedTuple):
@@ -64,8 +64,8 @@ def serve(net: Perceptron, state: Any, order: Any, inputs: Any, targets: Any) ->
     if not library.serve(inputs, targets, *arrays):
         return False
     batch = order.shape[1] or len(inputs)
-    room = _room(batch, _widths(net, state.params))
-    return order.dtype == jnp.int32 and room <= MOST_ROOM
+    workspace = _workspace(batch, _widths(net, state.params))
+    return order.dtype == jnp.int32 and workspace <= MOST_WORKSPACE
 
 
 def are_layers(names: Sequence[str], params: Any, inputs: Any, targets: Any) -> bool:
@@ -88,13 +88,13 @@ def _widths(net: Perceptron, params: Any) -> list[int]:
     return [shapes[0][0], *(shape[1] for shape in shapes)]
 
 
-def _room(batch: int, widths: Sequence[int]) -> int:
+def _workspace(batch: int, widths: Sequence[int]) -> int:
     found = load().library
     assert found is not None  # who calls has asked ``library.serve``
-    room = found.gridscape_perceptron_room
-    room.restype = ctypes.c_int64
+    workspace = found.gridscape_perceptron_workspace
+    workspace.restype = ctypes.c_int64
     sizes = (ctypes.c_int64 * len(widths))(*widths)
-    return int(room(ctypes.c_int64(batch), ctypes.c_int64(len(widths) - 1), sizes))
+    return int(workspace(ctypes.c_int64(batch), ctypes.c_int64(len(widths) - 1), sizes))
 
 
 def train(
@@ -128,7 +128,7 @@ def train(
         "gridscape_perceptron_train",
         [jax.ShapeDtypeStruct(x.shape, x.dtype) for x in in_place]
         + [jax.ShapeDtypeStruct(s, jnp.float32) for s in ((len(order),), n_kept)]
-        + [jax.ShapeDtypeStruct((_room(batch, widths),), jnp.float32)],
+        + [jax.ShapeDtypeStruct((_workspace(batch, widths),), jnp.float32)],
         vmap_method="sequential",
         input_output_aliases={k: k for k in range(len(in_place))},
     )

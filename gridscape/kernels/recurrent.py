@@ -9,7 +9,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from gridscape.kernels.library import call, load
-from gridscape.kernels.tables import CELLS, RecurrentRoom
+from gridscape.kernels.tables import CELLS, RecurrentWorkspace
 
 Weights = tuple[jax.Array, ...]
 PRECISIONS = ("float32", "bfloat16")  # of products; see models/precision.py
@@ -57,14 +57,14 @@ def _keep(kind: Kind, weights: Weights, inputs: jax.Array) -> tuple[jax.Array, A
 
 def _pull(kind: Kind, saved: Any, doutput: jax.Array) -> tuple[Weights, jax.Array]:
     weights, inputs, rows, kept = saved
-    room = _room(kind, weights, inputs)
-    results = (*(w.shape for w in weights), (room.dgates,), (room.backward,))
+    workspace = _workspace(kind, weights, inputs)
+    results = (*(w.shape for w in weights), (workspace.dgates,), (workspace.backward,))
     attributes = _attributes(kind, weights)
     *dweights, dgates, _ = call("recurrent_backward", results)(
         *weights, inputs, rows, kept, doutput, **attributes, every=np.bool_(kind.every)
     )
     # A call of its own: nothing runs it where nobody asks for the gradient by the inputs.
-    of_inputs = call("recurrent_inputs", (inputs.shape, (room.inputs,)))
+    of_inputs = call("recurrent_inputs", (inputs.shape, (workspace.inputs,)))
     dinputs, _ = of_inputs(*weights, dgates, **attributes)
     return tuple(dweights), dinputs
 
@@ -75,10 +75,15 @@ _layer.defvjp(_keep, _pull)
 def _forward(
     kind: Kind, weights: Weights, inputs: jax.Array, keeps: bool
 ) -> tuple[jax.Array, jax.Array, jax.Array]:
-    room = _room(kind, weights, inputs, keeps)
+    workspace = _workspace(kind, weights, inputs, keeps)
     B, T, _ = inputs.shape
     H = _hidden(kind.cell, weights)
-    shapes = ((B, T, H) if kind.every else (B, H), (room.rows,), (room.kept,), (room.forward,))
+    shapes = (
+        (B, T, H) if kind.every else (B, H),
+        (workspace.rows,),
+        (workspace.kept,),
+        (workspace.forward,),
+    )
     output, rows, kept, _ = call("recurrent_forward", shapes)(
         *weights,
         inputs,
@@ -105,12 +110,14 @@ def _number(cell: str) -> int:
     return list(CELLS).index(cell)
 
 
-def _room(kind: Kind, weights: Weights, inputs: jax.Array, keeps: bool = True) -> RecurrentRoom:
+def _workspace(
+    kind: Kind, weights: Weights, inputs: jax.Array, keeps: bool = True
+) -> RecurrentWorkspace:
     library = load().library
     assert library is not None  # who calls has asked ``serve``
     B, T, D = inputs.shape
     sizes = (_number(kind.cell), T, B, D, _hidden(kind.cell, weights))
-    found = (ctypes.c_int64 * len(RecurrentRoom._fields))()
+    found = (ctypes.c_int64 * len(RecurrentWorkspace._fields))()
     options = map(ctypes.c_bool, (kind.every, kind.bfloat16, keeps))
-    library.gridscape_recurrent_room(*map(ctypes.c_int64, sizes), *options, found)
-    return RecurrentRoom(*found)
+    library.gridscape_recurrent_workspace(*map(ctypes.c_int64, sizes), *options, found)
+    return RecurrentWorkspace(*found)

@@ -29,7 +29,7 @@ LOSSES = ("squared_error", "mean_squared_error")
 BAD_QUANTITIES = ("", "loss", "gradient", "parameters")
 
 
-class RecurrentRoom(NamedTuple):
+class RecurrentWorkspace(NamedTuple):
     """Numbers of floats, as recurrent_kernels.h tells them."""
 
     rows: int
@@ -40,7 +40,7 @@ class RecurrentRoom(NamedTuple):
     inputs: int
 
 
-class DenseRoom(NamedTuple):
+class DenseWorkspace(NamedTuple):
     """Numbers of floats, as feedforward_kernels.h tells them."""
 
     forward: int
@@ -48,7 +48,7 @@ class DenseRoom(NamedTuple):
     inputs: int
 
 
-class ConvRoom(NamedTuple):
+class ConvWorkspace(NamedTuple):
     """Numbers of floats, as feedforward_kernels.h tells them."""
 
     switches: int
@@ -59,7 +59,10 @@ class ConvRoom(NamedTuple):
 
 def lines() -> tuple[str, ...]:
     """A table a line, as ``gridscape_tables`` of the library writes them."""
-    rooms = {room.__name__: room._fields for room in (RecurrentRoom, DenseRoom, ConvRoom)}
+    workspaces = {
+        workspace.__name__: workspace._fields
+        for workspace in (RecurrentWorkspace, DenseWorkspace, ConvWorkspace)
+    }
     tables: dict[str, Iterable[str]] = {
         "CELLS": _counted(CELLS),
         "ACTIVATIONS": ACTIVATIONS,
@@ -67,7 +70,7 @@ def lines() -> tuple[str, ...]:
         "NUMBERS": NUMBERS,
         "LOSSES": LOSSES,
         "BAD_QUANTITIES": BAD_QUANTITIES,
-        **rooms,
+        **workspaces,
     }
     return tuple(" ".join((name, *entries)) for name, entries in tables.items())
 

@@ -412,8 +412,8 @@ class Sweep:
 
     def _work(self, cohort: Cohort, heavy: bool) -> Work:
         n_deaths = self.deaths.of(cohort)
-        # Elsewhere not in pieces: the numbers would be others by rounding.
-        alone = Care.IN_PIECES if heavy else Care.ALONE
+        # Elsewhere not in microbatches: the numbers would be others by rounding.
+        alone = Care.IN_MICROBATCHES if heavy else Care.ALONE
         return Work(
             id=next(self._ids),
             trials=cohort.trials,
@@ -569,8 +569,8 @@ class Sweep:
 
     def _record_deaths(self, work: Work) -> None:
         """End trials with which the process died too often; the next run tries them once more."""
-        heavy = work.care is Care.IN_PIECES
-        how = "one by one, batches in pieces" if heavy else "one by one"
+        heavy = work.care is Care.IN_MICROBATCHES
+        how = "one by one, batches in microbatches" if heavy else "one by one"
         reason = f"the process died {MOST_DEATHS} times while training its cohort, at last {how}"
         status = Status.OUT_OF_MEMORY if heavy else Status.FAILED
         ended = [Finished(trial, unfinished(trial, status, reason)) for trial in work.trials]

@@ -382,9 +382,7 @@ def long_header(*shape):
     return bytes([0, 0, 8, len(shape)]) + b"".join(size.to_bytes(4, "big") for size in shape)
 
 
-@pytest.mark.parametrize(
-    "shape", [(0, *[2**32 - 1] * 3), (0,) * 70, (2**32 - 1,) * 20, (12,) * 19]
-)
+@pytest.mark.parametrize("shape", [(0, *[2**32 - 1] * 3), (0,) * 70, (2**32 - 1,) * 20, (12,) * 19])
 def test_idx_files_of_a_shape_that_no_array_has(tmp_path, shape):
     write_set(tmp_path, "{part}-{kind}-idx{dims}-ubyte")
     (tmp_path / "train-images-idx3-ubyte").write_bytes(long_header(*shape))

@@ -90,7 +90,7 @@ def test_a_cut_loses_no_trial_and_is_balanced(resolved, n_trials, largest):
     assert max(sizes) <= largest
     assert max(sizes) - min(sizes) <= 1
     assert len(parts) == -(-n_trials // largest)
-    kept = ("recipe", "start", "pieces")
+    kept = ("recipe", "start", "n_microbatches")
     assert all(getattr(p, name) is getattr(cohort, name) for p in parts for name in kept)
 
 

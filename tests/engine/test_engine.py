@@ -154,8 +154,8 @@ def test_evaluation_in_chunks_counts_each_example_once(n_examples):
     np.testing.assert_allclose(found["top_answer_share"], share, rtol=1e-6)
 
 
-@pytest.mark.parametrize("pieces", [2, 4, 8])
-def test_a_batch_in_pieces_gives_the_same_update(pieces):
+@pytest.mark.parametrize("n_microbatches", [2, 4, 8])
+def test_a_batch_in_microbatches_gives_the_same_update(n_microbatches):
     task, recipe = random_task(8), noisy_linear()
     hyper = recipe.hyper
     state = init_trial(
@@ -164,7 +164,9 @@ def test_a_batch_in_pieces_gives_the_same_update(pieces):
     batch = Split(jnp.asarray(task.train.inputs), jnp.asarray(task.train.targets))
     functions = Functions.of(recipe, task)
     whole, numbers = update_trial(functions, 1, state, batch, jax.random.key(0), hyper)
-    cut, cut_numbers = update_trial(functions, pieces, state, batch, jax.random.key(0), hyper)
+    cut, cut_numbers = update_trial(
+        functions, n_microbatches, state, batch, jax.random.key(0), hyper
+    )
     for name in numbers:  # the order of a float32 sum of eight terms differs
         np.testing.assert_allclose(cut_numbers[name], numbers[name], rtol=1e-5)
     np.testing.assert_allclose(cut.params, whole.params, rtol=1e-4, atol=1e-6)

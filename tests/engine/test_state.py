@@ -18,7 +18,7 @@ from gridscape.errors import ModelError, OutOfMemoryError
 from gridscape.execution.cohort_run import CohortRun
 from gridscape.execution.estimate import needs_of
 from gridscape.execution.executors import Finished
-from gridscape.execution.planner import piece_counts
+from gridscape.execution.planner import microbatch_counts
 from gridscape.execution.replay import replay, trained
 from gridscape.execution.worker import _smaller
 from gridscape.inspection.kinds import look
@@ -151,7 +151,7 @@ def test_a_state_that_is_not_finite_ends_the_trial_with_the_last_that_was(optimi
 
 def test_batches_are_never_cut(planner):
     (cohort,) = partition(planner.resolved, planner.resolved.trials())
-    assert piece_counts(cohort) == []
+    assert microbatch_counts(cohort) == []
     assert _smaller(cohort.part(0, 1)) == ()
     tight = planner_of(centering())
     tight.limit_bytes = 10

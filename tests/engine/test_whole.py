@@ -73,9 +73,9 @@ def prepared(recipe, split=None, **changed):
     return functions, state, hyper, jnp.asarray(order), split
 
 
-def found(recipe, split=None, pieces=1, **changed):
+def found(recipe, split=None, n_microbatches=1, **changed):
     functions, state, hyper, order, split = prepared(recipe, split, **changed)
-    return _whole(functions, pieces, state, hyper, order, split)
+    return _whole(functions, n_microbatches, state, hyper, order, split)
 
 
 # ---- which ----
@@ -148,7 +148,7 @@ def test_other_rules_are_not(make):
 def test_whatever_else_a_trial_asks_for_it_is_trained_update_by_update():
     model = Recipe().model
     assert found(Recipe()) is not None
-    assert found(Recipe(), pieces=2) is None
+    assert found(Recipe(), n_microbatches=2) is None
     assert found(Recipe(model._replace(apply=lambda *given: model.apply(*given)))) is None
     assert found(Recipe(in_precision(model, "bfloat16"))) is None
     assert found(Recipe(optimizer=sgd()._replace(schedule=lambda hyper, update: 1.0))) is None
@@ -193,15 +193,15 @@ def test_whole_and_update_by_update_agree(optimizer, is_full):
     functions, state, hyper, order, split = prepared(Recipe(optimizer=optimizer))
     order = order[:, :0] if is_full else order
     given = functions, 1, state, jnp.zeros(2, jnp.uint32), hyper, order, jnp.int32(4), split
-    whole, traces = train_trial(*given)
+    whole, history = train_trial(*given)
     with kernels.plain():
         plain, wanted = train_trial(*given)
     # Four updates, of sums whose order differs: some units of float32's 6e-8 each.
     jax.tree.map(lambda a, b: np.testing.assert_allclose(a, b, rtol=2e-5, atol=2e-6), whole, plain)
-    assert traces.keys() == wanted.keys() == {"loss", "mae"}
+    assert history.keys() == wanted.keys() == {"loss", "mae"}
     for name, expected in wanted.items():
-        np.testing.assert_allclose(traces[name], expected, rtol=1e-5, err_msg=name)
-        assert np.isnan(traces[name]).tolist() == [False] * 4 + [True] * 2
+        np.testing.assert_allclose(history[name], expected, rtol=1e-5, err_msg=name)
+        assert np.isnan(history[name]).tolist() == [False] * 4 + [True] * 2
 
 
 def test_a_study_of_them_is_the_same_alone_as_together_to_the_bit(tmp_path):

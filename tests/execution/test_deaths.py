@@ -15,8 +15,8 @@ from gridscape import sweep
 from gridscape.engine.cohorts import joined, partition
 from gridscape.execution.deaths import MOST_DEATHS, Death, Deaths
 from gridscape.execution.executors import Finished, Progress, Work
-from gridscape.execution.planner import piece_counts
-from gridscape.execution.worker import in_small_pieces
+from gridscape.execution.planner import microbatch_counts
+from gridscape.execution.worker import in_small_microbatches
 from gridscape.grid.trials import Status
 from gridscape.store.store import Store
 from gridscape.sweep import run
@@ -229,10 +229,10 @@ def test_much_memory_comes_last_and_little_in_the_order_of_the_study(tmp_path, m
     assert_equal_tables(stored(tmp_path / "a"), stored(tmp_path / "b"))
 
 
-def test_small_pieces_are_some_sixteen(cohort):
-    def pieces_of(batch_size):
+def test_small_microbatches_are_some_sixteen(cohort):
+    def microbatches_of(batch_size):
         recipe = replace(cohort.recipe, batch_size=batch_size)
-        return in_small_pieces(replace(cohort, recipe=recipe)).pieces
+        return in_small_microbatches(replace(cohort, recipe=recipe)).n_microbatches
 
-    assert [pieces_of(n) for n in (1, 7, 10, 100, 1300, 2048)] == [1, 7, 10, 20, 20, 16]
-    assert piece_counts(replace(cohort, pieces=10)) == []
+    assert [microbatches_of(n) for n in (1, 7, 10, 100, 1300, 2048)] == [1, 7, 10, 20, 20, 16]
+    assert microbatch_counts(replace(cohort, n_microbatches=10)) == []

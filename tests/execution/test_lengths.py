@@ -107,7 +107,7 @@ def test_three_compilations_a_program_and_none_for_a_new_learning_rate():
 
 
 @pytest.mark.parametrize("per_step", [False, True])
-def test_a_batch_in_pieces_gives_the_same_update(per_step):
+def test_a_batch_in_microbatches_gives_the_same_update(per_step):
     task = task_of(per_step=per_step)
     options = {"returns": "every"} if per_step else {}
     resolved = study_of(task=task, model_options=options).resolve()
@@ -118,7 +118,8 @@ def test_a_batch_in_pieces_gives_the_same_update(per_step):
     batch = jax.tree.map(lambda x: jnp.asarray(x[:12]), task.train)
     batch = batch._replace(inputs=task.prepare(batch.inputs))
     updates = [
-        update_trial(functions, pieces, state, batch, jax.random.key(0), hyper) for pieces in (1, 4)
+        update_trial(functions, n_microbatches, state, batch, jax.random.key(0), hyper)
+        for n_microbatches in (1, 4)
     ]
     # The sums of a gradient in another order.
     for one, other in zip(*(jax.tree.leaves(new.params) for new, _ in updates), strict=True):

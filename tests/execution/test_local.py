@@ -109,15 +109,15 @@ def test_works_that_are_submitted_meanwhile_come_last(opened, works):
 
 
 @pytest.mark.parametrize(
-    ("care", "sizes", "pieces"),
+    ("care", "sizes", "n_microbatches"),
     [
         (Care.NONE, [4], 1),
         (Care.FEW, [2, 2], 1),
         (Care.ALONE, [1] * 4, 1),
-        (Care.IN_PIECES, [1] * 4, 10),
+        (Care.IN_MICROBATCHES, [1] * 4, 10),
     ],
 )
-def test_after_deaths_runs_are_smaller(care, sizes, pieces):
+def test_after_deaths_runs_are_smaller(care, sizes, n_microbatches):
     planner = planner_of(tiny({"learning_rate": [0.01, 0.1]}))
     local = Local()
     local.open(planner.resolved)
@@ -127,7 +127,7 @@ def test_after_deaths_runs_are_smaller(care, sizes, pieces):
         if isinstance(event, Begun):
             begun.append(len(event.trials))
         if isinstance(event, Progress):
-            assert local._worker._running.cohort.pieces == pieces
+            assert local._worker._running.cohort.n_microbatches == n_microbatches
     local.close()
     assert begun == sizes
 

@@ -25,7 +25,7 @@ from gridscape.engine.training import Training
 from gridscape.errors import OutOfMemoryError
 from gridscape.execution import planner as planning
 from gridscape.execution.memory import UNLIMITED, _available_bytes, _group_bytes
-from gridscape.execution.planner import MOST_SLOTS, Planner, piece_counts
+from gridscape.execution.planner import MOST_SLOTS, Planner, microbatch_counts
 from gridscape.execution.schedule import evaluation_points, n_evaluated_examples, segment_length
 from gridscape.study.flops import product_flops
 from gridscape.sweep import plan
@@ -244,17 +244,22 @@ def wide():
     planner = planner_of(wide_batches())
     (cohort,) = partition(planner.resolved, planner.resolved.trials())
     one = cohort.part(0, len(planner.machine.devices))
-    sizes = {n: planner.memory_bytes(replace(one, pieces=n)) for n in (1, *piece_counts(one))}
+    sizes = {
+        n: planner.memory_bytes(replace(one, n_microbatches=n))
+        for n in (1, *microbatch_counts(one))
+    }
     return planner, cohort, sizes
 
 
-@pytest.mark.parametrize("pieces", [2, 4, 8])
-def test_a_trial_that_does_not_fit_has_its_batch_in_the_fewest_pieces_that_do(wide, pieces):
+@pytest.mark.parametrize("n_microbatches", [2, 4, 8])
+def test_a_trial_that_does_not_fit_has_its_batch_in_the_fewest_microbatches_that_do(
+    wide, n_microbatches
+):
     planner, cohort, sizes = wide
-    runs = replace(planner, limit_bytes=sizes[pieces]).cut(cohort)
+    runs = replace(planner, limit_bytes=sizes[n_microbatches]).cut(cohort)
     assert [trial for run in runs for trial in run.trials] == list(cohort.trials)
-    assert {run.pieces for run in runs} == {pieces}
-    assert all(planner.memory_bytes(run) <= sizes[pieces] for run in runs)
+    assert {run.n_microbatches for run in runs} == {n_microbatches}
+    assert all(planner.memory_bytes(run) <= sizes[n_microbatches] for run in runs)
 
 
 def test_where_it_is_tight_it_is_not_cut_for_the_last_tenth(wide):
@@ -262,7 +267,7 @@ def test_where_it_is_tight_it_is_not_cut_for_the_last_tenth(wide):
     (least, *_) = sorted(sizes.values())
     (run, *_) = replace(planner, limit_bytes=least).cut(cohort)
     assert planner.memory_bytes(run) <= 1.1 * least
-    assert 1 < run.pieces < 1200
+    assert 1 < run.n_microbatches < 1200
 
 
 def test_what_does_not_fit_in_single_examples_is_refused_by_the_numbers(wide):

@@ -89,7 +89,7 @@ def test_a_library_of_tables_in_another_order_is_not_called(fresh, monkeypatch, 
 
 
 @needs_library
-@pytest.mark.parametrize("name", ["RecurrentRoom", "DenseRoom", "ConvRoom"])
+@pytest.mark.parametrize("name", ["RecurrentWorkspace", "DenseWorkspace", "ConvWorkspace"])
 def test_a_library_of_fields_in_another_order_is_not_called(fresh, monkeypatch, name):
     fields = getattr(tables, name)._fields
     monkeypatch.setattr(tables, name, namedtuple(name, reversed(fields)))

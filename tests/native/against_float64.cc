@@ -51,7 +51,7 @@ double sigmoid(double x) { return 1 / (1 + std::exp(-x)); }
 // y = tanh(x W + b), and the gradients by W, b and x.
 void check_dense(const DenseSizes& n) {
   const FeedforwardKernels& kernels = *chosen().feedforward;
-  const DenseRoom need = kernels.dense_room(n);
+  const DenseWorkspace need = kernels.dense_workspace(n);
   const Floats x = numbers(n.batch * n.inputs), kernel = numbers(n.inputs * n.outputs);
   const Floats bias = numbers(n.outputs), dy = numbers(n.batch * n.outputs);
   Floats y(dy.size()), dz(dy.size()), dx(x.size()), dkernel(kernel.size()), dbias(bias.size());
@@ -87,11 +87,11 @@ void check_perceptron(int64_t batch, int64_t I, int64_t H) {
   const PerceptronSizes n = {
       batch, 2, {I, H, 1}, {Activation::kTanh, Activation::kLinear}, LossKind::kSquaredError};
   const Floats x = numbers(batch * I), targets = numbers(batch), V = numbers(I * H), w = numbers(H);
-  Floats dV(V.size()), dw(w.size()), room(kernels.room(n));
+  Floats dV(V.size()), dw(w.size()), workspace(kernels.workspace(n));
   const PerceptronLayer layers[] = {{V.data(), nullptr, dV.data(), nullptr},
                                     {w.data(), nullptr, dw.data(), nullptr}};
-  kernels.take(n, x.data(), targets.data(), nullptr, room.data());
-  const Floats loss = {kernels.gradient(n, layers, nullptr, room.data())};
+  kernels.take(n, x.data(), targets.data(), nullptr, workspace.data());
+  const Floats loss = {kernels.gradient(n, layers, nullptr, workspace.data())};
   Doubles loss64(1), dV64(V.size()), dw64(w.size()), h(H);
   for (int64_t b = 0; b < batch; ++b) {
     double error = -targets[b];
@@ -115,13 +115,13 @@ void check_perceptron(int64_t batch, int64_t I, int64_t H) {
 // A convolution with zeros around the images, then ReLU where it is pooled; here it is not.
 void check_conv(const ConvSizes& n) {
   const FeedforwardKernels& kernels = *chosen().feedforward;
-  const ConvRoom need = kernels.conv_room(n, false);
+  const ConvWorkspace need = kernels.conv_workspace(n, false);
   const Floats images = numbers(n.batch * n.height * n.width * n.channels);
   const Floats kernel = numbers(n.rows * n.columns * n.channels * n.filters);
   const Floats bias = numbers(n.filters);
-  Floats y(n.batch * n.height * n.width * n.filters), room(need.forward);
+  Floats y(n.batch * n.height * n.width * n.filters), workspace(need.forward);
   kernels.conv_forward(n, images.data(), kernel.data(), bias.data(), y.data(), nullptr,
-                       room.data());
+                       workspace.data());
   Doubles y64(y.size());
   const int64_t top = (n.rows - 1) / 2, left = (n.columns - 1) / 2;
   for (int64_t at = 0; at < static_cast<int64_t>(y.size()); ++at) {
@@ -151,10 +151,10 @@ void check_recurrent(CellKind cell, const RecurrentSizes& n) {
   const Floats inputs = numbers(n.batch * n.steps * D);
   const float* weights[] = {kernel.data(), bias.data()};
   const RecurrentKernels& kernels = *chosen().recurrent;
-  const RecurrentRoom need = kernels.room(cell, n, false);
-  Floats output(n.batch * H), rows(need.rows), kept(need.kept), room(need.forward);
+  const RecurrentWorkspace need = kernels.workspace(cell, n, false);
+  Floats output(n.batch * H), rows(need.rows), kept(need.kept), workspace(need.forward);
   kernels.forward(cell, n, weights, inputs.data(), false, output.data(), rows.data(), kept.data(),
-                  room.data());
+                  workspace.data());
   Doubles output64;
   for (int64_t b = 0; b < n.batch; ++b) {
     Doubles h(H), c(H);

@@ -82,17 +82,17 @@ XLA_FFI_Error* count_threads(XLA_FFI_ThreadPool_NumThreads_Args* args) {
 void call(ffi::ThreadPool& pool, const RecurrentKernels& kernels, int64_t trials) {
   const RecurrentSizes n = {3, 4, 2, 17, true};
   const CellKind cell = CellKind::kLstm;
-  const RecurrentRoom need = kernels.room(cell, n, true);
+  const RecurrentWorkspace need = kernels.workspace(cell, n, true);
   const int64_t size = n.steps * n.batch * n.hidden;
   const std::vector<float> kernel((n.features + n.hidden) * 4 * n.hidden, 0.1f);
   const std::vector<float> bias(4 * n.hidden, 0.1f), inputs(n.steps * n.batch * n.features, 0.5f);
   const float* weights[] = {kernel.data(), bias.data()};
   std::vector<float> outputs(trials * size), rows(trials * need.rows), kept(trials * need.kept);
-  std::vector<float> room(trials * need.forward);
+  std::vector<float> workspace(trials * need.forward);
   std::vector<int> done(trials);
   for_trials(pool, trials, [&](int64_t k) {
     kernels.forward(cell, n, weights, inputs.data(), true, &outputs[k * size], &rows[k * need.rows],
-                    &kept[k * need.kept], &room[k * need.forward]);
+                    &kept[k * need.kept], &workspace[k * need.forward]);
     ++done[k];
   });
   for (int64_t k = 0; k < trials; ++k) {

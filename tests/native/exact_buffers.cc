@@ -95,20 +95,20 @@ void run_recurrent(const RecurrentKernels& kernels, CellKind cell, const Recurre
   const int64_t output_size = n.batch * n.hidden * (n.every ? n.steps : 1);
   Floats outputs[2];
   for (bool keeps : {false, true}) {
-    const RecurrentRoom need = kernels.room(cell, n, keeps);
+    const RecurrentWorkspace need = kernels.workspace(cell, n, keeps);
     Floats output = poisoned(output_size), rows = poisoned(need.rows), kept = poisoned(need.kept);
-    Floats room = poisoned(need.forward);
+    Floats workspace = poisoned(need.forward);
     kernels.forward(cell, n, read.data(), inputs.data(), keeps, output.data(), rows.data(),
-                    kept.data(), room.data());
+                    kept.data(), workspace.data());
     expect_finite(output, "states", where);
     outputs[keeps] = output;
     if (!keeps) continue;
     const Floats doutput = numbers(output_size);
     Floats dgates = poisoned(need.dgates), dinputs = poisoned(inputs.size());
-    Floats backward_room = poisoned(need.backward), inputs_room = poisoned(need.inputs);
+    Floats backward_workspace = poisoned(need.backward), inputs_workspace = poisoned(need.inputs);
     kernels.backward(cell, n, read.data(), rows.data(), kept.data(), doutput.data(), written.data(),
-                     dgates.data(), backward_room.data());
-    kernels.inputs(cell, n, read.data(), dgates.data(), dinputs.data(), inputs_room.data());
+                     dgates.data(), backward_workspace.data());
+    kernels.inputs(cell, n, read.data(), dgates.data(), dinputs.data(), inputs_workspace.data());
     for (const Floats& gradient : dweights) expect_finite(gradient, "weight gradient", where);
     expect_finite(dinputs, "input gradient", where);
   }
@@ -123,7 +123,7 @@ void run_recurrent(const RecurrentKernels& kernels, CellKind cell, const Recurre
 void run_dense(const DenseSizes& n, Activation activation) {
   const FeedforwardKernels& kernels = *chosen().feedforward;
   const auto where = label("dense", n.batch, n.inputs, n.outputs, static_cast<int>(activation));
-  const DenseRoom need = kernels.dense_room(n);
+  const DenseWorkspace need = kernels.dense_workspace(n);
   const Floats x = numbers(n.batch * n.inputs), kernel = numbers(n.inputs * n.outputs);
   const Floats bias = numbers(n.outputs), dy = numbers(n.batch * n.outputs);
   Floats y = poisoned(dy.size()), dkernel = poisoned(kernel.size()), dbias = poisoned(bias.size());
@@ -152,7 +152,7 @@ void run_conv(const ConvSizes& n) {
   const Floats kernel = numbers(n.rows * n.columns * n.channels * n.filters);
   const Floats bias = numbers(n.filters), dy = numbers(n.batch * height * width * n.filters);
   for (bool keeps : {false, true}) {
-    const ConvRoom need = kernels.conv_room(n, keeps);
+    const ConvWorkspace need = kernels.conv_workspace(n, keeps);
     Floats y = poisoned(dy.size()), switches = poisoned(need.switches);
     Floats forward = poisoned(need.forward);
     kernels.conv_forward(n, images.data(), kernel.data(), bias.data(), y.data(),
@@ -195,9 +195,10 @@ void run_perceptron(const PerceptronSizes& n, bool biased) {
                       biased ? grads[k + 1].data() : nullptr});
   }
   for (bool gathers : {false, true}) {
-    Floats room = poisoned(kernels.room(n)), outputs = poisoned(n.batch * n.outputs());
-    kernels.take(n, inputs.data(), targets.data(), gathers ? rows.data() : nullptr, room.data());
-    const Floats loss = {kernels.gradient(n, layers.data(), outputs.data(), room.data())};
+    Floats workspace = poisoned(kernels.workspace(n)), outputs = poisoned(n.batch * n.outputs());
+    kernels.take(n, inputs.data(), targets.data(), gathers ? rows.data() : nullptr,
+                 workspace.data());
+    const Floats loss = {kernels.gradient(n, layers.data(), outputs.data(), workspace.data())};
     expect_finite(loss, "loss", where);
     expect_finite(outputs, "outputs", where);
     for (size_t k = 0; k < grads.size(); k += biased ? 1 : 2) {

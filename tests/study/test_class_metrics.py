@@ -91,7 +91,7 @@ def test_a_study_measures_them_over_the_whole_set_and_not_by_batches(tmp_path):
     assert land.meaning("test_macro_f1").is_fraction
 
 
-def test_metrics_of_batches_in_pieces_are_those_of_the_whole_batch():
+def test_metrics_of_batches_in_microbatches_are_those_of_the_whole_batch():
     from gridscape.base.data import Split
     from gridscape.engine.trial import Functions, _gradient
 
@@ -105,7 +105,7 @@ def test_metrics_of_batches_in_pieces_are_those_of_the_whole_batch():
     params = recipe.model.init(jax.random.key(0), hyper)
     batch = Split(jnp.asarray(task.train.inputs[:60]), jnp.asarray(task.train.targets[:60]))
     given = params, (), batch, jax.random.key(1), hyper
-    found = [_gradient(functions, pieces, *given)[0] for pieces in (1, 4)]
+    found = [_gradient(functions, n_microbatches, *given)[0] for n_microbatches in (1, 4)]
     for name in ("macro_f1", "accuracy"):
         assert found[0][name].shape == ()
         assert float(found[0][name]) == pytest.approx(float(found[1][name]), rel=1e-5)

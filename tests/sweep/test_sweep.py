@@ -217,14 +217,14 @@ def test_a_failing_program_fails_its_trials_and_no_others(tmp_path):
 ONE_WIDTH = {"hidden_size": [4], "learning_rate": [0.001, 0.1]}  # half of the programs of tiny()
 
 
-def swept(study, directory, monkeypatch, fits, pieces=1):
-    """A run without memory for more than ``fits`` trials, or for batches in few pieces."""
+def swept(study, directory, monkeypatch, fits, n_microbatches=1):
+    """A run without memory for more than ``fits`` trials, or for batches in few microbatches."""
     asked, events = [], []
 
     class Forgetful(CohortRun):
         def events(self, restored=None):
-            asked.append((len(self.cohort.trials), self.cohort.pieces))
-            if len(self.cohort.trials) > fits or self.cohort.pieces < pieces:
+            asked.append((len(self.cohort.trials), self.cohort.n_microbatches))
+            if len(self.cohort.trials) > fits or self.cohort.n_microbatches < n_microbatches:
                 raise OutOfMemoryError("out of memory", found="made up")
             yield from super().events(restored)
 
@@ -244,11 +244,11 @@ def test_out_of_memory_halves_the_run_and_loses_no_trial(tmp_path, monkeypatch, 
     assert_equal_tables(stored(tmp_path), undisturbed)
 
 
-def test_a_trial_that_does_not_fit_alone_gets_its_batch_in_pieces(
+def test_a_trial_that_does_not_fit_alone_gets_its_batch_in_microbatches(
     tmp_path, monkeypatch, undisturbed
 ):
-    asked, _ = swept(tiny(ONE_WIDTH), tmp_path, monkeypatch, fits=1, pieces=5)
-    assert max(pieces for _, pieces in asked) == 5
+    asked, _ = swept(tiny(ONE_WIDTH), tmp_path, monkeypatch, fits=1, n_microbatches=5)
+    assert max(n_microbatches for _, n_microbatches in asked) == 5
     for name, result in stored(tmp_path).items():
         assert result.status is Status.FINISHED
         # The same mathematics in another order: float32 rounding, grown over twelve updates.

@@ -29,18 +29,19 @@ GRIDSCAPE_INLINE bool is_panel(int64_t columns) {
   return columns % kBlock == 0 && columns <= kPanelBlocks * kBlock;
 }
 
-// Room to pack a matrix, where it must be.
-GRIDSCAPE_INLINE int64_t packed_room(int64_t depth, int64_t columns) {
+// Workspace to pack a matrix, where it must be.
+GRIDSCAPE_INLINE int64_t packed_workspace(int64_t depth, int64_t columns) {
   return is_panel(columns) ? 0 : depth * padded(columns);
 }
 
-// The matrix as panels: itself, or packed into `room`.
-inline const float* as_panels(float* room, const float* matrix, int64_t depth, int64_t columns) {
+// The matrix as panels: itself, or packed into `workspace`.
+inline const float* as_panels(float* workspace, const float* matrix, int64_t depth,
+                              int64_t columns) {
   if (is_panel(columns)) return matrix;
-  pack(room, depth, blocks_of(columns), [&](int64_t k, int64_t block) {
+  pack(workspace, depth, blocks_of(columns), [&](int64_t k, int64_t block) {
     return Part{matrix + k * columns + block * kBlock, columns - block * kBlock};
   });
-  return room;
+  return workspace;
 }
 
 // Where tiles go: rows of `columns` numbers.
@@ -134,12 +135,12 @@ inline void activate(const DenseSizes& n, Activation activation, const float* bi
 }
 
 inline void dense_forward(const DenseSizes& n, Activation activation, const float* x,
-                          const float* kernel, const float* bias, float* y, float* room) {
+                          const float* kernel, const float* bias, float* y, float* workspace) {
   const Sums sums = {y, n.outputs};
   const int64_t at_once = dense_depth(n);
   for (int64_t k = 0; k < n.inputs; k += at_once) {
     const int64_t depth = smaller(at_once, n.inputs - k);
-    const float* packed = as_panels(room, kernel + k * n.outputs, depth, n.outputs);
+    const float* packed = as_panels(workspace, kernel + k * n.outputs, depth, n.outputs);
     for_panels(blocks_of(n.outputs), [&](auto n_blocks, int64_t first) {
       constexpr int C = n_blocks;
       for (int lane = 0; lane < kBlock; lane += kLanes) {
@@ -178,11 +179,11 @@ GRIDSCAPE_INLINE void copy_row(float* to, const float* from, int64_t count) {
 
 // dkernel = columns of x times dz, both taken in pieces that fit the first cache.
 inline void dense_kernel_gradient(const DenseSizes& n, const float* x, const float* dz,
-                                  float* dkernel, float* room) {
+                                  float* dkernel, float* workspace) {
   const Sums sums = {dkernel, n.outputs};
-  float* left = room;  // (kDepthAtOnce, kRowsAtOnce)
+  float* left = workspace;  // (kDepthAtOnce, kRowsAtOnce)
   const bool gathers = n.inputs >= kLongRow;
-  const float* packed = as_panels(room + kDepthAtOnce * kRowsAtOnce, dz, n.batch, n.outputs);
+  const float* packed = as_panels(workspace + kDepthAtOnce * kRowsAtOnce, dz, n.batch, n.outputs);
   for (int64_t i = 0; i < n.inputs; i += kRowsAtOnce) {
     const int64_t count = smaller(kRowsAtOnce, n.inputs - i);
     for (int64_t b = 0; b < n.batch; b += kDepthAtOnce) {
@@ -211,7 +212,7 @@ inline void dense_kernel_gradient(const DenseSizes& n, const float* x, const flo
 
 inline void dense_weights(const DenseSizes& n, Activation activation, const float* x,
                           const float* y, const float* dy, float* dkernel, float* dbias, float* dz,
-                          float* room) {
+                          float* workspace) {
   if (activation != Activation::kLinear) {
     pull_activation(n, activation, y, dy, dz);
     dy = dz;
@@ -220,13 +221,13 @@ inline void dense_weights(const DenseSizes& n, Activation activation, const floa
     std::memset(dbias, 0, n.outputs * sizeof(float));
     add_rows(dbias, dy, n.batch, n.outputs);
   }
-  dense_kernel_gradient(n, x, dy, dkernel, room);
+  dense_kernel_gradient(n, x, dy, dkernel, workspace);
 }
 
 // dx transposed = kernel times dz transposed: the kernel, the largest, is read once, where it lies.
 inline void dense_inputs(const DenseSizes& n, const float* kernel, const float* dz, float* dx,
-                         float* room) {
-  float *sums = room, *packed = room + kRowsAtOnce * kPanelBlocks * kBlock;
+                         float* workspace) {
+  float *sums = workspace, *packed = workspace + kRowsAtOnce * kPanelBlocks * kBlock;
   const int64_t depth = n.outputs, packed_depth = padded(n.outputs);
   pack_transposed(packed, blocks_of(depth), n.batch, [&](int64_t b, int64_t block) {
     return Part{dz + b * depth + block * kBlock, depth - block * kBlock};
@@ -410,12 +411,12 @@ GRIDSCAPE_INLINE int8_t* switches_of(const ConvSizes& n, float* switches, int64_
 
 // ---- convolution: forward ----
 
-// room: frame, bias, packed kernel, and before pooling the outputs of one image.
+// workspace: frame, bias, packed kernel, and before pooling the outputs of one image.
 inline void conv_forward(const ConvSizes& n, const float* images, const float* kernel,
-                         const float* bias, float* y, float* switches, float* room) {
+                         const float* bias, float* y, float* switches, float* workspace) {
   const Frame around = frame_of(n);
-  float *frame = room, *offset = frame + around.size(), *packed = offset + padded(n.filters);
-  float* z = packed + packed_room(around.depth(), n.filters);
+  float *frame = workspace, *offset = frame + around.size(), *packed = offset + padded(n.filters);
+  float* z = packed + packed_workspace(around.depth(), n.filters);
   const float* panels = as_panels(packed, kernel, around.depth(), n.filters);
   std::memset(offset, 0, padded(n.filters) * sizeof(float));
   std::memcpy(offset, bias, n.filters * sizeof(float));
@@ -466,14 +467,14 @@ inline void add_windows(const Frame& n, const float* frame, const float* dz, int
   }
 }
 
-// room: frame, gradients of one image before pooling, packed, and packed sums of the kernel.
+// workspace: frame, gradients of one image before pooling, packed, and packed sums of the kernel.
 inline void conv_weights(const ConvSizes& n, const float* images, const float* switches,
-                         const float* dy, float* dkernel, float* dbias, float* room) {
+                         const float* dy, float* dkernel, float* dbias, float* workspace) {
   const Frame around = frame_of(n);
   const int64_t F = n.filters, pixels = around.pixels(), blocks = blocks_of(F);
-  float *frame = room, *unpooled = frame + around.size();
+  float *frame = workspace, *unpooled = frame + around.size();
   float* packed = unpooled + (n.pooled ? pixels * F : 0);
-  float* sums = is_panel(F) ? dkernel : packed + packed_room(pixels, F);
+  float* sums = is_panel(F) ? dkernel : packed + packed_workspace(pixels, F);
   around.clear(frame);
   std::memset(sums, 0, around.depth() * padded(F) * sizeof(float));
   std::memset(dbias, 0, F * sizeof(float));
@@ -509,11 +510,11 @@ inline void pack_turned(float* to, const ConvSizes& n, const float* kernel) {
   });
 }
 
-// room: frame of the gradients, turned kernel.
+// workspace: frame of the gradients, turned kernel.
 inline void conv_inputs(const ConvSizes& n, const float* kernel, const float* switches,
-                        const float* dy, float* dimages, float* room) {
+                        const float* dy, float* dimages, float* workspace) {
   const Frame around = gradient_frame_of(n);
-  float *frame = room, *turned = frame + around.size();
+  float *frame = workspace, *turned = frame + around.size();
   const int64_t pixels = around.pixels(), F = n.filters;
   around.clear(frame);
   pack_turned(turned, n, kernel);

@@ -9,36 +9,37 @@ namespace gridscape {
 namespace {
 
 const char* const kShapes = "arrays of other shapes than the layer asks for";
-const char* const kRoom = "room of another size";
+const char* const kWorkspace = "workspace of another size";
 
 // ---- dense ----
 
-// x (B, I), kernel (I, J), bias (J) unless without -> y (B, J), room.
+// x (B, I), kernel (I, J), bias (J) unless without -> y (B, J), workspace.
 ffi::Error dense_forward(ffi::ThreadPool pool, ffi::RemainingArgs args, ffi::RemainingRets rets,
                          int64_t activation, bool has_bias) {
   const FeedforwardKernels& kernels = *chosen().feedforward;
   Call call(args, rets);
   auto x = call.arg(0, 2), kernel = call.arg(1, 2), bias = call.arg(has_bias ? 2 : 1, 1);
-  auto y = call.ret(0, 2), room = call.ret(1, 1);
+  auto y = call.ret(0, 2), workspace = call.ret(1, 1);
   if (call.failed()) return call.error();
   const DenseSizes n = {x.own[0], x.own[1], y.own[1]};
   const Shape trials = y.lead;
   call.expect_shape(kernel, {n.inputs, n.outputs}, kShapes);
   call.expect_shape(y, {n.batch, n.outputs}, kShapes);
   if (has_bias) call.expect_shape(bias, {n.outputs}, kShapes);
-  call.expect(room.own_size == kernels.dense_room(n).forward, kRoom);
-  for (const auto* each : {&x, &kernel, &room}) call.expect_trials(*each, trials);
+  call.expect(workspace.own_size == kernels.dense_workspace(n).forward, kWorkspace);
+  for (const auto* each : {&x, &kernel, &workspace}) call.expect_trials(*each, trials);
   if (has_bias) call.expect_trials(bias, trials);
   if (call.failed()) return call.error();
   for_trials(pool, trials.product(), [&](int64_t k) {
     kernels.dense_forward(n, static_cast<Activation>(activation), x.of(k, trials),
                           kernel.of(k, trials), has_bias ? bias.of(k, trials) : nullptr,
-                          y.of(k, trials), room.of(k, trials));
+                          y.of(k, trials), workspace.of(k, trials));
   });
   return ffi::Error::Success();
 }
 
-// x (B, I), y (B, J), dy (B, J) -> dkernel (I, J), dbias (J) or (0), dz (B, J) or (0, J), room.
+// x (B, I), y (B, J), dy (B, J) -> dkernel (I, J), dbias (J) or (0), dz (B, J) or (0, J),
+// workspace.
 ffi::Error dense_weights(ffi::ThreadPool pool, ffi::RemainingArgs args, ffi::RemainingRets rets,
                          int64_t activation, bool has_bias) {
   const FeedforwardKernels& kernels = *chosen().feedforward;
@@ -46,7 +47,7 @@ ffi::Error dense_weights(ffi::ThreadPool pool, ffi::RemainingArgs args, ffi::Rem
   const auto kind = static_cast<Activation>(activation);
   auto x = call.arg(0, 2), y = call.arg(1, 2), dy = call.arg(2, 2);
   auto dkernel = call.ret(0, 2), dbias = call.ret(1, 1), dz = call.ret(2, 2);
-  auto room = call.ret(3, 1);
+  auto workspace = call.ret(3, 1);
   if (call.failed()) return call.error();
   const DenseSizes n = {x.own[0], x.own[1], y.own[1]};
   const Shape trials = dkernel.lead;
@@ -54,33 +55,34 @@ ffi::Error dense_weights(ffi::ThreadPool pool, ffi::RemainingArgs args, ffi::Rem
   call.expect_shape(dbias, {has_bias ? n.outputs : 0}, kShapes);
   call.expect_shape(dz, {kind == Activation::kLinear ? 0 : n.batch, n.outputs}, kShapes);
   for (const auto* each : {&y, &dy}) call.expect_shape(*each, {n.batch, n.outputs}, kShapes);
-  call.expect(room.own_size == kernels.dense_room(n).weights, kRoom);
-  for (const auto* each : {&x, &y, &dy, &dbias, &dz, &room}) call.expect_trials(*each, trials);
+  call.expect(workspace.own_size == kernels.dense_workspace(n).weights, kWorkspace);
+  for (const auto* each : {&x, &y, &dy, &dbias, &dz, &workspace}) call.expect_trials(*each, trials);
   if (call.failed()) return call.error();
   for_trials(pool, trials.product(), [&](int64_t k) {
     kernels.dense_weights(n, kind, x.of(k, trials), y.of(k, trials), dy.of(k, trials),
                           dkernel.of(k, trials), has_bias ? dbias.of(k, trials) : nullptr,
-                          dz.of(k, trials), room.of(k, trials));
+                          dz.of(k, trials), workspace.of(k, trials));
   });
   return ffi::Error::Success();
 }
 
-// kernel (I, J), dz (B, J) -> dx (B, I), room.
+// kernel (I, J), dz (B, J) -> dx (B, I), workspace.
 ffi::Error dense_inputs(ffi::ThreadPool pool, ffi::RemainingArgs args, ffi::RemainingRets rets) {
   const FeedforwardKernels& kernels = *chosen().feedforward;
   Call call(args, rets);
-  auto kernel = call.arg(0, 2), dz = call.arg(1, 2), dx = call.ret(0, 2), room = call.ret(1, 1);
+  auto kernel = call.arg(0, 2), dz = call.arg(1, 2), dx = call.ret(0, 2),
+       workspace = call.ret(1, 1);
   if (call.failed()) return call.error();
   const DenseSizes n = {dz.own[0], kernel.own[0], kernel.own[1]};
   const Shape trials = dx.lead;
   call.expect_shape(dz, {n.batch, n.outputs}, kShapes);
   call.expect_shape(dx, {n.batch, n.inputs}, kShapes);
-  call.expect(room.own_size == kernels.dense_room(n).inputs, kRoom);
-  for (const auto* each : {&kernel, &dz, &room}) call.expect_trials(*each, trials);
+  call.expect(workspace.own_size == kernels.dense_workspace(n).inputs, kWorkspace);
+  for (const auto* each : {&kernel, &dz, &workspace}) call.expect_trials(*each, trials);
   if (call.failed()) return call.error();
   for_trials(pool, trials.product(), [&](int64_t k) {
     kernels.dense_inputs(n, kernel.of(k, trials), dz.of(k, trials), dx.of(k, trials),
-                         room.of(k, trials));
+                         workspace.of(k, trials));
   });
   return ffi::Error::Success();
 }
@@ -98,78 +100,79 @@ void expect_outputs(Call& call, const ConvSizes& n, const PerTrial& y) {
   call.expect_shape(y, {n.batch, height, width, n.filters}, kShapes);
 }
 
-// images (B, Y, X, C), kernel (k, l, C, F), bias (F) -> y (B, Y, X, F), or pooled, switches, room.
+// images (B, Y, X, C), kernel (k, l, C, F), bias (F) -> y (B, Y, X, F), or pooled, switches,
+// workspace.
 ffi::Error conv_forward(ffi::ThreadPool pool, ffi::RemainingArgs args, ffi::RemainingRets rets,
                         bool pooled, bool keeps) {
   const FeedforwardKernels& kernels = *chosen().feedforward;
   Call call(args, rets);
   auto images = call.arg(0, 4), kernel = call.arg(1, 4), bias = call.arg(2, 1);
-  auto y = call.ret(0, 4), switches = call.ret(1, 1), room = call.ret(2, 1);
+  auto y = call.ret(0, 4), switches = call.ret(1, 1), workspace = call.ret(2, 1);
   if (call.failed()) return call.error();
   const ConvSizes n = conv_sizes(images, kernel, pooled);
-  const ConvRoom need = kernels.conv_room(n, keeps);
+  const ConvWorkspace need = kernels.conv_workspace(n, keeps);
   const Shape trials = y.lead;
   call.expect_shape(kernel, {n.rows, n.columns, n.channels, n.filters}, kShapes);
   call.expect_shape(bias, {n.filters}, kShapes);
   expect_outputs(call, n, y);
-  call.expect(switches.own_size == need.switches && room.own_size == need.forward, kRoom);
-  for (const auto* each : {&images, &kernel, &bias, &switches, &room}) {
+  call.expect(switches.own_size == need.switches && workspace.own_size == need.forward, kWorkspace);
+  for (const auto* each : {&images, &kernel, &bias, &switches, &workspace}) {
     call.expect_trials(*each, trials);
   }
   if (call.failed()) return call.error();
   for_trials(pool, trials.product(), [&](int64_t k) {
     kernels.conv_forward(n, images.of(k, trials), kernel.of(k, trials), bias.of(k, trials),
                          y.of(k, trials), need.switches ? switches.of(k, trials) : nullptr,
-                         room.of(k, trials));
+                         workspace.of(k, trials));
   });
   return ffi::Error::Success();
 }
 
-// images (B, Y, X, C), switches, dy -> dkernel (k, l, C, F), dbias (F), room.
+// images (B, Y, X, C), switches, dy -> dkernel (k, l, C, F), dbias (F), workspace.
 ffi::Error conv_weights(ffi::ThreadPool pool, ffi::RemainingArgs args, ffi::RemainingRets rets,
                         bool pooled) {
   const FeedforwardKernels& kernels = *chosen().feedforward;
   Call call(args, rets);
   auto images = call.arg(0, 4), switches = call.arg(1, 1), dy = call.arg(2, 4);
-  auto dkernel = call.ret(0, 4), dbias = call.ret(1, 1), room = call.ret(2, 1);
+  auto dkernel = call.ret(0, 4), dbias = call.ret(1, 1), workspace = call.ret(2, 1);
   if (call.failed()) return call.error();
   const ConvSizes n = conv_sizes(images, dkernel, pooled);
-  const ConvRoom need = kernels.conv_room(n, true);
+  const ConvWorkspace need = kernels.conv_workspace(n, true);
   const Shape trials = dkernel.lead;
   call.expect_shape(dkernel, {n.rows, n.columns, n.channels, n.filters}, kShapes);
   call.expect_shape(dbias, {n.filters}, kShapes);
   expect_outputs(call, n, dy);
-  call.expect(switches.own_size == need.switches && room.own_size == need.weights, kRoom);
-  for (const auto* each : {&images, &switches, &dy, &dbias, &room}) {
+  call.expect(switches.own_size == need.switches && workspace.own_size == need.weights, kWorkspace);
+  for (const auto* each : {&images, &switches, &dy, &dbias, &workspace}) {
     call.expect_trials(*each, trials);
   }
   if (call.failed()) return call.error();
   for_trials(pool, trials.product(), [&](int64_t k) {
     kernels.conv_weights(n, images.of(k, trials), switches.of(k, trials), dy.of(k, trials),
-                         dkernel.of(k, trials), dbias.of(k, trials), room.of(k, trials));
+                         dkernel.of(k, trials), dbias.of(k, trials), workspace.of(k, trials));
   });
   return ffi::Error::Success();
 }
 
-// kernel (k, l, C, F), switches, dy -> dimages (B, Y, X, C), room.
+// kernel (k, l, C, F), switches, dy -> dimages (B, Y, X, C), workspace.
 ffi::Error conv_inputs(ffi::ThreadPool pool, ffi::RemainingArgs args, ffi::RemainingRets rets,
                        bool pooled) {
   const FeedforwardKernels& kernels = *chosen().feedforward;
   Call call(args, rets);
   auto kernel = call.arg(0, 4), switches = call.arg(1, 1), dy = call.arg(2, 4);
-  auto dimages = call.ret(0, 4), room = call.ret(1, 1);
+  auto dimages = call.ret(0, 4), workspace = call.ret(1, 1);
   if (call.failed()) return call.error();
   const ConvSizes n = conv_sizes(dimages, kernel, pooled);
-  const ConvRoom need = kernels.conv_room(n, true);
+  const ConvWorkspace need = kernels.conv_workspace(n, true);
   const Shape trials = dimages.lead;
   call.expect_shape(kernel, {n.rows, n.columns, n.channels, n.filters}, kShapes);
   expect_outputs(call, n, dy);
-  call.expect(switches.own_size == need.switches && room.own_size == need.inputs, kRoom);
-  for (const auto* each : {&kernel, &switches, &dy, &room}) call.expect_trials(*each, trials);
+  call.expect(switches.own_size == need.switches && workspace.own_size == need.inputs, kWorkspace);
+  for (const auto* each : {&kernel, &switches, &dy, &workspace}) call.expect_trials(*each, trials);
   if (call.failed()) return call.error();
   for_trials(pool, trials.product(), [&](int64_t k) {
     kernels.conv_inputs(n, kernel.of(k, trials), switches.of(k, trials), dy.of(k, trials),
-                        dimages.of(k, trials), room.of(k, trials));
+                        dimages.of(k, trials), workspace.of(k, trials));
   });
   return ffi::Error::Success();
 }
@@ -193,17 +196,18 @@ XLA_FFI_DEFINE_HANDLER_SYMBOL(gridscape_conv_weights, gridscape::conv_weights,
 XLA_FFI_DEFINE_HANDLER_SYMBOL(gridscape_conv_inputs, gridscape::conv_inputs,
                               GRIDSCAPE_BIND().Attr<bool>("pooled"));
 
-// Into `room`: the fields of DenseRoom.
-extern "C" void gridscape_dense_room(const int64_t* sizes, int64_t* room) {
+// Into `workspace`: the fields of DenseWorkspace.
+extern "C" void gridscape_dense_workspace(const int64_t* sizes, int64_t* workspace) {
   const gridscape::DenseSizes n = {sizes[0], sizes[1], sizes[2]};
-  const auto found = gridscape::chosen().feedforward->dense_room(n);
-  std::memcpy(room, &found, sizeof(found));
+  const auto found = gridscape::chosen().feedforward->dense_workspace(n);
+  std::memcpy(workspace, &found, sizeof(found));
 }
 
-// Into `room`: the fields of ConvRoom. sizes: images, then filters, rows, columns.
-extern "C" void gridscape_conv_room(const int64_t* sizes, bool pooled, bool keeps, int64_t* room) {
+// Into `workspace`: the fields of ConvWorkspace. sizes: images, then filters, rows, columns.
+extern "C" void gridscape_conv_workspace(const int64_t* sizes, bool pooled, bool keeps,
+                                         int64_t* workspace) {
   const gridscape::ConvSizes n = {sizes[0], sizes[1], sizes[2], sizes[3],
                                   sizes[4], sizes[5], sizes[6], pooled};
-  const auto found = gridscape::chosen().feedforward->conv_room(n, keeps);
-  std::memcpy(room, &found, sizeof(found));
+  const auto found = gridscape::chosen().feedforward->conv_workspace(n, keeps);
+  std::memcpy(workspace, &found, sizeof(found));
 }

@@ -33,39 +33,39 @@ struct ConvSizes {
 
 // Floats to work in beside inputs and results: of the forward pass, of the gradients by the weights
 // and by the inputs. They are the same for all instruction sets.
-#define GRIDSCAPE_DENSE_ROOM(FIELD) FIELD(forward) FIELD(weights) FIELD(inputs)
+#define GRIDSCAPE_DENSE_WORKSPACE(FIELD) FIELD(forward) FIELD(weights) FIELD(inputs)
 // switches: what the forward pass of a pooled layer leaves, a byte for each output.
-#define GRIDSCAPE_CONV_ROOM(FIELD) FIELD(switches) GRIDSCAPE_DENSE_ROOM(FIELD)
+#define GRIDSCAPE_CONV_WORKSPACE(FIELD) FIELD(switches) GRIDSCAPE_DENSE_WORKSPACE(FIELD)
 
 #define GRIDSCAPE_FIELD(name) int64_t name;
-struct DenseRoom {
-  GRIDSCAPE_DENSE_ROOM(GRIDSCAPE_FIELD)
+struct DenseWorkspace {
+  GRIDSCAPE_DENSE_WORKSPACE(GRIDSCAPE_FIELD)
 };
 
-struct ConvRoom {
-  GRIDSCAPE_CONV_ROOM(GRIDSCAPE_FIELD)
+struct ConvWorkspace {
+  GRIDSCAPE_CONV_WORKSPACE(GRIDSCAPE_FIELD)
 };
 #undef GRIDSCAPE_FIELD
 
 struct FeedforwardKernels {
-  DenseRoom (*dense_room)(const DenseSizes&);
+  DenseWorkspace (*dense_workspace)(const DenseSizes&);
   // bias may be null.
   void (*dense_forward)(const DenseSizes&, Activation, const float* x, const float* kernel,
-                        const float* bias, float* y, float* room);
+                        const float* bias, float* y, float* workspace);
   // dz: gradients before the activation; not written where it is linear. dbias may be null.
   void (*dense_weights)(const DenseSizes&, Activation, const float* x, const float* y,
-                        const float* dy, float* dkernel, float* dbias, float* dz, float* room);
+                        const float* dy, float* dkernel, float* dbias, float* dz, float* workspace);
   void (*dense_inputs)(const DenseSizes&, const float* kernel, const float* dz, float* dx,
-                       float* room);
+                       float* workspace);
 
-  ConvRoom (*conv_room)(const ConvSizes&, bool keeps);
+  ConvWorkspace (*conv_workspace)(const ConvSizes&, bool keeps);
   // switches: null where there is no backward pass.
   void (*conv_forward)(const ConvSizes&, const float* images, const float* kernel,
-                       const float* bias, float* y, float* switches, float* room);
+                       const float* bias, float* y, float* switches, float* workspace);
   void (*conv_weights)(const ConvSizes&, const float* images, const float* switches,
-                       const float* dy, float* dkernel, float* dbias, float* room);
+                       const float* dy, float* dkernel, float* dbias, float* workspace);
   void (*conv_inputs)(const ConvSizes&, const float* kernel, const float* switches, const float* dy,
-                      float* dimages, float* room);
+                      float* dimages, float* workspace);
 };
 
 }  // namespace gridscape

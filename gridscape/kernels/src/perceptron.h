@@ -17,7 +17,7 @@ namespace GRIDSCAPE_TARGET {
 // Inputs of a layer whose gradient by the kernel is summed at once: registers hold 4 x kTileRows.
 constexpr int64_t kInputsAtOnce = 4;
 
-// ---- room: the batch, what each layer gives, and sums of lanes ----
+// ---- workspace: the batch, what each layer gives, and sums of lanes ----
 
 GRIDSCAPE_INLINE int64_t widest(const PerceptronSizes& n) {
   int64_t most = 0;
@@ -25,24 +25,24 @@ GRIDSCAPE_INLINE int64_t widest(const PerceptronSizes& n) {
   return most;
 }
 
-inline int64_t perceptron_room(const PerceptronSizes& n) {
+inline int64_t perceptron_workspace(const PerceptronSizes& n) {
   int64_t units = n.outputs();
   for (int64_t k = 0; k <= n.n_layers; ++k) units += n.widths[k];
   const int64_t sums = padded(kInputsAtOnce * widest(n)) * kBlock;
   return units * padded(n.batch) + sums + kBlock;
 }
 
-struct PerceptronRoom {
+struct PerceptronWorkspace {
   float *targets, *units[kMostLayers + 1], *sums;
 
-  PerceptronRoom(const PerceptronSizes& n, float* room) {
+  PerceptronWorkspace(const PerceptronSizes& n, float* workspace) {
     // Vectors that cross no line of the cache.
-    room += (-reinterpret_cast<uintptr_t>(room) / sizeof(float)) % kBlock;
+    workspace += (-reinterpret_cast<uintptr_t>(workspace) / sizeof(float)) % kBlock;
     const int64_t batch = padded(n.batch);
-    targets = room;
-    room += n.outputs() * batch;
-    for (int64_t k = 0; k <= n.n_layers; room += n.widths[k++] * batch) units[k] = room;
-    sums = room;
+    targets = workspace;
+    workspace += n.outputs() * batch;
+    for (int64_t k = 0; k <= n.n_layers; workspace += n.widths[k++] * batch) units[k] = workspace;
+    sums = workspace;
   }
 };
 
@@ -59,8 +59,8 @@ inline void take_rows(float* to, const float* table, const int32_t* rows, int64_
 }
 
 inline void take(const PerceptronSizes& n, const float* inputs, const float* targets,
-                 const int32_t* rows, float* room) {
-  const PerceptronRoom at(n, room);
+                 const int32_t* rows, float* workspace) {
+  const PerceptronWorkspace at(n, workspace);
   take_rows(at.units[0], inputs, rows, n.batch, n.inputs());
   take_rows(at.targets, targets, rows, n.batch, n.outputs());
 }
@@ -334,8 +334,8 @@ inline void layer_inputs(int64_t batch, int64_t inputs, int64_t outputs, Activat
 }
 
 inline float gradient(const PerceptronSizes& n, const PerceptronLayer* layers, float* outputs,
-                      float* room) {
-  const PerceptronRoom at(n, room);
+                      float* workspace) {
+  const PerceptronWorkspace at(n, workspace);
   for (int64_t k = 0; k < n.n_layers; ++k) {
     layer_forward(n.batch, n.widths[k], n.widths[k + 1], n.activations[k], layers[k], at.units[k],
                   at.units[k + 1]);

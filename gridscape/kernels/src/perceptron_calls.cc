@@ -58,7 +58,7 @@ std::array<int64_t, 2> shape(ffi::RemainingArgs args, size_t index) {
 
 // (update, bad_update, bad_quantity, [count], *params, *grads, *moments, stop, numbers (leaves,
 // ..), order (U, B), inputs (N, I), targets (N, K)) -> (update, bad_update, bad_quantity, [count],
-// *params, *params from before, *moments, losses (U), outputs (U, B, K) or (0), room).
+// *params, *params from before, *moments, losses (U), outputs (U, B, K) or (0), workspace).
 //
 // Results take the place of the operands that they follow. order (U, 0): a batch is all examples.
 // widths: from the inputs to the outputs. A loss that was not reached is NaN.
@@ -99,7 +99,7 @@ ffi::Error perceptron_train(ffi::RemainingArgs args, ffi::RemainingRets rets, in
   const int64_t n_kept = keeps ? n.batch * n.outputs() : 0;
   float* outputs = buffers.result(shared + 1, batches.updates * n_kept);
   const PerceptronKernels& kernels = *chosen().perceptron;
-  float* room = buffers.result(shared + 2, kernels.room(n));
+  float* workspace = buffers.result(shared + 2, kernels.workspace(n));
   if (!buffers.fit() || args.size() != shared + kShared || !fit(leaves, n)) {
     return refused("operands of other shapes or types");
   }
@@ -109,11 +109,12 @@ ffi::Error perceptron_train(ffi::RemainingArgs args, ffi::RemainingRets rets, in
   const auto layers = layers_of(leaves, n_layers);
   std::fill(losses, losses + batches.updates, std::numeric_limits<float>::quiet_NaN());
   if (batches.size) batches.order = order;
-  if (!batches.order) kernels.take(n, inputs, targets, nullptr, room);
+  if (!batches.order) kernels.take(n, inputs, targets, nullptr, workspace);
   for (int64_t at = 0; *update < *stop && *bad_update == 0; ++at) {
     if (at >= batches.updates || !batches.has(at)) return refused("an example that is not there");
-    if (batches.order) kernels.take(n, inputs, targets, batches.at(at), room);
-    losses[at] = kernels.gradient(n, layers.data(), keeps ? outputs + at * n_kept : nullptr, room);
+    if (batches.order) kernels.take(n, inputs, targets, batches.at(at), workspace);
+    losses[at] =
+        kernels.gradient(n, layers.data(), keeps ? outputs + at * n_kept : nullptr, workspace);
     *bad_quantity = step(rule, of_leaves.data(), 1, losses[at], count, leaves, 0);
     *update += 1;
     *bad_update = *bad_quantity == kNone ? 0 : *update;
@@ -137,9 +138,9 @@ XLA_FFI_DEFINE_HANDLER_SYMBOL(gridscape_perceptron_train, gridscape::perceptron_
                                   .Attr<ffi::Span<const int64_t>>("activations"));
 
 // Floats that a call of such sizes works in; widths: n_layers + 1.
-extern "C" int64_t gridscape_perceptron_room(int64_t batch, int64_t n_layers,
-                                             const int64_t* widths) {
+extern "C" int64_t gridscape_perceptron_workspace(int64_t batch, int64_t n_layers,
+                                                  const int64_t* widths) {
   gridscape::PerceptronSizes n = {batch, n_layers, {}, {}, {}};
   std::copy(widths, widths + n_layers + 1, n.widths);
-  return gridscape::chosen().perceptron->room(n);
+  return gridscape::chosen().perceptron->workspace(n);
 }

@@ -43,14 +43,15 @@ struct PerceptronLayer {
 
 struct PerceptronKernels {
   // Floats to work in; the same for all instruction sets.
-  int64_t (*room)(const PerceptronSizes&);
-  // Puts a batch in the room: rows of tables of inputs and targets, or the first where it is null.
+  int64_t (*workspace)(const PerceptronSizes&);
+  // Puts a batch into the workspace: rows of tables of inputs and targets, or the first where it is
+  // null.
   void (*take)(const PerceptronSizes&, const float* inputs, const float* targets,
-               const int32_t* rows, float* room);
-  // The mean loss of the batch in the room; all gradients by it; the outputs (batch, outputs),
+               const int32_t* rows, float* workspace);
+  // The mean loss of the batch in the workspace; all gradients by it; the outputs (batch, outputs),
   // unless null.
   float (*gradient)(const PerceptronSizes&, const PerceptronLayer* layers, float* outputs,
-                    float* room);
+                    float* workspace);
 };
 
 }  // namespace gridscape

@@ -6,7 +6,7 @@ namespace gridscape {
 namespace GRIDSCAPE_TARGET {
 
 extern const PerceptronKernels kPerceptron;
-const PerceptronKernels kPerceptron = {perceptron_room, take, gradient};
+const PerceptronKernels kPerceptron = {perceptron_workspace, take, gradient};
 
 }  // namespace GRIDSCAPE_TARGET
 }  // namespace gridscape

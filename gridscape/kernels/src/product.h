@@ -297,9 +297,9 @@ inline void pair_rows(float* to, const float* from, int64_t stride, int64_t coun
   }
 }
 
-// Room in which `multiply_deep` pairs numbers of rows of so many words.
+// Workspace in which `multiply_deep` pairs numbers of rows of so many words.
 template <typename Number>
-GRIDSCAPE_INLINE constexpr int64_t deep_room(int64_t row) {
+GRIDSCAPE_INLINE constexpr int64_t deep_workspace(int64_t row) {
   return Number::kExact ? 0 : kDepthAtOnce * (2 * row + kPanelBlocks * kBlock);
 }
 
@@ -309,14 +309,14 @@ GRIDSCAPE_INLINE constexpr int64_t deep_room(int64_t row) {
 template <typename Number = Float32, typename Zero>
 inline void multiply_deep(float* sums, const float* rows, int64_t row_words, int64_t count,
                           const float* packed, int64_t depth, int64_t blocks,
-                          [[maybe_unused]] float* room, Zero&& zero) {
+                          [[maybe_unused]] float* workspace, Zero&& zero) {
   constexpr int64_t at_once = kDepthAtOnce * Number::kPerWord;
   for (int64_t k = 0; k < depth; k += at_once) {
     const int64_t some = smaller(at_once, depth - k);
     const float *from = packed, *left = rows + k * row_words;
     if constexpr (!Number::kExact) {
-      pair_rows(room, left, row_words, some, 2 * row_words);
-      left = room;
+      pair_rows(workspace, left, row_words, some, 2 * row_words);
+      left = workspace;
     }
     float* to = sums;
     for_panels(blocks, [&](auto n_blocks, int64_t) {
@@ -324,7 +324,7 @@ inline void multiply_deep(float* sums, const float* rows, int64_t row_words, int
       constexpr int64_t width = C * kBlock, words = C * kBlockWords<Number>;
       const float* panel = from + k * words;
       if constexpr (!Number::kExact) {
-        float* paired = room + kDepthAtOnce * 2 * row_words;
+        float* paired = workspace + kDepthAtOnce * 2 * row_words;
         pair_rows(paired, panel, words, some, width);
         panel = paired;
       }

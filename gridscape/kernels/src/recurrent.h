@@ -194,7 +194,7 @@ inline void pack_bias(float* to, const Lengths<Number>& n, const Weights& weight
 }
 
 template <typename Number>
-GRIDSCAPE_INLINE int64_t bias_room(const Lengths<Number>& n, int64_t gates) {
+GRIDSCAPE_INLINE int64_t bias_workspace(const Lengths<Number>& n, int64_t gates) {
   return Number::kExact ? 0 : n.padded() * gates;
 }
 
@@ -326,7 +326,7 @@ inline void forward(const Lengths<Number>& n, const Weights& weights, const floa
   constexpr int G = Cell::kGates, Q = Cell::kKept;
   const int64_t blocks = n.blocks() * G, packed_depth = words_of<Number>(n.depth());
   float *packed = scratch, *bias = packed + packed_depth * blocks * kBlock;
-  float* carried = bias + bias_room(n, G);
+  float* carried = bias + bias_workspace(n, G);
   pack_weights(packed, n, weights);
   pack_bias(bias, n, weights);
   if (Cell::kCarries) std::memset(carried, 0, n.state() * sizeof(float));
@@ -398,14 +398,14 @@ inline void to_states(float* dh, const Lengths<Number>& n, int64_t t, const floa
                           transposed, n.blocks(), Weights::kZeroOfStates, add);
 }
 
-// scratch: sums of weights, then room of the product.
+// scratch: sums of weights, then workspace of the product.
 template <typename Number, typename Gradients>
 inline void weight_gradient(const Lengths<Number>& n, const float* rows, const float* dgates,
                             const Gradients& dweights, float* scratch) {
   const int64_t blocks = n.blocks() * Gradients::kGates;
-  float *sums = scratch, *room = scratch + n.depth() * blocks * kBlock;
+  float *sums = scratch, *workspace = scratch + n.depth() * blocks * kBlock;
   multiply_deep<Number>(
-      sums, rows, n.row(), n.depth(), dgates, n.rows(), blocks, room,
+      sums, rows, n.row(), n.depth(), dgates, n.rows(), blocks, workspace,
       [&](int64_t first, int64_t end) { return zero_gate<Gradients>(n, first, end); });
   unpack_weights(sums, n, dweights);
 }
@@ -491,7 +491,7 @@ inline void gru_forward(const Lengths<Number>& n, const FusedWeights<2>& gates,
                         const FusedWeights<1>& candidate, const float* inputs, float* output,
                         Tape gate_tape, Tape candidate_tape, float* kept, float* scratch) {
   const int64_t blocks = n.blocks(), packed_depth = words_of<Number>(n.depth());
-  const int64_t size = packed_depth * blocks * kBlock, bias_size = bias_room(n, 1);
+  const int64_t size = packed_depth * blocks * kBlock, bias_size = bias_workspace(n, 1);
   float *packed_gates = scratch, *packed = scratch + 2 * size, *gate_bias = packed + size;
   float *bias = gate_bias + 2 * bias_size, *update = bias + bias_size;
   float* held = update + n.state();

@@ -60,7 +60,7 @@ std::vector<float*> pointers(const std::vector<PerTrial>& arrays, int64_t k, con
   return found;
 }
 
-// (*weights, inputs (B, T, D)) -> output (B, T, H) or (B, H), rows, kept, room.
+// (*weights, inputs (B, T, D)) -> output (B, T, H) or (B, H), rows, kept, workspace.
 ffi::Error recurrent_forward(ffi::ThreadPool pool, ffi::RemainingArgs args, ffi::RemainingRets rets,
                              int64_t cell, int64_t hidden, bool every, bool bfloat16, bool keeps) {
   const RecurrentKernels& kernels = kernels_of(bfloat16);
@@ -69,30 +69,30 @@ ffi::Error recurrent_forward(ffi::ThreadPool pool, ffi::RemainingArgs args, ffi:
   auto weights = weights_of(call, cell, false);
   auto inputs = call.arg(n_weights(cell), 3);
   auto output = call.ret(0, every ? 3 : 2);
-  auto rows = call.ret(1, 1), kept = call.ret(2, 1), room = call.ret(3, 1);
+  auto rows = call.ret(1, 1), kept = call.ret(2, 1), workspace = call.ret(3, 1);
   if (call.failed()) return call.error();
   const RecurrentSizes n = {inputs.own[1], inputs.own[0], inputs.own[2], hidden, every};
-  const RecurrentRoom need = kernels.room(kind, n, keeps);
+  const RecurrentWorkspace need = kernels.workspace(kind, n, keeps);
   const Shape trials = output.lead;
   expect_weights(call, weights, cell, n);
   call.expect(output.own_size == n.batch * hidden * (every ? n.steps : 1),
               "output of another size");
-  call.expect(
-      rows.own_size == need.rows && kept.own_size == need.kept && room.own_size == need.forward,
-      "room of another size");
-  for (const auto* each : {&inputs, &rows, &kept, &room}) call.expect_trials(*each, trials);
+  call.expect(rows.own_size == need.rows && kept.own_size == need.kept &&
+                  workspace.own_size == need.forward,
+              "workspace of another size");
+  for (const auto* each : {&inputs, &rows, &kept, &workspace}) call.expect_trials(*each, trials);
   for (const auto& each : weights) call.expect_trials(each, trials);
   if (call.failed()) return call.error();
   for_trials(pool, trials.product(), [&](int64_t k) {
     kernels.forward(kind, n, pointers(weights, k, trials).data(), inputs.of(k, trials), keeps,
                     output.of(k, trials), rows.of(k, trials), kept.of(k, trials),
-                    room.of(k, trials));
+                    workspace.of(k, trials));
   });
   return ffi::Error::Success();
 }
 
-// (*weights, inputs, rows, kept, doutput) -> *dweights, dgates, room. Of the inputs only the shape
-// is read: their gradient is a call of its own, which is left out where nobody needs it.
+// (*weights, inputs, rows, kept, doutput) -> *dweights, dgates, workspace. Of the inputs only the
+// shape is read: their gradient is a call of its own, which is left out where nobody needs it.
 ffi::Error recurrent_backward(ffi::ThreadPool pool, ffi::RemainingArgs args,
                               ffi::RemainingRets rets, int64_t cell, int64_t hidden, bool every,
                               bool bfloat16) {
@@ -103,19 +103,19 @@ ffi::Error recurrent_backward(ffi::ThreadPool pool, ffi::RemainingArgs args,
   auto weights = weights_of(call, cell, false), dweights = weights_of(call, cell, true);
   auto inputs = call.arg(first, 3), rows = call.arg(first + 1, 1), kept = call.arg(first + 2, 1);
   auto doutput = call.arg(first + 3, every ? 3 : 2);
-  auto dgates = call.ret(first, 1), room = call.ret(first + 1, 1);
+  auto dgates = call.ret(first, 1), workspace = call.ret(first + 1, 1);
   if (call.failed()) return call.error();
   const RecurrentSizes n = {inputs.own[1], inputs.own[0], inputs.own[2], hidden, every};
-  const RecurrentRoom need = kernels.room(kind, n, true);
+  const RecurrentWorkspace need = kernels.workspace(kind, n, true);
   const Shape trials = dgates.lead;
   expect_weights(call, weights, cell, n);
   expect_weights(call, dweights, cell, n);
   call.expect(doutput.own_size == n.batch * hidden * (every ? n.steps : 1),
               "gradient of another size than the output");
   call.expect(rows.own_size == need.rows && kept.own_size == need.kept &&
-                  dgates.own_size == need.dgates && room.own_size == need.backward,
-              "room of another size");
-  for (const auto* each : {&inputs, &rows, &kept, &doutput, &room}) {
+                  dgates.own_size == need.dgates && workspace.own_size == need.backward,
+              "workspace of another size");
+  for (const auto* each : {&inputs, &rows, &kept, &doutput, &workspace}) {
     call.expect_trials(*each, trials);
   }
   for (const auto& each : weights) call.expect_trials(each, trials);
@@ -125,12 +125,12 @@ ffi::Error recurrent_backward(ffi::ThreadPool pool, ffi::RemainingArgs args,
     kernels.backward(kind, n, pointers(weights, k, trials).data(), rows.of(k, trials),
                      kept.of(k, trials), doutput.of(k, trials),
                      pointers(dweights, k, trials).data(), dgates.of(k, trials),
-                     room.of(k, trials));
+                     workspace.of(k, trials));
   });
   return ffi::Error::Success();
 }
 
-// (*weights, dgates) -> dinputs (B, T, D), room.
+// (*weights, dgates) -> dinputs (B, T, D), workspace.
 ffi::Error recurrent_inputs(ffi::ThreadPool pool, ffi::RemainingArgs args, ffi::RemainingRets rets,
                             int64_t cell, int64_t hidden, bool bfloat16) {
   const RecurrentKernels& kernels = kernels_of(bfloat16);
@@ -138,21 +138,21 @@ ffi::Error recurrent_inputs(ffi::ThreadPool pool, ffi::RemainingArgs args, ffi::
   const auto kind = static_cast<CellKind>(cell);
   auto weights = weights_of(call, cell, false);
   auto dgates = call.arg(n_weights(cell), 1);
-  auto dinputs = call.ret(0, 3), room = call.ret(1, 1);
+  auto dinputs = call.ret(0, 3), workspace = call.ret(1, 1);
   if (call.failed()) return call.error();
   const Shape& of = dinputs.own;
   const RecurrentSizes n = {of[1], of[0], of[2], hidden, false};
-  const RecurrentRoom need = kernels.room(kind, n, true);
+  const RecurrentWorkspace need = kernels.workspace(kind, n, true);
   const Shape trials = dinputs.lead;
   expect_weights(call, weights, cell, n);
-  call.expect(dgates.own_size == need.dgates && room.own_size == need.inputs,
-              "room of another size");
-  for (const auto* each : {&dgates, &room}) call.expect_trials(*each, trials);
+  call.expect(dgates.own_size == need.dgates && workspace.own_size == need.inputs,
+              "workspace of another size");
+  for (const auto* each : {&dgates, &workspace}) call.expect_trials(*each, trials);
   for (const auto& each : weights) call.expect_trials(each, trials);
   if (call.failed()) return call.error();
   for_trials(pool, trials.product(), [&](int64_t k) {
     kernels.inputs(kind, n, pointers(weights, k, trials).data(), dgates.of(k, trials),
-                   dinputs.of(k, trials), room.of(k, trials));
+                   dinputs.of(k, trials), workspace.of(k, trials));
   });
   return ffi::Error::Success();
 }
@@ -192,11 +192,11 @@ XLA_FFI_DEFINE_HANDLER_SYMBOL(gridscape_recurrent_inputs, gridscape::recurrent_i
                                   .Attr<int64_t>("hidden")
                                   .Attr<bool>("bfloat16"));
 
-// Into `room`: the fields of RecurrentRoom.
-extern "C" void gridscape_recurrent_room(int64_t cell, int64_t steps, int64_t batch,
-                                         int64_t features, int64_t hidden, bool every,
-                                         bool bfloat16, bool keeps, int64_t* room) {
-  const auto found = gridscape::kernels_of(bfloat16).room(
+// Into `workspace`: the fields of RecurrentWorkspace.
+extern "C" void gridscape_recurrent_workspace(int64_t cell, int64_t steps, int64_t batch,
+                                              int64_t features, int64_t hidden, bool every,
+                                              bool bfloat16, bool keeps, int64_t* workspace) {
+  const auto found = gridscape::kernels_of(bfloat16).workspace(
       static_cast<gridscape::CellKind>(cell), {steps, batch, features, hidden, every}, keeps);
-  std::memcpy(room, &found, sizeof(found));
+  std::memcpy(workspace, &found, sizeof(found));
 }

@@ -30,25 +30,25 @@ struct RecurrentSizes {
 // Floats that a recurrent layer needs beside its inputs and results.
 //
 // rows, kept: what the forward pass leaves for the backward pass; without one, `rows` is small and
-// `kept` empty. dgates: gradients by the gates. forward, backward, inputs: room to work in.
-#define GRIDSCAPE_RECURRENT_ROOM(FIELD) \
+// `kept` empty. dgates: gradients by the gates. forward, backward, inputs: workspaces.
+#define GRIDSCAPE_RECURRENT_WORKSPACE(FIELD) \
   FIELD(rows) FIELD(kept) FIELD(dgates) FIELD(forward) FIELD(backward) FIELD(inputs)
 
-struct RecurrentRoom {
+struct RecurrentWorkspace {
 #define GRIDSCAPE_FIELD(name) int64_t name;
-  GRIDSCAPE_RECURRENT_ROOM(GRIDSCAPE_FIELD)
+  GRIDSCAPE_RECURRENT_WORKSPACE(GRIDSCAPE_FIELD)
 #undef GRIDSCAPE_FIELD
 };
 
 struct RecurrentKernels {
-  RecurrentRoom (*room)(CellKind, const RecurrentSizes&, bool keeps);
+  RecurrentWorkspace (*workspace)(CellKind, const RecurrentSizes&, bool keeps);
   void (*forward)(CellKind, const RecurrentSizes&, const float* const* weights, const float* inputs,
-                  bool keeps, float* output, float* rows, float* kept, float* room);
+                  bool keeps, float* output, float* rows, float* kept, float* workspace);
   void (*backward)(CellKind, const RecurrentSizes&, const float* const* weights, const float* rows,
                    const float* kept, const float* doutput, float* const* dweights, float* dgates,
-                   float* room);
+                   float* workspace);
   void (*inputs)(CellKind, const RecurrentSizes&, const float* const* weights, const float* dgates,
-                 float* dinputs, float* room);
+                 float* dinputs, float* workspace);
 };
 
 }  // namespace gridscape

@@ -35,41 +35,42 @@ inline bool is_few(CellKind cell, const Few& n) {
   return cell != CellKind::kGru && has_few_units(n);
 }
 
-inline RecurrentRoom few_room(CellKind cell, const Few& n, bool keeps) {
+inline RecurrentWorkspace few_workspace(CellKind cell, const Few& n, bool keeps) {
   const int64_t blocks = blocks_of(n.batch), gates = n_gates(cell) * n.hidden;
   const int64_t state = n.hidden * kBlock, all = blocks * n.steps * kBlock;
-  RecurrentRoom room;
-  room.rows = blocks * few_rows(n, keeps);
-  room.kept = keeps ? all * n.hidden * n_kept<Float32>(cell) : 0;
-  room.dgates = all * gates;
-  room.forward = n.depth() * gates + 2 * state;
-  room.backward = gates * n.hidden + 3 * state;
-  room.inputs = n.features * (gates + kBlock);
-  return room;
+  RecurrentWorkspace workspace;
+  workspace.rows = blocks * few_rows(n, keeps);
+  workspace.kept = keeps ? all * n.hidden * n_kept<Float32>(cell) : 0;
+  workspace.dgates = all * gates;
+  workspace.forward = n.depth() * gates + 2 * state;
+  workspace.backward = gates * n.hidden + 3 * state;
+  workspace.inputs = n.features * (gates + kBlock);
+  return workspace;
 }
 
 template <typename Number>
-RecurrentRoom units_room(CellKind cell, const Lengths<Number>& n, bool keeps) {
+RecurrentWorkspace units_workspace(CellKind cell, const Lengths<Number>& n, bool keeps) {
   const int64_t gates = n_gates(cell), columns = gates * n.padded();
   const int64_t tapes = cell == CellKind::kGru ? 2 : 1;
   const int64_t words = gates * n.blocks() * kBlockWords<Number>;  // of a row of gates
-  RecurrentRoom room;
-  room.rows = tapes * (keeps ? n.steps : 2) * n.batch * n.row();
-  room.kept = keeps ? n.rows() * n.padded() * n_kept<Number>(cell) : 0;
-  room.dgates = n.rows() * words;
-  room.forward = words_of<Number>(n.depth()) * columns + bias_room(n, gates) + 2 * n.state();
-  room.backward = 2 * n.state() + n.width() * columns + deep_room<Number>(n.row());
-  room.inputs = words * blocks_of(n.features) * kBlock;
-  return room;
+  RecurrentWorkspace workspace;
+  workspace.rows = tapes * (keeps ? n.steps : 2) * n.batch * n.row();
+  workspace.kept = keeps ? n.rows() * n.padded() * n_kept<Number>(cell) : 0;
+  workspace.dgates = n.rows() * words;
+  workspace.forward =
+      words_of<Number>(n.depth()) * columns + bias_workspace(n, gates) + 2 * n.state();
+  workspace.backward = 2 * n.state() + n.width() * columns + deep_workspace<Number>(n.row());
+  workspace.inputs = words * blocks_of(n.features) * kBlock;
+  return workspace;
 }
 
 template <typename Number>
-RecurrentRoom room_on(CellKind cell, const RecurrentSizes& sizes, bool keeps) {
+RecurrentWorkspace workspace_on(CellKind cell, const RecurrentSizes& sizes, bool keeps) {
   const Lengths<Number> n(sizes);
   if constexpr (Number::kExact) {
-    if (is_few(cell, n)) return few_room(cell, n, keeps);
+    if (is_few(cell, n)) return few_workspace(cell, n, keeps);
   }
-  return units_room(cell, n, keeps);
+  return units_workspace(cell, n, keeps);
 }
 
 // The pointers of a cell's weights, in the order of its parameters.
@@ -96,53 +97,56 @@ GruAfterWeights<Float> gru_after_weights(Float* const* w) {
 
 template <typename Cell, typename Number, typename Weights>
 void forward_of(CellKind cell, const Lengths<Number>& n, const Weights& weights,
-                const float* inputs, float* output, Tape tape, float* kept, float* room) {
+                const float* inputs, float* output, Tape tape, float* kept, float* workspace) {
   if constexpr (Number::kExact) {
-    if (is_few(cell, n)) return few_forward<Cell>(n, weights, inputs, output, tape, kept, room);
+    if (is_few(cell, n))
+      return few_forward<Cell>(n, weights, inputs, output, tape, kept, workspace);
   }
-  forward<On<Number, Cell>>(n, weights, inputs, output, tape, kept, room);
+  forward<On<Number, Cell>>(n, weights, inputs, output, tape, kept, workspace);
 }
 
 template <typename Cell, typename Number, typename Weights>
 void backward_of(CellKind cell, const Lengths<Number>& n, const Weights& weights, const float* rows,
                  const float* kept, const float* doutput,
-                 const typename Weights::Gradients& dweights, float* dgates, float* room) {
+                 const typename Weights::Gradients& dweights, float* dgates, float* workspace) {
   if constexpr (Number::kExact) {
     if (is_few(cell, n)) {
-      return few_backward<Cell>(n, weights, rows, kept, doutput, dweights, dgates, room);
+      return few_backward<Cell>(n, weights, rows, kept, doutput, dweights, dgates, workspace);
     }
   }
-  backward<On<Number, Cell>>(n, weights, rows, kept, doutput, dweights, dgates, room);
+  backward<On<Number, Cell>>(n, weights, rows, kept, doutput, dweights, dgates, workspace);
 }
 
 template <typename Number, typename Weights>
 void inputs_of(CellKind cell, const Lengths<Number>& n, const Weights& weights, const float* dgates,
-               float* dinputs, float* room) {
+               float* dinputs, float* workspace) {
   if constexpr (Number::kExact) {
-    if (is_few(cell, n)) return few_input_gradient(n, weights, dgates, dinputs, room);
+    if (is_few(cell, n)) return few_input_gradient(n, weights, dgates, dinputs, workspace);
   }
-  input_gradient(n, weights, dgates, dinputs, room, false);
+  input_gradient(n, weights, dgates, dinputs, workspace, false);
 }
 
 template <typename Number>
 void forward_on(CellKind cell, const RecurrentSizes& sizes, const float* const* weights,
                 const float* inputs, bool keeps, float* output, float* rows, float* kept,
-                float* room) {
+                float* workspace) {
   const Lengths<Number> n(sizes);
   const Tape tape = {rows, keeps};
   kept = keeps ? kept : nullptr;
   switch (cell) {
     case CellKind::kRnn:
-      return forward_of<RnnCell>(cell, n, rnn_weights(weights), inputs, output, tape, kept, room);
+      return forward_of<RnnCell>(cell, n, rnn_weights(weights), inputs, output, tape, kept,
+                                 workspace);
     case CellKind::kLstm:
-      return forward_of<LstmCell>(cell, n, lstm_weights(weights), inputs, output, tape, kept, room);
+      return forward_of<LstmCell>(cell, n, lstm_weights(weights), inputs, output, tape, kept,
+                                  workspace);
     case CellKind::kGruAfter:
       return forward_of<GruAfterCell>(cell, n, gru_after_weights(weights), inputs, output, tape,
-                                      kept, room);
+                                      kept, workspace);
     case CellKind::kGru: {
       const Tape second = {rows + (keeps ? n.steps : 2) * n.batch * n.row(), keeps};
       return gru_forward(n, gru_gates(weights), gru_candidate(weights), inputs, output, tape,
-                         second, kept, room);
+                         second, kept, workspace);
     }
   }
 }
@@ -156,45 +160,45 @@ int64_t dcandidate_at(const Lengths<Number>& n) {
 template <typename Number>
 void backward_on(CellKind cell, const RecurrentSizes& sizes, const float* const* weights,
                  const float* rows, const float* kept, const float* doutput, float* const* dweights,
-                 float* dgates, float* room) {
+                 float* dgates, float* workspace) {
   const Lengths<Number> n(sizes);
   switch (cell) {
     case CellKind::kRnn:
       return backward_of<RnnCell>(cell, n, rnn_weights(weights), rows, kept, doutput,
-                                  rnn_weights(dweights), dgates, room);
+                                  rnn_weights(dweights), dgates, workspace);
     case CellKind::kLstm:
       return backward_of<LstmCell>(cell, n, lstm_weights(weights), rows, kept, doutput,
-                                   lstm_weights(dweights), dgates, room);
+                                   lstm_weights(dweights), dgates, workspace);
     case CellKind::kGruAfter:
       return backward_of<GruAfterCell>(cell, n, gru_after_weights(weights), rows, kept, doutput,
-                                       gru_after_weights(dweights), dgates, room);
+                                       gru_after_weights(dweights), dgates, workspace);
     case CellKind::kGru:
       return gru_backward(n, gru_gates(weights), gru_candidate(weights), rows,
                           rows + n.rows() * n.row(), kept, doutput, gru_gates(dweights),
-                          gru_candidate(dweights), dgates, dgates + dcandidate_at(n), room);
+                          gru_candidate(dweights), dgates, dgates + dcandidate_at(n), workspace);
   }
 }
 
 template <typename Number>
 void inputs_on(CellKind cell, const RecurrentSizes& sizes, const float* const* weights,
-               const float* dgates, float* dinputs, float* room) {
+               const float* dgates, float* dinputs, float* workspace) {
   const Lengths<Number> n(sizes);
   switch (cell) {
     case CellKind::kRnn:
-      return inputs_of(cell, n, rnn_weights(weights), dgates, dinputs, room);
+      return inputs_of(cell, n, rnn_weights(weights), dgates, dinputs, workspace);
     case CellKind::kLstm:
-      return inputs_of(cell, n, lstm_weights(weights), dgates, dinputs, room);
+      return inputs_of(cell, n, lstm_weights(weights), dgates, dinputs, workspace);
     case CellKind::kGruAfter:
-      return inputs_of(cell, n, gru_after_weights(weights), dgates, dinputs, room);
+      return inputs_of(cell, n, gru_after_weights(weights), dgates, dinputs, workspace);
     case CellKind::kGru:
-      input_gradient(n, gru_gates(weights), dgates, dinputs, room, false);
-      return input_gradient(n, gru_candidate(weights), dgates + dcandidate_at(n), dinputs, room,
-                            true);
+      input_gradient(n, gru_gates(weights), dgates, dinputs, workspace, false);
+      return input_gradient(n, gru_candidate(weights), dgates + dcandidate_at(n), dinputs,
+                            workspace, true);
   }
 }
 
 template <typename Number>
-constexpr RecurrentKernels kTable = {room_on<Number>, forward_on<Number>, backward_on<Number>,
+constexpr RecurrentKernels kTable = {workspace_on<Number>, forward_on<Number>, backward_on<Number>,
                                      inputs_on<Number>};
 
 }  // namespace GRIDSCAPE_TARGET

@@ -12,13 +12,13 @@
 
 // A table a line: its own name, then those of its entries.
 extern "C" const char* gridscape_tables() {
-  return "CELLS" GRIDSCAPE_CELLS(GRIDSCAPE_COUNTED)                //
-      "\nACTIVATIONS" GRIDSCAPE_ACTIVATIONS(GRIDSCAPE_NAME)        //
-      "\nRULES" GRIDSCAPE_RULES(GRIDSCAPE_COUNTED)                 //
-      "\nNUMBERS" GRIDSCAPE_RULE_NUMBERS(GRIDSCAPE_FIELD)          //
-      "\nLOSSES" GRIDSCAPE_LOSSES(GRIDSCAPE_NAME)                  //
-      "\nBAD_QUANTITIES" GRIDSCAPE_BAD_QUANTITIES(GRIDSCAPE_NAME)  //
-      "\nRecurrentRoom" GRIDSCAPE_RECURRENT_ROOM(GRIDSCAPE_FIELD)  //
-      "\nDenseRoom" GRIDSCAPE_DENSE_ROOM(GRIDSCAPE_FIELD)          //
-      "\nConvRoom" GRIDSCAPE_CONV_ROOM(GRIDSCAPE_FIELD);
+  return "CELLS" GRIDSCAPE_CELLS(GRIDSCAPE_COUNTED)                          //
+      "\nACTIVATIONS" GRIDSCAPE_ACTIVATIONS(GRIDSCAPE_NAME)                  //
+      "\nRULES" GRIDSCAPE_RULES(GRIDSCAPE_COUNTED)                           //
+      "\nNUMBERS" GRIDSCAPE_RULE_NUMBERS(GRIDSCAPE_FIELD)                    //
+      "\nLOSSES" GRIDSCAPE_LOSSES(GRIDSCAPE_NAME)                            //
+      "\nBAD_QUANTITIES" GRIDSCAPE_BAD_QUANTITIES(GRIDSCAPE_NAME)            //
+      "\nRecurrentWorkspace" GRIDSCAPE_RECURRENT_WORKSPACE(GRIDSCAPE_FIELD)  //
+      "\nDenseWorkspace" GRIDSCAPE_DENSE_WORKSPACE(GRIDSCAPE_FIELD)          //
+      "\nConvWorkspace" GRIDSCAPE_CONV_WORKSPACE(GRIDSCAPE_FIELD);
 }
