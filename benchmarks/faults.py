@@ -246,7 +246,7 @@ FAULTS = {
     "a torn file": damaged(cut),
     "a flipped bit": damaged(flip),
     "no room for files": limited(resource.RLIMIT_FSIZE, 1_000, 60_000),
-    "few addresses": limited(resource.RLIMIT_AS, 2**28, 2**31),
+    "few addresses": limited(resource.RLIMIT_AS, 2**28, 3 * 2**30),
     "a clock set back": clock_set_back,
     "a viewer": watched,
 }
