@@ -40,7 +40,7 @@ LONGEST_SECONDS, HANGING_SECONDS = 10, 60  # of the processor, and by the clock
 MOST_BYTES = 2**30  # that one input may add
 ODD = [None, True, 0, -1, 10**9, 10**400, 2.5, float("nan"), "", "x", "a\0b", "finished"]
 ODD += ["n" * 5_000, [], {}, [1], [None], [{}], [[8]], {"a": 1}, ["length", [1]]]
-ODD += ["os:system", "1:3:0", [1, 1], [0.1, "0.1"], ["a", 1], "é\x1b[2J"]
+ODD += [2**62, 10**19, "os:system", "1:3:0", [1, 1], [0.1, "0.1"], ["a", 1], "é\x1b[2J"]
 
 STUDY = """\
 name = "own"

@@ -174,9 +174,17 @@ def is_out_of_memory(error: BaseException) -> bool:
     of_jax = "JaxRuntimeError" in {kind.__name__ for kind in type(error).__mro__}
     text = str(error)
     refused = of_jax and ("RESOURCE_EXHAUSTED" in text or "out of memory" in text.lower())
-    # A library for which there is no address space.
+    # A library for which there is no address space, and a thread for whose stack there is none.
     unmapped = isinstance(error, ImportError) and "failed to map segment" in text
-    return isinstance(error, MemoryError | OutOfMemoryError) or refused or unmapped
+    stackless = isinstance(error, RuntimeError) and text == "can't start new thread"
+    of_another = isinstance(error, ImportError) and isinstance(error.__cause__, MemoryError)
+    return (
+        isinstance(error, MemoryError | OutOfMemoryError)
+        or refused
+        or unmapped
+        or stackless
+        or of_another
+    )
 
 
 @contextmanager

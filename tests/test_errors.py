@@ -18,6 +18,7 @@ from gridscape.errors import (
     StudyFileError,
     UnknownNameError,
     UsageError,
+    is_out_of_memory,
 )
 
 CLASSES = [c for c in vars(errors).values() if inspect.isclass(c) and issubclass(c, Exception)]
@@ -93,6 +94,26 @@ def test_the_first_mistake_and_the_known_names_can_be_read_by_programs():
     error = UnknownNameError("task", "digit", ["mnist", "digits"])
     assert (error.kind, error.name, error.known) == ("task", "digit", ["digits", "mnist"])
     assert StudyFileError("f", ["a", "b"]).mistakes == ["a", "b"]
+
+
+def caused(error, cause):
+    error.__cause__ = cause
+    return error
+
+
+@pytest.mark.parametrize(
+    ("error", "expected"),
+    [
+        (MemoryError(), True),
+        (RuntimeError("can't start new thread"), True),
+        (RuntimeError("can't do it"), False),
+        (ImportError("a.so: failed to map segment from shared object"), True),
+        (caused(ImportError("initialization failed"), MemoryError()), True),
+        (caused(ImportError("initialization failed"), ValueError()), False),
+    ],
+)
+def test_what_lacks_memory_is_known_by_what_it_raises(error, expected):
+    assert is_out_of_memory(error) is expected
 
 
 def test_errors_need_nothing_but_the_standard_library():

@@ -6,6 +6,7 @@ from gridscape.base.limits import Limit
 from gridscape.errors import UsageError, check_whole
 
 Layers = int | str | Sequence[int]
+MOST_LAYERS = 10_000
 WIDTH = Limit(ge=1, whole=True)
 
 
@@ -18,7 +19,8 @@ def widths(hidden_size: int, layers: Layers) -> tuple[int, ...]:
     ((16, 16), (64, 32), (8,))
     """
     if not isinstance(layers, Sequence):
-        check_whole(layers=layers, hidden_size=hidden_size)
+        check_whole(hidden_size=hidden_size)
+        check_whole(high=MOST_LAYERS, layers=layers)
         return (hidden_size,) * layers
     listed = layers.split("-") if isinstance(layers, str) else layers
     sizes = tuple(int(size) for size in listed if str(size).isdecimal())

@@ -1,5 +1,6 @@
 """Whether a model, a loss and a task fit together, found by shapes alone."""
 
+import math
 from collections.abc import Callable, Iterator
 from functools import partial
 from typing import Any, NamedTuple
@@ -19,6 +20,7 @@ from gridscape.errors import GridscapeError, ModelError, UsageError, one_line, s
 from gridscape.identity.memo import Memo
 from gridscape.study.parts import Loss
 
+MOST_BYTES = 2**48  # of parameters, far beyond what any machine has
 DRAWN = 7  # examples of a batch that is drawn to see its shapes
 
 
@@ -142,6 +144,7 @@ def _outputs(model: Model, hyper: Hyper, task: Task, inputs: Any, where: str) ->
             f" hyperparameters {', '.join(hyper)}",
         ) from error
     _check_parameters(parted(model.training, params)[0])
+    _check_size(params)
     for found in outputs:
         if getattr(found, "shape", None) != expected:
             raise ModelError(
@@ -156,6 +159,17 @@ def _outputs(model: Model, hyper: Hyper, task: Task, inputs: Any, where: str) ->
                 else None,
             )
     return outputs[-1]
+
+
+def _check_size(params: Any) -> None:
+    """Raise ModelError for more parameters than any memory holds: XLA would end the process."""
+    n_bytes = sum(math.prod(x.shape) * x.dtype.itemsize for x in jax.tree.leaves(params))
+    if n_bytes > MOST_BYTES:
+        raise ModelError(
+            "the model is too large",
+            expected=f"parameters of at most {MOST_BYTES:,} bytes",
+            found=f"{n_bytes:,}" if n_bytes < 10**21 else f"{n_bytes:.0e}",
+        )
 
 
 def _not_reading(where: str, error: Exception) -> ModelError:

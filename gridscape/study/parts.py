@@ -35,6 +35,7 @@ from gridscape.errors import (
     ModelError,
     UnknownNameError,
     UsageError,
+    memory_errors,
     one_line,
 )
 from gridscape.grid.names import is_of_optax, of_torch
@@ -162,9 +163,12 @@ DECLARATIONS = {
 
 
 def _made(kind: str, where: object, factory: Factory, **options: Any) -> Any:
-    """What a factory makes; raises UsageError for errors that are not Gridscape's own."""
+    """What a factory makes; raises UsageError for errors that are not Gridscape's own.
+
+    Raises OutOfMemoryError where memory does not suffice.
+    """
     try:
-        with of_others():
+        with memory_errors(where), of_others():
             return factory(**options)
     except GridscapeError:
         raise

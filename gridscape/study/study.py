@@ -26,6 +26,7 @@ from gridscape.grid import subgrids
 from gridscape.grid.axes import Axis, Cell, Grid, Value, same
 from gridscape.grid.meanings import Meaning, merged, to_record
 from gridscape.grid.names import of_task
+from gridscape.grid.size import too_large
 from gridscape.grid.trials import SEMANTICS, Trial, content_key
 from gridscape.identity.memo import Memo
 from gridscape.kernels.cores import use_all_cores
@@ -204,6 +205,8 @@ class Study(BaseModel):
         if found or number_mistakes(content, imports=False):
             found = mistakes.joined(found, unknown_names(content))
             raise StudyFileError(_where(given.get("name", "study")), found) from cause
+        if reason := too_large(self.axes, self.replicates):
+            raise StudyFileError(_where(self.name), [f"axes: {reason}"])
 
     @classmethod
     def load(cls, name_or_path: str | Path) -> Self:

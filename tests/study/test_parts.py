@@ -259,6 +259,13 @@ BAD = {
         "w: a parameter that cannot be trained (expected a float32 array, found int32);"
         " keep it in a closure, out of what init returns",
     ),
+    "too large": (
+        (
+            lambda key, hyper: {"w": jnp.zeros((64, 10)), "v": jnp.zeros((2**40, 2**20))},
+            lambda p, x, key, hyper: x @ p["w"],
+        ),
+        "the model is too large (expected parameters of at most 281,474,976,710,656 bytes, found",
+    ),
     "no parameters": (
         (lambda key, hyper: {}, lambda p, x, key, hyper: x[:, :10]),
         "the model has no parameters (expected a pytree of arrays)",
