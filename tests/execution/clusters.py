@@ -3,7 +3,10 @@
 import contextlib
 import os
 import signal
+import tempfile
 import warnings
+
+import pytest
 
 from gridscape.execution.ray.cluster import SETTINGS
 
@@ -16,7 +19,13 @@ def cluster_of(n_nodes):
     for name, value in SETTINGS.items():
         os.environ.setdefault(name, value)
     before = signal.getsignal(signal.SIGTERM)  # which Ray's nodes take
-    with forks_allowed():
+    # Workers hold their cores by locks in there: those of other clusters hold theirs elsewhere.
+    with (
+        tempfile.TemporaryDirectory(prefix="gs-", dir="/tmp", ignore_cleanup_errors=True) as folder,
+        pytest.MonkeyPatch.context() as patch,
+        forks_allowed(),
+    ):
+        patch.setenv("TMPDIR", folder)
         cluster = Cluster(initialize_head=True, head_node_args=ONE_CORE)
         try:
             for _ in range(n_nodes - 1):
