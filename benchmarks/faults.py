@@ -22,7 +22,7 @@ import tempfile
 import time
 import warnings
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import harness
@@ -71,7 +71,7 @@ class Place:
             stdout=subprocess.DEVNULL,
             stderr=subprocess.PIPE,
             text=True,
-            preexec_fn=before,
+            preexec_fn=lambda: begin(before),
         )
 
     def end(self, process: subprocess.Popen) -> subprocess.CompletedProcess:
@@ -131,6 +131,14 @@ def call(*arguments: object) -> tuple[int, str, str]:
     with contextlib.redirect_stdout(out), contextlib.redirect_stderr(err):
         status = commands.exit_status([str(a) for a in arguments])
     return status, out.getvalue(), err.getvalue()
+
+
+def begin(before: Callable[[], None] | None) -> None:
+    """In a new process: signals are as in a terminal, also where this runs by nohup."""
+    for number in (signal.SIGINT, signal.SIGHUP):
+        signal.signal(number, signal.SIG_DFL)
+    if before is not None:
+        before()
 
 
 def await_handlers(process: subprocess.Popen) -> None:

@@ -139,6 +139,7 @@ class RayPlace(Place):
                 env={**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, paths))},
                 stdout=subprocess.DEVNULL,
                 stderr=told,
+                preexec_fn=lambda: faults.begin(None),
             )
 
     def news(self) -> str:

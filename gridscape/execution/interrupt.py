@@ -23,6 +23,14 @@ class InterruptedBySignal(KeyboardInterrupt):
     """A signal asked the work to end."""
 
 
+def is_behind(error: BaseException) -> bool:
+    """Whether a signal led to this error: native modules that begin raise ImportError for it."""
+    seen: BaseException | None = error
+    while seen is not None and not isinstance(seen, InterruptedBySignal):
+        seen = seen.__cause__ or seen.__context__
+    return seen is not None
+
+
 class Guard:
     """What a command does at a signal: the first one raises, the second one ends the process.
 

@@ -9,8 +9,11 @@ import time
 import pytest
 from runs import bounded
 
+from gridscape.cli import commands
+from gridscape.errors import UsageError
 from gridscape.execution import interrupt
 from gridscape.execution.interrupt import Guard, Interrupt, InterruptedBySignal
+from gridscape.study.study import Study
 
 SIGNALS = [getattr(signal, name) for name in interrupt.NAMES if hasattr(signal, name)]
 
@@ -34,6 +37,31 @@ def guard():
     yield Guard("interrupted").begin()
     for number, handler in before.items():
         signal.signal(number, handler)
+
+
+def raised(error, cause):
+    """The error, raised because of another one, as native modules raise when they begin."""
+    try:
+        raise error from cause
+    except Exception as found:
+        return found
+
+
+@pytest.mark.parametrize("cause", [InterruptedBySignal(), ImportError("initialization failed")])
+def test_a_signal_while_a_module_is_imported_is_no_error_of_what_imports_it(
+    monkeypatch, capsys, cause
+):
+    failed = raised(ImportError("initialization failed"), cause)
+
+    def load(name):
+        raise UsageError("the task cannot be made", found=failed) from failed
+
+    monkeypatch.setattr(Study, "load", load)
+    is_signal = isinstance(cause, InterruptedBySignal)
+    assert commands.exit_status(["plan", "quickstart"]) == (130 if is_signal else 2)
+    words = "interrupted and what is stored is kept; to go on: gridscape plan quickstart"
+    words = words if is_signal else "the task cannot be made (found initialization failed)"
+    assert capsys.readouterr().err == f"gridscape: {words}\n"
 
 
 @pytest.mark.parametrize("number", SIGNALS)
