@@ -14,7 +14,8 @@ def is_study(study: Any) -> bool:
     return (
         isinstance(study, dict)
         and isinstance(study.get("axes"), dict)
-        and all(isinstance(values, list) for values in study["axes"].values())
+        and len(study["axes"]) > 0
+        and all(isinstance(values, list) and values for values in study["axes"].values())
         and _is_whole(study.get("replicates"))
         and 1 <= study["replicates"] <= MOST_REPLICATES
         and all(is_right(study[name]) for name, is_right in _KINDS.items() if name in study)

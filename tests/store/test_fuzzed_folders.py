@@ -153,10 +153,12 @@ def test_a_damaged_row_is_told_and_mended_by_its_blob(stored):
 
 
 @pytest.mark.parametrize("number", [10_001, 10**9, 10**400, 0, True, 2.0])
-def test_replicates_that_no_study_has(number):
+def test_replicates_and_axes_that_no_study_has(number):
     plain = {"axes": {"a": [1]}, "replicates": 1}
     assert is_study(plain)
     assert not is_study({**plain, "replicates": number})
+    assert not is_study({**plain, "axes": {}})
+    assert not is_study({**plain, "axes": {"a": []}})
     if number not in (0, True):
         others = [[{"a": 1}, number]]
         assert not is_study({**plain, "replicates_of": others})
