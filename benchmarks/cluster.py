@@ -3,7 +3,7 @@
     python benchmarks/cluster.py                        some 20 minutes on two idle cores
     python benchmarks/cluster.py --trials 20 --faults 5 --updates 50 --rounds 1     a quick look
     python benchmarks/cluster.py --only simulated       a part: overhead, workers, faults, fed,
-                                                        simulated
+                                                        simulated; the others stay as they were
 
 Needs ``pip install 'gridscape[ray,bench]'`` and, for lstm-width-lr, MNIST. Sides take turns
 within each round. Starting Ray is told apart: a run is timed from its first event on.
@@ -12,6 +12,7 @@ within each round. Starting Ray is told apart: a run is timed from its first eve
 import argparse
 import dataclasses
 import heapq
+import json
 import os
 import signal
 import statistics
@@ -26,7 +27,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
-from harness import N_CORES, describe, interleave, machine, table, whole_numbers, write
+from harness import N_CORES, describe, file_of, interleave, machine, table, whole_numbers, write
 
 import gridscape as gs
 from gridscape.execution.executors import Begun, Done, Finished, Progress, Room, Taken, Work
@@ -38,6 +39,7 @@ from gridscape.sweep import Started
 
 FED_TRIALS = (200, 2000)  # between which the store's time is measured
 FAULT_SHARE = 0.02  # of the segments
+EACH_SECONDS = 300.0  # for the rounds of a number of trials: Ray Tune takes long for many
 PARTS = ("overhead", "workers", "faults", "fed", "simulated")
 
 
@@ -135,11 +137,14 @@ def overhead(options: argparse.Namespace) -> str:
             "Ray": lambda study=study: timed(gs.Ray(), study),
             "Ray Tune": lambda n=n: by_tune(n),
         }
-        for name, found in interleave(sides, options.rounds).items():
-            each = [1e3 * run.seconds / n for run in found]
+        of_sides = interleave(sides, options.rounds, EACH_SECONDS)
+        ours = statistics.median(run.seconds for run in of_sides["Ray"])
+        for name, found in of_sides.items():
+            seconds = statistics.median(run.seconds for run in found)
             start = statistics.median(run.start for run in found)
-            rows.append([f"{n:,}", name, f"{statistics.median(each):.3g}", f"{start:.3g}"])
-    return table(["trials", "side", "ms a trial", "s to start"], rows)
+            numbers = [1e3 * seconds / n, seconds / ours, start]
+            rows.append([f"{n:,}", str(len(found)), name, *(f"{x:.3g}" for x in numbers)])
+    return table(["trials", "rounds", "side", "ms a trial", "of Ray's", "s to start"], rows)
 
 
 # ---- two workers ----
@@ -411,12 +416,14 @@ def _options() -> argparse.Namespace:
 
 def main() -> None:
     options, facts = _options(), machine()
-    texts = {}
+    earlier = file_of("cluster", facts, "json")
+    texts = json.loads(earlier.read_text())["tables"] if earlier.exists() else {}
     for name in options.only:
-        texts[name] = globals()[name](options)
+        load = os.getloadavg()[0]
+        texts[name] = f"{globals()[name](options)}\n\nLoad average before: {load:.2f}.\n"
         sys.stderr.write(f"{name}\n{texts[name]}\n")
-    titles = {name: (globals()[name].__doc__ or "").splitlines()[0] for name in texts}
-    body = "\n\n".join(f"## {titles[name]}\n\n{text}" for name, text in texts.items())
+    titles = {name: (globals()[name].__doc__ or "").splitlines()[0] for name in PARTS}
+    body = "\n\n".join(f"## {titles[name]}\n\n{texts[name]}" for name in PARTS if name in texts)
     markdown = f"# A cluster\n\n{describe(facts)}\n\n{body}\n"
     write("cluster", facts, markdown, {"machine": facts, "tables": texts})
 
