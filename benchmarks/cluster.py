@@ -419,8 +419,9 @@ def main() -> None:
     earlier = file_of("cluster", facts, "json")
     texts = json.loads(earlier.read_text())["tables"] if earlier.exists() else {}
     for name in options.only:
-        load = os.getloadavg()[0]
-        texts[name] = f"{globals()[name](options)}\n\nLoad average before: {load:.2f}.\n"
+        now = machine()
+        said = ", ".join(f"{key} {now[key]}" for key in ("date", "gridscape", "jax", "load_before"))
+        texts[name] = f"{globals()[name](options)}\n\n({said})\n"
         sys.stderr.write(f"{name}\n{texts[name]}\n")
     titles = {name: (globals()[name].__doc__ or "").splitlines()[0] for name in PARTS}
     body = "\n\n".join(f"## {titles[name]}\n\n{texts[name]}" for name in PARTS if name in texts)

@@ -165,7 +165,8 @@ def signalled(*numbers: int, after: float = 0.0):
     def fault(place: Place, rng: random.Random) -> str:
         process = place.start()
         time.sleep(rng.uniform(0, 8))
-        await_handlers(process)
+        if signal.SIGKILL not in numbers and signal.SIGSTOP not in numbers:
+            await_handlers(process)
         for number in numbers:
             process.send_signal(number)
             time.sleep(after)

@@ -47,7 +47,7 @@ def stand_in(before=_streams.stand_in):
 _streams.stand_in = stand_in
 main()
 """
-ENDS = (0, 1, 3, 130, -signal.SIGKILL)  # how a run may end; 3: some networks lacked memory
+ENDS = (0, 1, 130, -signal.SIGKILL)  # how a run may end
 
 
 class Nodes:
@@ -124,6 +124,11 @@ class RayPlace(Place):
         self.nodes = Nodes()
         self.process: subprocess.Popen | None = None
         self.told, self._seen = folder / "told", 0
+        self.lacks_memory = False  # whether a worker of this folder did
+
+    def clear(self) -> None:
+        super().clear()
+        self.lacks_memory = False
 
     def begin(self, path: str = "") -> None:
         """The run, unless it is on its way."""
@@ -161,7 +166,7 @@ class RayPlace(Place):
         finally:
             self.process = None
         faults.check_lines(without_rays_log(self.told.read_text()), status)
-        if status not in ENDS:
+        if status not in ENDS and not (status == 3 and self.lacks_memory):
             raise BrokenError(f"status {status}: {self.told.read_text()[-600:]}")
         end = time.monotonic() + ENDING_SECONDS
         while left := self.nodes.workers():
@@ -225,6 +230,7 @@ def to_all_workers(place: RayPlace, worker: int, rng: random.Random) -> None:
 
 def short_of_memory(place: RayPlace, worker: int, rng: random.Random) -> None:
     """A worker gets hardly any more: its run is halved, or it dies and is replaced."""
+    place.lacks_memory = True
     with suppress(OSError, IndexError):  # it has ended meanwhile
         pages = int(Path(f"/proc/{worker}/statm").read_text().split()[0])
         limit = pages * resource.getpagesize() + rng.randrange(2**20, 2**27)

@@ -96,11 +96,11 @@ def exit_status(arguments: list[str]) -> int:
         complain(interrupted(arguments, str(error)))
         return INTERRUPTED
     except Exception as error:
+        if "--debug" in arguments:
+            traceback.print_exc()
         if is_behind(error):
             complain(interrupted(arguments))
             return INTERRUPTED
-        if "--debug" in arguments:
-            traceback.print_exc()
         line, status = _told(error)
         complain(line, getattr(error, "longest", LONGEST))
         return status

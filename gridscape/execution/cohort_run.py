@@ -199,6 +199,7 @@ class CohortRun:
         if training is None or not self._history:
             return
         n_trials = len(self.cohort.trials)
+        # Under the name that stored checkpoints have.
         history = {f"trace/{name}": np.hstack(x) for name, x in self._history.items()}
         stacked = {name: np.stack(x, axis=1) for name, x in self._evaluations.items()}
         recorded = history | {f"evaluation/{name}": x for name, x in stacked.items()}

@@ -73,7 +73,7 @@ class Care(IntEnum):
     NONE = 0
     FEW = 1  # one trial a device at once
     ALONE = 2  # one trial at once
-    IN_MICROBATCHES = 3  # and its batches in small microbatches, so that it takes little memory
+    IN_MICROBATCHES = 3  # and its batches in many microbatches, so that it takes little memory
 
 
 @dataclass(frozen=True)
@@ -261,7 +261,7 @@ class Lost:
     work: int
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Idle:
     """Works are out, but no worker trains any of them: this may take long, or for ever."""
 

@@ -14,6 +14,7 @@ from typing import Any, NoReturn, Self
 NAMES = ("SIGINT", "SIGTERM", "SIGHUP")
 STATUS = 130  # of a command that one of them ended
 # What Python raises in there is lost: the signal is sent again, a little later.
+MOST_CAUSES = 20  # of an error, that are looked through
 DEAF, AGAIN_SECONDS = "_xla_gc_callback", 0.02
 
 Handler = Callable[[int, FrameType | None], None]
@@ -24,11 +25,14 @@ class InterruptedBySignal(KeyboardInterrupt):
 
 
 def is_behind(error: BaseException) -> bool:
-    """Whether a signal led to this error: native modules that begin raise ImportError for it."""
-    seen: BaseException | None = error
-    while seen is not None and not isinstance(seen, InterruptedBySignal):
-        seen = seen.__cause__ or seen.__context__
-    return seen is not None
+    """Whether this came of a signal while a native module began: it raises ImportError then."""
+    found: BaseException | None = error
+    for _ in range(MOST_CAUSES):  # a chain of errors may be a ring
+        led_to = found
+        found = None if led_to is None else led_to.__cause__ or led_to.__context__
+        if isinstance(found, InterruptedBySignal):
+            return isinstance(led_to, ImportError)
+    return False
 
 
 class Guard:

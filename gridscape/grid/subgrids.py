@@ -6,6 +6,7 @@ not set has the one value None there: what reads it takes its own default.
 """
 
 import itertools
+import math
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
@@ -30,6 +31,16 @@ def points(table: Table, names: Sequence[str]) -> list[tuple[Any, ...]]:
     places = [order.index(name) for name in names]
     flat = (tuple(itertools.chain.from_iterable(point)) for point in itertools.product(*walked))
     return [tuple(point[place] for place in places) for point in flat]
+
+
+def n_points(table: Table) -> int:
+    """How many cells a sub-grid has; of axes that are walked together, the first one counts.
+
+    >>> n_points({"width": [8, 16], "rate": [0.1, 0.01], "zip": [["width", "rate"]]})
+    2
+    """
+    beside = {name for group in table.get(ZIP, ()) for name in group[1:]}
+    return math.prod(len(table[name]) for name in table.keys() - beside - {ZIP})
 
 
 def cells(tables: Iterable[Table], axes: Sequence[Axis]) -> list[Cell]:

@@ -31,4 +31,5 @@ def widths(hidden_size: int, layers: Layers) -> tuple[int, ...]:
             expected='a whole number from 1, or widths such as "64-32"',
             found=repr(layers),
         )
+    check_whole(high=MOST_LAYERS, **{"number of layers": len(sizes)})
     return sizes

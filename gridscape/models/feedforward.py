@@ -326,7 +326,7 @@ def relu_scaled(x: Float[Array, "B *n"]) -> Float[Array, "B *n"]:
     """ReLU whose gradient is passed on as it is, divided by B: study "mlp-digits".
 
     Its program left the derivative of the output's ReLU out and divided by the batch size twice,
-    once here and once in the mean loss. A batch that is cut into pieces divides by the piece.
+    once here and once in the mean loss. A batch of several microbatches divides by each.
     """
     return jax.nn.relu(x)
 

@@ -9,6 +9,7 @@ from gridscape.errors import StoreError
 from gridscape.grid.asked import GRIDS, OTHERS, Asked, grid_of, joined, others_of
 from gridscape.grid.size import too_large
 from gridscape.grid.subgrids import ZIP
+from gridscape.grid.subgrids import n_points as n_points_of
 from gridscape.identity.version import __version__
 from gridscape.store._study_shape import is_study
 from gridscape.store.blobs import DamagedError
@@ -49,14 +50,15 @@ def parse_study(data: bytes | str, where: Path) -> dict[str, Any]:
     # Format 1 is the first; once there is an older one, its study is brought up to date here.
     if written != FORMAT or not is_study(study):
         raise DamagedError("is no study record", where=where, hint=hint)
-    _require_size(study, where)
+    if reason := _too_large(study):  # as a changed record may tell
+        raise DamagedError(reason, where=where, hint=hint)
     return dict(study)
 
 
-def _require_size(study: dict[str, Any], where: Path) -> None:
-    """Raise StoreError for a study that no memory holds, as a changed record may tell of."""
-    if reason := too_large(study["axes"], study["replicates"]):
-        raise StoreError(reason, where=where)
+def _too_large(study: dict[str, Any]) -> str | None:
+    """Why no memory holds a study, in words."""
+    n_points = sum(map(n_points_of, study.get(GRIDS) or []))
+    return too_large(study["axes"], Asked(study).most, n_points)
 
 
 def merge_studies(stored: dict[str, Any], asked: dict[str, Any], directory: Path) -> dict[str, Any]:
@@ -71,7 +73,8 @@ def merge_studies(stored: dict[str, Any], asked: dict[str, Any], directory: Path
     axes = {name: joined(values, asked["axes"][name]) for name, values in stored["axes"].items()}
     described = {name: asked[name] for name in DESCRIPTIVE if name in asked}
     replicates = max(stored["replicates"], asked["replicates"])
-    _require_size({"axes": axes, "replicates": replicates}, directory)
+    if reason := too_large(axes, replicates):
+        raise StoreError(reason, where=directory, hint=OTHER_FOLDER)
     both = Asked(stored), Asked(asked)
     numbers = {cell: max(one.of(cell) for one in both) for cell in grid_of(axes).cells()}
     grown = {"axes": axes, "replicates": replicates, **_merged_grids(stored, asked)}

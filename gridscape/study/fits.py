@@ -17,6 +17,7 @@ from gridscape.base.state import STATE, parted
 from gridscape.base.task import Task
 from gridscape.base.types import Hyper
 from gridscape.errors import GridscapeError, ModelError, UsageError, one_line, short
+from gridscape.grid.size import in_words
 from gridscape.identity.memo import Memo
 from gridscape.study.parts import Loss
 
@@ -168,7 +169,7 @@ def _check_size(params: Any) -> None:
         raise ModelError(
             "the model is too large",
             expected=f"parameters of at most {MOST_BYTES:,} bytes",
-            found=f"{n_bytes:,}" if n_bytes < 10**21 else f"{n_bytes:.0e}",
+            found=in_words(n_bytes),
         )
 
 

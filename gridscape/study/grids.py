@@ -8,12 +8,12 @@ from typing import Any
 from gridscape.errors import UnknownNameError, UsageError, short
 from gridscape.grid import subgrids
 from gridscape.grid.axes import Value, same, show
+from gridscape.grid.size import MOST_CELLS, in_words
 from gridscape.grid.subgrids import ZIP, is_set
 from gridscape.study import settings
 from gridscape.study.settings import BUDGETS, SCHEDULE, STUDY_AXES, MistakesError, mistake
 
 GRIDS = "grids"
-MOST_SPANNED = 2**20  # cells of the whole grid, holes and all: a landscape has an entry for each
 SHAPE = '[["hidden_size", "learning_rate"]]'
 Content = dict[str, Any]
 _NOTHING = object()
@@ -216,13 +216,13 @@ def _check_span(axes: Mapping[str, list[Any]], tables: Sequence[Content]) -> Non
     if not axes:
         raise UsageError("a study needs at least one axis", where="axes")
     spanned = math.prod(map(len, axes.values()))
-    if spanned > MOST_SPANNED:
+    if spanned > MOST_CELLS:
         counts = " x ".join(f"{len(values)} {name}" for name, values in axes.items())
         raise UsageError(
             "these grids span too many cells, holes included",
             where=GRIDS if len(tables) > 1 else ZIP,
-            expected=f"at most {MOST_SPANNED:,}",
-            found=f"{spanned:,}: {counts}",
+            expected=f"at most {MOST_CELLS:,}",
+            found=f"{in_words(spanned)}: {counts}",
             hint="make a study of each grid",
         )
 

@@ -454,7 +454,10 @@ class Sweep:
         """Take note of an event, or of trials that have ended."""
         event = events[0]
         if isinstance(event, Idle):
-            self._wait_for_nobody()
+            self.telling(event)
+            if self.interrupt.asked:  # no worker is there whose word would be waited for
+                for each in self.out.values():
+                    self._cancel(each)
             return
         if isinstance(event, Finished):
             self._end([each for each in events if isinstance(each, Finished)])
@@ -483,12 +486,6 @@ class Sweep:
                 self._lost(out)
         if self._is_ending():
             self._stop(out)
-
-    def _wait_for_nobody(self) -> None:
-        """Nothing is in training: works that shall end do so without a further word of a worker."""
-        if self._is_ending():
-            for out in self.out.values():
-                self._cancel(out)
 
     def _is_ending(self) -> bool:
         """Whether all works end where they are: at Ctrl-C, or for an act."""

@@ -12,7 +12,7 @@ from runs import bounded
 from gridscape.cli import commands
 from gridscape.errors import UsageError
 from gridscape.execution import interrupt
-from gridscape.execution.interrupt import Guard, Interrupt, InterruptedBySignal
+from gridscape.execution.interrupt import Guard, Interrupt, InterruptedBySignal, is_behind
 from gridscape.study.study import Study
 
 SIGNALS = [getattr(signal, name) for name in interrupt.NAMES if hasattr(signal, name)]
@@ -62,6 +62,14 @@ def test_a_signal_while_a_module_is_imported_is_no_error_of_what_imports_it(
     words = "interrupted and what is stored is kept; to go on: gridscape plan quickstart"
     words = words if is_signal else "the task cannot be made (found initialization failed)"
     assert capsys.readouterr().err == f"gridscape: {words}\n"
+
+
+def test_other_errors_after_a_signal_and_rings_of_them_are_told():
+    assert is_behind(raised(ImportError(), InterruptedBySignal()))
+    assert not is_behind(raised(OSError("a full disk"), InterruptedBySignal()))
+    first, second = ValueError(), ValueError()
+    first.__cause__, second.__cause__ = second, first
+    assert not is_behind(first)
 
 
 @pytest.mark.parametrize("number", SIGNALS)

@@ -58,8 +58,8 @@ def test_processes_are_found_by_title_and_parent(faults):
 
 def test_a_run_that_ends_in_another_way_is_found(faults, tmp_path):
     place = faults.RayPlace.__new__(faults.RayPlace)
-    place.told, place.nodes = tmp_path / "told", Nobody()
-    for status, told, found in [(2, "", "status 2"), (1, "Traceback", "told: Traceback")]:
+    place.told, place.nodes, place.lacks_memory = tmp_path / "told", Nobody(), False
+    for status, told, found in [(3, "", "status 3"), (1, "Traceback", "told: Traceback")]:
         place.told.write_text(told)
         place.process = Ended(status)
         with pytest.raises(faults.BrokenError, match=found):

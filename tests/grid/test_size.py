@@ -4,6 +4,7 @@ import json
 import sqlite3
 import time
 from contextlib import closing
+from pathlib import Path
 
 import pytest
 from cohort_tools import tiny
@@ -11,6 +12,7 @@ from cohort_tools import tiny
 import gridscape as gs
 from gridscape.errors import StoreError, StudyFileError
 from gridscape.grid.size import MOST_CELLS, MOST_NETWORKS, too_large
+from gridscape.store.record import parse_study
 
 
 def test_the_largest_studies_are_let_pass():
@@ -18,7 +20,8 @@ def test_the_largest_studies_are_let_pass():
     assert (MOST_CELLS, MOST_NETWORKS) == (1024**2, 16 * 1024**2)
     assert "too many cells" in too_large({"a": range(1024), "b": range(1025)}, 1)
     assert "too many networks" in too_large({"a": range(1024), "b": range(1024)}, 17)
-    assert "found 1e+30" in too_large(dict.fromkeys("abcdefghij", range(1000)), 1)
+    many = {str(number): range(2) for number in range(1_100)}  # more than a float has room for
+    assert "found more than 10^15" in too_large(many, 1)
 
 
 @pytest.mark.parametrize(("n_values", "replicates"), [(1100, 1), (800, 100)])
@@ -36,7 +39,7 @@ def test_a_study_that_is_too_large_is_refused_at_once(n_values, replicates):
     "axes",
     [
         {"width": list(range(1, 3001)), "learning_rate": list(range(1, 3001))},
-        {name: list(range(1000)) for name in "abcdefgh"},
+        {str(number): [1, 2] for number in range(1_100)},
     ],
 )
 def test_a_folder_whose_record_tells_of_too_many_cells(tmp_path, axes):
@@ -47,5 +50,19 @@ def test_a_folder_whose_record_tells_of_too_many_cells(tmp_path, axes):
     path.write_text(json.dumps(record))
     with closing(sqlite3.connect(tmp_path / "ledger.sqlite")) as ledger, ledger:
         ledger.execute("DELETE FROM meta")
-    with pytest.raises(StoreError, match=r"study\.json: too many cells"):
+    with pytest.raises(StoreError, match=r"study\.json: too many cells.*put it back"):
         gs.Landscape.read(tmp_path)
+
+
+@pytest.mark.parametrize(
+    "more",
+    [
+        {"grids": [{"learning_rate": list(range(3000)), "width": list(range(3000))}]},
+        {"replicates_of": [[{"learning_rate": 0.1, "width": 1}, 10_000]], "replicates": 1},
+    ],
+)
+def test_sub_grids_and_replicates_of_single_cells_count(more):
+    values = {"learning_rate": [0.1], "width": list(range(1, 2_000))}
+    study = {"axes": values, "replicates": 1, **more}
+    with pytest.raises(StoreError, match="too many"):
+        parse_study(json.dumps({"format": 1, "study": study}), Path("study.json"))

@@ -37,10 +37,15 @@ def test_after_a_fault_all_is_there(faults, tmp_path, name):
 @pytest.mark.filterwarnings("ignore")
 def test_every_door_is_given_odd_input(fuzzing, faults, tmp_path):
     place, counts = faults.Place(tmp_path, updates=20), Counter()
-    assert fuzzing.fuzz(place, seed=3, n_inputs=8 * (len(fuzzing.DOORS) + 1), counts=counts) == []
+    assert (
+        fuzzing.fuzz(place, seed=3, numbers=range(8 * (len(fuzzing.DOORS) + 1)), counts=counts)
+        == []
+    )
     for name in (*fuzzing.DOORS, fuzzing.REQUESTS):
         assert counts[name, "tried"] == counts[name, "held"] == 8
-    assert any(counts[name, "refused"] < 8 for name in fuzzing.DOORS)
+    # What is odd in a small way is taken: no door refuses all for a reason of its own.
+    for name in set(fuzzing.DOORS) - {"arguments", "archives of arrays"}:  # which have checksums
+        assert counts[name, "refused"] < 8, name
 
 
 def test_input_that_hangs_is_found(fuzzing, faults):

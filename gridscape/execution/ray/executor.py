@@ -73,9 +73,10 @@ MOST_FALSE_STARTS = 3
 class Hand:
     """The driver's end of a worker.
 
-    asked: the call that is out. ready: None until the worker is. heard: when it last said
-    something. brought: data sets that it was sent. part: what it trains, ``run``: of that, what is
-    in training now. is_leaving: whether it was told to end, so that its death is nobody's fault.
+    asked: the call that is out. begun: one that is answered when the worker has its cores; None
+    once it was. ready: None until the worker is. heard: when it last said something. brought: data
+    sets that it was sent. part: what it trains, ``run``: of that, what is in training now.
+    is_leaving: whether it was told to end, so that its death is nobody's fault.
     """
 
     actor: Any
@@ -84,6 +85,7 @@ class Hand:
     asked: Any
     seat: Seat
     ready: Ready | None = None
+    begun: Any = None
     heard: float = field(default_factory=time.monotonic)
     brought: set[str] = field(default_factory=set)
     part: Part | None = None
@@ -128,7 +130,7 @@ class Ray:
     cores. Cores are whole; a part of a GPU, from 0.01, such as 0.5, is shared with other workers.
     working_dir: a folder with own code, which is copied to all nodes. patience: seconds, at least
     1, after which a worker that says nothing is given up; longer than any segment takes, compiling
-    included.
+    included. One that begins is given five minutes, if that is more.
 
     Raises UsageError for numbers that cannot be.
     """
@@ -261,7 +263,7 @@ class Ray:
                     return
                 self._hand_out()
                 self._listen()
-                if not any(hand.part for hand in self._hands):
+                if self._out and not self._told and not any(hand.part for hand in self._hands):
                     yield Idle()
 
     def snapshots(self, work: int) -> Iterator[Snapshot]:
@@ -364,7 +366,8 @@ class Ray:
             path=tuple(str(Path(p).absolute()) for p in sys.path),
         )
         seat = Seat(next(self._ids), node.id)
-        return Hand(actor, node, wanted, actor.open.remote(wanted, self._job), seat)
+        asked = actor.open.remote(wanted, self._job)
+        return Hand(actor, node, wanted, asked, seat, begun=actor.begun.remote())
 
     def _await_first(self) -> None:
         """Wait until a worker is ready; raises GridscapeError where none gets ready."""
@@ -437,15 +440,20 @@ class Ray:
             there, _ = self._ray.wait(list(asked), num_returns=len(asked), timeout=0)
         for reference in there:
             self._hear(asked[reference])
-        now = time.monotonic()
         for hand in list(self._hands):
-            if now - hand.heard > self.patience:
-                if hand.ready is None:  # it hangs, or waits for cores: others may be free by now
-                    self._lose(hand, is_counted=True)
-                elif hand.part is not None:
-                    self._lose(hand)
-        if now - self._looked > LOOK_SECONDS:
+            if self._is_silent(hand):
+                self._lose(hand)
+        if time.monotonic() - self._looked > LOOK_SECONDS:
             self._hire()
+
+    def _is_silent(self, hand: Hand) -> bool:
+        """Whether a worker that trains, or that has its cores and begins, says nothing for long."""
+        if hand.ready is not None:
+            return hand.part is not None and time.monotonic() - hand.heard > self.patience
+        if hand.begun is not None and self._ray.wait([hand.begun], timeout=0)[0]:
+            hand.begun, hand.heard = None, time.monotonic()
+        is_there = hand.begun is None
+        return is_there and time.monotonic() - hand.heard > max(self.patience, START_SECONDS)
 
     def _hear(self, hand: Hand) -> None:
         try:
@@ -485,7 +493,7 @@ class Ray:
 
     def _refuse(self, hand: Hand, error: GridscapeError) -> None:
         """A worker cannot begin: other versions or other data; the others go on without it."""
-        self._lose(hand, is_counted=True)
+        self._lose(hand, is_false_start=True)
         self._false_starts[hand.node.id] = MOST_FALSE_STARTS
         self._trouble = error
         if not self._hands:
@@ -564,17 +572,14 @@ class Ray:
             self._keep(hand.part.of, self._ray.put(snapshots), snapshots)
         self._lose(hand)
 
-    def _lose(self, hand: Hand, is_counted: bool = False) -> None:
-        """A worker is gone, or given up: others train what is left of its part.
-
-        is_counted: whether it is known already what that says of its node.
-        """
+    def _lose(self, hand: Hand, is_false_start: bool = False) -> None:
+        """A worker is gone, or given up: others train what is left of its part."""
         if hand not in self._hands:
             return
         self._hands.remove(hand)
         self._ray.kill(hand.actor, no_restart=True)
         self._parts.free(hand.seat)
-        if hand.ready is None and not is_counted:
+        if hand.ready is None and not is_false_start:
             self._false_starts[hand.node.id] = self._false_starts.get(hand.node.id, 0) + 1
         if (part := hand.part) is None:
             return

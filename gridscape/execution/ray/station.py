@@ -150,6 +150,9 @@ class Station:
 
     # ---- what the driver asks ----
 
+    def begun(self) -> None:
+        """Answered as soon as this process is there: until then the actor waits for cores."""
+
     def open(
         self, wanted: Wanted, job: bytes, data_set: str = "", files: Mapping[str, bytes] = EMPTY
     ) -> Ready:
