@@ -16,7 +16,6 @@ from gridscape.errors import (
     DataMissingError,
     UsageError,
     one_line,
-    short,
 )
 
 NAME = re.compile(r"(.*?)[-._]?idx([1-4])[-._]ubyte(\.gz)?", re.IGNORECASE)
@@ -125,7 +124,7 @@ def read_idx(path: Path) -> np.ndarray:
         raise DataCorruptError(
             "the IDX file is not as long as its header says",
             where=path,
-            expected=f"{short(size)} bytes for {short(shape)}",
+            expected=f"{size:,} bytes" if size < 10**15 else "far more",
             found=f"{len(content)} bytes",
         )
     try:

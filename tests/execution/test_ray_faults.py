@@ -73,7 +73,8 @@ def wait_for(executor, is_wanted):
 
 
 def kill(hand):
-    os.kill(hand.ready.process, signal.SIGKILL)
+    with contextlib.suppress(ProcessLookupError):  # it was killed, which has not been heard of yet
+        os.kill(hand.ready.process, signal.SIGKILL)
 
 
 def preempt(hand):

@@ -450,7 +450,7 @@ class Ray:
         """Whether a worker that trains, or that has its cores and begins, says nothing for long."""
         if hand.ready is not None:
             return hand.part is not None and time.monotonic() - hand.heard > self.patience
-        if hand.begun is not None and self._ray.wait([hand.begun], timeout=0)[0]:
+        if hand.begun is not None and self._ray.wait([hand.begun], num_returns=1, timeout=0)[0]:
             hand.begun, hand.heard = None, time.monotonic()
         is_there = hand.begun is None
         return is_there and time.monotonic() - hand.heard > max(self.patience, START_SECONDS)
