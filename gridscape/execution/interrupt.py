@@ -6,6 +6,7 @@ import signal
 import sys
 import threading
 from collections.abc import Callable
+from importlib.machinery import ExtensionFileLoader
 from types import FrameType
 from typing import Any, NoReturn, Self
 
@@ -13,9 +14,14 @@ from typing import Any, NoReturn, Self
 # clusters, containers, preemptible machines. As far as a system has them.
 NAMES = ("SIGINT", "SIGTERM", "SIGHUP")
 STATUS = 130  # of a command that one of them ended
-# What Python raises in there is lost: the signal is sent again, a little later.
 MOST_CAUSES = 20  # of an error, that are looked through
+# What Python raises in this callback is lost; while a native module begins, it becomes an ImportError
+# or ends the process: the signal is sent again, a little later.
 DEAF, AGAIN_SECONDS = "_xla_gc_callback", 0.02
+BEGIN = {
+    ExtensionFileLoader.create_module.__code__,
+    ExtensionFileLoader.exec_module.__code__,
+}
 
 Handler = Callable[[int, FrameType | None], None]
 
@@ -147,9 +153,9 @@ def _given_back(before: dict[int, Any]) -> None:
 
 
 def _is_deaf(frame: FrameType | None) -> bool:
-    """Whether what is raised here is lost."""
+    """Whether what is raised here is lost, or does harm."""
     while frame is not None:
-        if frame.f_code.co_name == DEAF:
+        if frame.f_code.co_name == DEAF or frame.f_code in BEGIN:
             return True
         frame = frame.f_back
     return False

@@ -64,6 +64,20 @@ def test_a_signal_while_a_module_is_imported_is_no_error_of_what_imports_it(
     assert capsys.readouterr().err == f"gridscape: {words}\n"
 
 
+def test_a_signal_while_a_native_module_begins_comes_a_little_later(guard, monkeypatch):
+    heard_within = []
+
+    def exec_module(loader, module):  # the module's own code sends a signal
+        signal.raise_signal(signal.SIGTERM)
+        heard_within.append(guard.heard)
+
+    monkeypatch.setattr(interrupt, "BEGIN", {exec_module.__code__})
+    exec_module(None, None)
+    with pytest.raises(InterruptedBySignal):
+        time.sleep(10)
+    assert heard_within == [False]
+
+
 def test_other_errors_after_a_signal_and_rings_of_them_are_told():
     assert is_behind(raised(ImportError(), InterruptedBySignal()))
     assert not is_behind(raised(OSError("a full disk"), InterruptedBySignal()))
