@@ -15,8 +15,8 @@ from typing import Any, NoReturn, Self
 NAMES = ("SIGINT", "SIGTERM", "SIGHUP")
 STATUS = 130  # of a command that one of them ended
 MOST_CAUSES = 20  # of an error, that are looked through
-# What Python raises in this callback is lost; while a native module begins, it becomes another error
-# or ends the process. The signal is sent again, a little later.
+# What Python raises in this callback is lost; while a native module begins, it becomes another
+# error or ends the process. The signal is sent again, a little later.
 DEAF, AGAIN_SECONDS = "_xla_gc_callback", 0.02
 BEGIN = {
     ExtensionFileLoader.create_module.__code__,
