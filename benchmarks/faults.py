@@ -22,7 +22,7 @@ import tempfile
 import time
 import warnings
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 
 import harness
@@ -279,11 +279,16 @@ def episode(place: Place, rng: random.Random, counts: Counter, n_faults: int) ->
     place.require_whole()
 
 
-def report(counts: Counter, broken: list[str]) -> str:
-    """The counts as a table in markdown."""
-    columns = ("tried", "survived", "told")
-    rows = [[n, *(f"{counts[n, c]:,}" for c in columns)] for n in FAULTS if counts[n, "tried"]]
-    rows.append(["all", *(f"{sum(counts[n, c] for n in FAULTS):,}" for c in columns)])
+def report(
+    names: Iterable[str],
+    counts: Counter,
+    broken: Sequence[str],
+    columns: Sequence[str] = ("tried", "survived", "told"),
+) -> str:
+    """The counts as a table in markdown, of what was tried."""
+    tried = [name for name in names if counts[name, "tried"]]
+    rows = [[n, *(f"{counts[n, c]:,}" for c in columns)] for n in tried]
+    rows.append(["all", *(f"{sum(counts[n, c] for n in tried):,}" for c in columns)])
     text = harness.table(["what", *columns], rows)
     return text + "\n" + "".join(f"\n- did not hold: {line}" for line in broken)
 
@@ -306,7 +311,7 @@ def main() -> None:
                 broken.append(str(error))
                 print(f"did not hold: {error}", file=sys.stderr, flush=True)
     facts = harness.machine()
-    text = f"# Faults\n\n{report(counts, broken)}\n\n{harness.describe(facts)}\n"
+    text = f"# Faults\n\n{report(FAULTS, counts, broken)}\n\n{harness.describe(facts)}\n"
     if asked.keep:
         record = {"machine": facts, "broken": broken}
         record["counts"] = {f"{name}: {what}": n for (name, what), n in counts.items()}

@@ -33,7 +33,7 @@ from urllib.parse import urlsplit
 
 import harness
 import numpy as np
-from faults import BrokenError, Place, call, check_lines, cut, flip
+from faults import BrokenError, Place, call, check_lines, cut, flip, report
 from PIL import Image
 
 # Of the processor, and by the clock; a plan compiles its programs, which takes most of it.
@@ -417,19 +417,16 @@ def guided(name: str, seconds: int, seed: int) -> tuple[int, str]:
     return n_inputs, "" if done.returncode == 0 else " ".join(lines[-12:])[-600:]
 
 
-# ---- report ----
-
-
-def report(counts: Counter, broken: list[str]) -> str:
-    """The counts as a table in markdown."""
-    names = list(dict.fromkeys(name for name, _ in counts))
-    columns = ("tried", "refused", "held")
-    rows = [
-        [n, *(f"{counts[n, c]:,}" if (n, c) in counts else "-" for c in columns)] for n in names
-    ]
-    rows.append(["all", *(f"{sum(counts[n, c] for n in names):,}" for c in columns)])
-    text = harness.table(["what", *columns], rows)
-    return text + "\n" + "".join(f"\n- did not hold: {line}" for line in broken)
+def by_atheris(asked: argparse.Namespace, counts: Counter, broken: list[str]) -> str:
+    """Every reader in turn: what became of it, as a table."""
+    labels, found = [f"{name}, by atheris" for name in readers()], []
+    for name, label in zip(readers(), labels, strict=True):
+        n_inputs, told = guided(name, asked.guided, asked.seed)
+        counts[label, "tried"] = n_inputs
+        counts[label, "held"] = max(n_inputs - bool(told), 0)
+        found += [f"{label}: {told}"] * bool(told)
+    broken += found
+    return report(labels, counts, found, ("tried", "held"))
 
 
 def main() -> None:
@@ -450,15 +447,12 @@ def main() -> None:
         place = Place(Path(folder), updates=300)
         numbers = range(asked.inputs) if asked.number is None else [asked.number]
         broken = fuzz(place, asked.seed, numbers, counts)
-    for name in readers() if asked.guided else ():
-        n_inputs, told = guided(name, asked.guided, asked.seed)
-        label = f"{name}, by atheris"
-        counts[label, "tried"] = n_inputs
-        counts[label, "held"] = max(n_inputs - bool(told), 0)
-        broken += [f"{label}: {told}"] * bool(told)
+    text = f"# Odd input\n\nMade by seed {asked.seed}.\n\n"
+    text += report((*DOORS, REQUESTS), counts, broken, ("tried", "refused", "held"))
+    if asked.guided:
+        text += f"\n\nBytes by atheris.\n\n{by_atheris(asked, counts, broken)}"
     facts = harness.machine()
-    text = f"# Odd input\n\n{report(counts, broken)}\n\nSeed {asked.seed}.\n\n"
-    text += f"{harness.describe(facts)}\n"
+    text += f"\n\n{harness.describe(facts)}\n"
     if asked.keep:
         record = {"machine": facts, "seed": asked.seed, "broken": broken}
         record["counts"] = {f"{name}: {what}": n for (name, what), n in counts.items()}

@@ -403,11 +403,7 @@ def drawn(rng: random.Random) -> Iterator[str]:
 
 def report(tally: Tally) -> str:
     """The counts as a table in markdown."""
-    columns, counts = ("tried", "survived", "told"), tally.counts
-    rows = [[n, *(f"{counts[n, c]:,}" for c in columns)] for n in FAULTS if counts[n, "tried"]]
-    rows.append(["all", *(f"{sum(counts[n, c] for n in FAULTS):,}" for c in columns)])
-    text = harness.table(["what", *columns], rows)
-    return text + "\n" + "".join(f"\n- did not hold: {line}" for line in tally.broken)
+    return faults.report(FAULTS, tally.counts, tally.broken)
 
 
 def main() -> None:

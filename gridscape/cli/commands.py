@@ -32,7 +32,6 @@ from gridscape.cli._shared import ERROR, INTERRUPTED, Commands, InterruptedRunEr
 from gridscape.cli._startup import prepare_jax
 from gridscape.cli._streams import complain, end_output, forget
 from gridscape.errors import LONGEST, GridscapeError, UsageError, is_out_of_memory, out_of_memory
-from gridscape.execution.interrupt import is_behind
 from gridscape.identity.version import __version__
 from gridscape.study import synonyms
 
@@ -98,9 +97,6 @@ def exit_status(arguments: list[str]) -> int:
     except Exception as error:
         if "--debug" in arguments:
             traceback.print_exc()
-        if is_behind(error):
-            complain(interrupted(arguments))
-            return INTERRUPTED
         line, status = _told(error)
         complain(line, getattr(error, "longest", LONGEST))
         return status

@@ -63,7 +63,7 @@ class Training:
     def advance(self, stop: int) -> dict[str, np.ndarray]:
         """Train every trial until ``stop`` updates are done; the history, each (trials, updates).
 
-        History of a trial that diverged earlier are NaN from there on.
+        That of a trial that diverged earlier is NaN from there on.
         """
         program, begin = self.program, self.update
         if not begin < stop <= begin + program.segment:

@@ -14,7 +14,6 @@ from typing import Any, NoReturn, Self
 # clusters, containers, preemptible machines. As far as a system has them.
 NAMES = ("SIGINT", "SIGTERM", "SIGHUP")
 STATUS = 130  # of a command that one of them ended
-MOST_CAUSES = 20  # of an error, that are looked through
 # What Python raises in this callback is lost; while a native module begins, it becomes another
 # error or ends the process. The signal is sent again, a little later.
 DEAF, AGAIN_SECONDS = "_xla_gc_callback", 0.02
@@ -28,17 +27,6 @@ Handler = Callable[[int, FrameType | None], None]
 
 class InterruptedBySignal(KeyboardInterrupt):
     """A signal asked the work to end."""
-
-
-def is_behind(error: BaseException) -> bool:
-    """Whether this came of a signal while a native module began: it raises ImportError then."""
-    found: BaseException | None = error
-    for _ in range(MOST_CAUSES):  # a chain of errors may be a ring
-        led_to = found
-        found = None if led_to is None else led_to.__cause__ or led_to.__context__
-        if isinstance(found, InterruptedBySignal):
-            return isinstance(led_to, ImportError)
-    return False
 
 
 class Guard:
@@ -65,8 +53,7 @@ class Guard:
         """Handle a signal."""
         if self.heard:
             self._end_now()
-        if _is_deaf(frame):
-            threading.Timer(AGAIN_SECONDS, os.kill, (os.getpid(), number)).start()
+        if _put_off(number, frame):
             return
         self.heard = True
         raise InterruptedBySignal
@@ -121,7 +108,8 @@ class Interrupt:
             if guard is not None:
                 guard(number, frame)
                 return
-            raise InterruptedBySignal
+            if not _put_off(number, frame):
+                raise InterruptedBySignal
         if guard is not None:
             guard.heard = True
         self._tell()
@@ -150,6 +138,13 @@ def _taken(handler: Handler, all_of: bool = False) -> dict[int, Any]:
 def _given_back(before: dict[int, Any]) -> None:
     for number, handler in before.items():
         signal.signal(number, handler)
+
+
+def _put_off(number: int, frame: FrameType | None) -> bool:
+    """Send a signal again, a little later, where it must not raise now; whether that was done."""
+    if is_deaf := _is_deaf(frame):
+        threading.Timer(AGAIN_SECONDS, os.kill, (os.getpid(), number)).start()
+    return is_deaf
 
 
 def _is_deaf(frame: FrameType | None) -> bool:

@@ -17,10 +17,9 @@ except ImportError:  # Windows
 VARIABLE = "GRIDSCAPE_CORES"
 
 # Address space that JAX takes at its start, whatever it then computes: libraries, and a stack and
-# an arena of the allocator for each of its threads, of which there are some for every core; some
-# arenas more where other processes keep the cores busy. With less it aborts, or cannot be imported,
-# before it has compiled anything; what a study takes comes on top.
-LEAST_ADDRESSES = 1900 * 2**20
+# an arena of the allocator for each of its threads, of which there are some for every core. With
+# less it aborts before it has compiled anything; what a study takes comes on top.
+LEAST_ADDRESSES = 1700 * 2**20
 ADDRESSES_PER_CORE = 170 * 2**20
 
 

@@ -20,6 +20,7 @@ def cluster_of(n_nodes):
         os.environ.setdefault(name, value)
     before = signal.getsignal(signal.SIGTERM)  # which Ray's nodes take
     # Workers hold their cores by locks in there: those of other clusters hold theirs elsewhere.
+    # Not in the folder of the tests: paths of Ray's sockets must be short.
     with (
         tempfile.TemporaryDirectory(prefix="gs-", dir="/tmp", ignore_cleanup_errors=True) as folder,
         pytest.MonkeyPatch.context() as patch,

@@ -1,19 +1,20 @@
 """Signals: the first asks or raises, the second ends at once; nobody's own handlers are lost."""
 
+import _elementtree
 import os
 import signal
 import subprocess
 import sys
 import time
+from importlib.machinery import ExtensionFileLoader
+from importlib.util import spec_from_loader
+from pathlib import Path
 
 import pytest
 from runs import bounded
 
-from gridscape.cli import commands
-from gridscape.errors import UsageError
 from gridscape.execution import interrupt
-from gridscape.execution.interrupt import Guard, Interrupt, InterruptedBySignal, is_behind
-from gridscape.study.study import Study
+from gridscape.execution.interrupt import Guard, Interrupt, InterruptedBySignal
 
 SIGNALS = [getattr(signal, name) for name in interrupt.NAMES if hasattr(signal, name)]
 
@@ -39,51 +40,26 @@ def guard():
         signal.signal(number, handler)
 
 
-def raised(error, cause):
-    """The error, raised because of another one, as native modules raise when they begin."""
-    try:
-        raise error from cause
-    except Exception as found:
-        return found
-
-
-@pytest.mark.parametrize("cause", [InterruptedBySignal(), ImportError("initialization failed")])
-def test_a_signal_while_a_module_is_imported_is_no_error_of_what_imports_it(
-    monkeypatch, capsys, cause
-):
-    failed = raised(ImportError("initialization failed"), cause)
-
-    def load(name):
-        raise UsageError("the task cannot be made", found=failed) from failed
-
-    monkeypatch.setattr(Study, "load", load)
-    is_signal = isinstance(cause, InterruptedBySignal)
-    assert commands.exit_status(["plan", "quickstart"]) == (130 if is_signal else 2)
-    words = "interrupted and what is stored is kept; to go on: gridscape plan quickstart"
-    words = words if is_signal else "the task cannot be made (found initialization failed)"
-    assert capsys.readouterr().err == f"gridscape: {words}\n"
-
-
-def test_a_signal_while_a_native_module_begins_comes_a_little_later(guard, monkeypatch):
+def test_a_signal_while_a_native_module_begins_comes_a_little_later(guard):
+    """What is raised in there becomes an ImportError, or ends the process."""
     heard_within = []
 
-    def exec_module(loader, module):  # the module's own code sends a signal
-        signal.raise_signal(signal.SIGTERM)
-        heard_within.append(guard.heard)
+    def send(frame, event, called):
+        if event == "c_call" and called.__name__ == "create_dynamic":
+            sys.setprofile(None)
+            signal.raise_signal(signal.SIGTERM)
+            heard_within.append(guard.heard)
 
-    monkeypatch.setattr(interrupt, "BEGIN", {exec_module.__code__})
-    exec_module(None, None)
+    path = next(Path(_elementtree.__file__).parent.glob("_bisect*"))
+    loader = ExtensionFileLoader("_bisect", str(path))
+    sys.setprofile(send)
+    try:
+        loader.create_module(spec_from_loader("_bisect", loader))
+    finally:
+        sys.setprofile(None)
     with pytest.raises(InterruptedBySignal):
         time.sleep(10)
     assert heard_within == [False]
-
-
-def test_other_errors_after_a_signal_and_rings_of_them_are_told():
-    assert is_behind(raised(ImportError(), InterruptedBySignal()))
-    assert not is_behind(raised(OSError("a full disk"), InterruptedBySignal()))
-    first, second = ValueError(), ValueError()
-    first.__cause__, second.__cause__ = second, first
-    assert not is_behind(first)
 
 
 @pytest.mark.parametrize("number", SIGNALS)

@@ -83,5 +83,5 @@ def test_a_word_that_is_not_ours_is_found(faults, told):
 
 def test_the_counts_make_a_table(faults):
     counts = Counter({("kill -9", "tried"): 2, ("kill -9", "survived"): 1})
-    assert "| kill -9 | 2 | 1 | 0 |" in faults.report(counts, ["why"])
-    assert "did not hold: why" in faults.report(counts, ["why"])
+    assert "| kill -9 | 2 | 1 | 0 |" in faults.report(faults.FAULTS, counts, ["why"])
+    assert "did not hold: why" in faults.report(faults.FAULTS, counts, ["why"])
