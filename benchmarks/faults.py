@@ -1,10 +1,11 @@
 """Faults drawn at random over runs of a small study: what holds.
 
-    nice -n 19 python benchmarks/faults.py [--seconds 3600] [--seed 0] [--keep]
+    nice -n 19 python benchmarks/faults.py [--number 800] [--seconds 7200] [--seed 0] [--keep]
 
 An episode is one results folder. A fault falls on it, the run goes on, another one falls, and at
 the end everything must be there: each trial once, the table equal to that of a run in calm, nothing
 half written, and a line for whatever was lost. With --keep the counts go to benchmarks/results.
+With --forked the runs are processes that have the libraries already, many times as many an hour.
 """
 
 import argparse
@@ -22,14 +23,21 @@ import tempfile
 import time
 import warnings
 from collections import Counter
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from functools import partial
 from pathlib import Path
 
 import harness
+from control_groups import ControlGroup, groups_are_allowed
+from forked import Forked, import_libraries
 
 STUDY = ["quickstart", "--set", "hidden_size=4,8", "--set", "learning_rate=0.01,0.1"]
 STUDY += ["--replicates", "2"]
 UPDATES = 3_000
+# Of a small quadratic form, for runs that are forked: most of their time is beginning and ending.
+QUICK = ["momentum-quadratic", "--set", "learning_rate=0.1,0.2", "--set", "momentum=0,0.5"]
+QUICK += ["--replicates", "2"]
+QUICK_UPDATES = 30_000
 # The share of the time that a network had, and the memory beside others, are of the run.
 FREE = ("seconds", "memory_bytes")
 LONGEST = 300 + len("gridscape: ")
@@ -50,6 +58,9 @@ class BrokenError(Exception):
 class Place:
     """A folder of results, the command that fills it, and the table of a run in calm."""
 
+    longest_seconds = 8.0  # until a signal comes
+    cpu_seconds = 6  # after which the first run of a folder dies
+
     def __init__(self, folder: Path, updates: int = UPDATES, study: Sequence[str] = STUDY) -> None:
         self.folder, self.results = folder, folder / "r"
         self.command = ["run", *study, "--updates", str(updates), "--dir", str(self.results)]
@@ -60,8 +71,8 @@ class Place:
             raise BrokenError(f"the run in calm: {done.stderr}")
         self.calm = self.table()
 
-    def start(self, before=None, path: str = "") -> subprocess.Popen:
-        """The run, in a process of its own."""
+    def start(self, before=None, path: str = "") -> subprocess.Popen | Forked:
+        """The run, in a process of its own: path is a folder with a sitecustomize.py."""
         paths = [path, str(Path(__file__).parents[1]), os.environ.get("PYTHONPATH", "")]
         # JAX, once imported here, would have the run print what XLA says of kept programs.
         env = {**os.environ, "TF_CPP_MIN_LOG_LEVEL": "3"}
@@ -74,7 +85,7 @@ class Place:
             preexec_fn=lambda: begin(before),
         )
 
-    def end(self, process: subprocess.Popen) -> subprocess.CompletedProcess:
+    def end(self, process: subprocess.Popen | Forked) -> subprocess.CompletedProcess:
         """Wait for a process; what it said, which is lines of ours or nothing."""
         try:
             _, told = process.communicate(timeout=DEADLINE_SECONDS)
@@ -101,6 +112,15 @@ class Place:
         """No folder of results any more."""
         shutil.rmtree(self.results, ignore_errors=True)
 
+    def begin_anew(self) -> None:
+        """A folder of a run that died on its way."""
+        self.clear()
+        limits = self.cpu_seconds, self.cpu_seconds
+        self.run(partial(resource.setrlimit, resource.RLIMIT_CPU, limits))
+
+    def is_whole(self) -> bool:
+        return (self.results / "study.json").exists() and self.table() == self.calm
+
     def require_whole(self) -> None:
         """All is there as after a run in calm, and nothing else."""
         found = self.table()
@@ -112,6 +132,18 @@ class Place:
             raise BrokenError(f"half written: {left}")
         if left := list((self.results / "checkpoints").iterdir()):
             raise BrokenError(f"checkpoints left: {left}")
+
+
+class QuickPlace(Place):
+    """Runs that are forked, of the small quadratic form."""
+
+    longest_seconds, cpu_seconds = 2.0, 1
+
+    def __init__(self, folder: Path) -> None:
+        super().__init__(folder, QUICK_UPDATES, QUICK)
+
+    def start(self, before=None, path: str = "") -> Forked:
+        return Forked(self.command, self.folder / "told", before, path)
 
 
 def check_lines(told: str, status: int) -> None:
@@ -141,7 +173,7 @@ def begin(before: Callable[[], None] | None) -> None:
         before()
 
 
-def await_handlers(process: subprocess.Popen) -> None:
+def await_handlers(process: subprocess.Popen | Forked) -> None:
     """Wait until a run handles SIGTERM: before that it is Python alone that a signal meets."""
     end, bit = time.monotonic() + 60, 1 << (signal.SIGTERM - 1)
     while process.poll() is None and time.monotonic() < end:
@@ -156,15 +188,17 @@ def _caught(lines: list[str]) -> list[str]:
     return [line.split()[1] for line in lines if line.startswith("SigCgt:")]
 
 
-# ---- faults: each takes a place and says whether something must be told ----
+# ---- faults: each takes a place and gives the run that met it ----
+
+Done = subprocess.CompletedProcess
 
 
 def signalled(*numbers: int, after: float = 0.0):
     """A run that gets signals at a random moment."""
 
-    def fault(place: Place, rng: random.Random) -> str:
+    def fault(place: Place, rng: random.Random) -> Done:
         process = place.start()
-        time.sleep(rng.uniform(0, 8))
+        time.sleep(rng.uniform(0, place.longest_seconds))
         if signal.SIGKILL not in numbers and signal.SIGSTOP not in numbers:
             await_handlers(process)
         for number in numbers:
@@ -173,7 +207,7 @@ def signalled(*numbers: int, after: float = 0.0):
         done = place.end(process)
         if done.returncode not in (0, 130, -signal.SIGKILL):
             raise BrokenError(f"status {done.returncode}: {done.stderr}")
-        return done.stderr
+        return done
 
     return fault
 
@@ -200,7 +234,7 @@ def flip(content: bytearray, rng: random.Random) -> bytearray:
 def damaged(change):
     """A file of the folder that is not as it was written; a blob that is lost must be told."""
 
-    def fault(place: Place, rng: random.Random) -> str:
+    def fault(place: Place, rng: random.Random) -> Done:
         path = rng.choice(files_of(place))
         kept = path.read_bytes()
         path.write_bytes(bytes(change(bytearray(kept), rng)))
@@ -211,7 +245,7 @@ def damaged(change):
                 raise BrokenError(f"{path.name}: status {done.returncode}, and not a word")
         elif path.parent.name == "blobs" and "warning: " not in done.stderr:
             raise BrokenError(f"{path.name} was lost without a word")
-        return done.stderr
+        return done
 
     return fault
 
@@ -219,22 +253,34 @@ def damaged(change):
 def limited(what: int, low: int, high: int):
     """A run under a limit of the system: of file sizes, as on a full disk, or of addresses."""
 
-    def fault(place: Place, rng: random.Random) -> str:
+    def fault(place: Place, rng: random.Random) -> Done:
         limit = rng.randrange(low, high)
-        done = place.run(lambda: resource.setrlimit(what, (limit, limit)))
+        done = place.run(partial(resource.setrlimit, what, (limit, limit)))
         # Of an abort for lack of addresses nobody is left to tell: it counts as a death.
         if done.returncode not in (0, 1, 3, -signal.SIGABRT, -signal.SIGSEGV):
             raise BrokenError(f"status {done.returncode}: {done.stderr}")
-        return done.stderr
+        return done
 
     return fault
 
 
-def clock_set_back(place: Place, rng: random.Random) -> str:
-    return place.run(path=str(place.folder / "clock")).stderr
+def in_small_group(place: Place, rng: random.Random) -> Done:
+    """A run that is killed when it, or a process of its own, has more than its group may have."""
+    group = ControlGroup(int(2 ** rng.uniform(23, 30)))
+    try:
+        done = place.run(group.enter)
+    finally:
+        group.remove()
+    if done.returncode not in (0, 1, 3, -signal.SIGKILL):
+        raise BrokenError(f"status {done.returncode}: {done.stderr}")
+    return done
 
 
-def watched(place: Place, rng: random.Random) -> str:
+def clock_set_back(place: Place, rng: random.Random) -> Done:
+    return place.run(path=str(place.folder / "clock"))
+
+
+def watched(place: Place, rng: random.Random) -> Done:
     """A reader that looks all the time."""
     process = place.start()
     while process.poll() is None:
@@ -242,7 +288,7 @@ def watched(place: Place, rng: random.Random) -> str:
             status, _, told = call("show", place.results, "--json")
             check_lines(told, status)
         time.sleep(0.2)
-    return place.end(process).stderr
+    return place.end(process)
 
 
 FAULTS = {
@@ -256,20 +302,37 @@ FAULTS = {
     "a flipped bit": damaged(flip),
     "no room for files": limited(resource.RLIMIT_FSIZE, 1_000, 60_000),
     "few addresses": limited(resource.RLIMIT_AS, 2**28, 3 * 2**30),
+    "a small control group": in_small_group,
     "a clock set back": clock_set_back,
     "a viewer": watched,
 }
 
 
-def episode(place: Place, rng: random.Random, counts: Counter, n_faults: int) -> None:
-    """Faults on one folder, which must be whole in the end."""
-    place.clear()
-    place.run(lambda: resource.setrlimit(resource.RLIMIT_CPU, (6, 6)))  # dies on the way
+def names_here() -> list[str]:
+    """The faults that this machine allows."""
+    return [n for n in FAULTS if FAULTS[n] is not in_small_group or groups_are_allowed()]
+
+
+def drawn(names: Sequence[str], rng: random.Random) -> Iterator[str]:
+    """Faults without end: round after round, in which each has its turn."""
+    while True:
+        yield from rng.sample(names, len(names))
+
+
+def episode(
+    place: Place, rng: random.Random, counts: Counter, names: Iterator[str], n_faults: int
+) -> None:
+    """Faults on one folder, which must be whole in the end; half of those that are begin anew."""
+    place.begin_anew()
     for _ in range(n_faults):
-        name = rng.choice(list(FAULTS))
+        if rng.random() < 0.5 and place.is_whole():
+            place.require_whole()
+            place.begin_anew()
+        name = next(names)
         counts[name, "tried"] += 1
-        told = FAULTS[name](place, rng)
-        counts[name, "told"] += bool(told)
+        done = FAULTS[name](place, rng)
+        counts[name, "ended the run"] += bool(done.returncode)
+        counts[name, "told"] += bool(done.stderr)
         if not (place.results / "study.json").exists():
             place.run()
         counts[name, "survived"] += 1
@@ -277,6 +340,10 @@ def episode(place: Place, rng: random.Random, counts: Counter, n_faults: int) ->
     if done.returncode:
         raise BrokenError(f"the last run: {done.stderr}")
     place.require_whole()
+
+
+def n_tried(counts: Counter) -> int:
+    return sum(n for (_, what), n in counts.items() if what == "tried")
 
 
 def report(
@@ -295,27 +362,33 @@ def report(
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--seconds", type=float, default=3600.0)
+    parser.add_argument("--number", type=int, default=800, help="of faults")
+    parser.add_argument("--seconds", type=float, default=7200.0, help="after which it ends early")
     parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--forked", action="store_true", help="runs that have the libraries")
     parser.add_argument("--keep", action="store_true", help="write benchmarks/results")
     asked = parser.parse_args()
     warnings.simplefilter("ignore")
     rng, counts, broken = random.Random(asked.seed), Counter(), []
-    end = time.monotonic() + asked.seconds
+    names, end = drawn(names_here(), rng), time.monotonic() + asked.seconds
+    if asked.forked:
+        import_libraries()
     with tempfile.TemporaryDirectory() as folder:
-        place = Place(Path(folder))
-        while time.monotonic() < end:
+        os.environ.setdefault("JAX_COMPILATION_CACHE_DIR", str(Path(folder, "programs")))
+        place = QuickPlace(Path(folder)) if asked.forked else Place(Path(folder))
+        while (n_left := asked.number - n_tried(counts)) > 0 and time.monotonic() < end:
             try:
-                episode(place, rng, counts, EACH_EPISODE)
+                episode(place, rng, counts, names, min(EACH_EPISODE, n_left))
             except BrokenError as error:
                 broken.append(str(error))
                 print(f"did not hold: {error}", file=sys.stderr, flush=True)
     facts = harness.machine()
-    text = f"# Faults\n\n{report(FAULTS, counts, broken)}\n\n{harness.describe(facts)}\n"
+    text = report(FAULTS, counts, broken, ["tried", "ended the run", "survived", "told"])
+    text = f"# Faults\n\n{text}\n\n{harness.describe(facts)}\n"
     if asked.keep:
         record = {"machine": facts, "broken": broken}
         record["counts"] = {f"{name}: {what}": n for (name, what), n in counts.items()}
-        harness.write("faults", facts, text, record)
+        harness.write("faults_forked" if asked.forked else "faults", facts, text, record)
     else:
         sys.stdout.write(text)
 

@@ -19,12 +19,13 @@ import tempfile
 import time
 import warnings
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
 import faults
 import harness
+from control_groups import ControlGroup, groups_are_allowed
 from faults import BrokenError, Place
 
 from gridscape.execution.ray.cluster import SETTINGS
@@ -125,9 +126,12 @@ class RayPlace(Place):
         self.process: subprocess.Popen | None = None
         self.told, self._seen = folder / "told", 0
         self.lacks_memory = False  # whether a worker of this folder did
+        self.groups: list[ControlGroup] = []  # of workers that did
 
     def clear(self) -> None:
         super().clear()
+        while self.groups:
+            self.groups.pop().remove()
         self.lacks_memory = False
 
     def begin(self, path: str = "") -> None:
@@ -237,6 +241,14 @@ def short_of_memory(place: RayPlace, worker: int, rng: random.Random) -> None:
         resource.prlimit(worker, resource.RLIMIT_AS, (limit, limit))
 
 
+def in_small_group(place: RayPlace, worker: int, rng: random.Random) -> None:
+    """The system kills a worker once it takes more than a little besides."""
+    place.lacks_memory = True
+    place.groups.append(ControlGroup(int(2 ** rng.uniform(20, 27))))
+    with suppress(OSError):  # it has ended meanwhile
+        place.groups[-1].enter(worker)
+
+
 def to_driver(number: int):
     def fault(place: RayPlace, worker: int, rng: random.Random) -> None:
         place.process.send_signal(number)
@@ -326,6 +338,7 @@ OF_WORKERS = {
     "a worker that hangs": to_worker(signal.SIGSTOP),
     "a worker stopped and continued": stopped_and_continued,
     "a worker short of memory": short_of_memory,
+    "a worker in a small control group": in_small_group,
     "kill -9 of a raylet": to_raylet,
     "kill -9 of the run's raylet": to_raylet_of_driver,
     "a node removed, another added": removed_and_added,
@@ -341,6 +354,11 @@ FAULTS = {
     "a clock set back at the run": clock_set_back,
     "a second run in the folder": second_run,
 }
+
+
+def names_here(names: Iterable[str] = FAULTS) -> list[str]:
+    """Those that this machine allows."""
+    return [name for name in names if FAULTS[name] is not in_small_group or groups_are_allowed()]
 
 
 class Tally:
@@ -396,9 +414,7 @@ def episode(
 
 def drawn(rng: random.Random) -> Iterator[str]:
     """Faults without end: round after round, in which each kind has its turns."""
-    while True:
-        each = [*FAULTS, *(OFTEN - 1) * list(OF_WORKERS)]
-        yield from rng.sample(each, len(each))
+    return faults.drawn([*names_here(), *(OFTEN - 1) * names_here(OF_WORKERS)], rng)
 
 
 def report(tally: Tally) -> str:
