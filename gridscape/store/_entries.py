@@ -15,6 +15,8 @@ from gridscape.store.blobs import DamagedError, family
 
 _ARRAYS = ("curves", "params")
 _FIELDS = [f.name for f in fields(TrialResult)]
+MOST_DIFFERENT = 1000  # tables whose names and types are remembered
+_decode = json.JSONDecoder().raw_decode  # of a text without spaces around it, as it was written
 _FACTS = [name for name in _FIELDS if name not in _ARRAYS]
 
 
@@ -28,9 +30,11 @@ def record_of(trial: Trial, result: TrialResult) -> dict[str, Any]:
 def read_record(text: str, where: Path) -> tuple[Trial, TrialResult]:
     """A trial and its result without arrays; raises DamagedError for text of another shape."""
     try:
-        record = json.loads(text)
+        record, end = _decode(text)
     except (ValueError, RecursionError) as error:
         raise _damaged(where, text) from error
+    if end != len(text):
+        raise _damaged(where, text)
     trial, result = _parts(record, where)
     cell = Cell(tuple(trial["cell"].items()))
     result |= {"status": _STATUSES[result["status"]], "curves": {}}
@@ -48,19 +52,9 @@ def _parts(record: Any, where: Path) -> tuple[dict[str, Any], dict[str, Any]]:
     if not parts or not all(map(_is_table, parts)):
         raise _damaged(where, record)
     trial, result = parts
-    _require(_TRIAL, trial, where)
-    _require(_RESULT, result, where)
+    _TRIAL.require(trial, where)
+    _RESULT.require(result, where)
     return trial, result
-
-
-def _require(kinds: "Mapping[str, Kinds]", found: Mapping[str, Any], where: Path) -> None:
-    """Raise DamagedError for another name, or one that lacks or is of another kind."""
-    if odd := found.keys() - kinds.keys():
-        raise _damaged(where, min(odd))
-    for name, right in kinds.items():
-        value = found.get(name)
-        if type(value) not in right or (name in _FURTHER and not _FURTHER[name](value)):
-            raise _damaged(where, f"{name} = {short(value)}")
 
 
 def _damaged(where: Path, found: object) -> DamagedError:
@@ -89,20 +83,60 @@ def _or_none(kinds: Kinds) -> Kinds:
     return kinds | {type(None)}
 
 
-_TRIAL: Mapping[str, Kinds] = {"key": _TEXT, "cell": _TABLE, "replicate": _COUNT}
-_RESULT: Mapping[str, Kinds] = {
-    "key": _TEXT,
-    "status": _TEXT,
-    "updates": _or_none(_COUNT),
-    "metrics": _TABLE,
-    **dict.fromkeys(("seconds", "n_parameters", "flops", "memory_bytes"), _or_none(_NUMBER)),
-    "first_bad_update": _or_none(_COUNT),
-    **dict.fromkeys(("bad_quantity", "reason", "params_digest"), _or_none(_TEXT)),
-}
-# What a value of the right kind must be besides.
-_FURTHER: Mapping[str, Callable[[Any], bool]] = {
-    **dict.fromkeys(("replicate", "updates", "first_bad_update"), _is_count),
-    "cell": lambda values: _ON_AXES.issuperset(map(type, values.values())),
-    "metrics": lambda values: _NUMBER.issuperset(map(type, values.values())),
-    "status": _STATUSES.__contains__,
-}
+class _Table:
+    """What a table holds: names, the types of their values, and what a value must be besides."""
+
+    def __init__(
+        self, kinds: Mapping[str, Kinds], further: Mapping[str, Callable[[Any], bool]]
+    ) -> None:
+        self.kinds, self.further = kinds, further
+        # Names and types together of tables that were found right: those of a folder hardly differ.
+        self._right: set[tuple[Any, ...]] = set()
+
+    def require(self, found: Mapping[str, Any], where: Path) -> None:
+        """Raise DamagedError for another name, or one that lacks or is of another kind."""
+        names_and_types = (*found, *map(type, found.values()))
+        if names_and_types not in self._right:
+            self._require_types(found, where)
+            if len(self._right) < MOST_DIFFERENT:
+                self._right.add(names_and_types)
+        for name, is_right in self.further.items():
+            if not is_right(found.get(name)):
+                raise _odd_value(where, name, found)
+
+    def _require_types(self, found: Mapping[str, Any], where: Path) -> None:
+        if odd := found.keys() - self.kinds.keys():
+            raise _damaged(where, min(odd))
+        for name, right in self.kinds.items():
+            if type(found.get(name)) not in right:
+                raise _odd_value(where, name, found)
+
+
+def _odd_value(where: Path, name: str, found: Mapping[str, Any]) -> DamagedError:
+    return _damaged(where, f"{name} = {short(found.get(name))}")
+
+
+_TRIAL = _Table(
+    {"key": _TEXT, "cell": _TABLE, "replicate": _COUNT},
+    {
+        "replicate": _is_count,
+        "cell": lambda values: _ON_AXES.issuperset(map(type, values.values())),
+    },
+)
+_RESULT = _Table(
+    {
+        "key": _TEXT,
+        "status": _TEXT,
+        "updates": _or_none(_COUNT),
+        "metrics": _TABLE,
+        **dict.fromkeys(("seconds", "n_parameters", "flops", "memory_bytes"), _or_none(_NUMBER)),
+        "first_bad_update": _or_none(_COUNT),
+        **dict.fromkeys(("bad_quantity", "reason", "params_digest"), _or_none(_TEXT)),
+    },
+    {
+        "updates": _is_count,
+        "first_bad_update": _is_count,
+        "metrics": lambda values: _NUMBER.issuperset(map(type, values.values())),
+        "status": _STATUSES.__contains__,
+    },
+)

@@ -166,4 +166,4 @@ def test_replicates_and_axes_that_no_study_has(number):
 
 def test_what_a_record_holds_is_checked_by_name():
     facts = [f.name for f in dataclasses.fields(TrialResult) if f.name not in ("curves", "params")]
-    assert sorted(_entries._RESULT) == sorted(facts)
+    assert sorted(_entries._RESULT.kinds) == sorted(facts)
