@@ -12,6 +12,7 @@ import subprocess
 import sys
 import warnings
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from pathlib import Path
 
 LIBRARIES = ("jax", "optax", "scipy.stats", "gridscape.cli.commands", "gridscape.sweep")
@@ -48,7 +49,7 @@ class Forked:
         return self.process.exitcode
 
     def send_signal(self, number: int) -> None:
-        if self.poll() is None:
+        with suppress(ProcessLookupError):  # it has ended
             os.kill(self.pid, number)
 
     def kill(self) -> None:

@@ -1,12 +1,7 @@
-"""Scripts as users run them, each in a process of its own, where a warning is an error.
-
-The processes are forked from one that has imported the libraries, which takes longer than most of
-these scripts.
-"""
+"""Scripts as users run them, each in a process of its own, where a warning is an error."""
 
 import atexit
 import io
-import multiprocessing
 import os
 import runpy
 import signal
@@ -14,23 +9,14 @@ import sys
 import tempfile
 import traceback
 import types
+import warnings
 from collections.abc import Sequence
-from multiprocessing import forkserver
 from pathlib import Path
-from unittest import mock
 
-ROOT = Path(__file__).parent.parent
+import forks
+from forks import ROOT
+
 LONGEST_SECONDS = 600
-
-context = multiprocessing.get_context("forkserver")
-context.set_forkserver_preload(["scripts_preload"])
-
-
-def start_server() -> None:
-    """Start the process that is forked, where it finds what it imports; only the first time."""
-    paths = os.pathsep.join([str(ROOT), str(ROOT / "tests")])
-    with mock.patch.dict(os.environ, PYTHONPATH=paths):
-        forkserver.ensure_running()
 
 
 def run_python(arguments: Sequence[str], folder: Path, paths: Sequence[Path] = (ROOT,)) -> str:
@@ -41,8 +27,7 @@ def run_python(arguments: Sequence[str], folder: Path, paths: Sequence[Path] = (
     with tempfile.TemporaryDirectory() as place:
         out, err = Path(place) / "out", Path(place) / "err"
         files = str(folder), [str(path) for path in paths], str(out), str(err)
-        start_server()
-        process = context.Process(target=_run, args=(list(arguments), *files, dict(os.environ)))
+        process = forks.process(_run, (list(arguments), *files, dict(os.environ)))
         process.start()
         process.join(LONGEST_SECONDS)
         is_late = process.exitcode is None
@@ -65,6 +50,7 @@ def _run(
 ) -> None:
     """The body of the process: what Python does with these arguments."""
     signal.signal(signal.SIGINT, signal.default_int_handler)
+    warnings.simplefilter("error")
     for number, path in ((1, out), (2, err)):
         os.dup2(os.open(path, os.O_WRONLY | os.O_CREAT), number)
     sys.stdout = io.TextIOWrapper(os.fdopen(1, "wb"), encoding="utf-8")
@@ -73,7 +59,7 @@ def _run(
     os.environ.update(environment, PYTHONPATH=os.pathsep.join(paths))
     os.chdir(folder)
     try:
-        assert "scripts_preload" in sys.modules, "the libraries were not imported ahead"
+        assert "forks_preload" in sys.modules, "the libraries were not imported ahead"
         status = _status(arguments, paths)
         atexit._run_exitfuncs()
         sys.stdout.flush()

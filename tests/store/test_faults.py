@@ -8,7 +8,7 @@ from collections import Counter
 from pathlib import Path
 
 import pytest
-from scripts import start_server
+from forks import start_server
 
 BENCHMARKS = Path(__file__).parents[2] / "benchmarks"
 

@@ -2,7 +2,6 @@
 
 import errno
 import itertools
-import multiprocessing
 import os
 import random
 import re
@@ -16,6 +15,7 @@ import warnings
 from contextlib import closing, contextmanager
 from pathlib import Path
 
+import forks
 import numpy as np
 import pytest
 from stored import a_result, a_trial, contents, same_arrays, same_result, study
@@ -32,10 +32,6 @@ pytestmark = pytest.mark.slow
 PATIENCE_SECONDS = 30
 KEYS = [f"k{i}" for i in range(6)]
 LARGER = study(axes={"hidden_size": [16, 64], "learning_rate": [0.1]}, replicates=3)
-
-# A server that has imported the package once, and forks: a process then starts in milliseconds.
-processes = multiprocessing.get_context("forkserver")
-processes.set_forkserver_preload(["gridscape.store.store", "test_store"])
 
 
 # Every moment of a run
@@ -315,8 +311,8 @@ def test_refused_checkpoint_keeps_the_old_one(tmp_path, monkeypatch, step):
 @contextmanager
 def another_process(work, *args):
     """Run ``work(pipe, *args)`` elsewhere; yields the process and what it tells us."""
-    ours, theirs = processes.Pipe()
-    process = processes.Process(target=work, args=(theirs, *args), daemon=True)
+    ours, theirs = forks.context.Pipe()
+    process = forks.process(work, (theirs, *args), daemon=True)
     process.start()
     theirs.close()
     try:

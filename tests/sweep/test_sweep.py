@@ -1,6 +1,5 @@
 """The one verb: exactly once, resumed bit for bit, extended, failed, out of memory, replayed."""
 
-import multiprocessing
 import random
 import signal
 import sys
@@ -8,6 +7,7 @@ import time
 import types
 import warnings
 
+import forks
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -310,9 +310,6 @@ def test_under_a_real_limit_on_the_memory_of_the_process(tmp_path, plan):
     assert (int(cuts) > 0) == (plan == "blind")
 
 
-# A server that has imported the package and JAX once, and forks before JAX has any threads.
-processes = multiprocessing.get_context("forkserver")
-processes.set_forkserver_preload(["test_sweep"])
 KILLS, MORE_KILLS = 6, 30
 
 
@@ -339,8 +336,8 @@ def test_killed_again_and_again_every_trial_exactly_once(tmp_path, undisturbed, 
     while kills < wanted:
         assert time.monotonic() < deadline, f"only {kills} kills in time"
         directory = tmp_path / f"run-{folder}"
-        told, telling = processes.Pipe(duplex=False)
-        process = processes.Process(target=train_and_tell, args=(directory, cache, telling))
+        told, telling = forks.context.Pipe(duplex=False)
+        process = forks.process(train_and_tell, (directory, cache, telling))
         process.start()
         telling.close()
         # By the count of its events, not by the clock: every stage of the run is hit, however
