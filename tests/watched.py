@@ -21,6 +21,7 @@ from gridscape.grid.trials import Status
 from gridscape.store.progress import born
 from gridscape.store.store import Store
 
+JSON = "application/json"
 AXES = {"hidden_size": [16, 32, 64], "learning_rate": [0.001, 0.01, 0.1]}
 HOSTILE = '<img src=x onerror="window.hacked=1"></script><b>&amp;'
 
@@ -113,6 +114,20 @@ def ask(port, path, method="GET", timeout=60, **headers):
         connection.request(method, path, headers=named)
         answer = connection.getresponse()
         return answer.status, dict(answer.getheaders()), answer.read().decode()
+    finally:
+        connection.close()
+
+
+def post(port, path, content, method="POST", kind=JSON, **headers):
+    """Status and body of an answer to what the page of this server would ask."""
+    body = content if isinstance(content, bytes) else json.dumps(content).encode()
+    own = {"Origin": f"http://127.0.0.1:{port}", "Content-Type": kind, **headers}
+    connection = http.client.HTTPConnection("127.0.0.1", port, timeout=60)
+    try:
+        named = {n.replace("_", "-"): v for n, v in own.items() if v is not None}
+        connection.request(method, path, body=body, headers=named)
+        answer = connection.getresponse()
+        return answer.status, answer.read().decode()
     finally:
         connection.close()
 

@@ -178,11 +178,16 @@ def run(
     live: Annotated[
         bool, typer.Option("--live", help="Open the page in a browser while it trains.")
     ] = False,
+    control: Annotated[
+        bool, typer.Option("--control", help="Let who has the page's address act on the run.")
+    ] = False,
     json: Json = False,
     debug: Debug = False,
 ) -> None:
     """Train what is missing of a study; then show the landscape."""
     axes = axes_of(set_)
+    if control and not live:
+        raise UsageError("--control is of the page", expected="--live beside it", found="none")
     if live:
         watching.require_extra()
     compile_seconds = prepare_jax()
@@ -195,7 +200,8 @@ def run(
     own = _own(model, target, layout, option, metric, class_weights)
     chosen = _chosen(study, data, data_dir, own)
     follower, begin = Follower(), time.perf_counter()
-    page = watching.beside(_folder_of(chosen, directory)) if live else nullcontext()
+    folder = _folder_of(chosen, directory)
+    page = watching.beside(folder, control=control) if live else nullcontext()
     try:
         with page, follower.following():
             land = sweep.run(

@@ -1,6 +1,7 @@
 """The command that serves the page of studies while they train."""
 
 import os
+import shlex
 import subprocess
 import sys
 import webbrowser
@@ -13,6 +14,7 @@ from typing import Annotated
 import typer
 
 from gridscape.cli._options import Debug
+from gridscape.cli._streams import complain
 from gridscape.errors import GridscapeError, UnknownNameError, check_whole
 
 ENDING_SECONDS = 3  # in which open pages hear of the end of a run
@@ -88,20 +90,22 @@ SERVE = """\
 import sys
 from pathlib import Path
 from gridscape.report.live.server import serve
-folder, parent = sys.argv[1:]
-serve(Path(folder), told=lambda at: print(at, flush=True), parent=int(parent))
+folder, parent, control = sys.argv[1:]
+tell = lambda at: print(at, flush=True)
+serve(Path(folder), told=tell, parent=int(parent), control=control == "control")
 """
 
 
 @contextmanager
-def beside(directory: Path) -> Iterator[None]:
+def beside(directory: Path, *, control: bool = False) -> Iterator[None]:
     """A server of a folder that is about to be trained in, in a process of its own.
 
     The run does not end with it; it ends a little after the run, or when nobody looks on any more
-    where the run was killed.
+    where the run was killed. control: whether who has the address may act on the run.
     """
+    given = [str(directory), str(os.getpid()), "control" if control else "show"]
     server = subprocess.Popen(
-        [sys.executable, "-c", SERVE, str(directory), str(os.getpid())],
+        [sys.executable, "-c", SERVE, *given],
         stdout=subprocess.PIPE,
         stdin=subprocess.DEVNULL,
         stderr=subprocess.DEVNULL,
@@ -113,9 +117,15 @@ def beside(directory: Path) -> Iterator[None]:
         if address:
             print(f"Live page: {address}", file=sys.stderr, flush=True)
             webbrowser.open(address)
+        else:
+            complain(
+                f"warning: no live page; to see why: gridscape live {shlex.quote(str(directory))}"
+            )
         yield
         with suppress(subprocess.TimeoutExpired):
             server.wait(ENDING_SECONDS)
     finally:
         server.terminate()
         server.wait(10)
+        if server.stdout:
+            server.stdout.close()

@@ -1,6 +1,5 @@
 """The server that takes acts: asked by its own page, and by everybody else."""
 
-import http.client
 import json
 import os
 import signal
@@ -10,7 +9,7 @@ import time
 
 import pytest
 from runs import environment, stored
-from watched import HOSTILE, Events, ask, entries, entry, put, served, study
+from watched import HOSTILE, Events, ask, entries, entry, post, put, served, study
 
 from gridscape.grid.asked import grid_of
 from gridscape.grid.trials import Status
@@ -21,7 +20,6 @@ from gridscape.store.acts import ask as ask_for
 from gridscape.store.store import Store
 
 STOP = {"kind": "stop", "where": {"hidden_size": "16"}}
-JSON = "application/json"
 
 
 @pytest.fixture(scope="module")
@@ -33,20 +31,6 @@ def place(tmp_path_factory):
     put(runs / "hostile", hostile, [])
     with served(runs, "--control") as (token, port, _):
         yield runs, token, port
-
-
-def post(port, path, content, method="POST", kind=JSON, **headers):
-    """Status and body of an answer to what the page of this server would ask."""
-    body = content if isinstance(content, bytes) else json.dumps(content).encode()
-    own = {"Origin": f"http://127.0.0.1:{port}", "Content-Type": kind, **headers}
-    connection = http.client.HTTPConnection("127.0.0.1", port, timeout=60)
-    try:
-        named = {n.replace("_", "-"): v for n, v in own.items() if v is not None}
-        connection.request(method, path, body=body, headers=named)
-        answer = connection.getresponse()
-        return answer.status, answer.read().decode()
-    finally:
-        connection.close()
 
 
 @pytest.fixture
