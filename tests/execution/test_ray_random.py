@@ -70,6 +70,15 @@ def test_a_run_that_ends_in_another_way_is_found(faults, tmp_path):
     assert place.finish() == 0  # nothing runs
 
 
+def test_lines_of_rays_log_are_not_ours(faults):
+    rays = (
+        "[*** LOG ERROR #0005 ***] [2026-11-28 00:14:59] [ray_log_sink] Failed writing to file x\n"
+        "[2026-11-28 00:20:06,942 E 27200 27277] core_worker.cc:609: :info_message: Attempting\n"
+    )
+    assert faults.without_rays_log(f"{rays}gridscape: a line\n{rays}") == "gridscape: a line\n"
+    assert faults.without_rays_log("Traceback: core_worker.cc:1:\n").startswith("Traceback")
+
+
 class Ended:
     def __init__(self, status):
         self.status = status
