@@ -35,7 +35,6 @@ class GridscapeError(Exception):
     """What is wrong, where, what was expected, what was found, and the next step."""
 
     exit_status = 1
-    longest = LONGEST
 
     def __init__(
         self,
@@ -59,7 +58,7 @@ class GridscapeError(Exception):
         given = {name: getattr(self, name) for name in names}
         parts = {name: _text(value) for name, value in given.items() if value is not None}
         for name, text in parts.items():  # what was found is the easiest to see elsewhere
-            too_many = len(_line(parts)) - self.longest
+            too_many = len(_line(parts)) - LONGEST
             if too_many > 0:
                 parts[name] = cut(text, max(_SHORTEST, len(text) - too_many))
         return _line(parts)
@@ -128,8 +127,6 @@ class StudyFileError(UsageError):
 
 class DataError(GridscapeError):
     """A data set cannot be used."""
-
-    longest = 1_000  # checksums, folders and addresses are there to be copied
 
 
 class DataMissingError(DataError):

@@ -24,7 +24,7 @@ def resolved(land: Landscape, data_dir: str | Path | None, trust: bool) -> Resol
     """The study of a landscape; raises GridscapeError where its data set is not at hand."""
     study = Study.from_record(land.study, trust=trust)
     if missing := _missing_data(data_set_of(study.task), data_dir):
-        raise GridscapeError("the data set is not on this machine", where=missing)
+        raise GridscapeError("not on this machine", where=missing)
     use_all_cores()
     return study.override(keep_parameters="all").resolve(data_dir)
 

@@ -16,6 +16,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
+from urllib.parse import urlsplit
 
 import pooch
 
@@ -28,6 +29,7 @@ if TYPE_CHECKING:
 ANSWER_SECONDS = 5  # how long all mirrors together have to answer at all
 STALL_SECONDS = 10  # how long a mirror that answered may stay silent
 CHUNK_BYTES = 1 << 16
+SHOWN = 16  # digits of a checksum in an error: enough to tell two apart
 
 
 class DataFile(NamedTuple):
@@ -296,8 +298,8 @@ def _read(data_set: DataSet, path: Path, file: DataFile) -> bytes:
         raise DataCorruptError(
             "the file is truncated or altered",
             where=path,
-            expected=f"SHA-256 {file.sha256} and {file.size_bytes} bytes",
-            found=f"{found} and {len(content)} bytes",
+            expected=f"SHA-256 {file.sha256[:SHOWN]}... and {file.size_bytes} bytes",
+            found=f"{found[:SHOWN]}... and {len(content)} bytes",
             hint=f"delete it and {again}",
         )
     return content
@@ -306,26 +308,23 @@ def _read(data_set: DataSet, path: Path, file: DataFile) -> bytes:
 def _missing(
     data_set: DataSet, data_dir: str | Path | None, failures: tuple[str, ...] = ()
 ) -> DataMissingError:
-    """What is missing, where it was looked for, why no mirror helped, and what to do."""
+    """What is missing, where it may be put, why no mirror helped, and what to do."""
     folders = search_folders(data_dir)
     place = folders[0] / data_set.name
     untried = data_set.mirrors and not failures
     fetch_it = f"run `gridscape data fetch {data_set.name}`, " if untried else ""
     return DataMissingError(
-        "the data set is not on this machine"
-        + (f" and could not be fetched: {'; '.join(failures)}" if failures else ""),
+        "not on this machine" + (f", and {'; '.join(failures)}" if failures else ""),
         where=data_set.name,
-        expected=f"{_wanted(data_set)} in one of {', '.join(map(str, folders))} "
-        f"or its sub-folder {data_set.name}",
+        expected=f"in {place}: {_wanted(data_set)}",
         found=_found_in_part(data_set, folders),
-        hint=f"{fetch_it}put the files into {place}, or use the embedded task that needs none: "
-        "--task digits",
+        hint=f"{fetch_it}put them there, or take --task digits",
     )
 
 
 def _wanted(data_set: DataSet) -> str:
     names = [[file.name for file in files] for files in data_set.editions]
-    return ", or ".join(", ".join(some) + " together" * (len(some) > 1) for some in names)
+    return ", or ".join(", ".join(some) for some in names)
 
 
 def _found_in_part(data_set: DataSet, folders: list[Path]) -> str | None:
@@ -349,7 +348,12 @@ def _fetch_into(place: Path, data_set: DataSet, data_dir: str | Path | None) -> 
             return _Found(folder, data_set.files)
         except _MirrorFailedError as failure:
             failures[mirror] = str(failure)
-    raise _missing(data_set, data_dir, tuple(f"{m} {why}" for m, why in failures.items()))
+    by_reason = {
+        why: [urlsplit(m).netloc for m in failures if failures[m] == why]
+        for why in failures.values()
+    }
+    told = tuple(f"{', '.join(hosts)} {why}" for why, hosts in by_reason.items())
+    raise _missing(data_set, data_dir, told)
 
 
 class _MirrorFailedError(Exception):
@@ -375,8 +379,7 @@ def _retrieve(url: str, file: DataFile, folder: Path) -> None:
     except RequestException as error:
         raise _MirrorFailedError(f"failed ({type(error).__name__} at {file.name})") from error
     except ValueError as error:
-        mismatch = str(error).split(". ")[0]
-        raise _MirrorFailedError(f"sent another {file.name} ({mismatch})") from error
+        raise _MirrorFailedError(f"sent another {file.name}, by its SHA-256") from error
     except OSError as error:
         raise _cannot_be_written(folder, error) from error
 

@@ -393,7 +393,7 @@ def test_axes_of_numbers_texts_and_truth_values_are_looked_at(folder_of, call, u
 @pytest.mark.parametrize(
     ("change", "words"),
     [
-        ({"task": "mnist-flat"}, "mnist: the data set is not on this machine"),
+        ({"task": "mnist-flat"}, "mnist: not on this machine"),
         ({"objects": ["model"]}, "the model of this study came from Python"),
         ({"seed": 5}, "trained under other conditions"),
     ],

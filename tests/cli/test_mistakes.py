@@ -63,8 +63,8 @@ MISTAKES = [
     ("replay . --cell four", 2, "--cell: not a cell"),
     ("export --format xls", 2, "unknown format 'xls'"),
     ("data fetch mnits", 2, "unknown data set 'mnits'; did you mean 'mnist'?"),
-    ("data check cifar10-gray28", 1, "the data set is not on this machine"),
-    ("run --task cifar10-gray28-rows", 1, "the data set is not on this machine"),
+    ("data check cifar10-gray28", 1, "not on this machine"),
+    ("run --task cifar10-gray28-rows", 1, "not on this machine"),
 ]
 
 

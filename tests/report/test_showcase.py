@@ -53,7 +53,7 @@ def test_no_name_makes_a_task_read_a_data_set(without_mnist):
 
 def test_what_a_task_declares_to_read_is_not_fetched_for_a_report(without_mnist):
     found = shown(without_mnist / "run", "mnist_variants:shifted")
-    expected = "networks are not shown: mnist: the data set is not on this machine"
+    expected = "networks are not shown: mnist: not on this machine"
     assert (found.looks, found.notes) == ((), (expected,))
 
 

@@ -12,6 +12,7 @@ from contextlib import contextmanager
 from dataclasses import replace
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
+from urllib.parse import urlsplit
 
 import pooch
 import pytest
@@ -172,7 +173,7 @@ def test_an_altered_edition_is_refused(two_editions: None, tmp_path: Path) -> No
 def test_missing_names_every_edition(two_editions: None) -> None:
     with pytest.raises(
         DataMissingError,
-        match=r"expected first\.bin, second\.bin together, or other\.bin in one of",
+        match=r"tiny: first\.bin, second\.bin, or other\.bin",
     ):
         fetch.check("tiny")
 
@@ -204,8 +205,8 @@ def test_truncated_or_altered_file_is_refused_and_kept(
     message = str(caught.value)
     for part in (
         f"{path}: the file is truncated or altered",
-        hashlib.sha256(CONTENTS["first.bin"]).hexdigest(),
-        hashlib.sha256(content).hexdigest(),
+        hashlib.sha256(CONTENTS["first.bin"]).hexdigest()[:16],
+        hashlib.sha256(content).hexdigest()[:16],
         f"{len(content)} bytes",
         "delete it and copy it anew",
     ):
@@ -228,11 +229,10 @@ def test_missing_says_what_where_and_the_way_out(cache: Path, tmp_path: Path) ->
         fetch.load("tiny", tmp_path)
     message = str(caught.value)
     for part in (
-        "tiny: the data set is not on this machine",
-        "expected first.bin, second.bin together in one of",
-        f"{tmp_path}, {cache}",
+        "tiny: not on this machine",
+        f"expected in {tmp_path / 'tiny'}: first.bin, second.bin",
         f"found {tmp_path} without first.bin",
-        f"put the files into {tmp_path / 'tiny'}",
+        "put them there",
         "--task digits",
     ):
         assert part in message
@@ -243,7 +243,7 @@ def test_check_does_not_fetch(cache: Path, monkeypatch: pytest.MonkeyPatch) -> N
     with mirror() as (address, asked):
         served_by(monkeypatch, address)
         with pytest.raises(
-            DataMissingError, match="run `gridscape data fetch tiny`, put the files"
+            DataMissingError, match="run `gridscape data fetch tiny`, put them there"
         ):
             fetch.check("tiny")
         assert asked == []
@@ -314,7 +314,7 @@ def test_an_altered_download_is_rejected(cache: Path, monkeypatch: pytest.Monkey
 
     with mirror(altered) as (address, asked):
         served_by(monkeypatch, address)
-        with pytest.raises(DataMissingError, match=r"sent another first\.bin .*expected .* got "):
+        with pytest.raises(DataMissingError, match=r"sent another first\.bin, by its SHA-256"):
             fetch.load("tiny")
         assert asked == ["first.bin"]  # no endless retry
     assert os.listdir(cache / "tiny") == []
@@ -377,8 +377,9 @@ def test_silent_and_absent_mirrors_cost_seconds(
         with pytest.raises(DataMissingError) as caught:
             fetch.load("tiny")  # where it waited for ever, so would this
     message = str(caught.value)
-    assert f"{mirrors[0]} did not answer; {mirrors[1]} did not answer" in message
-    assert f"{mirrors[2]} does not serve it" in message
+    hosts = [urlsplit(m).netloc for m in mirrors]
+    assert f"{hosts[0]}, {hosts[1]} did not answer" in message
+    assert f"{hosts[2]} does not serve it" in message
     assert "--task digits" in message
     assert not cache.exists()
 
