@@ -23,6 +23,7 @@ from gridscape.errors import (
 from gridscape.grid.arrays import Arrays
 from gridscape.grid.asked import Asked
 from gridscape.grid.axes import Axis, Cell, Grid, Value, show
+from gridscape.grid.balance import balanced_means
 from gridscape.grid.many import many_records
 from gridscape.grid.meanings import Meaning, from_record, meaning_of
 from gridscape.grid.names import (
@@ -437,6 +438,24 @@ class Landscape:
             mean = np.nansum(values, axis=-1) / (~np.isnan(values)).sum(-1)
         return np.where(self._candidates(), self.meaning(metric).sign * mean, np.nan)
 
+    def balanced(self, metric: str) -> np.ndarray:
+        """The mean of each cell as ``score`` has it, unsigned: (*axes).
+
+        Where cells lack replicates, it is freed of what these share (``grid.balance``). By it cells
+        are ranked.
+        """
+        learns, status = self.learns, self.array("status")
+        told = learns | ~learns.any(axis=-1, keepdims=True)
+        values = np.where(told, self.finished(metric), np.nan)
+        steady = ~(np.isin(status, COUNTED) & ~learns).any(axis=-1)
+        found = balanced_means(values.reshape(-1, values.shape[-1]), steady.ravel())
+        return found.reshape(values.shape[:-1])
+
+    def _rank(self, metric: str) -> np.ndarray:
+        """``balanced``, signed so that more is better; NaN where a cell is no candidate."""
+        signed = self.meaning(metric).sign * self.balanced(metric)
+        return np.where(self._candidates(), signed, np.nan)
+
     def _labelled(self, array: np.ndarray, name: str) -> "xr.DataArray":
         """An array (*axes) or (*axes, replicate) with the labels of a variable of the data set."""
         like = self.data[name].transpose(*self._dims)
@@ -449,7 +468,8 @@ class Landscape:
     ) -> "xr.Dataset":
         """The best value of ``axis`` for each value of ``per`` (default: all other axes).
 
-        Best by the mean over finished replicates of ``chosen_by(metric)``; axes that are neither
+        Best by the mean over replicates that learn of ``chosen_by(metric)``, where some are missing
+        as if there were none (``balanced``); axes that are neither
         are optimized over too. Returns a Dataset over ``per`` with the variables ``axis`` and
         ``metric`` (default: the main one), the mean of the chosen; NaN (or "") where no cell is a
         candidate. Its attribute ``chosen_by`` names the metric of the choice. Intervals on the best
@@ -484,7 +504,7 @@ class Landscape:
         """
         self.axis(axis)
         rows = Grid(self._rows(axis, per))
-        score = self._score(self.chosen_by(metric))
+        score = self._rank(self.chosen_by(metric))
         names, own = [a.name for a in rows.axes], [a.name for a in self.axes]
         order = [*names, *(name for name in own if name not in names)]
         shape = [len(self.axis(name).values) for name in order]

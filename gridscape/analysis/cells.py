@@ -69,6 +69,8 @@ class CellSummary:
         n_finished, and no replicate is in both. n_missing: those that were asked for and have not
         ended; n_stopped: those that somebody stopped, which count nowhere else; n_not_asked: those
         that other cells have, this not.
+    balanced: the mean that the cell is ranked by: that of the estimate, freed of what replicates
+        share between cells where some are missing (``Landscape.balanced``).
     seconds, flops, memory_bytes: means over the finished replicates (over the ended ones where
         none finished); NaN where none ended. n_parameters: NaN likewise.
     """
@@ -99,6 +101,7 @@ class CellSummary:
     n_not_started: int = 0
     n_not_asked: int = 0
     n_stopped: int = 0
+    balanced: float = math.nan
 
     def __repr__(self) -> str:
         return (
@@ -202,6 +205,7 @@ def _summaries(land: Landscape, metric: str) -> tuple[CellSummary, ...]:
         "n_missing": _count(missing & asked),
         "n_not_asked": _count(missing & ~asked),
         "n_stopped": _count(stopped),
+        "balanced": land.balanced(metric).ravel().tolist(),
         **{name: _means(_by_cell(land.array(name)), costs) for name in COSTS},
     }
     alike = {"metric": metric, "meaning": meaning, "n_examples": n_examples}
@@ -391,8 +395,8 @@ def is_asked(summary: CellSummary) -> bool:
 
 
 def score(summary: CellSummary) -> float:
-    """The estimate, signed so that larger is better."""
-    return summary.meaning.sign * summary.estimate.mean
+    """What a cell is ranked by, signed so that larger is better."""
+    return summary.meaning.sign * summary.balanced
 
 
 def candidates(

@@ -178,7 +178,12 @@ def _minus(metric: str, a: CellSummary, b: CellSummary) -> CellSummary:
     told = np.where(a.learns, values, np.nan) if any(a.learns) else values
     estimate = t_interval(told)
     return replace(
-        a, metric=metric, values=tuple(values.tolist()), estimate=estimate, n_examples=None
+        a,
+        metric=metric,
+        values=tuple(values.tolist()),
+        estimate=estimate,
+        balanced=a.balanced - b.balanced,
+        n_examples=None,
     )
 
 

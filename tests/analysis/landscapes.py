@@ -6,6 +6,7 @@ import numpy as np
 from synthetic import landscape
 
 from gridscape.analysis.statistics import share_interval, t_interval
+from gridscape.grid.balance import balanced_means
 from gridscape.grid.trials import Status
 
 ONE_AXIS = {"learning_rate": [1e-3, 1e-2, 1e-1]}
@@ -39,6 +40,7 @@ def diverges(*where):
 
 def redrawn(summaries, values):
     """These cells with other values (cells, R), all of which learn where they are finite."""
+    means = balanced_means(values, np.ones(len(values), bool))
     return [
         replace(
             summary,
@@ -46,8 +48,9 @@ def redrawn(summaries, values):
             learns=tuple(np.isfinite(row).tolist()),
             share=share_interval(int(np.isfinite(row).sum()), len(row)),
             estimate=t_interval(row),
+            balanced=mean,
             at_edge=False,
             n_examples=None,
         )
-        for summary, row in zip(summaries, values, strict=True)
+        for summary, row, mean in zip(summaries, values, means.tolist(), strict=True)
     ]

@@ -9,7 +9,7 @@ from landscapes import ONE_AXIS, THREE_AXES, diverges, fixed, redrawn
 from synthetic import RATES, landscape
 
 from gridscape.analysis.best import best_among, best_per
-from gridscape.analysis.cells import summarize
+from gridscape.analysis.cells import summarize, top_cell
 from gridscape.grid.axes import Cell
 from gridscape.grid.trials import Status
 
@@ -175,3 +175,18 @@ def test_a_best_value_at_the_end_of_the_axis_is_marked_and_open():
     assert row.at_end
     assert row.optimum.mean == pytest.approx(1e-1)
     assert (row.optimum.high, np.log10(row.optimum.low)) == (math.inf, pytest.approx(-1.5))
+
+
+def test_a_lucky_replicate_that_others_lack_makes_no_cell_the_best():
+    """Replicate 2 lifts all cells by .1; the truly best one has not trained it."""
+    means = np.array([0.60, 0.65, 0.70, 0.68, 0.62])
+    noise = 0.001 * np.random.default_rng(0).standard_normal((5, 3))
+    land = fixed({"hidden_size": [8, 16, 32, 64, 128]}, means[:, None] + noise + [0.0, 0.0, 0.1])
+    land.data["status"][{"hidden_size": 2, "replicate": 2}] = Status.MISSING.value
+    land.data["test_accuracy"][{"hidden_size": 2, "replicate": 2}] = np.nan
+    assert land.score().values.argmax() == 3  # by plain means, 64 would be
+    (row,) = best_per(land, "hidden_size")
+    assert row.value == 32
+    assert land.best_of_rows("hidden_size") == {Cell(()): Cell.of(hidden_size=32)}
+    assert top_cell(summarize(land)).cell == Cell.of(hidden_size=32)
+    assert row.best.estimate.mean == pytest.approx(0.70, abs=0.005)  # shown is what was measured
