@@ -92,7 +92,7 @@ def claims(
     told = altered(study)
     name = study.get("name", directory.name)
     content = {"study": name, "altered": told, "directory": directory, "claims": found}
-    tell(json, content, lambda width: [*tables.notice(told), tables.verdicts(found)])
+    tell(json, content, lambda width: [*tables.notice(told), *tables.verdicts(found)])
 
 
 def _prepare_networks(directory: Path, trust: bool) -> None:

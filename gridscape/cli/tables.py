@@ -35,6 +35,7 @@ from gridscape.report.words import (
     cell_words,
     chosen_on,
     duration,
+    each_for_itself,
     estimate_words,
     few,
     half_width,
@@ -621,8 +622,14 @@ def axes(found: Sequence["KnownAxis"]) -> Iterator[RenderableType]:
     )
 
 
-def verdicts(found: Sequence["Verdict"]) -> RenderableType:
+def verdicts(found: Sequence["Verdict"]) -> Iterator[RenderableType]:
     """One block per claim: the verdict, the statement, its main estimate, the rule."""
+    yield _verdicts(found)
+    if told := each_for_itself(found):
+        yield Text(told, QUIET)
+
+
+def _verdicts(found: Sequence["Verdict"]) -> Table:
     table = Table.grid(padding=(0, 2, 0, 0))
     for verdict in found:
         text = Text(f"{verdict.claim.statement}\n")

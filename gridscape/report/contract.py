@@ -646,6 +646,7 @@ class PageData(TypedDict):
     notes: Sequence[str]
     published: Sequence[PublishedData]
     claims: Sequence[ClaimData]
+    claims_told: str
     beside: BesideData | None
     story: str
     rates: RatesData | None

@@ -17,7 +17,7 @@ from gridscape.analysis.confirmed import Confirmation
 from gridscape.analysis.efforts import Efforts
 from gridscape.analysis.few import FEWEST, has_few
 from gridscape.analysis.published import Agreement
-from gridscape.analysis.statistics import Interval
+from gridscape.analysis.statistics import LEVEL, Interval
 from gridscape.analysis.winner import Winner
 from gridscape.grid.axes import Axis, Cell, Value, show
 from gridscape.grid.meanings import Meaning
@@ -57,6 +57,18 @@ def spoken(name: str) -> str:
     """A variable's name as a reader says it: "test accuracy", "validation loss"."""
     name = f"validation_{name[4:]}" if name.startswith("val_") else name
     return NAMES.get(name, name.replace("_", " "))
+
+
+def each_for_itself(found: "Sequence[Verdict]") -> str:
+    """How likely one of several verdicts is wrong, since nothing corrects across them; else ""."""
+    n = sum(verdict.outcome in ("holds", "fails") for verdict in found)
+    if n < 2:
+        return ""
+    each = 100 * (1 - LEVEL) / 2
+    return (
+        f"Each of these {n} verdicts is tested for itself, and wrong in at most {each:.3g} % of"
+        f" cases; one or more of them in at most {min(100.0, n * each):.3g} %."
+    )
 
 
 def chosen_on(land: Landscape) -> str:

@@ -360,9 +360,10 @@ def test_a_resumed_program_says_from_where(plan):
 def test_verdicts_show_statement_estimate_interval_and_rule():
     published = {"updates": 999, "task": "mnist-rows"}
     found = judge(synthetic.landscape(study=published), load_claims("lstm-width-lr"))
-    text = printed([tables.verdicts(found)])
+    text = printed(tables.verdicts(found))
     assert widest(text) <= 80
     flat = " ".join(text.split())
+    assert "is tested for itself" in flat
     for verdict in found:
         assert verdict.outcome.value in flat
         assert " ".join(verdict.claim.statement.split()) in flat

@@ -9,6 +9,7 @@ import shlex
 import time
 from html.parser import HTMLParser
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -21,6 +22,7 @@ from synthetic import RATES, landscape
 from gridscape.analysis.best import best_per
 from gridscape.analysis.cells import summarize
 from gridscape.analysis.costs import pareto, smallest_equivalent
+from gridscape.claims.records import Outcome
 from gridscape.errors import GridscapeError, StoreError
 from gridscape.grid.axes import Cell
 from gridscape.grid.trials import Status
@@ -28,6 +30,7 @@ from gridscape.report import document as document_module
 from gridscape.report import html
 from gridscape.report.document import CURVE_NUMBERS, document, replay_command, thinned, to_json
 from gridscape.report.findings import Findings, gather
+from gridscape.report.words import each_for_itself
 
 
 def some_lost(cell: Cell, replicate: int) -> Status:
@@ -342,3 +345,18 @@ def test_a_study_of_72_trials_is_quick() -> None:
 
     # A third of a second on an idle machine; a busy one gets more.
     assert min(once() for _ in range(2)) < 1
+
+
+def test_several_verdicts_tell_that_each_is_tested_for_itself() -> None:
+    def judged(*names: str) -> list[Any]:
+        return [SimpleNamespace(outcome=Outcome(name)) for name in names]
+
+    assert each_for_itself(judged("holds", "undecided", "not comparable")) == ""
+    told = each_for_itself(judged("holds", "fails", "undecided", "holds"))
+    assert "these 3 verdicts" in told
+    assert "at most 2.5 % of cases" in told
+    assert told.endswith("at most 7.5 %.")
+    study = {"claims": "lstm-width-lr", "updates": 999, "task": "mnist-rows"}
+    content = content_of(landscape(study=study))
+    decided = [c for c in content["claims"] if c["outcome"] in ("holds", "fails")]
+    assert f"these {len(decided)} verdicts" in content["claims_told"]

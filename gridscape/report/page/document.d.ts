@@ -673,6 +673,7 @@ interface PageData {
   notes: Array<string>;
   published: Array<PublishedData>;
   claims: Array<ClaimData>;
+  claims_told: string;
   beside: BesideData | null;
   story: string;
   rates: RatesData | null;

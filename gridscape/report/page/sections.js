@@ -892,6 +892,7 @@ function drawClaims() {
             "Statements from published reports, judged by our replicates and never by eye. ",
             "Numbers here are fractions, as in the rules. ",
             claimCounts(),
+            doc.claims_told ? ` ${doc.claims_told}` : "",
           ),
           el("ol", { class: "claims" }, doc.claims.map(claimItem)),
         ]
