@@ -326,6 +326,7 @@ class ClaimEstimate(TypedDict):
 class ClaimData(TypedDict):
     """A published statement and what our replicates say of it. numbers: names and texts.
 
+    excluded: cells that the verdict could not use, a line for each reason.
     look: when it was decided, "" where it was not. open: numbers that are not decided, and what
     these replicates can show of them.
     """

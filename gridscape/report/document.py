@@ -87,6 +87,7 @@ from gridscape.report.words import (
     guess_words,
     learns_short,
     learns_words,
+    left_out,
     look_words,
     not_worse,
     open_numbers,
@@ -753,7 +754,7 @@ def _claim(verdict: Verdict) -> ClaimData:
         "note": verdict.note,
         "estimates": [_claim_estimate(estimate) for estimate in verdict.estimates],
         "numbers": [(name, f"{value:.4g}") for name, value in verdict.numbers.items()],
-        "excluded": [f"{item.cell}: {item.reason}" for item in verdict.excluded],
+        "excluded": left_out(verdict),
         "look": look_words(verdict),
         "open": [(e.name, e.outlook) for e in open_numbers(verdict)],
     }

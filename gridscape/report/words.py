@@ -29,6 +29,7 @@ if TYPE_CHECKING:  # of the claims, whose rules take long to import
 
 TIMES, PLUS_MINUS = "\u00d7", "\u00b1"
 NONE = "\u2013"  # in place of a number that is not known
+MOST_LISTED = 3  # cells that are named one by one
 
 Unit = Literal["fraction", "seconds", "flops", "bytes", "count", "number"]
 Cost = Literal["flops", "seconds", "n_parameters", "memory_bytes"]
@@ -404,6 +405,29 @@ def confirmed_words(found: Confirmation) -> str:
         f"Chosen by {found.chosen_by} among {found.n_cells} cells: who is best of many was lucky,"
         " too. The number to quote is that of fresh replicates, which the search did not see."
     )
+
+
+def left_out(verdict: "Verdict") -> list[str]:
+    """The cells that a verdict could not use, a line for each reason.
+
+    Many that are all combinations of some values are told by these, others by the first of them.
+    """
+    by_reason: dict[str, list[Cell]] = {}
+    for item in verdict.excluded:
+        by_reason.setdefault(item.reason, []).append(item.cell)
+    return [f"{_cells_in_words(cells)}: {reason}" for reason, cells in by_reason.items()]
+
+
+def _cells_in_words(cells: Sequence[Cell]) -> str:
+    if len(cells) <= MOST_LISTED:
+        return "; ".join(map(str, cells))
+    names = list(cells[0])
+    values = {name: list(dict.fromkeys(cell.get(name) for cell in cells)) for name in names}
+    if math.prod(map(len, values.values())) == len(cells):
+        sets = (f"{name} = {', '.join(map(show, own))}" for name, own in values.items())
+        return f"{len(cells)} cells, {'; '.join(sets)}"
+    first = "; ".join(map(str, cells[:MOST_LISTED]))
+    return f"{len(cells)} cells, {first} and {len(cells) - MOST_LISTED} more"
 
 
 def open_numbers(verdict: "Verdict") -> list["Estimate"]:

@@ -22,7 +22,7 @@ from synthetic import RATES, landscape
 from gridscape.analysis.best import best_per
 from gridscape.analysis.cells import summarize
 from gridscape.analysis.costs import pareto, smallest_equivalent
-from gridscape.claims.records import Outcome
+from gridscape.claims.records import Exclusion, Outcome
 from gridscape.errors import GridscapeError, StoreError
 from gridscape.grid.axes import Cell
 from gridscape.grid.trials import Status
@@ -30,7 +30,7 @@ from gridscape.report import document as document_module
 from gridscape.report import html
 from gridscape.report.document import CURVE_NUMBERS, document, replay_command, thinned, to_json
 from gridscape.report.findings import Findings, gather
-from gridscape.report.words import each_for_itself
+from gridscape.report.words import each_for_itself, left_out
 
 
 def some_lost(cell: Cell, replicate: int) -> Status:
@@ -345,6 +345,22 @@ def test_a_study_of_72_trials_is_quick() -> None:
 
     # A third of a second on an idle machine; a busy one gets more.
     assert min(once() for _ in range(2)) < 1
+
+
+def test_cells_that_a_verdict_leaves_out_are_told_once_for_each_reason() -> None:
+    def told(cells: list[Cell], reason: str = "not asked for") -> list[str]:
+        return left_out(SimpleNamespace(excluded=[Exclusion(cell, reason) for cell in cells]))
+
+    grid = [Cell.of(hidden_size=h, learning_rate=r) for h in (256, 512) for r in (1e-3, 1e-2)]
+    assert told([]) == []
+    assert told(grid[:1]) == ["hidden_size=256, learning_rate=0.001: not asked for"]
+    (line,) = told(grid)
+    assert line == "4 cells, hidden_size = 256, 512; learning_rate = 0.001, 0.01: not asked for"
+    (line,) = told([*grid, Cell.of(hidden_size=16, learning_rate=1.0)])
+    assert line.startswith("5 cells, hidden_size=256, learning_rate=0.001; ")
+    assert line.endswith(" and 2 more: not asked for")
+    both = SimpleNamespace(excluded=[Exclusion(grid[0], "stopped"), Exclusion(grid[1], "lost")])
+    assert [line.split(": ")[1] for line in left_out(both)] == ["stopped", "lost"]
 
 
 def test_several_verdicts_tell_that_each_is_tested_for_itself() -> None:
