@@ -2,6 +2,7 @@
 
 import functools
 import os
+import subprocess
 import tempfile
 import time
 from contextlib import suppress
@@ -22,32 +23,47 @@ class ControlGroup:
                 self.folder = Path(tempfile.mkdtemp(prefix="gridscape-", dir=parent))
                 if self._limit(limit_bytes):
                     return
-                self.folder.rmdir()  # in another hierarchy, or a parent that limits no memory
+                self.folder.rmdir()
         raise PermissionError("no control group may be made here")
 
     def _limit(self, limit_bytes: int) -> bool:
+        """Whether it has a limit now: a group of another hierarchy has none."""
         found = [self.folder / name for name in LIMITS if (self.folder / name).exists()]
-        for file in found:
-            file.write_text(str(limit_bytes))
+        try:
+            for file in found:
+                file.write_text(str(limit_bytes))
+        except OSError:
+            return False
         return bool(found)
 
     def enter(self, process: int | None = None) -> None:
         """Put a process here, by default this one, and with it those that it will start."""
         (self.folder / "cgroup.procs").write_text(str(process or os.getpid()))
 
-    def remove(self) -> None:
-        """Wait for the end of the processes; raises OSError where one does not end."""
+    def remove(self) -> bool:
+        """Wait for the end of the processes; False, with the group left, where one does not end."""
         end = time.monotonic() + ENDING_SECONDS
         while (self.folder / "cgroup.procs").read_text() and time.monotonic() < end:
             time.sleep(0.05)
-        self.folder.rmdir()
+        with suppress(OSError):
+            self.folder.rmdir()
+        return not self.folder.exists()
 
 
 @functools.cache
 def groups_are_allowed() -> bool:
-    """Whether this process may make any."""
+    """Whether this process may make any, and put a process there."""
     try:
-        ControlGroup(2**30).remove()
+        group = ControlGroup(2**30)
     except PermissionError:
         return False
+    with subprocess.Popen(["sleep", "60"]) as process:
+        try:
+            group.enter(process.pid)
+        except OSError:
+            return False
+        finally:
+            process.kill()
+            process.wait()
+            group.remove()
     return True

@@ -59,7 +59,6 @@ class Place:
     """A folder of results, the command that fills it, and the table of a run in calm."""
 
     longest_seconds = 8.0  # until a signal comes
-    cpu_seconds = 6  # after which the first run of a folder dies
 
     def __init__(self, folder: Path, updates: int = UPDATES, study: Sequence[str] = STUDY) -> None:
         self.folder, self.results = folder, folder / "r"
@@ -113,10 +112,16 @@ class Place:
         shutil.rmtree(self.results, ignore_errors=True)
 
     def begin_anew(self) -> None:
-        """A folder of a run that died on its way."""
+        """A folder of a run that died as soon as it trained."""
         self.clear()
-        limits = self.cpu_seconds, self.cpu_seconds
-        self.run(partial(resource.setrlimit, resource.RLIMIT_CPU, limits))
+        process, told = self.start(), self.results / "progress.json"
+        end = time.monotonic() + DEADLINE_SECONDS
+        while process.poll() is None and not told.exists() and time.monotonic() < end:
+            time.sleep(0.01)
+        process.send_signal(signal.SIGKILL)
+        self.end(process)
+        if not (self.results / "study.json").exists():
+            raise BrokenError("a run that ends, or tells of its progress, without a folder")
 
     def is_whole(self) -> bool:
         return (self.results / "study.json").exists() and self.table() == self.calm
@@ -137,7 +142,7 @@ class Place:
 class QuickPlace(Place):
     """Runs that are forked, of the small quadratic form."""
 
-    longest_seconds, cpu_seconds = 2.0, 1
+    longest_seconds = 2.0
 
     def __init__(self, folder: Path) -> None:
         super().__init__(folder, QUICK_UPDATES, QUICK)
@@ -270,7 +275,8 @@ def in_small_group(place: Place, rng: random.Random) -> Done:
     try:
         done = place.run(group.enter)
     finally:
-        group.remove()
+        if not group.remove():
+            raise BrokenError("a process of a run that has ended does not end")
     if done.returncode not in (0, 1, 3, -signal.SIGKILL):
         raise BrokenError(f"status {done.returncode}: {done.stderr}")
     return done
@@ -325,11 +331,14 @@ def episode(
     """Faults on one folder, which must be whole in the end; half of those that are begin anew."""
     place.begin_anew()
     for _ in range(n_faults):
-        if rng.random() < 0.5 and place.is_whole():
+        is_whole = place.is_whole()
+        if is_whole and rng.random() < 0.5:
             place.require_whole()
             place.begin_anew()
+            is_whole = place.is_whole()
         name = next(names)
         counts[name, "tried"] += 1
+        counts[name, "work left"] += not is_whole
         done = FAULTS[name](place, rng)
         counts[name, "ended the run"] += bool(done.returncode)
         counts[name, "told"] += bool(done.stderr)
@@ -383,7 +392,9 @@ def main() -> None:
                 broken.append(str(error))
                 print(f"did not hold: {error}", file=sys.stderr, flush=True)
     facts = harness.machine()
-    text = report(FAULTS, counts, broken, ["tried", "ended the run", "survived", "told"])
+    text = report(
+        FAULTS, counts, broken, ["tried", "work left", "ended the run", "survived", "told"]
+    )
     text = f"# Faults\n\n{text}\n\n{harness.describe(facts)}\n"
     if asked.keep:
         record = {"machine": facts, "broken": broken}

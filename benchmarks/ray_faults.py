@@ -132,9 +132,13 @@ class RayPlace(Place):
 
     def clear(self) -> None:
         super().clear()
-        while self.groups:
-            self.groups.pop().remove()
         self.lacks_memory = False
+        self._remove_groups()
+
+    def _remove_groups(self) -> None:
+        while self.groups:
+            if not self.groups.pop().remove():
+                raise BrokenError("a worker of a run that has ended does not end")
 
     def begin(self, path: str = "") -> None:
         """The run, unless it is on its way."""
@@ -205,6 +209,7 @@ class RayPlace(Place):
             self.process.wait(30)
             self.process = None
         self.nodes.close()
+        self._remove_groups()
 
 
 # ---- faults: each takes a place, a worker of the run, and chance ----

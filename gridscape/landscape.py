@@ -444,6 +444,9 @@ class Landscape:
         Where cells lack replicates, it is freed of what these share (``grid.balance``). By it cells
         are ranked.
         """
+        return self.once(("balanced", metric), lambda: self._balanced(metric))
+
+    def _balanced(self, metric: str) -> np.ndarray:
         learns, status = self.learns, self.array("status")
         told = learns | ~learns.any(axis=-1, keepdims=True)
         values = np.where(told, self.finished(metric), np.nan)
@@ -945,7 +948,7 @@ def _html_table(land: Landscape, metric: str) -> str:
 
 def _of_the_best(land: Landscape, metric: str, over: Sequence[str]) -> np.ndarray:
     """The score by a metric of the cell that is chosen along these axes, the last of the grid."""
-    scores = [land.score(name).values for name in (metric, land.chosen_by(metric))]
+    scores = land._score(metric), land._rank(land.chosen_by(metric))
     n_kept = scores[0].ndim - len(over)
     shown, chosen = (score.reshape(*score.shape[:n_kept], -1) for score in scores)
     at = np.where(np.isfinite(chosen), chosen, -np.inf).argmax(axis=-1)

@@ -71,7 +71,7 @@ def best_per(
     """The best value of ``axis`` in each row, with the values that are not shown to be worse.
 
     A row holds the cells that share their values of ``per`` (default: of all other axes). The best
-    cell is the candidate with the best mean of the metric (default: the main one).
+    cell is the candidate that ranks first by its mean of the metric (default: the main one).
     Comparisons with the best (Hsu 1984): a value is excluded where the best of those that learn in
     most of their runs is shown to be better, one-sided and corrected for the number of values, or
     where it is shown to fail in most of its runs. So the true best stays in with probability 95 %.
@@ -94,7 +94,7 @@ def best_among(
 ) -> BestPerRow:
     """The best value of ``axis`` among the cells of one row.
 
-    best: the cell that is called best, by default the candidate with the best mean.
+    best: the cell that is called best, by default the candidate that ranks first.
     """
     fit, excluded = candidates(members)
     row, metric = row if row is not None else Cell(()), members[0].metric

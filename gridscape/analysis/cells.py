@@ -97,11 +97,11 @@ class CellSummary:
     flops: float
     seconds: float
     memory_bytes: float
+    balanced: float
     not_started: tuple[bool, ...] = ()
     n_not_started: int = 0
     n_not_asked: int = 0
     n_stopped: int = 0
-    balanced: float = math.nan
 
     def __repr__(self) -> str:
         return (
@@ -414,6 +414,6 @@ def candidates(
 
 
 def top_cell(cells: Sequence[CellSummary]) -> CellSummary | None:
-    """The candidate with the best mean, None where there is none."""
+    """The candidate that ranks first, None where there is none."""
     fit, _ = candidates(cells)
     return max(fit, key=score, default=None)

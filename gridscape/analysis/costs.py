@@ -73,7 +73,8 @@ def pareto(land: Landscape, cost: str = "flops", metric: str | None = None) -> P
 
     metric: by default the main one.
     A cell is on the front when no other is at most as costly and at least as good, and better in
-    one of the two. Raises UnknownNameError for another cost.
+    one of the two, by the means that cells are ranked by (``CellSummary.balanced``). Raises
+    UnknownNameError for another cost.
     """
     if cost not in COSTS:
         raise UnknownNameError("cost", cost, COSTS)

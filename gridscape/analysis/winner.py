@@ -22,7 +22,7 @@ from gridscape.landscape import Landscape
 class Winner:
     """The best cell of a landscape.
 
-    best: the candidate with the best mean, with its plain interval. n_cells: the candidates that it
+    best: the candidate that ranks first, with its plain interval. n_cells: the candidates that it
         was chosen from. simultaneous: an interval that holds for all of them at once (Sidak 1967),
         so for the chosen one as well. shrunken: its mean, moved towards that of all candidates by
         the share of their variance that is luck (James and Stein 1961). one_spread: whether the

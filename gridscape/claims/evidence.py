@@ -9,12 +9,13 @@ from typing import Any
 
 import numpy as np
 
-from gridscape.analysis.cells import CellState, CellSummary, summarize
+from gridscape.analysis.cells import CellState, CellSummary, all_learned, summarize
 from gridscape.analysis.looks import ONCE, Level
 from gridscape.analysis.statistics import t_interval
 from gridscape.claims.records import Exclusion
 from gridscape.errors import StoreError, UsageError
 from gridscape.grid.axes import Axis, Cell, Grid, Value, same, show
+from gridscape.grid.balance import balanced_means
 from gridscape.grid.meanings import Meaning
 from gridscape.landscape import Landscape
 
@@ -169,8 +170,11 @@ def _summaries(land: Landscape, metric: str) -> list[CellSummary]:
     first, minus, second = metric.partition(MINUS)
     if not minus:
         return list(summarize(land, metric))
-    pairs = zip(summarize(land, first), summarize(land, second), strict=True)
-    return [_minus(metric, a, b) for a, b in pairs]
+    pairs = list(zip(summarize(land, first), summarize(land, second), strict=True))
+    found = [_minus(metric, a, b) for a, b in pairs]
+    steady = np.array([s.n_learns == s.n_ended for s in found])
+    ranks = balanced_means(all_learned(found), steady).tolist()
+    return [replace(s, balanced=mean) for s, mean in zip(found, ranks, strict=True)]
 
 
 def _minus(metric: str, a: CellSummary, b: CellSummary) -> CellSummary:
@@ -178,12 +182,7 @@ def _minus(metric: str, a: CellSummary, b: CellSummary) -> CellSummary:
     told = np.where(a.learns, values, np.nan) if any(a.learns) else values
     estimate = t_interval(told)
     return replace(
-        a,
-        metric=metric,
-        values=tuple(values.tolist()),
-        estimate=estimate,
-        balanced=a.balanced - b.balanced,
-        n_examples=None,
+        a, metric=metric, values=tuple(values.tolist()), estimate=estimate, n_examples=None
     )
 
 

@@ -1,7 +1,7 @@
 """The commands that say what a study is, plan it, and train it."""
 
 import time
-from contextlib import nullcontext
+from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -200,8 +200,9 @@ def run(
     own = _own(model, target, layout, option, metric, class_weights)
     chosen = _chosen(study, data, data_dir, own)
     follower, begin = Follower(), time.perf_counter()
-    folder = _folder_of(chosen, directory)
-    page = watching.beside(folder, control=control) if live else nullcontext()
+    page: AbstractContextManager[None] = nullcontext()
+    if live:
+        page = watching.beside(_folder_of(chosen, directory), control=control)
     try:
         with page, follower.following():
             land = sweep.run(

@@ -116,11 +116,12 @@ def beside(directory: Path, *, control: bool = False) -> Iterator[None]:
         address = server.stdout.readline().strip() if server.stdout else ""
         if address:
             print(f"Live page: {address}", file=sys.stderr, flush=True)
+            if control:
+                print("Whoever has this address may act on the run.", file=sys.stderr, flush=True)
             webbrowser.open(address)
         else:
-            complain(
-                f"warning: no live page; to see why: gridscape live {shlex.quote(str(directory))}"
-            )
+            again = f"gridscape live {shlex.quote(str(directory))}"
+            complain(f"warning: no live page; once the run has begun, this tells why: {again}")
         yield
         with suppress(subprocess.TimeoutExpired):
             server.wait(ENDING_SECONDS)

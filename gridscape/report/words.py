@@ -61,15 +61,17 @@ def spoken(name: str) -> str:
 
 
 def each_for_itself(found: "Sequence[Verdict]") -> str:
-    """How likely one of several verdicts is wrong, since nothing corrects across them; else ""."""
-    n = sum(verdict.outcome in ("holds", "fails") for verdict in found)
+    """How likely one of several statements is decided wrongly, since nothing corrects across them.
+
+    Those that are not decided count: they could have been. "" of fewer than two.
+    """
+    n = sum(verdict.outcome != "not comparable" for verdict in found)
     if n < 2:
         return ""
     each = 100 * (1 - LEVEL) / 2
-    return (
-        f"Each of these {n} verdicts is tested for itself, and wrong in at most {each:.3g} % of"
-        f" cases; one or more of them in at most {min(100.0, n * each):.3g} %."
-    )
+    told = f"Each of these {n} statements is tested for itself, and decided wrongly in at most"
+    of_any = f"; one or more of them in at most {n * each:.3g} %" if n * each < 100 else ""
+    return f"{told} {each:.3g} % of cases{of_any}."
 
 
 def chosen_on(land: Landscape) -> str:

@@ -316,9 +316,9 @@ def _missing(
     return DataMissingError(
         "not on this machine" + (f", and {'; '.join(failures)}" if failures else ""),
         where=data_set.name,
-        expected=f"in {place}: {_wanted(data_set)}",
+        expected=_wanted(data_set),
         found=_found_in_part(data_set, folders),
-        hint=f"{fetch_it}put them there, or take --task digits",
+        hint=f"{fetch_it}put them into {place}, or take --task digits",
     )
 
 
@@ -377,9 +377,9 @@ def _retrieve(url: str, file: DataFile, folder: Path) -> None:
                 ),
             )
     except RequestException as error:
-        raise _MirrorFailedError(f"failed ({type(error).__name__} at {file.name})") from error
+        raise _MirrorFailedError(f"failed ({type(error).__name__})") from error
     except ValueError as error:
-        raise _MirrorFailedError(f"sent another {file.name}, by its SHA-256") from error
+        raise _MirrorFailedError("sent other files, by their SHA-256") from error
     except OSError as error:
         raise _cannot_be_written(folder, error) from error
 

@@ -66,4 +66,4 @@ def test_control_is_of_the_page(call):
 def test_a_page_that_cannot_be_served_is_told(tmp_path, monkeypatch, capsys):
     monkeypatch.setattr(watching, "SERVE", "raise SystemExit")
     with watching.beside(tmp_path):
-        assert "no live page; to see why: gridscape live" in capsys.readouterr().err
+        assert "no live page; once the run has begun" in capsys.readouterr().err

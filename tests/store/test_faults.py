@@ -38,8 +38,8 @@ def test_a_hundred_faults_lose_nothing(faults, tmp_path, monkeypatch, seed):
     while (n_left := 25 - faults.n_tried(counts)) > 0:
         faults.episode(place, rng, counts, names, min(faults.EACH_EPISODE, n_left))
     assert sum(counts[name, "survived"] for name in faults.FAULTS) == 25
-    # At least those without room for files: the faults fall on runs that have work to do.
-    assert sum(counts[name, "ended the run"] for name in faults.FAULTS) >= 2
+    # Of folders that are whole, half begin anew, to be whole again after one fault or two.
+    assert sum(counts[name, "work left"] for name in faults.FAULTS) >= 25 / 4
 
 
 @pytest.mark.filterwarnings("ignore")

@@ -154,7 +154,7 @@ def test_cifar10_layouts(
 def test_missing_cifar10_names_both_archives(cifar: Callable[..., Task], tmp_path: Path) -> None:
     cifar("cifar-10-binary.tar.gz")
     with pytest.raises(
-        DataMissingError, match=r"cifar10: cifar-10-binary\.tar\.gz, or cifar-10-python\.tar\.gz\)"
+        DataMissingError, match=r"expected cifar-10-binary\.tar\.gz, or cifar-10-python\.tar\.gz\)"
     ):
         images.cifar10(data_dir=tmp_path / "elsewhere")
 
