@@ -261,12 +261,21 @@ def test_importing_gridscape_imports_nothing_slow():
     assert (done.returncode, done.stdout, done.stderr) == (0, "\n", "")
 
 
-def test_a_study_that_is_resolved_first_still_trains_on_all_cores():
-    """Checking a model starts JAX, whose devices are counted once and for all."""
+@pytest.mark.parametrize(
+    "begun",
+    [
+        "Study.load('quickstart').resolve()",
+        f"Study.load({str(ROOT / 'examples' / 'rules.toml')!r})",  # tries a rule of optax
+        "load_optimizer('optax:lion')",
+    ],
+)
+def test_what_begins_before_a_run_leaves_it_all_cores(begun):
+    """Checking a model or a rule starts JAX, whose devices are counted once and for all."""
     code = (
         "import jax; from gridscape.study.study import Study;"
+        "from gridscape.study.parts import load_optimizer;"
         "from gridscape.kernels.cores import n_cores;"
-        "Study.load('quickstart').resolve(); print(jax.local_device_count() == n_cores())"
+        f"{begun}; print(jax.local_device_count() == n_cores())"
     )
     found = subprocess.run(
         [sys.executable, "-c", code], capture_output=True, text=True, timeout=600, check=True

@@ -338,8 +338,8 @@ def test_a_download_that_breaks_off_leaves_nothing(
     cache: Path, monkeypatch: pytest.MonkeyPatch, stalls: bool
 ) -> None:
     if stalls:
-        monkeypatch.setattr(fetch, "STALL_SECONDS", 0.5)
-    given_up, gave_up = threading.Event(), []
+        monkeypatch.setattr(fetch, "STALL_SECONDS", 2.0)
+    given_up, ended, gave_up = threading.Event(), threading.Event(), []
     names_halfway: list[str] = []
 
     def half(request: BaseHTTPRequestHandler, content: bytes) -> None:
@@ -351,12 +351,14 @@ def test_a_download_that_breaks_off_leaves_nothing(
         names_halfway.extend(os.listdir(cache / "tiny"))
         if stalls:
             gave_up.append(given_up.wait(300))
+            ended.set()
 
     with mirror(half) as (address, _):
         served_by(monkeypatch, address)
         with pytest.raises(DataMissingError, match="failed"):
             fetch.load("tiny")
         given_up.set()
+        assert not stalls or ended.wait(60)
     assert gave_up == [True] * stalls
     assert len(names_halfway) == 1  # a temporary name
     assert "first.bin" not in names_halfway
