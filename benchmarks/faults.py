@@ -179,8 +179,8 @@ def begin(before: Callable[[], None] | None) -> None:
 
 
 def await_handlers(process: subprocess.Popen | Forked) -> None:
-    """Wait until a run handles SIGTERM: before that it is Python alone that a signal meets."""
-    end, bit = time.monotonic() + 60, 1 << (signal.SIGTERM - 1)
+    """Wait until a run handles SIGHUP, the last one: before, a signal meets Python alone."""
+    end, bit = time.monotonic() + 60, 1 << (signal.SIGHUP - 1)
     while process.poll() is None and time.monotonic() < end:
         with contextlib.suppress(OSError):
             lines = Path(f"/proc/{process.pid}/status").read_text().splitlines()
