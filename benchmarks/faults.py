@@ -288,8 +288,8 @@ def clock_set_back(place: Place, rng: random.Random) -> Done:
 
 def watched(place: Place, rng: random.Random) -> Done:
     """A reader that looks all the time."""
-    process = place.start()
-    while process.poll() is None:
+    process, end = place.start(), time.monotonic() + DEADLINE_SECONDS
+    while process.poll() is None and time.monotonic() < end:
         if (place.results / "study.json").exists():
             status, _, told = call("show", place.results, "--json")
             check_lines(told, status)

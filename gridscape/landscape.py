@@ -431,12 +431,16 @@ class Landscape:
         return candidates
 
     def _score(self, metric: str) -> np.ndarray:
-        learns = self.learns
-        told = learns | ~learns.any(axis=-1, keepdims=True)
-        values = np.where(told, self.finished(metric), np.nan)
+        values = self._told(metric)
         with np.errstate(invalid="ignore"):  # no value: 0 / 0 is NaN
             mean = np.nansum(values, axis=-1) / (~np.isnan(values)).sum(-1)
         return np.where(self._candidates(), self.meaning(metric).sign * mean, np.nan)
+
+    def _told(self, metric: str) -> np.ndarray:
+        """The values of the runs that learn, of all where none does: (*axes, replicate)."""
+        learns = self.learns
+        told = learns | ~learns.any(axis=-1, keepdims=True)
+        return np.where(told, self.finished(metric), np.nan)
 
     def balanced(self, metric: str) -> np.ndarray:
         """The mean of each cell as ``score`` has it, unsigned: (*axes).
@@ -447,10 +451,8 @@ class Landscape:
         return self.once(("balanced", metric), lambda: self._balanced(metric))
 
     def _balanced(self, metric: str) -> np.ndarray:
-        learns, status = self.learns, self.array("status")
-        told = learns | ~learns.any(axis=-1, keepdims=True)
-        values = np.where(told, self.finished(metric), np.nan)
-        steady = ~(np.isin(status, COUNTED) & ~learns).any(axis=-1)
+        values = self._told(metric)
+        steady = ~(np.isin(self.array("status"), COUNTED) & ~self.learns).any(axis=-1)
         found = balanced_means(values.reshape(-1, values.shape[-1]), steady.ravel())
         return found.reshape(values.shape[:-1])
 
@@ -471,11 +473,10 @@ class Landscape:
     ) -> "xr.Dataset":
         """The best value of ``axis`` for each value of ``per`` (default: all other axes).
 
-        Best by the mean over replicates that learn of ``chosen_by(metric)``, where some are missing
-        as if there were none (``balanced``); axes that are neither
-        are optimized over too. Returns a Dataset over ``per`` with the variables ``axis`` and
-        ``metric`` (default: the main one), the mean of the chosen; NaN (or "") where no cell is a
-        candidate. Its attribute ``chosen_by`` names the metric of the choice. Intervals on the best
+        Best by ``chosen_by(metric)``, as cells are ranked by it (``balanced``); axes that are
+        neither are optimized over too. Returns a Dataset over ``per`` with the variables ``axis``
+        and ``metric`` (default: the main one), the mean of the chosen; NaN (or "") where no cell is
+        a candidate. Its attribute ``chosen_by`` names the metric of the choice. Intervals on the best
         value: ``analysis.best_per``. Raises UnknownNameError for an axis or metric that is not
         there.
         """
