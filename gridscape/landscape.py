@@ -476,8 +476,8 @@ class Landscape:
         Best by ``chosen_by(metric)``, as cells are ranked by it (``balanced``); axes that are
         neither are optimized over too. Returns a Dataset over ``per`` with the variables ``axis``
         and ``metric`` (default: the main one), the mean of the chosen; NaN (or "") where no cell is
-        a candidate. Its attribute ``chosen_by`` names the metric of the choice. Intervals on the best
-        value: ``analysis.best_per``. Raises UnknownNameError for an axis or metric that is not
+        a candidate. Its attribute ``chosen_by`` names the metric of the choice. Intervals on the
+        best value: ``analysis.best_per``. Raises UnknownNameError for an axis or metric that is not
         there.
         """
         import xarray as xr
