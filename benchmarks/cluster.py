@@ -208,6 +208,9 @@ class RandomFaults:
         kind = self.rng.choice([signal.SIGKILL, signal.SIGTERM, signal.SIGSTOP])
         os.kill(hand.ready.process, kind)
         if kind == signal.SIGSTOP:
+            executor = self.executor
+            while executor._ray.wait([hand.asked], timeout=1.0)[0]:  # said before: under way
+                executor._hear(hand)
             hand.heard -= self.executor.patience
 
 

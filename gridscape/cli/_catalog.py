@@ -1,7 +1,9 @@
 """The named studies with their size, and about the time and memory of each on this machine."""
 
+import json
 from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 from typing import NamedTuple
 
@@ -9,7 +11,7 @@ from gridscape.cli.doctor import product_speed
 from gridscape.engine.cohorts import partition
 from gridscape.engine.flops import traced_update
 from gridscape.engine.machine import Machine
-from gridscape.execution.estimate import largest_run_bytes
+from gridscape.execution.estimate import Needs, largest_needs
 from gridscape.execution.memory import free_memory_bytes
 from gridscape.execution.planner import MEMORY_SHARE
 from gridscape.kernels.cores import use_all_cores
@@ -26,16 +28,20 @@ from gridscape.tasks import fetch
 EFFICIENCY = 0.4
 UPDATE_SECONDS = 5e-5
 
+# Tracing every study takes as long as training one of them: what it tells is kept with the studies.
+# Written by tools/work_of_studies.py; a test compares it with what tracing tells now.
+KEPT = files.STUDIES / "work.json"
+
 
 @dataclass(frozen=True)
 class Entry:
     """A named study.
 
     flops: floating-point operations of the products of all its trials. seconds: a rough estimate,
-    compiling excluded. memory_bytes: about what its largest run takes, told from shapes
-    (``largest_run_bytes``): within a tenth of what ``plan``, which compiles, tells of the five
-    studies that it was held against. All None where its data set, ``missing_data``, is not on
-    this machine.
+    compiling excluded. memory_bytes: about what its largest run takes, told from shapes: within a
+    tenth of what ``plan``, which compiles, tells of the five studies that it was held against. All
+    None where nothing is kept of the study and its data set, ``missing_data``, is not on this
+    machine.
     """
 
     name: str
@@ -52,51 +58,56 @@ def catalog(data_dir: str | Path | None = None, only: str | None = None) -> Iter
     """All named studies, or one of them; fetches nothing."""
     use_all_cores()
     machine = Machine.local()
+    n_devices = len(machine.devices)
     speed = EFFICIENCY * product_speed(machine)
+    free_bytes = MEMORY_SHARE * free_memory_bytes(machine)
     absent = fetch.absent(data_dir)
     names = files.names() if only is None else [only]
     for name in sorted(names, key=lambda name: (name != "quickstart", name)):
         study = Study.load(name)
         data_set = data_set_of(study.task)
         missing = data_set if data_set in absent else None
-        work = None if missing else study_work(study.resolve(data_dir), machine)
+        work = kept_work().get(name)
+        if work is None and missing is None:
+            work = study_work(study.resolve(data_dir))
         yield Entry(
             name=name,
             title=study.title,
             source=tuple(study.source),
             n_networks=len(study.cells()) * study.replicates,
             flops=work and work.flops,
-            seconds=work and work.seconds(speed, len(machine.devices)),
-            memory_bytes=work and work.memory_bytes,
+            seconds=work and work.seconds(speed, n_devices),
+            memory_bytes=work and work.needs.bytes_on(n_devices, free_bytes),
             missing_data=missing,
         )
 
 
 class Work(NamedTuple):
-    """What all trials of a study do, and its largest run takes: operations, updates, memory."""
+    """What all trials of a study do, and its largest run needs on one device."""
 
     flops: float
     updates: int
-    memory_bytes: int
+    needs: Needs
 
     def seconds(self, flops_per_second: float, n_devices: int) -> float:
         """About how long it takes."""
         return self.flops / flops_per_second + self.updates * UPDATE_SECONDS / n_devices
 
 
-def study_work(resolved: ResolvedStudy, machine: Machine) -> Work:
-    """The work of a study from its start."""
+@cache
+def kept_work() -> dict[str, Work]:
+    """The work of those named studies that had their data where it was told."""
+    told = json.loads(KEPT.read_text(encoding="utf-8"))
+    return {name: Work(**{**each, "needs": Needs(**each["needs"])}) for name, each in told.items()}
+
+
+def study_work(resolved: ResolvedStudy) -> Work:
+    """The work of a study from its start, by tracing an update of each of its programs."""
     cohorts = partition(resolved, resolved.trials())
     updates = [traced_update(cohort.recipe, cohort.task) for cohort in cohorts]
     counts = [len(cohort.trials) * cohort.recipe.updates for cohort in cohorts]
-    free_bytes = MEMORY_SHARE * free_memory_bytes(machine)
     return Work(
         flops=sum(n * jaxpr_flops(update) for n, update in zip(counts, updates, strict=True)),
         updates=sum(counts),
-        memory_bytes=largest_run_bytes(
-            resolved.study,
-            zip(cohorts, updates, strict=True),
-            len(machine.devices),
-            free_bytes,
-        ),
+        needs=largest_needs(resolved.study, zip(cohorts, updates, strict=True)),
     )

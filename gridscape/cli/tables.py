@@ -594,7 +594,7 @@ def study(entry: "Entry", description: str, axes: Mapping[str, Sequence[Value]])
     if entry.missing_data:
         fetch = f"gridscape data fetch {entry.missing_data}"
         yield Text(f"Data set {entry.missing_data} is not on this machine: {fetch}", UNSURE)
-    elif entry.seconds is not None and entry.memory_bytes is not None and entry.flops is not None:
+    if entry.seconds is not None and entry.memory_bytes is not None and entry.flops is not None:
         yield Text(
             f"{plural(entry.n_networks, 'network')}, about {duration(entry.seconds)} and"
             f" {memory(entry.memory_bytes)} here; {number(entry.flops / 1e12)} TFLOP."

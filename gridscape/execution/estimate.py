@@ -36,27 +36,22 @@ from gridscape.study.study import Recipe, Study
 _MADE_WHEN_READ = {"broadcast_in_dim", "iota"}
 
 
-def largest_run_bytes(
-    study: Study, updates: Iterable[tuple[Cohort, Any]], n_devices: int, free_bytes: float
-) -> int:
-    """About what the largest run of a study takes on all devices, where so much is free.
+def largest_needs(study: Study, updates: Iterable[tuple[Cohort, Any]]) -> "Needs":
+    """About what the largest run of a study needs, on one device.
 
-    ``updates`` are its cohorts, each with one update as JAX sees it (``traced_update``). That is
-    the data, the states (parameters and what the optimizer keeps) twice as in a plan, and the work
-    space of one network. Only for the run that takes most in training its evaluation is looked at.
+    ``updates`` are its cohorts, each with one update as JAX sees it (``traced_update``). Only for
+    the run that takes most in training its evaluation is looked at.
     """
-    found = [(needs_of(study, cohort, update, n_devices), cohort) for cohort, update in updates]
+    found = [(needs_of(study, cohort, update, 1), cohort) for cohort, update in updates]
     needs, cohort = max(found, key=lambda pair: pair[0].total)
-    work = max(needs.work, evaluation_bytes(cohort.recipe, cohort.task))
-    needs = needs._replace(work=work)
-    excess = needs.total - needs.data - free_bytes / n_devices
-    if excess > 0:
-        needs = needs._replace(slots=fewer_slots(needs.slots, excess, needs.slot))
-    return needs.total * n_devices
+    return needs._replace(work=max(needs.work, evaluation_bytes(cohort.recipe, cohort.task)))
 
 
 class Needs(NamedTuple):
-    """Bytes on one device: of the data, of each of its trials (slots), and of work space."""
+    """Bytes on one device: of the data, of each of its trials (slots), and of work space.
+
+    A slot is the state of a trial (parameters and what the optimizer keeps), twice as in a plan.
+    """
 
     data: int
     slots: int
@@ -67,6 +62,14 @@ class Needs(NamedTuple):
     def total(self) -> int:
         """All of them together."""
         return self.data + self.slots * self.slot + self.work
+
+    def bytes_on(self, n_devices: int, free_bytes: float) -> int:
+        """What these trials take on so many devices, where so much is free: fewer at a time."""
+        each = self._replace(slots=-(-self.slots // n_devices))
+        excess = each.total - each.data - free_bytes / n_devices
+        if excess > 0:
+            each = each._replace(slots=fewer_slots(each.slots, excess, each.slot))
+        return each.total * n_devices
 
 
 def needs_of(study: Study, cohort: Cohort, update: Any, n_devices: int) -> Needs:

@@ -9,7 +9,7 @@ from cohort_tools import compilations, perceptron, planner_of, tiny
 from gridscape.engine.cohorts import partition
 from gridscape.engine.flops import traced_update
 from gridscape.engine.sizes import tree_bytes
-from gridscape.execution.estimate import largest_run_bytes, needs_of, peak_bytes
+from gridscape.execution.estimate import largest_needs, needs_of, peak_bytes
 from gridscape.execution.memory import UNLIMITED
 from gridscape.execution.planner import Planner
 from gridscape.study.flops import traced
@@ -36,8 +36,8 @@ def test_arrays_that_are_alive_at_once(function, squares):
 def estimate(planner, free_bytes=UNLIMITED):
     cohorts = partition(planner.resolved, planner.resolved.trials())
     updates = [(cohort, traced_update(cohort.recipe, cohort.task)) for cohort in cohorts]
-    n_devices = len(planner.machine.devices)
-    return largest_run_bytes(planner.resolved.study, updates, n_devices, free_bytes)
+    needs = largest_needs(planner.resolved.study, updates)
+    return needs.bytes_on(len(planner.machine.devices), free_bytes)
 
 
 STUDIES = {

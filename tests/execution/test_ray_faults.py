@@ -84,6 +84,8 @@ def preempt(hand):
 def hang(executor):
     def stop(hand):
         os.kill(hand.ready.process, signal.SIGSTOP)
+        while executor._ray.wait([hand.asked], timeout=1.0)[0]:  # what it said before is under way
+            executor._hear(hand)
         hand.heard -= executor.patience  # as if it had said nothing for so long
 
     return stop
@@ -96,9 +98,12 @@ def run(directory, executor, *faults):
     assert len(listener.ended) == len(set(listener.ended)) == 8
 
 
+@pytest.mark.filterwarnings("ignore:the process died while training")  # where one is hit too often
 def test_workers_that_are_killed_preempted_or_hang(tmp_path, cluster, by_local):
+    """In any order; hundreds of them are drawn by benchmarks/ray_faults.py."""
     executor = gs.Ray(cluster.address)
-    run(tmp_path, executor, kill, preempt, hang(executor))
+    faults = np.random.default_rng(0).permutation([kill, preempt, hang(executor)] * 2)
+    run(tmp_path, executor, *faults[:5])
     assert_equal_tables(stored(tmp_path), by_local)
 
 
@@ -186,7 +191,7 @@ gs.run(study(), directory=sys.argv[1], executor=executor, listener=listen)
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGTERM, signal.SIGINT])
+@pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGINT])
 def test_a_driver_that_is_ended_leaves_no_process_and_the_next_run_goes_on(
     number, tmp_path, by_local
 ):
@@ -298,13 +303,3 @@ def test_cores_are_taken_once(tmp_path, monkeypatch):
             process.communicate("\n", timeout=60)
     assert len(set(found)) == 2
     assert take_cores(10_000) == sorted(os.sched_getaffinity(0))
-
-
-@pytest.mark.slow
-@pytest.mark.filterwarnings("ignore:the process died while training")  # where one is hit too often
-def test_random_faults(tmp_path, cluster, by_local):
-    """Bounded in number and time: a long one is benchmarks/cluster.py."""
-    rng, executor = np.random.default_rng(0), gs.Ray(cluster.address)
-    kinds = [kill, preempt, hang(executor)]
-    run(tmp_path, executor, *(kinds[k] for k in rng.integers(3, size=6)))
-    assert_equal_tables(stored(tmp_path), by_local)
