@@ -77,7 +77,11 @@ def test_modules_are_compared_with_the_faster_loop(benchmark) -> None:
     each = [[modules.Turn(s, 0.9) for s in side] for side in seconds]
     row = modules._row("mlp", dict(zip(names, each, strict=True)))
     assert row[1:5] == ["2", "4.5", "40.0", "25.0"]
-    assert row[5:] == ["**5.50** (5.00 to 6.00)", "5, reached", "0.900, 0.900, 0.900"]
+    assert row[5:] == ["**5.50** (5.00 to 6.00)", "5, reached", "", "0.900, 0.900, 0.900"]
+    # 8e9 operations at 4e9 a second are 2 seconds, where the faster loop takes 25.
+    turns = dict(zip(names, each, strict=True)) | {modules.PRODUCT: [modules.Turn(2.0, flops=8e9)]}
+    turns[sides.GRIDSCAPE] = [turn._replace(flops=8e9) for turn in turns[sides.GRIDSCAPE]]
+    assert modules._row("mlp", turns)[7] == "12.50"
 
 
 def test_cases_of_modules_that_were_measured_before_stay(benchmark, monkeypatch, tmp_path) -> None:

@@ -271,18 +271,21 @@ class Acting:
         self._require_widen()
         study, name = self._own.study, act.axis or ""
         check_known("axis", name, study.axes)
-        if study.grids:
-            raise UsageError("the cells are a union of sub-grids", where=f"axis {name}")
         axis = Axis(name, tuple(study.axes[name]))
         new = [value for value in act.values if axis.place(value) is None]
         if not new:
             return Deed(f"{name} has that already")
-        others = math.prod(len(values) for n, values in study.axes.items() if n != name)
-        self._require_room(len(new) * others * study.replicates, act)
+        there = [value for value in axis.values if value is not None]  # unset in some sub-grid
+        values = joined(there, new)
+        if study.grids:  # those that all have the same values of it get the new ones
+            n_more = len(study.override({name: values}).cells()) - len(study.cells())
+        else:
+            n_more = len(new) * math.prod(len(v) for n, v in study.axes.items() if n != name)
+        self._require_room(n_more * study.replicates, act)
 
         def do() -> None:
             before = {trial.cell for trial in self.trials}
-            self._grow({name: joined(list(axis.values), new)}, None)
+            self._grow({name: values}, None)
             cells = [cell for cell in self._own.study.cells() if cell not in before]
             self._join(self._own.trials(dict.fromkeys(cells, range(study.replicates))))
 

@@ -183,6 +183,46 @@ def test_values_join_an_axis_and_are_as_if_they_had_been_there(tmp_path):
     assert_equal_tables(stored(tmp_path / "a"), stored(tmp_path / "b"))
 
 
+RULES = {
+    "axes": {"learning_rate": [0.1, 0.2]},
+    "grids": [{"optimizer": ["sgd"]}, {"optimizer": ["momentum"], "momentum": [0.0, 0.5]}],
+    "optimizer": "sgd",
+}
+
+
+@pytest.mark.parametrize(
+    ("axis", "value", "grown"),
+    [
+        ("learning_rate", 0.15, {**RULES, "axes": {"learning_rate": [0.1, 0.15, 0.2]}}),
+        (
+            "momentum",  # which one of them has: the other leaves it unset
+            0.25,
+            {
+                **RULES,
+                "grids": [RULES["grids"][0], {**RULES["grids"][1], "momentum": [0.0, 0.25, 0.5]}],
+            },
+        ),
+    ],
+)
+def test_values_join_every_sub_grid_that_has_the_axis(tmp_path, axis, value, grown):
+    act = Act("values", {}, axis=axis, values=(value,))
+    run(bowl(**RULES), directory=tmp_path / "a", listener=Asking(tmp_path / "a", act))
+    assert words(tmp_path / "a") == [("done", f"added {value}")]
+    run(bowl(**grown), directory=tmp_path / "b")
+    assert_equal_tables(stored(tmp_path / "a"), stored(tmp_path / "b"))
+
+
+def test_a_value_of_an_axis_that_differs_between_sub_grids_is_refused(tmp_path):
+    """Nobody says of which of them it shall be."""
+    act = Act("values", {}, axis="optimizer", values=("adam",))
+    listener = Asking(tmp_path, act)
+    run(bowl(**RULES), directory=tmp_path, listener=listener)
+    ((state, said),) = words(tmp_path)
+    assert state == "refused"
+    assert "each grid has values of its own" in said
+    assert len(listener.started) == 1
+
+
 def test_what_shall_come_first_does(tmp_path, whole):
     listener = Asking(tmp_path, Act("first", {"momentum": 0.5, "learning_rate": 0.2}), update=2)
     run(bowl(), directory=tmp_path, listener=listener)
