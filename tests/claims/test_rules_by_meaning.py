@@ -6,6 +6,7 @@ from synthetic import RATES, landscape
 from verdicts import ALIKE, CELLS, FAILS, HOLDS, by_cell, diverging, verdict
 
 from gridscape.errors import UnknownNameError
+from gridscape.grid.trials import Status
 
 GRID = {"hidden_size": [16, 32, 64], "learning_rate": list(RATES)}
 
@@ -80,6 +81,20 @@ def test_rules_of_trends_follow_what_is_better(better, outcome):
     shrinks = {"axis": "learning_rate", "along": "hidden_size"}
     found = verdict("best_shrinks", moving, shrinks)
     assert (found.outcome is HOLDS) == (outcome is HOLDS)
+
+
+def test_a_rate_at_which_nearly_all_runs_fail_takes_no_replicates_from_the_others():
+    """One of 8 runs learns at the highest rate: the others still tell where the best one is."""
+    moving = valley(lambda c: 1 - np.log2(c["hidden_size"]))
+
+    def status(cell, replicate):
+        fails = cell["learning_rate"] == max(RATES) and replicate > 0
+        return Status.DIVERGED if fails else Status.FINISHED
+
+    land = landscape(GRID, lambda c: 1 - moving(c), status=status, replicates=8)
+    found = verdict("best_shrinks", land, {"axis": "learning_rate", "along": "hidden_size"})
+    assert found.outcome is HOLDS, found.note
+    assert found.estimates[0].interval.n == 8
 
 
 def test_a_metric_may_be_the_difference_of_two():

@@ -274,7 +274,7 @@ def test_the_list_marks_what_lacks_its_data_and_fetches_nothing(call, monkeypatc
 
 
 @pytest.mark.slow
-def test_what_is_kept_of_the_studies_is_what_tracing_tells(call):
+def test_what_is_kept_of_the_studies_is_what_tracing_tells():
     """Work is told to the operation; memory to a fifth, since JAX's versions trace otherwise."""
     kept = _catalog.kept_work()
     traced = [name for name in kept if data_set_of(Study.load(name).task) not in fetch.absent()]
@@ -284,10 +284,6 @@ def test_what_is_kept_of_the_studies_is_what_tracing_tells(call):
         assert kept[name].flops == pytest.approx(work.flops, rel=1e-3), name
         assert kept[name].updates == work.updates, name
         assert kept[name].needs.total == pytest.approx(work.needs.total, rel=0.2), name
-    # About: half to twice what the compiled programs say.
-    listed = json.loads(call("list", "recall", "--json")[1])["memory_bytes"]
-    planned = json.loads(call("plan", "recall", "--json")[1])["memory_bytes"]
-    assert 0.5 < listed / planned < 2
 
 
 def test_data_list_and_check(call):

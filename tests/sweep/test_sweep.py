@@ -258,7 +258,7 @@ def test_a_trial_that_does_not_fit_alone_gets_its_batch_in_microbatches(
 
 @pytest.mark.slow
 def test_out_of_memory_is_the_outcome_of_a_trial_that_never_fits(tmp_path, monkeypatch):
-    _, events = swept(tiny(ONE_WIDTH), tmp_path, monkeypatch, fits=0)
+    _, events = swept(tiny(ONE_WIDTH, batch_size=2), tmp_path, monkeypatch, fits=0)
     assert {r.reason for r in stored(tmp_path).values()} == {"out of memory (found made up)"}
     assert {r.status for r in stored(tmp_path).values()} == {Status.OUT_OF_MEMORY}
     assert sum(isinstance(e, Finished) for e in events) == 4
@@ -284,7 +284,10 @@ def apply(params, x, key, hyper):
     return jnp.tanh(x @ params["w"]) @ params["v"]
 
 rates = [1e-4 * (k + 1) for k in range(12)]
-study = tiny({"learning_rate": rates}, task="digits-flat", model=(init, apply), updates=3)
+study = tiny(
+    {"learning_rate": rates},
+    task="digits-flat", model=(init, apply), updates=3, evaluations=1, evaluation_examples=50,
+)
 Planner(tiny().resolve(), Machine.local()).plan(tiny().resolve().trials(), timed=False)  # warm up
 study.resolve()
 used = int(open("/proc/self/statm").read().split()[0]) * resource.getpagesize()

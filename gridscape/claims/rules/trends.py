@@ -157,7 +157,8 @@ def best_shrinks(evidence: Evidence, axis: str, along: str, metric: str = MAIN) 
     best = {value: best_among(target, members, level) for value, members in rows.items()}
     place = ruler_of(evidence.land.axis(along), 2)
     unit = f"{'log10' if target.scale == 'log' else 'units'} {per_step(evidence.land.axis(along))}"
-    n = min(s.estimate.n for members in rows.values() for s in members)
+    # A value at which most runs fail takes no replicates from those that are compared.
+    n = min(max(s.estimate.n for s in members) for members in rows.values())
     heights = [_heights(target, found) for found in best.values()]
     slope = _slope([place(v) for v in rows], heights, n)
     check = Check(
