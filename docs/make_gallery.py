@@ -5,7 +5,8 @@
     python docs/make_gallery.py --train all            all of them: hours of a machine of its own
 
 A folder holds the curves of every network and no parameters. It may be stopped at any time; the
-same command goes on. A test compares the page with what this would write now.
+same command goes on. Those that are large and quickly trained are not kept in the repository, only
+what they told (gallery/<study>.md). A test compares the page with what this would write now.
 """
 
 import argparse
@@ -26,20 +27,21 @@ from gridscape.grid.axes import show
 from gridscape.report import figures
 from gridscape.report.findings import Findings, gather
 from gridscape.report.story import story
-from gridscape.report.words import agreement, each_for_itself, look_words, plural, size_of
+from gridscape.report.words import agreement, each_for_itself, look_words, plural, size_of, spoken
 
 HERE = Path(__file__).parent
 FOLDERS = HERE / "gallery"
-TRAINED = FOLDERS / "trained.json"  # minutes and machine of each folder
+TRAINED = FOLDERS / "trained.json"  # of each study: seconds, machine, networks, verdicts
 HEAD = """\
 <!-- Written by docs/make_gallery.py from the folders in docs/gallery: train there, then run it. -->
 
 # Gallery
 
 The published experiments, trained again with replicates. Each study has its landscape, the
-published table beside it, and what the replicates say of each published statement. The folders are
-in [docs/gallery](gallery): curves of every network, no parameters. `gridscape report
-docs/gallery/recall` opens one, `gridscape run` and `gridscape decide` go on with it.
+published table beside it, and what the replicates say of each published statement. Four folders of
+results are in [docs/gallery](gallery): curves of every network, no parameters. `gridscape report
+docs/gallery/recall` opens one, `gridscape decide docs/gallery/recall --claims` goes on with it. The
+others are larger than what they take to train: `python docs/make_gallery.py --train momentum`.
 
 """
 
@@ -49,21 +51,25 @@ class Shown:
     """How much of a study is trained.
 
     at_most: replicates of a cell: the study's number everywhere, more only in the cells of
-    published statements that are still open. axes: in place of the study's own.
+    published statements that are still open. is_kept: whether its folder is in the repository.
+    axes: in place of the study's own.
     """
 
     at_most: int = 20
+    is_kept: bool = False
     axes: dict[str, list[Any]] = field(default_factory=dict)
 
 
-# In the order of the page. What is not here: LeNet5 on CIFAR-10 and widths beyond 128 take hours to
-# days of two cores; the curves of binary-addition, of 10,000 updates, are 40 MB.
+# In the order of the page. What is not here: LeNet5, more recurrent cells and widths beyond 128
+# take half an hour to days of two cores.
 STUDIES = {
-    "lstm-width-lr": Shown(axes={"hidden_size": [16, 32, 64, 128]}),
-    "cell-types": Shown(),
-    "quickstart": Shown(),
-    "recall": Shown(),
+    "lstm-width-lr": Shown(is_kept=True, axes={"hidden_size": [16, 32, 64, 128]}),
+    "cell-types": Shown(is_kept=True),
+    "quickstart": Shown(is_kept=True),
+    "recall": Shown(is_kept=True),
+    "binary-addition": Shown(),
     "mlp-digits": Shown(at_most=5),
+    "mlp-subsets": Shown(at_most=5),
     "mlp-early-stopping": Shown(),
     "momentum": Shown(at_most=5),
     "momentum-quadratic": Shown(),
@@ -78,25 +84,35 @@ def train(name: str) -> None:
     """Go on with a folder until it has what is shown of its study; then its minutes are noted."""
     wanted, folder = STUDIES[name], FOLDERS / name
     study = gs.Study.load(name).override(wanted.axes, keep_parameters="none")
+    earlier = trained().get(name, {}).get("seconds", 0.0)
     begun = time.monotonic()
     try:
         gs.run(study, directory=folder)
         if study.claims and wanted.at_most > study.replicates:
             gs.decide(folder, claims=True, at_most=wanted.at_most, minutes=LONGEST_MINUTES)
     finally:
-        note(name, time.monotonic() - begun)
+        note(name, seconds=round(earlier + time.monotonic() - begun, 1), machine=machine())
 
 
-def note(name: str, seconds: float) -> None:
-    """Add to the time of a folder; the machine is the last one."""
+def tell(name: str) -> None:
+    """Write what a folder tells: its picture, its row of the overview, its section."""
+    found = findings(name)
+    figure = figures.heat_map(found.land)
+    figure.savefig(FOLDERS / f"{name}.png", dpi=110)
+    note(name, **row_of(found))
+    if not STUDIES[name].is_kept:
+        (FOLDERS / f"{name}.md").write_text(section(name, found), encoding="utf-8")
+
+
+def note(name: str, **values: Any) -> None:
+    """Keep what is told of a study."""
     told = trained()
-    seconds += told.get(name, {}).get("seconds", 0.0)
-    told[name] = {"seconds": round(seconds, 1), "machine": machine()}
+    told[name] = {**told.get(name, {}), **values}
     TRAINED.write_text(json.dumps(dict(sorted(told.items())), indent=1) + "\n", encoding="utf-8")
 
 
 def trained() -> dict[str, dict[str, Any]]:
-    """What is noted of each folder."""
+    """What is noted of each study."""
     return json.loads(TRAINED.read_text(encoding="utf-8")) if TRAINED.exists() else {}
 
 
@@ -113,40 +129,56 @@ def machine() -> str:
 
 def page() -> str:
     """The whole of docs/gallery.md."""
-    found = {name: gather(gs.Landscape.read(FOLDERS / name), FOLDERS / name) for name in there()}
-    return (
-        HEAD
-        + "\n\n".join(
-            [overview(found), *("\n\n".join(section(name, each)) for name, each in found.items())]
-        )
-        + "\n"
-    )
+    sections = []
+    for name in there():
+        if STUDIES[name].is_kept:
+            sections.append(section(name, findings(name)))
+        else:
+            sections.append((FOLDERS / f"{name}.md").read_text(encoding="utf-8"))
+    return HEAD + overview() + "\n\n" + "\n".join(sections)
 
 
 def there() -> list[str]:
     """The studies that were trained."""
-    return [name for name in STUDIES if (FOLDERS / name / "study.json").exists()]
+    return [name for name in STUDIES if "title" in trained().get(name, {})]
 
 
-def overview(found: dict[str, Findings]) -> str:
-    """A line for each study."""
-    rows = [
-        [
-            f"[{name}](#{anchor(each.land.study['title'])})",
-            f"{sum(each.land.counts().values()):,}",
-            minutes(name),
-            *(str(sum(v.outcome.value == word for v in each.verdicts)) for word in OUTCOMES),
-        ]
-        for name, each in found.items()
-    ]
-    return table(["study", "networks", "minutes", *OUTCOMES], rows)
+def findings(name: str) -> Findings:
+    """Everything that is shown of a folder."""
+    return gather(gs.Landscape.read(FOLDERS / name), FOLDERS / name)
 
 
 OUTCOMES = ("holds", "fails", "undecided", "not comparable")
 
 
-def section(name: str, found: Findings) -> Iterator[str]:
+def row_of(found: Findings) -> dict[str, Any]:
+    """What stands in the overview."""
+    said = [verdict.outcome.value for verdict in found.verdicts]
+    return {
+        "title": found.land.study["title"],
+        "networks": sum(found.land.counts().values()),
+        "verdicts": {word: said.count(word) for word in OUTCOMES},
+    }
+
+
+def overview() -> str:
+    """A line for each study."""
+    rows = []
+    for name in there():
+        told = trained()[name]
+        counts = [str(told["verdicts"][word] or "") for word in OUTCOMES]
+        link = f"[{name}](#{anchor(told['title'])})"
+        rows.append([link, f"{told['networks']:,}", minutes(name), *counts])
+    return table(["study", "networks", "minutes", *OUTCOMES], rows)
+
+
+def section(name: str, found: Findings) -> str:
     """A study: what was trained, its landscape, the published numbers and statements."""
+    return "\n\n".join(filter(None, parts(name, found))) + "\n"
+
+
+def parts(name: str, found: Findings) -> Iterator[str]:
+    """The paragraphs of a section."""
     land = found.land
     yield f"## {land.study['title']}"
     yield f"{size_of(land)}. Trained in {minutes(name)} minutes on {trained()[name]['machine']}."
@@ -180,7 +212,8 @@ def beside(found: PublishedComparison) -> str:
     lines = table([*axes, f"published{unit}", f"ours{unit}", "the published number"], rows)
     note = f" Not as published: {found.note}." if found.note else ""
     return (
-        f"<details><summary>{found.table.source}: {total}.{note}</summary>\n\n{lines}\n\n</details>"
+        f"<details><summary>{found.table.source}, {spoken(found.table.metric)}: {total}.{note}"
+        f"</summary>\n\n{lines}\n\n</details>"
     )
 
 
@@ -189,9 +222,10 @@ def statements(found: Sequence[Verdict]) -> str:
     rows = []
     for verdict in found:
         first = next(iter(verdict.estimates), None)
-        number = "" if first is None else f"{first.name}: {interval(first)}; needs {first.asks}"
+        number = "" if first is None else f"{first.name}: {interval(first)}; needs {first.asks}."
         when = f" ({look_words(verdict)})" if verdict.decided else ""
-        rows.append([f"**{verdict.outcome.value}**{when}", verdict.claim.statement, number])
+        numbers = " ".join(filter(None, (number, f"Note: {verdict.note}." if verdict.note else "")))
+        rows.append([f"**{verdict.outcome.value}**{when}", verdict.claim.statement, numbers])
     told = each_for_itself(found)
     return table(["verdict", "published statement", "by our numbers"], rows) + (
         f"\n\n{told}" if told else ""
@@ -225,13 +259,6 @@ def table(head: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
     return "\n".join(f"| {' | '.join(text.replace('|', '/') for text in line)} |" for line in lines)
 
 
-def draw(names: Iterable[str]) -> None:
-    """The landscapes."""
-    for name in names:
-        figure = figures.heat_map(gs.Landscape.read(FOLDERS / name))
-        figure.savefig(FOLDERS / f"{name}.png", dpi=110)
-
-
 def main() -> None:
     parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
     parser.add_argument("--train", choices=["all", *STUDIES], action="append", default=[])
@@ -239,7 +266,9 @@ def main() -> None:
     for name in STUDIES if "all" in chosen else chosen:
         sys.stderr.write(f"{name}\n")
         train(name)
-    draw(there())
+    for name in STUDIES:
+        if (FOLDERS / name / "study.json").exists():
+            tell(name)
     (HERE / "gallery.md").write_text(page(), encoding="utf-8")
 
 

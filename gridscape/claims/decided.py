@@ -1,7 +1,8 @@
 """Verdicts that fell while replicates were added: they stay, whatever was trained since.
 
 ``decide`` looks several times, and its looks share the error. Who judges all replicates again in
-the end looks once more. So what it decided is read from the folder's decisions.json.
+the end looks once more. So what it decided is read from the folder's decisions.json; and what it
+looked at and left open is not decided by such a further look, which would have an error of its own.
 """
 
 from collections.abc import Iterable
@@ -17,6 +18,7 @@ from gridscape.store.store import Store
 
 FORMAT = 1  # of decisions.json
 CLAIMS = "claims"  # the question whose statements are the study's claims
+LEFT_OPEN = ("open", "undecided")  # of a statement that looks, or all of them, did not decide
 
 
 def content_of(claim: Claim) -> str:
@@ -26,24 +28,25 @@ def content_of(claim: Claim) -> str:
 
 
 def as_decided(found: Iterable[Verdict], directory: str | Path) -> tuple[Verdict, ...]:
-    """The verdicts of a results folder, those that ``decide`` decided with that outcome and look.
+    """The verdicts of a results folder, those that ``decide`` looked at as it decided them.
 
     Raises StoreError for a folder that cannot be used, or has decisions of another Gridscape.
     """
     with Store.read(directory) as store:
         entries = questions(store).get(CLAIMS, {}).get("decisions", [])
     try:
-        looks = {
-            (each["name"], each["content"]): (
-                Outcome(each["outcome"]),
-                Look(int(each["look"]), float(each["level"]), str(each["date"])),
-            )
-            for each in entries
-            if each["look"] is not None
-        }
+        looked = {(each["name"], each["content"]): _of_looks(each) for each in entries}
     except (KeyError, TypeError, ValueError) as error:
         raise no_decisions(directory, error) from error
-    return tuple(_decided(v, *looks.get((v.claim.id, content_of(v.claim)), ())) for v in found)
+    return tuple(_decided(v, *looked.get((v.claim.id, content_of(v.claim)), ())) for v in found)
+
+
+def _of_looks(entry: Any) -> tuple[Outcome, Look | None] | tuple[()]:
+    """What the looks say of a statement; nothing where no look could decide it."""
+    if entry["look"] is not None:
+        look = Look(int(entry["look"]), float(entry["level"]), str(entry["date"]))
+        return Outcome(entry["outcome"]), look
+    return (Outcome.UNDECIDED, None) if entry["outcome"] in LEFT_OPEN else ()
 
 
 def questions(store: Store) -> dict[str, Any]:
@@ -68,8 +71,10 @@ def no_decisions(directory: str | Path, error: Exception) -> StoreError:
 
 
 def _decided(verdict: Verdict, outcome: Outcome | None = None, look: Look | None = None) -> Verdict:
-    if outcome is None:
+    if outcome is None or verdict.outcome is Outcome.NOT_COMPARABLE:
         return verdict
     now = "" if outcome is verdict.outcome else f"all replicates at once: {verdict.outcome.value}"
+    if now and look is None:
+        now += ", which is one look more than decide's, and would have an error of its own"
     note = "; ".join(filter(None, (now, verdict.note)))
     return replace(verdict, outcome=outcome, note=note, decided=look)

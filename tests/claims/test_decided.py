@@ -46,10 +46,28 @@ def test_the_same_verdict_needs_no_note(tmp_path, verdicts):
     assert first.decided.level == 0.002
 
 
-def test_what_is_open_or_of_another_rule_counts_as_not_decided(tmp_path, verdicts):
-    nowhere = entry(verdicts[0].claim, outcome="undecided", look=None)
+def test_what_cannot_be_decided_or_is_of_another_rule_is_judged_as_ever(tmp_path, verdicts):
+    nowhere = entry(verdicts[0].claim, outcome="cannot be decided", look=None)
     decided(tmp_path / "it", nowhere, entry(verdicts[1].claim, content="another"))
     assert as_decided(verdicts, tmp_path / "it") == verdicts
+
+
+@pytest.mark.parametrize("outcome", ["open", "undecided"])
+def test_what_the_looks_left_open_is_not_decided_by_one_more(tmp_path, verdicts, outcome):
+    said = [v for v in verdicts if v.outcome in (Outcome.HOLDS, Outcome.FAILS)]
+    unsaid = [v for v in verdicts if v.outcome is Outcome.UNDECIDED]
+    assert said
+    assert unsaid
+    entries = [entry(v.claim, outcome=outcome, look=None) for v in verdicts]
+    decided(tmp_path / "it", *entries)
+    found = {v.claim.id: v for v in as_decided(verdicts, tmp_path / "it")}
+    for verdict in said:
+        now = found[verdict.claim.id]
+        assert (now.outcome, now.decided) == (Outcome.UNDECIDED, None)
+        assert (
+            f"all replicates at once: {verdict.outcome.value}, which is one look more" in now.note
+        )
+    assert all(found[v.claim.id] == v for v in unsaid)
 
 
 @pytest.mark.parametrize("broken", [{"name": "a"}, {"outcome": "maybe"}, {"look": "five"}])
