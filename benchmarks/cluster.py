@@ -209,7 +209,10 @@ class RandomFaults:
         os.kill(hand.ready.process, kind)
         if kind == signal.SIGSTOP:
             executor = self.executor
-            while executor._ray.wait([hand.asked], timeout=1.0)[0]:  # said before: under way
+            for _ in range(10):  # what it said before is under way
+                is_there = hand in executor._hands
+                if not is_there or not executor._ray.wait([hand.asked], timeout=1.0)[0]:
+                    break
                 executor._hear(hand)
             hand.heard -= self.executor.patience
 

@@ -2,7 +2,7 @@
 
     python docs/make_gallery.py                        the page and its pictures, from what is there
     python docs/make_gallery.py --train recall         trains a study into docs/gallery/recall first
-    python docs/make_gallery.py --train all            all of them: hours of a machine of its own
+    python docs/make_gallery.py --train all            all of them: half an hour of two cores
 
 A folder holds the curves of every network and no parameters. It may be stopped at any time; the
 same command goes on. Those that are large and quickly trained are not kept in the repository, only
@@ -21,13 +21,22 @@ from pathlib import Path
 from typing import Any
 
 import gridscape as gs
+from gridscape.analysis.cells import CellSummary
 from gridscape.analysis.published import Agreement, PublishedComparison
 from gridscape.claims.records import Verdict
-from gridscape.grid.axes import show
+from gridscape.grid.axes import Value, show
 from gridscape.report import figures
 from gridscape.report.findings import Findings, gather
 from gridscape.report.story import story
-from gridscape.report.words import agreement, each_for_itself, look_words, plural, size_of, spoken
+from gridscape.report.words import (
+    agreement,
+    duration,
+    each_for_itself,
+    look_words,
+    plural,
+    size_of,
+    spoken,
+)
 
 HERE = Path(__file__).parent
 FOLDERS = HERE / "gallery"
@@ -41,7 +50,10 @@ The published experiments, trained again with replicates. Each study has its lan
 published table beside it, and what the replicates say of each published statement. Four folders of
 results are in [docs/gallery](gallery): curves of every network, no parameters. `gridscape report
 docs/gallery/recall` opens one, `gridscape decide docs/gallery/recall --claims` goes on with it. The
-others are larger than what they take to train: `python docs/make_gallery.py --train momentum`.
+other studies are quickly trained again, and their folders are not kept: `gridscape run momentum`.
+
+Of a published table, *ours* is the mean over the runs that learn, and *inside* says that the
+published number lies where one new run of ours that learns would. How many learn stands beside it.
 
 """
 
@@ -84,14 +96,21 @@ def train(name: str) -> None:
     """Go on with a folder until it has what is shown of its study; then its minutes are noted."""
     wanted, folder = STUDIES[name], FOLDERS / name
     study = gs.Study.load(name).override(wanted.axes, keep_parameters="none")
-    earlier = trained().get(name, {}).get("seconds", 0.0)
-    begun = time.monotonic()
+    earlier = trained().get(name, {}) if (folder / "study.json").exists() else {}
+    spent = earlier.get("seconds", 0.0) if earlier.get("machine") == machine() else 0.0
+    n_before, begun = n_ended(folder), time.monotonic()
     try:
         gs.run(study, directory=folder)
         if study.claims and wanted.at_most > study.replicates:
             gs.decide(folder, claims=True, at_most=wanted.at_most, minutes=LONGEST_MINUTES)
     finally:
-        note(name, seconds=round(earlier + time.monotonic() - begun, 1), machine=machine())
+        if n_ended(folder) > n_before:
+            note(name, seconds=round(spent + time.monotonic() - begun, 1), machine=machine())
+
+
+def n_ended(folder: Path) -> int:
+    """The networks that a folder has."""
+    return len(list((folder / "blobs").glob("*")))
 
 
 def tell(name: str) -> None:
@@ -168,8 +187,8 @@ def overview() -> str:
         told = trained()[name]
         counts = [str(told["verdicts"][word] or "") for word in OUTCOMES]
         link = f"[{name}](#{anchor(told['title'])})"
-        rows.append([link, f"{told['networks']:,}", minutes(name), *counts])
-    return table(["study", "networks", "minutes", *OUTCOMES], rows)
+        rows.append([link, f"{told['networks']:,}", lasted(name), *counts])
+    return table(["study", "networks", "time", *OUTCOMES], rows)
 
 
 def section(name: str, found: Findings) -> str:
@@ -181,40 +200,52 @@ def parts(name: str, found: Findings) -> Iterator[str]:
     """The paragraphs of a section."""
     land = found.land
     yield f"## {land.study['title']}"
-    yield f"{size_of(land)}. Trained in {minutes(name)} minutes on {trained()[name]['machine']}."
+    yield f"{size_of(land)}. Trained in {lasted(name)} on {trained()[name]['machine']}."
     if source := land.study.get("source"):
         yield f"Published in: {'; '.join(source)}."
     yield f"![{land.study['title']}](gallery/{name}.png)"
     yield story(found)
-    yield from (beside(each) for each in found.published)
+    yield from (beside(each, found.main) for each in found.published)
     if found.verdicts:
         yield statements(found.verdicts)
     yield from found.notes
 
 
-def beside(found: PublishedComparison) -> str:
+def beside(found: PublishedComparison, summaries: Sequence[CellSummary]) -> str:
     """A published table beside ours, folded, with its sum above it."""
     told = [c for c in found.cells if c.agreement is not Agreement.NOT_PUBLISHED]
     counts = {kind: sum(c.agreement is kind for c in told) for kind in Agreement}
     total = ", ".join(f"{n} {agreement(kind)}" for kind, n in counts.items() if n)
     axes = list(told[0].cell)
-    meaning = found.meaning
+    meaning, learn = found.meaning, learning(summaries, axes)
     rows = [
         [
             *(show(cell.cell[axis]) for axis in axes),
             meaning.text(cell.published),
             meaning.text(cell.ours.mean) if cell.ours.mean == cell.ours.mean else "",
+            learn.get(tuple(cell.cell[axis] for axis in axes), ""),
             agreement(cell.agreement),
         ]
         for cell in told
     ]
     unit = f", {meaning.shown_unit}" if meaning.shown_unit else ""
-    lines = table([*axes, f"published{unit}", f"ours{unit}", "the published number"], rows)
+    head = [*axes, f"published{unit}", f"ours{unit}", "runs that learn", "the published number"]
+    lines = table(head, rows)
     note = f" Not as published: {found.note}." if found.note else ""
     return (
         f"<details><summary>{found.table.source}, {spoken(found.table.metric)}: {total}.{note}"
         f"</summary>\n\n{lines}\n\n</details>"
     )
+
+
+def learning(summaries: Sequence[CellSummary], axes: Sequence[str]) -> dict[tuple[Value, ...], str]:
+    """How many runs of a cell learn, "6 of 20"; nothing where the table has not one row a cell."""
+    if any(set(summary.cell) != set(axes) for summary in summaries):
+        return {}
+    return {
+        tuple(summary.cell[axis] for axis in axes): f"{summary.n_learns} of {summary.n_ended}"
+        for summary in summaries
+    }
 
 
 def statements(found: Sequence[Verdict]) -> str:
@@ -241,10 +272,9 @@ def interval(estimate: Any) -> str:
     return f"{text} ({found.low:.3g} to {found.high:.3g})" if found.known else text
 
 
-def minutes(name: str) -> str:
-    """Of training, compiling and deciding."""
-    seconds = trained()[name]["seconds"]
-    return f"{seconds / 60:.0f}" if seconds >= 570 else f"{seconds / 60:.1f}"
+def lasted(name: str) -> str:
+    """What training, compiling and deciding took."""
+    return duration(trained()[name]["seconds"])
 
 
 def anchor(title: str) -> str:
@@ -256,7 +286,12 @@ def anchor(title: str) -> str:
 def table(head: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
     """A markdown table."""
     lines = [head, ["---"] * len(head), *rows]
-    return "\n".join(f"| {' | '.join(text.replace('|', '/') for text in line)} |" for line in lines)
+    return "\n".join(f"| {' | '.join(map(escaped, line))} |" for line in lines)
+
+
+def escaped(text: str) -> str:
+    """As it stands in a cell of a table."""
+    return text.replace("|", "\\|")
 
 
 def main() -> None:

@@ -7,19 +7,28 @@ from pathlib import Path
 import pytest
 
 import gridscape as gs
+from gridscape.execution.executors import Finished
 
 DOCS = Path(__file__).parents[1] / "docs"
 
 
-@pytest.fixture(scope="module")
-def gallery(tmp_path_factory):
-    """Its script, over a copy of the folders: reading a ledger writes beside it."""
+@pytest.fixture
+def gallery(tmp_path):
+    """Its script, over a copy of what is kept: reading a ledger writes beside it."""
     spec = importlib.util.spec_from_file_location("make_gallery", DOCS / "make_gallery.py")
     module = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(module)
-    copy = tmp_path_factory.mktemp("gallery") / "folders"
-    shutil.copytree(module.FOLDERS, copy)
-    module.FOLDERS, module.TRAINED = copy, copy / module.TRAINED.name
+    for path in module.FOLDERS.iterdir():
+        if path.is_file():
+            shutil.copy(path, tmp_path)
+    for name, wanted in module.STUDIES.items():
+        if wanted.is_kept:
+            here = module.FOLDERS / name
+            shutil.copytree(here / "blobs", tmp_path / name / "blobs")
+            for file in ("study.json", "ledger.sqlite", "decisions.json"):
+                if (here / file).exists():
+                    shutil.copy(here / file, tmp_path / name)
+    module.FOLDERS, module.TRAINED = tmp_path, tmp_path / module.TRAINED.name
     return module
 
 
@@ -32,17 +41,40 @@ def test_every_study_of_it_was_trained_whole(gallery):
     kept = {name: wanted for name, wanted in gallery.STUDIES.items() if wanted.is_kept}
     assert "recall" in kept
     for name, wanted in kept.items():
-        land = gs.Landscape.read(gallery.FOLDERS / name)
-        study = gs.Study.load(name)
+        found = gallery.findings(name)
+        assert gallery.trained()[name].items() >= gallery.row_of(found).items(), name
+        land, study = found.land, gs.Study.load(name)
         assert land.counts()["missing"] == 0, name
         assert land.n_replicates >= study.replicates
         for axis in land.axes:
             assert list(axis.values) == wanted.axes.get(axis.name, study.axes[axis.name])
 
 
-def test_a_folder_of_it_is_whole_and_may_be_gone_on_with(gallery):
-    """Nothing is left to train, so that nothing is: as its author's command would find it."""
-    folder = gallery.FOLDERS / "recall"
-    before = gs.Landscape.read(folder).counts()
-    study = gs.Study.load("recall").override(keep_parameters="none")
-    assert gs.run(study, directory=folder, quiet=True).counts() == before
+def test_whoever_has_a_folder_of_it_goes_on_where_it_ended(gallery):
+    """Nothing of it is trained again."""
+    events = []
+    study = gs.Study.load("quickstart").override(keep_parameters="none")
+    gs.run(study, directory=gallery.FOLDERS / "quickstart", listener=events.append)
+    assert not [event for event in events if isinstance(event, Finished)]
+
+
+def test_training_again_counts_the_time_of_its_own_folder(gallery, monkeypatch):
+    """Of a folder that is gone, or was trained elsewhere, the time is another one's."""
+
+    def train(study, directory, **_):
+        (directory / "blobs").mkdir(parents=True, exist_ok=True)
+        (directory / "study.json").write_text("{}")
+        (directory / "blobs" / str(len(list((directory / "blobs").iterdir())))).touch()
+
+    monkeypatch.setattr(gallery.gs, "run", train)
+    before = gallery.trained()["momentum"]["seconds"]
+    assert before > 1
+    gallery.train("momentum")
+    first = gallery.trained()["momentum"]["seconds"]
+    assert first < 1
+    gallery.train("momentum")
+    assert first <= gallery.trained()["momentum"]["seconds"] < first + 1
+    monkeypatch.setattr(gallery.gs, "run", lambda study, directory: None)
+    told = gallery.trained()
+    gallery.train("momentum")  # all of it was there
+    assert gallery.trained() == told

@@ -17,13 +17,16 @@ from gridscape.tasks import fetch
 
 def main() -> None:
     use_all_cores()
-    told = json.loads(_catalog.KEPT.read_text()) if _catalog.KEPT.exists() else {}
+    before = json.loads(_catalog.KEPT.read_text(encoding="utf-8"))
+    told = {name: before[name] for name in files.names() if name in before}
     for name in files.names():
         study = Study.load(name)
         if data_set_of(study.task) not in fetch.absent():
             work = _catalog.study_work(study.resolve())
-            told[name] = {**work._asdict(), "needs": work.needs._asdict()}
-    _catalog.KEPT.write_text(json.dumps(dict(sorted(told.items())), indent=1) + "\n")
+            needs = work.needs._asdict()
+            told[name] = {**work._asdict(), "needs": needs, "study": _catalog.study_key(name)}
+    text = json.dumps(dict(sorted(told.items())), indent=1) + "\n"
+    _catalog.KEPT.write_text(text, encoding="utf-8")
 
 
 if __name__ == "__main__":

@@ -71,10 +71,14 @@ def no_decisions(directory: str | Path, error: Exception) -> StoreError:
 
 
 def _decided(verdict: Verdict, outcome: Outcome | None = None, look: Look | None = None) -> Verdict:
-    if outcome is None or verdict.outcome is Outcome.NOT_COMPARABLE:
+    is_left_open = look is None and verdict.outcome is Outcome.NOT_COMPARABLE
+    if outcome is None or is_left_open:
         return verdict
     now = "" if outcome is verdict.outcome else f"all replicates at once: {verdict.outcome.value}"
     if now and look is None:
-        now += ", which is one look more than decide's, and would have an error of its own"
+        now += (
+            ", which is one look more than decide's, and would have an error of its own;"
+            " gridscape decide DIR --claims takes the looks that are due"
+        )
     note = "; ".join(filter(None, (now, verdict.note)))
     return replace(verdict, outcome=outcome, note=note, decided=look)

@@ -89,7 +89,7 @@ class Verdict:
     rule: the rule in words. estimates: with intervals, the first one is the one to show.
     numbers: further plain numbers by name. note: why it is undecided or not
     comparable, or what to keep in mind. lacks: what no further replicate would bring. decided: the
-    look at which ``outcome`` fell, which then stays; None where all replicates were judged at once.
+    look at which ``outcome`` fell, which then stays; None where no look decided it.
     """
 
     claim: Claim

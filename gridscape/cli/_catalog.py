@@ -14,6 +14,7 @@ from gridscape.engine.machine import Machine
 from gridscape.execution.estimate import Needs, largest_needs
 from gridscape.execution.memory import free_memory_bytes
 from gridscape.execution.planner import MEMORY_SHARE
+from gridscape.grid.trials import content_key
 from gridscape.kernels.cores import use_all_cores
 from gridscape.study import files
 from gridscape.study.flops import jaxpr_flops
@@ -68,7 +69,7 @@ def catalog(data_dir: str | Path | None = None, only: str | None = None) -> Iter
         data_set = data_set_of(study.task)
         missing = data_set if data_set in absent else None
         work = kept_work().get(name)
-        if work is None and missing is None:
+        if work is None and missing is None:  # another study than was told of, or a new one
             work = study_work(study.resolve(data_dir))
         yield Entry(
             name=name,
@@ -96,9 +97,18 @@ class Work(NamedTuple):
 
 @cache
 def kept_work() -> dict[str, Work]:
-    """The work of those named studies that had their data where it was told."""
+    """The work of those named studies that had their data where it was told, and are as then."""
     told = json.loads(KEPT.read_text(encoding="utf-8"))
-    return {name: Work(**{**each, "needs": Needs(**each["needs"])}) for name, each in told.items()}
+    return {
+        name: Work(each["flops"], each["updates"], Needs(**each["needs"]))
+        for name, each in told.items()
+        if each["study"] == study_key(name)
+    }
+
+
+def study_key(name: str) -> str:
+    """A hash of a named study's file: what is kept of another one does not count."""
+    return content_key(files.find(name).read_text(encoding="utf-8"))
 
 
 def study_work(resolved: ResolvedStudy) -> Work:

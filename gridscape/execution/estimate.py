@@ -27,7 +27,7 @@ from gridscape.engine.trial import (
     order_shapes,
     state_shapes,
 )
-from gridscape.execution.planner import fewer_slots, needed_slots
+from gridscape.execution.planner import fewer_slots, needed_slots, rounded_slots
 from gridscape.execution.schedule import segment_length
 from gridscape.study.flops import traced
 from gridscape.study.study import Recipe, Study
@@ -37,14 +37,15 @@ _MADE_WHEN_READ = {"broadcast_in_dim", "iota"}
 
 
 def largest_needs(study: Study, updates: Iterable[tuple[Cohort, Any]]) -> "Needs":
-    """About what the largest run of a study needs, on one device.
+    """About what the largest run of a study needs on one device, with a slot for every trial.
 
     ``updates`` are its cohorts, each with one update as JAX sees it (``traced_update``). Only for
     the run that takes most in training its evaluation is looked at.
     """
     found = [(needs_of(study, cohort, update, 1), cohort) for cohort, update in updates]
     needs, cohort = max(found, key=lambda pair: pair[0].total)
-    return needs._replace(work=max(needs.work, evaluation_bytes(cohort.recipe, cohort.task)))
+    work = max(needs.work, evaluation_bytes(cohort.recipe, cohort.task))
+    return needs._replace(slots=len(cohort.trials), work=work)
 
 
 class Needs(NamedTuple):
@@ -64,8 +65,9 @@ class Needs(NamedTuple):
         return self.data + self.slots * self.slot + self.work
 
     def bytes_on(self, n_devices: int, free_bytes: float) -> int:
-        """What these trials take on so many devices, where so much is free: fewer at a time."""
-        each = self._replace(slots=-(-self.slots // n_devices))
+        """What so many trials take on these devices, where so much is free: fewer at a time."""
+        state_bytes = n_devices * self.slot / 2
+        each = self._replace(slots=rounded_slots(-(-self.slots // n_devices), state_bytes))
         excess = each.total - each.data - free_bytes / n_devices
         if excess > 0:
             each = each._replace(slots=fewer_slots(each.slots, excess, each.slot))

@@ -436,10 +436,14 @@ def needed_slots(cohort: Cohort, n_devices: int, is_batched: bool = False) -> in
     slots = -(-len(cohort.trials) // n_devices)
     if is_batched:  # an empty slot takes as long as any other
         return slots
+    return rounded_slots(slots, n_devices * tree_bytes(state_shapes(cohort.recipe)))
+
+
+def rounded_slots(slots: int, state_bytes: float) -> int:
+    """So many, at most MOST_SLOTS, or a power of two; ``state_bytes``: of one on all devices."""
     slots = min(slots, MOST_SLOTS)
     rounded = 1 << (slots - 1).bit_length()
-    wasted = (rounded - slots) * n_devices * tree_bytes(state_shapes(cohort.recipe))
-    return rounded if wasted < 64 * 2**20 else slots
+    return rounded if (rounded - slots) * state_bytes < 64 * 2**20 else slots
 
 
 def fewer_slots(slots: int, excess_bytes: float, slot_bytes: int) -> int:

@@ -99,7 +99,9 @@ def _best(rows: Sequence[BestPerRow], axis: Axis) -> Iterator[str]:
     elif axis.scale != "category":
         steps = [b - a for a, b in pairwise(values)]
         way = "falls" if max(steps) <= 0 else "rises" if min(steps) >= 0 else "goes"
-        if first.value is not None and last.value is not None:
+        if first.value == last.value:
+            yield f"By its means the best {name} differs from row to row, without a direction."
+        elif first.value is not None and last.value is not None:
             yield (
                 f"By its means the best {name} {way} from {show(first.value)} at {first.row} to"
                 f" {show(last.value)} at {last.row}; rings show what is as good for all that the"

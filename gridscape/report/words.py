@@ -65,13 +65,20 @@ def each_for_itself(found: "Sequence[Verdict]") -> str:
 
     Those that are not decided count: they could have been. "" of fewer than two.
     """
-    n = sum(verdict.outcome != "not comparable" for verdict in found)
-    if n < 2:
+    judged = [verdict for verdict in found if verdict.outcome != "not comparable"]
+    if len(judged) < 2:
         return ""
-    each = 100 * (1 - LEVEL) / 2
-    told = f"Each of these {n} statements is tested for itself, and decided wrongly in at most"
-    of_any = f"; one or more of them in at most {n * each:.3g} %" if n * each < 100 else ""
-    return f"{told} {each:.3g} % of cases{of_any}."
+    each, shares = 100 * (1 - LEVEL) / 2, sum(map(_is_of_share, judged))
+    any_of = (len(judged) + shares) * each
+    told = f"Each of these {len(judged)} statements is tested for itself, and decided wrongly in at"
+    of_share = f" (where it rests on a share of runs, {2 * each:.3g} %)" if shares else ""
+    of_any = f"; one or more of them in at most {any_of:.3g} %" if any_of < 100 else ""
+    return f"{told} most {each:.3g} % of cases{of_share}{of_any}."
+
+
+def _is_of_share(verdict: "Verdict") -> bool:
+    """Whether a number of it is a share of runs, which is tested at the whole level."""
+    return any(estimate.asks in ("> 1/2", "< 1/2") for estimate in verdict.estimates)
 
 
 def chosen_on(land: Landscape) -> str:
@@ -440,7 +447,7 @@ def open_numbers(verdict: "Verdict") -> list["Estimate"]:
 
 
 def look_words(verdict: "Verdict") -> str:
-    """When a verdict fell: "at look 8 of decide"; "" where all replicates were judged at once."""
+    """When a verdict fell: "at look 8 of decide"; "" where no look decided it."""
     return f"at look {verdict.decided.look} of decide" if verdict.decided else ""
 
 
@@ -469,7 +476,7 @@ def _length_words(land: Landscape) -> str:
     """How long each network is trained; "" where that differs by an axis."""
     batch = land.setting("batch_size")
     if updates := land.setting("updates"):
-        return f" for {updates} updates" + (f" of {batch} examples" if batch else "")
+        return f" for {updates} updates" + (f" of {plural(batch, 'example')}" if batch else "")
     in_batches = f" in batches of {batch}" if batch else ""
     if epochs := land.setting("epochs"):
         return f" for {show(epochs)} epoch{'' if epochs == 1 else 's'}{in_batches}"

@@ -19,11 +19,12 @@ from gridscape.execution.cohort_run import stopped
 from gridscape.grid.asked import Asked as Numbers
 from gridscape.grid.asked import joined
 from gridscape.grid.axes import Axis, Cell, show
+from gridscape.grid.subgrids import ZIP, is_set
 from gridscape.grid.trials import Status, Trial
 from gridscape.store.acts import Act, Asked
 from gridscape.store.store import Store
 from gridscape.study import reach
-from gridscape.study.study import ResolvedStudy
+from gridscape.study.study import ResolvedStudy, Study
 
 # A study with these values of axes and so many replicates, ready to run, and noted in its folder.
 Widen = Callable[[ResolvedStudy, Mapping[str, Sequence[Any]], int | None], ResolvedStudy]
@@ -271,13 +272,14 @@ class Acting:
         self._require_widen()
         study, name = self._own.study, act.axis or ""
         check_known("axis", name, study.axes)
+        _require_shared(study, name)
         axis = Axis(name, tuple(study.axes[name]))
         new = [value for value in act.values if axis.place(value) is None]
         if not new:
             return Deed(f"{name} has that already")
         there = [value for value in axis.values if value is not None]  # unset in some sub-grid
         values = joined(there, new)
-        if study.grids:  # those that all have the same values of it get the new ones
+        if study.grids:  # not a full product
             n_more = len(study.override({name: values}).cells()) - len(study.cells())
         else:
             n_more = len(new) * math.prod(len(v) for n, v in study.axes.items() if n != name)
@@ -339,3 +341,23 @@ def _do(deed: Deed) -> None:
 
 def _networks(number: int) -> str:
     return f"{number:,} network{'' if number == 1 else 's'}"
+
+
+def _require_shared(study: Study, name: str) -> None:
+    """Raise UsageError for an axis of which nobody could say to which sub-grid a new value goes."""
+    own = [table[name] for table in study.grids if is_set(table, name)]
+    groups = [group for table in study.grids for group in table.get(ZIP, ()) if name in group]
+    if groups:
+        raise UsageError(
+            "axes that are walked together take no value alone",
+            where=f"axis {name}",
+            found=", ".join(groups[0]),
+            hint="add it to the study file, and run that",
+        )
+    if any(None in values or values != own[0] for values in own):
+        raise UsageError(
+            "its sub-grids have different values of it",
+            where=f"axis {name}",
+            expected="the same values wherever it is set",
+            hint="each grid has values of its own: add it to one of [[grids]], and run that",
+        )

@@ -1,6 +1,7 @@
 """Verdicts that ``decide`` reached stay, in the terminal as on the page."""
 
 import json
+from dataclasses import replace
 
 import pytest
 from synthetic import landscape
@@ -68,6 +69,17 @@ def test_what_the_looks_left_open_is_not_decided_by_one_more(tmp_path, verdicts,
             f"all replicates at once: {verdict.outcome.value}, which is one look more" in now.note
         )
     assert all(found[v.claim.id] == v for v in unsaid)
+
+
+def test_what_is_not_comparable_now_stays_as_it_was_decided(tmp_path, verdicts):
+    """As where the study that it was compared with is gone; what was left open says so instead."""
+    gone = [replace(verdict, outcome=Outcome.NOT_COMPARABLE) for verdict in verdicts[:2]]
+    entries = [entry(gone[0].claim), entry(gone[1].claim, outcome="undecided", look=None)]
+    decided(tmp_path / "it", *entries)
+    first, second = as_decided(gone, tmp_path / "it")
+    assert (first.outcome, first.decided.look) == (Outcome.HOLDS, 5)
+    assert "all replicates at once: not comparable" in first.note
+    assert second == gone[1]
 
 
 @pytest.mark.parametrize("broken", [{"name": "a"}, {"outcome": "maybe"}, {"look": "five"}])

@@ -8,6 +8,7 @@ import pytest
 from calls import TINY, widest
 
 from gridscape.cli import _catalog, networks
+from gridscape.study import files
 from gridscape.study.parts import data_set_of
 from gridscape.study.study import Study
 from gridscape.tasks import fetch
@@ -279,6 +280,9 @@ def test_what_is_kept_of_the_studies_is_what_tracing_tells():
     kept = _catalog.kept_work()
     traced = [name for name in kept if data_set_of(Study.load(name).task) not in fetch.absent()]
     assert {"quickstart", "recall", "momentum-quadratic"} <= set(traced)
+    assert set(files.names()) - set(kept) == {"lenet-optimizers-cifar10"}, (
+        "tools/work_of_studies.py"
+    )
     for name in traced:
         work = _catalog.study_work(Study.load(name).resolve())
         assert kept[name].flops == pytest.approx(work.flops, rel=1e-3), name

@@ -49,6 +49,9 @@ STUDIES = {
         model=perceptron(64, 300, 10),
         optimizer="momentum",
     ),
+    "more than run at once": tiny(
+        {"learning_rate": list(np.geomspace(0.001, 0.1, 45))}, task="digits-flat", model="mlp"
+    ),
     "drawn": tiny(
         {"hidden_size": [5, 10]}, task="recall", model="lstm", model_options={"returns": "every"}
     ),

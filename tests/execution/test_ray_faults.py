@@ -84,7 +84,9 @@ def preempt(hand):
 def hang(executor):
     def stop(hand):
         os.kill(hand.ready.process, signal.SIGSTOP)
-        while executor._ray.wait([hand.asked], timeout=1.0)[0]:  # what it said before is under way
+        for _ in range(10):  # what it said before is under way
+            if hand not in executor._hands or not executor._ray.wait([hand.asked], timeout=1.0)[0]:
+                break
             executor._hear(hand)
         hand.heard -= executor.patience  # as if it had said nothing for so long
 

@@ -365,7 +365,7 @@ def test_cells_that_a_verdict_leaves_out_are_told_once_for_each_reason() -> None
 
 def test_several_statements_tell_that_each_is_tested_for_itself() -> None:
     def judged(*names: str) -> list[Any]:
-        return [SimpleNamespace(outcome=Outcome(name)) for name in names]
+        return [SimpleNamespace(outcome=Outcome(name), estimates=()) for name in names]
 
     assert each_for_itself(judged("holds", "not comparable")) == ""
     told = each_for_itself(judged("holds", "fails", "undecided", "not comparable", "holds"))
@@ -373,6 +373,10 @@ def test_several_statements_tell_that_each_is_tested_for_itself() -> None:
     assert "at most 2.5 % of cases" in told
     assert told.endswith("at most 10 %.")
     assert each_for_itself(judged(*40 * ["holds"])).endswith("2.5 % of cases.")
+    share = SimpleNamespace(outcome=Outcome.HOLDS, estimates=(SimpleNamespace(asks="> 1/2"),))
+    told = each_for_itself([*judged("holds"), share])
+    assert "2.5 % of cases (where it rests on a share of runs, 5 %)" in told
+    assert told.endswith("at most 7.5 %.")
     study = {"claims": "lstm-width-lr", "updates": 999, "task": "mnist-rows"}
     content = content_of(landscape(study=study))
     assert f"these {len(content['claims'])} statements" in content["claims_told"]

@@ -219,7 +219,35 @@ def test_a_value_of_an_axis_that_differs_between_sub_grids_is_refused(tmp_path):
     run(bowl(**RULES), directory=tmp_path, listener=listener)
     ((state, said),) = words(tmp_path)
     assert state == "refused"
-    assert "each grid has values of its own" in said
+    assert "its sub-grids have different values of it" in said
+    assert len(listener.started) == 1
+
+
+@pytest.mark.parametrize(
+    ("study", "axis", "why"),
+    [
+        ({"zip": [["momentum", "learning_rate"]]}, "learning_rate", "walked together"),
+        (
+            {
+                "axes": {"learning_rate": [0.1]},
+                "grids": [{"momentum": [0.0, 0.5]}, {"momentum": [0.5, 0.9], "updates": 8}],
+            },
+            "momentum",
+            "different values",
+        ),
+        (
+            {"axes": {"learning_rate": [0.1]}, "grids": [{"momentum": [None, 0.5]}]},
+            "momentum",
+            "different values",
+        ),
+    ],
+)
+def test_no_value_joins_where_nobody_says_whose_it_is(tmp_path, study, axis, why):
+    """Also one that some of the sub-grids have already."""
+    listener = Asking(tmp_path, Act("values", {}, axis=axis, values=(0.2, 0.9)))
+    run(bowl(**study), directory=tmp_path, listener=listener)
+    ((state, said),) = words(tmp_path)
+    assert (state, why in said) == ("refused", True), said
     assert len(listener.started) == 1
 
 
