@@ -108,7 +108,7 @@ def kept_work() -> dict[str, Work]:
 
 def study_key(name: str) -> str:
     """A hash of a named study's file: what is kept of another one does not count."""
-    return content_key(files.find(name).read_text(encoding="utf-8"))
+    return content_key({"file": files.find(name).read_text(encoding="utf-8")})
 
 
 def study_work(resolved: ResolvedStudy) -> Work:
