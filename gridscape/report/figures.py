@@ -426,7 +426,18 @@ def _map_legend(
     if edge:
         marks.append(Line2D([], [], color=INK, lw=2, label="edge of learning, its interval"))
     if marks:
-        figure.legend(handles=marks, loc="outside lower left", ncols=min(len(marks), 4))
+        columns = _columns([str(mark.get_label()) for mark in marks], figure.get_figwidth())
+        figure.legend(handles=marks, loc="outside lower left", ncols=columns)
+
+
+def _columns(labels: Sequence[str], width: float) -> int:
+    """As many columns of a legend, at most 4, as fit beside each other into so many inches."""
+    for columns in range(min(len(labels), 4), 1, -1):
+        down = -(-len(labels) // columns)  # filled one column after the other
+        longest = [max(map(len, labels[k : k + down])) for k in range(0, len(labels), down)]
+        if sum(0.6 + 0.075 * n for n in longest) <= width:
+            return columns
+    return 1
 
 
 # ---- curves ----

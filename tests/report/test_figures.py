@@ -85,6 +85,27 @@ def test_what_went_wrong_has_a_pattern_and_the_rest_has_none() -> None:
     assert lost == {"..": 2, "--": 0, "////": 2, "xxx": 1}
 
 
+@pytest.mark.parametrize("n_rates", [2, 3, 6])
+def test_the_legend_fits_below_a_narrow_map(n_rates: int) -> None:
+    """One that diverges, one that collapses, an edge, best cells: all that a map can mark."""
+
+    def status(cell: Cell, replicate: int) -> Status:
+        is_last = cell["learning_rate"] == rates[-1]
+        return Status.DIVERGED if is_last and cell["hidden_size"] > 16 else Status.FINISHED
+
+    rates = list(RATES)[-n_rates:]
+    land = landscape(
+        {"hidden_size": [16, 32], "learning_rate": rates},
+        status=status,
+        collapsed=lambda cell, replicate: cell["hidden_size"] == 16 and cell["learning_rate"] == 1,
+    )
+    figure = figures.heat_map(land)
+    figure.canvas.draw()
+    (legend,) = figure.legends
+    assert len(legend.get_texts()) >= 3
+    assert legend.get_window_extent().x1 <= figure.bbox.x1
+
+
 def test_frames_mark_the_best_and_what_is_not_told_from_it() -> None:
     land = landscape(noise=0.02)
     best = best_per(land)
