@@ -59,7 +59,7 @@ published number lies where one new run of ours that learns would. How many lear
 
 
 @dataclass(frozen=True)
-class Shown:
+class Wanted:
     """How much of a study is trained.
 
     at_most: replicates of a cell: the study's number everywhere, more only in the cells of
@@ -75,16 +75,16 @@ class Shown:
 # In the order of the page. What is not here: LeNet5, more recurrent cells and widths beyond 128
 # take half an hour to days of two cores.
 STUDIES = {
-    "lstm-width-lr": Shown(is_kept=True, axes={"hidden_size": [16, 32, 64, 128]}),
-    "cell-types": Shown(is_kept=True),
-    "quickstart": Shown(is_kept=True),
-    "recall": Shown(is_kept=True),
-    "binary-addition": Shown(),
-    "mlp-digits": Shown(at_most=5),
-    "mlp-subsets": Shown(at_most=5),
-    "mlp-early-stopping": Shown(),
-    "momentum": Shown(at_most=5),
-    "momentum-quadratic": Shown(),
+    "lstm-width-lr": Wanted(is_kept=True, axes={"hidden_size": [16, 32, 64, 128]}),
+    "cell-types": Wanted(is_kept=True),
+    "quickstart": Wanted(is_kept=True),
+    "recall": Wanted(is_kept=True),
+    "binary-addition": Wanted(),
+    "mlp-digits": Wanted(at_most=5),
+    "mlp-subsets": Wanted(at_most=5),
+    "mlp-early-stopping": Wanted(),
+    "momentum": Wanted(at_most=5),
+    "momentum-quadratic": Wanted(),
 }
 LONGEST_MINUTES = 30.0  # of deciding
 

@@ -24,7 +24,7 @@ from gridscape.analysis.statistics import (
     share_p_value,
     t_quantile,
 )
-from gridscape.claims.records import Estimate, Outcome
+from gridscape.claims.records import MOST_RUNS, Estimate, Outcome
 from gridscape.grid.axes import Cell
 from gridscape.grid.meanings import digits
 
@@ -91,7 +91,7 @@ def within(name: str, unit: str, numbers: Numbers, margin: float) -> Check:
     return Check(name, unit, asks, found.interval(), p_holds, p_fails, outlook=outlook)
 
 
-def most(name: str, asks: str, k: int, n: int) -> Check:
+def most(name: str, k: int, n: int) -> Check:
     """Holds where more than half of the runs do something, of which ``k`` of ``n`` did; exact.
 
     One-sided at the whole level: at a share of one half, 3.1 % of five runs all do it by chance.
@@ -99,7 +99,7 @@ def most(name: str, asks: str, k: int, n: int) -> Check:
     p_holds, p_fails = share_p_value(k, n, 0.5), share_p_value(n - k, n, 0.5)
     outlook = always(f"{k} of {n} runs; 5 that agree are the fewest that show it")
     share = share_interval(k, n) if n >= 2 else Interval(k / n if n else math.nan, *NOWHERE, n)
-    return Check(name, "fraction", asks, share, p_holds, p_fails, outlook=outlook)
+    return Check(name, "fraction", MOST_RUNS, share, p_holds, p_fails, outlook=outlook)
 
 
 def always(text: str) -> Callable[[float], str]:

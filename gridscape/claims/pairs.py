@@ -36,10 +36,10 @@ def _by_failing(name: str, good: CellSummary, bad: CellSummary) -> Check:
     """Holds where most runs of one cell learn and most of the other fail; shown is what fails."""
     if _fails_mostly(good) and _fails_mostly(bad):
         untested = "most runs of both fail, which does not tell them apart"
-        return replace(most(name, "in most runs", 0, 0), untested=untested)
+        return replace(most(name, 0, 0), asks="in most runs", untested=untested)
     failing, rest = (bad, good) if _fails_mostly(bad) else (good, bad)
     n, n_rest = failing.share.n, rest.share.n
-    found = most(f"{name} (runs that fail at {failing.cell})", "> 1/2", n - failing.n_told, n)
+    found = most(f"{name} (runs that fail at {failing.cell})", n - failing.n_told, n)
     p = max(found.p_holds, share_p_value(rest.n_told, n_rest, 0.5))
     p_holds, p_fails = (p, 1.0) if failing is bad else (1.0, p)
     return replace(found, p_holds=p_holds, p_fails=p_fails)
@@ -71,10 +71,10 @@ def heights(summary: CellSummary) -> np.ndarray:
     return np.where(diverged, -summary.meaning.sign * np.inf, np.array(summary.values))
 
 
-def reach(cells: Sequence[CellSummary], name: str, asks: str, does: np.ndarray) -> Check:
+def reach(cells: Sequence[CellSummary], name: str, does: np.ndarray) -> Check:
     """Holds where most of the runs do something: (R,) 1 and 0, NaN where one did not end."""
     known = np.isfinite(does)
-    check = most(name, asks, int(does[known].sum()), int(known.sum()))
+    check = most(name, int(does[known].sum()), int(known.sum()))
     return replace(check, cells=tuple(s.cell for s in cells))
 
 
@@ -90,7 +90,7 @@ def learns(summary: CellSummary) -> Check:
     """Holds where most runs of a cell learn."""
     does = np.where(np.isnan(heights(summary)), np.nan, np.array(summary.learns, float))
     name = f"share of the runs that learn at {summary.cell}"
-    return replace(reach([summary], name, "> 1/2", does), is_detail=True)
+    return replace(reach([summary], name, does), is_detail=True)
 
 
 def all_learn(summary: CellSummary) -> bool:

@@ -9,6 +9,9 @@ from gridscape.analysis.statistics import Interval
 from gridscape.grid.axes import Axis, Cell, Value
 from gridscape.study.conditions import Conditions
 
+# What is asked of a share of runs, which is tested at the whole level (``checks.most``).
+MOST_RUNS = "> 1/2"
+
 
 class Outcome(StrEnum):
     """What our results say of a statement."""

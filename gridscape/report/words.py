@@ -78,7 +78,9 @@ def each_for_itself(found: "Sequence[Verdict]") -> str:
 
 def _is_of_share(verdict: "Verdict") -> bool:
     """Whether a number of it is a share of runs, which is tested at the whole level."""
-    return any(estimate.asks in ("> 1/2", "< 1/2") for estimate in verdict.estimates)
+    from gridscape.claims.records import MOST_RUNS  # here: who has verdicts has imported it
+
+    return any(estimate.asks == MOST_RUNS for estimate in verdict.estimates)
 
 
 def chosen_on(land: Landscape) -> str:

@@ -38,12 +38,12 @@ def test_checks_agree_with_their_interval():
 def test_most_is_the_exact_binomial_test():
     for n in range(2, 12):
         for k in range(n + 1):
-            check = most("x", "> 1/2", k, n)
+            check = most("x", k, n)
             assert check.p_holds == pytest.approx(stats.binomtest(k, n, 0.5, "greater").pvalue)
             assert check.p_fails == pytest.approx(stats.binomtest(k, n, 0.5, "less").pvalue)
             exact = stats.binomtest(k, n).proportion_ci(method="exact")
             assert (check.interval.low, check.interval.high) == pytest.approx(tuple(exact))
-    nothing = most("x", "> 1/2", 0, 0)
+    nothing = most("x", 0, 0)
     assert math.isnan(nothing.p_holds)
     assert math.isnan(nothing.p_fails)
 

@@ -97,7 +97,7 @@ def smoother(
         f"overshoot at {cell.cell}": mean(found)
         for cell, found in ((steady, first), (rough, second))
     }
-    return Finding([reach([steady, rough], name, "> 1/2", does)], numbers)
+    return Finding([reach([steady, rough], name, does)], numbers)
 
 
 HIDDEN = 0.1  # of its descent: noise of a curve that could hide an overshoot

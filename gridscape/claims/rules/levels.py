@@ -55,7 +55,7 @@ def level(cell: CellSummary, side: str, bound: float, *, exact: bool = False) ->
     found, sign = heights(cell), {"above": ">", "below": "<"}[side]
     does = np.where(np.isnan(found), np.nan, found > bound if side == "above" else found < bound)
     name = f"share of the runs with {cell.metric} {sign} {bound:g} at {cell.cell}"
-    check = reach([cell], name, "> 1/2", does)
+    check = reach([cell], name, does)
     if exact:
         return exactly(check, does)
     if cell.at_edge:
@@ -140,4 +140,4 @@ def fails_in_most(
     does = np.where(np.isnan(failing), np.nan, failing > share)
     name = f"share of the replicates in which over {share:g} of the cells stay below {below:g}"
     numbers = {"trials that diverged": float(sum(s.n_diverged for s in cells))}
-    return Finding([reach(cells, name, "> 1/2", does)], numbers, lacks=lacking)
+    return Finding([reach(cells, name, does)], numbers, lacks=lacking)
