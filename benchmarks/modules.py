@@ -3,6 +3,7 @@
     python benchmarks/modules.py                    needs MNIST and PyTorch
     python benchmarks/modules.py --cases mlp --updates 50 --rounds 1     a quick look
     python benchmarks/modules.py --go-on --cases cnn --rounds 1          beside the cases stored
+    python benchmarks/modules.py --go-on --cases mlp:6000 --rounds 1     a longer training
 
 A case is a module of ``modules_of_torch.py``: a two-layer LSTM, a small CNN, an MLP. Every turn
 trains all learning rates and replicates of it, in new processes, from the first import to the last
@@ -38,6 +39,21 @@ RATES = (1e-4, 3e-4, 1e-3, 3e-3, 1e-2, 3e-2)
 BATCH = 100
 
 
+class Case(NamedTuple):
+    """A module and how long it is trained; written "mlp", or "mlp:6000" for other updates."""
+
+    module: str
+    updates: int
+
+    @classmethod
+    def parse(cls, text: str, updates: int) -> "Case":
+        """The case of a text; without updates of its own it has these."""
+        module, _, own = text.partition(":")
+        if module not in GOALS or (own and not own.isdigit()):
+            raise SystemExit(f"no case {text}: expected {', '.join(GOALS)}, or such as mlp:6000")
+        return cls(module, int(own) if own else updates)
+
+
 class Turn(NamedTuple):
     """The seconds of a turn, the best mean accuracy that it found, and its operations.
 
@@ -56,9 +72,13 @@ def main() -> None:
         return
     facts = machine()
     found = _stored(facts, options) if options.go_on else {}
-    for case in options.cases.split(","):
+    cases = [Case.parse(text, options.updates) for text in options.cases.split(",")]
+    for case in cases:
         found[case] = measure(case, options)
-        turns = {c: {n: list(map(_plain, ts)) for n, ts in f.items()} for c, f in found.items()}
+        turns = {
+            f"{c.module}:{c.updates}": {n: list(map(_plain, ts)) for n, ts in f.items()}
+            for c, f in found.items()
+        }
         record = {"machine": facts, "settings": _settings(options), "turns": turns}
         write("modules", facts, report(facts, found, options), record)
 
@@ -68,12 +88,12 @@ def _plain(turn: Turn) -> dict[str, float]:
 
 
 def _settings(options: argparse.Namespace) -> dict[str, int]:
-    return {name: getattr(options, name) for name in ("updates", "replicates")}
+    return {"replicates": options.replicates}
 
 
 def _stored(
     facts: Mapping[str, Any], options: argparse.Namespace
-) -> dict[str, dict[str, list[Turn]]]:
+) -> dict[Case, dict[str, list[Turn]]]:
     """The turns of the cases that were measured before, with the same settings."""
     stored = file_of("modules", facts, "json")
     if not stored.exists():
@@ -82,16 +102,18 @@ def _stored(
     if record["settings"] != _settings(options):
         raise SystemExit(f"the stored cases have other settings: {record['settings']}")
     return {
-        case: {name: [Turn(**turn) for turn in turns] for name, turns in sides.items()}
+        Case.parse(case, options.updates): {
+            name: [Turn(**turn) for turn in turns] for name, turns in sides.items()
+        }
         for case, sides in record["turns"].items()
     }
 
 
-def measure(case: str, options: argparse.Namespace) -> dict[str, list[Turn]]:
+def measure(case: Case, options: argparse.Namespace) -> dict[str, list[Turn]]:
     """Every turn of each side."""
     with tempfile.TemporaryDirectory() as folder:
         file = Path(folder) / "examples.npz"
-        np.savez(file, **_examples(case, options))
+        np.savez(file, **_examples(case.module, options))
         shares = [RATES[k::N_CORES] or RATES[:1] for k in range(N_CORES)]
         loop = partial(_loops, case, file, options)
         product = large_product()
@@ -110,10 +132,10 @@ def measure(case: str, options: argparse.Namespace) -> dict[str, list[Turn]]:
 # ---- sides ----
 
 
-def _gridscape(case: str, options: argparse.Namespace) -> Turn:
+def _gridscape(case: Case, options: argparse.Namespace) -> Turn:
     with tempfile.TemporaryDirectory() as folder:
-        command = [sys.executable, __file__, "--train", case, "--dir", f"{folder}/results"]
-        command += ["--updates", str(options.updates), "--replicates", str(options.replicates)]
+        command = [sys.executable, __file__, "--train", case.module, "--dir", f"{folder}/results"]
+        command += ["--updates", str(case.updates), "--replicates", str(options.replicates)]
         command += ["--data-dir", options.data_dir] if options.data_dir else []
         cache = {"JAX_COMPILATION_CACHE_DIR": f"{folder}/programs"}
         begin = time.perf_counter()
@@ -145,7 +167,7 @@ def _landscape(options: argparse.Namespace) -> dict[str, float]:
 
 
 def _loops(
-    case: str,
+    case: Case,
     file: Path,
     options: argparse.Namespace,
     shares: Sequence[Sequence[float]],
@@ -156,8 +178,8 @@ def _loops(
     script, begin = str(HERE / "modules_of_torch.py"), time.perf_counter()
     processes = []
     for rates in shares:
-        numbers = [",".join(map(str, rates)), seeds, options.updates, BATCH, threads]
-        command = [sys.executable, script, case, str(file), *map(str, numbers)]
+        numbers = [",".join(map(str, rates)), seeds, case.updates, BATCH, threads]
+        command = [sys.executable, script, case.module, str(file), *map(str, numbers)]
         processes.append(subprocess.Popen(command, stdout=subprocess.PIPE, text=True))
     try:
         texts = [process.communicate(timeout=options.most)[0] for process in processes]
@@ -173,14 +195,14 @@ def _loops(
     return Turn(seconds, float(each.mean(axis=1).max()))
 
 
-def _examples(case: str, options: argparse.Namespace) -> dict[str, np.ndarray]:
+def _examples(module: str, options: argparse.Namespace) -> dict[str, np.ndarray]:
     """What PyTorch is given: float32 in its own order of axes, and int64 labels."""
     from gridscape.study.parts import load_task
 
-    task, found = load_task(TASKS[case], {}, options.data_dir), {}
+    task, found = load_task(TASKS[module], {}, options.data_dir), {}
     for name, split in (("train", task.train), ("test", task.test)):
         inputs = np.asarray(split.inputs, np.float32) / 255
-        inputs = inputs.transpose(0, 3, 1, 2) if case == "cnn" else inputs
+        inputs = inputs.transpose(0, 3, 1, 2) if module == "cnn" else inputs
         found[f"{name}_inputs"] = np.ascontiguousarray(inputs)
         found[f"{name}_targets"] = np.asarray(split.targets, np.int64)
     return found
@@ -190,18 +212,27 @@ def _examples(case: str, options: argparse.Namespace) -> dict[str, np.ndarray]:
 
 
 def report(
-    facts: Mapping[str, Any], found: Mapping[str, Mapping[str, Sequence[Turn]]], options: Any
+    facts: Mapping[str, Any], found: Mapping[Case, Mapping[str, Sequence[Turn]]], options: Any
 ) -> str:
     """The table in markdown."""
     sides = (GRIDSCAPE, ONE_LOOP, MANY_LOOPS)
-    head = ["module", "rounds", *sides, "times as fast", "goal", "at most", "best accuracy"]
+    head = [
+        "module",
+        "updates",
+        "rounds",
+        *sides,
+        "times as fast",
+        "goal",
+        "at most",
+        "best accuracy",
+    ]
     n_networks = len(RATES) * options.replicates
     return "\n\n".join(
         [
             "# The landscape of a PyTorch module: Gridscape beside PyTorch",
             describe(facts),
             f"Seconds from the first import to the last number of {n_networks} networks:"
-            f" {len(RATES)} learning rates x {options.replicates} replicates, {options.updates}"
+            f" {len(RATES)} learning rates x {options.replicates} replicates,"
             f" updates of {BATCH} examples of MNIST, Adam; medians of the rounds."
             " Times as fast as the faster loop: median and range. At most: that loop's time as"
             " multiples of what the products of all updates alone would take at the speed of a"
@@ -230,17 +261,18 @@ def _faster_loop(turns: Mapping[str, Sequence[Turn]]) -> float:
     return min(statistics.median(t.seconds for t in turns[n]) for n in (ONE_LOOP, MANY_LOOPS))
 
 
-def _row(case: str, turns: Mapping[str, Sequence[Turn]]) -> list[str]:
+def _row(case: Case, turns: Mapping[str, Sequence[Turn]]) -> list[str]:
     sides = (GRIDSCAPE, ONE_LOOP, MANY_LOOPS)
     seconds = [f"{statistics.median(t.seconds for t in turns[side]):.1f}" for side in sides]
     accuracies = [f"{statistics.median(t.accuracy for t in turns[s]):.3f}" for s in sides]
     fast = times_as_fast(turns)
-    reached = "reached" if fast.median >= GOALS[case] else "missed"
+    reached = "reached" if fast.median >= GOALS[case.module] else "missed"
     times = f"**{fast.median:.2f}** ({fast.low:.2f} to {fast.high:.2f})"
     n_rounds, most = str(len(turns[GRIDSCAPE])), most_times_as_fast(turns)
     bound = "" if math.isnan(most) else f"{most:.2f}"
-    goal = f"{GOALS[case]:g}, {reached}"
-    return [case, n_rounds, *seconds, times, goal, bound, ", ".join(accuracies)]
+    goal = f"{GOALS[case.module]:g}, {reached}"
+    names = [case.module, f"{case.updates:,}", n_rounds]
+    return [*names, *seconds, times, goal, bound, ", ".join(accuracies)]
 
 
 def _options() -> argparse.Namespace:

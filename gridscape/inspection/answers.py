@@ -15,6 +15,26 @@ from gridscape.inspection.records import Confusion, Example, Mistakes
 from gridscape.study.study import Recipe
 
 
+class Answers(NamedTuple):
+    """Of every test example, (N,); mass: what the probabilities of its classes sum to."""
+
+    truths: Any
+    answers: Any
+    losses: Any
+    probabilities: Any
+    mass: Any
+
+    @property
+    def is_right(self) -> Any:
+        """Which examples are answered as they should be: (N,)."""
+        return self.answers == self.truths
+
+    @property
+    def known(self) -> bool:
+        """Whether the loss tells probabilities: those of all classes sum to 1."""
+        return bool(np.allclose(self.mass, 1, atol=1e-3))
+
+
 def mistakes(
     recipe: Recipe, task: Task, params: Params, *, n_wrong: int = 10, n_right: int = 10
 ) -> Mistakes:
@@ -22,7 +42,13 @@ def mistakes(
 
     Raises UsageError for a task without classes.
     """
-    seen = _answers(recipe, task, params)
+    return mistakes_among(
+        test_answers(recipe, task, params), task, n_wrong=n_wrong, n_right=n_right
+    )
+
+
+def mistakes_among(seen: Answers, task: Task, *, n_wrong: int = 10, n_right: int = 10) -> Mistakes:
+    """As ``mistakes``, of answers that are there already."""
     wrong, right = (np.flatnonzero(seen.is_right == value) for value in (False, True))
     worst = wrong[np.argsort(-seen.losses[wrong], kind="stable")]
 
@@ -55,31 +81,18 @@ def _input(inputs: Any, index: int) -> Any:
 
 def confusion(recipe: Recipe, task: Task, params: Params) -> Confusion:
     """How often each class is answered for each; raises UsageError for a task without classes."""
-    seen = _answers(recipe, task, params)
+    return confusion_among(test_answers(recipe, task, params), task)
+
+
+def confusion_among(seen: Answers, task: Task) -> Confusion:
+    """As ``confusion``, of answers that are there already."""
     counts = np.zeros((task.n_outputs, task.n_outputs), np.int64)
     np.add.at(counts, (seen.truths, seen.answers), 1)
     return Confusion(counts, task.classes)
 
 
-class _Answers(NamedTuple):
-    """Of every test example, (N,); mass: what the probabilities of its classes sum to."""
-
-    truths: Any
-    answers: Any
-    losses: Any
-    probabilities: Any
-    mass: Any
-
-    @property
-    def is_right(self) -> Any:
-        return self.answers == self.truths
-
-    @property
-    def known(self) -> bool:
-        return bool(np.allclose(self.mass, 1, atol=1e-3))
-
-
-def _answers(recipe: Recipe, task: Task, params: Params) -> _Answers:
+def test_answers(recipe: Recipe, task: Task, params: Params) -> Answers:
+    """What a network answers to each test example; raises UsageError for a task without classes."""
     answer = task.answer
     if answer is None:
         raise UsageError(
@@ -88,7 +101,7 @@ def _answers(recipe: Recipe, task: Task, params: Params) -> _Answers:
             hint="look at samples instead",
         )
 
-    def look(batch: Split) -> _Answers:
+    def look(batch: Split) -> Answers:
         outputs = recipe.model.apply(params, task.prepare(batch.inputs), None, recipe.hyper)
         answers = answer(outputs, batch.targets)
         losses = recipe.loss(outputs, batch.targets)
@@ -99,7 +112,7 @@ def _answers(recipe: Recipe, task: Task, params: Params) -> _Answers:
 
         classes = jnp.arange(task.n_outputs, dtype=answers.dtype)
         mass = jax.vmap(lambda c: probability(jnp.full_like(answers, c)))(classes).sum(axis=0)
-        return _Answers(truth_of(task, batch.targets), answers, losses, probability(answers), mass)
+        return Answers(truth_of(task, batch.targets), answers, losses, probability(answers), mass)
 
     parts = [jax.device_get(part) for part in over_chunks(look, task)]
     return jax.tree.map(lambda *arrays: np.concatenate(arrays), *parts)

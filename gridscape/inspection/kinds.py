@@ -5,6 +5,7 @@ One list for the command line and the report.
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -36,21 +37,49 @@ Record = (
 )
 
 
-def _activations(network: Trained, layer: str | None) -> tuple[LayerStatistics, ...]:
-    found = activations.activation_statistics(network.recipe, network.task, network.end)
-    names = [of_layer.layer for of_layer in found]
-    if layer is not None and layer not in names:
-        raise UnknownNameError("layer", layer, names, where="inspect")
-    return tuple(of_layer for of_layer in found if layer in (None, of_layer.layer))
+class _Inspection:
+    """A trained network that is asked for records, of a layer where one is named."""
+
+    def __init__(self, network: Trained, layer: str | None = None) -> None:
+        self.recipe, self.task = network.recipe, network.task
+        self.start, self.end = network.start, network.end
+        self.layer = layer
+
+    @cached_property
+    def answers(self) -> answers.Answers:
+        """To the test examples: computed once for all kinds that read them."""
+        return answers.test_answers(self.recipe, self.task, self.end)
+
+    def mistakes(self) -> Mistakes:
+        return answers.mistakes_among(self.answers, self.task)
+
+    def confusion(self) -> Confusion:
+        return answers.confusion_among(self.answers, self.task)
+
+    def filters(self) -> Filters:
+        return filters.first_layer_filters(self.recipe, self.task, self.start, self.end)
+
+    def activations(self) -> tuple[LayerStatistics, ...]:
+        found = activations.activation_statistics(self.recipe, self.task, self.end)
+        names = [of_layer.layer for of_layer in found]
+        if self.layer is not None and self.layer not in names:
+            raise UnknownNameError("layer", self.layer, names, where="inspect")
+        return tuple(of_layer for of_layer in found if self.layer in (None, of_layer.layer))
+
+    def deconv(self) -> Deconvnet:
+        return feature_maps.deconvnet(self.recipe, self.task, self.end, self.layer)
+
+    def samples(self) -> tuple[Sample, ...]:
+        return sequences.samples(self.recipe, self.task, self.end)
 
 
-KINDS: Mapping[str, Callable[[Trained, str | None], Record]] = {
-    "mistakes": lambda n, _: answers.mistakes(n.recipe, n.task, n.end),
-    "confusion": lambda n, _: answers.confusion(n.recipe, n.task, n.end),
-    "filters": lambda n, _: filters.first_layer_filters(n.recipe, n.task, n.start, n.end),
-    "activations": _activations,
-    "deconv": lambda n, layer: feature_maps.deconvnet(n.recipe, n.task, n.end, layer),
-    "samples": lambda n, _: sequences.samples(n.recipe, n.task, n.end),
+KINDS: Mapping[str, Callable[[_Inspection], Record]] = {
+    "mistakes": _Inspection.mistakes,
+    "confusion": _Inspection.confusion,
+    "filters": _Inspection.filters,
+    "activations": _Inspection.activations,
+    "deconv": _Inspection.deconv,
+    "samples": _Inspection.samples,
 }
 OF_A_LAYER = ("activations", "deconv")
 
@@ -93,7 +122,8 @@ def look(network: Trained, kinds: tuple[str, ...] = (), layer: str | None = None
             expected="a task with classes or sequences, or a feed-forward model",
             found=f"task {network.task.name}",
         )
-    return Look(network, {kind: KINDS[kind](network, layer) for kind in chosen})
+    asked = _Inspection(network, layer)
+    return Look(network, {kind: KINDS[kind](asked) for kind in chosen})
 
 
 def check_kinds(kinds: tuple[str, ...], layer: str | None = None) -> None:
