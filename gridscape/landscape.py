@@ -175,9 +175,16 @@ class Landscape:
         if late:
             arrays.data_vars.update(late.variables(metrics))
             arrays.coords.update(late.clocks(metrics))
-        land = cls.__new__(cls)
-        land.__dict__.update(study=study, _unlabelled=arrays, _late=late)
+        land = cls.of_arrays(arrays, study)
+        land.__dict__["_late"] = late
         attributes["selection"] = land.selection
+        return land
+
+    @classmethod
+    def of_arrays(cls, arrays: Arrays, study: Mapping[str, Any]) -> "Landscape":
+        """The landscape of arrays that are to become its ``data``."""
+        land = cls.__new__(cls)
+        land.__dict__.update(study=study, _unlabelled=arrays)
         return land
 
     if not TYPE_CHECKING:  # to a type checker ``data`` is a field like any other
@@ -242,6 +249,12 @@ class Landscape:
         )
 
     @property
+    def kinds(self) -> tuple[str, ...]:
+        """The kinds by which the task tells test examples apart: "length"."""
+        known = {*self._dims, *CLOCKS}
+        return tuple(str(name) for name in self._arrays.coords if name not in known)
+
+    @property
     def curves(self) -> tuple[str, ...]:
         """The names of the curves; that of a metric's is the metric's."""
         found = (curve_of(str(name)) for name in self._arrays.data_vars)
@@ -288,9 +301,18 @@ class Landscape:
         return self.grid.axis(name)
 
     def array(self, name: str) -> np.ndarray:
-        """A variable with one value per trial as a NumPy array: (*axes, replicate)."""
+        """A variable as a NumPy array: (*axes, replicate), and what other dimension it has."""
         found = self._arrays[name]
-        return found.values.transpose([found.dims.index(dim) for dim in self._dims])
+        dims = (*self._dims, *(dim for dim in found.dims if dim not in self._dims))
+        return found.values.transpose([found.dims.index(dim) for dim in dims])
+
+    def coordinate(self, name: str) -> np.ndarray:
+        """The values along a dimension of ``data``."""
+        return self._arrays[name].values
+
+    def told(self, name: str | None = None) -> dict[str, str]:
+        """The attributes of a variable of ``data``, or of ``data`` itself."""
+        return dict(self._arrays.attrs if name is None else self._arrays[name].attrs)
 
     def finished(self, metric: str | None = None) -> np.ndarray:
         """The same as ``values`` as a NumPy array; raises UnknownNameError."""
@@ -312,9 +334,7 @@ class Landscape:
 
     def lines(self, curve: str) -> np.ndarray:
         """A curve of every trial as a NumPy array: (*axes, replicate, points)."""
-        found = self._arrays[curve_variable(curve)]
-        clock = [dim for dim in found.dims if dim not in self._dims]
-        return found.values.transpose([found.dims.index(dim) for dim in (*self._dims, *clock)])
+        return self.array(curve_variable(curve))
 
     def lines_of(self, curve: str, cells: Sequence[int]) -> tuple[np.ndarray, np.ndarray]:
         """A curve of some cells, by their numbers in the grid, and the updates of its points.
@@ -532,8 +552,9 @@ class Landscape:
 
         In a folder of long ago, which does not tell it: test accuracy, else the first.
         """
-        first = (self._arrays.attrs.get("main_metric"), "test_accuracy", *self.metrics)
-        return next(name for name in first if name in self.metrics)
+        metrics = self.metrics
+        first = (self._arrays.attrs.get("main_metric"), "test_accuracy", *metrics)
+        return next(name for name in first if name in metrics)
 
     @property
     def selection(self) -> Literal["validation", "test"]:

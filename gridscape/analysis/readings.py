@@ -4,18 +4,15 @@ Either becomes one more axis of the landscape, so that all that works on a lands
 """
 
 from collections.abc import Iterable, Mapping
-from typing import TYPE_CHECKING
 
 import numpy as np
 
 from gridscape.analysis.curves import interpolate
 from gridscape.errors import UnknownNameError
+from gridscape.grid.arrays import Array, Arrays, LateArray
 from gridscape.grid.axes import Value
-from gridscape.grid.names import COLLAPSED, FACTS, TEXTS, Variable, by_kind
+from gridscape.grid.names import COLLAPSED, FACTS, REPLICATE, TEXTS, Variable, by_kind
 from gridscape.landscape import Landscape
-
-if TYPE_CHECKING:
-    import xarray as xr
 
 UPDATE = "update"
 
@@ -36,47 +33,52 @@ def along(land: Landscape, places: Mapping[str, Iterable[Value]]) -> Landscape:
 
 
 def _with_axis(land: Landscape, name: str, values: list[Value]) -> Landscape:
-    if name != UPDATE and name not in _kinds(land):
-        known = [*(axis.name for axis in land.axes), UPDATE, *_kinds(land)]
+    kinds = land.kinds
+    if name != UPDATE and name not in kinds:
+        known = [*(axis.name for axis in land.axes), UPDATE, *kinds]
         raise UnknownNameError("axis", name, known)
+    *axes, replicate = land.array("status").shape
+    names = [axis.name for axis in land.axes]
+    shape, dims = (*axes, len(values), replicate), (*names, name, REPLICATE)
+
+    def stored(array: np.ndarray, attributes: Mapping[str, str]) -> Array:
+        return Array(dims, array, dict(attributes))
+
+    variables: dict[str, Array | LateArray] = {
+        kept: stored(np.broadcast_to(land.array(kept)[..., None, :], shape), land.told(kept))
+        for kept in (COLLAPSED, *TEXTS, *FACTS)
+        if land.has(kept) and kept not in names
+    }
     metrics = _at_updates(land, values) if name == UPDATE else _of_kind(land, name, values)
-    kept = [n for n in (COLLAPSED, *TEXTS, *FACTS) if n in land.data.data_vars]
-    whole = land.data[kept].expand_dims({name: values}, axis=-2)
-    dims = whole["status"].dims
-    data = whole.assign({metric: array.transpose(*dims) for metric, array in metrics.items()})
-    for metric in metrics:
-        data[metric].attrs |= land.attributes(metric)
-    return Landscape(data, land.study)
+    for metric, array in metrics.items():
+        variables[metric] = stored(np.moveaxis(array, -1, -2), land.attributes(metric))
+    places: dict[str, Array | LateArray] = {
+        dim: Array((dim,), land.coordinate(dim), land.told(dim)) for dim in (*names, REPLICATE)
+    }
+    places[name] = Array((name,), np.asarray(values), {})
+    return Landscape.of_arrays(Arrays(variables, places, land.told()), land.study)
 
 
-def _kinds(land: Landscape) -> list[str]:
-    """The kinds of test examples: all that is no axis and no clock of the curves."""
-    known = {*land.data["status"].dims, UPDATE, "evaluated_at"}
-    return [str(name) for name in land.data.coords if name not in known]
-
-
-def _of_kind(land: Landscape, name: str, values: list[Value]) -> dict[str, "xr.DataArray"]:
-    nowhere = land.data["seconds"].expand_dims({name: values}) * np.nan
+def _of_kind(land: Landscape, name: str, values: list[Value]) -> dict[str, np.ndarray]:
+    """The test metrics of these kinds of examples: (*axes, R, kinds), NaN where there are none."""
+    place = {kind: k for k, kind in enumerate(land.coordinate(name).tolist())}
+    nowhere = np.full((*land.array("status").shape, len(values)), np.nan)
     read = {}
     for metric in land.metrics:
         variable = Variable.parse(metric)
         if variable is not None and variable.split == "test":
-            by = by_kind(metric, name)
-            read[metric] = land.data[by].reindex({name: values}) if by in land.data else nowhere
+            read[metric] = nowhere.copy()
+            if land.has(by := by_kind(metric, name)):
+                known = [k for k, kind in enumerate(values) if kind in place]
+                read[metric][..., known] = land.array(by)[..., [place[values[k]] for k in known]]
     return read
 
 
-def _at_updates(land: Landscape, values: list[Value]) -> dict[str, "xr.DataArray"]:
-    return {name: _read(land.curve(name), values) for name in land.curves}
+def _at_updates(land: Landscape, values: list[Value]) -> dict[str, np.ndarray]:
+    """Each curve at these updates: (*axes, R, updates)."""
+    return {name: _read(land.points(name), land.lines(name), values) for name in land.curves}
 
 
-def _read(curve: "xr.DataArray", updates: list[Value]) -> "xr.DataArray":
-    """A curve (..., points) at these updates: (..., update)."""
-    import xarray as xr
-
-    (clock,) = set(curve.dims) & {UPDATE, "evaluated_at"}
-    moved = curve.transpose(..., clock)
-    lines = moved.values.reshape(-1, moved.sizes[clock])
-    read = interpolate(moved[clock].values, lines, np.asarray(updates))
-    coords = {str(d): moved[d] for d in moved.dims[:-1]} | {UPDATE: updates}
-    return xr.DataArray(read.reshape(*moved.shape[:-1], -1), coords, [*moved.dims[:-1], UPDATE])
+def _read(updates: np.ndarray, lines: np.ndarray, at: list[Value]) -> np.ndarray:
+    read = interpolate(updates, lines.reshape(-1, len(updates)), np.asarray(at))
+    return read.reshape(*lines.shape[:-1], len(at))

@@ -3,9 +3,10 @@
 Apart from ``showcase``, since all of it needs JAX and most reports show no network.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from pathlib import Path
 
+from gridscape.base.task import Task
 from gridscape.engine.machine import Machine
 from gridscape.errors import GridscapeError
 from gridscape.execution.planner import Planner
@@ -22,11 +23,21 @@ from gridscape.tasks import fetch
 
 def resolved(land: Landscape, data_dir: str | Path | None, trust: bool) -> ResolvedStudy:
     """The study of a landscape; raises GridscapeError where its data set is not at hand."""
+    study = _study(land, data_dir, trust)
+    use_all_cores()
+    return study.override(keep_parameters="all").resolve(data_dir)
+
+
+def tasks(land: Landscape, data_dir: str | Path | None, trust: bool) -> Collection[Task]:
+    """What its cells were trained on, without the check of each cell; raises as ``resolved``."""
+    return _study(land, data_dir, trust).load_tasks(data_dir).values()
+
+
+def _study(land: Landscape, data_dir: str | Path | None, trust: bool) -> Study:
     study = Study.from_record(land.study, trust=trust)
     if missing := _missing_data(data_set_of(study.task), data_dir):
         raise GridscapeError("not on this machine", where=missing)
-    use_all_cores()
-    return study.override(keep_parameters="all").resolve(data_dir)
+    return study
 
 
 def _missing_data(data_set: str | None, data_dir: str | Path | None) -> str | None:
@@ -49,9 +60,8 @@ def looks(
                 yield look(network)
 
 
-def chance(resolved: ResolvedStudy) -> float | None:
-    """The share of the largest class, where all tasks of the study have as many classes."""
-    tasks = resolved.tasks.values()
+def chance(tasks: Collection[Task]) -> float | None:
+    """The share of the largest class, where all tasks of a study have as many classes."""
     counts = {task.n_outputs if task.answer else None for task in tasks}
     (count,) = counts if len(counts) == 1 else (None,)
     return None if count is None else max(task.guessing or 1 / count for task in tasks)

@@ -59,13 +59,17 @@ def showcase(
     from gridscape.report import _networks  # here: it imports JAX
 
     try:
+        if not kept.trials:
+            return Showcase(chance=_networks.chance(_networks.tasks(land, data_dir, trust)))
         resolved = _networks.resolved(land, data_dir, trust)
         written = land.study.get("semantics", SEMANTICS)
         looks = tuple(_networks.looks(resolved, kept.trials, written))
     except GridscapeError as error:
         return Showcase(notes=(f"networks are not shown: {error}",) if kept.trials else ())
     more = f"{kept.n_more} further cells have kept their parameters: gridscape inspect shows them"
-    return Showcase(looks, (more,) if kept.n_more else (), _networks.chance(resolved))
+    return Showcase(
+        looks, (more,) if kept.n_more else (), _networks.chance(resolved.tasks.values())
+    )
 
 
 def brings_back(study: Mapping[str, Any]) -> bool:

@@ -324,7 +324,7 @@ class Study(BaseModel):
         if found := self.unknown_names():
             raise StudyFileError(_where(self.name), found)
         use_all_cores()  # checking a model may start JAX
-        return ResolvedStudy(self, self._tasks(data_dir))
+        return ResolvedStudy(self, self.load_tasks(data_dir))
 
     @property
     def task_axes(self) -> tuple[str, ...]:
@@ -332,7 +332,8 @@ class Study(BaseModel):
         options = task_options(self.task)
         return tuple(name for name in self.axes if name in options)
 
-    def _tasks(self, data_dir: str | Path | None) -> dict[tuple[Value, ...], Task]:
+    def load_tasks(self, data_dir: str | Path | None = None) -> dict[tuple[Value, ...], Task]:
+        """The task for each choice of values of the task axes; raises UsageError, DataError."""
         names = self.task_axes
         chosen: Iterable[tuple[Any, ...]]
         chosen = itertools.product(*(self.axes[name] for name in names))

@@ -49,6 +49,15 @@ def test_curves_are_read_between_their_points():
     assert np.isnan(outside.values().values).all()
 
 
+def test_an_axis_that_is_a_fact_as_well_is_read_along_the_others():
+    axes = {"updates": [200, 400], **AXES}
+    land = landscape(axes, lambda c: 0.8, curve=rising, evaluated_at=(100, 200), noise=0.0)
+    found = along(land, {"update": [150]})
+    assert [axis.name for axis in found.axes] == ["updates", "position", "hidden_size", "update"]
+    assert found.data.test_accuracy.shape == (2, 2, 2, 1, 3)
+    assert found.data.updates.values.tolist() == [200, 400]
+
+
 def test_a_trial_that_did_not_finish_has_no_readings_that_count():
     def status(cell, replicate):
         return Status.DIVERGED if replicate == 0 else Status.FINISHED

@@ -157,7 +157,7 @@ def test_the_sample_is_class_balanced_and_the_same_for_every_size(task):
 
 def test_kinds_are_classes_and_groups():
     recall = gs.Study(task="recall", model="lstm", axes={"hidden_size": [2]})
-    (task,) = recall._tasks(None).values()
+    (task,) = recall.load_tasks().values()
     kinds = kinds_of(task, task.test)
     told = {(int(i), int(n)) for i, n in zip(*task.test.targets, strict=True)}
     assert len(set(kinds.tolist())) == len(told)
