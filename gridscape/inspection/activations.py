@@ -29,15 +29,16 @@ class _Sums(NamedTuple):
 
 
 def activation_statistics(
-    recipe: Recipe, task: Task, params: Params
+    recipe: Recipe, task: Task, params: Params, layers: Sequence[Layer] | None = None
 ) -> tuple[LayerStatistics, ...]:
     """Mean, variance and share of zeros of each layer and channel over the test set.
 
     Before and after each activation and after each pooling, in the order of the network. Sums are
-    formed in float64, in one pass (Chan, Golub and LeVeque 1983). Raises UsageError for a model
-    without layers, or with those of another apply.
+    formed in float64, in one pass (Chan, Golub and LeVeque 1983). layers: those of the network,
+    where they are known to be those of its apply. Raises UsageError for a model without layers, or
+    with those of another apply.
     """
-    layers = layers_of_apply(recipe, task, params)
+    layers = layers or layers_of_apply(recipe, task, params)
     shapes = _output_shapes(layers, params, task, recipe.hyper)
 
     def look(batch: Split) -> list[tuple[Array, ...]]:

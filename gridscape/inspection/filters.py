@@ -1,6 +1,7 @@
 """The filters of a network's first layer."""
 
 import math
+from collections.abc import Sequence
 
 import numpy as np
 
@@ -9,17 +10,25 @@ from gridscape.base.types import Array, Params
 from gridscape.errors import UsageError
 from gridscape.inspection._layers import layers_of_apply
 from gridscape.inspection.records import Filters, Tiles
+from gridscape.models.feedforward import Layer
 from gridscape.study.study import Recipe
 
 
-def first_layer_filters(recipe: Recipe, task: Task, start: Params, end: Params) -> Filters:
+def first_layer_filters(
+    recipe: Recipe,
+    task: Task,
+    start: Params,
+    end: Params,
+    layers: Sequence[Layer] | None = None,
+) -> Filters:
     """The filters of the first convolution or dense layer, from parameters of start and end.
 
     A dense layer's are drawn as the inputs are: (height, width, channels), rows (T, D), or a
-    flattened square. Raises UsageError for a model without layers or with those of another apply,
-    and inputs that are no picture.
+    flattened square. layers: those of the network, where they are known to be those of its apply.
+    Raises UsageError for a model without layers or with those of another apply, and inputs that
+    are no picture.
     """
-    layers = layers_of_apply(recipe, task, end)
+    layers = layers or layers_of_apply(recipe, task, end)
     layer = next(layer for layer in layers if layer.kind in ("conv", "dense"))
     first, last = (_tiles(p[layer.name]["kernel"], task.input_shape) for p in (start, end))
     limit = max(float(np.abs(tiles.values).max()) for tiles in (first, last))

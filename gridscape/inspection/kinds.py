@@ -3,7 +3,7 @@
 One list for the command line and the report.
 """
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any, NamedTuple
@@ -29,6 +29,7 @@ from gridscape.inspection.records import (
     Stage,
 )
 from gridscape.landscape import Landscape
+from gridscape.models.feedforward import Layer
 
 __all__ = ["KINDS", "Look", "Trained", "look", "trained"]
 
@@ -41,14 +42,38 @@ class _Inspection:
     """A trained network that is asked for records, of a layer where one is named."""
 
     def __init__(self, network: Trained, layer: str | None = None) -> None:
+        self.network = network
         self.recipe, self.task = network.recipe, network.task
         self.start, self.end = network.start, network.end
         self.layer = layer
 
     @cached_property
+    def layers(self) -> tuple[Layer, ...]:
+        """Those of a feed-forward network; none where its apply was replaced by another one."""
+        layers = self.recipe.model.layers
+        return layers if layers and compute_the_same(self.recipe, self.task, self.end) else ()
+
+    @cached_property
     def answers(self) -> answers.Answers:
         """To the test examples: computed once for all kinds that read them."""
         return answers.test_answers(self.recipe, self.task, self.end)
+
+    def fitting(self) -> tuple[str, ...]:
+        """The kinds that fit the model and its task, in their order."""
+        task = self.task
+        fits = {
+            "mistakes": task.answer is not None,
+            "confusion": task.answer is not None,
+            "filters": bool(self.layers) and is_picture(task.input_shape),
+            "activations": bool(self.layers),
+            "deconv": any(layer.kind == "conv" for layer in self.layers),
+            "samples": task.groups is not None or _is_class_a_step(task.test.targets),
+        }
+        return tuple(kind for kind in KINDS if fits[kind])
+
+    def look(self, kinds: Iterable[str]) -> "Look":
+        """The records of these kinds."""
+        return Look(self.network, {kind: KINDS[kind](self) for kind in kinds})
 
     def mistakes(self) -> Mistakes:
         return answers.mistakes_among(self.answers, self.task)
@@ -57,10 +82,11 @@ class _Inspection:
         return answers.confusion_among(self.answers, self.task)
 
     def filters(self) -> Filters:
-        return filters.first_layer_filters(self.recipe, self.task, self.start, self.end)
+        ends = self.start, self.end
+        return filters.first_layer_filters(self.recipe, self.task, *ends, layers=self.layers)
 
     def activations(self) -> tuple[LayerStatistics, ...]:
-        found = activations.activation_statistics(self.recipe, self.task, self.end)
+        found = activations.activation_statistics(self.recipe, self.task, self.end, self.layers)
         names = [of_layer.layer for of_layer in found]
         if self.layer is not None and self.layer not in names:
             raise UnknownNameError("layer", self.layer, names, where="inspect")
@@ -114,7 +140,8 @@ def look(network: Trained, kinds: tuple[str, ...] = (), layer: str | None = None
     Raises UnknownNameError for another kind or layer, UsageError for a kind that does not fit.
     """
     check_kinds(kinds, layer)
-    chosen = kinds or fitting(network)
+    asked = _Inspection(network, layer)
+    chosen = kinds or asked.fitting()
     if not chosen:
         raise UsageError(
             "nothing to look at",
@@ -122,8 +149,15 @@ def look(network: Trained, kinds: tuple[str, ...] = (), layer: str | None = None
             expected="a task with classes or sequences, or a feed-forward model",
             found=f"task {network.task.name}",
         )
-    asked = _Inspection(network, layer)
-    return Look(network, {kind: KINDS[kind](asked) for kind in chosen})
+    return asked.look(chosen)
+
+
+def look_where_fitting(networks: Iterable[Trained]) -> Iterator[Look]:
+    """Ask each network for all kinds of records that fit it; those that none fits are left out."""
+    for network in networks:
+        asked = _Inspection(network)
+        if kinds := asked.fitting():
+            yield asked.look(kinds)
 
 
 def check_kinds(kinds: tuple[str, ...], layer: str | None = None) -> None:
@@ -142,18 +176,7 @@ def check_kinds(kinds: tuple[str, ...], layer: str | None = None) -> None:
 
 def fitting(network: Trained) -> tuple[str, ...]:
     """The kinds that fit a model and its task, in their order."""
-    layers = network.recipe.model.layers
-    if layers and not compute_the_same(network.recipe, network.task, network.end):
-        layers = ()  # of another apply, which was replaced
-    fits = {
-        "mistakes": network.task.answer is not None,
-        "confusion": network.task.answer is not None,
-        "filters": bool(layers) and is_picture(network.task.input_shape),
-        "activations": bool(layers),
-        "deconv": any(layer.kind == "conv" for layer in layers),
-        "samples": network.task.groups is not None or _is_class_a_step(network.task.test.targets),
-    }
-    return tuple(kind for kind in KINDS if fits[kind])
+    return _Inspection(network).fitting()
 
 
 def _is_class_a_step(targets: Any) -> bool:

@@ -3,6 +3,7 @@
 Apart from ``showcase``, since all of it needs JAX and most reports show no network.
 """
 
+import itertools
 from collections.abc import Collection, Iterator, Sequence
 from pathlib import Path
 
@@ -13,7 +14,7 @@ from gridscape.execution.planner import Planner
 from gridscape.execution.replay import recovered
 from gridscape.grid.axes import Cell
 from gridscape.grid.trials import SEMANTICS, TrialResult
-from gridscape.inspection.kinds import Look, fitting, look
+from gridscape.inspection.kinds import Look, Trained, look_where_fitting
 from gridscape.kernels.cores import use_all_cores
 from gridscape.landscape import Landscape
 from gridscape.study.parts import data_set_of
@@ -52,12 +53,13 @@ def looks(
     # The study's own cells: the landscape has text for a number on an axis that also has texts.
     trials = {trial.key: trial for trial in resolved.trials(semantics=semantics)} if kept else {}
     with Planner(resolved, Machine.local()) as planner:
-        for cell, stored in kept:
+
+        def network(cell: Cell, stored: TrialResult) -> Trained:
             if stored.key not in trials:
                 raise GridscapeError("trained under other conditions", where=cell)
-            network = recovered(planner, trials[stored.key], stored)
-            if fitting(network):
-                yield look(network)
+            return recovered(planner, trials[stored.key], stored)
+
+        yield from look_where_fitting(itertools.starmap(network, kept))
 
 
 def chance(tasks: Collection[Task]) -> float | None:
