@@ -37,7 +37,8 @@ class Deaths:
 
     store: Store
     found: dict[str, Death] = field(default_factory=dict)
-    _out: dict[int, dict[str, tuple[int, int]]] = field(default_factory=dict)
+    _out: dict[int, dict[str, int]] = field(default_factory=dict)  # of each trial its first update
+    _running: dict[int, frozenset[str]] = field(default_factory=dict)  # trials, by work
 
     @classmethod
     def told_by(cls, store: Store, done: Collection[str] = ()) -> "Deaths":
@@ -45,8 +46,9 @@ class Deaths:
         noted = store.noted()
         found = {key: Death(n, at, bool(hit)) for key, (n, at, hit) in _items(noted, "deaths", 3)}
         deaths = cls(store, found)
+        hits = frozenset(noted["running"])
         for key, (update, hit) in _items(noted, "training", 2):
-            deaths._count(key, update, bool(hit))
+            deaths._count(key, update, bool(hit) or key in hits)
         for key in done:
             deaths.forget(key)
         return deaths
@@ -83,39 +85,60 @@ class Deaths:
 
     def ease(self, waiting: Iterable[str]) -> None:
         """A run of a work has ended, so that those which wait do not share its fate."""
+        if not self.found:
+            return
         for key in waiting:
             if key in self.found:
                 death = self.found[key]
                 self.found[key] = death._replace(times=min(death.times, ALONE))
-
-    def begin(self, work: Work, left: Iterable[str], run: Collection[str] = ()) -> None:
-        """Note what is left of a work, of which a ``run`` is in training.
-
-        None is while its programs are compiled, which takes memory too.
-        """
-        self._out[work.id] = {key: (work.start, int(key in run)) for key in left}
         self._note()
+
+    def begin(self, work: Work, left: Iterable[str]) -> None:
+        """Note what is left of a work, of which nothing is in training yet.
+
+        So it is while its programs are compiled, which takes memory too.
+        """
+        self._out[work.id] = dict.fromkeys(left, work.start)
+        self._running.pop(work.id, None)
+        self._note_running()
+        self._note()
+
+    def run(self, work: Work, left: Iterable[str], run: Iterable[str]) -> None:
+        """Note which run of a work is in training. What is left is noted once for all its runs."""
+        if work.id not in self._out:
+            self.begin(work, left)
+        self._running[work.id] = frozenset(run)
+        self._note_running()
 
     def end(self, work: int) -> None:
         """A work has ended in any way but a death."""
         self._out.pop(work, None)
+        self._running.pop(work, None)
+        self._note_running()
         self._note()
 
     def died(self, work: int) -> None:
         """The process that trained a work died, and this one did not."""
-        for key, (update, hit) in self._out.pop(work, {}).items():
-            self._count(key, update, bool(hit))
-        self._note()
+        hits = self._running.get(work, frozenset())
+        for key, update in self._out.get(work, {}).items():
+            self._count(key, update, key in hits)
+        self.end(work)
 
     def end_all(self) -> None:
         """Nothing is in training any more."""
         self._out.clear()
+        self._running.clear()
+        self._note_running()
         self._note()
 
     def _note(self) -> None:
-        training = {key: noted for out in self._out.values() for key, noted in out.items()}
+        training = {key: (at, 0) for out in self._out.values() for key, at in out.items()}
         content = {"training": training, "deaths": self.found}
         self.store.note(content if training or self.found else None)
+
+    def _note_running(self) -> None:
+        """A note of its own: there are as many runs as the folder has trials, by the hundred."""
+        self.store.note_running(sorted(key for run in self._running.values() for key in run))
 
 
 def _items(noted: Mapping[str, Any], name: str, length: int) -> Iterator[tuple[str, list[int]]]:

@@ -5,7 +5,7 @@
     blobs/<key>.safetensors           the curves of a trial, and its parameters when they are kept
     checkpoints/<name>.safetensors    cohorts in flight
     decisions.json                    verdicts that fell while replicates were added
-    training.json                     what is being trained now (see execution/deaths.py)
+    training.json, running.json       what is being trained now (see execution/deaths.py)
     progress.json                     how far the run is (see store/progress.py)
     acts/<id>.json                    what somebody asks of the run (see store/acts.py)
     .lock                             held by the writer (see store/_lock.py)
@@ -60,7 +60,9 @@ from gridscape.store.record import (
 )
 
 _STUDY, _LEDGER, _BLOBS, _CHECKPOINTS = "study.json", "ledger.sqlite", "blobs", "checkpoints"
-_REPORT, _TRAINING, _DECISIONS = "report.html", "training.json", "decisions.json"
+_REPORT, _DECISIONS = "report.html", "decisions.json"
+_TRAINING, _RUNNING = "training.json", "running.json"
+_DOCUMENTS = (_STUDY, _TRAINING, _RUNNING, _PROGRESS, _DECISIONS)
 _OWN_NAMES = {_BLOBS, _CHECKPOINTS, acts.FOLDER, LOCK, MADE, _REPORT, "figures"}
 _TRAIN_AGAIN = "run the study again: it trains this trial again"
 _TRAINED_NOW = "the next run that includes this trial will train it again"
@@ -348,8 +350,15 @@ class Store:
         It survives the death of this process, but is not waited for on its way to the disk: when
         the machine goes down, there is nobody to blame.
         """
+        self._note(_TRAINING, content)
+
+    def note_running(self, keys: Sequence[str]) -> None:
+        """Keep beside the note, in the same way, which trials run at this moment."""
+        self._note(_RUNNING, keys or None)
+
+    def _note(self, name: str, content: Any) -> None:
         self._require_writer()
-        path = self.directory / _TRAINING
+        path = self.directory / name
         with _StoreErrors(self.directory):
             if content is None:
                 path.unlink(missing_ok=True)
@@ -359,12 +368,11 @@ class Store:
             os.replace(temporary, path)
 
     def noted(self) -> dict[str, Any]:
-        """What ``note`` kept; nothing where it cannot be read."""
-        try:
-            content = json.loads((self.directory / _TRAINING).read_text())
-        except (OSError, ValueError):
-            return {}
-        return content if isinstance(content, dict) else {}
+        """What ``note`` kept, and under "running" those keys; nothing where it cannot be read."""
+        noted, running = (_plain_data(self.directory / name) for name in (_TRAINING, _RUNNING))
+        noted = noted if isinstance(noted, dict) else {}
+        keys = running if isinstance(running, list) else []
+        return {**noted, "running": [key for key in keys if isinstance(key, str)]}
 
     def tell(self, content: Mapping[str, Any]) -> None:
         """Let readers know how far the run is (plain data), in place of what was told before.
@@ -615,10 +623,7 @@ def _refuse_links(directory: Path) -> None:
     A journal is none of ours (the ledger has a log), and SQLite deletes the file that one names.
     """
     for name in (
-        _STUDY,
-        _TRAINING,
-        _PROGRESS,
-        _DECISIONS,
+        *_DOCUMENTS,
         _LEDGER,
         f"{_LEDGER}-wal",
         f"{_LEDGER}-shm",
@@ -641,14 +646,12 @@ def _refuse_links(directory: Path) -> None:
 
 def _is_own(name: str) -> bool:
     """Whether a study's folder may hold a file of this name, also right after a crash."""
-    return name in _OWN_NAMES or name.startswith(
-        (_STUDY, _LEDGER, _TRAINING, _PROGRESS, _DECISIONS, f"{_REPORT}.")
-    )
+    return name in _OWN_NAMES or name.startswith((*_DOCUMENTS, _LEDGER, f"{_REPORT}."))
 
 
 def _prepare(directory: Path) -> None:
     """Make what is missing of a folder, and remove what a crash left half written."""
-    names = (*(f"{n}.*tmp" for n in (_STUDY, _TRAINING, _PROGRESS, _DECISIONS)), f"{_LEDGER}.*tmp*")
+    names = (*(f"{name}.*tmp" for name in _DOCUMENTS), f"{_LEDGER}.*tmp*")
     for pattern in (*names, f"{_BLOBS}/*.tmp", f"{_CHECKPOINTS}/*.tmp"):
         for path in directory.glob(pattern):
             path.unlink()
@@ -722,6 +725,14 @@ def _row_of(path: Path) -> Row:
 def _arrays(result: TrialResult) -> dict[str, np.ndarray]:
     curves = {f"curve/{name}": array for name, array in result.curves.items()}
     return curves | {f"params/{name}": array for name, array in (result.params or {}).items()}
+
+
+def _plain_data(path: Path) -> Any:
+    """What a JSON file holds; None where it cannot be read."""
+    try:
+        return json.loads(path.read_text())
+    except (OSError, ValueError):
+        return None
 
 
 def _to_json(data: Any) -> str:

@@ -501,7 +501,7 @@ class Sweep:
         out.run = frozenset(trial.key for trial in begun.trials)
         if is_alone:  # beside others it must not put off their checkpoints
             out.clock = CheckpointClock(begun.state_bytes)
-        self.deaths.begin(out.work, out.left, out.run)
+        self.deaths.run(out.work, out.left, out.run)
 
     def _end(self, ended: Sequence[Finished]) -> None:
         """Store trials that have ended; one that had ended before counts no more."""

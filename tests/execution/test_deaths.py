@@ -47,7 +47,7 @@ def work_of(*parts):
 def died(store, part, waiting=()):
     """The next process finds that this one died in training."""
     deaths = Deaths.told_by(store)
-    deaths.begin(work_of(part, *waiting), keys_of(part, *waiting), keys_of(part))
+    deaths.run(work_of(part, *waiting), keys_of(part, *waiting), keys_of(part))
     return Deaths.told_by(store)
 
 
@@ -91,7 +91,7 @@ def test_of_several_works_that_are_out_only_the_one_is_blamed_whose_process_died
     one, other = cohort.cut(2)
     deaths = Deaths.told_by(store)
     for number, part in enumerate((one, other)):
-        deaths.begin(Work(number, part.trials), keys_of(part), keys_of(part)[:1])
+        deaths.run(Work(number, part.trials), keys_of(part), keys_of(part)[:1])
     ended, *left = keys_of(one)
     deaths.forget(ended)
     deaths.died(0)
@@ -101,13 +101,48 @@ def test_of_several_works_that_are_out_only_the_one_is_blamed_whose_process_died
     assert Deaths.told_by(store).found == deaths.found
 
 
+def test_what_is_left_is_noted_once_for_all_runs_of_a_work(store, cohort, tmp_path):
+    """Else the note of n trials is written n / 128 times: half a minute of 65,536."""
+    one, *others = cohort.cut(1)
+    work, left = work_of(one, *others), keys_of(one, *others)
+    deaths = Deaths.told_by(store)
+    deaths.begin(work, left)
+    noted = (tmp_path / "training.json").stat()
+    for part in (one, *others):
+        deaths.run(work, left, keys_of(part))
+        assert json.loads((tmp_path / "running.json").read_text()) == keys_of(part)
+    assert (tmp_path / "training.json").stat().st_mtime_ns == noted.st_mtime_ns
+    deaths.end(work.id)
+    assert not any((tmp_path / name).exists() for name in NOTED)
+
+
+def test_a_note_of_before_tells_itself_which_trials_were_in_training(store, cohort, tmp_path):
+    hit, waited = keys_of(cohort)[:2]
+    content = {"training": {hit: [0, 1], waited: [0, 0]}, "deaths": {}}
+    (tmp_path / "training.json").write_text(json.dumps(content))
+    assert Deaths.told_by(store).found == {hit: Death(1, 0, True), waited: Death(1, 0, False)}
+
+
+NOTED = ("training.json", "running.json")
 NOTES = ["", "[]", "{", '{"training": 5}', '{"training": {"a": 1, "b": [1]}, "deaths": {"a": "x"}}']
 
 
 @pytest.mark.parametrize("text", [*NOTES, "\ud800".join("ab")])
 def test_a_damaged_note_tells_of_nothing(store, tmp_path, text):
-    (tmp_path / "training.json").write_bytes(text.encode(errors="surrogatepass"))
+    for name in NOTED:
+        (tmp_path / name).write_bytes(text.encode(errors="surrogatepass"))
     assert Deaths.told_by(store).found == {}
+
+
+@pytest.mark.parametrize("text", ["", "{", "{}", "5", '[{"a": 1}, 2]'])
+def test_where_it_cannot_be_read_what_ran_all_that_was_left_only_waited(
+    store, cohort, tmp_path, text
+):
+    deaths = Deaths.told_by(store)
+    deaths.run(work_of(cohort), keys_of(cohort), keys_of(cohort))
+    (tmp_path / "running.json").write_text(text)
+    found = Deaths.told_by(store).found
+    assert found == dict.fromkeys(keys_of(cohort), Death(1, 0, False))
 
 
 # ---- processes that die ----
@@ -186,7 +221,8 @@ def test_one_culprit_costs_no_other_trial(tmp_path, monkeypatch):
 
     def listen(event):
         if isinstance(event, Progress) and victim in {t.key for t in event.trials}:
-            (tmp_path / "left.json").write_bytes((tmp_path / "r/training.json").read_bytes())
+            for name in NOTED:
+                (tmp_path / name).write_bytes((tmp_path / "r" / name).read_bytes())
             raise DiedError
 
     monkeypatch.setattr("warnings.warn", lambda *args, **kwargs: None)
@@ -195,7 +231,8 @@ def test_one_culprit_costs_no_other_trial(tmp_path, monkeypatch):
             run(tiny(), directory=tmp_path / "r", listener=listen)
             break
         except DiedError:
-            (tmp_path / "left.json").rename(tmp_path / "r/training.json")
+            for name in NOTED:
+                (tmp_path / name).rename(tmp_path / "r" / name)
     else:
         pytest.fail("it never ends")
     with Store.read(tmp_path / "r") as store:
