@@ -17,6 +17,8 @@ from functools import partial
 from pathlib import Path
 from typing import Any, NamedTuple
 
+import numpy as np
+
 from gridscape.analysis import selection
 from gridscape.analysis.best import BestPerRow
 from gridscape.analysis.boundaries import Boundary, edge_of_learning
@@ -93,10 +95,11 @@ with needs_matplotlib():
     import matplotlib as mpl
     from matplotlib.axes import Axes
     from matplotlib.collections import PatchCollection
-    from matplotlib.colors import Colormap, LogNorm, Normalize
+    from matplotlib.colors import Colormap, LogNorm, Normalize, to_rgba
     from matplotlib.figure import Figure
     from matplotlib.lines import Line2D
-    from matplotlib.patches import Patch, Rectangle
+    from matplotlib.patches import Patch, PathPatch, Rectangle
+    from matplotlib.path import Path as Outline
     from matplotlib.ticker import (
         EngFormatter,
         FixedFormatter,
@@ -259,14 +262,20 @@ def _map_panel(
     colormap: Colormap,
 ) -> None:
     labeled = len(summaries) <= MOST_TEXT and len(columns.values) <= 12
-    for state in CellState:
-        cells = [s for s in summaries if s.state is state]
-        places = [_place(columns, rows, s.cell) for s in cells]
-        faces = [_face(s, scale, colormap) for s in cells]
-        _map_cells(box, places, faces, state, _gap(columns, rows))
-        if labeled:
-            for summary, place, face in zip(cells, places, faces, strict=True):
-                _label_cell(box, place, summary, face)
+    places = _places(columns, rows, summaries)
+    faces = _faces(summaries, scale, colormap)
+    states = np.array([list(CellState).index(s.state) for s in summaries], int)
+    is_few = _longest(columns, rows) <= FEW_CELLS
+    if not is_few:
+        _map_image(box, (_length(rows), len(columns.values)), places, faces)
+    for number, state in enumerate(CellState):
+        inside = states == number
+        if inside.any():
+            draw = _map_cells if is_few else _map_areas
+            draw(box, places[inside], faces[inside], state)
+    if labeled:
+        for summary, place, face in zip(summaries, places, faces, strict=True):
+            _label_cell(box, place, summary, face)
     box.set_xlim(-0.5, len(columns.values) - 0.5)
     box.set_ylim((len(rows.values) if rows else 1) - 0.5, -0.5)
     box.spines[:].set_visible(False)
@@ -283,39 +292,70 @@ def _place(columns: Axis, rows: Axis | None, cell: Cell) -> tuple[int, int]:
     return x, rows.values.index(cell[rows.name]) if rows else 0
 
 
-def _face(summary: CellSummary, scale: Normalize, colormap: Colormap) -> Any:
-    mean = summary.estimate.mean
-    return colormap(scale(summary.meaning.factor * mean)) if math.isfinite(mean) else BLANK
+def _places(columns: Axis, rows: Axis | None, summaries: Sequence[CellSummary]) -> np.ndarray:
+    """Column and row of each cell: (n, 2)."""
+    across = {value: x for x, value in enumerate(columns.values)}
+    down = {value: y for y, value in enumerate(rows.values)} if rows else {}
+    return np.array(
+        [(across[s.cell[columns.name]], down[s.cell[rows.name]] if rows else 0) for s in summaries]
+    ).reshape(-1, 2)
 
 
-def _gap(columns: Axis, rows: Axis | None) -> float:
-    """Between cells, as a share of one; none where a gap would be thinner than a pixel."""
-    most = max(len(columns.values), len(rows.values) if rows else 1)
-    return 0.04 if most <= FEW_CELLS else 0.0
+def _faces(summaries: Sequence[CellSummary], scale: Normalize, colormap: Colormap) -> np.ndarray:
+    """The color of each cell, by its mean: (n, 4); see-through where nothing is to be seen."""
+    means = np.array([s.meaning.factor * s.estimate.mean for s in summaries], float)
+    known = np.isfinite(means)
+    faces = np.full((len(means), 4), to_rgba(BLANK))
+    faces[known] = colormap(scale(means[known]))
+    faces[[s.state in NO_RESULT for s in summaries]] = 0
+    return faces
 
 
-def _map_cells(
-    box: Axes,
-    places: Sequence[tuple[int, int]],
-    faces: Sequence[Any],
-    state: CellState,
-    gap: float,
-) -> None:
+def _length(axis: Axis | None) -> int:
+    return len(axis.values) if axis else 1
+
+
+def _longest(columns: Axis, rows: Axis | None) -> int:
+    return max(_length(columns), _length(rows))
+
+
+def _map_cells(box: Axes, places: np.ndarray, faces: np.ndarray, state: CellState) -> None:
     """The cells of one state, as one collection."""
-    side = 1 - gap
+    side = 0.96
     squares = [Rectangle((x - side / 2, y - side / 2), side, side) for x, y in places]
-    # Without gaps, smoothed edges would let the ground shine through between neighbors.
-    drawn = PatchCollection(squares, facecolors=faces, linewidth=0, antialiased=gap > 0)
-    if state in NO_RESULT:
-        drawn.set(facecolor="none", edgecolor=MUTED, linestyle="--", linewidth=0.6)
-    elif state in HATCHES:
-        drawn.set(hatch=HATCHES[state], edgecolor=BAD if state is CellState.DIVERGED else MUTED)
-    if state in NOTHING_LEARNED and faces:
-        drawn.set_edgecolor(ink_on(faces[0]))
+    drawn = PatchCollection(squares, facecolors=faces, linewidth=0)
+    drawn.set(**_mark_of(state, faces[0]))
     box.add_collection(drawn)
 
 
-def _label_cell(box: Axes, place: tuple[int, int], summary: CellSummary, face: Any) -> None:
+def _map_image(box: Axes, shape: tuple[int, int], places: np.ndarray, faces: np.ndarray) -> None:
+    """All cells as one picture: a gap between them would be thinner than a pixel."""
+    pixels = np.zeros((*shape, 4))
+    pixels[places[:, 1], places[:, 0]] = faces
+    box.imshow(pixels, aspect="auto", interpolation="nearest")
+
+
+def _map_areas(box: Axes, places: np.ndarray, faces: np.ndarray, state: CellState) -> None:
+    """What marks the cells of one state, as one area over the picture of all of them."""
+    if mark := _mark_of(state, faces[0]):
+        corners = np.array([(-0.5, -0.5), (0.5, -0.5), (0.5, 0.5), (-0.5, 0.5), (-0.5, -0.5)])
+        area = Outline.make_compound_path_from_polys(places[:, None] + corners)
+        box.add_patch(PathPatch(area, **{"facecolor": "none", "linewidth": 0} | mark))
+
+
+def _mark_of(state: CellState, face: Any) -> dict[str, Any]:
+    """The outline or the hatch by which cells without a result, or that failed, are known."""
+    if state in NO_RESULT:
+        return {"facecolor": "none", "edgecolor": MUTED, "linestyle": "--", "linewidth": 0.6}
+    if state not in HATCHES:
+        return {}
+    color = BAD if state is CellState.DIVERGED else MUTED
+    if state in NOTHING_LEARNED:
+        color = ink_on(face)
+    return {"hatch": HATCHES[state], "edgecolor": color}
+
+
+def _label_cell(box: Axes, place: np.ndarray, summary: CellSummary, face: Any) -> None:
     x, y = place
     # Hatches and the edge of learning pass behind the numbers.
     ground = {"facecolor": face, "edgecolor": "none", "pad": 1.5}

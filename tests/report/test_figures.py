@@ -13,7 +13,7 @@ import pytest
 from matplotlib.collections import PatchCollection
 from matplotlib.colors import to_rgba
 from matplotlib.figure import Figure
-from matplotlib.patches import Rectangle
+from matplotlib.patches import PathPatch, Rectangle
 from synthetic import RATES, STUDY_AXES, hump, landscape
 
 from gridscape.analysis.best import best_per
@@ -82,7 +82,31 @@ def test_what_went_wrong_has_a_pattern_and_the_rest_has_none() -> None:
     drawn = [c for c in figure.axes[0].collections if isinstance(c, PatchCollection)]
     by_hatch = {c.get_hatch(): len(c.get_paths()) for c in drawn}
     lost = {hatch: count for hatch, count in by_hatch.items() if hatch}
-    assert lost == {"..": 2, "--": 0, "////": 2, "xxx": 1}
+    assert lost == {"..": 2, "////": 2, "xxx": 1}
+
+
+def test_a_map_of_many_cells_is_one_picture_with_the_failures_as_areas() -> None:
+    """The color of each cell where it is, whatever the order; those of one fate share a hatch."""
+    rates = [round(0.01 * 1.1**k, 6) for k in range(41)]
+
+    def status(cell: Cell, replicate: int) -> Status:
+        return Status.DIVERGED if cell["learning_rate"] > rates[30] else Status.FINISHED
+
+    land = landscape({"hidden_size": [16, 32], "learning_rate": rates}, status=status)
+    figure = draw(figures.heat_map(land))
+    (box, *_) = figure.axes
+    (picture,) = box.images
+    assert picture.get_array().shape[:2] in ((2, 41), (41, 2))
+    assert not [c for c in box.collections if isinstance(c, PatchCollection)]
+    areas = {p.get_hatch(): p for p in box.patches if isinstance(p, PathPatch)}
+    assert len(areas["////"].get_path().to_polygons()) == 20
+    means = summarize(land)
+    best = max((m for m in means if math.isfinite(m.estimate.mean)), key=lambda m: m.estimate.mean)
+    pixels = np.array(picture.get_array())
+    if pixels.shape[0] == 41:
+        pixels = pixels.transpose(1, 0, 2)
+    place = ([16, 32].index(best.cell["hidden_size"]), rates.index(best.cell["learning_rate"]))
+    np.testing.assert_allclose(pixels[place], mpl.colormaps["viridis"](1.0), atol=0.005)
 
 
 @pytest.mark.parametrize("n_rates", [2, 3, 6])
