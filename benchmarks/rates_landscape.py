@@ -14,6 +14,7 @@ import statistics
 import tempfile
 import time
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from functools import partial
 from typing import Any, NamedTuple
 
@@ -26,7 +27,7 @@ from jax import lax
 from jax_sides import trained
 
 import gridscape as gs
-from gridscape.analysis.cells import summarize
+from gridscape.analysis.cells import CellSummary, summarize
 from gridscape.base.data import Split
 from gridscape.base.parts import Model
 from gridscape.base.task import Task
@@ -209,10 +210,10 @@ def whole(options: argparse.Namespace) -> Whole:
         draw(land)  # while the folder is there: its curves are read when they are asked for
         drawing_seconds = time.perf_counter() - begin
     return Whole(
-        n_trials=land.data["status"].size,
+        n_trials=land.array("status").size,
         n_diverged=land.counts()["diverged"],
         seconds=seconds,
-        training_seconds=float(land.data["seconds"].sum()) / N_CORES,
+        training_seconds=float(land.array("seconds").sum()) / N_CORES,
         drawing_seconds=drawing_seconds,
     )
 
@@ -222,8 +223,12 @@ def draw(land: gs.Landscape) -> None:
     than the few networks that are about to diverge.
     """
     of_zero = float(np.square(teacher_task().train.targets).mean())
-    land.data["final_error"] = (land.data["train_loss"] / of_zero).clip(max=1)
-    picture = figures.heat_map(land.axes, summarize(land, "final_error"))
+
+    def error(found: CellSummary) -> CellSummary:
+        share = min(found.estimate.mean / of_zero, 1.0)  # NaN where it diverged
+        return replace(found, metric="final_error", estimate=replace(found.estimate, mean=share))
+
+    picture = figures.heat_map(land.axes, list(map(error, summarize(land, "train_loss"))))
     RESULTS.mkdir(exist_ok=True)
     picture.savefig(RESULTS / "rates_landscape.png", dpi=150)
 
