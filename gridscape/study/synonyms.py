@@ -100,8 +100,11 @@ def hint(name: str, table: str, known: Iterable[str], keys: Iterable[str]) -> st
     "use 'learning_rate', under [axes] or [hyperparameters]"
     >>> hint("n-epochs", "axes", ["epochs"], ["epochs"])
     "use 'epochs': walks through the training examples"
+    >>> hint("keep_parameters", "axes", ["epochs"], ["keep_parameters"])
+    'it is a key of the study itself'
     """
-    found = meaning(name)
+    bare, keys = _bare(name), list(keys)
+    found = meaning(name) or next((Synonym(key, "") for key in keys if _bare(key) == bare), None)
     place = found and _place(found.ours, table, set(known), set(keys))
     if found is None or place is None:
         return None

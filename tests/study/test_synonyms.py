@@ -54,6 +54,14 @@ IN_TABLES = [
     ({"axes": {"lr": [0.1]}}, "axes.lr: unknown axis 'lr'; use 'learning_rate'"),
     ({"axes": {"n_epochs": [1]}}, f"axes.n_epochs: unknown axis 'n_epochs'; {EPOCHS}"),
     (
+        {"axes": {"keep_parameters": ["best"]}},
+        "axes.keep_parameters: unknown axis 'keep_parameters'; it is a key of the study itself",
+    ),
+    (
+        {"axes": {"KeepParameters": ["best"]}},
+        "unknown axis 'KeepParameters'; use 'keep_parameters', a key of the study itself",
+    ),
+    (
         {"axes": {"runs": [1]}},
         "axes.runs: unknown axis 'runs'; use 'replicates', a key of the study itself",
     ),
