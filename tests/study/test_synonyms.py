@@ -59,7 +59,7 @@ IN_TABLES = [
     ),
     (
         {"axes": {"KeepParameters": ["best"]}},
-        "unknown axis 'KeepParameters'; use 'keep_parameters', a key of the study itself",
+        "axes.KeepParameters: unknown axis 'KeepParameters'; use 'keep_parameters', a key of the study itself",
     ),
     (
         {"axes": {"runs": [1]}},
