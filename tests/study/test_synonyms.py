@@ -59,7 +59,8 @@ IN_TABLES = [
     ),
     (
         {"axes": {"KeepParameters": ["best"]}},
-        "axes.KeepParameters: unknown axis 'KeepParameters'; use 'keep_parameters', a key of the study itself",
+        "axes.KeepParameters: unknown axis 'KeepParameters';"
+        " use 'keep_parameters', a key of the study itself",
     ),
     (
         {"axes": {"runs": [1]}},
