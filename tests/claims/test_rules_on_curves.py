@@ -42,6 +42,22 @@ def test_smoother(a, b, options, outcome):
     assert bool(found.note) or outcome is not UNDECIDED
 
 
+def test_where_few_runs_tell_of_overshoot_it_says_why():
+    land = landscape(
+        {"learning_rate": [0.01, 0.1]},
+        lambda c: 0.9,
+        replicates=5,
+        noise=0.01,
+        curve=lambda c, final, updates: -wavy(c, final, updates),
+        evaluated_at=tuple(range(10, 401, 10)),
+        status=lambda c, r: Status.FINISHED if r < 2 else Status.MISSING,
+    )
+    cells = {name: {"learning_rate": rate} for name, rate in (("a", 0.01), ("b", 0.1))}
+    found = verdict("smoother", land, {**cells, "curve": "test_accuracy"})
+    assert found.outcome is UNDECIDED
+    assert "noise could hide an overshoot, or a run did not end, in 3 of 5" in found.note
+
+
 def test_results_read_along_a_curve():
     land = landscape(
         {"hidden_size": [16, 32]},
