@@ -4,7 +4,8 @@
     python benchmarks/studies.py --studies recall,mlp   those whose name begins so
 
 Gridscape: ``gridscape run`` in a process of its own, with an empty results folder and no compiled
-program kept from before: starting, compiling, training, evaluating and storing are in its time.
+program kept from before: starting, compiling, training, evaluating, storing and the page are in its
+time.
 PyTorch: a script (``torch_study.py``) that loads the same examples and trains and evaluates the
 same networks one after the other: one process with all threads, and one process a core among which
 the networks are dealt; the faster of the two counts. PyTorch's time is linear in networks, updates
@@ -53,13 +54,13 @@ class Entry(NamedTuple):
 
 
 STUDIES = (
-    Entry("quickstart", 1.3),
-    Entry("lstm-width-lr", 1.3, {"hidden_size": (16, 32, 64, 128, 256)}, replicates=1),
-    Entry("recall", 30),
-    Entry("binary-addition", 30),
-    Entry("cell-types", 1.3),
-    Entry("mlp-digits", 8),
-    Entry("lenet-optimizers", 1.3, replicates=2, updates=400),
+    Entry("quickstart", 1.6),
+    Entry("lstm-width-lr", 1.8, {"hidden_size": (16, 32, 64, 128, 256)}, replicates=1),
+    Entry("recall", 4),
+    Entry("binary-addition", 20),
+    Entry("cell-types", 1.8),
+    Entry("mlp-digits", 4),
+    Entry("lenet-optimizers", 1.6, replicates=2, updates=400),
 )
 
 
@@ -317,8 +318,8 @@ NOTES = """\
 
 - Gridscape: `gridscape run`, a new process with an empty results folder and an empty cache of
   programs. Its time includes what PyTorch's scripts leave out: loss and accuracy of every batch,
-  results by the length of a sequence, checkpoints, the store, and the landscape (not the HTML page
-  where its extra is not installed). Compiling is told by XLA; tracing comes on top of it.
+  results by the length of a sequence, checkpoints, the store, the landscape and the HTML page.
+  Compiling is told by XLA; tracing comes on top of it.
 - PyTorch: a new process that reads the examples as float32 arrays, made ready for it outside its
   time; its own layers and initial weights; fused optimizers, but RMSProp, which has none; batches
   cut by index or drawn a hundred at once; evaluation in batches of 1,000 without gradients, at the
