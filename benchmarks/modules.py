@@ -48,10 +48,11 @@ class Case(NamedTuple):
     @classmethod
     def parse(cls, text: str, updates: int) -> "Case":
         """The case of a text; without updates of its own it has these."""
-        module, _, own = text.partition(":")
-        if module not in GOALS or (own and not own.isdigit()):
+        module, colon, own = text.partition(":")
+        is_number = own.isascii() and own.isdigit() and int(own) > 0
+        if module not in GOALS or (colon and not is_number):
             raise SystemExit(f"no case {text}: expected {', '.join(GOALS)}, or such as mlp:6000")
-        return cls(module, int(own) if own else updates)
+        return cls(module, int(own) if colon else updates)
 
 
 class Turn(NamedTuple):
@@ -73,7 +74,7 @@ def main() -> None:
     facts = machine()
     found = _stored(facts, options) if options.go_on else {}
     cases = [Case.parse(text, options.updates) for text in options.cases.split(",")]
-    for case in cases:
+    for case in dict.fromkeys(cases):
         found[case] = measure(case, options)
         turns = {
             f"{c.module}:{c.updates}": {n: list(map(_plain, ts)) for n, ts in f.items()}
@@ -233,7 +234,7 @@ def report(
             describe(facts),
             f"Seconds from the first import to the last number of {n_networks} networks:"
             f" {len(RATES)} learning rates x {options.replicates} replicates,"
-            f" updates of {BATCH} examples of MNIST, Adam; medians of the rounds."
+            f" so many updates of {BATCH} examples of MNIST, Adam; medians of the rounds."
             " Times as fast as the faster loop: median and range. At most: that loop's time as"
             " multiples of what the products of all updates alone would take at the speed of a"
             " large one, measured in the same rounds. Accuracies: Gridscape, then both loops.",

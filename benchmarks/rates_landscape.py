@@ -1,6 +1,6 @@
 """A landscape of 256 x 256 tiny networks by the learning rates of their two layers.
 
-    python benchmarks/rates_landscape.py                 65,536 networks: about 10 minutes
+    python benchmarks/rates_landscape.py                 65,536 networks: about 2 minutes
     python benchmarks/rates_landscape.py --side 32       a quick look: 1,024 of them
 
 One hidden layer of 16 tanh units and 500 full-batch updates, as in "The boundary of neural network

@@ -304,13 +304,25 @@ class Landscape:
         """A variable as a NumPy array: (*axes, replicate), and what other dimension it has."""
         found = self._arrays[name]
         dims = (*self._dims, *(dim for dim in found.dims if dim not in self._dims))
-        return found.values.transpose([found.dims.index(dim) for dim in dims])
+        known = [dim for dim in dims if dim in found.dims]
+        values = found.values.transpose([found.dims.index(dim) for dim in known])
+        if len(known) == len(dims):
+            return values
+        # Of a variable that a user wrote without one of the dimensions: the same all along it.
+        sizes = dict(zip(known, values.shape, strict=True))
+        shape = [sizes.get(dim) or self._size(str(dim)) for dim in dims]
+        lacking = tuple(i for i, dim in enumerate(dims) if dim not in known)
+        return np.broadcast_to(np.expand_dims(values, lacking), shape)
+
+    def _size(self, dim: str) -> int:
+        status = self._arrays["status"]
+        return int(status.values.shape[status.dims.index(dim)])
 
     def coordinate(self, name: str) -> np.ndarray:
         """The values along a dimension of ``data``."""
         return self._arrays[name].values
 
-    def told(self, name: str | None = None) -> dict[str, str]:
+    def stored_attributes(self, name: str | None = None) -> dict[str, str]:
         """The attributes of a variable of ``data``, or of ``data`` itself."""
         return dict(self._arrays.attrs if name is None else self._arrays[name].attrs)
 

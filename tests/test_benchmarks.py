@@ -75,26 +75,36 @@ def test_modules_are_compared_with_the_faster_loop(benchmark) -> None:
     names = (sides.GRIDSCAPE, sides.ONE_LOOP, sides.MANY_LOOPS)
     seconds = ((4.0, 5.0), (40.0, 40.0), (20.0, 30.0))
     each = [[modules.Turn(s, 0.9) for s in side] for side in seconds]
-    row = modules._row("mlp", dict(zip(names, each, strict=True)))
-    assert row[1:5] == ["2", "4.5", "40.0", "25.0"]
-    assert row[5:] == ["**5.50** (5.00 to 6.00)", "5, reached", "", "0.900, 0.900, 0.900"]
+    case = modules.Case.parse("mlp:6000", 600)
+    row = modules._row(case, dict(zip(names, each, strict=True)))
+    assert row[:6] == ["mlp", "6,000", "2", "4.5", "40.0", "25.0"]
+    assert row[6:] == ["**5.50** (5.00 to 6.00)", "5, reached", "", "0.900, 0.900, 0.900"]
     # 8e9 operations at 4e9 a second are 2 seconds, where the faster loop takes 25.
     turns = dict(zip(names, each, strict=True)) | {modules.PRODUCT: [modules.Turn(2.0, flops=8e9)]}
     turns[sides.GRIDSCAPE] = [turn._replace(flops=8e9) for turn in turns[sides.GRIDSCAPE]]
-    assert modules._row("mlp", turns)[7] == "12.50"
+    assert modules._row(case, turns)[8] == "12.50"
+
+
+@pytest.mark.parametrize("text", ["mlps", "mlp:", "mlp:0", "mlp:-1", "mlp:²", "mlp:1e3", ""])
+def test_a_case_of_modules_that_is_none_is_told(benchmark, text) -> None:
+    modules = benchmark("modules")
+    assert modules.Case.parse("mlp", 600) == modules.Case.parse("mlp:600", 7)
+    with pytest.raises(SystemExit, match="expected lstm, cnn, mlp, or such as mlp:6000"):
+        modules.Case.parse(text, 600)
 
 
 def test_cases_of_modules_that_were_measured_before_stay(benchmark, monkeypatch, tmp_path) -> None:
     modules, harness = benchmark("modules"), benchmark("harness")
     monkeypatch.setattr(harness, "RESULTS", tmp_path)
     facts = {"cpu": "a chip"}
-    turns = {"lstm": {"Gridscape": [{"seconds": 2.0, "accuracy": 0.9}]}}
-    record = {"settings": {"updates": 600, "replicates": 5}, "turns": turns}
+    turns = {"lstm:600": {"Gridscape": [{"seconds": 2.0, "accuracy": 0.9}]}}
+    record = {"settings": {"replicates": 5}, "turns": turns}
     harness.write("modules", facts, "", record)
     monkeypatch.setattr("sys.argv", ["modules.py"])
     options = modules._options()
-    assert modules._stored(facts, options) == {"lstm": {"Gridscape": [modules.Turn(2.0, 0.9)]}}
-    options.updates = 10
+    found = {modules.Case("lstm", 600): {"Gridscape": [modules.Turn(2.0, 0.9)]}}
+    assert modules._stored(facts, options) == found
+    options.replicates = 10
     with pytest.raises(SystemExit, match="other settings"):
         modules._stored(facts, options)
 

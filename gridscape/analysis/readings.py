@@ -45,7 +45,9 @@ def _with_axis(land: Landscape, name: str, values: list[Value]) -> Landscape:
         return Array(dims, array, dict(attributes))
 
     variables: dict[str, Array | LateArray] = {
-        kept: stored(np.broadcast_to(land.array(kept)[..., None, :], shape), land.told(kept))
+        kept: stored(
+            np.broadcast_to(land.array(kept)[..., None, :], shape), land.stored_attributes(kept)
+        )
         for kept in (COLLAPSED, *TEXTS, *FACTS)
         if land.has(kept) and kept not in names
     }
@@ -53,10 +55,11 @@ def _with_axis(land: Landscape, name: str, values: list[Value]) -> Landscape:
     for metric, array in metrics.items():
         variables[metric] = stored(np.moveaxis(array, -1, -2), land.attributes(metric))
     places: dict[str, Array | LateArray] = {
-        dim: Array((dim,), land.coordinate(dim), land.told(dim)) for dim in (*names, REPLICATE)
+        dim: Array((dim,), land.coordinate(dim), land.stored_attributes(dim))
+        for dim in (*names, REPLICATE)
     }
     places[name] = Array((name,), np.asarray(values), {})
-    return Landscape.of_arrays(Arrays(variables, places, land.told()), land.study)
+    return Landscape.of_arrays(Arrays(variables, places, land.stored_attributes()), land.study)
 
 
 def _of_kind(land: Landscape, name: str, values: list[Value]) -> dict[str, np.ndarray]:

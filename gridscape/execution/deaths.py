@@ -39,6 +39,7 @@ class Deaths:
     found: dict[str, Death] = field(default_factory=dict)
     _out: dict[int, dict[str, int]] = field(default_factory=dict)  # of each trial its first update
     _running: dict[int, frozenset[str]] = field(default_factory=dict)  # trials, by work
+    _is_stale: bool = False  # the note has trials that ended, and of which nothing else tells so
 
     @classmethod
     def told_by(cls, store: Store, done: Collection[str] = ()) -> "Deaths":
@@ -46,7 +47,7 @@ class Deaths:
         noted = store.noted()
         found = {key: Death(n, at, bool(hit)) for key, (n, at, hit) in _items(noted, "deaths", 3)}
         deaths = cls(store, found)
-        hits = frozenset(noted["running"])
+        hits = frozenset(store.noted_running())
         for key, (update, hit) in _items(noted, "training", 2):
             deaths._count(key, update, bool(hit) or key in hits)
         for key in done:
@@ -77,21 +78,23 @@ class Deaths:
         self.found |= {t.key: Death(MOST_DEATHS - 1, work.start) for t in work.trials}
         self._note()
 
-    def forget(self, key: str) -> None:
-        """A trial has ended."""
+    def forget(self, key: str, *, is_done: bool = True) -> None:
+        """A trial has ended; not done: the next run of the folder will train it once more."""
         self.found.pop(key, None)
         for out in self._out.values():
             out.pop(key, None)
+        self._is_stale |= not is_done
 
     def ease(self, waiting: Iterable[str]) -> None:
         """A run of a work has ended, so that those which wait do not share its fate."""
-        if not self.found:
-            return
-        for key in waiting:
-            if key in self.found:
-                death = self.found[key]
-                self.found[key] = death._replace(times=min(death.times, ALONE))
-        self._note()
+        eased = {
+            key: self.found[key]._replace(times=ALONE)
+            for key in waiting
+            if key in self.found and self.found[key].times > ALONE
+        }
+        if eased:
+            self.found |= eased
+            self._note()
 
     def begin(self, work: Work, left: Iterable[str]) -> None:
         """Note what is left of a work, of which nothing is in training yet.
@@ -103,10 +106,16 @@ class Deaths:
         self._note_running()
         self._note()
 
-    def run(self, work: Work, left: Iterable[str], run: Iterable[str]) -> None:
-        """Note which run of a work is in training. What is left is noted once for all its runs."""
+    def running(self, work: Work, left: Iterable[str], run: Iterable[str]) -> None:
+        """Note which run of a work is in training.
+
+        What is left of the work is noted once for all its runs: of what has ended since, the folder
+        tells that it is done, but for trials that failed.
+        """
         if work.id not in self._out:
             self.begin(work, left)
+        elif self._is_stale:
+            self._note()
         self._running[work.id] = frozenset(run)
         self._note_running()
 
@@ -132,6 +141,7 @@ class Deaths:
         self._note()
 
     def _note(self) -> None:
+        self._is_stale = False
         training = {key: (at, 0) for out in self._out.values() for key, at in out.items()}
         content = {"training": training, "deaths": self.found}
         self.store.note(content if training or self.found else None)

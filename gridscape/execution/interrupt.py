@@ -17,6 +17,9 @@ STATUS = 130  # of a command that one of them ended
 # What Python raises in this callback is lost; while a native module begins, it becomes another
 # error or ends the process. The signal is sent again, a little later.
 DEAF, AGAIN_SECONDS = "_xla_gc_callback", 0.02
+# Where JAX starts a thread, and not yet waits for a TPU: one that is left behind keeps the process
+# for a minute.
+STARTS = "tpu_client_timer_callback"
 BEGIN = {
     ExtensionFileLoader.create_module.__code__,
     ExtensionFileLoader.exec_module.__code__,
@@ -149,8 +152,16 @@ def _put_off(number: int, frame: FrameType | None) -> bool:
 
 def _is_deaf(frame: FrameType | None) -> bool:
     """Whether what is raised here is lost, or does harm."""
+    if _starts_a_thread(frame):
+        return True
     while frame is not None:
         if frame.f_code.co_name == DEAF or frame.f_code in BEGIN:
             return True
         frame = frame.f_back
     return False
+
+
+def _starts_a_thread(frame: FrameType | None) -> bool:
+    while frame is not None and frame.f_globals.get("__name__") == "threading":
+        frame = frame.f_back
+    return frame is not None and frame.f_code.co_name == STARTS

@@ -154,10 +154,11 @@ def square_columns(count: int, ratio: float = 1.0) -> int:
 
 def png(pixels: np.ndarray) -> bytes:
     """RGB or RGBA pixels as the bytes of a PNG file; gray ones are stored as gray."""
-    colors, rest = pixels[..., :3], pixels[..., 3:]
-    if (colors == colors[..., :1]).all():
-        pixels = np.concatenate([colors[..., :1], rest], axis=-1)
+    gray, rest = pixels[..., 0], pixels[..., 3:]
+    if (pixels[..., :3] == gray[..., None]).all():
+        has_alpha = rest.shape[-1] > 0
+        pixels = np.concatenate([gray[..., None], rest], axis=-1) if has_alpha else gray
     buffer = io.BytesIO()
     # Not optimize=True, which takes five times as long for 2 % of the bytes.
-    Image.fromarray(pixels.squeeze()).save(buffer, format="png")
+    Image.fromarray(pixels).save(buffer, format="png")
     return buffer.getvalue()

@@ -11,10 +11,10 @@ from gridscape.base.task import Task
 from gridscape.engine.machine import Machine
 from gridscape.errors import GridscapeError
 from gridscape.execution.planner import Planner
-from gridscape.execution.replay import recovered
+from gridscape.execution.replay import Trained, recovered
 from gridscape.grid.axes import Cell
 from gridscape.grid.trials import SEMANTICS, TrialResult
-from gridscape.inspection.kinds import Look, Trained, look_where_fitting
+from gridscape.inspection.kinds import Look, look_where_fitting
 from gridscape.kernels.cores import use_all_cores
 from gridscape.landscape import Landscape
 from gridscape.study.parts import data_set_of

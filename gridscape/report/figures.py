@@ -262,14 +262,14 @@ def _map_panel(
     colormap: Colormap,
 ) -> None:
     labeled = len(summaries) <= MOST_TEXT and len(columns.values) <= 12
-    places = _places(columns, rows, summaries)
+    places = _places(columns, rows, [s.cell for s in summaries])
     faces = _faces(summaries, scale, colormap)
-    states = np.array([list(CellState).index(s.state) for s in summaries], int)
     is_few = _longest(columns, rows) <= FEW_CELLS
     if not is_few:
-        _map_image(box, (_length(rows), len(columns.values)), places, faces)
-    for number, state in enumerate(CellState):
-        inside = states == number
+        seen = np.array([s.state not in NO_RESULT for s in summaries])
+        _map_image(box, (_length(rows), len(columns.values)), places[seen], faces[seen])
+    for state in CellState:
+        inside = np.array([s.state is state for s in summaries])
         if inside.any():
             draw = _map_cells if is_few else _map_areas
             draw(box, places[inside], faces[inside], state)
@@ -287,27 +287,20 @@ def _map_panel(
         box.set_yticks([])
 
 
-def _place(columns: Axis, rows: Axis | None, cell: Cell) -> tuple[int, int]:
-    x = columns.values.index(cell[columns.name])
-    return x, rows.values.index(cell[rows.name]) if rows else 0
-
-
-def _places(columns: Axis, rows: Axis | None, summaries: Sequence[CellSummary]) -> np.ndarray:
+def _places(columns: Axis, rows: Axis | None, cells: Iterable[Cell]) -> np.ndarray:
     """Column and row of each cell: (n, 2)."""
     across = {value: x for x, value in enumerate(columns.values)}
     down = {value: y for y, value in enumerate(rows.values)} if rows else {}
-    return np.array(
-        [(across[s.cell[columns.name]], down[s.cell[rows.name]] if rows else 0) for s in summaries]
-    ).reshape(-1, 2)
+    found = [(across[cell[columns.name]], down[cell[rows.name]] if rows else 0) for cell in cells]
+    return np.array(found, int).reshape(-1, 2)
 
 
 def _faces(summaries: Sequence[CellSummary], scale: Normalize, colormap: Colormap) -> np.ndarray:
-    """The color of each cell, by its mean: (n, 4); see-through where nothing is to be seen."""
+    """The color of each cell, by its mean: (n, 4)."""
     means = np.array([s.meaning.factor * s.estimate.mean for s in summaries], float)
     known = np.isfinite(means)
     faces = np.full((len(means), 4), to_rgba(BLANK))
     faces[known] = colormap(scale(means[known]))
-    faces[[s.state in NO_RESULT for s in summaries]] = 0
     return faces
 
 
@@ -321,7 +314,7 @@ def _longest(columns: Axis, rows: Axis | None) -> int:
 
 def _map_cells(box: Axes, places: np.ndarray, faces: np.ndarray, state: CellState) -> None:
     """The cells of one state, as one collection."""
-    side = 0.96
+    side = 0.96  # the rest is the gap between neighbors
     squares = [Rectangle((x - side / 2, y - side / 2), side, side) for x, y in places]
     drawn = PatchCollection(squares, facecolors=faces, linewidth=0)
     drawn.set(**_mark_of(state, faces[0]))
@@ -386,7 +379,7 @@ def _frames(
             cell = Cell.of(**{**row.row, row.axis: value})
             if not _matches(cell, fixed):
                 continue
-            x, y = _place(columns, rows, cell)
+            ((x, y),) = _places(columns, rows, [cell])
             line = "-" if value == row.value else ":"
             frame = Rectangle((x - 0.44, y - 0.44), 0.88, 0.88, fill=False, ls=line, lw=1.5)
             frame.set_edgecolor(INK)

@@ -368,11 +368,14 @@ class Store:
             os.replace(temporary, path)
 
     def noted(self) -> dict[str, Any]:
-        """What ``note`` kept, and under "running" those keys; nothing where it cannot be read."""
-        noted, running = (_plain_data(self.directory / name) for name in (_TRAINING, _RUNNING))
-        noted = noted if isinstance(noted, dict) else {}
-        keys = running if isinstance(running, list) else []
-        return {**noted, "running": [key for key in keys if isinstance(key, str)]}
+        """What ``note`` kept; nothing where it cannot be read."""
+        content = _plain_data(self.directory / _TRAINING)
+        return content if isinstance(content, dict) else {}
+
+    def noted_running(self) -> list[str]:
+        """The keys that ``note_running`` kept; none where they cannot be read."""
+        keys = _plain_data(self.directory / _RUNNING)
+        return [key for key in keys if isinstance(key, str)] if isinstance(keys, list) else []
 
     def tell(self, content: Mapping[str, Any]) -> None:
         """Let readers know how far the run is (plain data), in place of what was told before.
@@ -731,7 +734,7 @@ def _plain_data(path: Path) -> Any:
     """What a JSON file holds; None where it cannot be read."""
     try:
         return json.loads(path.read_text())
-    except (OSError, ValueError):
+    except (OSError, ValueError, RecursionError):
         return None
 
 

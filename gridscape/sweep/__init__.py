@@ -219,13 +219,15 @@ def results_folder(study: Study, directory: str | Path | None) -> Path:
     return Path(directory) if directory is not None else Path("runs") / study.name
 
 
+DONE = (Status.FINISHED, Status.DIVERGED, Status.STOPPED)
+
+
 def done_of(store: Store) -> set[str]:
     """Trials that need no training: a failed one, or one that did not fit, is tried again.
 
     One that somebody stopped waits until somebody lets it go on.
     """
-    ended = (Status.FINISHED, Status.DIVERGED, Status.STOPPED)
-    return {key for key, status in store.statuses().items() if status in ended}
+    return {key for key, status in store.statuses().items() if status in DONE}
 
 
 def stopped_of(store: Store) -> set[str]:
@@ -501,7 +503,7 @@ class Sweep:
         out.run = frozenset(trial.key for trial in begun.trials)
         if is_alone:  # beside others it must not put off their checkpoints
             out.clock = CheckpointClock(begun.state_bytes)
-        self.deaths.run(out.work, out.left, out.run)
+        self.deaths.running(out.work, out.left, out.run)
 
     def _end(self, ended: Sequence[Finished]) -> None:
         """Store trials that have ended; one that had ended before counts no more."""
@@ -580,7 +582,7 @@ class Sweep:
         if ended:
             self.store.put_all([(event.trial, event.result) for event in ended])
         for event in ended:
-            self.deaths.forget(event.trial.key)
+            self.deaths.forget(event.trial.key, is_done=event.result.status in DONE)
 
     def _save(self, out: Out) -> None:
         """Write a checkpoint of a work."""

@@ -77,6 +77,14 @@ def test_kinds_of_test_examples_are_read():
     assert np.isnan(found.values("test_loss")).all()  # not told apart
 
 
+def test_a_fact_that_was_written_without_a_dimension_is_the_same_all_along_it():
+    land = landscape(AXES, lambda c: 0.8, curve=rising, evaluated_at=(100, 200))
+    land.data["flops"] = land.data["flops"].isel(replicate=0, drop=True) * 0 + 5
+    found = along(land, {"update": [150]})
+    assert found.data.flops.shape == found.data.status.shape
+    assert (found.data.flops == 5).all()
+
+
 def test_an_axis_that_is_there_already_stays():
     land = landscape(AXES, lambda c: 0.8)
     assert along(land, {"position": [1]}) is land

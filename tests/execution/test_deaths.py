@@ -47,7 +47,7 @@ def work_of(*parts):
 def died(store, part, waiting=()):
     """The next process finds that this one died in training."""
     deaths = Deaths.told_by(store)
-    deaths.run(work_of(part, *waiting), keys_of(part, *waiting), keys_of(part))
+    deaths.running(work_of(part, *waiting), keys_of(part, *waiting), keys_of(part))
     return Deaths.told_by(store)
 
 
@@ -91,7 +91,7 @@ def test_of_several_works_that_are_out_only_the_one_is_blamed_whose_process_died
     one, other = cohort.cut(2)
     deaths = Deaths.told_by(store)
     for number, part in enumerate((one, other)):
-        deaths.run(Work(number, part.trials), keys_of(part), keys_of(part)[:1])
+        deaths.running(Work(number, part.trials), keys_of(part), keys_of(part)[:1])
     ended, *left = keys_of(one)
     deaths.forget(ended)
     deaths.died(0)
@@ -109,11 +109,29 @@ def test_what_is_left_is_noted_once_for_all_runs_of_a_work(store, cohort, tmp_pa
     deaths.begin(work, left)
     noted = (tmp_path / "training.json").stat()
     for part in (one, *others):
-        deaths.run(work, left, keys_of(part))
+        deaths.running(work, left, keys_of(part))
         assert json.loads((tmp_path / "running.json").read_text()) == keys_of(part)
     assert (tmp_path / "training.json").stat().st_mtime_ns == noted.st_mtime_ns
     deaths.end(work.id)
     assert not any((tmp_path / name).exists() for name in NOTED)
+
+
+def test_a_trial_that_failed_by_itself_is_not_blamed_for_a_later_death(store, cohort):
+    """The folder does not call it done, since the next run tries it once more."""
+    failed, *others = keys_of(cohort)
+    deaths = Deaths.told_by(store)
+    deaths.running(work_of(cohort), keys_of(cohort), [failed])
+    deaths.forget(failed, is_done=False)
+    deaths.running(work_of(cohort), others, others[:1])
+    assert Deaths.told_by(store).found.keys() == set(others)
+
+
+def test_easing_what_needs_none_writes_nothing(store, cohort, tmp_path):
+    deaths = died(store, cohort)
+    deaths.begin(work_of(cohort), keys_of(cohort))
+    before = (tmp_path / "training.json").stat().st_mtime_ns
+    deaths.ease(keys_of(cohort))
+    assert (tmp_path / "training.json").stat().st_mtime_ns == before
 
 
 def test_a_note_of_before_tells_itself_which_trials_were_in_training(store, cohort, tmp_path):
@@ -127,7 +145,7 @@ NOTED = ("training.json", "running.json")
 NOTES = ["", "[]", "{", '{"training": 5}', '{"training": {"a": 1, "b": [1]}, "deaths": {"a": "x"}}']
 
 
-@pytest.mark.parametrize("text", [*NOTES, "\ud800".join("ab")])
+@pytest.mark.parametrize("text", [*NOTES, "\ud800".join("ab"), "[" * 100_000])
 def test_a_damaged_note_tells_of_nothing(store, tmp_path, text):
     for name in NOTED:
         (tmp_path / name).write_bytes(text.encode(errors="surrogatepass"))
@@ -139,7 +157,7 @@ def test_where_it_cannot_be_read_what_ran_all_that_was_left_only_waited(
     store, cohort, tmp_path, text
 ):
     deaths = Deaths.told_by(store)
-    deaths.run(work_of(cohort), keys_of(cohort), keys_of(cohort))
+    deaths.running(work_of(cohort), keys_of(cohort), keys_of(cohort))
     (tmp_path / "running.json").write_text(text)
     found = Deaths.told_by(store).found
     assert found == dict.fromkeys(keys_of(cohort), Death(1, 0, False))

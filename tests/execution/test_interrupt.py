@@ -11,6 +11,7 @@ from importlib.util import spec_from_loader
 from pathlib import Path
 
 import pytest
+from jax._src import xla_bridge
 from runs import bounded
 
 from gridscape.execution import interrupt
@@ -101,6 +102,22 @@ def test_one_that_would_be_lost_is_sent_again(guard):
         signal.raise_signal(signal.SIGINT)
 
     _xla_gc_callback()
+    assert not guard.heard
+    with pytest.raises(InterruptedBySignal):
+        time.sleep(10)
+
+
+@pytest.mark.parametrize("is_within", [False, True])
+def test_one_beside_a_thread_that_jax_starts_is_sent_again(guard, is_within):
+    """Between the start of its timer and what takes it away: the process would wait a minute."""
+    assert hasattr(xla_bridge, interrupt.STARTS)
+    threads = {"__name__": "threading", "signal": signal}
+    exec("def start(): signal.raise_signal(signal.SIGINT)", threads)
+
+    def tpu_client_timer_callback():
+        threads["start"]() if is_within else signal.raise_signal(signal.SIGINT)
+
+    tpu_client_timer_callback()
     assert not guard.heard
     with pytest.raises(InterruptedBySignal):
         time.sleep(10)

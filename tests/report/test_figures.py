@@ -17,7 +17,7 @@ from matplotlib.patches import PathPatch, Rectangle
 from synthetic import RATES, STUDY_AXES, hump, landscape
 
 from gridscape.analysis.best import best_per
-from gridscape.analysis.cells import summarize
+from gridscape.analysis.cells import CellState, summarize
 from gridscape.analysis.costs import pareto
 from gridscape.analysis.curves import curve_band
 from gridscape.analysis.published import Agreement, PublishedTable, compare_published
@@ -27,6 +27,7 @@ from gridscape.grid.trials import Status
 from gridscape.landscape import Landscape
 from gridscape.report import _drawing, figures, palette
 from gridscape.report.findings import gather
+from gridscape.report.words import blank
 
 pytestmark = pytest.mark.slow
 
@@ -83,6 +84,16 @@ def test_what_went_wrong_has_a_pattern_and_the_rest_has_none() -> None:
     by_hatch = {c.get_hatch(): len(c.get_paths()) for c in drawn}
     lost = {hatch: count for hatch, count in by_hatch.items() if hatch}
     assert lost == {"..": 2, "////": 2, "xxx": 1}
+
+
+def test_what_is_not_trained_yet_says_so_in_ink_that_is_seen() -> None:
+    def status(cell: Cell, replicate: int) -> Status:
+        return Status.MISSING if cell["hidden_size"] == 32 else Status.FINISHED
+
+    land = landscape({"hidden_size": [16, 32], "learning_rate": [0.1, 1.0]}, status=status)
+    figure = figures.heat_map(land)
+    words = [text for text in figure.axes[0].texts if text.get_text() == blank(CellState.MISSING)]
+    assert [text.get_color() for text in words] == ["black", "black"]
 
 
 def test_a_map_of_many_cells_is_one_picture_with_the_failures_as_areas() -> None:

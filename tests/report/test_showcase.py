@@ -64,3 +64,19 @@ def test_every_named_task_declares_the_data_set_that_it_is_named_after():
         assert data_set == max(owners, key=len, default=None)
     assert set(named.values()) == {*fetch.DATA_SETS, None}
     assert data_set_of(gs.Task.from_arrays(([[0.0]], [0]), ([[1.0]], [0]))) is None
+
+
+def test_the_level_of_guessing_takes_the_tasks_alone(tmp_path):
+    """Of a study with kinds of examples and no kept network, whose model is no longer there."""
+    study = gs.Study(
+        task="recall",
+        model="rnn",
+        model_options={"returns": "every"},
+        axes={"hidden_size": [2]},
+        updates=2,
+        replicates=1,
+    )
+    land = gs.run(study, directory=tmp_path)
+    unknown = gs.Landscape(land.data, {**land.study, "model": "nosuch"})
+    assert showcase(tmp_path, land).chance == showcase(tmp_path, unknown).chance
+    assert showcase(tmp_path, land).chance == 1 / 9
