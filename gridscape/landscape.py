@@ -309,14 +309,11 @@ class Landscape:
         if len(known) == len(dims):
             return values
         # Of a variable that a user wrote without one of the dimensions: the same all along it.
-        sizes = dict(zip(known, values.shape, strict=True))
-        shape = [sizes.get(dim) or self._size(str(dim)) for dim in dims]
+        sizes = dict(zip(self._dims, self.array("status").shape, strict=True))
+        sizes |= dict(zip(map(str, known), values.shape, strict=True))
+        shape = [sizes[str(dim)] for dim in dims]
         lacking = tuple(i for i, dim in enumerate(dims) if dim not in known)
         return np.broadcast_to(np.expand_dims(values, lacking), shape)
-
-    def _size(self, dim: str) -> int:
-        status = self._arrays["status"]
-        return int(status.values.shape[status.dims.index(dim)])
 
     def coordinate(self, name: str) -> np.ndarray:
         """The values along a dimension of ``data``."""

@@ -65,12 +65,12 @@ def _with_axis(land: Landscape, name: str, values: list[Value]) -> Landscape:
 def _of_kind(land: Landscape, name: str, values: list[Value]) -> dict[str, np.ndarray]:
     """The test metrics of these kinds of examples: (*axes, R, kinds), NaN where there are none."""
     place = {kind: k for k, kind in enumerate(land.coordinate(name).tolist())}
-    nowhere = np.full((*land.array("status").shape, len(values)), np.nan)
+    shape = (*land.array("status").shape, len(values))
     read = {}
     for metric in land.metrics:
         variable = Variable.parse(metric)
         if variable is not None and variable.split == "test":
-            read[metric] = nowhere.copy()
+            read[metric] = np.full(shape, np.nan)
             if land.has(by := by_kind(metric, name)):
                 known = [k for k, kind in enumerate(values) if kind in place]
                 read[metric][..., known] = land.array(by)[..., [place[values[k]] for k in known]]

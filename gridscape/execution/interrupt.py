@@ -17,13 +17,13 @@ STATUS = 130  # of a command that one of them ended
 # What Python raises in this callback is lost; while a native module begins, it becomes another
 # error or ends the process. The signal is sent again, a little later.
 DEAF, AGAIN_SECONDS = "_xla_gc_callback", 0.02
-# Where JAX starts a thread, and not yet waits for a TPU: one that is left behind keeps the process
-# for a minute.
-STARTS = "tpu_client_timer_callback"
 BEGIN = {
     ExtensionFileLoader.create_module.__code__,
     ExtensionFileLoader.exec_module.__code__,
 }
+# Here JAX starts a thread before the ``try`` that ends it: left behind, it keeps the process for a
+# minute.
+STARTS = "tpu_client_timer_callback"
 
 Handler = Callable[[int, FrameType | None], None]
 

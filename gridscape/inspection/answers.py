@@ -42,9 +42,7 @@ def mistakes(
 
     Raises UsageError for a task without classes.
     """
-    return mistakes_among(
-        test_answers(recipe, task, params), task, n_wrong=n_wrong, n_right=n_right
-    )
+    return mistakes_among(all_answers(recipe, task, params), task, n_wrong=n_wrong, n_right=n_right)
 
 
 def mistakes_among(seen: Answers, task: Task, *, n_wrong: int = 10, n_right: int = 10) -> Mistakes:
@@ -81,7 +79,7 @@ def _input(inputs: Any, index: int) -> Any:
 
 def confusion(recipe: Recipe, task: Task, params: Params) -> Confusion:
     """How often each class is answered for each; raises UsageError for a task without classes."""
-    return confusion_among(test_answers(recipe, task, params), task)
+    return confusion_among(all_answers(recipe, task, params), task)
 
 
 def confusion_among(seen: Answers, task: Task) -> Confusion:
@@ -91,7 +89,7 @@ def confusion_among(seen: Answers, task: Task) -> Confusion:
     return Confusion(counts, task.classes)
 
 
-def test_answers(recipe: Recipe, task: Task, params: Params) -> Answers:
+def all_answers(recipe: Recipe, task: Task, params: Params) -> Answers:
     """What a network answers to each test example; raises UsageError for a task without classes."""
     answer = task.answer
     if answer is None:

@@ -56,7 +56,7 @@ class _Inspection:
     @cached_property
     def answers(self) -> answers.Answers:
         """To the test examples: computed once for all kinds that read them."""
-        return answers.test_answers(self.recipe, self.task, self.end)
+        return answers.all_answers(self.recipe, self.task, self.end)
 
     def fitting(self) -> tuple[str, ...]:
         """The kinds that fit the model and its task, in their order."""

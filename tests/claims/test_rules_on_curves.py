@@ -15,6 +15,16 @@ def wavy(cell, final, updates):
     return final * updates / updates.max() + height * np.sin(updates / 10) * (1 + final)
 
 
+def waves(rates, **options):
+    return landscape(
+        {"learning_rate": rates},
+        lambda c: 0.9,
+        **{"replicates": 5, "noise": 0.01, **options},
+        curve=lambda c, final, updates: -wavy(c, final, updates),  # a curve that should fall
+        evaluated_at=tuple(range(10, 401, 10)),
+    )
+
+
 @pytest.mark.parametrize(
     ("a", "b", "options", "outcome"),
     [
@@ -29,13 +39,7 @@ def wavy(cell, final, updates):
     ],
 )
 def test_smoother(a, b, options, outcome):
-    land = landscape(
-        {"learning_rate": [0.0, 0.001, 0.01, 0.1]},
-        lambda c: 0.9,
-        **{"replicates": 5, "noise": 0.01, **options},
-        curve=lambda c, final, updates: -wavy(c, final, updates),  # a curve that should fall
-        evaluated_at=tuple(range(10, 401, 10)),
-    )
+    land = waves([0.0, 0.001, 0.01, 0.1], **options)
     parameters = {"a": {"learning_rate": a}, "b": {"learning_rate": b}, "curve": "test_accuracy"}
     found = verdict("smoother", land, parameters)
     assert found.outcome is outcome, found
@@ -43,15 +47,7 @@ def test_smoother(a, b, options, outcome):
 
 
 def test_where_few_runs_tell_of_overshoot_it_says_why():
-    land = landscape(
-        {"learning_rate": [0.01, 0.1]},
-        lambda c: 0.9,
-        replicates=5,
-        noise=0.01,
-        curve=lambda c, final, updates: -wavy(c, final, updates),
-        evaluated_at=tuple(range(10, 401, 10)),
-        status=lambda c, r: Status.FINISHED if r < 2 else Status.MISSING,
-    )
+    land = waves([0.01, 0.1], status=lambda c, r: Status.FINISHED if r < 2 else Status.MISSING)
     cells = {name: {"learning_rate": rate} for name, rate in (("a", 0.01), ("b", 0.1))}
     found = verdict("smoother", land, {**cells, "curve": "test_accuracy"})
     assert found.outcome is UNDECIDED

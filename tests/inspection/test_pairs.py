@@ -52,7 +52,7 @@ def test_counts_are_those_of_the_answers(folder, found):
         right = []
         for cell in (A, B):
             n = trained(folder, cell, replicate=one.replicate)
-            right.append(np.asarray(answers.test_answers(n.recipe, n.task, n.end).is_right))
+            right.append(np.asarray(answers.all_answers(n.recipe, n.task, n.end).is_right))
         a, b = right
         counts = one.counts
         assert (counts.only_a, counts.only_b) == ((a & ~b).sum(), (b & ~a).sum())
