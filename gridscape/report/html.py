@@ -52,10 +52,13 @@ def write(
     trained this study, or with ``trust``; without, the page says so. Raises StoreError where the
     folder cannot be used, GridscapeError where the report cannot be written.
     """
-    text = _written(directory, data_dir, trust=trust, predict=predict)
+    data = _written(directory, data_dir, trust=trust, predict=predict).encode()
     path = Path(directory) / ("predict.html" if predict else "report.html")
     try:
-        write_whole(path, text.encode())
+        try:
+            write_whole(path, data)
+        except FileNotFoundError:  # a run that began just now took it for one that a crash left
+            write_whole(path, data)
     except OSError as error:
         raise GridscapeError(
             "cannot write the report", where=path, found=error.strerror or str(error)

@@ -60,10 +60,10 @@ from gridscape.store.record import (
 )
 
 _STUDY, _LEDGER, _BLOBS, _CHECKPOINTS = "study.json", "ledger.sqlite", "blobs", "checkpoints"
-_REPORT, _DECISIONS = "report.html", "decisions.json"
+_PAGES, _DECISIONS = ("report.html", "predict.html"), "decisions.json"
 _TRAINING, _RUNNING = "training.json", "running.json"
 _DOCUMENTS = (_STUDY, _TRAINING, _RUNNING, _PROGRESS, _DECISIONS)
-_OWN_NAMES = {_BLOBS, _CHECKPOINTS, acts.FOLDER, LOCK, MADE, _REPORT, "figures"}
+_OWN_NAMES = {_BLOBS, _CHECKPOINTS, acts.FOLDER, LOCK, MADE, *_PAGES, "figures"}
 _TRAIN_AGAIN = "run the study again: it trains this trial again"
 _TRAINED_NOW = "the next run that includes this trial will train it again"
 _NAME = re.compile(NAME)
@@ -649,12 +649,13 @@ def _refuse_links(directory: Path) -> None:
 
 def _is_own(name: str) -> bool:
     """Whether a study's folder may hold a file of this name, also right after a crash."""
-    return name in _OWN_NAMES or name.startswith((*_DOCUMENTS, _LEDGER, f"{_REPORT}."))
+    begins = (*_DOCUMENTS, _LEDGER, *(f"{page}." for page in _PAGES))
+    return name in _OWN_NAMES or name.startswith(begins)
 
 
 def _prepare(directory: Path) -> None:
     """Make what is missing of a folder, and remove what a crash left half written."""
-    names = (*(f"{name}.*tmp" for name in _DOCUMENTS), f"{_LEDGER}.*tmp*")
+    names = (*(f"{name}.*tmp" for name in (*_DOCUMENTS, *_PAGES)), f"{_LEDGER}.*tmp*")
     for pattern in (*names, f"{_BLOBS}/*.tmp", f"{_CHECKPOINTS}/*.tmp"):
         for path in directory.glob(pattern):
             path.unlink()

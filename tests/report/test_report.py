@@ -4,6 +4,7 @@ import base64
 import hashlib
 import json
 import math
+import os
 import re
 import shlex
 import time
@@ -31,6 +32,7 @@ from gridscape.report import html
 from gridscape.report.document import CURVE_NUMBERS, document, replay_command, thinned, to_json
 from gridscape.report.findings import Findings, gather
 from gridscape.report.words import each_for_itself, left_out
+from gridscape.store.store import Store
 
 
 def some_lost(cell: Cell, replicate: int) -> Status:
@@ -321,6 +323,25 @@ def test_read_gives_the_page_and_writes_none(folder: Path) -> None:
 def test_write_again_replaces_the_page(folder: Path) -> None:
     (folder / "report.html").write_text("old")
     html.write(folder)
+    assert (folder / "report.html").stat().st_size > 1e6
+
+
+def test_a_run_that_begins_takes_no_page_away(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It removes what a crash left half written, which a page is too until it has its name."""
+    replace, begun = os.replace, []
+
+    def begins(source: Path, target: Path) -> None:
+        if not begun:
+            begun.append(source)
+            Store.create(folder, Store.read(folder).study).close()
+        replace(source, target)
+
+    monkeypatch.setattr(os, "replace", begins)
+    html.write(folder)
+    assert begun
+    assert not begun[0].exists()
     assert (folder / "report.html").stat().st_size > 1e6
 
 

@@ -222,8 +222,10 @@ def test_leftovers_of_a_crash(tmp_path):
     shutil.copy(blob(tmp_path / "other", "a2"), blob(tmp_path, "a2"))
     shutil.copy(blob(tmp_path / "other", "a1"), blob(tmp_path, "a1.2"))
     blob(tmp_path, "a3").write_text("torn")
-    for name in ("blobs/a4.safetensors.tmp", "checkpoints/c.safetensors.tmp", "study.json.tmp"):
-        (tmp_path / name).write_text("half")
+    for name in ("blobs/a4.safetensors", "checkpoints/c.safetensors", "study.json"):
+        (tmp_path / f"{name}.tmp").write_text("half")
+    for page in ("report.html", "predict.html"):
+        (tmp_path / f"{page}.0123abcd.tmp").write_text("half")
     with pytest.warns(StoreWarning, match=r"a3.*removed: the next run .* will train it again"):
         store = Store.create(tmp_path, study())
     with store:
