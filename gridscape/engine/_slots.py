@@ -25,6 +25,9 @@ from gridscape.engine.trial import (
     init_trial,
     train_trial,
 )
+from gridscape.kernels.library import in_use
+from gridscape.kernels.slots import put as native_put
+from gridscape.kernels.slots import take as native_take
 
 
 class Slots(NamedTuple):
@@ -41,14 +44,26 @@ class Slots(NamedTuple):
 
         results = jax.eval_shape(of_first, per_trial)
         empty = jax.tree.map(lambda s: jnp.zeros((self.n, *s.shape), s.dtype), results)
-        return self.update(lambda _, *one: one_trial(*one), empty, counts, per_trial)
+
+        def from_nothing(_: Any, *one: Any) -> tuple[Any, Any]:
+            return (), one_trial(*one)
+
+        return self.update(from_nothing, (), empty, counts, per_trial)[1]
 
     def update(
-        self, one_trial: Callable[..., Any], old: Any, counts: Array, per_trial: tuple[Any, ...]
-    ) -> Any:
-        """one_trial(old[k], *per_trial[k]) of every trial; counts (1,): those of this device."""
+        self,
+        one_trial: Callable[..., tuple[Any, Any]],
+        old: Any,
+        empty: Any,
+        counts: Array,
+        per_trial: tuple[Any, ...],
+    ) -> tuple[Any, Any]:
+        """one_trial(old[k], *per_trial[k]) of every trial: what follows ``old``, and more.
+
+        empty: what the rest takes the place of. counts (1,): the trials of this device.
+        """
         go_through = together if self.is_batched else one_after_the_other
-        return go_through(one_trial, old, counts[0], per_trial)
+        return go_through(one_trial, old, empty, counts[0], per_trial)
 
 
 def init_slots(
@@ -87,12 +102,12 @@ def train_slots(
 ) -> tuple[TrialState, dict[str, Array]]:
     """See Program.train."""
 
-    def train_one(old: Any, words: Array, hyper: Hyper, order: Any) -> Any:
-        return train_trial(functions, n_microbatches, old[0], words, hyper, order, stop, train)
+    def train_one(state: TrialState, words: Array, hyper: Hyper, order: Any) -> Any:
+        return train_trial(functions, n_microbatches, state, words, hyper, order, stop, train)
 
     segment = jax.tree.leaves(order)[0].shape[1]
     history = {name: jnp.full((slots.n, segment), jnp.nan) for name in history_names(functions)}
-    return slots.update(train_one, (states, history), counts, (words, hyper, order))
+    return slots.update(train_one, states, history, counts, (words, hyper, order))
 
 
 def evaluate_slots(
@@ -113,32 +128,46 @@ def evaluate_slots(
 
 
 def one_after_the_other(
-    one_trial: Callable[..., Any], results: Any, count: Array, per_trial: tuple[Any, ...]
-) -> Any:
-    """results[k] = one_trial(results[k], *per_trial[k]) for k < count."""
+    one_trial: Callable[..., tuple[Any, Any]],
+    old: Any,
+    empty: Any,
+    count: Array,
+    per_trial: tuple[Any, ...],
+) -> tuple[Any, Any]:
+    """results[k] = one_trial(old[k], *per_trial[k]) for k < count; old and empty beyond."""
+    # Of a single slot XLA makes no copy at all.
+    native = in_use() and len(jax.tree.leaves(empty)[0]) > 1
+    take, put = (native_take, native_put) if native else (_take, _put)
 
-    def body(k: Array, results: Any) -> Any:
-        old, arguments = jax.tree.map(
-            lambda x: lax.dynamic_index_in_dim(x, k, keepdims=False), (results, per_trial)
-        )
-        new = one_trial(old, *arguments)
-        return jax.tree.map(
-            lambda slots, one: lax.dynamic_update_index_in_dim(slots, one, k, 0), results, new
-        )
+    def body(k: Array, results: tuple[Any, Any]) -> tuple[Any, Any]:
+        state, arguments = take((results[0], per_trial), k)
+        return put(results, k, one_trial(state, *arguments))
 
-    return lax.fori_loop(0, count, body, results)
+    return lax.fori_loop(0, count, body, (old, empty))
+
+
+def _take(arrays: Any, k: Array) -> Any:
+    return jax.tree.map(lambda x: lax.dynamic_index_in_dim(x, k, keepdims=False), arrays)
+
+
+def _put(arrays: Any, k: Array, rows: Any) -> Any:
+    return jax.tree.map(lambda x, row: lax.dynamic_update_index_in_dim(x, row, k, 0), arrays, rows)
 
 
 def together(
-    one_trial: Callable[..., Any], results: Any, count: Array, per_trial: tuple[Any, ...]
-) -> Any:
+    one_trial: Callable[..., tuple[Any, Any]],
+    old: Any,
+    empty: Any,
+    count: Array,
+    per_trial: tuple[Any, ...],
+) -> tuple[Any, Any]:
     """The same for all at once: every trial goes on until the last of them is done."""
-    slots = jnp.arange(len(jax.tree.leaves(results)[0]))
+    slots = jnp.arange(len(jax.tree.leaves(empty)[0]))
     # Empty slots repeat the first trial, so that the loop never waits for them.
     occupied = jnp.where(slots < count, slots, 0)
-    starts, per_trial = jax.tree.map(lambda x: x[occupied], (results, per_trial))
+    starts, per_trial = jax.tree.map(lambda x: x[occupied], (old, per_trial))
 
     def run() -> Any:
         return jax.vmap(one_trial)(starts, *per_trial)
 
-    return lax.cond(count > 0, run, lambda: results)
+    return lax.cond(count > 0, run, lambda: (old, empty))

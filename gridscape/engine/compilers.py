@@ -19,8 +19,12 @@ from gridscape.tasks.fetch import cache_folder
 
 # For programs dominated by random numbers or native calls: more optimization by XLA would about
 # double the time to compile and gain nothing. Emitting fusions by MLIR, which later versions always
-# do, doubles it as well; but plain recurrent loops take half as long again without.
-LIGHTLY: dict[str, Any] = {"xla_backend_optimization_level": 1}
+# do, doubles it as well; but plain recurrent loops take half as long again without. A module of
+# their code for each thread costs more than it saves, where several programs are compiled at once.
+LIGHTLY: dict[str, Any] = {
+    "xla_backend_optimization_level": 1,
+    "xla_cpu_parallel_codegen_split_count": 1,
+}
 if jax.__version_info__ < (0, 11):
     LIGHTLY["xla_cpu_use_fusion_emitters"] = False
 
