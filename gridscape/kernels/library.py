@@ -25,7 +25,11 @@ OF_LAYERS = (
     *(f"conv_{part}" for part in ("forward", "weights", "inputs")),
     "perceptron_train",
 )
-CALLS = (*OF_LAYERS, "optimizer_step", "batch_take", "slot_take", "slot_put")
+CALLS = (
+    *OF_LAYERS,
+    *("optimizer_step", "batch_take", "slot_take", "slot_put"),
+    *("threefry_bits", "threefry_pairs"),
+)
 
 MISSING = "not compiled when Gridscape was installed: for that it needs a C++17 compiler"
 MISMATCH = (

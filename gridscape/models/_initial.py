@@ -6,6 +6,7 @@ import jax
 import jax.numpy as jnp
 
 from gridscape.base.types import Array, Key, Params
+from gridscape.kernels.threefry import quick
 from gridscape.models._cells import Shapes
 
 Shape = tuple[int, ...]
@@ -13,7 +14,7 @@ Shape = tuple[int, ...]
 
 def draw(key: Key, init: str, shapes: Shapes, fan: int) -> Params:
     """Parameters of these shapes; ``fan`` is H in a recurrent layer, fan-in in a linear one."""
-    keys = jax.random.split(key, len(shapes))
+    keys = jax.random.split(quick(key), len(shapes))
     return {
         name: INITIALIZERS[init](of_name, name, shape, fan)
         for of_name, (name, shape) in zip(keys, shapes.items(), strict=True)

@@ -27,6 +27,7 @@ from gridscape.base.types import Array, Hyper, Key, Params
 from gridscape.errors import ModelError, check_known, check_whole
 from gridscape.kernels import feedforward as native
 from gridscape.kernels.library import serve
+from gridscape.kernels.threefry import quick
 from gridscape.models._widths import WIDTH, Layers, widths
 from gridscape.models.precision import current, gradient_rounded, product_of_rounded, rounded
 
@@ -176,7 +177,7 @@ def feedforward(*layers: Layer) -> Model:
     """
 
     def init(key: Key, hyper: Hyper) -> Params:
-        keys = jax.random.split(key, len(layers))
+        keys = jax.random.split(quick(key), len(layers))
         params = {layer.name: layer.init(k, hyper) for layer, k in zip(layers, keys, strict=True)}
         return {name: of_layer for name, of_layer in params.items() if of_layer}
 
@@ -307,7 +308,7 @@ def dropout(name: str) -> Layer:
     def apply(x: Array, key: Key | None, hyper: Hyper) -> Array:
         if key is None:
             return x
-        kept = jax.random.bernoulli(key, hyper["keep"], x.shape)
+        kept = jax.random.bernoulli(quick(key), hyper["keep"], x.shape)
         return jnp.where(kept, x / hyper["keep"], 0)
 
     return _plain(name, "dropout", apply)

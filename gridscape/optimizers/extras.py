@@ -16,6 +16,7 @@ from gridscape.base.metrics import cross_entropy
 from gridscape.base.parts import Optimizer
 from gridscape.base.per_step import over_steps
 from gridscape.base.types import Array, Hyper, Key, Params
+from gridscape.kernels.threefry import quick
 from gridscape.optimizers import schedules
 
 NOISE = 0x6E6F6973  # tells the random numbers of the noise from those of dropout
@@ -74,7 +75,7 @@ def with_noise(grads: Params, key: Key, hyper: Hyper, update: Array) -> Params:
     age = 1 + jnp.asarray(update, jnp.float32)
     size = jnp.sqrt(hyper["gradient_noise"] / age ** hyper["gradient_noise_decay"])
     leaves, tree = jax.tree.flatten(grads)
-    keys = jax.random.split(jax.random.fold_in(key, NOISE), len(leaves))
+    keys = jax.random.split(jax.random.fold_in(quick(key), NOISE), len(leaves))
     noisy = [g + size * jax.random.normal(k, g.shape) for g, k in zip(leaves, keys, strict=True)]
     return jax.tree.unflatten(tree, noisy)
 

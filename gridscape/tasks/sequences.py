@@ -21,6 +21,7 @@ from gridscape.base.types import Array, Key
 from gridscape.errors import UsageError, check_known, check_whole
 from gridscape.grid.meanings import FRACTION
 from gridscape.identity.code import fingerprint
+from gridscape.kernels.threefry import quick
 from gridscape.tasks.losses import Bits, bce, counted, mean_over_steps
 
 LONGEST_NUMBER = 30  # bits: a sum has one more, and int32 holds 31 beside its sign
@@ -253,7 +254,7 @@ def _bits(numbers: Any, n_steps: int) -> Any:
 
 def _from_key(key: Key) -> Below:
     """Numbers on the device; each call draws with another key."""
-    calls = itertools.count()
+    calls, key = itertools.count(), quick(key)
 
     def below(high: Any, *shape: int) -> Array:
         return jax.random.randint(jax.random.fold_in(key, next(calls)), shape, 0, high)

@@ -223,6 +223,21 @@ void run_step(RuleKind rule, int64_t size) {
   expect_finite(params, "parameters", where);
 }
 
+// ---- random numbers ----
+
+// Any bits are numbers here: what was never written shows in the digests of two fillings.
+void run_threefry(int64_t count) {
+  const std::vector<uint32_t> key = {7u, 11u}, counts(count, 5u);
+  uint32_t filling;
+  std::memcpy(&filling, &poison, sizeof(filling));
+  std::vector<uint32_t> bits(count, filling), pairs(2 * count, filling);
+  chosen().threefry->bits(key.data(), count, bits.data());
+  chosen().threefry->pairs(key.data(), counts.data(), count, pairs.data());
+  for (const auto& words : {bits, pairs}) {
+    for (uint32_t word : words) seen = (seen ^ word) * 1099511628211u;
+  }
+}
+
 void run_all() {
   const RecurrentSizes recurrent[] = {
       {1, 1, 1, 1, true},    {2, 3, 1, 2, false},   {3, 40, 2, 5, true},   {2, 33, 9, 15, true},
@@ -262,6 +277,7 @@ void run_all() {
       run_step(static_cast<RuleKind>(rule), size);
     }
   }
+  for (int64_t count : {0, 1, 15, 16, 17, 1000}) run_threefry(count);
 }
 
 uint64_t results_with(float filling) {

@@ -16,13 +16,15 @@ namespace gridscape {
   extern const FeedforwardKernels kFeedforward;                   \
   extern const OptimizerKernels kOptimizers;                      \
   extern const PerceptronKernels kPerceptron;                     \
+  extern const ThreefryKernels kThreefry;                         \
   }                                                               \
   static const Kernels k_##target = {#target,                     \
                                      &target::kRecurrent,         \
                                      &target::kRecurrentBfloat16, \
                                      &target::kFeedforward,       \
                                      &target::kOptimizers,        \
-                                     &target::kPerceptron};
+                                     &target::kPerceptron,        \
+                                     &target::kThreefry};
 
 #if defined(GRIDSCAPE_X86)
 GRIDSCAPE_DECLARE(avx512)
@@ -35,7 +37,8 @@ extern const RecurrentKernels kRecurrentBfloat16;
 }
 static const Kernels k_avx512bf16 = {
     "avx512bf16",          &avx512::kRecurrent,  &avx512bf16::kRecurrentBfloat16,
-    &avx512::kFeedforward, &avx512::kOptimizers, &avx512::kPerceptron};
+    &avx512::kFeedforward, &avx512::kOptimizers, &avx512::kPerceptron,
+    &avx512::kThreefry};
 #endif
 GRIDSCAPE_DECLARE(baseline)
 

@@ -7,6 +7,7 @@
 #include "optimizers_kernels.h"
 #include "perceptron_kernels.h"
 #include "recurrent_kernels.h"
+#include "threefry_kernels.h"
 
 namespace gridscape {
 
@@ -18,6 +19,7 @@ struct Kernels {
   const FeedforwardKernels* feedforward;
   const OptimizerKernels* optimizers;
   const PerceptronKernels* perceptron;
+  const ThreefryKernels* threefry;
 };
 
 const Kernels& chosen();

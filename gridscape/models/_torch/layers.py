@@ -9,6 +9,7 @@ import numpy as np
 
 from gridscape.base.types import Array, Key
 from gridscape.errors import UntranslatedError
+from gridscape.kernels.threefry import quick
 from gridscape.models._torch.registry import aligned, translates
 
 
@@ -166,7 +167,7 @@ def _alpha_dropout(
         return input
     low = -1.7580993408473766
     scale = ((1 - p) * (1 + p * low**2)) ** -0.5
-    kept = jnp.where(jax.random.bernoulli(key, 1 - p, input.shape), input, low)
+    kept = jnp.where(jax.random.bernoulli(quick(key), 1 - p, input.shape), input, low)
     return scale * kept - scale * low * p
 
 
@@ -175,4 +176,4 @@ def _dropped(x: Array, shape: Any, p: float, training: bool, key: Key | None) ->
         return x
     if p == 1:
         return x * 0
-    return jnp.where(jax.random.bernoulli(key, 1 - p, shape), x / (1 - p), 0)
+    return jnp.where(jax.random.bernoulli(quick(key), 1 - p, shape), x / (1 - p), 0)
