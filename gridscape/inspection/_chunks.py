@@ -21,5 +21,6 @@ def over_chunks(look: Callable[[Split], Any], task: Task) -> Iterator[Any]:
 
 
 def slices(n_examples: int) -> Iterator[slice]:
-    """So many examples in chunks; the last one may be smaller."""
-    return (slice(begin, begin + CHUNK) for begin in range(0, n_examples, CHUNK))
+    """So many examples in chunks, equal ones if possible: the odd one is compiled for itself."""
+    size = next((n for n in range(CHUNK, CHUNK // 2, -1) if n_examples % n == 0), CHUNK)
+    return (slice(begin, begin + size) for begin in range(0, n_examples, size))
