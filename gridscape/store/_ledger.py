@@ -5,7 +5,7 @@ Write-ahead logging lets others read while one process writes, and a row is in o
 
 import re
 import sqlite3
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from contextlib import closing
 from pathlib import Path
 from typing import Any, NamedTuple, Self
@@ -18,11 +18,14 @@ CREATE TABLE meta (name TEXT PRIMARY KEY, value TEXT NOT NULL) WITHOUT ROWID;
 CREATE TABLE trials (
     key TEXT PRIMARY KEY,
     record TEXT NOT NULL,       -- cell, replicate, status and numbers of the trial, as JSON
-    blob TEXT NOT NULL,         -- file name of its arrays; the file holds the record too
-    size_bytes INTEGER NOT NULL,
+    blob TEXT NOT NULL,         -- file of its arrays, maybe with others; it holds the record too
+    size_bytes INTEGER NOT NULL, -- of the file
     checksum TEXT NOT NULL      -- over record and arrays
 ) WITHOUT ROWID;
 """
+# Several trials may share a blob. Ledgers of before lack it until they are written again.
+_INDEX = "CREATE INDEX IF NOT EXISTS trials_of_blob ON trials (blob)"
+_FEW = 20  # blobs, for each of which a ledger without that index is gone through
 _COLUMNS = "key, record, blob, size_bytes, checksum"
 _INSERT = f"INSERT OR REPLACE INTO trials ({_COLUMNS}) VALUES (?, ?, ?, ?, ?)"
 _SELECT = f"SELECT {_COLUMNS} FROM trials"
@@ -53,7 +56,13 @@ class Ledger:
     @classmethod
     def write(cls, path: Path) -> Self:
         """Open an existing ledger for writing."""
-        return cls(path, _open(path, "mode=rw"))
+        connection = _open(path, "mode=rw")
+        try:
+            connection.execute(_INDEX)
+        except sqlite3.Error:
+            connection.close()
+            raise
+        return cls(path, connection)
 
     @classmethod
     def read(cls, path: Path) -> Self:
@@ -87,17 +96,30 @@ class Ledger:
         found = self._connection.execute(f"{_SELECT} WHERE key = ?", (key,)).fetchone()
         return None if found is None else _row(found)
 
-    def enter(self, *rows: Row) -> None:
-        """Put in rows, in place of those with the same keys: one transaction."""
-        with self._connection as connection:
-            connection.execute("BEGIN")
-            connection.executemany(_INSERT, rows)
+    def rows_of(self, blob: str) -> list[Row]:
+        """The trials of a blob, in the order of their keys."""
+        found = self._connection.execute(f"{_SELECT} WHERE blob = ? ORDER BY key", (blob,))
+        return [_row(each) for each in found]
 
-    def remove(self, keys: Iterable[str]) -> None:
-        """Take out the rows with these keys: one transaction."""
+    def rows_of_all(self, blobs: Sequence[str]) -> list[Row]:
+        """The trials of several blobs, in the order of these."""
+        if len(blobs) < _FEW:
+            return [row for blob in blobs for row in self.rows_of(blob)]
+        of: dict[str, list[Row]] = {}
+        for row in self.rows():
+            of.setdefault(row.blob, []).append(row)
+        return [row for blob in blobs for row in of.get(blob, ())]
+
+    def enter(self, *rows: Row, without: Iterable[str] = ()) -> None:
+        """Put in rows, in place of those with the same keys, and take out others: all or nothing.
+
+        without: the keys of those that are taken out.
+        """
         with self._connection as connection:
             connection.execute("BEGIN")
-            connection.executemany("DELETE FROM trials WHERE key = ?", [(key,) for key in keys])
+            gone = [(key,) for key in without]
+            connection.executemany("DELETE FROM trials WHERE key = ?", gone)
+            connection.executemany(_INSERT, rows)
 
     @property
     def study(self) -> str | None:

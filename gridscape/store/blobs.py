@@ -1,16 +1,18 @@
 """Files of named arrays that are whole or not there: renamed into place, checked when read.
 
-A blob is a safetensors file whose metadata holds a text (JSON) and a checksum over the text and
-every array, so that a file says by itself whether it is what was written.
+A blob is a text (JSON), arrays, and a checksum over both, so that it says by itself whether it is
+what was written. A safetensors file holds one, with text and checksum in its metadata; or many
+whose arrays have the same names, types and shapes, each array of all of them as one.
 """
 
 import hashlib
+import json
 import os
 import secrets
 import stat
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 from safetensors import SafetensorError, safe_open
@@ -24,7 +26,7 @@ class DamagedError(StoreError):
 
 
 class Blob(NamedTuple):
-    """What one file holds."""
+    """What was written of one thing."""
 
     text: str
     arrays: dict[str, np.ndarray]
@@ -32,51 +34,105 @@ class Blob(NamedTuple):
 
 
 class Content(NamedTuple):
-    """What a file is to hold."""
+    """What a blob is to hold."""
 
     text: str
     arrays: Mapping[str, np.ndarray]
 
+    @property
+    def shapes(self) -> tuple[Any, ...]:
+        """What contents that share a file have in common."""
+        return tuple((name, x.dtype.str, x.shape) for name, x in sorted(self.arrays.items()))
 
-def write_blobs(contents: Mapping[Path, Content]) -> list[str]:
-    """Write text and arrays to each path as ``write_all`` does; returns the checksums.
+    @property
+    def n_bytes(self) -> int:
+        """Of its arrays."""
+        return sum(array.nbytes for array in self.arrays.values())
 
-    Raises OSError when the file system refuses, StoreError for an array that has no place in a
-    file (of objects, of text).
+
+def write_blobs(contents: Mapping[Path, Sequence[Content]]) -> list[list[str]]:
+    """Write one blob or many, of equal ``shapes``, to each path as ``write_all`` does.
+
+    Returns their checksums. Raises OSError when the file system refuses, StoreError for an array
+    that has no place in a file (of objects, of text).
     """
-    packed = {path: _packed(path, content) for path, content in contents.items()}
+    packed = {path: _packed(path, of_path) for path, of_path in contents.items()}
     write_all({path: data for path, (data, _) in packed.items()})
-    return [checksum for _, checksum in packed.values()]
+    return [checksums for _, checksums in packed.values()]
 
 
-def _packed(path: Path, content: Content) -> tuple[bytes, str]:
-    """The bytes of a blob and its checksum."""
-    text, arrays = content
+def _packed(path: Path, contents: Sequence[Content]) -> tuple[bytes, list[str]]:
+    """The bytes of a file, and the checksum of each of its blobs."""
     # safetensors reads the memory as it lies, so it must lie in C order. (ascontiguousarray would
     # turn a number into an array of one.)
-    dense = {name: np.asarray(array, order="C") for name, array in arrays.items()}
+    dense = [{k: np.asarray(x, order="C") for k, x in c.arrays.items()} for c in contents]
+    texts = [content.text for content in contents]
     try:
-        checksum = _checksum(text, dense)
-        return save(dense, metadata={"text": text, "checksum": checksum}), checksum
+        checksums = [_checksum(text, arrays) for text, arrays in zip(texts, dense, strict=True)]
+        if len(contents) == 1:
+            return save(dense[0], {"text": texts[0], "checksum": checksums[0]}), checksums
+        joined = {name: np.stack([arrays[name] for arrays in dense]) for name in dense[0]}
+        metadata = {"texts": json.dumps(texts), "checksums": json.dumps(checksums)}
+        return save(joined, metadata), checksums
     except (SafetensorError, TypeError) as error:
         raise StoreError(f"an array cannot be stored: {error}", where=path) from error
 
 
+class BlobFile:
+    """The blobs of a file, read once; ``read`` gives each, checked.
+
+    Raises DamagedError where the file is missing or torn. texts: of all blobs, as far as they are
+    what was written.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        try:
+            file_status(path)
+            with safe_open(path, framework="numpy") as file:
+                metadata = file.metadata() or {}
+                self._arrays = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
+        except FileNotFoundError as error:
+            raise DamagedError("is missing", where=path) from error
+        except SafetensorError as error:
+            raise DamagedError(f"is torn or altered: {error}", where=path) from error
+        self._is_shared = "texts" in metadata
+        self.texts, self._checksums = self._told(metadata)
+
+    def _told(self, metadata: Mapping[str, str]) -> tuple[list[str], list[str]]:
+        if not self._is_shared:
+            return [metadata.get("text", "")], [metadata.get("checksum", "")]
+        try:
+            told = [json.loads(metadata.get(name, "")) for name in ("texts", "checksums")]
+        except (ValueError, RecursionError):
+            told = [None, None]
+        counts = {len(values) if _are_texts(values) else -1 for values in told}
+        rows = {len(array) if array.ndim else -1 for array in self._arrays.values()}
+        if len(counts | rows) != 1 or -1 in counts:
+            raise DamagedError("is altered: its blobs are not as many as it says", where=self.path)
+        return told[0], told[1]
+
+    def read(self, number: int) -> Blob:
+        """One of them; raises DamagedError unless it is what was written."""
+        text, checksum = self.texts[number], self._checksums[number]
+        arrays = self._arrays
+        if self._is_shared:  # copies: a view would keep the arrays of all
+            arrays = {name: np.array(array[number]) for name, array in arrays.items()}
+        if checksum != _checksum(text, arrays):
+            raise DamagedError("is altered: its checksum does not fit", where=self.path)
+        return Blob(text, arrays, checksum)
+
+
+def _are_texts(values: Any) -> bool:
+    return isinstance(values, list) and all(isinstance(value, str) for value in values)
+
+
 def read_blob(path: Path) -> Blob:
-    """The text and arrays of ``path``; raises DamagedError unless they are what was written."""
-    try:
-        file_status(path)
-        with safe_open(path, framework="numpy") as file:
-            metadata = file.metadata() or {}
-            arrays = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
-    except FileNotFoundError as error:
-        raise DamagedError("is missing", where=path) from error
-    except SafetensorError as error:
-        raise DamagedError(f"is torn or altered: {error}", where=path) from error
-    text, checksum = metadata.get("text", ""), metadata.get("checksum", "")
-    if checksum != _checksum(text, arrays):
-        raise DamagedError("is altered: its checksum does not fit", where=path)
-    return Blob(text, arrays, checksum)
+    """The blob of a file that holds one; raises DamagedError unless it is what was written."""
+    file = BlobFile(path)
+    if len(file.texts) != 1:
+        raise DamagedError("is altered: it holds several blobs", where=path)
+    return file.read(0)
 
 
 def write_whole(path: Path, data: bytes) -> None:

@@ -15,7 +15,8 @@ from gridscape.store._study_shape import is_study
 from gridscape.store.blobs import DamagedError
 from gridscape.store.imported import is_imported, require_own
 
-FORMAT = 1
+# 2: many trials may share a file. Of 1 nothing reads otherwise.
+FORMAT, FORMER = 2, {1}
 DESCRIPTIVE = (
     *("title", "description", "source", "claims", "published", "keep_parameters"),
     *("selection", "n_examples", "guessing", "chances", "classes", "told"),
@@ -47,8 +48,7 @@ def parse_study(data: bytes | str, where: Path) -> dict[str, Any]:
             found=f"format {written} (Gridscape {document.get('gridscape', 'unknown')})",
             hint="upgrade Gridscape",
         )
-    # Format 1 is the first; once there is an older one, its study is brought up to date here.
-    if written != FORMAT or not is_study(study):
+    if written not in {FORMAT, *FORMER} or not is_study(study):
         raise DamagedError("is no study record", where=where, hint=hint)
     if reason := _too_large(study):  # as a changed record may tell
         raise DamagedError(reason, where=where, hint=hint)

@@ -3,6 +3,7 @@
     study.json                        the study: format, version of Gridscape, axes, replicates
     ledger.sqlite                     one row per trial (WAL), and a copy of study.json
     blobs/<key>.safetensors           the curves of a trial, and its parameters when they are kept
+    blobs/<key>.and-99.safetensors    those of a hundred: its own and others (see _together.py)
     checkpoints/<name>.safetensors    cohorts in flight
     decisions.json                    verdicts that fell while replicates were added
     training.json, running.json       what is being trained now (see execution/deaths.py)
@@ -13,17 +14,18 @@
 A trial is stored blob first, row last, so no row refers to an incomplete blob. A blob repeats its
 row: one that a crash left without a row is entered when the folder is next opened for writing, and
 so are all of them when the ledger is lost. A trial that is stored again goes to a second name, so
-that the old blob stays until the new row is in.
+that the old blob stays until the new row is in; of a file with other trials it stays as well.
 """
 
 import errno
+import itertools
 import json
 import os
 import re
 import shutil
 import sqlite3
 import warnings
-from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, closing
 from dataclasses import replace
 from pathlib import Path
@@ -40,7 +42,9 @@ from gridscape.store import acts
 from gridscape.store._entries import arrays_of, read_record, record_of
 from gridscape.store._ledger import NAME, Ledger, Row, build_ledger, damaged_ledger, no_log
 from gridscape.store._lock import LOCK, MADE, locked
+from gridscape.store._together import together
 from gridscape.store.blobs import (
+    BlobFile,
     Content,
     DamagedError,
     file_status,
@@ -112,6 +116,7 @@ class Store:
         self.acts, self._unsettled_told = acts.Queue(directory), False
         self._require_here: Callable[[], None] = lambda: None
         self._resources = ExitStack()
+        self._last: tuple[Any, BlobFile] | None = None  # the file that was read last
         self._damaged: set[str] = (
             set()
         )  # keys whose blob was found damaged when the folder was opened
@@ -251,38 +256,61 @@ class Store:
                 raise StoreError(message, expected=trial.key, found=result.key)
         self._require_writer()
         with _StoreErrors(self.directory):
-            keys = [trial.key for trial, _ in ended]
-            old = [row.blob for key in keys if (row := self._ledger.row(key)) and row.blob]
-            paths = [self._free_file(key, old) for key in keys]
-            contents = [Content(_to_json(record_of(*pair)), _arrays(pair[1])) for pair in ended]
-            try:
-                checksums = write_blobs(dict(zip(paths, contents, strict=True)))
-                found = zip(keys, contents, paths, checksums, strict=True)
-                self._ledger.enter(
-                    *(Row(k, c.text, p.name, p.stat().st_size, s) for k, c, p, s in found)
-                )
-            except (OSError, sqlite3.Error):
-                for path in paths:
-                    path.unlink(missing_ok=True)  # a full disk needs the room
-                raise
-            self._damaged.difference_update(keys)
-            for name in old:
-                (self.directory / _BLOBS / name).unlink(missing_ok=True)
+            contents = {
+                trial.key: Content(_to_json(record_of(trial, result)), _arrays(result))
+                for trial, result in ended
+            }
+            old = {row.blob for key in contents if (row := self._ledger.row(key)) and row.blob}
+            self._write(contents)
+            self._damaged.difference_update(contents)
+            self._unlink_unnamed(old)
 
     def forget(self, keys: Iterable[str]) -> None:
-        """Let trials be as if they had not ended; a crash meanwhile may leave some as they were."""
+        """Let trials be as if they had not ended; a crash meanwhile may leave some as they were.
+
+        Others that share a file with them are written anew: nothing may find them in it again.
+        """
         self._require_writer()
         with _StoreErrors(self.directory):
             rows = [row for key in keys if (row := self._ledger.row(key))]
-            self._ledger.remove(row.key for row in rows)
-            for row in rows:
-                if row.blob:
-                    (self.directory / _BLOBS / row.blob).unlink(missing_ok=True)
+            gone, old = {row.key for row in rows}, {row.blob for row in rows if row.blob}
+            beside = [r for name in old for r in self._ledger.rows_of(name) if r.key not in gone]
+            contents = dict(self._read_each(beside, self._content))
+            self._write(contents, without=gone)
+            self._unlink_unnamed(old)
 
-    def _free_file(self, key: str, taken: Collection[str]) -> Path:
-        """Where a trial may be written, beside the blob that it has already."""
-        path = self._file(_BLOBS, key)
-        return self._file(_BLOBS, f"{key}.2") if path.name in taken else path
+    def _write(self, contents: Mapping[str, Content], without: Iterable[str] = ()) -> None:
+        """Store blobs by the keys of their trials; then take other trials out of the ledger."""
+        keys = list(contents)
+        files = {
+            self._free_file([keys[k] for k in numbers]): [keys[k] for k in numbers]
+            for numbers in together(list(contents.values()))
+        }
+        try:
+            checksums = write_blobs({p: [contents[k] for k in of] for p, of in files.items()})
+            rows = [
+                Row(key, contents[key].text, path.name, path.stat().st_size, checksum)
+                for (path, of), each in zip(files.items(), checksums, strict=True)
+                for key, checksum in zip(of, each, strict=True)
+            ]
+            self._ledger.enter(*rows, without=without)
+        except (OSError, sqlite3.Error):
+            for path in files:
+                path.unlink(missing_ok=True)  # a full disk needs the room
+            raise
+
+    def _unlink_unnamed(self, blobs: Iterable[str]) -> None:
+        """Remove files of which no row tells any more."""
+        for name in blobs:
+            if not self._ledger.rows_of(name):
+                (self.directory / _BLOBS / name).unlink(missing_ok=True)
+
+    def _free_file(self, keys: Sequence[str]) -> Path:
+        """Where trials may be written that share a file, beside the ones that they have already."""
+        stem = keys[0] if len(keys) == 1 else f"{keys[0]}.and-{len(keys) - 1}"
+        names = itertools.chain([stem], (f"{stem}.{n}" for n in itertools.count(2)))
+        paths = (self._file(_BLOBS, name) for name in names)
+        return next(path for path in paths if not self._ledger.rows_of(path.name))
 
     def get(self, key: str) -> TrialResult:
         """The result of a trial, with curves and, when they were kept, parameters.
@@ -296,8 +324,11 @@ class Store:
             return self._steady(row, self._trial)[1]
 
     def results(self) -> Iterator[tuple[Trial, TrialResult]]:
-        """Every stored trial, one at a time; a damaged one is left out with a StoreWarning."""
-        return self._each(self._trial)
+        """Every stored trial, one at a time; a damaged one is left out with a StoreWarning.
+
+        In the order of their files, so that each is read once.
+        """
+        return self._each(self._trial, by_file=True)
 
     def finals(self) -> Iterator[tuple[Trial, TrialResult]]:
         """Every stored trial without its arrays: of a blob only the size is looked at."""
@@ -308,6 +339,7 @@ class Store:
         """The curves of some trials; a damaged one is left out with a StoreWarning."""
         with _StoreErrors(self.directory):
             rows = [row for key in keys if (row := self._ledger.row(key))]
+        rows.sort(key=_file_of)
         for trial, result in self._read_each(rows, self._trial):
             yield trial.key, result.curves
 
@@ -323,7 +355,7 @@ class Store:
         """Store a cohort in flight (plain data and arrays), in place of what had this name."""
         self._require_writer()
         with _StoreErrors(self.directory):
-            write_blobs({self._file(_CHECKPOINTS, name): Content(_to_json(meta), arrays)})
+            write_blobs({self._file(_CHECKPOINTS, name): [Content(_to_json(meta), arrays)]})
 
     def checkpoints(self) -> Iterator[tuple[str, dict[str, Any], dict[str, np.ndarray]]]:
         """Name, plain data and arrays of each; a damaged one is removed with a StoreWarning."""
@@ -398,31 +430,27 @@ class Store:
         with _StoreErrors(self.directory), os.scandir(self.directory / _BLOBS) as entries:
             return {entry.name for entry in entries if entry.name.endswith(".safetensors")}
 
-    def checksums(self) -> dict[str, str]:
-        """The checksum of every trial by the name of its blob, as the ledger has them."""
+    def checksums(self) -> dict[str, tuple[str, str]]:
+        """The file and the checksum of every trial by its key, as the ledger has them."""
         with _StoreErrors(self.directory):
-            return {row.blob: row.checksum for row in self._ledger.rows()}
+            return {row.key: (row.blob, row.checksum) for row in self._ledger.rows()}
 
     def entries(self, blobs: Iterable[str]) -> Iterator[tuple[str, Entry | None]]:
-        """Trials by the names of their blobs, without arrays: only these rows are read.
+        """Trials by the names of their files, without arrays: only these rows are read.
 
-        Of a blob of another size than was written the trial is None. One whose row is still on
-        its way, or has another blob by now, is left out.
+        Of a file of another size than was written the trials are None. One whose row is still on
+        its way, or has another file by now, is left out.
         """
-        for name in blobs:
-            stem = name.removesuffix(".safetensors")
-            with _StoreErrors(self.directory):
-                rows = map(self._ledger.row, dict.fromkeys((stem, stem.removesuffix(".2"))))
-                row = next((row for row in rows if row and row.blob == name), None)
-            if row is None:
-                continue
+        with _StoreErrors(self.directory):
+            rows = self._ledger.rows_of_all(list(blobs))
+        for row in rows:
             try:
                 with _StoreErrors(self.directory):
                     found = self._final(row, {})
             except DamagedError:
-                yield name, None
+                yield row.blob, None
             else:
-                yield name, found
+                yield row.blob, found
 
     def decisions(self) -> dict[str, Any]:
         """What ``decided`` kept last; nothing where nothing was."""
@@ -471,11 +499,11 @@ class Store:
             )
         return self.directory / family / f"{name}.safetensors"
 
-    def _each(self, read: Callable[[Row], T]) -> Iterator[T]:
+    def _each(self, read: Callable[[Row], T], by_file: bool = False) -> Iterator[T]:
         """``read`` of every row, without those whose blob is damaged."""
         with _StoreErrors(self.directory):
             rows = [row for row in self._ledger.rows() if row.key not in self._damaged]
-        return self._read_each(rows, read)
+        return self._read_each(sorted(rows, key=_file_of) if by_file else rows, read)
 
     def _read_each(self, rows: Iterable[Row], read: Callable[[Row], T]) -> Iterator[T]:
         telling = _StoreErrors(self.directory)
@@ -537,12 +565,30 @@ class Store:
             )
 
     def _trial(self, row: Row) -> tuple[Trial, TrialResult]:
-        path = self._blob_of(row)
-        blob = read_blob(path)
-        if (blob.text, blob.checksum) != (row.record, row.checksum):
-            raise DamagedError(f"is not the file that {_LEDGER} tells of", where=path)
         trial, result = self._facts(row)
-        return trial, replace(result, **arrays_of(blob.arrays))
+        return trial, replace(result, **arrays_of(self._content(row)[1].arrays))
+
+    def _content(self, row: Row) -> tuple[str, Content]:
+        """The key of a trial and what its blob holds."""
+        path = self._blob_of(row)
+        file = self._opened(path)
+        if row.record not in file.texts:
+            raise DamagedError(f"is not the file that {_LEDGER} tells of", where=path)
+        blob = file.read(file.texts.index(row.record))
+        if blob.checksum != row.checksum:
+            raise DamagedError(f"is not the file that {_LEDGER} tells of", where=path)
+        return row.key, Content(blob.text, blob.arrays)
+
+    def _opened(self, path: Path) -> BlobFile:
+        """A file of blobs, kept for the next one that is read of it."""
+        try:
+            found = file_status(path)
+        except FileNotFoundError as error:
+            raise DamagedError("is missing", where=path) from error
+        stamp = (path, found.st_ino, found.st_size, found.st_mtime_ns)
+        if self._last is None or self._last[0] != stamp:
+            self._last = stamp, BlobFile(path)
+        return self._last[1]
 
     def _blob_of(self, row: Row) -> Path:
         if not row.blob:
@@ -563,23 +609,24 @@ class Store:
 
         After a crash there may be a blob without its row; after damage, a row without its blob.
         """
-        rows, torn, whole = set(self._ledger.rows()), {}, set()
-        named = {row.blob for row in rows}
+        rows = self._ledger.rows()
+        known, file_of = set(rows), {row.key: row.blob for row in rows}
+        named, torn, whole = set(file_of.values()), dict[Path, DamagedError](), set[str]()
         paths = (self.directory / _BLOBS).glob("*.safetensors")
         for path in sorted(
             paths, key=lambda path: (path.name not in named, -path.lstat().st_mtime)
         ):
-            try:
-                row = _row_of(path)
-            except DamagedError as error:
-                torn[path] = error
-                continue
-            if row.key in whole:  # replaced, or about to replace
+            found, damage = _rows_of(path)
+            if damage:
+                torn[path] = damage
+            if path.name in named:  # of those that are elsewhere by now it has what they were
+                found = [row for row in found if file_of.get(row.key, path.name) == path.name]
+            found = [row for row in found if row.key not in whole]
+            if not found and not damage:  # replaced, or about to replace
                 path.unlink()
-                continue
-            whole.add(row.key)
-            if row not in rows:
-                self._ledger.enter(row)
+            whole.update(row.key for row in found)
+            if new := [row for row in found if row not in known]:
+                self._ledger.enter(*new)
         self._damaged = {row.key for row in rows} - whole
         self._tell_damage(torn)
 
@@ -717,13 +764,30 @@ def _study_copy(directory: Path) -> dict[str, Any] | None:
 # Plain data
 
 
-def _row_of(path: Path) -> Row:
-    """The row that a blob asks for; raises DamagedError when it is not whole, or misnamed."""
-    text, _, checksum = read_blob(path)
-    trial, _ = read_record(text, path)
-    if not path.name.startswith(f"{trial.key}."):
-        raise DamagedError("is not the blob of this trial", where=path)
-    return Row(trial.key, text, path.name, path.stat().st_size, checksum)
+def _rows_of(path: Path) -> tuple[list[Row], DamagedError | None]:
+    """The rows that a file asks for, and the first damage where not all of it is whole."""
+    found, damage = list[Row](), None
+    try:
+        file = BlobFile(path)
+    except DamagedError as error:
+        return [], error
+    size_bytes = path.stat().st_size
+    for number in range(len(file.texts)):
+        try:
+            text, _, checksum = file.read(number)
+            trial, _ = read_record(text, path)
+            # A file is named after its first trial.
+            if number == 0 and not path.name.startswith(f"{trial.key}."):
+                raise DamagedError("is not the blob of this trial", where=path)
+        except DamagedError as error:
+            damage = damage or error
+            continue
+        found.append(Row(trial.key, text, path.name, size_bytes, checksum))
+    return found, damage
+
+
+def _file_of(row: Row) -> tuple[str, str]:
+    return row.blob, row.key
 
 
 def _arrays(result: TrialResult) -> dict[str, np.ndarray]:

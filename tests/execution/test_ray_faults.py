@@ -140,7 +140,9 @@ def test_trials_that_kill_every_worker_end_with_a_reason(tmp_path, cluster):
                 if hand.run == event.trials:
                     kill(hand)
 
-    small = tiny({"hidden_size": [4, 8], "learning_rate": [0.1]}, replicates=1, **LONG)
+    # So long that none has ended by the time at which the driver hears of it.
+    axes, long = {"hidden_size": [4, 8], "learning_rate": [0.1]}, {**LONG, "updates": 200_000}
+    small = tiny(axes, replicates=1, **long)
     with pytest.warns(UserWarning, match="the process died while training hidden_size=4"):
         gs.run(small, directory=tmp_path, executor=executor, listener=listener)
     four, eight = (stored(tmp_path)[f"hidden_size={n}, learning_rate=0.1", 0] for n in (4, 8))

@@ -135,7 +135,7 @@ def test_whatever_stands_in_a_blob_and_its_row(stored, data):
     path = folder / "blobs" / "a1.safetensors"
     blob = read_blob(path)
     text = data.draw(mutants(json.loads(blob.text)).map(json.dumps))
-    (checksum,) = write_blobs({path: Content(text, blob.arrays)})
+    ((checksum,),) = write_blobs({path: [Content(text, blob.arrays)]})
     row = Row("a1", text, path.name, path.stat().st_size, checksum)
     with ledger_of(folder) as ledger, ledger:
         ledger.execute("REPLACE INTO trials VALUES (?, ?, ?, ?, ?)", row)

@@ -61,12 +61,12 @@ def rewrite_study(directory, **changes):
 @pytest.mark.parametrize("open_", [Store.read, lambda path: Store.create(path, study())])
 def test_newer_format(tmp_path, open_):
     put(tmp_path, "a1")
-    rewrite_study(tmp_path, format=2, gridscape="9.1", study={"unheard": "of"})
+    rewrite_study(tmp_path, format=3, gridscape="9.1", study={"unheard": "of"})
     before = contents(tmp_path)
     with pytest.raises(StoreError) as caught:
         open_(tmp_path)
-    assert "written by a newer Gridscape (expected format 1" in str(caught.value)
-    assert "found format 2 (Gridscape 9.1)); upgrade Gridscape" in str(caught.value)
+    assert "written by a newer Gridscape (expected format 2" in str(caught.value)
+    assert "found format 3 (Gridscape 9.1)); upgrade Gridscape" in str(caught.value)
     assert contents(tmp_path) == before
 
 

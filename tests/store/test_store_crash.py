@@ -22,7 +22,7 @@ from stored import a_result, a_trial, contents, same_arrays, same_result, study
 
 from gridscape.errors import StoreError, StoreFullError, StoreLockedError
 from gridscape.grid.trials import Status
-from gridscape.store import _ledger, blobs
+from gridscape.store import _ledger, _together, blobs
 from gridscape.store import store as store_module
 from gridscape.store._ledger import Ledger
 from gridscape.store.store import Store
@@ -99,8 +99,10 @@ def test_of_two_results_of_a_trial_the_last_stays(tmp_path):
     assert found == [3.0, 2.0]
 
 
-def test_killed_at_every_line_of_storing_several(tmp_path):
+@pytest.mark.parametrize("n_files", [3, 1])
+def test_killed_at_every_line_of_storing_several(tmp_path, monkeypatch, n_files):
     """Wherever that is, each of them is as it was or as it shall be."""
+    monkeypatch.setattr(_together, "LEAST", 2 if n_files == 1 else 16)
     snapshots = tmp_path / "snapshots"
     snapshots.mkdir()
     with Store.create(tmp_path / "run", study()) as store:
@@ -111,14 +113,56 @@ def test_killed_at_every_line_of_storing_several(tmp_path):
     ):
         store.put_all([(a_trial(key), a_result(key, loss=2.0)) for key in ("a1", "a2", "a3")])
         facts.append("stored")
-    assert len(moments) > 10
+    assert len(moments) > 6
     for n_facts, copy in moments:
         with Store.create(copy, study()) as store:
             losses = {trial.key: r.metrics["test_loss"] for trial, r in store.results()}
         assert losses["a1"] in (1.0, 2.0)
         assert {losses.get(key, 2.0) for key in ("a2", "a3")} == {2.0}
         assert not n_facts or losses == dict.fromkeys(("a1", "a2", "a3"), 2.0)
-        assert len(list((copy / "blobs").iterdir())) == len(losses)
+        # A file of all that lost the race with a row of before stays for the others in it.
+        assert len(list((copy / "blobs").iterdir())) in {len(losses), n_files, n_files + 1}
+
+
+def trials_of(losses):
+    return [(a_trial(key), a_result(key, loss=loss)) for key, loss in losses.items()]
+
+
+def test_killed_at_every_line_of_parting_those_that_share_a_file(tmp_path, monkeypatch):
+    """Trials are stored once more, or forgotten, that share a file with others."""
+    monkeypatch.setattr(_together, "LEAST", 2)
+    snapshots, keys = tmp_path / "snapshots", ("a1", "a2", "a3", "a4")
+    snapshots.mkdir()
+    with Store.create(tmp_path / "run", study()) as store:
+        store.put_all(trials_of(dict.fromkeys(keys, 1.0)))
+    with (
+        every_moment(tmp_path / "run", snapshots) as (moments, facts),
+        Store.create(tmp_path / "run", study()) as store,
+    ):
+        store.put(*trials_of({"a1": 2.0})[0])
+        facts.append("put")
+        store.forget(["a2"])
+        facts.append("forgot")
+        store.put_all(trials_of({"a3": 3.0, "a4": 3.0}))
+        facts.append("put all")
+    assert len(moments) > 15
+    for n_facts, copy in moments:
+        for loses_ledger in (False, True):
+            if loses_ledger:
+                for path in copy.glob("ledger.sqlite*"):
+                    path.unlink()
+            with warnings.catch_warnings():
+                warnings.simplefilter("ignore")  # a ledger is missing, which is told
+                store = Store.create(copy, study())
+            with store:
+                losses = {trial.key: r.metrics["test_loss"] for trial, r in store.results()}
+                assert store.statuses() == dict.fromkeys(losses, Status.FINISHED)
+            assert losses["a1"] in ((2.0,) if n_facts else (1.0, 2.0))
+            assert losses.get("a2", 1.0) == 1.0
+            assert n_facts < 2 or "a2" not in losses
+            assert {losses["a3"], losses["a4"]} <= ({3.0} if n_facts == 3 else {1.0, 3.0})
+            if not loses_ledger:
+                assert n_facts or "a2" in losses
 
 
 def check_moment(copy, acknowledged, in_flight):
@@ -160,9 +204,9 @@ def test_content_is_on_the_disk_before_the_name_and_the_name_before_the_row(tmp_
     def record(owner, name, tell):
         plain = getattr(owner, name)
 
-        def recorded(*args):
+        def recorded(*args, **options):
             steps.append(tell(*args))
-            return plain(*args)
+            return plain(*args, **options)
 
         monkeypatch.setattr(owner, name, recorded)
 
@@ -246,10 +290,10 @@ def test_refused_step_leaves_the_folder_as_it_was(tmp_path, monkeypatch, step, r
     error, kind = refusal
     plain, calls = getattr(owner, name), itertools.count(1)
 
-    def refuse(*args):
+    def refuse(*args, **options):
         if next(calls) == when:
             raise error
-        return plain(*args)
+        return plain(*args, **options)
 
     with Store.create(tmp_path, study()) as store:
         store.put(a_trial("old"), a_result("old"))

@@ -1,7 +1,7 @@
 """A results folder that grows: what is new is read, what was read before is not.
 
-A trial is a file of its own, so a list of names says which trials are new. Where nobody looked for
-a while, checksums say which were replaced under the same name.
+What ends comes in a file of its own, alone or with others, so a list of names says what is new.
+Where nobody looked for a while, checksums say which trials were replaced under the same name.
 """
 
 import os
@@ -35,8 +35,9 @@ class Folder:
         self.trials: dict[str, tuple[Trial, TrialResult]] = {}
         self.curves: dict[str, Mapping[str, np.ndarray]] = {}
         self.generation, self.damaged, self.trouble = 0, set[str](), ""
-        self._seen: dict[str, str] = {}  # blobs: the keys of their trials
-        self._checksums: dict[str, str] = {}
+        self._seen: set[str] = set()  # blobs
+        self._blob_of: dict[str, str] = {}  # by key: of which of them a trial was read
+        self._checksums: dict[str, tuple[str, str]] = {}
         self._store: Store | None = None
         self._identity: Any = None
         self._stamps: Any = None
@@ -98,6 +99,7 @@ class Folder:
         if self._identity is not None and identity != self._identity:  # another folder by now
             self.trials.clear()
             self._seen.clear()
+            self._blob_of.clear()
             self.curves.clear()
             self.damaged.clear()
             self.study = {}
@@ -114,34 +116,39 @@ class Folder:
         """Forget what the ledger has otherwise by now."""
         assert self._store is not None
         now = self._store.checksums()
-        changed = {b for b in self._seen if now.get(b) != self._checksums.get(b)}
-        keys = {self._seen.pop(blob) for blob in changed}
-        for key in keys:
+        changed = {k for k in self._blob_of if now.get(k) != self._checksums.get(k)}
+        # Of a damaged blob nothing was read: it may be whole by now.
+        self._seen -= {self._blob_of.pop(key) for key in changed} | self.damaged
+        for key in changed:
             self.trials.pop(key, None)
             self.curves.pop(key, None)
         self._checksums = now
-        return keys - {""}
+        return changed
 
     def _read_new(self) -> set[str]:
         assert self._store is not None
         blobs = self._store.blobs()
         found = set[str]()
-        for gone in self._seen.keys() - blobs:
-            found |= self._go_on(self._seen.pop(gone))
-        new = blobs - self._seen.keys()
+        if gone := self._seen - blobs:
+            self._seen -= gone
+            for key in [key for key, blob in self._blob_of.items() if blob in gone]:
+                del self._blob_of[key]
+                found |= self._go_on(key)
+        new = blobs - self._seen
         if len(new) == len(blobs):
             self._checksums = self._store.checksums()
         for blob, entry in self._store.entries(sorted(new)):
-            key = entry[0].key if entry else ""
-            self._seen[blob] = key
-            self.damaged.discard(blob)
+            self._seen.add(blob)
             if entry is None:
                 self.damaged.add(blob)
                 continue
+            self.damaged.discard(blob)
+            key = entry[0].key
+            self._blob_of[key] = blob
             self.trials[key] = entry
             self.curves.pop(key, None)
             found.add(key)
-        self._pending = len(new) > sum(blob in self._seen for blob in new)
+        self._pending = not new <= self._seen
         return found
 
     def _go_on(self, key: str) -> set[str]:
