@@ -8,6 +8,9 @@ import pytest
 
 import gridscape as gs
 from gridscape.execution.executors import Finished
+from gridscape.grid.axes import Cell
+from gridscape.grid.trials import Status, Trial, TrialResult
+from gridscape.store.store import Store
 
 DOCS = Path(__file__).parents[1] / "docs"
 
@@ -62,9 +65,12 @@ def test_training_again_counts_the_time_of_its_own_folder(gallery, monkeypatch):
     """Of a folder that is gone, or was trained elsewhere, the time is another one's."""
 
     def train(study, directory, **_):
-        (directory / "blobs").mkdir(parents=True, exist_ok=True)
-        (directory / "study.json").write_text("{}")
-        (directory / "blobs" / str(len(list((directory / "blobs").iterdir())))).touch()
+        """Trains one network more."""
+        record = {"name": "momentum", "axes": {"hidden_size": [1]}, "replicates": 9}
+        with Store.create(directory, record) as store:
+            key, done = f"k{store.n_trials}", Status.FINISHED
+            trial = Trial(Cell.of(hidden_size=1), store.n_trials, key)
+            store.put(trial, TrialResult(key, done, 1, {}, {}, 1.0, 1, 1.0, 1))
 
     monkeypatch.setattr(gallery.gs, "run", train)
     before = gallery.trained()["momentum"]["seconds"]
