@@ -55,10 +55,11 @@ def default_folder(first: str | Path) -> Path:
 def merge_folders(folders: Sequence[str | Path], directory: str | Path) -> Merged:
     """Joins results folders of one study into a new one.
 
-    Folders of one seed join their axes and replicates, and what lacks can be trained further. Where
-    each has a seed of its own, a replicate of the new folder is a seed and a replicate of it, in
-    their order; such a folder is read as any other, and not trained further. Raises UsageError for
-    fewer than two folders, StoreError with the first difference for folders of other conditions,
+    Folders of one seed join their axes and replicates. What lacks can be trained further, and what
+    was stopped goes on from where it was. Where each has a seed of its own, a replicate of the new
+    folder is a seed and a replicate of it, in their order; such a folder is read as any other, and
+    not trained further. Raises UsageError for fewer than two folders, StoreError with the first
+    difference for folders of other conditions,
     for one that cannot be used, and for a new folder that holds something.
     """
     paths = list({Path(folder).resolve(): Path(folder) for folder in folders}.values())
@@ -96,9 +97,22 @@ def merge_folders(folders: Sequence[str | Path], directory: str | Path) -> Merge
                     new.put_all(waiting)
                     waiting.clear()
         new.put_all(waiting)
+        if len(seeds) == 1:  # else it is not trained further
+            _carry_checkpoints(paths, new)
     return Merged(
         directory, len(paths), tuple(seeds), len(taken), n_twice, tuple(sorted(differing))
     )
+
+
+def _carry_checkpoints(paths: Sequence[Path], new: Store) -> None:
+    """What trials go on from that have not ended: stopped ones, and those that were in training."""
+    statuses = new.statuses().items()
+    ended = {key for key, status in statuses if status is not Status.STOPPED}
+    for path in paths:
+        with Store.read(path) as store:
+            for name, meta, arrays in store.checkpoints():
+                if not ended.issuperset(meta.get("keys", ())):
+                    new.save_checkpoint(name, meta, arrays)
 
 
 @contextmanager

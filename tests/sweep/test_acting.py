@@ -13,11 +13,14 @@ from runs import assert_equal_tables, environment, stored
 from gridscape.execution.checkpoints import STOPPED
 from gridscape.execution.executors import Progress
 from gridscape.store.acts import Act, ask
+from gridscape.store.merging import merge_folders
 from gridscape.store.store import Store
 from gridscape.sweep import run
 from gridscape.sweep.extending import Extender
 
 pytestmark = pytest.mark.usefixtures("attentive")
+
+STOP_ROW = Act("stop", ROW)
 
 
 # ---- stop, and go on ----
@@ -55,6 +58,21 @@ def test_what_was_stopped_goes_on_from_there_to_the_same_end(tmp_path, whole):
     assert min(event.update for event in again.progress) > 4
     assert_equal_tables(stored(tmp_path), whole)
     with Store.read(tmp_path) as store:
+        assert not list(store.checkpoints())
+
+
+def test_what_was_stopped_in_one_of_two_folders_goes_on_where_they_are_joined(tmp_path, whole):
+    one, other, both = (tmp_path / name for name in ("one", "other", "both"))
+    of = {"momentum": [0.0, 0.5]}
+    run(bowl(axes={**of, "learning_rate": [0.1]}), directory=one, listener=Asking(one, STOP_ROW))
+    run(bowl(axes={**of, "learning_rate": [0.2]}), directory=other, quiet=True)
+    merge_folders([one, other], both)
+    assert len(stopped(both)) == 2
+    again = Asking(both)
+    run(bowl(), directory=both, listener=again, resume_stopped=True)
+    assert min(event.update for event in again.progress) > 4
+    assert_equal_tables(stored(both), whole)
+    with Store.read(both) as store:
         assert not list(store.checkpoints())
 
 
