@@ -75,6 +75,31 @@ def test_a_run_is_followed_to_its_end(tmp_path: Path, tab: Any) -> None:
         assert all(url.startswith(address) for url in tab.asked)
 
 
+def test_curves_of_ended_trials_stay_whole(tmp_path: Path, tab: Any) -> None:
+    """Also where the run still tells of a trial that has ended, as it does for a moment."""
+    plain = study()
+    told = training([50, False, [0.3]])
+    put(tmp_path / "it", plain, entries(plain, slice(0, 4)), told)
+    longest = (
+        "Math.max(...[...document.querySelectorAll('#cell .chart')]"
+        ".flatMap((c) => c.data ?? []).filter((t) => t.y).map((t) => t.y.length))"
+    )
+    with served(tmp_path / "it") as (token, port, _):
+        tab.goto(f"http://127.0.0.1:{port}/{token}/")
+        tab.locator('#map [data-cell="3"]').click()
+        until(tab, f"{longest} > 3")
+        charts = "[...document.querySelectorAll('#cell .chart')].map((c) => JSON.stringify(c.data))"
+        before = tab.evaluate(charts)
+        put(tmp_path / "it", plain, [], training([50, False, [0.3]], [100, False, [0.4]]))
+        put(tmp_path / "it", plain, entries(plain, slice(4, 6)))
+        until(tab, "document.querySelectorAll('#map .is-finished').length === 6")
+        tab.locator('#map [data-cell="0"]').click()
+        tab.locator('#map [data-cell="3"]').click()
+        until(tab, f"{longest} > 3")
+        assert tab.evaluate(charts) == before
+        assert tab.complaints == []
+
+
 def test_hostile_words_of_a_run_are_text(tmp_path: Path, tab: Any) -> None:
     plain = study({HOSTILE: [HOSTILE, "b"], "learning_rate": [0.1]}, title=HOSTILE, name=HOSTILE)
     run = {"trials": [[[HOSTILE, 0.1], 0]], "n": 1, "update": 1, "updates": 2, "points": []}

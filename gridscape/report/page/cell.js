@@ -145,6 +145,8 @@ async function copy(node, button) {
   }, 1500);
 }
 
+const SPLITS = ["train", "test", "val"]; // in the same order in each chart
+
 // A chart for each number that has curves: train and test share it.
 function curveSpecs() {
   /** @type {Map<string, CurveSpec>} */
@@ -154,6 +156,9 @@ function curveSpecs() {
     const spec = specs.get(title) ?? { title, unit, curves: [] };
     spec.curves.push([name, split === "val" ? "validation" : split, split]);
     specs.set(title, spec);
+  }
+  for (const { curves } of specs.values()) {
+    curves.sort(([, , a], [, , b]) => SPLITS.indexOf(a) - SPLITS.indexOf(b));
   }
   return [...specs.values()];
 }

@@ -17,8 +17,9 @@ const REDRAW_MS = 500,
 /** @type {Set<string>} */
 const unshown = new Set();
 
-// Curves of cells that have none of ended trials.
-const stillGrowing = new Set(Object.keys(doc.live?.curves ?? {}));
+// Cells whose curves are those so far: they have none of trials that ended.
+/** @type {Set<string>} */
+const stillGrowing = new Set();
 
 /** @param {ChangeData} change */
 function takeOver(change) {
