@@ -36,7 +36,7 @@ def _collect_rarely() -> None:
     looking through them. This process is the command line's own.
     """
     gc.freeze()
-    gc.set_threshold(100_000, 20, 50)
+    gc.set_threshold(50_000, 10, 10)
 
 
 def _compile_clock() -> Callable[[], float]:

@@ -24,11 +24,17 @@ def take(arrays: Any, k: jax.Array) -> Any:
 
 
 def put(arrays: Any, k: jax.Array, rows: Any) -> Any:
-    """The arrays, each (K, ...), with these rows (...) in their slots k; they change in place."""
+    """The arrays, each (K, ...), with these rows (...) in their slots k; they change in place.
+
+    Raises TypeError for rows of another shape or type.
+    """
     slots, structure = jax.tree.flatten(arrays)
     given = jax.tree.leaves(rows)
     if not slots:
         return arrays
+    of_slots, of_rows = ([(x.shape, x.dtype) for x in xs] for xs in (slots, given))
+    if of_rows != [(shape[1:], dtype) for shape, dtype in of_slots]:
+        raise TypeError(f"rows of other types or shapes than the slots: {of_rows}, {of_slots}")
     call = jax.ffi.ffi_call(
         "gridscape_slot_put",
         [jax.ShapeDtypeStruct(x.shape, x.dtype) for x in slots],

@@ -18,8 +18,8 @@ from gridscape.kernels.library import in_use
 def quick(key: jax.Array) -> jax.Array:
     """The key, for what native code can draw: its numbers are those of the key.
 
-    Of JAX's functions only ``jax.random.poisson`` refuses it. A key of another generator, or of the
-    old kind, is given back as it is.
+    For our own drawing: ``jax.random.poisson`` refuses it, and it cannot be joined with other keys.
+    A key of another generator, or of the old kind, is given back as it is.
 
     >>> key = jax.random.key(0)
     >>> bool((jax.random.normal(quick(key), (3,)) == jax.random.normal(key, (3,))).all())
@@ -32,6 +32,20 @@ def quick(key: jax.Array) -> jax.Array:
     if str(jax.random.key_impl(key)) != "threefry2x32" or not has_order:
         return key
     return jax.random.wrap_key_data(jax.random.key_data(key), impl=_generator())
+
+
+def split(key: jax.Array, n: int) -> jax.Array:
+    """``jax.random.split`` by native code: (n,) keys of the kind that ``key`` is.
+
+    >>> key = jax.random.key(0)
+    >>> bool((split(key, 3) == jax.random.split(key, 3)).all())
+    True
+    """
+    own = quick(key)
+    if own is key:
+        return jax.random.split(key, n)
+    made = jax.random.key_data(jax.random.split(own, n))
+    return jax.random.wrap_key_data(made, impl=jax.random.key_impl(key))
 
 
 @lru_cache(maxsize=1)

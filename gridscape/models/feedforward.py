@@ -27,7 +27,7 @@ from gridscape.base.types import Array, Hyper, Key, Params
 from gridscape.errors import ModelError, check_known, check_whole
 from gridscape.kernels import feedforward as native
 from gridscape.kernels.library import serve
-from gridscape.kernels.threefry import quick
+from gridscape.kernels.threefry import quick, split
 from gridscape.models._widths import WIDTH, Layers, widths
 from gridscape.models.precision import current, gradient_rounded, product_of_rounded, rounded
 
@@ -177,7 +177,7 @@ def feedforward(*layers: Layer) -> Model:
     """
 
     def init(key: Key, hyper: Hyper) -> Params:
-        keys = jax.random.split(quick(key), len(layers))
+        keys = split(key, len(layers))
         params = {layer.name: layer.init(k, hyper) for layer, k in zip(layers, keys, strict=True)}
         return {name: of_layer for name, of_layer in params.items() if of_layer}
 
@@ -354,13 +354,13 @@ ACTIVATIONS: dict[str, Callable[[Array], Array]] = {
 def draw_glorot(key: Key, shape: tuple[int, ...], hyper: Hyper) -> tuple[Array, Array]:
     """U(+-sqrt(6 / (fan_in + fan_out))), biases zero (Glorot and Bengio 2010)."""
     limit = math.sqrt(6 / (shape[0] + shape[-1])) * hyper["init_scale"]
-    kernel = jax.random.uniform(key, shape, minval=-1, maxval=1) * limit
+    kernel = jax.random.uniform(quick(key), shape, minval=-1, maxval=1) * limit
     return kernel, jnp.zeros(shape[-1])
 
 
 def draw_pytorch(key: Key, shape: tuple[int, ...], hyper: Hyper) -> tuple[Array, Array]:
     """U(+-1 / sqrt(fan_in)), biases too: PyTorch's nn.Linear."""
-    kernel_key, bias_key = jax.random.split(key)
+    kernel_key, bias_key = jax.random.split(quick(key))
     limit = 1 / math.sqrt(shape[0])
     kernel = jax.random.uniform(kernel_key, shape, minval=-limit, maxval=limit)
     bias = jax.random.uniform(bias_key, shape[-1:], minval=-limit, maxval=limit)
@@ -369,13 +369,13 @@ def draw_pytorch(key: Key, shape: tuple[int, ...], hyper: Hyper) -> tuple[Array,
 
 def draw_normal_fan_in(key: Key, shape: tuple[int, ...], hyper: Hyper) -> tuple[Array, Array]:
     """N(0, 1) / fan_in, biases zero: "Neural Learning, Answer Set 3"."""
-    kernel = jax.random.normal(key, shape) * (hyper["init_scale"] / shape[0])
+    kernel = jax.random.normal(quick(key), shape) * (hyper["init_scale"] / shape[0])
     return kernel, jnp.zeros(shape[-1])
 
 
 def draw_truncated(key: Key, shape: tuple[int, ...], hyper: Hyper) -> tuple[Array, Array]:
     """N(0, init_sd^2) drawn anew beyond 2 sd, as TensorFlow's truncated_normal; bias init_bias."""
-    kernel = jax.random.truncated_normal(key, -2, 2, shape) * hyper["init_sd"]
+    kernel = jax.random.truncated_normal(quick(key), -2, 2, shape) * hyper["init_sd"]
     return kernel, jnp.ones(shape[-1]) * hyper["init_bias"]
 
 

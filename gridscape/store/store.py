@@ -14,7 +14,8 @@
 A trial is stored blob first, row last, so no row refers to an incomplete blob. A blob repeats its
 row: one that a crash left without a row is entered when the folder is next opened for writing, and
 so are all of them when the ledger is lost. A trial that is stored again goes to a second name, so
-that the old blob stays until the new row is in; of a file with other trials it stays as well.
+that the old blob stays until the new row is in. Then the file goes, or is written anew with what
+others have in it.
 """
 
 import errno
@@ -25,8 +26,8 @@ import re
 import shutil
 import sqlite3
 import warnings
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from contextlib import ExitStack, closing
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
+from contextlib import ExitStack, closing, suppress
 from dataclasses import replace
 from pathlib import Path
 from types import TracebackType
@@ -116,7 +117,9 @@ class Store:
         self.acts, self._unsettled_told = acts.Queue(directory), False
         self._require_here: Callable[[], None] = lambda: None
         self._resources = ExitStack()
-        self._last: tuple[Any, BlobFile] | None = None  # the file that was read last
+        self._last: tuple[Any, BlobFile] | None = None  # the shared file that was read last
+        self._left = set[str]()  # files that a trial has left
+        self._gone = set[str]()  # those that were removed: by a new name a reader sees a new file
         self._damaged: set[str] = (
             set()
         )  # keys whose blob was found damaged when the folder was opened
@@ -263,35 +266,32 @@ class Store:
             old = {row.blob for key in contents if (row := self._ledger.row(key)) and row.blob}
             self._write(contents)
             self._damaged.difference_update(contents)
-            self._unlink_unnamed(old)
+            self._left |= old
+            with suppress(OSError):  # all is stored; whoever stores next tries again
+                self._tidy()
 
     def forget(self, keys: Iterable[str]) -> None:
-        """Let trials be as if they had not ended; a crash meanwhile may leave some as they were.
-
-        Others that share a file with them are written anew: nothing may find them in it again.
-        """
+        """Let trials be as if they had not ended; a crash meanwhile may leave some as they were."""
         self._require_writer()
         with _StoreErrors(self.directory):
             rows = [row for key in keys if (row := self._ledger.row(key))]
-            gone, old = {row.key for row in rows}, {row.blob for row in rows if row.blob}
-            beside = [r for name in old for r in self._ledger.rows_of(name) if r.key not in gone]
-            contents = dict(self._read_each(beside, self._content))
-            self._write(contents, without=gone)
-            self._unlink_unnamed(old)
+            self._left |= {row.blob for row in rows if row.blob}
+            self._ledger.enter(without=[row.key for row in rows])
+            self._tidy()
 
     def _write(self, contents: Mapping[str, Content], without: Iterable[str] = ()) -> None:
         """Store blobs by the keys of their trials; then take other trials out of the ledger."""
+        files: dict[Path, list[str]] = {}
         keys = list(contents)
-        files = {
-            self._free_file([keys[k] for k in numbers]): [keys[k] for k in numbers]
-            for numbers in together(list(contents.values()))
-        }
+        for numbers in together(list(contents.values())):
+            shared = [keys[k] for k in numbers]
+            files[self._free_file(shared, files.keys())] = shared
         try:
             checksums = write_blobs({p: [contents[k] for k in of] for p, of in files.items()})
             rows = [
                 Row(key, contents[key].text, path.name, path.stat().st_size, checksum)
-                for (path, of), each in zip(files.items(), checksums, strict=True)
-                for key, checksum in zip(of, each, strict=True)
+                for (path, shared), told in zip(files.items(), checksums, strict=True)
+                for key, checksum in zip(shared, told, strict=True)
             ]
             self._ledger.enter(*rows, without=without)
         except (OSError, sqlite3.Error):
@@ -299,18 +299,31 @@ class Store:
                 path.unlink(missing_ok=True)  # a full disk needs the room
             raise
 
-    def _unlink_unnamed(self, blobs: Iterable[str]) -> None:
-        """Remove files of which no row tells any more."""
-        for name in blobs:
-            if not self._ledger.rows_of(name):
-                (self.directory / _BLOBS / name).unlink(missing_ok=True)
+    def _tidy(self) -> None:
+        """Remove files that trials have left; those of others are written anew without them.
 
-    def _free_file(self, keys: Sequence[str]) -> Path:
+        So a file never holds what a trial was before, which might be taken for what it is.
+        """
+        for name in sorted(self._left):
+            if rows := self._ledger.rows_of(name):
+                contents = dict(self._read_each(rows, self._content))
+                self._write(contents, without={row.key for row in rows} - contents.keys())
+            (self.directory / _BLOBS / name).unlink(missing_ok=True)
+            self._left.discard(name)
+            self._gone.add(name)
+
+    def _free_file(self, keys: Sequence[str], taken: Collection[Path]) -> Path:
         """Where trials may be written that share a file, beside the ones that they have already."""
         stem = keys[0] if len(keys) == 1 else f"{keys[0]}.and-{len(keys) - 1}"
         names = itertools.chain([stem], (f"{stem}.{n}" for n in itertools.count(2)))
         paths = (self._file(_BLOBS, name) for name in names)
-        return next(path for path in paths if not self._ledger.rows_of(path.name))
+        return next(
+            path
+            for path in paths
+            if path not in taken
+            and path.name not in self._gone
+            and not self._ledger.rows_of(path.name)
+        )
 
     def get(self, key: str) -> TrialResult:
         """The result of a trial, with curves and, when they were kept, parameters.
@@ -430,10 +443,13 @@ class Store:
         with _StoreErrors(self.directory), os.scandir(self.directory / _BLOBS) as entries:
             return {entry.name for entry in entries if entry.name.endswith(".safetensors")}
 
-    def checksums(self) -> dict[str, tuple[str, str]]:
-        """The file and the checksum of every trial by its key, as the ledger has them."""
+    def checksums(self) -> dict[str, int]:
+        """A number for the trials of every file, by its name, which others would have otherwise."""
+        found: dict[str, list[tuple[str, str]]] = {}
         with _StoreErrors(self.directory):
-            return {row.key: (row.blob, row.checksum) for row in self._ledger.rows()}
+            for row in self._ledger.rows():
+                found.setdefault(row.blob, []).append((row.key, row.checksum))
+        return {blob: hash(tuple(trials)) for blob, trials in found.items()}
 
     def entries(self, blobs: Iterable[str]) -> Iterator[tuple[str, Entry | None]]:
         """Trials by the names of their files, without arrays: only these rows are read.
@@ -545,11 +561,12 @@ class Store:
     def _sizes(self) -> dict[str, int]:
         """The sizes of all blobs by name; of many it takes far less time than one by one."""
         with _StoreErrors(self.directory), os.scandir(self.directory / _BLOBS) as entries:
-            return {
-                entry.name: entry.stat(follow_symlinks=False).st_size
-                for entry in entries
-                if entry.is_file(follow_symlinks=False)
-            }
+            found: dict[str, int] = {}
+            for entry in entries:
+                with suppress(FileNotFoundError):  # the writer has just replaced it
+                    if entry.is_file(follow_symlinks=False):
+                        found[entry.name] = entry.stat(follow_symlinks=False).st_size
+            return found
 
     def _require_size(self, row: Row) -> None:
         """Raise DamagedError where a blob is missing, or of another size than it was written."""
@@ -580,15 +597,17 @@ class Store:
         return row.key, Content(blob.text, blob.arrays)
 
     def _opened(self, path: Path) -> BlobFile:
-        """A file of blobs, kept for the next one that is read of it."""
+        """A file of blobs; one that trials share is kept for the next of them."""
         try:
             found = file_status(path)
         except FileNotFoundError as error:
             raise DamagedError("is missing", where=path) from error
         stamp = (path, found.st_ino, found.st_size, found.st_mtime_ns)
-        if self._last is None or self._last[0] != stamp:
-            self._last = stamp, BlobFile(path)
-        return self._last[1]
+        if self._last is not None and self._last[0] == stamp:
+            return self._last[1]
+        file = BlobFile(path)
+        self._last = (stamp, file) if len(file.texts) > 1 else None
+        return file
 
     def _blob_of(self, row: Row) -> Path:
         if not row.blob:
@@ -607,7 +626,8 @@ class Store:
     def _recover(self) -> None:
         """Make the ledger agree with the blobs, each of which says what it is; find what is lost.
 
-        After a crash there may be a blob without its row; after damage, a row without its blob.
+        After a crash there may be a blob without its row, or a file with what a trial was before;
+        after damage, a row without its blob.
         """
         rows = self._ledger.rows()
         known, file_of = set(rows), {row.key: row.blob for row in rows}
@@ -619,27 +639,38 @@ class Store:
             found, damage = _rows_of(path)
             if damage:
                 torn[path] = damage
-            if path.name in named:  # of those that are elsewhere by now it has what they were
-                found = [row for row in found if file_of.get(row.key, path.name) == path.name]
-            found = [row for row in found if row.key not in whole]
-            if not found and not damage:  # replaced, or about to replace
+            current = [row for row in found if row.key not in whole]
+            if path.name in named:  # a trial whose row names another file is there by now
+                current = [r for r in current if file_of.get(r.key, path.name) == path.name]
+            if not current and not damage:  # replaced, or about to replace
                 path.unlink()
-            whole.update(row.key for row in found)
-            if new := [row for row in found if row not in known]:
+                continue
+            if len(current) < len(found):
+                self._left.add(path.name)
+            whole.update(row.key for row in current)
+            if new := [row for row in current if row not in known]:
                 self._ledger.enter(*new)
         self._damaged = {row.key for row in rows} - whole
         self._tell_damage(torn)
+        self._tidy()
 
     def _tell_damage(self, torn: Mapping[Path, DamagedError]) -> None:
         """Warn of trials that are lost; remove torn blobs that no row tells of."""
         rows = self._ledger.rows()
+        lost: dict[Path, list[str]] = {path: [] for path in torn}
         for row in rows:
             if row.key in self._damaged:
                 path = self.directory / _BLOBS / (row.blob or f"{row.key}.safetensors")
-                _warn(f"{torn.get(path, f'{path}: is missing')}; {_TRAINED_NOW}")
-        for path in torn.keys() - {self.directory / _BLOBS / row.blob for row in rows}:
-            _warn(f"{torn[path]}; removed: {_TRAINED_NOW}")
-            path.unlink()
+                lost.setdefault(path, []).append(row.key)
+        named = {self.directory / _BLOBS / row.blob for row in rows}
+        for path, keys in lost.items():
+            lacks = "does not hold what the ledger tells of" if path.exists() else "is missing"
+            what = torn.get(path, f"{path}: {lacks}")
+            of = f" ({len(keys)} trials)" if len(keys) > 1 else ""
+            removed = "" if path in named or keys else " removed:"
+            _warn(f"{what}{of};{removed} {_TRAINED_NOW}")
+            if removed:
+                path.unlink()
 
 
 # The folder

@@ -1,5 +1,6 @@
 """Many small trials that end together share a file, and part again."""
 
+import errno
 import json
 import os
 import random
@@ -96,24 +97,24 @@ def test_results_without_curves_and_of_other_lengths(tmp_path):
     assert len(files(tmp_path)) == 21
 
 
-def test_one_that_is_stored_again_has_a_file_of_its_own(folder):
+def test_one_that_is_stored_again_leaves_the_file(folder):
     new = a_result(KEYS[0], loss=9.0)
     with Store.create(folder, study()) as store:
         store.put(a_trial(KEYS[0]), new)
     wanted = {**RESULTS, KEYS[0]: new}
-    assert files(folder) == [SHARED, f"{KEYS[0]}.safetensors"]
+    assert files(folder) == [f"{KEYS[0]}.safetensors", f"{KEYS[1]}.and-38.safetensors"]
     assert_holds(folder, wanted)
     Store.create(folder, study()).close()
     assert_holds(folder, wanted)
 
 
-def test_the_file_goes_with_the_last_of_its_trials(folder):
+def test_all_are_stored_again(folder):
     again = {key: a_result(key, loss=9.0) for key in KEYS}
     with Store.create(folder, study()) as store:
-        put_all(store, dict(list(again.items())[:30]))
-        assert SHARED in files(folder)
-        put_all(store, dict(list(again.items())[30:]))
-        assert SHARED not in files(folder)
+        put_all(store, dict(list(again.items())[:20]))
+        assert files(folder) == [f"{KEYS[0]}.and-19.safetensors", f"{KEYS[20]}.and-19.safetensors"]
+        put_all(store, dict(list(again.items())[20:]))
+        assert len(files(folder)) == 2
     assert_holds(folder, again)
     with Store.create(folder, study()) as store:  # the same trials under the same names
         put_all(store, RESULTS)
@@ -134,6 +135,128 @@ def test_what_is_forgotten_never_comes_back(folder):
     with pytest.warns(StoreWarning, match="rebuilt from the blobs"):
         Store.create(folder, study()).close()
     assert_holds(folder, wanted)
+
+
+@pytest.mark.parametrize("loses_ledger", [False, True])
+def test_what_was_stored_again_and_is_forgotten_never_comes_back_as_it_was(folder, loses_ledger):
+    with Store.create(folder, study()) as store:
+        store.put(a_trial(KEYS[0]), a_result(KEYS[0], loss=9.0))
+        store.forget([KEYS[0]])
+    if loses_ledger:
+        for path in folder.glob("ledger.sqlite*"):
+            path.unlink()
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        Store.create(folder, study()).close()
+    assert_holds(folder, {key: RESULTS[key] for key in KEYS[1:]})
+
+
+def damage(path, key):
+    """Change one number of a trial in its file."""
+    raw, last = path.read_bytes(), RESULTS[key].curves["train_loss"].tobytes()
+    assert raw.count(last) == 1
+    path.write_bytes(raw.replace(last, bytes(len(last))))
+
+
+def test_one_is_forgotten_beside_a_damaged_one(folder):
+    """Which is lost with it: what cannot be read cannot be written anew."""
+    damage(folder / "blobs" / SHARED, KEYS[39])
+    with pytest.warns(StoreWarning, match="checksum"):
+        store = Store.create(folder, study())
+    with store, pytest.warns(StoreWarning, match="checksum"):
+        store.forget([KEYS[3]])
+    wanted = {key: RESULTS[key] for key in KEYS[:39] if key != KEYS[3]}
+    assert_holds(folder, wanted)
+    Store.create(folder, study()).close()
+    assert_holds(folder, wanted)
+
+
+def test_a_crash_before_the_others_were_written_anew(folder, monkeypatch):
+    """Whoever opens the folder next does it, whatever the clocks say."""
+    new = a_result(KEYS[0], loss=9.0)
+    with Store.create(folder, study()) as store:
+        monkeypatch.setattr(store, "_tidy", lambda: None)
+        store.put(a_trial(KEYS[0]), new)
+    assert SHARED in files(folder)
+    os.utime(blob(folder, KEYS[0]), (1, 1))
+    Store.create(folder, study()).close()
+    wanted = {**RESULTS, KEYS[0]: new}
+    assert_holds(folder, wanted)
+    assert all(KEYS[0] not in text for text in BlobFile(next_shared(folder)).texts)
+    with Store.create(folder, study()) as store:
+        store.forget([KEYS[0]])
+    Store.create(folder, study()).close()
+    assert_holds(folder, {key: RESULTS[key] for key in KEYS[1:]})
+
+
+def next_shared(folder):
+    (name,) = (name for name in files(folder) if ".and-" in name)
+    return folder / "blobs" / name
+
+
+def test_a_full_disk_that_leaves_no_room_for_the_others(folder, monkeypatch):
+    """What was to be stored is stored; the others are written anew with the next that is."""
+    new = {key: a_result(key, loss=9.0) for key in KEYS[:2]}
+
+    def full(source, target):
+        if "and-38" in str(target):
+            raise OSError(errno.ENOSPC, "No space left on device")
+        return replace(source, target)
+
+    replace = os.replace
+    with Store.create(folder, study()) as store:
+        with monkeypatch.context() as patch:
+            patch.setattr(os, "replace", full)
+            store.put(a_trial(KEYS[0]), new[KEYS[0]])
+        assert files(folder) == [SHARED, f"{KEYS[0]}.safetensors"]
+        store.put(a_trial(KEYS[1]), new[KEYS[1]])
+        assert SHARED not in files(folder)
+    assert_holds(folder, {**RESULTS, **new})
+
+
+def test_parameters_that_are_dropped_leave_the_disk(tmp_path):
+    kept = {"w": np.ones(2000)}
+    wanted = {key: a_result(key, params=kept) for key in KEYS}
+    with Store.create(tmp_path, study()) as store:
+        put_all(store, wanted)
+        before = sum(path.stat().st_size for path in (tmp_path / "blobs").iterdir())
+        wanted |= {key: a_result(key) for key in KEYS[1:]}
+        put_all(store, {key: wanted[key] for key in KEYS[1:]})
+    assert sum(p.stat().st_size for p in (tmp_path / "blobs").iterdir()) < before / 10
+    assert_holds(tmp_path, wanted)
+
+
+def test_names_that_look_alike_stay_apart(tmp_path):
+    odd = f"{KEYS[0]}.and-{LEAST - 1}"
+    wanted = {key: a_result(key) for key in KEYS[:LEAST]} | {odd: a_result(odd, n=3)}
+    wanted |= {f"{KEYS[20]}.2": a_result(f"{KEYS[20]}.2", n=4), KEYS[20]: a_result(KEYS[20], n=5)}
+    with Store.create(tmp_path, study()) as store:
+        put_all(store, wanted)
+        put_all(store, wanted)
+    assert_holds(tmp_path, wanted)
+
+
+def test_each_file_is_read_once(folder, monkeypatch):
+    with Store.create(folder, study()) as store:
+        put_all(store, {f"x{k:03}": a_result(f"x{k:03}", n=3) for k in range(LEAST)})
+    opened, init = [], BlobFile.__init__
+    monkeypatch.setattr(
+        BlobFile, "__init__", lambda self, path: (opened.append(path), init(self, path))[1]
+    )
+    mixed = [f"{letter}{k:03}" for k in range(LEAST) for letter in "kx"]
+    with Store.read(folder) as store:
+        assert len(list(store.results())) == len(KEYS) + LEAST
+        assert len(opened) == 2
+        assert len(dict(store.curves(mixed))) == len(mixed)
+        assert len(opened) == 4
+
+
+def test_what_is_read_is_the_readers_own(folder):
+    with Store.create(folder, study()) as store:
+        store.put(a_trial("own"), a_result("own"))
+        for key, wanted in {"own": a_result("own"), **RESULTS}.items():
+            store.get(key).curves["train_loss"][:] = 0
+            assert same_result(store.get(key), wanted)
 
 
 @pytest.mark.parametrize("forgotten", [KEYS, KEYS[1:]])
@@ -175,10 +298,7 @@ def test_a_file_damaged_anywhere_gives_no_wrong_number(folder):
 
 
 def test_a_writer_loses_only_what_is_damaged_and_stores_it_again(folder):
-    path = folder / "blobs" / SHARED
-    raw, last = path.read_bytes(), RESULTS[KEYS[-1]].curves["train_loss"].tobytes()
-    assert raw.count(last) == 1
-    path.write_bytes(raw.replace(last, bytes(len(last))))
+    damage(folder / "blobs" / SHARED, KEYS[-1])
     with pytest.warns(StoreWarning, match=r"its checksum does not fit.*will train it again"):
         store = Store.create(folder, study())
     with store:
@@ -187,6 +307,25 @@ def test_a_writer_loses_only_what_is_damaged_and_stores_it_again(folder):
     assert_holds(folder, RESULTS)
     Store.create(folder, study()).close()
     assert_holds(folder, RESULTS)
+
+
+def test_damage_is_told_also_where_the_ledger_is_lost(folder):
+    damage(folder / "blobs" / SHARED, KEYS[5])
+    for path in folder.glob("ledger.sqlite*"):
+        path.unlink()
+    with pytest.warns(StoreWarning) as told:
+        Store.create(folder, study()).close()
+    assert any("checksum does not fit" in str(each.message) for each in told)
+    with Store.read(folder) as store:
+        assert {trial.key for trial, _ in store.results()} == {*KEYS} - {KEYS[5]}
+
+
+def test_a_file_that_is_gone_is_one_warning(folder):
+    (folder / "blobs" / SHARED).unlink()
+    with pytest.warns(StoreWarning) as told:
+        Store.create(folder, study()).close()
+    (message,) = (str(each.message) for each in told)
+    assert "is missing (40 trials)" in message
 
 
 @pytest.mark.parametrize("texts", ["", "3", "[]", "[1, 2]", '["a"]', "[" * 100_000, "null"])
@@ -231,6 +370,9 @@ def test_who_looks_meanwhile_sees_each_change(tmp_path):
         new = {key: a_result(key, loss=9.0) for key in KEYS[:20]}
         put_all(store, new)
         assert folder.look() == set(KEYS[:20])
+        put_all(store, {KEYS[0]: new[KEYS[0]], **{key: RESULTS[key] for key in KEYS[20:39]}})
+        store.put(a_trial(KEYS[0]), new[KEYS[0]])  # the name of a file is that of another by now
+        folder.look(thorough=True)
         newer = a_result(KEYS[0], loss=8.0, status=Status.STOPPED)
         store.put(a_trial(KEYS[0]), newer)
         assert folder.look() == {KEYS[0]}

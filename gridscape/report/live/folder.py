@@ -37,7 +37,7 @@ class Folder:
         self.generation, self.damaged, self.trouble = 0, set[str](), ""
         self._seen: set[str] = set()  # blobs
         self._blob_of: dict[str, str] = {}  # by key: of which of them a trial was read
-        self._checksums: dict[str, tuple[str, str]] = {}
+        self._checksums: dict[str, int] = {}
         self._store: Store | None = None
         self._identity: Any = None
         self._stamps: Any = None
@@ -116,14 +116,15 @@ class Folder:
         """Forget what the ledger has otherwise by now."""
         assert self._store is not None
         now = self._store.checksums()
-        changed = {k for k in self._blob_of if now.get(k) != self._checksums.get(k)}
-        # Of a damaged blob nothing was read: it may be whole by now.
-        self._seen -= {self._blob_of.pop(key) for key in changed} | self.damaged
-        for key in changed:
+        changed = {b for b in self._seen if now.get(b) != self._checksums.get(b)}
+        self._seen -= changed
+        keys = {key for key, blob in self._blob_of.items() if blob in changed}
+        for key in keys:
+            del self._blob_of[key]
             self.trials.pop(key, None)
             self.curves.pop(key, None)
         self._checksums = now
-        return changed
+        return keys
 
     def _read_new(self) -> set[str]:
         assert self._store is not None
@@ -131,6 +132,7 @@ class Folder:
         found = set[str]()
         if gone := self._seen - blobs:
             self._seen -= gone
+            self.damaged -= gone
             for key in [key for key, blob in self._blob_of.items() if blob in gone]:
                 del self._blob_of[key]
                 found |= self._go_on(key)
@@ -145,6 +147,8 @@ class Folder:
             self.damaged.discard(blob)
             key = entry[0].key
             self._blob_of[key] = blob
+            if self.trials.get(key) == entry:  # only the file is another, as others have left it
+                continue
             self.trials[key] = entry
             self.curves.pop(key, None)
             found.add(key)
