@@ -28,6 +28,10 @@ LIGHTLY: dict[str, Any] = {
 if jax.__version_info__ < (0, 11):
     LIGHTLY["xla_cpu_use_fusion_emitters"] = False
 
+# Programs are kept from run to run that take at least so long to compile: to read one takes a
+# hundredth of a second.
+KEPT_FROM_SECONDS = 0.03
+
 Compiled = jax.stages.Compiled
 
 
@@ -149,7 +153,7 @@ def keep_programs() -> None:
     """Keep compiled programs from run to run, in a folder that all processes of a machine share."""
     if not jax.config.values.get("jax_compilation_cache_dir"):
         jax.config.update("jax_compilation_cache_dir", str(cache_folder() / "jax"))
-        jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.2)
+        jax.config.update("jax_persistent_cache_min_compile_time_secs", KEPT_FROM_SECONDS)
 
 
 BACKEND_COMPILE = "/jax/core/compile/backend_compile_duration"

@@ -15,6 +15,7 @@ import operator
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import partial
 from pathlib import Path
+from textwrap import wrap
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -118,7 +119,8 @@ HATCHES = {
     CellState.FAILED: "xxx",
 }
 NOTHING_LEARNED = (CellState.COLLAPSED, CellState.NOT_STARTED)
-MOST_PANELS = 9  # of the further axes' combinations in one heat map
+LETTERS_PER_INCH = 12.5  # of a title
+MOST_PANELS = 18  # of the further axes' combinations in one heat map
 MOST_BANDS = 9  # lines of a panel that still have bands
 MOST_LINES = 60  # of a panel: of more cells, evenly chosen ones are drawn
 OF_SPLITS = {"train": TRAIN, "test": TEST, "val": VALIDATION}
@@ -426,7 +428,9 @@ def _map_title(
     share = next(filter(None, map(learns_short, summaries)), "")
     learn = f"\n{share}: so many runs learn; the mean is of those that do" if share else ""
     title = f"{spoken(summaries[0].metric).capitalize()}: {what}{cut}{best}{learn}"
-    figure.suptitle(title, x=0.01, ha="left", fontsize=10)
+    fitting = int(LETTERS_PER_INCH * figure.get_figwidth())
+    lines = [part for line in title.splitlines() for part in wrap(line, fitting)]
+    figure.suptitle("\n".join(lines), x=0.01, ha="left", fontsize=10)
 
 
 def _map_legend(

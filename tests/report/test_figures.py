@@ -121,7 +121,7 @@ def test_a_map_of_many_cells_is_one_picture_with_the_failures_as_areas() -> None
 
 
 @pytest.mark.parametrize("n_rates", [2, 3, 6])
-def test_the_legend_fits_below_a_narrow_map(n_rates: int) -> None:
+def test_title_and_legend_fit_a_narrow_map(n_rates: int) -> None:
     """One that diverges, one that collapses, an edge, best cells: all that a map can mark."""
 
     def status(cell: Cell, replicate: int) -> Status:
@@ -139,6 +139,8 @@ def test_the_legend_fits_below_a_narrow_map(n_rates: int) -> None:
     (legend,) = figure.legends
     assert len(legend.get_texts()) >= 3
     assert legend.get_window_extent().x1 <= figure.bbox.x1
+    (title,) = (text for text in figure.texts if text.get_text() == figure.get_suptitle())
+    assert title.get_window_extent().x1 <= figure.bbox.x1
 
 
 def test_frames_mark_the_best_and_what_is_not_told_from_it() -> None:
@@ -182,13 +184,13 @@ def test_further_axes_get_panels() -> None:
 
 
 def test_too_many_panels_become_the_one_with_the_best() -> None:
-    names = [f"cell{i}" for i in range(12)]
+    names = [f"cell{i}" for i in range(figures.MOST_PANELS + 1)]
     axes = {"cell": names, "hidden_size": [16, 32], "learning_rate": [0.001, 0.01]}
     land = landscape(axes, lambda cell: 0.9 if cell["cell"] == "cell7" else 0.5)
     figure = draw(figures.heat_map(land.axes, summarize(land), best_per(land)))
     titles = [box.get_title(loc="left") for box in figure.axes]
     assert [title for title in titles if title] == ["cell=cell7"]
-    assert "1 of 12 slices" in str(figure.get_suptitle())
+    assert f"1 of {figures.MOST_PANELS + 1} slices" in str(figure.get_suptitle())
 
 
 @pytest.mark.parametrize(
