@@ -5,7 +5,7 @@
     python docs/make_gallery.py --train all            all of them: two hours of two cores
 
 A folder holds the curves of every network and no parameters. It may be stopped at any time; the
-same command goes on. Those that are large and quickly trained are not kept in the repository, only
+same command goes on. Those that are large, or quickly trained, are not kept in the repository, only
 what they told (gallery/<study>.md). A test compares the page with what this would write now.
 """
 
@@ -51,7 +51,7 @@ The published experiments, trained again with replicates. Each study has its lan
 published table beside it, and what the replicates say of each published statement. Four folders of
 results are in [docs/gallery](gallery): curves of every network, no parameters. `gridscape report
 docs/gallery/recall` opens one, `gridscape decide docs/gallery/recall --claims` goes on with it. The
-other studies are quickly trained again, and their folders are not kept: `gridscape run momentum`.
+folders of the others are not kept: `gridscape run momentum` trains one again.
 
 Of a published table, *ours* is the mean over the runs that learn, and *inside* says that the
 published number lies where one new run of ours that learns would. How many learn stands beside it.

@@ -267,7 +267,8 @@ class Store:
             self._write(contents)
             self._damaged.difference_update(contents)
             self._left |= old
-            with suppress(OSError):  # all is stored; whoever stores next tries again
+            # All is stored by now. Without room for the rest, who stores next tries again.
+            with suppress(OSError, sqlite3.Error):
                 self._tidy()
 
     def forget(self, keys: Iterable[str]) -> None:

@@ -4,6 +4,7 @@ import errno
 import json
 import os
 import random
+import sqlite3
 import warnings
 
 import numpy as np
@@ -13,6 +14,7 @@ from stored import a_result, a_trial, blob, contents, same_result, study
 from gridscape.errors import StoreError
 from gridscape.grid.trials import Status
 from gridscape.report.live.folder import Folder
+from gridscape.store._ledger import Ledger
 from gridscape.store._together import LEAST, MOST, MOST_BYTES_EACH, together
 from gridscape.store.blobs import BlobFile, Content
 from gridscape.store.store import Store, StoreWarning
@@ -194,19 +196,25 @@ def next_shared(folder):
     return folder / "blobs" / name
 
 
-def test_a_full_disk_that_leaves_no_room_for_the_others(folder, monkeypatch):
+@pytest.mark.parametrize("refuses", ["disk", "ledger"])
+def test_a_full_disk_that_leaves_no_room_for_the_others(folder, monkeypatch, refuses):
     """What was to be stored is stored; the others are written anew with the next that is."""
     new = {key: a_result(key, loss=9.0) for key in KEYS[:2]}
 
-    def full(source, target):
-        if "and-38" in str(target):
+    def replace(source, target, plain=os.replace):
+        if refuses == "disk" and "and-38" in str(target):
             raise OSError(errno.ENOSPC, "No space left on device")
-        return replace(source, target)
+        return plain(source, target)
 
-    replace = os.replace
+    def enter(ledger, *rows, without=(), plain=Ledger.enter):
+        if refuses == "ledger" and len(rows) == 39:
+            raise sqlite3.OperationalError("database or disk is full")
+        return plain(ledger, *rows, without=without)
+
     with Store.create(folder, study()) as store:
         with monkeypatch.context() as patch:
-            patch.setattr(os, "replace", full)
+            patch.setattr(os, "replace", replace)
+            patch.setattr(Ledger, "enter", enter)
             store.put(a_trial(KEYS[0]), new[KEYS[0]])
         assert files(folder) == [SHARED, f"{KEYS[0]}.safetensors"]
         store.put(a_trial(KEYS[1]), new[KEYS[1]])

@@ -1,21 +1,14 @@
 // The examples of a batch: rows of the training arrays, copied as bytes.
 
 #include <cstring>
-#include <string>
 
-#include "xla/ffi/api/ffi.h"
+#include "calls.h"
 
 namespace gridscape {
 namespace {
 
-namespace ffi = xla::ffi;
-
 using Index = ffi::Buffer<ffi::S32, 0>;
 using Order = ffi::Buffer<ffi::S32, 2>;
-
-ffi::Error refused(const char* what) {
-  return ffi::Error::InvalidArgument(std::string("gridscape kernels: ") + what);
-}
 
 // The rows of a table (N, ...) of whatever type at these indices.
 ffi::Error copy_rows(ffi::AnyBuffer table, const int32_t* indices, int64_t count,

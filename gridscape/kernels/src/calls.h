@@ -23,6 +23,10 @@ namespace gridscape {
 
 namespace ffi = xla::ffi;
 
+inline ffi::Error refused(const char* what) {
+  return ffi::Error::InvalidArgument(std::string("gridscape kernels: ") + what);
+}
+
 // ---- buffers ----
 
 // Dimensions, kept in place: a call of a few microseconds allocates nothing for them.
@@ -116,9 +120,7 @@ class Call {
   }
 
   bool failed() const { return error_ != nullptr; }
-  ffi::Error error() const {
-    return ffi::Error::InvalidArgument(std::string("gridscape kernels: ") + error_);
-  }
+  ffi::Error error() const { return refused(error_); }
 
  private:
   PerTrial buffer(ffi::AnyBuffer found, size_t rank) {

@@ -24,7 +24,7 @@ ffi::Error optimizer_step(ffi::ThreadPool pool, ffi::RemainingArgs args, ffi::Re
   const size_t n_leaves = args.size() < first ? 0 : (args.size() - first) / n_groups;
   const auto leaves = leaves_of(buffers, rule, first, n_leaves);
   if (!buffers.fit() || args.size() != first + n_groups * n_leaves) {
-    return ffi::Error::InvalidArgument("gridscape kernels: operands of other shapes or types");
+    return refused("operands of other shapes or types");
   }
   for_trials(pool, buffers.trials(), [&](int64_t k) {
     RuleNumbers own;

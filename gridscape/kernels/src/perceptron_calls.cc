@@ -23,10 +23,6 @@ struct Batches {
   }
 };
 
-ffi::Error refused(const char* what) {
-  return ffi::Error::InvalidArgument(std::string("gridscape kernels: ") + what);
-}
-
 // The layers of a perceptron from its leaves, a kernel each, and a bias each or none.
 std::vector<PerceptronLayer> layers_of(const std::vector<Leaf>& leaves, size_t n_layers) {
   const bool has_bias = leaves.size() > n_layers;

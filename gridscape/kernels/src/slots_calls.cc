@@ -3,20 +3,13 @@
 // XLA would compile a loop of its own for each array, and the state of a trial has dozens.
 
 #include <cstring>
-#include <string>
 
-#include "xla/ffi/api/ffi.h"
+#include "calls.h"
 
 namespace gridscape {
 namespace {
 
-namespace ffi = xla::ffi;
-
 using Index = ffi::Buffer<ffi::S32, 0>;
-
-ffi::Error refused(const char* what) {
-  return ffi::Error::InvalidArgument(std::string("gridscape kernels: ") + what);
-}
 
 // Where slot k of an array (K, ...) lies; null unless it has one, of as many bytes as a row.
 char* slot_of(ffi::AnyBuffer slots, int64_t k, ffi::AnyBuffer row) {

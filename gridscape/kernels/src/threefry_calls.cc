@@ -1,16 +1,12 @@
 // The calls that make random numbers: of each key, whatever dimensions the keys have.
 
+#include "calls.h"
 #include "dispatch.h"
-#include "xla/ffi/api/ffi.h"
 
 namespace gridscape {
 namespace {
 
-namespace ffi = xla::ffi;
-
-ffi::Error refused() {
-  return ffi::Error::InvalidArgument("gridscape kernels: random numbers of other shapes than keys");
-}
+constexpr const char* kOtherShapes = "random numbers of other shapes than keys";
 
 // Keys (..., 2): how many; -1 where these are none.
 int64_t n_keys(ffi::AnyBuffer keys) {
@@ -26,7 +22,8 @@ const uint32_t* words(ffi::AnyBuffer buffer) {
 // keys (..., 2) -> bits (..., n).
 ffi::Error threefry_bits(ffi::AnyBuffer keys, ffi::Result<ffi::AnyBuffer> bits) {
   const int64_t n = n_keys(keys), n_bits = static_cast<int64_t>(bits->element_count());
-  if (n < 0 || bits->element_type() != ffi::U32 || (n ? n_bits % n : n_bits)) return refused();
+  if (n < 0 || bits->element_type() != ffi::U32 || (n ? n_bits % n : n_bits))
+    return refused(kOtherShapes);
   auto* to = static_cast<uint32_t*>(bits->untyped_data());
   for (int64_t k = 0; k < n; ++k) {
     chosen().threefry->bits(words(keys) + 2 * k, n_bits / n, to + k * (n_bits / n));
@@ -40,7 +37,7 @@ ffi::Error threefry_pairs(ffi::AnyBuffer keys, ffi::AnyBuffer counts,
   const int64_t n = n_keys(keys), n_counts = static_cast<int64_t>(counts.element_count());
   if (n < 0 || counts.element_type() != ffi::U32 || (n ? n_counts % n : n_counts) ||
       n_keys(*pairs) != n_counts) {
-    return refused();
+    return refused(kOtherShapes);
   }
   auto* to = static_cast<uint32_t*>(pairs->untyped_data());
   for (int64_t k = 0; k < n; ++k) {
