@@ -55,7 +55,8 @@ def a_result(key="a1", *, loss=0.5, n=20, **changes):
     return dataclasses.replace(plain, **changes)
 
 
-# One of each kind; tests/assets/store-format-1 was written with these by write_every_kind().
+# One of each kind; the folders of tests/assets/store-format-* hold these, by write_every_kind(); of
+# format 2 also those of MANY, which share a file.
 EVERY_KIND = [
     (
         a_trial("finished", 1, hidden_size=16, learning_rate=1e-05, cell="gru", peephole=True),
@@ -89,10 +90,20 @@ EVERY_KIND_STUDY = study(
 )
 
 
+MANY = [
+    (
+        a_trial(f"many{k:02}", k, hidden_size=16, learning_rate=1.0, cell="gru", peephole=True),
+        a_result(f"many{k:02}", loss=k / 4),
+    )
+    for k in range(20)
+]
+
+
 def write_every_kind(directory):
     with Store.create(directory, EVERY_KIND_STUDY) as store:
         for trial, result in EVERY_KIND:
             store.put(trial, result)
+        store.put_all(MANY)
         store.save_checkpoint("cohort", {"updates": 100}, {"params/bias": np.zeros(3)})
 
 

@@ -10,6 +10,7 @@ from stored import (
     ASSETS,
     EVERY_KIND,
     EVERY_KIND_STUDY,
+    MANY,
     a_result,
     a_trial,
     contents,
@@ -70,13 +71,15 @@ def test_newer_format(tmp_path, open_):
     assert contents(tmp_path) == before
 
 
-def test_folder_of_format_1_opens(tmp_path):
+@pytest.mark.parametrize(("written", "wanted"), [(1, EVERY_KIND), (2, [*EVERY_KIND, *MANY])])
+def test_folder_of_each_format_opens(tmp_path, written, wanted):
     directory = tmp_path / "results"
-    shutil.copytree(ASSETS / "store-format-1", directory)
+    shutil.copytree(ASSETS / f"store-format-{written}", directory)
+    assert json.loads((directory / "study.json").read_text())["format"] == written
     with Store.create(directory, EVERY_KIND_STUDY) as store:
         stored = {trial.key: (trial, result) for trial, result in store.results()}
-        assert set(store.statuses()) == {trial.key for trial, _ in EVERY_KIND}
-        for trial, result in EVERY_KIND:
+        assert set(store.statuses()) == {trial.key for trial, _ in wanted}
+        for trial, result in wanted:
             found, its_result = stored[trial.key]
             assert found == trial
             assert same_result(its_result, result)

@@ -9,6 +9,7 @@ import pytest
 from stored import (
     EVERY_KIND,
     EVERY_KIND_STUDY,
+    MANY,
     a_result,
     a_trial,
     put,
@@ -22,6 +23,8 @@ from gridscape.errors import StoreError, StoreLockedError
 from gridscape.grid.trials import Status
 from gridscape.store.store import Store
 
+WRITTEN = [*EVERY_KIND, *MANY]
+
 # What goes in comes out
 
 
@@ -30,9 +33,9 @@ def test_round_trip(tmp_path, reopen):
     write_every_kind(tmp_path)
     with reopen(tmp_path) as store:
         assert store.study == EVERY_KIND_STUDY
-        assert store.statuses() == {t.key: r.status for t, r in EVERY_KIND}
+        assert store.statuses() == {t.key: r.status for t, r in WRITTEN}
         stored = {trial.key: (trial, result) for trial, result in store.results()}
-        for trial, result in EVERY_KIND:
+        for trial, result in WRITTEN:
             found, its_result = stored.pop(trial.key)
             assert found == trial
             assert [type(value) for value in found.cell.values()] == [int, float, str, bool]
