@@ -60,7 +60,11 @@ def _kept_library(compiler: str) -> Path:
 
 
 class Unit(NamedTuple):
-    """One source, compiled once: what ends in _target for every instruction set."""
+    """One source, compiled once.
+
+    What ends in _target is compiled for every instruction set, what ends in the name of one for
+    that one.
+    """
 
     source: Path
     place: str
@@ -78,12 +82,20 @@ def units_of(targets: dict[str, list[str]]) -> Iterator[Unit]:
     macros = {"avx512": "GRIDSCAPE_X86", "avx512bf16": "GRIDSCAPE_AVX512BF16"}
     there = [(macro, "1") for name, macro in macros.items() if name in targets]
     for source in ext_sources():
-        if source.stem.endswith("_target"):
-            for name, flags in targets.items():
-                if name != "avx512bf16" or "bfloat16" in source.stem:
-                    yield Unit(source, name, [("GRIDSCAPE_TARGET", name)], flags)
-        else:
+        names = _names_of(source)
+        if names is None:
             yield Unit(source, "calls", [*there, ("GRIDSCAPE_SOURCES", f'"{DIGEST}"')], [])
+        for name in names or ():
+            if name in targets:
+                yield Unit(source, name, [("GRIDSCAPE_TARGET", name)], targets[name])
+
+
+def _names_of(source: Path) -> list[str] | None:
+    """The instruction sets that a source is compiled for; None: it is for no one of them."""
+    last = source.stem.rpartition("_")[2]
+    if last == "target":
+        return [name for name in TARGETS if name != "avx512bf16" or "bfloat16" in source.stem]
+    return [last] if last.startswith("avx") else None
 
 
 class BuildKernels(build_ext):

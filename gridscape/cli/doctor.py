@@ -60,8 +60,8 @@ class Health:
 
     versions: by package, None where it is not installed. memory_bytes: free for programs.
     flops_per_second: of a large matrix product on all devices. kernels: what computes each kind
-    of layer, and the optimizer's step. bfloat16: what multiplies in recurrent layers of this
-    precision. advice: what to change, in words; empty where all is well.
+    of layer, and the optimizer's step. bfloat16: what multiplies in layers of this precision.
+    advice: what to change, in words; empty where all is well.
     cores_by: what allows no more cores: machine, affinity, control group or GRIDSCAPE_CORES.
     """
 
@@ -118,7 +118,7 @@ def _bfloat16_by() -> str:
     """Instructions of its own, which are faster, or those of float32."""
     if jax.default_backend() != "cpu":
         return "XLA"
-    has_own = kernels.target() == "avx512bf16"
+    has_own = kernels.multiplies_bfloat16()
     return "AVX512_BF16" if has_own else "float32 instructions, slower"
 
 

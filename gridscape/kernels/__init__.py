@@ -9,13 +9,14 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from gridscape.kernels.library import available as available
+    from gridscape.kernels.library import multiplies_bfloat16 as multiplies_bfloat16
     from gridscape.kernels.library import plain as plain
     from gridscape.kernels.library import target as target
     from gridscape.kernels.library import targets as targets
     from gridscape.kernels.library import trouble as trouble
     from gridscape.kernels.library import use as use
 
-_NAMES = ("available", "plain", "target", "targets", "trouble", "use")
+_NAMES = ("available", "multiplies_bfloat16", "plain", "target", "targets", "trouble", "use")
 
 
 def __getattr__(name: str) -> Any:

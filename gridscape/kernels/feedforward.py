@@ -2,7 +2,7 @@
 
 import ctypes
 from functools import partial
-from typing import Any
+from typing import Any, NamedTuple
 
 import jax
 import numpy as np
@@ -13,35 +13,50 @@ from gridscape.kernels.tables import ACTIVATIONS, ConvWorkspace, DenseWorkspace
 # ---- dense ----
 
 
+class DenseKind(NamedTuple):
+    """What a dense layer computes, whatever its sizes."""
+
+    activation: str
+    bfloat16: bool
+
+
 def dense(
-    x: jax.Array, kernel: jax.Array, bias: jax.Array | None, activation: str = "linear"
+    x: jax.Array,
+    kernel: jax.Array,
+    bias: jax.Array | None,
+    activation: str = "linear",
+    bfloat16: bool = False,
 ) -> jax.Array:
-    """x (B, I) @ kernel (I, J) + bias (J,), then the activation, one of ACTIVATIONS."""
-    return _dense(activation, x, kernel, bias)
+    """x (B, I) @ kernel (I, J) + bias (J,), then the activation, one of ACTIVATIONS.
+
+    ``bfloat16``: the operands of products are rounded to it, also those of the gradients; only
+    where ``multiplies_bfloat16``.
+    """
+    return _dense(DenseKind(activation, bfloat16), x, kernel, bias)
 
 
 @partial(jax.custom_vjp, nondiff_argnums=(0,))
-def _dense(activation: str, x: jax.Array, kernel: jax.Array, bias: jax.Array | None) -> jax.Array:
+def _dense(kind: DenseKind, x: jax.Array, kernel: jax.Array, bias: jax.Array | None) -> jax.Array:
     arrays = (x, kernel) if bias is None else (x, kernel, bias)
-    workspace = _dense_workspace(len(x), kernel)
+    workspace = _dense_workspace(kind, len(x), kernel)
     results = ((len(x), kernel.shape[1]), (workspace.forward,))
-    y, _ = call("dense_forward", results)(*arrays, **_attributes(activation, bias))
+    y, _ = call("dense_forward", results)(*arrays, **_attributes(kind, bias))
     return y
 
 
 def _dense_keep(
-    activation: str, x: jax.Array, kernel: jax.Array, bias: jax.Array | None
+    kind: DenseKind, x: jax.Array, kernel: jax.Array, bias: jax.Array | None
 ) -> tuple[jax.Array, Any]:
-    y = _dense(activation, x, kernel, bias)
+    y = _dense(kind, x, kernel, bias)
     return y, (x, kernel, bias, y)
 
 
 def _dense_pull(
-    activation: str, saved: Any, dy: jax.Array
+    kind: DenseKind, saved: Any, dy: jax.Array
 ) -> tuple[jax.Array, jax.Array, jax.Array | None]:
     x, kernel, bias, y = saved
-    workspace, n_outputs = _dense_workspace(len(x), kernel), kernel.shape[1]
-    is_linear = activation == "linear"
+    workspace, n_outputs = _dense_workspace(kind, len(x), kernel), kernel.shape[1]
+    is_linear = kind.activation == "linear"
     results = (
         kernel.shape,
         (0 if bias is None else n_outputs,),
@@ -49,53 +64,70 @@ def _dense_pull(
         (workspace.weights,),
     )
     of_weights = call("dense_weights", results)
-    dkernel, dbias, dz, _ = of_weights(x, y, dy, **_attributes(activation, bias))
+    dkernel, dbias, dz, _ = of_weights(x, y, dy, **_attributes(kind, bias))
     # A call of its own: nothing runs it where nobody asks for the gradient by the inputs.
     of_inputs = call("dense_inputs", (x.shape, (workspace.inputs,)))
-    dx, _ = of_inputs(kernel, dy if is_linear else dz)
+    dx, _ = of_inputs(kernel, dy if is_linear else dz, bfloat16=np.bool_(kind.bfloat16))
     return dx, dkernel, None if bias is None else dbias
 
 
 _dense.defvjp(_dense_keep, _dense_pull)
 
 
-def _attributes(activation: str, bias: jax.Array | None) -> dict[str, Any]:
-    number = np.int64(ACTIVATIONS.index(activation))
-    return {"activation": number, "has_bias": np.bool_(bias is not None)}
+def _attributes(kind: DenseKind, bias: jax.Array | None) -> dict[str, Any]:
+    number = np.int64(ACTIVATIONS.index(kind.activation))
+    return {
+        "bfloat16": np.bool_(kind.bfloat16),
+        "activation": number,
+        "has_bias": np.bool_(bias is not None),
+    }
 
 
-def _dense_workspace(batch: int, kernel: jax.Array) -> DenseWorkspace:
-    found = _measured("dense", (batch, *kernel.shape), len(DenseWorkspace._fields))
-    return DenseWorkspace(*found)
+def _dense_workspace(kind: DenseKind, batch: int, kernel: jax.Array) -> DenseWorkspace:
+    sizes = (batch, *kernel.shape)
+    return DenseWorkspace(*_measured("dense", sizes, len(DenseWorkspace._fields), kind.bfloat16))
 
 
 # ---- convolution ----
 
 
-def conv(images: jax.Array, kernel: jax.Array, bias: jax.Array, pooled: bool) -> jax.Array:
+class ConvKind(NamedTuple):
+    """What a convolution computes, whatever its sizes."""
+
+    pooled: bool
+    bfloat16: bool
+
+    def attributes(self) -> dict[str, Any]:
+        """As the calls take them."""
+        return {"pooled": np.bool_(self.pooled), "bfloat16": np.bool_(self.bfloat16)}
+
+
+def conv(
+    images: jax.Array, kernel: jax.Array, bias: jax.Array, pooled: bool, bfloat16: bool = False
+) -> jax.Array:
     """Cross-correlation with zeros around the images, stride 1, plus bias: (B, Y, X, F).
 
     images (B, Y, X, C), kernel (k, l, C, F), bias (F,). ``pooled``: then ReLU, and the maximum of
-    windows of 2 x 2, (B, ceil(Y / 2), ceil(X / 2), F).
+    windows of 2 x 2, (B, ceil(Y / 2), ceil(X / 2), F). ``bfloat16`` as in ``dense``.
     """
-    return _conv(pooled, images, kernel, bias)
+    return _conv(ConvKind(pooled, bfloat16), images, kernel, bias)
 
 
 @partial(jax.custom_vjp, nondiff_argnums=(0,))
-def _conv(pooled: bool, images: jax.Array, kernel: jax.Array, bias: jax.Array) -> jax.Array:
-    return _conv_forward(pooled, images, kernel, bias, keeps=False)[0]
+def _conv(kind: ConvKind, images: jax.Array, kernel: jax.Array, bias: jax.Array) -> jax.Array:
+    return _conv_forward(kind, images, kernel, bias, keeps=False)[0]
 
 
 def _conv_keep(
-    pooled: bool, images: jax.Array, kernel: jax.Array, bias: jax.Array
+    kind: ConvKind, images: jax.Array, kernel: jax.Array, bias: jax.Array
 ) -> tuple[jax.Array, Any]:
-    y, switches = _conv_forward(pooled, images, kernel, bias, keeps=True)
+    y, switches = _conv_forward(kind, images, kernel, bias, keeps=True)
     return y, (images, kernel, switches)
 
 
-def _conv_pull(pooled: bool, saved: Any, dy: jax.Array) -> tuple[jax.Array, jax.Array, jax.Array]:
+def _conv_pull(kind: ConvKind, saved: Any, dy: jax.Array) -> tuple[jax.Array, jax.Array, jax.Array]:
     images, kernel, switches = saved
-    workspace, attributes = _conv_workspace(images, kernel, pooled), {"pooled": np.bool_(pooled)}
+    workspace, attributes = _conv_workspace(kind, images, kernel), kind.attributes()
     of_weights = call("conv_weights", (kernel.shape, kernel.shape[-1:], (workspace.weights,)))
     dkernel, dbias, _ = of_weights(images, switches, dy, **attributes)
     # A call of its own: nothing runs it where nobody asks for the gradient by the inputs.
@@ -108,23 +140,24 @@ _conv.defvjp(_conv_keep, _conv_pull)
 
 
 def _conv_forward(
-    pooled: bool, images: jax.Array, kernel: jax.Array, bias: jax.Array, keeps: bool
+    kind: ConvKind, images: jax.Array, kernel: jax.Array, bias: jax.Array, keeps: bool
 ) -> tuple[jax.Array, jax.Array]:
-    workspace = _conv_workspace(images, kernel, pooled, keeps)
+    workspace = _conv_workspace(kind, images, kernel, keeps)
     B, Y, X, _ = images.shape
-    size = (-(-Y // 2), -(-X // 2)) if pooled else (Y, X)
+    size = (-(-Y // 2), -(-X // 2)) if kind.pooled else (Y, X)
     results = ((B, *size, kernel.shape[-1]), (workspace.switches,), (workspace.forward,))
-    attributes = {"pooled": np.bool_(pooled), "keeps": np.bool_(keeps)}
+    attributes = {**kind.attributes(), "keeps": np.bool_(keeps)}
     y, switches, _ = call("conv_forward", results)(images, kernel, bias, **attributes)
     return y, switches
 
 
 def _conv_workspace(
-    images: jax.Array, kernel: jax.Array, pooled: bool, keeps: bool = True
+    kind: ConvKind, images: jax.Array, kernel: jax.Array, keeps: bool = True
 ) -> ConvWorkspace:
     rows, columns, _, n_filters = kernel.shape
     sizes = (*images.shape, n_filters, rows, columns)
-    return ConvWorkspace(*_measured("conv", sizes, len(ConvWorkspace._fields), pooled, keeps))
+    options = (kind.bfloat16, kind.pooled, keeps)
+    return ConvWorkspace(*_measured("conv", sizes, len(ConvWorkspace._fields), *options))
 
 
 def _measured(layer: str, sizes: tuple[int, ...], count: int, *options: bool) -> Any:

@@ -145,6 +145,11 @@ def target() -> str | None:
     return library.gridscape_target().decode() if library else None
 
 
+def multiplies_bfloat16() -> bool:
+    """Whether the instruction set in use has products of bfloat16 of its own."""
+    return target() == "avx512bf16"
+
+
 @contextmanager
 def use(name: str) -> Iterator[None]:
     """Run with the kernels of another instruction set, one of ``targets``."""

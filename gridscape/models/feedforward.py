@@ -26,7 +26,7 @@ from gridscape.base.parts import hyperparameters as numbers_within
 from gridscape.base.types import Array, Hyper, Key, Params
 from gridscape.errors import ModelError, check_known, check_whole
 from gridscape.kernels import feedforward as native
-from gridscape.kernels.library import serve
+from gridscape.kernels.library import multiplies_bfloat16, serve
 from gridscape.kernels.threefry import quick, split
 from gridscape.models._widths import WIDTH, Layers, widths
 from gridscape.models.precision import current, gradient_rounded, product_of_rounded, rounded
@@ -247,10 +247,12 @@ def dense(name: str, shape: tuple[int, int], draw: Draw, *, bias: bool = True) -
         return {"kernel": kernel, "bias": offset} if bias else {"kernel": kernel}
 
     def apply(activation: str, params: dict[str, Array], inputs: Array, *_: Any) -> Array:
-        inputs, kernel, offset = rounded(inputs), rounded(params["kernel"]), params.get("bias")
-        if inputs.shape[1:] == kernel.shape[:1] and serve(*params.values(), inputs):
-            if current() == "float32":
-                return native.dense(inputs, kernel, offset, activation)
+        kernel, offset = params["kernel"], params.get("bias")
+        is_native = inputs.shape[1:] == kernel.shape[:1] and serve(*params.values(), inputs)
+        if is_native and _rounds():
+            return native.dense(inputs, kernel, offset, activation, current() == "bfloat16")
+        inputs, kernel = rounded(inputs), rounded(kernel)
+        if is_native:
             outputs = native.dense(inputs, kernel, offset)
         else:
             outputs = product_of_rounded(inputs, kernel)
@@ -270,18 +272,24 @@ def conv(name: str, shape: tuple[int, int, int, int], draw: Draw) -> Layer:
         return {"kernel": kernel, "bias": bias}
 
     def apply(pooled: bool, params: dict[str, Array], inputs: Array, *_: Any) -> Array:
-        inputs, kernel, bias = rounded(inputs), rounded(params["kernel"]), params["bias"]
-        if (
-            inputs.ndim == 4
-            and inputs.shape[3] == kernel.shape[2]
-            and serve(*params.values(), inputs)
-        ):
+        kernel, bias = params["kernel"], params["bias"]
+        fits = inputs.ndim == 4 and inputs.shape[3] == kernel.shape[2]
+        is_native = fits and serve(*params.values(), inputs)
+        if is_native and _rounds():
+            return native.conv(inputs, kernel, bias, pooled, current() == "bfloat16")
+        inputs, kernel = rounded(inputs), rounded(kernel)
+        if is_native:
             return gradient_rounded(native.conv(inputs, kernel, bias, pooled))
         outputs = gradient_rounded(convolve(inputs, kernel) + bias[None, None, None])
         return max_pool(jax.nn.relu(outputs)) if pooled else outputs
 
     joined: Joined = {("relu", "pool"): partial(apply, True)}
     return Layer(name, "conv", init, partial(apply, False), joined=joined)
+
+
+def _rounds() -> bool:
+    """Whether native layers round operands themselves, as this precision does, if it does."""
+    return current() == "float32" or (current() == "bfloat16" and multiplies_bfloat16())
 
 
 def activate(activation: str, number: int) -> Layer:

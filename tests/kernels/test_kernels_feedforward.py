@@ -4,14 +4,16 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
-import reference_feedforward as reference
+import reference_feedforward as by_float64
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from reference import nearest_bfloat16
 
 from gridscape import kernels
 from gridscape.kernels import feedforward
 from gridscape.kernels.tables import ACTIVATIONS
 from gridscape.models.feedforward import lenet5, mlp, run
+from gridscape.models.precision import products_in
 
 pytestmark = pytest.mark.skipif(not kernels.available(), reason=kernels.trouble())
 
@@ -21,10 +23,22 @@ pytestmark = pytest.mark.skipif(not kernels.available(), reason=kernels.trouble(
 TOLERANCE = 2e-6
 # tanh is good to 3 units in the last place, 1 - tanh^2 loses digits where tanh is near 1.
 TANH_TOLERANCE = 1e-5
+# In bfloat16 the slope of tanh times a gradient is rounded, to the other side where float32 has it
+# beyond the middle of two: 1 of 256 of a number, in a few of a thousand.
+ROUNDED_TANH_TOLERANCE = 1e-3
 
 SIZES = st.tuples(st.integers(1, 70), st.integers(1, 200), st.integers(1, 150))
 # Beyond what is packed or summed at once, and whole panels, which are read where they lie.
 LARGE = ((130, 97, 16), (300, 50, 65), (30, 784, 32), (7, 3000, 130), (65, 40, 1024))
+
+# Images, window, filters, whether pooling follows, seed.
+CONVOLUTIONS = (
+    st.tuples(st.integers(1, 3), st.integers(1, 9), st.integers(1, 9), st.integers(1, 20)),
+    st.tuples(st.integers(1, 5), st.integers(1, 5)),
+    st.integers(1, 70),
+    st.booleans(),
+    st.integers(0, 9),
+)
 
 HYPER = {"init_scale": 1.0, "keep": 0.5, "init_sd": 0.3, "init_bias": 0.1}
 
@@ -33,6 +47,12 @@ HYPER = {"init_scale": 1.0, "keep": 0.5, "init_sd": 0.3, "init_bias": 0.1}
 def target(request):
     with kernels.use(request.param):
         yield request.param
+
+
+@pytest.fixture(scope="module")
+def has_bfloat16(target):
+    if not kernels.multiplies_bfloat16():
+        pytest.skip("no products of bfloat16 by this instruction set")
 
 
 def normal(seed, *shapes):
@@ -49,19 +69,22 @@ def assert_near(found, expected, terms, tolerance):
 # ---- dense ----
 
 
-def check_dense(sizes, activation, has_bias, seed):
+def check_dense(sizes, activation, has_bias, seed, bfloat16=False):
+    """bfloat16: the reference rounds operands, and what comes back before it is one."""
+    R = nearest_bfloat16 if bfloat16 else lambda x: x.astype(np.float64)
     n_batch, n_in, n_out = sizes
     shapes = (n_batch, n_in), (n_in, n_out), (n_out,), (n_batch, n_out)
     x, kernel, bias, dy = normal(seed, *shapes)
     kernel /= np.float32(np.sqrt(n_in))  # so that tanh is not flat
     given_bias = jnp.asarray(bias) if has_bias else None
-    y, pull = jax.vjp(lambda *a: feedforward.dense(*a, activation), x, kernel, given_bias)
+    layer = lambda *a: feedforward.dense(*a, activation, bfloat16)  # noqa: E731
+    y, pull = jax.vjp(layer, x, kernel, given_bias)
     dx, dkernel, dbias = pull(jnp.asarray(dy))
-    X, K, D = (a.astype(np.float64) for a in (x, kernel, dy))
-    value, slope = reference.ACTIVATIONS[activation]
+    X, K, D = R(x), R(kernel), dy.astype(np.float64)
+    value, slope = by_float64.ACTIVATIONS[activation]
     Z = X @ K + (bias if has_bias else 0)
     # Where rounding decides on which side of its kink ReLU is, the kernel's own side counts.
-    D = D * (np.asarray(y) > 0 if activation == "relu" else slope(Z))
+    D = R(D * (np.asarray(y) > 0 if activation == "relu" else slope(Z)))
     found, expected = [y, dx, dkernel], [value(Z), D @ K.T, X.T @ D]
     # The slope of tanh is 1 - y^2: where it is near 0, rounding y leaves few of its digits.
     squares = (dy.astype(np.float64) if activation == "tanh" else D) ** 2
@@ -69,7 +92,8 @@ def check_dense(sizes, activation, has_bias, seed):
     if has_bias:
         found, expected = [*found, dbias], [*expected, D.sum(axis=0)]
         terms.append(squares.sum(axis=0))
-    assert_near(found, expected, terms, TANH_TOLERANCE if activation == "tanh" else TOLERANCE)
+    of_tanh = ROUNDED_TANH_TOLERANCE if bfloat16 else TANH_TOLERANCE
+    assert_near(found, expected, terms, of_tanh if activation == "tanh" else TOLERANCE)
 
 
 @settings(max_examples=30, deadline=None, derandomize=True)
@@ -81,6 +105,19 @@ def test_dense_equals_float64(sizes, activation, has_bias, seed):
 @pytest.mark.parametrize("sizes", LARGE, ids=str)
 def test_large_dense_equals_float64(sizes):
     check_dense(sizes, "tanh", True, 0)
+
+
+@settings(max_examples=30, deadline=None, derandomize=True)
+@given(SIZES, st.sampled_from(ACTIVATIONS), st.booleans(), st.integers(0, 9))
+def test_dense_in_bfloat16_equals_rounded_operands_in_float64(
+    has_bfloat16, sizes, activation, has_bias, seed
+):
+    check_dense(sizes, activation, has_bias, seed, bfloat16=True)
+
+
+@pytest.mark.parametrize("sizes", LARGE, ids=str)
+def test_large_dense_in_bfloat16_equals_rounded_operands_in_float64(has_bfloat16, sizes):
+    check_dense(sizes, "relu", True, 0, bfloat16=True)
 
 
 @pytest.mark.parametrize("bad", [np.nan, np.inf])
@@ -122,29 +159,27 @@ def test_gradients_that_are_nan_stay_nan_through_dense():
 # ---- convolution ----
 
 
-def check_conv(image, window, n_filters, pooled, seed):
+def check_conv(image, window, n_filters, pooled, seed, bfloat16=False):
+    R = nearest_bfloat16 if bfloat16 else lambda x: x.astype(np.float64)
     images, kernel, bias = normal(seed, image, (*window, image[-1], n_filters), (n_filters,))
-    y, pull = jax.vjp(lambda *a: feedforward.conv(*a, pooled), images, kernel, bias)
+    y, pull = jax.vjp(lambda *a: feedforward.conv(*a, pooled, bfloat16), images, kernel, bias)
     (dy,) = normal(seed + 1, y.shape)
     found = (y, *pull(jnp.asarray(dy)))
-    X, K, b, D = (a.astype(np.float64) for a in (images, kernel, bias, dy))
-    Z = y = reference.conv_forward(X, K, b)
+    X, K, b, D = R(images), R(kernel), bias.astype(np.float64), R(dy)
+    Z = y = by_float64.conv_forward(X, K, b)
     if pooled:
-        y, where = reference.pool_forward(np.maximum(Z, 0))
-        D = reference.pool_backward(Z, where, D) * (Z > 0)
-    expected = (y, *reference.conv_backward(X, K, D))
-    squares = (reference.conv_forward(X**2, K**2, b**2), *reference.conv_backward(X**2, K**2, D**2))
+        y, where = by_float64.pool_forward(np.maximum(Z, 0))
+        D = by_float64.pool_backward(Z, where, D) * (Z > 0)
+    expected = (y, *by_float64.conv_backward(X, K, D))
+    squares = (
+        by_float64.conv_forward(X**2, K**2, b**2),
+        *by_float64.conv_backward(X**2, K**2, D**2),
+    )
     assert_near(found, expected, squares, TOLERANCE)
 
 
 @settings(max_examples=15, deadline=None, derandomize=True)
-@given(
-    st.tuples(st.integers(1, 3), st.integers(1, 9), st.integers(1, 9), st.integers(1, 20)),
-    st.tuples(st.integers(1, 5), st.integers(1, 5)),
-    st.integers(1, 70),
-    st.booleans(),
-    st.integers(0, 9),
-)
+@given(*CONVOLUTIONS)
 def test_conv_equals_float64(image, window, n_filters, pooled, seed):
     check_conv(image, window, n_filters, pooled, seed)
 
@@ -155,6 +190,43 @@ def test_conv_equals_float64(image, window, n_filters, pooled, seed):
 @pytest.mark.parametrize("pooled", [False, True])
 def test_large_conv_equals_float64(image, n_filters, pooled):
     check_conv(image, (5, 5), n_filters, pooled, 0)
+
+
+@settings(max_examples=15, deadline=None, derandomize=True)
+@given(*CONVOLUTIONS)
+def test_conv_in_bfloat16_equals_rounded_operands_in_float64(
+    has_bfloat16, image, window, n_filters, pooled, seed
+):
+    check_conv(image, window, n_filters, pooled, seed, bfloat16=True)
+
+
+@pytest.mark.parametrize("image", [(2, 28, 28, 1), (2, 14, 14, 32), (1, 5, 70, 3)])
+def test_large_conv_in_bfloat16_equals_rounded_operands_in_float64(has_bfloat16, image):
+    check_conv(image, (5, 5), 64, True, 0, bfloat16=True)
+
+
+def test_what_is_not_finite_goes_through_layers_in_bfloat16(has_bfloat16):
+    """Where a window's row is odd, it spoils one pixel more, which the window ends before."""
+    x, kernel, bias = normal(0, (7, 21), (21, 5), (5,))
+    x[3, 4] = np.nan
+    y = np.asarray(feedforward.dense(x, kernel, jnp.asarray(bias), "relu", bfloat16=True))
+    assert np.isnan(y[3]).all()
+    assert np.isfinite(np.delete(y, 3, axis=0)).all()
+    images, kernel, bias = normal(0, (2, 7, 8, 3), (3, 3, 3, 5), (5,))
+    images[0, 0, 7, 1] = np.nan
+    y = np.asarray(feedforward.conv(images, kernel, bias, False, bfloat16=True))
+    assert np.isnan(y[0, :2, -2:]).all()
+    assert np.isfinite(y[1]).all()
+    assert np.isfinite(y[0, 2:]).all()
+    assert np.isfinite(y[0, :, :-3]).all()
+
+
+def test_no_products_of_bfloat16_without_instructions_for_them(target):
+    if kernels.multiplies_bfloat16():
+        pytest.skip("there are such instructions")
+    x, kernel = normal(0, (3, 4), (4, 5))
+    with pytest.raises(Exception, match="no products of bfloat16 by this instruction set"):
+        jax.block_until_ready(feedforward.dense(x, kernel, None, bfloat16=True))
 
 
 @pytest.mark.parametrize("pooled", [False, True])
@@ -234,6 +306,20 @@ MODELS = {
         (7, 6, 2),
     ),
 }
+
+
+@pytest.mark.parametrize("name", MODELS)
+def test_models_of_many_trials_in_bfloat16_equal_one_by_one_bit_for_bit(name, has_bfloat16):
+    model, shape = MODELS[name]
+    (x,) = normal(0, (5, 4, *shape))
+    params = model.init(jax.random.key(0), HYPER)
+
+    def gradients(x):
+        with products_in("bfloat16"):
+            loss = lambda p: (model.apply(p, x, jax.random.key(1), HYPER) ** 2).sum()  # noqa: E731
+            return jax.grad(loss)(params)
+
+    assert_equal_one_by_one(gradients, [0], [x])
 
 
 @pytest.mark.parametrize("name", MODELS)

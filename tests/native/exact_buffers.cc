@@ -120,9 +120,13 @@ void run_recurrent(const RecurrentKernels& kernels, CellKind cell, const Recurre
 
 // ---- feed-forward layers ----
 
-void run_dense(const DenseSizes& n, Activation activation) {
-  const FeedforwardKernels& kernels = *chosen().feedforward;
-  const auto where = label("dense", n.batch, n.inputs, n.outputs, static_cast<int>(activation));
+const char* precision(const FeedforwardKernels& kernels) {
+  return &kernels == chosen().feedforward ? "float32" : "bfloat16";
+}
+
+void run_dense(const FeedforwardKernels& kernels, const DenseSizes& n, Activation activation) {
+  const auto where = label("dense", n.batch, n.inputs, n.outputs, static_cast<int>(activation),
+                           precision(kernels));
   const DenseWorkspace need = kernels.dense_workspace(n);
   const Floats x = numbers(n.batch * n.inputs), kernel = numbers(n.inputs * n.outputs);
   const Floats bias = numbers(n.outputs), dy = numbers(n.batch * n.outputs);
@@ -142,10 +146,9 @@ void run_dense(const DenseSizes& n, Activation activation) {
   expect_finite(dx, "input gradient", where);
 }
 
-void run_conv(const ConvSizes& n) {
-  const FeedforwardKernels& kernels = *chosen().feedforward;
-  const auto where =
-      label("conv", n.batch, n.height, n.width, n.channels, n.filters, n.rows, n.columns, n.pooled);
+void run_conv(const FeedforwardKernels& kernels, const ConvSizes& n) {
+  const auto where = label("conv", n.batch, n.height, n.width, n.channels, n.filters, n.rows,
+                           n.columns, n.pooled, precision(kernels));
   const int64_t height = n.pooled ? (n.height + 1) / 2 : n.height;
   const int64_t width = n.pooled ? (n.width + 1) / 2 : n.width;
   const Floats images = numbers(n.batch * n.height * n.width * n.channels);
@@ -238,6 +241,23 @@ void run_threefry(int64_t count) {
   }
 }
 
+void run_feedforward(const FeedforwardKernels& kernels) {
+  const DenseSizes dense[] = {{1, 1, 1},     {3, 5, 10},   {30, 97, 32},  {30, 130, 64},
+                              {7, 33, 17},   {65, 20, 65}, {5, 1030, 48}, {16, 16, 16},
+                              {33, 49, 130}, {64, 70, 300}};
+  for (const DenseSizes& n : dense) {
+    for (int kind = 0; kind < 4; ++kind) run_dense(kernels, n, static_cast<Activation>(kind));
+  }
+  for (bool pooled : {false, true}) {
+    for (const ConvSizes& n :
+         {ConvSizes{1, 1, 1, 1, 1, 1, 1, pooled}, ConvSizes{2, 5, 7, 1, 3, 5, 5, pooled},
+          ConvSizes{3, 8, 8, 3, 32, 3, 3, pooled}, ConvSizes{2, 9, 6, 17, 20, 5, 5, pooled},
+          ConvSizes{1, 14, 14, 32, 64, 5, 5, pooled}, ConvSizes{2, 4, 5, 2, 70, 2, 4, pooled}}) {
+      run_conv(kernels, n);
+    }
+  }
+}
+
 void run_all() {
   const RecurrentSizes recurrent[] = {
       {1, 1, 1, 1, true},    {2, 3, 1, 2, false},   {3, 40, 2, 5, true},   {2, 33, 9, 15, true},
@@ -249,19 +269,8 @@ void run_all() {
       run_recurrent(*chosen().recurrent_bfloat16, static_cast<CellKind>(cell), n);
     }
   }
-  const DenseSizes dense[] = {{1, 1, 1},     {3, 5, 10},   {30, 97, 32},  {30, 130, 64},
-                              {7, 33, 17},   {65, 20, 65}, {5, 1030, 48}, {16, 16, 16},
-                              {33, 49, 130}, {64, 70, 300}};
-  for (const DenseSizes& n : dense) {
-    for (int kind = 0; kind < 4; ++kind) run_dense(n, static_cast<Activation>(kind));
-  }
-  for (bool pooled : {false, true}) {
-    for (const ConvSizes& n :
-         {ConvSizes{1, 1, 1, 1, 1, 1, 1, pooled}, ConvSizes{2, 5, 7, 1, 3, 5, 5, pooled},
-          ConvSizes{3, 8, 8, 3, 32, 3, 3, pooled}, ConvSizes{2, 9, 6, 17, 20, 5, 5, pooled},
-          ConvSizes{1, 14, 14, 32, 64, 5, 5, pooled}, ConvSizes{2, 4, 5, 2, 70, 2, 4, pooled}}) {
-      run_conv(n);
-    }
+  for (const auto* kernels : {chosen().feedforward, chosen().feedforward_bfloat16}) {
+    if (kernels) run_feedforward(*kernels);
   }
   constexpr auto kTanh = Activation::kTanh, kRelu = Activation::kRelu;
   constexpr auto kLinear = Activation::kLinear;

@@ -9,22 +9,18 @@
 
 namespace gridscape {
 
-#define GRIDSCAPE_DECLARE(target)                                 \
-  namespace target {                                              \
-  extern const RecurrentKernels kRecurrent;                       \
-  extern const RecurrentKernels kRecurrentBfloat16;               \
-  extern const FeedforwardKernels kFeedforward;                   \
-  extern const OptimizerKernels kOptimizers;                      \
-  extern const PerceptronKernels kPerceptron;                     \
-  extern const ThreefryKernels kThreefry;                         \
-  }                                                               \
-  static const Kernels k_##target = {#target,                     \
-                                     &target::kRecurrent,         \
-                                     &target::kRecurrentBfloat16, \
-                                     &target::kFeedforward,       \
-                                     &target::kOptimizers,        \
-                                     &target::kPerceptron,        \
-                                     &target::kThreefry};
+#define GRIDSCAPE_DECLARE(target)                                                        \
+  namespace target {                                                                     \
+  extern const RecurrentKernels kRecurrent;                                              \
+  extern const RecurrentKernels kRecurrentBfloat16;                                      \
+  extern const FeedforwardKernels kFeedforward;                                          \
+  extern const OptimizerKernels kOptimizers;                                             \
+  extern const PerceptronKernels kPerceptron;                                            \
+  extern const ThreefryKernels kThreefry;                                                \
+  }                                                                                      \
+  static const Kernels k_##target = {                                                    \
+      #target, &target::kRecurrent,  &target::kRecurrentBfloat16, &target::kFeedforward, \
+      nullptr, &target::kOptimizers, &target::kPerceptron,        &target::kThreefry};
 
 #if defined(GRIDSCAPE_X86)
 GRIDSCAPE_DECLARE(avx512)
@@ -34,11 +30,16 @@ GRIDSCAPE_DECLARE(avx2)
 // Instructions for products of bfloat16, and nothing else, beyond those of AVX-512.
 namespace avx512bf16 {
 extern const RecurrentKernels kRecurrentBfloat16;
-}
-static const Kernels k_avx512bf16 = {
-    "avx512bf16",          &avx512::kRecurrent,  &avx512bf16::kRecurrentBfloat16,
-    &avx512::kFeedforward, &avx512::kOptimizers, &avx512::kPerceptron,
-    &avx512::kThreefry};
+extern const FeedforwardKernels kFeedforwardBfloat16;
+}  // namespace avx512bf16
+static const Kernels k_avx512bf16 = {"avx512bf16",
+                                     &avx512::kRecurrent,
+                                     &avx512bf16::kRecurrentBfloat16,
+                                     &avx512::kFeedforward,
+                                     &avx512bf16::kFeedforwardBfloat16,
+                                     &avx512::kOptimizers,
+                                     &avx512::kPerceptron,
+                                     &avx512::kThreefry};
 #endif
 GRIDSCAPE_DECLARE(baseline)
 

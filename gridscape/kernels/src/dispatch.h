@@ -17,6 +17,7 @@ struct Kernels {
   const RecurrentKernels* recurrent;
   const RecurrentKernels* recurrent_bfloat16;
   const FeedforwardKernels* feedforward;
+  const FeedforwardKernels* feedforward_bfloat16;  // null without instructions for it
   const OptimizerKernels* optimizers;
   const PerceptronKernels* perceptron;
   const ThreefryKernels* threefry;

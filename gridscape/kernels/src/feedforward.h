@@ -3,6 +3,9 @@
 // Every pass is tiles of a product that stay in registers. A right operand whose rows are one whole
 // panel is read where it lies, others are packed, large ones piece by piece. A convolution never
 // forms its patches: the rows of its tiles begin at any pixel of an image with zeros around it.
+//
+// The operands of products are float32 or bfloat16; all else is float32. In bfloat16 gradients are
+// rounded before they go to the kernel, the bias and the inputs.
 
 #ifndef GRIDSCAPE_FEEDFORWARD_H_
 #define GRIDSCAPE_FEEDFORWARD_H_
@@ -24,24 +27,61 @@ constexpr int64_t kPixelsAtOnce = 64;
 
 GRIDSCAPE_INLINE int64_t padded(int64_t columns) { return blocks_of(columns) * kBlock; }
 
+// ---- operands ----
+
 // Whether rows of so many numbers lie as a panel does.
+template <typename Number>
 GRIDSCAPE_INLINE bool is_panel(int64_t columns) {
-  return columns % kBlock == 0 && columns <= kPanelBlocks * kBlock;
+  return Number::kExact && columns % kBlock == 0 && columns <= kPanelBlocks * kBlock;
 }
 
-// Workspace to pack a matrix, where it must be.
-GRIDSCAPE_INLINE int64_t packed_workspace(int64_t depth, int64_t columns) {
-  return is_panel(columns) ? 0 : depth * padded(columns);
+// Workspace to pack groups of rows, where they must be: no word holds numbers of two groups.
+template <typename Number>
+GRIDSCAPE_INLINE int64_t packed_workspace(int64_t groups, int64_t depth, int64_t columns) {
+  return is_panel<Number>(columns) ? 0 : groups * words_of<Number>(depth) * padded(columns);
 }
 
-// The matrix as panels: itself, or packed into `workspace`.
-inline const float* as_panels(float* workspace, const float* matrix, int64_t depth,
+// A right operand, groups x depth rows, as panels: itself, or packed into `workspace`.
+template <typename Number>
+inline const float* as_panels(float* workspace, const float* matrix, int64_t groups, int64_t depth,
                               int64_t columns) {
-  if (is_panel(columns)) return matrix;
-  pack(workspace, depth, blocks_of(columns), [&](int64_t k, int64_t block) {
-    return Part{matrix + k * columns + block * kBlock, columns - block * kBlock};
+  if (is_panel<Number>(columns)) return matrix;
+  const int64_t whole = words_of<Number>(depth) * Number::kPerWord;
+  const bool follows = groups == 1 || whole == depth;  // each row the one before
+  const int64_t packed_depth = follows ? groups * depth : groups * whole;
+  pack<Number>(workspace, packed_depth, blocks_of(columns), [&](int64_t k, int64_t block) {
+    if (!follows && k % whole == depth) return Part{};
+    const int64_t row = follows ? k : k / whole * depth + k % whole;
+    return Part{matrix + row * columns + block * kBlock, columns - block * kBlock};
   });
   return workspace;
+}
+
+// Writes numbers into a row from its number `at` on.
+template <typename Number>
+GRIDSCAPE_INLINE void write_numbers(float* row, int64_t at, const float* from, int64_t count) {
+  if constexpr (Number::kExact) return (void)std::memcpy(row + at, from, count * sizeof(float));
+  for (int64_t k = 0; k < count; k += kLanes) {
+    Number::write_first(row, at + k, load_first(from + k, count - k), count - k);
+  }
+}
+
+template <typename Number>
+GRIDSCAPE_INLINE int64_t rows_workspace(int64_t count, int64_t depth) {
+  return Number::kExact ? 0 : count * words_of<Number>(depth);
+}
+
+// A left operand, count x depth: itself, or its numbers rounded into `workspace`.
+template <typename Number>
+inline Rows as_rows(float* workspace, const float* matrix, int64_t stride, int64_t count,
+                    int64_t depth) {
+  if constexpr (Number::kExact) return {matrix, stride, 1};
+  const Rows rows = {workspace, words_of<Number>(depth), 1};
+  for (int64_t r = 0; r < count; ++r, workspace += rows.row_stride) {
+    workspace[rows.row_stride - 1] = 0;  // where the last word is half a word
+    write_numbers<Number>(workspace, 0, matrix + r * stride, depth);
+  }
+  return rows;
 }
 
 // Where tiles go: rows of `columns` numbers.
@@ -98,12 +138,13 @@ inline void transpose(float* to, int64_t to_stride, const float* from, int64_t f
 }
 
 // sums (columns) = sums of the columns of a matrix (count x columns), added to what is there.
+template <typename Number>
 inline void add_rows(float* sums, const float* matrix, int64_t count, int64_t columns) {
   for (int64_t column = 0; column < columns; column += kLanes) {
     const int64_t left = columns - column;
     Vector sum = load_first(sums + column, left);
     for (int64_t row = 0; row < count; ++row) {
-      sum += load_first(matrix + row * columns + column, left);
+      sum += Number::round(load_first(matrix + row * columns + column, left));
     }
     store_first(sums + column, sum, left);
   }
@@ -113,9 +154,11 @@ GRIDSCAPE_INLINE Vector relu(Vector x) { return x <= Vector{} ? Vector{} : x; } 
 
 // ---- dense: forward ----
 
+// Rows of the kernel that are packed at once, whole blocks of them unless all.
+template <typename Number>
 GRIDSCAPE_INLINE int64_t dense_depth(const DenseSizes& n) {
-  if (is_panel(n.outputs)) return n.inputs;
-  const int64_t fitting = kPackedAtOnce / padded(n.outputs);
+  if (is_panel<Number>(n.outputs)) return n.inputs;
+  const int64_t fitting = kPackedAtOnce / padded(n.outputs) * Number::kPerWord;
   return smaller(n.inputs, fitting < kBlock ? kBlock : fitting);
 }
 
@@ -134,24 +177,28 @@ inline void activate(const DenseSizes& n, Activation activation, const float* bi
   }
 }
 
-inline void dense_forward(const DenseSizes& n, Activation activation, const float* x,
-                          const float* kernel, const float* bias, float* y, float* workspace) {
+// workspace: a piece of the kernel, packed, and the same piece of x.
+template <typename Number>
+void dense_forward(const DenseSizes& n, Activation activation, const float* x, const float* kernel,
+                   const float* bias, float* y, float* workspace) {
   const Sums sums = {y, n.outputs};
-  const int64_t at_once = dense_depth(n);
+  const int64_t at_once = dense_depth<Number>(n);
+  float* of_x = workspace + packed_workspace<Number>(1, at_once, n.outputs);
   for (int64_t k = 0; k < n.inputs; k += at_once) {
-    const int64_t depth = smaller(at_once, n.inputs - k);
-    const float* packed = as_panels(workspace, kernel + k * n.outputs, depth, n.outputs);
+    const int64_t depth = smaller(at_once, n.inputs - k), words = words_of<Number>(depth);
+    const float* packed = as_panels<Number>(workspace, kernel + k * n.outputs, 1, depth, n.outputs);
+    const Rows rows = as_rows<Number>(of_x, x + k, n.inputs, n.batch, depth);
     for_panels(blocks_of(n.outputs), [&](auto n_blocks, int64_t first) {
       constexpr int C = n_blocks;
       for (int lane = 0; lane < kBlock; lane += kLanes) {
         for_tiles(n.batch, [&](auto n_rows, int64_t row) {
           Tile<n_rows, C> tile = {};
           if (k > 0) sums.read(tile, row, first, lane);
-          accumulate(tile, {x + row * n.inputs + k, n.inputs, 1}, packed, depth, lane);
+          accumulate<Number>(tile, rows.from(row, 0), packed, words, lane);
           sums.write(tile, row, first, lane);
         });
       }
-      packed += depth * C * kBlock;
+      packed += words * C * kBlock;
     });
   }
   activate(n, activation, bias, y);
@@ -159,7 +206,8 @@ inline void dense_forward(const DenseSizes& n, Activation activation, const floa
 
 // ---- dense: backward ----
 
-// dz = dy times the derivative of the activation, which its value tells.
+// dz = dy times the derivative of the activation, which its value tells; rounded.
+template <typename Number>
 inline void pull_activation(const DenseSizes& n, Activation activation, const float* y,
                             const float* dy, float* dz) {
   const int64_t count = n.batch * n.outputs;
@@ -167,7 +215,7 @@ inline void pull_activation(const DenseSizes& n, Activation activation, const fl
     const Vector of_y = load_first(y + k, count - k), d = load_first(dy + k, count - k);
     const Vector pulled = activation == Activation::kRelu ? (of_y > Vector{} ? d : Vector{})
                                                           : d * (splat(1) - of_y * of_y);
-    store_first(dz + k, pulled, count - k);
+    store_first(dz + k, Number::round(pulled), count - k);
   }
 }
 
@@ -177,63 +225,92 @@ GRIDSCAPE_INLINE void copy_row(float* to, const float* from, int64_t count) {
   for (int64_t k = 0; k < kRowsAtOnce; k += kLanes) store(to + k, load(from + k));
 }
 
+GRIDSCAPE_INLINE void pair_row(float* to, const float* first, const float* second, int64_t count) {
+  for (int64_t k = 0; k < count; k += kLanes) {
+    const Vector next = second ? load_first(second + k, count - k) : Vector{};
+    store_first(to + k, pairs(load_first(first + k, count - k), next), count - k);
+  }
+}
+
+// Columns of a matrix, at most kRowsAtOnce of them, as the rows of a left operand: itself where its
+// own rows are short, or gathered into `workspace`.
+template <typename Number>
+inline Rows as_columns(float* workspace, const float* matrix, int64_t stride, int64_t depth,
+                       int64_t count) {
+  if (Number::kExact && stride < kLongRow) return {matrix, 1, stride};
+  float* to = workspace;
+  for (int64_t k = 0; k < depth; k += Number::kPerWord, to += kRowsAtOnce) {
+    const float* from = matrix + k * stride;
+    if constexpr (Number::kExact) {
+      copy_row(to, from, count);
+    } else {
+      pair_row(to, from, k + 1 < depth ? from + stride : nullptr, count);
+    }
+  }
+  return {workspace, 1, kRowsAtOnce};
+}
+
 // dkernel = columns of x times dz, both taken in pieces that fit the first cache.
+template <typename Number>
 inline void dense_kernel_gradient(const DenseSizes& n, const float* x, const float* dz,
                                   float* dkernel, float* workspace) {
+  constexpr int64_t at_once = kDepthAtOnce * Number::kPerWord;
   const Sums sums = {dkernel, n.outputs};
   float* left = workspace;  // (kDepthAtOnce, kRowsAtOnce)
-  const bool gathers = n.inputs >= kLongRow;
-  const float* packed = as_panels(workspace + kDepthAtOnce * kRowsAtOnce, dz, n.batch, n.outputs);
+  const float* packed =
+      as_panels<Number>(workspace + kDepthAtOnce * kRowsAtOnce, dz, 1, n.batch, n.outputs);
   for (int64_t i = 0; i < n.inputs; i += kRowsAtOnce) {
     const int64_t count = smaller(kRowsAtOnce, n.inputs - i);
-    for (int64_t b = 0; b < n.batch; b += kDepthAtOnce) {
-      const int64_t depth = smaller(kDepthAtOnce, n.batch - b);
-      for (int64_t k = 0; gathers && k < depth; ++k) {
-        copy_row(left + k * kRowsAtOnce, x + (b + k) * n.inputs + i, count);
-      }
-      const Rows in_place = {x + b * n.inputs + i, 1, n.inputs};
-      const Rows rows = gathers ? Rows{left, 1, kRowsAtOnce} : in_place;
+    for (int64_t b = 0; b < n.batch; b += at_once) {
+      const int64_t depth = smaller(at_once, n.batch - b);
+      const Rows rows = as_columns<Number>(left, x + b * n.inputs + i, n.inputs, depth, count);
       const float* panel = packed;
       for_panels(blocks_of(n.outputs), [&](auto n_blocks, int64_t first) {
         constexpr int C = n_blocks;
+        const float* from = panel + words_of<Number>(b) * C * kBlock;
         for (int lane = 0; lane < kBlock; lane += kLanes) {
           for_tiles(count, [&](auto n_rows, int64_t row) {
             Tile<n_rows, C> tile = {};
             if (b > 0) sums.read(tile, i + row, first, lane);
-            accumulate(tile, rows.from(row, 0), panel + b * C * kBlock, depth, lane);
+            accumulate<Number>(tile, rows.from(row, 0), from, words_of<Number>(depth), lane);
             sums.write(tile, i + row, first, lane);
           });
         }
-        panel += n.batch * C * kBlock;
+        panel += words_of<Number>(n.batch) * C * kBlock;
       });
     }
   }
 }
 
-inline void dense_weights(const DenseSizes& n, Activation activation, const float* x,
-                          const float* y, const float* dy, float* dkernel, float* dbias, float* dz,
-                          float* workspace) {
+template <typename Number>
+void dense_weights(const DenseSizes& n, Activation activation, const float* x, const float* y,
+                   const float* dy, float* dkernel, float* dbias, float* dz, float* workspace) {
   if (activation != Activation::kLinear) {
-    pull_activation(n, activation, y, dy, dz);
+    pull_activation<Number>(n, activation, y, dy, dz);
     dy = dz;
   }
   if (dbias) {
     std::memset(dbias, 0, n.outputs * sizeof(float));
-    add_rows(dbias, dy, n.batch, n.outputs);
+    add_rows<Number>(dbias, dy, n.batch, n.outputs);
   }
-  dense_kernel_gradient(n, x, dy, dkernel, workspace);
+  dense_kernel_gradient<Number>(n, x, dy, dkernel, workspace);
 }
 
 // dx transposed = kernel times dz transposed: the kernel, the largest, is read once, where it lies.
-inline void dense_inputs(const DenseSizes& n, const float* kernel, const float* dz, float* dx,
-                         float* workspace) {
-  float *sums = workspace, *packed = workspace + kRowsAtOnce * kPanelBlocks * kBlock;
-  const int64_t depth = n.outputs, packed_depth = padded(n.outputs);
-  pack_transposed(packed, blocks_of(depth), n.batch, [&](int64_t b, int64_t block) {
-    return Part{dz + b * depth + block * kBlock, depth - block * kBlock};
+template <typename Number>
+void dense_inputs(const DenseSizes& n, const float* kernel, const float* dz, float* dx,
+                  float* workspace) {
+  const int64_t blocks = blocks_of(n.outputs), depth = words_of<Number>(n.outputs);
+  const int64_t packed_depth = blocks * kBlockWords<Number>;
+  float *sums = workspace, *packed = sums + kRowsAtOnce * kPanelBlocks * kBlock;
+  float* of_kernel = packed + packed_depth * padded(n.batch);
+  pack_transposed<Number>(packed, blocks, n.batch, [&](int64_t b, int64_t block) {
+    return Part{dz + b * n.outputs + block * kBlock, n.outputs - block * kBlock};
   });
   for (int64_t i = 0; i < n.inputs; i += kRowsAtOnce) {
     const int64_t count = smaller(kRowsAtOnce, n.inputs - i);
+    const Rows rows =
+        as_rows<Number>(of_kernel, kernel + i * n.outputs, n.outputs, count, n.outputs);
     const float* panel = packed;
     for_panels(blocks_of(n.batch), [&](auto n_blocks, int64_t first) {
       constexpr int C = n_blocks;
@@ -244,8 +321,7 @@ inline void dense_inputs(const DenseSizes& n, const float* kernel, const float* 
           for_tiles(count, [&](auto n_rows, int64_t row) {
             Tile<n_rows, C> tile = {};
             if (k > 0) read_panel(tile, sums, row, lane);
-            accumulate(tile, {kernel + (i + row) * depth + k, depth, 1}, panel + k * width, some,
-                       lane);
+            accumulate<Number>(tile, rows.from(row, k), panel + k * width, some, lane);
             write_panel(tile, sums, row, lane);
           });
         }
@@ -278,14 +354,21 @@ struct Frame {
     return k / (columns * channels) * row() + k % (columns * channels);
   }
   // The zeros around stay where they are from image to image.
-  void clear(float* frame) const { std::memset(frame, 0, size() * sizeof(float)); }
+  void clear(float* frame, int64_t words) const { std::memset(frame, 0, words * sizeof(float)); }
+  int64_t first() const { return above * row() + left * channels; }
+  template <typename Number>
   void fill(float* frame, const float* image) const {
-    float* to = frame + above * row() + left * channels;
-    for (int64_t y = 0; y < height; ++y, to += row(), image += width * channels) {
-      std::memcpy(to, image, width * channels * sizeof(float));
+    for (int64_t y = 0; y < height; ++y, image += width * channels) {
+      write_numbers<Number>(frame, first() + y * row(), image, width * channels);
     }
   }
 };
+
+// Of an odd row of a window, a word reaches one number further.
+template <typename Number>
+GRIDSCAPE_INLINE int64_t frame_words(const Frame& n) {
+  return words_of<Number>(n.size() + Number::kPerWord - 1);
+}
 
 // An even window reaches one pixel further ahead than back.
 GRIDSCAPE_INLINE Frame frame_of(const ConvSizes& n) {
@@ -302,9 +385,10 @@ GRIDSCAPE_INLINE int64_t pooled_pixels(const ConvSizes& n) {
 }
 
 // to = the window of each pixel of a frame times panels, plus a bias (padded), or null.
+template <typename Number>
 inline void correlate(const Frame& n, const float* frame, const float* packed, const float* bias,
                       Sums to) {
-  const int64_t of_row = n.columns * n.channels;
+  const int64_t of_row = words_of<Number>(n.columns * n.channels);
   for_panels(blocks_of(to.columns), [&](auto n_blocks, int64_t first) {
     constexpr int C = n_blocks;
     for (int lane = 0; lane < kBlock; lane += kLanes) {
@@ -312,11 +396,11 @@ inline void correlate(const Frame& n, const float* frame, const float* packed, c
         constexpr int R = n_rows;
         Tile<R, C> tile = {};
         const float* row[R];
-        for (int r = 0; r < R; ++r) row[r] = frame + n.at(pixel + r);
+        for (int r = 0; r < R; ++r) row[r] = Number::from(frame, n.at(pixel + r));
         const float* panel = packed + lane;
         for (int64_t i = 0; i < n.rows; ++i, panel += of_row * C * kBlock) {
-          accumulate_from(tile, row, 1, panel, of_row);
-          for (int r = 0; r < R; ++r) row[r] += n.row();
+          accumulate_from<Number>(tile, row, 1, panel, of_row);
+          for (int r = 0; r < R; ++r) row[r] = Number::from(row[r], n.row());
         }
         for (int c = 0; bias && c < C; ++c) {
           const Vector b = load(bias + (first + c) * kBlock + lane);
@@ -325,7 +409,7 @@ inline void correlate(const Frame& n, const float* frame, const float* packed, c
         to.write(tile, pixel, first, lane);
       });
     }
-    packed += n.depth() * C * kBlock;
+    packed += n.rows * of_row * C * kBlock;
   });
 }
 
@@ -381,18 +465,20 @@ inline void pool(const ConvSizes& n, const float* z, float* y, int8_t* switches)
   });
 }
 
-// The way back: dy (pooled pixels, filters) -> dz (pixels, filters), into an image or a frame.
+// The way back: dy (pooled pixels, filters) -> dz (pixels, filters), into an image or a frame whose
+// rows are `row` numbers long, from its number `at` on.
+template <typename Number>
 inline void unpool(const ConvSizes& n, const float* dy, const int8_t* switches, float* dz,
-                   int64_t row) {
+                   int64_t at, int64_t row) {
   const int64_t F = n.filters;
   for_windows(n, [&](int64_t window, int64_t pixel, bool wide, bool high) {
-    float* to = dz + pixel / n.width * row + pixel % n.width * F;
+    const int64_t to = at + pixel / n.width * row + pixel % n.width * F;
     for (int64_t f = 0; f < F; f += kLanes) {
       const int64_t left = F - f;
       const Vector d = load_first(dy + window * F + f, left);
       const Whole which = load_bytes(switches + window * F + f, left);
-      auto give = [&](float* at, int32_t number) {
-        store_first(at + f, which == number ? d : Vector{}, left);
+      auto give = [&](int64_t first, int32_t number) {
+        Number::write_first(dz, first + f, which == number ? d : Vector{}, left);
       };
       give(to, 0);
       if (wide) give(to + F, 1);
@@ -412,23 +498,26 @@ GRIDSCAPE_INLINE int8_t* switches_of(const ConvSizes& n, float* switches, int64_
 // ---- convolution: forward ----
 
 // workspace: frame, bias, packed kernel, and before pooling the outputs of one image.
-inline void conv_forward(const ConvSizes& n, const float* images, const float* kernel,
-                         const float* bias, float* y, float* switches, float* workspace) {
+template <typename Number>
+void conv_forward(const ConvSizes& n, const float* images, const float* kernel, const float* bias,
+                  float* y, float* switches, float* workspace) {
   const Frame around = frame_of(n);
-  float *frame = workspace, *offset = frame + around.size(), *packed = offset + padded(n.filters);
-  float* z = packed + packed_workspace(around.depth(), n.filters);
-  const float* panels = as_panels(packed, kernel, around.depth(), n.filters);
+  const int64_t of_row = around.columns * around.channels;
+  float *frame = workspace, *offset = frame + frame_words<Number>(around);
+  float* packed = offset + padded(n.filters);
+  float* z = packed + packed_workspace<Number>(n.rows, of_row, n.filters);
+  const float* panels = as_panels<Number>(packed, kernel, n.rows, of_row, n.filters);
   std::memset(offset, 0, padded(n.filters) * sizeof(float));
   std::memcpy(offset, bias, n.filters * sizeof(float));
-  around.clear(frame);
+  around.clear(frame, frame_words<Number>(around));
   const int64_t image_size = n.height * n.width * n.channels, z_size = around.pixels() * n.filters;
   for (int64_t b = 0; b < n.batch; ++b) {
-    around.fill(frame, images + b * image_size);
+    around.fill<Number>(frame, images + b * image_size);
     if (!n.pooled) {
-      correlate(around, frame, panels, offset, {y + b * z_size, n.filters});
+      correlate<Number>(around, frame, panels, offset, {y + b * z_size, n.filters});
       continue;
     }
-    correlate(around, frame, panels, offset, {z, n.filters});
+    correlate<Number>(around, frame, panels, offset, {z, n.filters});
     int8_t* of_image = switches ? switches_of(n, switches, b) : nullptr;
     pool(n, z, y + b * pooled_pixels(n) * n.filters, of_image);
   }
@@ -436,10 +525,13 @@ inline void conv_forward(const ConvSizes& n, const float* images, const float* k
 
 // ---- convolution: backward ----
 
-// sums (depth x blocks, panels) += the windows of a frame times dz (pixels x blocks, panels).
+// sums (depth x blocks, panels) += the windows of a frame times dz (pixels x blocks, panels). A
+// word of the frame holds as many pixels of a row, from its own on, as one of dz.
+template <typename Number>
 inline void add_windows(const Frame& n, const float* frame, const float* dz, int64_t blocks,
                         float* sums) {
   const int64_t rows_at_once = kPixelsAtOnce < n.width ? 1 : kPixelsAtOnce / n.width;
+  const int64_t words = words_of<Number>(n.width);
   for (int64_t y = 0; y < n.height; y += rows_at_once) {
     const int64_t end = smaller(y + rows_at_once, n.height);
     const float* panel = dz;
@@ -455,39 +547,59 @@ inline void add_windows(const Frame& n, const float* frame, const float* dz, int
           const float* row[R];
           for (int r = 0; r < R; ++r) row[r] = frame + y * n.row() + n.in_window(k + r);
           for (int64_t of_y = y; of_y < end; ++of_y) {
-            accumulate_from(tile, row, n.channels, panel + of_y * n.width * width + lane, n.width);
+            const float* from = panel + of_y * words * width + lane;
+            accumulate_from<Number>(tile, row, Number::kPerWord * n.channels, from, words);
             for (int r = 0; r < R; ++r) row[r] += n.row();
           }
           write_panel(tile, to, k, lane);
         });
       }
-      panel += n.pixels() * width;
+      panel += n.height * words * width;
       to += n.depth() * width;
     });
   }
 }
 
+// Workspace of the frame that `add_windows` reads, and where its words are pairs, of the pairs.
+template <typename Number>
+GRIDSCAPE_INLINE int64_t windows_workspace(const Frame& n) {
+  return Number::kExact ? n.size() : 2 * n.size() + n.channels;
+}
+
+// Pairs each number of a frame with that of the next pixel, the last ones with zeros behind it.
+template <typename Number>
+inline const float* as_windows(const Frame& n, float* frame) {
+  if constexpr (Number::kExact) return frame;
+  float* paired = frame + n.size() + n.channels;
+  pair_row(paired, frame, frame + n.channels, n.size());
+  return paired;
+}
+
 // workspace: frame, gradients of one image before pooling, packed, and packed sums of the kernel.
-inline void conv_weights(const ConvSizes& n, const float* images, const float* switches,
-                         const float* dy, float* dkernel, float* dbias, float* workspace) {
+template <typename Number>
+void conv_weights(const ConvSizes& n, const float* images, const float* switches, const float* dy,
+                  float* dkernel, float* dbias, float* workspace) {
   const Frame around = frame_of(n);
   const int64_t F = n.filters, pixels = around.pixels(), blocks = blocks_of(F);
-  float *frame = workspace, *unpooled = frame + around.size();
+  float *frame = workspace, *unpooled = frame + windows_workspace<Number>(around);
   float* packed = unpooled + (n.pooled ? pixels * F : 0);
-  float* sums = is_panel(F) ? dkernel : packed + packed_workspace(pixels, F);
-  around.clear(frame);
+  const bool in_place = is_panel<Float32>(F);
+  float* sums = in_place ? dkernel : packed + packed_workspace<Number>(n.height, n.width, F);
+  around.clear(frame, windows_workspace<Number>(around));
   std::memset(sums, 0, around.depth() * padded(F) * sizeof(float));
   std::memset(dbias, 0, F * sizeof(float));
   for (int64_t b = 0; b < n.batch; ++b) {
-    around.fill(frame, images + b * pixels * n.channels);
+    around.fill<Float32>(frame, images + b * pixels * n.channels);
     const float* dz = n.pooled ? unpooled : dy + b * pixels * F;
     if (n.pooled) {
-      unpool(n, dy + b * pooled_pixels(n) * F, switches_of(n, switches, b), unpooled, n.width * F);
+      unpool<Float32>(n, dy + b * pooled_pixels(n) * F, switches_of(n, switches, b), unpooled, 0,
+                      n.width * F);
     }
-    add_rows(dbias, dz, pixels, F);
-    add_windows(around, frame, as_panels(packed, dz, pixels, F), blocks, sums);
+    add_rows<Number>(dbias, dz, pixels, F);
+    add_windows<Number>(around, as_windows<Number>(around, frame),
+                        as_panels<Number>(packed, dz, n.height, n.width, F), blocks, sums);
   }
-  if (sums == dkernel) return;
+  if (in_place) return;
   for_packed(sums, around.depth(), blocks, [&](int64_t k, int64_t block, const float* from) {
     for (int64_t u = 0; u < kBlock; u += kLanes) {
       const int64_t column = block * kBlock + u;
@@ -497,37 +609,72 @@ inline void conv_weights(const ConvSizes& n, const float* images, const float* s
 }
 
 // The kernel turned by half a circle, filters and channels exchanged: (rows, columns, F) x C.
-inline void pack_turned(float* to, const ConvSizes& n, const float* kernel) {
-  const int64_t places = n.rows * n.columns, F = n.filters;
-  for_panels(blocks_of(n.channels), [&](auto n_blocks, int64_t first) {
-    constexpr int64_t width = n_blocks * kBlock;
-    const int64_t channel = first * kBlock, count = smaller(width, n.channels - channel);
-    for (int64_t place = places - 1; place >= 0; --place, to += F * width) {
-      const float* from = kernel + (place * n.channels + channel) * F;
-      std::memset(to, 0, F * width * sizeof(float));
-      transpose(to, width, from, F, F, count);
-    }
-  });
-}
-
-// workspace: frame of the gradients, turned kernel.
-inline void conv_inputs(const ConvSizes& n, const float* kernel, const float* switches,
-                        const float* dy, float* dimages, float* workspace) {
-  const Frame around = gradient_frame_of(n);
-  float *frame = workspace, *turned = frame + around.size();
-  const int64_t pixels = around.pixels(), F = n.filters;
-  around.clear(frame);
-  pack_turned(turned, n, kernel);
-  for (int64_t b = 0; b < n.batch; ++b) {
-    if (n.pooled) {
-      unpool(n, dy + b * pooled_pixels(n) * F, switches_of(n, switches, b),
-             frame + around.above * around.row() + around.left * F, around.row());
-    } else {
-      around.fill(frame, dy + b * pixels * F);
-    }
-    correlate(around, frame, turned, nullptr, {dimages + b * pixels * n.channels, n.channels});
+inline void turn(float* to, const ConvSizes& n, const float* kernel) {
+  const int64_t C = n.channels, F = n.filters;
+  for (int64_t place = n.rows * n.columns - 1; place >= 0; --place, to += F * C) {
+    transpose(to, C, kernel + place * C * F, F, F, C);
   }
 }
+
+// workspace: frame of the gradients, turned kernel, packed.
+template <typename Number>
+void conv_inputs(const ConvSizes& n, const float* kernel, const float* switches, const float* dy,
+                 float* dimages, float* workspace) {
+  const Frame around = gradient_frame_of(n);
+  const int64_t pixels = around.pixels(), F = n.filters;
+  float *frame = workspace, *turned = frame + frame_words<Number>(around);
+  float* packed = turned + around.depth() * n.channels;
+  around.clear(frame, frame_words<Number>(around));
+  turn(turned, n, kernel);
+  const float* panels =
+      as_panels<Number>(packed, turned, n.rows, around.columns * around.channels, n.channels);
+  for (int64_t b = 0; b < n.batch; ++b) {
+    if (n.pooled) {
+      unpool<Number>(n, dy + b * pooled_pixels(n) * F, switches_of(n, switches, b), frame,
+                     around.first(), around.row());
+    } else {
+      around.fill<Number>(frame, dy + b * pixels * F);
+    }
+    correlate<Number>(around, frame, panels, nullptr,
+                      {dimages + b * pixels * n.channels, n.channels});
+  }
+}
+
+// ---- the table ----
+
+template <typename Number>
+DenseWorkspace dense_workspace(const DenseSizes& n) {
+  const int64_t at_once = dense_depth<Number>(n);
+  DenseWorkspace workspace;
+  workspace.forward =
+      packed_workspace<Number>(1, at_once, n.outputs) + rows_workspace<Number>(n.batch, at_once);
+  workspace.weights = kDepthAtOnce * kRowsAtOnce + packed_workspace<Number>(1, n.batch, n.outputs);
+  workspace.inputs = kRowsAtOnce * kPanelBlocks * kBlock +
+                     blocks_of(n.outputs) * kBlockWords<Number> * padded(n.batch) +
+                     rows_workspace<Number>(kRowsAtOnce, n.outputs);
+  return workspace;
+}
+
+template <typename Number>
+ConvWorkspace conv_workspace(const ConvSizes& n, bool keeps) {
+  const Frame around = frame_of(n), of_gradient = gradient_frame_of(n);
+  const int64_t F = n.filters, C = n.channels, unpooled = n.pooled ? around.pixels() * F : 0;
+  ConvWorkspace workspace;
+  workspace.switches = n.pooled && keeps ? (n.batch * pooled_pixels(n) * F + 3) / 4 : 0;
+  workspace.forward = frame_words<Number>(around) + padded(F) +
+                      packed_workspace<Number>(n.rows, n.columns * C, F) + unpooled;
+  workspace.weights = windows_workspace<Number>(around) + unpooled +
+                      packed_workspace<Number>(n.height, n.width, F) +
+                      packed_workspace<Float32>(1, around.depth(), F);
+  workspace.inputs = frame_words<Number>(of_gradient) + of_gradient.depth() * C +
+                     packed_workspace<Number>(n.rows, n.columns * F, C);
+  return workspace;
+}
+
+template <typename Number>
+constexpr FeedforwardKernels kFeedforwardTable = {
+    dense_workspace<Number>, dense_forward<Number>, dense_weights<Number>, dense_inputs<Number>,
+    conv_workspace<Number>,  conv_forward<Number>,  conv_weights<Number>,  conv_inputs<Number>};
 
 }  // namespace GRIDSCAPE_TARGET
 }  // namespace gridscape

@@ -11,12 +11,20 @@ namespace {
 const char* const kShapes = "arrays of other shapes than the layer asks for";
 const char* const kWorkspace = "workspace of another size";
 
+// Those whose products have operands of float32, or of bfloat16: null without instructions for it.
+const FeedforwardKernels* kernels_of(bool bfloat16) {
+  return bfloat16 ? chosen().feedforward_bfloat16 : chosen().feedforward;
+}
+
+ffi::Error no_bfloat16() { return refused("no products of bfloat16 by this instruction set"); }
+
 // ---- dense ----
 
 // x (B, I), kernel (I, J), bias (J) unless without -> y (B, J), workspace.
 ffi::Error dense_forward(ffi::ThreadPool pool, ffi::RemainingArgs args, ffi::RemainingRets rets,
-                         int64_t activation, bool has_bias) {
-  const FeedforwardKernels& kernels = *chosen().feedforward;
+                         bool bfloat16, int64_t activation, bool has_bias) {
+  if (!kernels_of(bfloat16)) return no_bfloat16();
+  const FeedforwardKernels& kernels = *kernels_of(bfloat16);
   Call call(args, rets);
   auto x = call.arg(0, 2), kernel = call.arg(1, 2), bias = call.arg(has_bias ? 2 : 1, 1);
   auto y = call.ret(0, 2), workspace = call.ret(1, 1);
@@ -41,8 +49,9 @@ ffi::Error dense_forward(ffi::ThreadPool pool, ffi::RemainingArgs args, ffi::Rem
 // x (B, I), y (B, J), dy (B, J) -> dkernel (I, J), dbias (J) or (0), dz (B, J) or (0, J),
 // workspace.
 ffi::Error dense_weights(ffi::ThreadPool pool, ffi::RemainingArgs args, ffi::RemainingRets rets,
-                         int64_t activation, bool has_bias) {
-  const FeedforwardKernels& kernels = *chosen().feedforward;
+                         bool bfloat16, int64_t activation, bool has_bias) {
+  if (!kernels_of(bfloat16)) return no_bfloat16();
+  const FeedforwardKernels& kernels = *kernels_of(bfloat16);
   Call call(args, rets);
   const auto kind = static_cast<Activation>(activation);
   auto x = call.arg(0, 2), y = call.arg(1, 2), dy = call.arg(2, 2);
@@ -67,8 +76,10 @@ ffi::Error dense_weights(ffi::ThreadPool pool, ffi::RemainingArgs args, ffi::Rem
 }
 
 // kernel (I, J), dz (B, J) -> dx (B, I), workspace.
-ffi::Error dense_inputs(ffi::ThreadPool pool, ffi::RemainingArgs args, ffi::RemainingRets rets) {
-  const FeedforwardKernels& kernels = *chosen().feedforward;
+ffi::Error dense_inputs(ffi::ThreadPool pool, ffi::RemainingArgs args, ffi::RemainingRets rets,
+                        bool bfloat16) {
+  if (!kernels_of(bfloat16)) return no_bfloat16();
+  const FeedforwardKernels& kernels = *kernels_of(bfloat16);
   Call call(args, rets);
   auto kernel = call.arg(0, 2), dz = call.arg(1, 2), dx = call.ret(0, 2),
        workspace = call.ret(1, 1);
@@ -103,8 +114,9 @@ void expect_outputs(Call& call, const ConvSizes& n, const PerTrial& y) {
 // images (B, Y, X, C), kernel (k, l, C, F), bias (F) -> y (B, Y, X, F), or pooled, switches,
 // workspace.
 ffi::Error conv_forward(ffi::ThreadPool pool, ffi::RemainingArgs args, ffi::RemainingRets rets,
-                        bool pooled, bool keeps) {
-  const FeedforwardKernels& kernels = *chosen().feedforward;
+                        bool bfloat16, bool pooled, bool keeps) {
+  if (!kernels_of(bfloat16)) return no_bfloat16();
+  const FeedforwardKernels& kernels = *kernels_of(bfloat16);
   Call call(args, rets);
   auto images = call.arg(0, 4), kernel = call.arg(1, 4), bias = call.arg(2, 1);
   auto y = call.ret(0, 4), switches = call.ret(1, 1), workspace = call.ret(2, 1);
@@ -130,8 +142,9 @@ ffi::Error conv_forward(ffi::ThreadPool pool, ffi::RemainingArgs args, ffi::Rema
 
 // images (B, Y, X, C), switches, dy -> dkernel (k, l, C, F), dbias (F), workspace.
 ffi::Error conv_weights(ffi::ThreadPool pool, ffi::RemainingArgs args, ffi::RemainingRets rets,
-                        bool pooled) {
-  const FeedforwardKernels& kernels = *chosen().feedforward;
+                        bool bfloat16, bool pooled) {
+  if (!kernels_of(bfloat16)) return no_bfloat16();
+  const FeedforwardKernels& kernels = *kernels_of(bfloat16);
   Call call(args, rets);
   auto images = call.arg(0, 4), switches = call.arg(1, 1), dy = call.arg(2, 4);
   auto dkernel = call.ret(0, 4), dbias = call.ret(1, 1), workspace = call.ret(2, 1);
@@ -156,8 +169,9 @@ ffi::Error conv_weights(ffi::ThreadPool pool, ffi::RemainingArgs args, ffi::Rema
 
 // kernel (k, l, C, F), switches, dy -> dimages (B, Y, X, C), workspace.
 ffi::Error conv_inputs(ffi::ThreadPool pool, ffi::RemainingArgs args, ffi::RemainingRets rets,
-                       bool pooled) {
-  const FeedforwardKernels& kernels = *chosen().feedforward;
+                       bool bfloat16, bool pooled) {
+  if (!kernels_of(bfloat16)) return no_bfloat16();
+  const FeedforwardKernels& kernels = *kernels_of(bfloat16);
   Call call(args, rets);
   auto kernel = call.arg(0, 4), switches = call.arg(1, 1), dy = call.arg(2, 4);
   auto dimages = call.ret(0, 4), workspace = call.ret(1, 1);
@@ -182,7 +196,8 @@ ffi::Error conv_inputs(ffi::ThreadPool pool, ffi::RemainingArgs args, ffi::Remai
 
 namespace ffi = xla::ffi;
 
-#define GRIDSCAPE_BIND() ffi::Ffi::Bind().Ctx<ffi::ThreadPool>().RemainingArgs().RemainingRets()
+#define GRIDSCAPE_BIND() \
+  ffi::Ffi::Bind().Ctx<ffi::ThreadPool>().RemainingArgs().RemainingRets().Attr<bool>("bfloat16")
 
 XLA_FFI_DEFINE_HANDLER_SYMBOL(gridscape_dense_forward, gridscape::dense_forward,
                               GRIDSCAPE_BIND().Attr<int64_t>("activation").Attr<bool>("has_bias"));
@@ -197,17 +212,21 @@ XLA_FFI_DEFINE_HANDLER_SYMBOL(gridscape_conv_inputs, gridscape::conv_inputs,
                               GRIDSCAPE_BIND().Attr<bool>("pooled"));
 
 // Into `workspace`: the fields of DenseWorkspace.
-extern "C" void gridscape_dense_workspace(const int64_t* sizes, int64_t* workspace) {
+extern "C" void gridscape_dense_workspace(const int64_t* sizes, bool bfloat16, int64_t* workspace) {
+  const auto* kernels = gridscape::kernels_of(bfloat16);
+  if (!kernels) return;  // the call itself says so
   const gridscape::DenseSizes n = {sizes[0], sizes[1], sizes[2]};
-  const auto found = gridscape::chosen().feedforward->dense_workspace(n);
+  const auto found = kernels->dense_workspace(n);
   std::memcpy(workspace, &found, sizeof(found));
 }
 
 // Into `workspace`: the fields of ConvWorkspace. sizes: images, then filters, rows, columns.
-extern "C" void gridscape_conv_workspace(const int64_t* sizes, bool pooled, bool keeps,
-                                         int64_t* workspace) {
+extern "C" void gridscape_conv_workspace(const int64_t* sizes, bool bfloat16, bool pooled,
+                                         bool keeps, int64_t* workspace) {
+  const auto* kernels = gridscape::kernels_of(bfloat16);
+  if (!kernels) return;
   const gridscape::ConvSizes n = {sizes[0], sizes[1], sizes[2], sizes[3],
                                   sizes[4], sizes[5], sizes[6], pooled};
-  const auto found = gridscape::chosen().feedforward->conv_workspace(n, keeps);
+  const auto found = kernels->conv_workspace(n, keeps);
   std::memcpy(workspace, &found, sizeof(found));
 }

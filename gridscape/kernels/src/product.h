@@ -27,8 +27,9 @@ GRIDSCAPE_INLINE int64_t smaller(int64_t a, int64_t b) { return a < b ? a : b; }
 
 // What a word of an operand holds, and whether that is float32 as it is. Sums always are.
 //
-// write: a vector of numbers, or the first of them, into a row from its number `at` on. spread: a
-// word of a left operand, for all columns. add: sums plus products of the numbers of two words.
+// write: a vector of numbers, or the first of them, into a row from its number `at` on; from: where
+// that number lies, at a word or in the middle of one. spread: a word of a left operand, for all
+// columns. add: sums plus products of the numbers of two words. round: what a float becomes.
 struct Float32 {
   static constexpr int64_t kPerWord = 1;
   static constexpr bool kExact = true;
@@ -37,6 +38,8 @@ struct Float32 {
   GRIDSCAPE_INLINE static void write_first(float* row, int64_t at, Vector x, int64_t count) {
     store_first(row + at, x, count);
   }
+  GRIDSCAPE_INLINE static const float* from(const float* row, int64_t at) { return row + at; }
+  GRIDSCAPE_INLINE static Vector round(Vector x) { return x; }
   GRIDSCAPE_INLINE static Vector spread(const float* word) { return splat(*word); }
   GRIDSCAPE_INLINE static Vector add(Vector sum, Vector a, Vector b) { return sum + a * b; }
 };
@@ -51,6 +54,10 @@ struct Bfloat16 {
   GRIDSCAPE_INLINE static void write_first(float* row, int64_t at, Vector x, int64_t count) {
     store_halves_first(reinterpret_cast<Half*>(row) + at, rounded(x), count);
   }
+  GRIDSCAPE_INLINE static const float* from(const float* row, int64_t at) {
+    return reinterpret_cast<const float*>(reinterpret_cast<const Half*>(row) + at);
+  }
+  GRIDSCAPE_INLINE static Vector round(Vector x) { return (Vector)nearest(x); }
   // As a whole number: a pair is no float, and arithmetic could change its bits.
   GRIDSCAPE_INLINE static Vector spread(const float* word) {
     uint32_t bits;

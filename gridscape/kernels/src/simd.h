@@ -97,7 +97,15 @@ GRIDSCAPE_INLINE Words nearest(Vector x) {
 
 // Two numbers that follow each other in k share a word, the first in its lower half.
 GRIDSCAPE_INLINE Vector pairs(Vector first, Vector second) {
+#if defined(__AVX512BF16__)
+  typedef uint16_t All __attribute__((vector_size(64)));
+  const All order = {0, 16, 1, 17, 2,  18, 3,  19, 4,  20, 5,  21, 6,  22, 7,  23,
+                     8, 24, 9, 25, 10, 26, 11, 27, 12, 28, 13, 29, 14, 30, 15, 31};
+  const __m512i both = (__m512i)_mm512_cvtne2ps_pbh(second, first);
+  return (Vector)_mm512_permutexvar_epi16((__m512i)order, both);
+#else
   return (Vector)(nearest(first) >> 16 | nearest(second));
+#endif
 }
 
 GRIDSCAPE_INLINE Halves load_halves(const Half* from) {
