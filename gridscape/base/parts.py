@@ -29,6 +29,23 @@ class Dense(NamedTuple):
     flattens: bool = False
 
 
+class Recurrent(NamedTuple):
+    """A recurrent layer and a linear one behind it, which native code may train as one.
+
+    cell: by its name in the kernels. weights: of each of its weights the names of the parameters
+    that are added up to it. output: of the linear layer's kernel and bias. every: it answers at
+    every step. forget: the number that is added in the forget gate, by its name, or "". ``apply``
+    is what they do.
+    """
+
+    cell: str
+    weights: tuple[tuple[str, ...], ...]
+    output: tuple[str, str]
+    every: bool
+    forget: str
+    apply: Callable[..., Array]
+
+
 class Model(NamedTuple):
     """A network, as two pure functions.
 
@@ -47,8 +64,8 @@ class Model(NamedTuple):
     neither differentiated nor optimized, but what ``training`` has given last; ``apply`` reads it.
     ``check_inputs`` of a model that cannot read every number raises ModelError for the least and
     the largest inputs of a task, (2, *input_shape).
-    ``dense`` says of what layers ``apply`` is made, where native code may train them as one; it
-    serves only that very function.
+    ``dense`` says of what layers ``apply`` is made, where native code may train them as one, or
+    ``recurrent`` does; they serve only that very function.
     """
 
     init: Callable[[Key, Hyper], Params]
@@ -59,11 +76,13 @@ class Model(NamedTuple):
     training: Callable[[Params, Array, Key | None, Hyper], tuple[Array, Any]] | None = None
     check_inputs: Callable[[Any], None] | None = None
     dense: Dense | None = None
+    recurrent: Recurrent | None = None
 
     @property
-    def native_layers(self) -> Dense | None:
-        """The layers of ``dense``; None where ``apply`` is not the function that they stand for."""
-        return self.dense if self.dense and self.dense.apply is self.apply else None
+    def native_layers(self) -> Dense | Recurrent | None:
+        """The layers of the last two; None where ``apply`` is not what they stand for."""
+        both = self.dense, self.recurrent
+        return next((layers for layers in both if layers and layers.apply is self.apply), None)
 
 
 Make = Callable[[Hyper], optax.GradientTransformation]

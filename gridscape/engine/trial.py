@@ -15,15 +15,14 @@ from jax import lax
 from jaxtyping import Float, Int, UInt32
 
 from gridscape.base.data import Groups, Split, Stream
-from gridscape.base.parts import Dense
+from gridscape.base.parts import Dense, Recurrent
 from gridscape.base.state import Training, in_training, joined, parted
 from gridscape.base.task import Task
 from gridscape.base.types import Array, Hyper, Key, Params
 from gridscape.engine.order import batch_order
-from gridscape.engine.whole import Whole, whole
+from gridscape.engine.whole import Trial, Whole, one_after_the_other, whole
 from gridscape.grid.names import ANSWER_SPREAD, TOP_ANSWER, TOP_SHARE, by_kind
 from gridscape.kernels import optimizers as native
-from gridscape.kernels import perceptron
 from gridscape.kernels.batches import take as native_take
 from gridscape.kernels.library import in_use
 from gridscape.kernels.tables import BAD_QUANTITIES
@@ -48,7 +47,7 @@ class Functions(NamedTuple):
     """
 
     apply: Callable[..., Array]
-    dense: Dense | None
+    layers: Dense | Recurrent | None
     training: Training | None
     rule: Rule
     native: str | None
@@ -71,7 +70,7 @@ class Functions(NamedTuple):
         """Those of a recipe that is trained on a task."""
         return cls(
             apply=recipe.model.apply,
-            dense=recipe.model.native_layers,
+            layers=recipe.model.native_layers,
             training=recipe.model.training,
             rule=recipe.optimizer.make,
             native=recipe.optimizer.native_rule,
@@ -168,8 +167,7 @@ def train_trial(
     Also returns the loss and the metrics of each batch, before its update.
     """
     if (found := _whole(functions, n_microbatches, state, hyper, order, train)) is not None:
-        assert train is not None  # else none is found
-        return _train_whole(functions, found, state, hyper, order, stop, train)
+        return _train_whole(functions, found, state, hyper, stop)
     start, key = state.update, jax.random.wrap_key_data(words)
     names, n_updates = history_names(functions), len(jax.tree.leaves(order)[0])
     history = {name: jnp.full(n_updates, jnp.nan) for name in names}
@@ -201,44 +199,29 @@ def _whole(
     """How native code does all updates in one call; None where a trial asks for more."""
     f = functions
     more = (f.training, f.schedule, f.clips, f.noisy, f.averages, f.smoothed)
-    if (
-        any(more)
-        or n_microbatches > 1
-        or train is None
-        or not _is_identity(f.prepare, train.inputs)
-    ):
+    if any(more) or n_microbatches > 1:
         return None
     keeps = bool(f.metrics)
-    return whole(f.dense, f.loss, f.native, f.rule, state, hyper, order, train, keeps)
-
-
-def _is_identity(prepare: Callable[[Array], Array], inputs: Any) -> bool:
-    traced = jax.make_jaxpr(prepare)(inputs)
-    return not traced.eqns and traced.jaxpr.outvars == traced.jaxpr.invars
+    parts = f.loss, f.native, f.rule, f.prepare, state, hyper, order, train, keeps
+    return whole(f.layers, Trial(*parts))
 
 
 def _train_whole(
-    functions: Functions,
-    found: Whole,
-    state: TrialState,
-    hyper: Hyper,
-    order: Array,
-    stop: Array,
-    train: Split,
+    functions: Functions, found: Whole, state: TrialState, hyper: Hyper, stop: Array
 ) -> tuple[TrialState, dict[str, Float[Array, " U"]]]:
     """The same in one call of native code; metrics come after it, of all outputs at once."""
-    inputs, targets = train
-    trained = perceptron.train(found.net, found.numbers(hyper), state, order, stop, inputs, targets)
+    trained = found.train(state, hyper, stop)
     step = trained.state
-    reached = jnp.arange(len(order)) < step.update - state.update
-
-    def means(outputs: Array, rows: Array) -> dict[str, Array]:
-        of_batch = targets[rows] if len(rows) else targets
-        of = {name: f(outputs, of_batch).mean(axis=0) for name, f in functions.metrics}
-        return of | {name: f(of[name]) for name, f in functions.of_means}
-
-    by_update = (trained.outputs, order)  # not by vmap: a metric may be anything that jit takes
-    measured = lax.map(lambda of: means(*of), by_update) if functions.metrics else {}
+    reached = jnp.arange(len(trained.losses)) < step.update - state.update
+    measured = dict[str, Array]()
+    if functions.metrics:
+        outputs, targets = jax.tree.map(one_after_the_other, (trained.outputs, found.targets()))
+        n_updates = len(trained.losses)
+        for name, function in functions.metrics:
+            of_each = function(outputs, targets)
+            measured[name] = of_each.reshape(n_updates, -1, *of_each.shape[1:]).mean(axis=1)
+        # Not by vmap: it may be anything that jit takes.
+        measured |= {name: lax.map(f, measured[name]) for name, f in functions.of_means}
     history = {name: jnp.where(reached, x, jnp.nan) for name, x in measured.items()}
     return TrialState(*step), {"loss": trained.losses, **history}
 

@@ -1,8 +1,8 @@
-"""Which trials native code can train as a whole, and how: their loss and their rule recognized.
+"""Which trials native code can train as a whole, and how.
 
 A loss and a rule are functions, maybe a user's own. They are known by what JAX traces of them: a
-loss that has the very operations of one of ``FORMS``, a rule whose every step is a number times the
-gradient. What is not known is trained the usual way.
+loss that has the very operations of one that the kernels have, a rule whose every step is a number
+times the gradient. What is not known is trained the usual way.
 """
 
 from collections.abc import Callable, Mapping
@@ -13,99 +13,167 @@ import jax.numpy as jnp
 from jax.extend import core
 
 from gridscape.base.data import Split
-from gridscape.base.parts import Dense
-from gridscape.base.regression import mse
+from gridscape.base.parts import Dense, Recurrent
 from gridscape.base.types import Array, Hyper, Params
-from gridscape.kernels import perceptron
+from gridscape.engine.known_losses import loss_of_answers, loss_of_numbers
+from gridscape.kernels import perceptron, sequence
 from gridscape.kernels.perceptron import Perceptron
+from gridscape.kernels.sequence import Examples, SequenceNet
+from gridscape.kernels.whole import Trained
 
-# Ways to write each loss of kernels/tables.py.
-FORMS: dict[str, tuple[Callable[[Array, Array], Array], ...]] = {
-    "squared_error": (
-        lambda outputs, targets: ((outputs - targets) ** 2).sum(axis=-1),
-        lambda outputs, targets: jnp.square(outputs - targets).sum(axis=-1),
-    ),
-    "mean_squared_error": (
-        mse,
-        lambda outputs, targets: jnp.square(outputs - targets).mean(axis=-1),
-    ),
-}
+Rule = Callable[[Hyper], Any]
+Numbers = Callable[[Hyper], list[Mapping[str, Any]]]
 
 
 class Whole(NamedTuple):
-    """A network that native code can train, and its rule's numbers for each of its arrays."""
+    """A network that native code can train.
 
-    net: Perceptron
-    numbers: Callable[[Hyper], list[Mapping[str, Any]]]
+    numbers: of its rule, for each of its arrays. train: (state, hyper, stop) -> the trial after its
+    updates. targets: those of each update, (U, B, ...).
+    """
+
+    net: Perceptron | SequenceNet
+    numbers: Numbers
+    train: Callable[[Any, Hyper, Array], Trained]
+    targets: Callable[[], Any]
 
 
-def whole(
-    dense: Dense | None,
-    loss: Callable[[Array, Any], Array],
-    native_rule: str | None,
-    rule: Callable[[Hyper], Any],
-    state: Any,
-    hyper: Hyper,
-    order: Any,
-    train: Split | None,
-    keeps: bool,
-) -> Whole | None:
-    """How native code trains such a trial; None where it cannot.
+class Trial(NamedTuple):
+    """What is to be trained, as ``train_trial`` has it.
 
     native_rule: the name of ``rule`` in the kernels, None where it has none there. order: (U, B),
-    or (U, 0) where a batch is all examples. keeps: whether outputs are asked for.
+    or (U, 0) where a batch is all examples; where ``train`` is None, the examples themselves.
+    keeps: whether outputs are asked for.
     """
-    if dense is None or train is None or not _are_numbers(train):
+
+    loss: Callable[[Array, Any], Array]
+    native_rule: str | None
+    rule: Rule
+    prepare: Callable[[Array], Array]
+    state: Any
+    hyper: Hyper
+    order: Any
+    train: Split | None
+    keeps: bool
+
+    @property
+    def n_batch(self) -> int:
+        """Examples of an update."""
+        if self.train is None:
+            return int(jax.tree.leaves(self.order)[0].shape[1])
+        return int(self.order.shape[1]) or len(self.train.inputs)
+
+
+def whole(layers: Dense | Recurrent | None, trial: Trial) -> Whole | None:
+    """How native code trains a network of such layers; None where it cannot."""
+    if isinstance(layers, Dense):
+        return _perceptron(layers, trial)
+    return _sequence(layers, trial) if layers else None
+
+
+def _perceptron(layers: Dense, trial: Trial) -> Whole | None:
+    train = _in_place(trial)
+    if train is None or not _are_floats(train.inputs, train.targets):
         return None
-    is_flat = dense.flattens or train.inputs.ndim == 2
+    inputs, targets = train
     # Asked first: a loss may read outputs of another width than its targets.
-    if not is_flat or not perceptron.are_layers(dense.names, state.params, *train):
+    is_flat = layers.flattens or inputs.ndim == 2
+    if not is_flat or not perceptron.are_layers(layers.names, trial.state.params, inputs, targets):
         return None
-    of_loss = _name_of(loss, (order.shape[1] or len(train.inputs), *train.targets.shape[1:]))
-    numbers = _same_for_all(state.params) if native_rule else _rates(rule, hyper, state)
-    if of_loss is None or numbers is None:
+    loss, numbers = loss_of_numbers(trial.loss, (trial.n_batch, *targets.shape[1:])), _of(trial)
+    if loss is None or numbers is None:
         return None
-    net = Perceptron(dense.names, dense.activations, of_loss, native_rule or "sgd", keeps)
-    if not perceptron.serve(net, state, order, train.inputs, train.targets):
+    rule = trial.native_rule or "sgd"
+    net = Perceptron(layers.names, layers.activations, loss, rule, trial.keeps)
+    if not perceptron.serve(net, trial.state, trial.order, inputs, targets):
         return None
-    return Whole(net, numbers)
+
+    def updates(state: Any, hyper: Hyper, stop: Array) -> Trained:
+        return perceptron.train(net, numbers(hyper), state, trial.order, stop, inputs, targets)
+
+    return Whole(net, numbers, updates, lambda: _targets(trial))
 
 
-def _are_numbers(train: Split) -> bool:
-    """Whether inputs and targets are one array of float32 each."""
-    arrays = (train.inputs, train.targets)
+def _sequence(layers: Recurrent, trial: Trial) -> Whole | None:
+    found = _drawn(trial) if trial.train is None else _in_place(trial)
+    if found is None or not _are_floats(found.inputs) or found.inputs.ndim != 3:
+        return None
+    kernel = trial.state.params.get(layers.output[0])
+    steps = found.inputs.shape[1:2] if layers.every else ()
+    outputs = (trial.n_batch, *steps, *kernel.shape[1:])
+    known, numbers = loss_of_answers(trial.loss, outputs, found.targets), _of(trial)
+    if known is None or numbers is None:
+        return None
+    examples = Examples(found.inputs, known.targets, known.lengths)
+    rule = trial.native_rule or "sgd"
+    net = SequenceNet(
+        layers.cell, layers.weights, layers.output, layers.every, known.name, rule, trial.keeps
+    )
+    order = trial.order
+    if trial.train is None:  # the examples of the updates, one after the other
+        n_updates = len(jax.tree.leaves(order)[0])
+        order = jnp.arange(len(found.inputs), dtype=jnp.int32).reshape(n_updates, -1)
+    if not sequence.serve(net, trial.state, order, examples):
+        return None
+
+    def updates(state: Any, hyper: Hyper, stop: Array) -> Trained:
+        forget = hyper[layers.forget] if layers.forget else 0.0
+        return sequence.train(net, numbers(hyper), forget, state, order, stop, examples)
+
+    return Whole(net, numbers, updates, lambda: _targets(trial))
+
+
+# ---- examples ----
+
+
+def _in_place(trial: Trial) -> Split | None:
+    """The training examples, where a model reads them as they are stored."""
+    train = trial.train
+    if train is None or not isinstance(train.inputs, jax.Array):
+        return None
+    traced = jax.make_jaxpr(trial.prepare)(train.inputs)
+    is_identity = not traced.eqns and traced.jaxpr.outvars == traced.jaxpr.invars
+    return train if is_identity else None
+
+
+def _drawn(trial: Trial) -> Split | None:
+    """Examples that were drawn for each update, one after the other."""
+    if not isinstance(trial.order, Split) or not isinstance(trial.order.inputs, jax.Array):
+        return None
+    inputs, targets = jax.tree.map(one_after_the_other, trial.order)
+    return Split(trial.prepare(inputs), targets)
+
+
+def one_after_the_other(x: Array) -> Array:
+    """(U, B, ...) -> (U B, ...)."""
+    return x.reshape(-1, *x.shape[2:])
+
+
+def _targets(trial: Trial) -> Any:
+    if trial.train is None:
+        return trial.order.targets
+    if not trial.order.shape[1]:
+        n_updates, targets = len(trial.order), trial.train.targets
+        return jax.tree.map(lambda x: jnp.broadcast_to(x, (n_updates, *x.shape)), targets)
+    return jax.tree.map(lambda x: x[trial.order], trial.train.targets)
+
+
+def _are_floats(*arrays: Any) -> bool:
     return all(isinstance(x, jax.Array) and x.dtype == jnp.float32 for x in arrays)
-
-
-# ---- the loss ----
-
-
-def _name_of(loss: Callable[[Array, Any], Array], shape: tuple[int, ...]) -> str | None:
-    """The loss among FORMS of which this one has the very operations."""
-    if len(shape) != 2:
-        return None
-    both = (jax.ShapeDtypeStruct(shape, jnp.float32),) * 2
-    traced = jax.make_jaxpr(loss)(*both)
-    if traced.consts:
-        return None
-    text = str(traced)
-    for name, forms in FORMS.items():
-        if any(str(jax.make_jaxpr(form)(*both)) == text for form in forms):
-            return name
-    return None
 
 
 # ---- the rule ----
 
 
-def _same_for_all(params: Params) -> Callable[[Hyper], list[Mapping[str, Any]]]:
-    count = len(jax.tree.leaves(params))
+def _of(trial: Trial) -> Numbers | None:
+    """The numbers of the rule for each array; None where it is none that the kernels know."""
+    if not trial.native_rule:
+        return _rates(trial.rule, trial.hyper, trial.state)
+    count = len(jax.tree.leaves(trial.state.params))
     return lambda hyper: [hyper] * count
 
 
-def _rates(
-    rule: Callable[[Hyper], Any], hyper: Hyper, state: Any
-) -> Callable[[Hyper], list[Mapping[str, Any]]] | None:
+def _rates(rule: Rule, hyper: Hyper, state: Any) -> Numbers | None:
     """The learning rate of each array, where all that the rule does is to multiply gradients."""
     if jax.tree.leaves(state.opt_state):
         return None

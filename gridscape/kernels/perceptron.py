@@ -1,8 +1,4 @@
-"""Many updates of a small perceptron by one call of native code, on one core.
-
-What a network of some hundred weights takes is mostly the way from call to call: here the loop over
-updates is native as well, with its batches, losses, gradients, steps and checks.
-"""
+"""Small perceptrons whose updates one call of native code does; see whole.py."""
 
 import ctypes
 import math
@@ -14,10 +10,10 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from gridscape.kernels import library, optimizers
+from gridscape.kernels import library, optimizers, whole
 from gridscape.kernels.library import load
-from gridscape.kernels.optimizers import Step
-from gridscape.kernels.tables import ACTIVATIONS, LOSSES, NUMBERS, RULES
+from gridscape.kernels.tables import ACTIVATIONS, LOSSES
+from gridscape.kernels.whole import Trained
 
 MOST_LAYERS = 8
 # Floats of a batch and all that its layers give: what is larger is faster layer by layer.
@@ -35,17 +31,6 @@ class Perceptron(NamedTuple):
     loss: str
     rule: str
     keeps: bool
-
-
-class Trained(NamedTuple):
-    """A trial after them, the losses (U,) and, where they are kept, outputs (U, B, K) else (0,).
-
-    Losses of updates that were not reached are NaN, outputs undefined.
-    """
-
-    state: Step
-    losses: jax.Array
-    outputs: jax.Array
 
 
 def serve(net: Perceptron, state: Any, order: Any, inputs: Any, targets: Any) -> bool:
@@ -108,59 +93,22 @@ def train(
 ) -> Trained:
     """Train until ``stop`` updates are done or something is not finite, where ``serve`` is true.
 
-    hypers: the numbers of the rule, for each array of the parameters. Else as ``optimizers.step``.
+    hypers: the numbers of the rule, for each array of the parameters.
     """
-    arrays, of_params = jax.tree.flatten(state.params)
-    kept, of_state = jax.tree.flatten(state.opt_state)
-    n_arrays, n_moments = len(arrays), RULES[net.rule]
-    n_counts = len(kept) - n_moments * n_arrays
-    # The library knows arrays by their place: layer after layer, the kernel first.
-    places = _places(net, state.params)
-    groups = [kept[n_counts + m * n_arrays :][:n_arrays] for m in range(n_moments)]
-    grads = [jnp.zeros_like(x) for x in arrays]
-    leaves = [group[k] for group in (arrays, grads, *groups) for k in places]
-    in_place = [state.update, state.bad_update, state.bad_quantity, *kept[:n_counts], *leaves]
-    numbers = jnp.stack([_numbers(hypers[k]) for k in places])
-    widths = _widths(net, state.params)
-    batch = order.shape[1] or len(inputs)
-    n_kept = (len(order), batch, widths[-1]) if net.keeps else (0,)
-    call = jax.ffi.ffi_call(
-        "gridscape_perceptron_train",
-        [jax.ShapeDtypeStruct(x.shape, x.dtype) for x in in_place]
-        + [jax.ShapeDtypeStruct(s, jnp.float32) for s in ((len(order),), n_kept)]
-        + [jax.ShapeDtypeStruct((_workspace(batch, widths),), jnp.float32)],
-        vmap_method="sequential",
-        input_output_aliases={k: k for k in range(len(in_place))},
-    )
-    found = call(
-        *in_place,
-        jnp.asarray(stop, jnp.int32),
-        numbers,
-        order,
-        inputs.reshape(len(inputs), -1),
-        targets,
-        rule=np.int64(list(RULES).index(net.rule)),
+    widths, batch = _widths(net, state.params), order.shape[1] or len(inputs)
+    return whole.train(
+        "perceptron_train",
+        whole.Asked(net.rule, hypers, order, stop),
+        state,
+        _places(net, state.params),
+        (inputs.reshape(len(inputs), -1), targets),
+        outputs=(len(order), batch, widths[-1]) if net.keeps else (0,),
+        workspace=_workspace(batch, widths),
         loss=np.int64(LOSSES.index(net.loss)),
         keeps=np.bool_(net.keeps),
         widths=np.array(widths, np.int64),
         activations=np.array([ACTIVATIONS.index(a) for a in net.activations], np.int64),
     )
-    after, (losses, outputs, _) = list(found[: len(in_place)]), found[len(in_place) :]
-    fresh = after[3 + n_counts :]
-    back = [places.index(k) for k in range(n_arrays)]
-
-    def group(number: int) -> list[jax.Array]:
-        return [fresh[number * n_arrays + k] for k in back]
-
-    moments = [x for m in range(n_moments) for x in group(2 + m)]
-    step = Step(
-        params=jax.tree.unflatten(of_params, group(0)),
-        opt_state=jax.tree.unflatten(of_state, after[3 : 3 + n_counts] + moments),
-        update=after[0],
-        bad_update=after[1],
-        bad_quantity=after[2],
-    )
-    return Trained(step, losses, outputs)
 
 
 def _places(net: Perceptron, params: Any) -> list[int]:
@@ -168,7 +116,3 @@ def _places(net: Perceptron, params: Any) -> list[int]:
     numbered = jax.tree.unflatten(jax.tree.structure(params), range(len(jax.tree.leaves(params))))
     kinds = ("kernel", "bias")
     return [numbered[name][kind] for name in net.names for kind in kinds if kind in numbered[name]]
-
-
-def _numbers(hyper: Mapping[str, Any]) -> jax.Array:
-    return jnp.stack([jnp.asarray(hyper.get(name, 0.0), jnp.float32) for name in NUMBERS])

@@ -25,6 +25,8 @@ RULES = {
 NUMBERS = ("learning_rate", "l2", "momentum", "decay", "b1", "b2", "eps", "weight_decay")
 # Of an example, by which a whole perceptron is trained.
 LOSSES = ("squared_error", "mean_squared_error")
+# Of an example of a recurrent network that is trained whole: of a class, or of a bit a step.
+SEQUENCE_LOSSES = ("cross_entropy", "bce", "mse", "mse_raw", "time_softmax")
 # What was not finite in an update, "" where all was; of several the first.
 BAD_QUANTITIES = ("", "loss", "gradient", "parameters")
 
@@ -69,6 +71,7 @@ def lines() -> tuple[str, ...]:
         "RULES": _counted(RULES),
         "NUMBERS": NUMBERS,
         "LOSSES": LOSSES,
+        "SEQUENCE_LOSSES": SEQUENCE_LOSSES,
         "BAD_QUANTITIES": BAD_QUANTITIES,
         **workspaces,
     }

@@ -4,7 +4,7 @@ One factory, ``recurrent``, stacks layers of any cell; ``rnn``, ``gru`` and ``ls
 factory with the cell chosen.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from functools import partial
 from typing import Any, NamedTuple
 
@@ -14,7 +14,7 @@ from jaxtyping import Float
 
 from gridscape.base.data import Sequences
 from gridscape.base.limits import Limit
-from gridscape.base.parts import Model
+from gridscape.base.parts import Model, Recurrent
 from gridscape.base.parts import hyperparameters as numbers_within
 from gridscape.base.types import Array, Hyper, Key, Params
 from gridscape.errors import ModelError, UsageError, check_known
@@ -135,7 +135,8 @@ def recurrent(
         states = jnp.swapaxes(states, 0, 1) if returns == "every" else states
         return _read_out(states, params["output_kernel"], params["output_bias"])
 
-    return Model(initial, ReadingLengths(apply, apply_to_sequences))
+    reads = ReadingLengths(apply, apply_to_sequences)
+    return Model(initial, reads, recurrent=_one_layer(chosen, stack, returns == "every", reads))
 
 
 @hyperparameters(init_scale=1.0)
@@ -269,6 +270,21 @@ def _stack(cell: Cell, sizes: Sequence[int], directions: int, init: str) -> list
             passes.append(Pass(f"{prefix}backward_", shapes, hidden_size, True))
         stack.append(passes)
     return stack
+
+
+def _one_layer(
+    cell: Cell, stack: Sequence[Sequence[Pass]], every: bool, apply: Callable[..., Array]
+) -> Recurrent | None:
+    """What ``apply`` is where one layer reads from the start, with weights as they are kept."""
+    name = next(name for name, known in CELLS.items() if known is cell)
+    if name == "gru_after" or len(stack) != 1 or len(stack[0]) != 1:
+        return None
+    weights = dict[str, tuple[str, ...]]()
+    for parameter in stack[0][0].shapes:  # of PyTorch's two biases, their sum
+        weight = parameter.removesuffix("_ih").removesuffix("_hh")
+        weights[weight] = (*weights.get(weight, ()), parameter)
+    output, forget = ("output_kernel", "output_bias"), "forget_bias" if name == "lstm" else ""
+    return Recurrent(name, tuple(weights.values()), output, every, forget, apply)
 
 
 def _initial(one: Pass, key: Key, init: str, scale: Any) -> Params:

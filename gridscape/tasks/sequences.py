@@ -98,10 +98,10 @@ def recall(
         n_outputs=alphabet,
         fingerprint=fingerprint("recall", settings, test, sample, *_if_any(validation)),
         prepare=_one_hot(alphabet),
-        loss=_at_last_step(cross_entropy),
-        metrics={"accuracy": Metric(_at_last_step(accuracy), "higher", FRACTION)},
+        loss=at_last_step(cross_entropy),
+        metrics={"accuracy": Metric(at_last_step(accuracy), "higher", FRACTION)},
         per_step=True,
-        answer=_at_last_step(top_class),
+        answer=at_last_step(top_class),
         groups=Groups("length", tuple(lengths), _lengths_from(shortest)),
         truth=lambda targets: targets.item,
         n_steps=lambda targets: targets.length,
@@ -125,7 +125,7 @@ def _lengths_from(shortest: int) -> Callable[[Any], Array]:
 
 
 @cache
-def _at_last_step(function: Callable[[Array, Array], Array]) -> Callable[[Array, Asked], Array]:
+def at_last_step(function: Callable[[Array, Array], Array]) -> Callable[[Array, Asked], Array]:
     """A function of (B, C) and (B,), applied to the outputs (B, T, C) after the last items."""
 
     def at_last_step(outputs: Array, targets: Asked) -> Array:

@@ -9,11 +9,17 @@ from cohort_tools import assert_same, planner_of, train
 
 from gridscape import kernels
 from gridscape.base.data import Split
-from gridscape.base.metrics import Metric
+from gridscape.base.metrics import Metric, accuracy, cross_entropy
 from gridscape.base.parts import Optimizer
 from gridscape.base.regression import huber, mae, mse
 from gridscape.base.task import Task
-from gridscape.engine.trial import Functions, _whole, init_trial, train_trial
+from gridscape.engine.trial import (
+    Functions,
+    _whole,
+    draw_batches,
+    init_trial,
+    train_trial,
+)
 from gridscape.grid.trials import Status
 from gridscape.models.feedforward import activate, dense, draw_glorot, feedforward, flatten, mlp
 from gridscape.optimizers import NAMES, momentum, sgd
@@ -265,3 +271,108 @@ def test_a_loss_of_outputs_wider_than_targets_trains():
 )
 def test_what_a_layer_does_is_not_believed_by_its_name(model):
     assert found(Recipe(model)) is None
+
+
+# ---- recurrent networks ----
+
+
+SEQUENCES = {
+    "recall": {"task": "recall", "position": 2},
+    "mse": {"task": "binary-addition", "loss": "mse"},
+    "mse_raw": {"task": "binary-addition", "loss": "mse_raw"},
+    "bce": {"task": "binary-addition", "loss": "bce"},
+    "time_softmax": {"task": "binary-addition", "loss": "time_softmax"},
+}
+
+
+def sequences(name, **changed):
+    """A study of 20 updates of small recurrent networks."""
+    settings = {"model": "lstm", "model_options": {"returns": "every", "init": "pytorch"}}
+    settings |= {"optimizer": "adam", "updates": 20, "batch_size": 32, "replicates": 2}
+    settings |= {"hyperparameters": {"learning_rate": 0.01, "forget_bias": 0.3}, "evaluations": 2}
+    options = {"axes": {"hidden_size": [2, 10]}, **SEQUENCES[name], **changed}
+    axes = {k: [options.pop(k)] for k in ("position", "loss") if k in options}
+    axes |= options.pop("axes")
+    return Study(name="sequences", **{**settings, **options}, axes=axes)
+
+
+def whole_of(study):
+    """How its first trial is trained whole; None where it is not."""
+    resolved = study.resolve()
+    recipe = resolved.recipe(next(iter(resolved.study.grid.cells())))
+    task, stop = resolved.task, jnp.int32(3)
+    functions, words = Functions.of(recipe, task), jnp.zeros(2, jnp.uint32)
+    hyper = {name: jnp.float32(value) for name, value in recipe.hyper.items()}
+    state = init_trial(recipe.model.init, recipe.optimizer.make, words, hyper)
+    drawn = jnp.arange(6, dtype=jnp.uint32).reshape(3, 2)
+    if hasattr(task.train, "draw"):
+        order, train = draw_batches(task.train.draw, recipe.batch_size, drawn), None
+    else:
+        order, train = jnp.zeros((3, recipe.batch_size), jnp.int32), task.train
+        train = jax.tree.map(jnp.asarray, train)
+    found = _whole(functions, 1, state, hyper, order, train)
+    return found and (found, functions, (state, words, hyper, order, stop, train))
+
+
+@pytest.mark.parametrize("name", SEQUENCES)
+def test_small_networks_on_drawn_sequences_are_trained_whole(name):
+    found, functions, given = whole_of(sequences(name))
+    assert found.net.loss == ("cross_entropy" if name == "recall" else name)
+    whole, history = train_trial(functions, 1, *given)
+    with kernels.plain():
+        plain, wanted = train_trial(functions, 1, *given)
+    # Adam divides a gradient by its own size, and so by its error where that is near 0.
+    jax.tree.map(lambda a, b: np.testing.assert_allclose(a, b, rtol=1e-3, atol=1e-4), whole, plain)
+    assert history.keys() == wanted.keys()
+    for name, expected in wanted.items():
+        np.testing.assert_allclose(history[name], expected, rtol=1e-4, atol=1e-5, err_msg=name)
+
+
+@pytest.mark.parametrize("cell", ["rnn", "lstm"])
+def test_small_networks_on_stored_sequences_are_trained_whole(cell):
+    rng = np.random.default_rng(0)
+    inputs = jnp.asarray(rng.normal(size=(40, 4, 3)), jnp.float32)
+    split = Split(inputs, jnp.asarray(rng.integers(0, 2, 40), jnp.int32))
+    measured = {"loss": cross_entropy, "metrics": {"accuracy": Metric(accuracy)}}
+    study = Study(
+        name="rows",
+        task=task(split, **measured),
+        model=cell,
+        updates=20,
+        batch_size=32,
+        axes={"hidden_size": [5], "learning_rate": [0.01]},
+    )
+    found, functions, given = whole_of(study)
+    assert not found.net.every
+    whole, history = train_trial(functions, 1, *given)
+    with kernels.plain():
+        plain, wanted = train_trial(functions, 1, *given)
+    jax.tree.map(lambda a, b: np.testing.assert_allclose(a, b, rtol=1e-3, atol=1e-4), whole, plain)
+    np.testing.assert_allclose(history["accuracy"], wanted["accuracy"])
+
+
+@pytest.mark.parametrize(
+    "changed",
+    [
+        {"axes": {"hidden_size": [16]}},
+        {"model_options": {"returns": "every", "layers": 2}},
+        {"model_options": {"returns": "every", "directions": 2}},
+        {"model": "gru", "hyperparameters": {}},
+        {"precision": "bfloat16"},
+        {"batch_size": 2},
+        {"schedule": "cosine"},
+    ],
+    ids=str,
+)
+def test_other_recurrent_networks_are_not(changed):
+    assert whole_of(sequences("bce")) is not None
+    assert whole_of(sequences("bce", **changed)) is None
+
+
+@pytest.mark.parametrize("name", ["recall", "bce"])
+def test_sequences_are_the_same_alone_as_together_to_the_bit(name):
+    planner = planner_of(sequences(name))
+    trials = planner.resolved.trials()
+    together = train(planner, trials)
+    for trial in trials[::3]:
+        assert_same(train(planner, [trial])[trial.key], together[trial.key])

@@ -9,15 +9,14 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from reference_feedforward import ACTIVATIONS
+from whole_tools import assert_moves_as_optax, state_of
 
 from gridscape import kernels
-from gridscape.engine.trial import TrialState
 from gridscape.kernels import perceptron
 from gridscape.kernels.perceptron import Perceptron
 from gridscape.kernels.tables import ACTIVATIONS as NATIVE
 from gridscape.kernels.tables import BAD_QUANTITIES, LOSSES
 from gridscape.optimizers import NAMES
-from gridscape.study.parts import load_optimizer
 
 pytestmark = pytest.mark.skipif(
     not kernels.available(), reason=f"no native kernels here: {kernels.trouble()}"
@@ -45,14 +44,6 @@ def network(rng, widths, bias):
 def perceptron_of(params, activations, loss="squared_error", rule="sgd", keeps=False):
     names = sorted(params, key=lambda name: int(name.removeprefix("layer")))
     return Perceptron(tuple(names), tuple(activations), loss, rule, keeps)
-
-
-def state_of(params, rule="sgd", **changed):
-    hyper = {**load_optimizer(rule).hyperparameters, **changed}
-    hyper = {name: np.float32(value) for name, value in hyper.items()}
-    zero = jnp.zeros((), jnp.int32)
-    opt_state = jax.jit(load_optimizer(rule).make(hyper).init)(params)
-    return hyper, TrialState(params, opt_state, zero, zero, zero)
 
 
 def examples(rng, count, widths):
@@ -164,18 +155,7 @@ def test_every_rule_moves_as_it_does_update_by_update(rule):
         outputs = hidden @ params["layer10"]["kernel"] + params["layer10"]["bias"][None]
         return ((outputs - targets) ** 2).sum(-1).mean()
 
-    wanted = state
-    for _ in range(3):
-        grads = jax.grad(loss)(wanted.params)
-        step = load_optimizer(rule).make(hyper).update(grads, wanted.opt_state, wanted.params)
-        params = jax.tree.map(jnp.add, wanted.params, step[0])
-        wanted = wanted._replace(params=params, opt_state=step[1])
-    assert (int(found.update), int(found.bad_update)) == (3, 0)
-    # Rules with a root divide a gradient by its own size: where that is near 0, by its error too.
-    for kept, expected in ((found.params, wanted.params), (found.opt_state, wanted.opt_state)):
-        jax.tree.map(
-            lambda a, b: np.testing.assert_allclose(a, b, rtol=2e-4, atol=1e-5), kept, expected
-        )
+    assert_moves_as_optax(found, rule, hyper, state, jax.grad(loss), 2e-5)
 
 
 # ---- calls ----

@@ -210,6 +210,45 @@ void run_perceptron(const PerceptronSizes& n, bool biased) {
   }
 }
 
+// ---- recurrent networks ----
+
+void run_sequence(const SequenceSizes& n, bool has_lengths) {
+  const SequenceKernels& kernels = *chosen().sequence;
+  const RecurrentSizes& layer = n.layer;
+  const auto where =
+      label("sequence", static_cast<int>(n.cell), layer.steps, layer.batch, layer.features,
+            layer.hidden, layer.every, n.outputs, static_cast<int>(n.loss), has_lengths);
+  if (!kernels.has(n)) {
+    std::fprintf(stderr, "no %s\n", where.c_str());
+    std::exit(1);
+  }
+  const int64_t B = layer.batch;
+  const Floats inputs = numbers(B * layer.steps * layer.features);
+  std::vector<int32_t> targets(B * n.targets(), 0), lengths(B);
+  for (int64_t b = 0; b < B; ++b) lengths[b] = 1 + b % n.answers();
+  for (size_t k = 0; k < targets.size(); ++k) targets[k] = n.outputs > 1 ? k % n.outputs : k % 2;
+  const auto sizes = weight_sizes(n.cell, layer.features, layer.hidden);
+  const Floats weight = numbers(sizes[0]), own_bias = numbers(sizes[1]);
+  const Floats kernel = numbers(layer.hidden * n.outputs), bias = numbers(n.outputs);
+  Floats of_weight = poisoned(sizes[0]), of_own_bias = poisoned(sizes[1]);
+  Floats of_kernel = poisoned(kernel.size()), of_bias = poisoned(bias.size());
+  Floats outputs = poisoned(B * n.answers() * n.outputs);
+  Floats workspace = poisoned(kernels.workspace(n));
+  const SequenceWeights<const float> net = {
+      {weight.data(), own_bias.data()}, kernel.data(), bias.data()};
+  const SequenceWeights<float> gradients = {
+      {of_weight.data(), of_own_bias.data()}, of_kernel.data(), of_bias.data()};
+  const SequenceBatch batch = {inputs.data(), targets.data(),
+                               has_lengths ? lengths.data() : nullptr};
+  const Floats loss = {
+      kernels.gradient(n, net, batch, gradients, outputs.data(), workspace.data())};
+  expect_finite(loss, "loss", where);
+  expect_finite(outputs, "outputs", where);
+  for (const Floats& gradient : {of_weight, of_own_bias, of_kernel, of_bias}) {
+    expect_finite(gradient, "gradient", where);
+  }
+}
+
 // ---- optimizers ----
 
 void run_step(RuleKind rule, int64_t size) {
@@ -280,6 +319,18 @@ void run_all() {
     run_perceptron({33, 2, {5, 7, 3}, {kTanh, kLinear}, mean}, biased);
     run_perceptron({130, 3, {16, 17, 19, 1}, {kRelu, kLinear, kTanh}, sum}, biased);
     run_perceptron({64, 2, {3, 40, 18}, {kLinear, kRelu}, mean}, biased);
+  }
+  for (const CellKind cell : {CellKind::kRnn, CellKind::kLstm}) {
+    const auto of_class = SequenceLossKind::kCrossEntropy;
+    for (bool has_lengths : {false, true}) {
+      run_sequence({cell, {3, 17, 2, 5, true}, 7, of_class}, has_lengths);
+      run_sequence({cell, {5, 64, 9, 15, true}, 1, of_class}, has_lengths);
+      for (int loss = 1; loss < 5; ++loss) {
+        const auto kind = static_cast<SequenceLossKind>(loss);
+        run_sequence({cell, {4, 33, 2, 10, true}, 1, kind}, has_lengths);
+      }
+    }
+    run_sequence({cell, {1, 16, 1, 1, false}, 3, of_class}, false);
   }
   for (int rule = 0; rule < 9; ++rule) {
     for (int64_t size : {1, 15, 16, 17, 63, 64, 65, 1000}) {

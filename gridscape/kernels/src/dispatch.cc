@@ -9,18 +9,20 @@
 
 namespace gridscape {
 
-#define GRIDSCAPE_DECLARE(target)                                                        \
-  namespace target {                                                                     \
-  extern const RecurrentKernels kRecurrent;                                              \
-  extern const RecurrentKernels kRecurrentBfloat16;                                      \
-  extern const FeedforwardKernels kFeedforward;                                          \
-  extern const OptimizerKernels kOptimizers;                                             \
-  extern const PerceptronKernels kPerceptron;                                            \
-  extern const ThreefryKernels kThreefry;                                                \
-  }                                                                                      \
-  static const Kernels k_##target = {                                                    \
-      #target, &target::kRecurrent,  &target::kRecurrentBfloat16, &target::kFeedforward, \
-      nullptr, &target::kOptimizers, &target::kPerceptron,        &target::kThreefry};
+#define GRIDSCAPE_DECLARE(target)                                                                  \
+  namespace target {                                                                               \
+  extern const RecurrentKernels kRecurrent;                                                        \
+  extern const RecurrentKernels kRecurrentBfloat16;                                                \
+  extern const FeedforwardKernels kFeedforward;                                                    \
+  extern const OptimizerKernels kOptimizers;                                                       \
+  extern const PerceptronKernels kPerceptron;                                                      \
+  extern const SequenceKernels kSequence;                                                          \
+  extern const ThreefryKernels kThreefry;                                                          \
+  }                                                                                                \
+  static const Kernels k_##target = {                                                              \
+      #target,           &target::kRecurrent,  &target::kRecurrentBfloat16, &target::kFeedforward, \
+      nullptr,           &target::kOptimizers, &target::kPerceptron,        &target::kSequence,    \
+      &target::kThreefry};
 
 #if defined(GRIDSCAPE_X86)
 GRIDSCAPE_DECLARE(avx512)
@@ -39,6 +41,7 @@ static const Kernels k_avx512bf16 = {"avx512bf16",
                                      &avx512bf16::kFeedforwardBfloat16,
                                      &avx512::kOptimizers,
                                      &avx512::kPerceptron,
+                                     &avx512::kSequence,
                                      &avx512::kThreefry};
 #endif
 GRIDSCAPE_DECLARE(baseline)

@@ -7,6 +7,7 @@
 #include "optimizers_kernels.h"
 #include "perceptron_kernels.h"
 #include "recurrent_kernels.h"
+#include "sequence_kernels.h"
 #include "threefry_kernels.h"
 
 namespace gridscape {
@@ -20,6 +21,7 @@ struct Kernels {
   const FeedforwardKernels* feedforward_bfloat16;  // null without instructions for it
   const OptimizerKernels* optimizers;
   const PerceptronKernels* perceptron;
+  const SequenceKernels* sequence;
   const ThreefryKernels* threefry;
 };
 

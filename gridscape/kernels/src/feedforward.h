@@ -25,8 +25,6 @@ constexpr int64_t kLongRow = 1024;
 // Pixels over which a gradient by a convolution's weights is summed at once, for the same reason.
 constexpr int64_t kPixelsAtOnce = 64;
 
-GRIDSCAPE_INLINE int64_t padded(int64_t columns) { return blocks_of(columns) * kBlock; }
-
 // ---- operands ----
 
 // Whether rows of so many numbers lie as a panel does.

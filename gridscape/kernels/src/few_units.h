@@ -90,9 +90,10 @@ inline void write_few_inputs(float* row, const Few& n, int64_t t, const float* i
 }
 
 // kept: [block of examples][t][unit][kKept][kBlock], or null. scratch: packed weights, carried.
-template <typename Cell, typename Weights>
-inline void few_forward(const Few& n, const Weights& weights, const float* inputs, float* output,
-                        Tape tape, float* kept, float* scratch) {
+// use(block, t, states): what is done with those of a step, [unit][kBlock].
+template <typename Cell, typename Weights, typename Use>
+inline void few_states(const Few& n, const Weights& weights, const float* inputs, Tape tape,
+                       float* kept, float* scratch, Use&& use) {
   constexpr int G = Cell::kGates, Q = Cell::kKept;
   float *packed = scratch, *carried = scratch + n.depth() * n.hidden * G;
   pack_few(packed, n, weights);
@@ -137,12 +138,20 @@ inline void few_forward(const Few& n, const Weights& weights, const float* input
         }
         from += n.depth() * U * G;
       });
-      if (n.every || t + 1 == n.steps) {
-        float* to = output + begin * n.output_stride() + (n.every ? t * n.hidden : 0);
-        from_lanes(to, states, n.output_stride(), n.hidden, examples);
-      }
+      if (n.every || t + 1 == n.steps) use(block, t, states);
     }
   }
+}
+
+template <typename Cell, typename Weights>
+inline void few_forward(const Few& n, const Weights& weights, const float* inputs, float* output,
+                        Tape tape, float* kept, float* scratch) {
+  few_states<Cell>(n, weights, inputs, tape, kept, scratch,
+                   [&](int64_t block, int64_t t, const float* states) {
+                     const int64_t begin = block * kBlock, stride = n.output_stride();
+                     float* to = output + begin * stride + (n.every ? t * n.hidden : 0);
+                     from_lanes(to, states, stride, n.hidden, smaller(kBlock, n.batch - begin));
+                   });
 }
 
 // dstates[row] += the gradients by the gates through the transposed weights of so many rows.
@@ -209,24 +218,21 @@ inline void few_weight_gradient(const Few& n, const float* rows, const float* dg
 }
 
 // dgates: [block of examples][t][unit][gate][kBlock]. scratch: transposed weights, dh, carried.
-template <typename Cell, typename Weights>
-inline void few_backward(const Few& n, const Weights& weights, const float* rows, const float* kept,
-                         const float* doutput, const typename Weights::Gradients& dweights,
-                         float* dgates, float* scratch) {
+// get(block, t): the gradient by the states of a step, [unit][kBlock], or null.
+template <typename Cell, typename Weights, typename Get>
+inline void few_gradients(const Few& n, const Weights& weights, const float* rows,
+                          const float* kept, const typename Weights::Gradients& dweights,
+                          float* dgates, float* scratch, Get&& get) {
   constexpr int G = Cell::kGates, Q = Cell::kKept;
   const int64_t size = n.hidden * kBlock, gates = n.hidden * G;
   float *packed = scratch, *dh = scratch + gates * n.hidden, *dcarried = dh + size;
-  float* outer = dcarried + size;
   pack_few_transposed(packed, n, weights, n.features + 1, n.hidden);
   for (int64_t begin = 0; begin < n.batch; begin += kBlock) {
-    const int64_t block = begin / kBlock, examples = smaller(kBlock, n.batch - begin);
+    const int64_t block = begin / kBlock;
     std::memset(dh, 0, 2 * size * sizeof(float));
     for (int64_t t = n.steps - 1; t >= 0; --t) {
       const int64_t step = block * n.steps + t;
-      const float* from = received(n, t, doutput);
-      if (from) {
-        to_lanes(outer, from + begin * n.output_stride(), n.output_stride(), n.hidden, examples);
-      }
+      const float* outer = get(block, t);
       const float* states = rows + step * few_row(n) + (n.features + 1) * kBlock;
       float* dgate = dgates + step * gates * kBlock;
       for (int64_t u = 0; u < n.hidden; ++u) {
@@ -234,7 +240,7 @@ inline void few_backward(const Few& n, const Weights& weights, const float* rows
           const int64_t at = u * kBlock + lane;
           const float* used_at = kept + (step * n.hidden + u) * Q * kBlock + lane;
           Vector used[Q], d[G], dc = load(dcarried + at), dstate = load(dh + at);
-          if (from) dstate += load(outer + at);
+          if (outer) dstate += load(outer + at);
           for (int q = 0; q < Q; ++q) used[q] = load(used_at + q * kBlock);
           store(dh + at, Cell::pull(used, load(states + at), dstate, dc, d));
           store(dcarried + at, dc);
@@ -245,6 +251,22 @@ inline void few_backward(const Few& n, const Weights& weights, const float* rows
     }
   }
   few_weight_gradient(n, rows, dgates, dweights);
+}
+
+template <typename Cell, typename Weights>
+inline void few_backward(const Few& n, const Weights& weights, const float* rows, const float* kept,
+                         const float* doutput, const typename Weights::Gradients& dweights,
+                         float* dgates, float* scratch) {
+  float* outer = scratch + Cell::kGates * n.hidden * n.hidden + 2 * n.hidden * kBlock;
+  few_gradients<Cell>(n, weights, rows, kept, dweights, dgates, scratch,
+                      [&](int64_t block, int64_t t) -> const float* {
+                        const float* from = received(n, t, doutput);
+                        if (!from) return nullptr;
+                        const int64_t begin = block * kBlock, stride = n.output_stride();
+                        to_lanes(outer, from + begin * stride, stride, n.hidden,
+                                 smaller(kBlock, n.batch - begin));
+                        return outer;
+                      });
 }
 
 // scratch: transposed weights, then the gradient of one step.

@@ -23,6 +23,8 @@ GRIDSCAPE_INLINE constexpr int64_t blocks_of(int64_t columns) {
   return (columns + kBlock - 1) / kBlock;
 }
 
+GRIDSCAPE_INLINE constexpr int64_t padded(int64_t columns) { return blocks_of(columns) * kBlock; }
+
 GRIDSCAPE_INLINE int64_t smaller(int64_t a, int64_t b) { return a < b ? a : b; }
 
 // What a word of an operand holds, and whether that is float32 as it is. Sums always are.

@@ -147,26 +147,41 @@ GRIDSCAPE_INLINE Vector add_pairs(Vector sum, Vector a, Vector b) {
 
 // ---- functions ----
 
-// exp(y) - 1 for y in [-40, 0] or NaN, to 2 units in the last place.
+// exp(y) = power * (1 + series), for y in [-87, 0] or NaN.
 //
-// y = n ln 2 + r with |r| <= ln(2) / 2: 2^n (exp(r) - 1) + (2^n - 1), the first factor by its
-// Taylor series to r^7 (the rest is below 6e-9 of it), so that nothing cancels near 0.
+// y = n ln 2 + r with |r| <= ln(2) / 2: power is 2^n, series exp(r) - 1 by its Taylor series to r^7
+// (the rest is below 6e-9 of it).
+struct Exponential {
+  Vector power, series;
+
+  GRIDSCAPE_INLINE explicit Exponential(Vector y) {
+    const Vector shift = splat(12582912.0f);  // 1.5 * 2^23: adding it rounds to whole numbers
+    const Vector shifted = y * splat(1.44269504f) + shift;
+    const Vector n = shifted - shift;
+    // ln 2 in two parts, the first with so few digits that n times it is exact.
+    const Vector r = (y - n * splat(0.693359375f)) - n * splat(-2.12194440e-4f);
+    series = splat(1.0f / 5040);
+    series = series * r + splat(1.0f / 720);
+    series = series * r + splat(1.0f / 120);
+    series = series * r + splat(1.0f / 24);
+    series = series * r + splat(1.0f / 6);
+    series = series * r + splat(0.5f);
+    series = series * (r * r) + r;
+    const Whole exponent = bits_of(shifted) - bits_of(shift) + 127;
+    power = from_bits(exponent << 23);
+  }
+};
+
+// exp(y) - 1 for y in [-40, 0] or NaN, to 2 units in the last place: nothing cancels near 0.
 GRIDSCAPE_INLINE Vector expm1_negative(Vector y) {
-  const Vector shift = splat(12582912.0f);  // 1.5 * 2^23: adding it rounds to whole numbers
-  const Vector shifted = y * splat(1.44269504f) + shift;
-  const Vector n = shifted - shift;
-  // ln 2 in two parts, the first with so few digits that n times it is exact.
-  const Vector r = (y - n * splat(0.693359375f)) - n * splat(-2.12194440e-4f);
-  Vector series = splat(1.0f / 5040);
-  series = series * r + splat(1.0f / 720);
-  series = series * r + splat(1.0f / 120);
-  series = series * r + splat(1.0f / 24);
-  series = series * r + splat(1.0f / 6);
-  series = series * r + splat(0.5f);
-  series = series * (r * r) + r;
-  const Whole exponent = bits_of(shifted) - bits_of(shift) + 127;
-  const Vector power = from_bits(exponent << 23);
-  return power * series + (power - splat(1.0f));
+  const Exponential e(y);
+  return e.power * e.series + (e.power - splat(1.0f));
+}
+
+// exp(y) for y <= 0 or NaN, to 2 units in the last place; below exp(-87) it stays that.
+GRIDSCAPE_INLINE Vector exp_negative(Vector y) {
+  const Exponential e(y < splat(-87.0f) ? splat(-87.0f) : y);  // false for NaN
+  return e.power * e.series + e.power;
 }
 
 // tanh, to 3 units in the last place; NaN stays NaN.

@@ -5,6 +5,7 @@
 #include "optimizers_kernels.h"
 #include "perceptron_kernels.h"
 #include "recurrent_kernels.h"
+#include "sequence_kernels.h"
 
 #define GRIDSCAPE_NAME(kind, name) " " name
 #define GRIDSCAPE_COUNTED(kind, name, count) " " name "=" #count
@@ -17,6 +18,7 @@ extern "C" const char* gridscape_tables() {
       "\nRULES" GRIDSCAPE_RULES(GRIDSCAPE_COUNTED)                           //
       "\nNUMBERS" GRIDSCAPE_RULE_NUMBERS(GRIDSCAPE_FIELD)                    //
       "\nLOSSES" GRIDSCAPE_LOSSES(GRIDSCAPE_NAME)                            //
+      "\nSEQUENCE_LOSSES" GRIDSCAPE_SEQUENCE_LOSSES(GRIDSCAPE_NAME)          //
       "\nBAD_QUANTITIES" GRIDSCAPE_BAD_QUANTITIES(GRIDSCAPE_NAME)            //
       "\nRecurrentWorkspace" GRIDSCAPE_RECURRENT_WORKSPACE(GRIDSCAPE_FIELD)  //
       "\nDenseWorkspace" GRIDSCAPE_DENSE_WORKSPACE(GRIDSCAPE_FIELD)          //

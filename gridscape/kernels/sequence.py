@@ -1,0 +1,132 @@
+"""Small recurrent networks whose updates one call of native code does; see whole.py."""
+
+import ctypes
+from collections.abc import Mapping, Sequence
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from gridscape.kernels import library, optimizers, whole
+from gridscape.kernels.library import load
+from gridscape.kernels.tables import CELLS, SEQUENCE_LOSSES
+from gridscape.kernels.whole import Trained
+
+
+class SequenceNet(NamedTuple):
+    """What is trained: a recurrent layer of a cell of CELLS, and a linear one behind it.
+
+    weights: of each of the cell's, in the order of ``shapes``, the names of the parameters that are
+    added up to it; output: of kernel and bias of the linear layer. every: it answers at every step,
+    not only after the last. loss: of SEQUENCE_LOSSES, its mean over a batch; rule: of RULES. keeps:
+    whether to tell all outputs.
+    """
+
+    cell: str
+    weights: tuple[tuple[str, ...], ...]
+    output: tuple[str, str]
+    every: bool
+    loss: str
+    rule: str
+    keeps: bool
+
+
+class Examples(NamedTuple):
+    """Inputs (N, T, D), targets (N, 1) or (N, T), and of what length they are, (N,) or (0,).
+
+    Targets are a class or, of all losses but the cross-entropy, a bit a step.
+    """
+
+    inputs: jax.Array
+    targets: jax.Array
+    lengths: jax.Array
+
+
+def serve(net: SequenceNet, state: Any, order: Any, examples: Any) -> bool:
+    """Whether native code can train it from this state on such examples.
+
+    state: an engine.TrialState. order (U, B), or (U, 0) where a batch is all examples; examples:
+    ``Examples``, or their shapes.
+    """
+    params, inputs = state.params, examples.inputs
+    if net.loss not in SEQUENCE_LOSSES or not _are_weights(net, params, inputs):
+        return False
+    arrays, n_outputs = jax.tree.leaves(params), params[net.output[0]].shape[1]
+    n_targets = 1 if net.loss == "cross_entropy" else inputs.shape[1] * net.every
+    return (
+        (net.loss == "cross_entropy" or n_outputs == 1)
+        and examples.targets.shape == (len(inputs), n_targets)
+        and examples.lengths.shape in ((len(inputs),), (0,))
+        and all(x.dtype == jnp.int32 for x in (order, examples.targets, examples.lengths))
+        and optimizers.serve(net.rule, inputs, params, state.opt_state)
+        and library.serve(inputs, *arrays)
+        and _workspace(net, state.params, order.shape[1] or len(inputs), inputs) > 0
+    )
+
+
+def _are_weights(net: SequenceNet, params: Any, inputs: Any) -> bool:
+    """Whether these are the parameters of such a network on such inputs."""
+    names = [name for terms in (*net.weights, net.output) for name in terms]
+    if not isinstance(params, dict) or sorted(params) != sorted(names) or inputs.ndim != 3:
+        return False
+    hidden, n_outputs = params[net.output[0]].shape
+    depth, expected = inputs.shape[2] + hidden, list[tuple[int, ...]]()
+    for n_gates in {"rnn": (1,), "lstm": (4,), "gru": (2, 1)}.get(net.cell, ()):
+        expected += [(depth, n_gates * hidden), (n_gates * hidden,)]
+    if len(expected) != len(net.weights):
+        return False
+    kernel, bias = net.output
+    wanted = [*zip(net.weights, expected, strict=True), ((bias,), (n_outputs,))]
+    return params[kernel].shape == (hidden, n_outputs) and all(
+        params[name].shape == shape for terms, shape in wanted for name in terms
+    )
+
+
+def train(
+    net: SequenceNet,
+    hypers: Sequence[Mapping[str, Any]],
+    forget: Any,
+    state: Any,
+    order: jax.Array,
+    stop: jax.Array,
+    examples: Examples,
+) -> Trained:
+    """Train until ``stop`` updates are done or something is not finite, where ``serve`` is true.
+
+    hypers: the numbers of the rule, for each array of the parameters. forget: added in the forget
+    gate of an LSTM.
+    """
+    T, B = examples.inputs.shape[1], order.shape[1] or len(examples.inputs)
+    hidden, n_outputs = state.params[net.output[0]].shape
+    steps = (T,) if net.every else ()
+    names = [name for terms in (*net.weights, net.output) for name in terms]
+    return whole.train(
+        "sequence_train",
+        whole.Asked(net.rule, hypers, order, stop),
+        state,
+        [sorted(state.params).index(name) for name in names],
+        (*examples, jnp.asarray(forget, jnp.float32)),
+        outputs=(len(order), B, *steps, n_outputs) if net.keeps else (0,),
+        workspace=_workspace(net, state.params, B, examples.inputs),
+        loss=np.int64(SEQUENCE_LOSSES.index(net.loss)),
+        keeps=np.bool_(net.keeps),
+        cell=np.int64(list(CELLS).index(net.cell)),
+        hidden=np.int64(hidden),
+        every=np.bool_(net.every),
+        n_outputs=np.int64(n_outputs),
+        terms=np.array([len(terms) for terms in net.weights], np.int64),
+    )
+
+
+def _workspace(net: SequenceNet, params: Any, batch: int, inputs: Any) -> int:
+    """Floats to work in; 0 where the library has no such network."""
+    sizes = [list(CELLS).index(net.cell), inputs.shape[1], batch, inputs.shape[2]]
+    hidden, n_outputs = params[net.output[0]].shape
+    sizes += [hidden, net.every, n_outputs, SEQUENCE_LOSSES.index(net.loss)]
+    library = load().library
+    assert library is not None  # who calls has asked ``library.serve``
+    workspace = library.gridscape_sequence_workspace
+    workspace.restype = ctypes.c_int64
+    kinds = (ctypes.c_bool if isinstance(size, bool) else ctypes.c_int64 for size in sizes)
+    return int(workspace(*(kind(size) for kind, size in zip(kinds, sizes, strict=True))))

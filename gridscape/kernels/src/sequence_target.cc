@@ -1,0 +1,13 @@
+// Small recurrent networks as a whole for one instruction set: compiled for each, GRIDSCAPE_TARGET
+// is its name.
+
+#include "sequence.h"
+
+namespace gridscape {
+namespace GRIDSCAPE_TARGET {
+
+extern const SequenceKernels kSequence;
+const SequenceKernels kSequence = {has_sequence, sequence_workspace, sequence_gradient};
+
+}  // namespace GRIDSCAPE_TARGET
+}  // namespace gridscape
