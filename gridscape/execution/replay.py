@@ -1,7 +1,8 @@
 """A stored trial trained again, alone: to compare, or for the parameters that were not kept."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -84,18 +85,24 @@ def replay(
 class Trained:
     """A stored trial with the parameters that it began and ended with.
 
-    recipe: with the numbers of its cell. start: before the first update. end: after the last one;
-    of a trial that diverged, the last finite ones. trained_again: whether ``end`` was not stored
-    and the trial was trained again; identical: whether that gave the stored numbers, bit for bit.
+    recipe: with the numbers of its cell. initial: draws those before the first update, ``start``.
+    end: after the last one; of a trial that diverged, the last finite ones. trained_again: whether
+    ``end`` was not stored and the trial was trained again; identical: whether that gave the stored
+    numbers, bit for bit.
     """
 
     trial: Trial
     recipe: Recipe
     task: Task
-    start: Params
+    initial: Callable[[], Params]
     end: Params
     trained_again: bool
     identical: bool
+
+    @cached_property
+    def start(self) -> Params:
+        """Before the first update: drawn when it is asked for, which is seldom."""
+        return self.initial()
 
 
 def trained(
@@ -117,7 +124,9 @@ def trained(
         directory, cell, replicate, data_dir, study, trust, keep_parameters="all"
     )
     with Planner(resolved, Machine.local()) as planner:
-        return recovered(planner, trial, stored)
+        found = recovered(planner, trial, stored)
+        _ = found.start  # by programs that end with the planner
+        return found
 
 
 def recovered(planner: Planner, trial: Trial, stored: TrialResult) -> Trained:
@@ -132,12 +141,15 @@ def recovered(planner: Planner, trial: Trial, stored: TrialResult) -> Trained:
         found = stored.reason or (again and again.reason)
         raise StoreError("this trial has no parameters", where=trial.cell, found=found)
     recipe = planner.resolved.recipe(trial.cell)
-    start = Training(planner.program(cohort), cohort).params(0)
+
+    def initial() -> Params:
+        return restore(recipe, Training(planner.program(cohort), cohort).params(0))
+
     return Trained(
         trial=trial,
         recipe=recipe,
         task=planner.task_of(cohort),
-        start=restore(recipe, start),
+        initial=initial,
         end=restore(recipe, end),
         trained_again=again is not None,
         identical=again is None or again.params_digest == stored.params_digest,

@@ -16,8 +16,13 @@ CHUNK = 100
 def over_chunks(look: Callable[[Split], Any], task: Task) -> Iterator[Any]:
     """``look`` at each chunk of the test set, compiled."""
     compiled = jax.jit(float32_products()(look))
+    yield from map(compiled, chunks(task))
+
+
+def chunks(task: Task) -> Iterator[Split]:
+    """The test set, chunk by chunk."""
     for part in slices(task.test.n_examples):
-        yield compiled(jax.tree.map(lambda x, part=part: x[part], task.test))
+        yield jax.tree.map(lambda x, part=part: x[part], task.test)
 
 
 def slices(n_examples: int) -> Iterator[slice]:

@@ -1,5 +1,6 @@
 """Which class a network answers: mistakes and confusion."""
 
+from collections.abc import Callable
 from typing import Any, NamedTuple
 
 import jax
@@ -8,10 +9,11 @@ import numpy as np
 
 from gridscape.base.data import Sequences, Split
 from gridscape.base.task import Task
-from gridscape.base.types import Array, Params
+from gridscape.base.types import Array, Hyper, Params
 from gridscape.errors import UsageError
-from gridscape.inspection._chunks import over_chunks
+from gridscape.inspection._chunks import chunks
 from gridscape.inspection.records import Confusion, Example, Mistakes
+from gridscape.models.precision import float32_products
 from gridscape.study.study import Recipe
 
 
@@ -99,21 +101,42 @@ def all_answers(recipe: Recipe, task: Task, params: Params) -> Answers:
             hint="look at samples instead",
         )
 
-    def look(batch: Split) -> Answers:
-        outputs = recipe.model.apply(params, task.prepare(batch.inputs), None, recipe.hyper)
+    truths = truth_of(task, task.test.targets)
+    functions = recipe.model.apply, recipe.loss, task.prepare, answer, task.truth
+    # Networks that have these functions share a program.
+    look = recipe.memo.of(_looking, *functions, task.n_outputs)
+    hyper = {name: jnp.float32(value) for name, value in recipe.hyper.items()}
+    parts = [jax.device_get(look(params, hyper, chunk)) for chunk in chunks(task)]
+    found = jax.tree.map(lambda *arrays: np.concatenate(arrays), *parts)
+    return Answers(np.asarray(truths), *found)
+
+
+def _looking(
+    apply: Callable[..., Array],
+    loss: Callable[[Array, Any], Array],
+    prepare: Callable[[Any], Any],
+    answer: Callable[[Array, Any], Array],
+    truth: Callable[[Any], Any],
+    n_outputs: int,
+) -> Callable[[Params, Hyper, Split], tuple[Array, ...]]:
+    """Answers, losses, probabilities and their mass, of a batch."""
+
+    @jax.jit
+    @float32_products()
+    def look(params: Params, hyper: Hyper, batch: Split) -> tuple[Array, ...]:
+        outputs = apply(params, prepare(batch.inputs), None, hyper)
         answers = answer(outputs, batch.targets)
-        losses = recipe.loss(outputs, batch.targets)
+        losses = loss(outputs, batch.targets)
 
         # A loss is the negative log probability of a class where exp(-loss) sums to 1 over them.
         def probability(label: Array) -> Array:
-            return jnp.exp(-recipe.loss(outputs, with_truth(task, batch.targets, label)))
+            return jnp.exp(-loss(outputs, with_truth(truth, batch.targets, label)))
 
-        classes = jnp.arange(task.n_outputs, dtype=answers.dtype)
+        classes = jnp.arange(n_outputs, dtype=answers.dtype)
         mass = jax.vmap(lambda c: probability(jnp.full_like(answers, c)))(classes).sum(axis=0)
-        return Answers(truth_of(task, batch.targets), answers, losses, probability(answers), mass)
+        return answers, losses, probability(answers), mass
 
-    parts = [jax.device_get(part) for part in over_chunks(look, task)]
-    return jax.tree.map(lambda *arrays: np.concatenate(arrays), *parts)
+    return look
 
 
 def truth_of(task: Task, targets: Any) -> Any:
@@ -129,7 +152,7 @@ def truth_of(task: Task, targets: Any) -> Any:
     return found
 
 
-def with_truth(task: Task, targets: Any, labels: Array) -> Any:
+def with_truth(truth: Callable[[Any], Any], targets: Any, labels: Array) -> Any:
     """The targets with other classes as what is right; as they are where none of them is that."""
-    right = task.truth(targets)
+    right = truth(targets)
     return jax.tree.map(lambda part: labels if part is right else part, targets)

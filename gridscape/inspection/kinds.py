@@ -44,8 +44,9 @@ class _Inspection:
     def __init__(self, network: Trained, layer: str | None = None) -> None:
         self.network = network
         self.recipe, self.task = network.recipe, network.task
-        self.start, self.end = network.start, network.end
+        self.end = network.end
         self.layer = layer
+        self.has_answers = False  # to all test examples: a few sequences need no more than theirs
 
     @cached_property
     def layers(self) -> tuple[Layer, ...]:
@@ -56,6 +57,7 @@ class _Inspection:
     @cached_property
     def answers(self) -> answers.Answers:
         """To the test examples: computed once for all kinds that read them."""
+        self.has_answers = True
         return answers.all_answers(self.recipe, self.task, self.end)
 
     def fitting(self) -> tuple[str, ...]:
@@ -82,7 +84,7 @@ class _Inspection:
         return answers.confusion_among(self.answers, self.task)
 
     def filters(self) -> Filters:
-        ends = self.start, self.end
+        ends = self.network.start, self.end
         return filters.first_layer_filters(self.recipe, self.task, *ends, layers=self.layers)
 
     def activations(self) -> tuple[LayerStatistics, ...]:
@@ -96,7 +98,8 @@ class _Inspection:
         return feature_maps.deconvnet(self.recipe, self.task, self.end, self.layer)
 
     def samples(self) -> tuple[Sample, ...]:
-        return sequences.samples(self.recipe, self.task, self.end)
+        seen = self.answers.answers if self.has_answers else None
+        return sequences.samples(self.recipe, self.task, self.end, answers=seen)
 
 
 KINDS: Mapping[str, Callable[[_Inspection], Record]] = {

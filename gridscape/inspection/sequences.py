@@ -16,12 +16,13 @@ from gridscape.tasks.losses import Bits
 
 
 def samples(
-    recipe: Recipe, task: Task, params: Params, *, per_group: int = 3
+    recipe: Recipe, task: Task, params: Params, *, per_group: int = 3, answers: Any = None
 ) -> tuple[Sample, ...]:
     """The first test sequences of each group, with what is right and what the network answers.
 
     A task without classes answers 1 above 0; of a class for each step, the largest output is the
-    answer. Without groups, the first ``per_group`` of all.
+    answer. Without groups, the first ``per_group`` of all. answers: to all test examples, where
+    they are known already.
     """
     rows, of_group = _first_of_groups(task, per_group)
     inputs, targets = jax.tree.map(lambda x: x[rows], task.test)
@@ -35,7 +36,8 @@ def samples(
             return outputs.argmax(axis=-1)
         return outputs[..., 0] > 0 if task.answer is None else task.answer(outputs, targets)
 
-    answers = np.asarray(answered(inputs, targets)).astype(int)
+    answers = answered(inputs, targets) if answers is None else answers[rows]
+    answers = np.asarray(answers).astype(int)
     truths = np.asarray(truth_of(task, targets))
     steps = _n_steps(task, targets, inputs)
     inputs = inputs.steps if isinstance(inputs, Sequences) else inputs

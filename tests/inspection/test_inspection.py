@@ -197,7 +197,9 @@ def test_the_layers_of_another_apply_are_not_looked_into(change):
             UsageError, match=r"layers.*do not give what its apply gives.*layers=\("
         ):
             look()
-    network = Trained(Trial(Cell.of(a=1), 0, "k"), recipe, task, params, params, False, True)
+    network = Trained(
+        Trial(Cell.of(a=1), 0, "k"), recipe, task, lambda: params, params, False, True
+    )
     assert fitting(network) == ("mistakes", "confusion")
 
 
@@ -208,7 +210,7 @@ def test_a_wrapped_apply_keeps_its_layers(wrap, precision):
     task, params = random_task(), start(LENET)
     assert activation_statistics(recipe_of(model), task, params)
     network = Trained(
-        Trial(Cell.of(a=1), 0, "k"), recipe_of(model), task, params, params, False, True
+        Trial(Cell.of(a=1), 0, "k"), recipe_of(model), task, lambda: params, params, False, True
     )
     assert {"filters", "activations", "deconv"} <= set(fitting(network))
 
