@@ -110,7 +110,7 @@ GRIDSCAPE_INLINE void accumulate_from(Tile<R, C>& tile, const float* const* row,
     for (int c = 0; c < C; ++c) {
       if (c != kZero) b[c] = load(panel + c * kBlock);
     }
-#pragma GCC unroll 8
+#pragma GCC unroll 16
     for (int r = 0; r < R; ++r) {
       const Vector a = Number::spread(row[r] + k * k_stride);
 #pragma GCC unroll 4
@@ -129,16 +129,22 @@ GRIDSCAPE_INLINE void accumulate(Tile<R, C>& tile, Rows rows, const float* panel
   accumulate_from<Number, kZero>(tile, row, rows.k_stride, panel + lane, depth);
 }
 
+// Rows of a tile of so many blocks: as many sums as there are registers for, to hide that each
+// waits for the one before, and to load a panel for more of them.
+template <int C>
+using RowsOf = std::integral_constant<int, C == 1 ? 2 * kTileRows : kTileRows>;
+
 // Calls use(std::integral_constant<int, R>, first_row) for tiles that cover `count` rows.
 template <typename Use, int R = kTileRows>
 GRIDSCAPE_INLINE void for_tiles(int64_t count, Use&& use, std::integral_constant<int, R> = {}) {
+  constexpr int fewer = R > kTileRows ? kTileRows : R - 1;
   int64_t row = 0;
   for (; row + R <= count; row += R) use(std::integral_constant<int, R>{}, row);
   if constexpr (R > 1) {
     if (row < count) {
       for_tiles(
           count - row, [&](auto rows, int64_t first) { use(rows, row + first); },
-          std::integral_constant<int, R - 1>{});
+          std::integral_constant<int, fewer>{});
     }
   }
 }
@@ -247,11 +253,14 @@ GRIDSCAPE_INLINE void multiply(Rows rows, int64_t count, const float* packed, in
   for_panels(blocks, [&](auto n_blocks, int64_t first) {
     constexpr int C = n_blocks;
     for (int lane = 0; lane < kBlock; lane += kLanes) {
-      for_tiles(count, [&](auto n_rows, int64_t row) {
-        Tile<n_rows, C> tile = {};
-        add(tile, rows.from(row, 0), packed, depth, lane);
-        use(tile, row, first, lane);
-      });
+      for_tiles(
+          count,
+          [&](auto n_rows, int64_t row) {
+            Tile<n_rows, C> tile = {};
+            add(tile, rows.from(row, 0), packed, depth, lane);
+            use(tile, row, first, lane);
+          },
+          RowsOf<C>{});
     }
     packed += packed_depth * C * kBlock;
   });
@@ -268,24 +277,27 @@ GRIDSCAPE_INLINE void multiply_packed(const float* left, int64_t packed_rows, in
   for_panels(blocks, [&](auto n_blocks, int64_t first) {
     constexpr int C = n_blocks;
     for (int lane = 0; lane < kBlock; lane += kLanes) {
-      for_tiles(count, [&](auto n_rows, int64_t row) {
-        Tile<n_rows, C> tile = {};
-        const float *from = left, *with = packed;
-        for (int64_t inner = 0; inner < inner_blocks; inner += kPanelBlocks) {
-          const int64_t some = smaller(kPanelBlocks, inner_blocks - inner);
-          const int64_t width = some * of_block;
-          const Rows rows = {from + (first_row + row) * width, width, 1};
-          const int64_t end = zero < 0 ? width : zero * of_block, next = end + of_block;
-          accumulate<Number>(tile, rows, with, end, lane);
-          if (zero >= 0 && next < width) {
-            accumulate<Number>(tile, rows.from(0, next), with + next * C * kBlock, width - next,
-                               lane);
-          }
-          from += packed_rows * width;
-          with += width * C * kBlock;
-        }
-        use(tile, row, first, lane);
-      });
+      for_tiles(
+          count,
+          [&](auto n_rows, int64_t row) {
+            Tile<n_rows, C> tile = {};
+            const float *from = left, *with = packed;
+            for (int64_t inner = 0; inner < inner_blocks; inner += kPanelBlocks) {
+              const int64_t some = smaller(kPanelBlocks, inner_blocks - inner);
+              const int64_t width = some * of_block;
+              const Rows rows = {from + (first_row + row) * width, width, 1};
+              const int64_t end = zero < 0 ? width : zero * of_block, next = end + of_block;
+              accumulate<Number>(tile, rows, with, end, lane);
+              if (zero >= 0 && next < width) {
+                accumulate<Number>(tile, rows.from(0, next), with + next * C * kBlock, width - next,
+                                   lane);
+              }
+              from += packed_rows * width;
+              with += width * C * kBlock;
+            }
+            use(tile, row, first, lane);
+          },
+          RowsOf<C>{});
     }
     packed += inner_blocks * kBlockWords<Number> * C * kBlock;
   });
@@ -338,23 +350,26 @@ inline void multiply_deep(float* sums, const float* rows, int64_t row_words, int
         panel = paired;
       }
       for (int lane = 0; lane < kBlock; lane += kLanes) {
-        for_tiles(count, [&](auto n_rows, int64_t row) {
-          constexpr int R = n_rows;
-          Tile<R, C> tile = {};
-          float* at = to + row * width + lane;
-          if (k > 0) {
-            for (int r = 0; r < R; ++r) {
-              for (int c = 0; c < C; ++c) tile.sum[r][c] = load(at + r * width + c * kBlock);
-            }
-          }
-          const Rows columns = {left + row, 1, Number::kPerWord * row_words};
-          with_zero(zero(row, row + R), [&](auto left_out) {
-            accumulate<Number, left_out>(tile, columns, panel, words_of<Number>(some), lane);
-          });
-          for (int r = 0; r < R; ++r) {
-            for (int c = 0; c < C; ++c) store(at + r * width + c * kBlock, tile.sum[r][c]);
-          }
-        });
+        for_tiles(
+            count,
+            [&](auto n_rows, int64_t row) {
+              constexpr int R = n_rows;
+              Tile<R, C> tile = {};
+              float* at = to + row * width + lane;
+              if (k > 0) {
+                for (int r = 0; r < R; ++r) {
+                  for (int c = 0; c < C; ++c) tile.sum[r][c] = load(at + r * width + c * kBlock);
+                }
+              }
+              const Rows columns = {left + row, 1, Number::kPerWord * row_words};
+              with_zero(zero(row, row + R), [&](auto left_out) {
+                accumulate<Number, left_out>(tile, columns, panel, words_of<Number>(some), lane);
+              });
+              for (int r = 0; r < R; ++r) {
+                for (int c = 0; c < C; ++c) store(at + r * width + c * kBlock, tile.sum[r][c]);
+              }
+            },
+            RowsOf<C>{});
       }
       to += count * width;
       from += depth * words;
