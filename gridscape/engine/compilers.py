@@ -13,7 +13,7 @@ import jax
 from gridscape.base.foreign import of_others
 from gridscape.identity.memo import key_of
 from gridscape.kernels.cores import n_cores
-from gridscape.kernels.library import as_here, calls_layers, in_use
+from gridscape.kernels.library import as_here, calls_layers, in_use, target
 from gridscape.models.precision import float32_products
 from gridscape.tasks.fetch import cache_folder
 
@@ -67,7 +67,7 @@ class Compilers:
         """
         if same is None:
             return self._begin(function, shapes, donate, light)
-        key = key_of((same, shapes, donate, light, in_use()))
+        key = key_of((same, shapes, donate, light, in_use(), target()))
         with self._lock:
             known = self._asked.get(key)
             if known is None or _failed(known):  # memory may be there when it is asked for again

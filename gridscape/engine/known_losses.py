@@ -1,7 +1,7 @@
 """Losses that the kernels have, known by what JAX traces of a function, maybe a user's own."""
 
 from collections.abc import Callable, Mapping
-from typing import Any, NamedTuple
+from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -34,14 +34,6 @@ OF_BITS: Forms = {
 }
 
 
-class Answers(NamedTuple):
-    """A loss of kernels/tables.py, and targets and lengths as its call reads them."""
-
-    name: str
-    targets: Array
-    lengths: Array
-
-
 def loss_of_numbers(loss: Loss, shape: tuple[int, ...]) -> str | None:
     """The loss among LOSSES that this one is, of outputs and targets of one shape (B, K)."""
     if len(shape) != 2:
@@ -49,25 +41,29 @@ def loss_of_numbers(loss: Loss, shape: tuple[int, ...]) -> str | None:
     return _known(loss, OF_NUMBERS, *(jax.ShapeDtypeStruct(shape, jnp.float32),) * 2)
 
 
-def loss_of_answers(loss: Loss, outputs: tuple[int, ...], targets: Any) -> Answers | None:
-    """The loss among SEQUENCE_LOSSES that this one is, of outputs (B, [T,] C) of sequences.
+def loss_of_answers(loss: Loss, outputs: tuple[int, ...], targets: Any) -> str | None:
+    """The loss among SEQUENCE_LOSSES that this one is, of outputs (B, C), or (B, T, C).
 
-    targets: of all examples.
+    targets: classes (N,), to the former; ``Asked`` or ``Bits``, to the latter.
     """
+    forms, rank = OF_CLASSES, 2
+    if isinstance(targets, Asked | Bits):
+        forms, rank = (OF_ASKED if isinstance(targets, Asked) else OF_BITS), 3
+    elif not isinstance(targets, jax.Array) or targets.ndim != 1:
+        return None
+    if len(outputs) != rank:
+        return None
     own = jax.tree.map(lambda x: jax.ShapeDtypeStruct((outputs[0], *x.shape[1:]), x.dtype), targets)
-    forms, none = OF_CLASSES, jnp.zeros(0, jnp.int32)
-    given, lengths = targets, none
+    return _known(loss, forms, jax.ShapeDtypeStruct(outputs, jnp.float32), own)
+
+
+def targets_and_lengths(targets: Any) -> tuple[Array, Array]:
+    """As the call reads them: (N, 1) or (N, T); (N,), or (0,) where all answers count."""
     if isinstance(targets, Asked):
-        forms, given, lengths = OF_ASKED, targets.item, targets.length
-    elif isinstance(targets, Bits):
-        forms, given, lengths = OF_BITS, targets.bits, targets.length + 1
-    is_class = isinstance(given, jax.Array) and given.ndim == 1
-    if not is_class and not isinstance(targets, Bits):
-        return None
-    name = _known(loss, forms, jax.ShapeDtypeStruct(outputs, jnp.float32), own)
-    if name is None:
-        return None
-    return Answers(name, given[:, None] if is_class else given, lengths)
+        return targets.item[:, None], targets.length
+    if isinstance(targets, Bits):
+        return targets.bits, targets.length + 1
+    return targets[:, None], jnp.zeros(0, jnp.int32)
 
 
 def _known(loss: Loss, forms: Forms, *shapes: Any) -> str | None:

@@ -20,7 +20,7 @@ from gridscape.base.state import Training, in_training, joined, parted
 from gridscape.base.task import Task
 from gridscape.base.types import Array, Hyper, Key, Params
 from gridscape.engine.order import batch_order
-from gridscape.engine.whole import Trial, Whole, one_after_the_other, whole
+from gridscape.engine.whole import Trial, Whole, are_own, one_after_the_other, whole
 from gridscape.grid.names import ANSWER_SPREAD, TOP_ANSWER, TOP_SHARE, by_kind
 from gridscape.kernels import optimizers as native
 from gridscape.kernels.batches import take as native_take
@@ -32,6 +32,8 @@ from gridscape.study.study import Recipe
 
 # Examples that are evaluated at once: large enough to be efficient, small enough to bound memory.
 EVALUATION_CHUNK = 500
+# Of updates that native code does in one call, what they read of their own and give: 1 MB.
+FLOATS_AT_ONCE = 2**18
 BAD_PARAMETERS = BAD_QUANTITIES.index("parameters")
 
 
@@ -167,7 +169,7 @@ def train_trial(
     Also returns the loss and the metrics of each batch, before its update.
     """
     if (found := _whole(functions, n_microbatches, state, hyper, order, train)) is not None:
-        return _train_whole(functions, found, state, hyper, stop)
+        return _train_whole(functions, found, state, hyper, order, stop)
     start, key = state.update, jax.random.wrap_key_data(words)
     names, n_updates = history_names(functions), len(jax.tree.leaves(order)[0])
     history = {name: jnp.full(n_updates, jnp.nan) for name in names}
@@ -201,29 +203,66 @@ def _whole(
     more = (f.training, f.schedule, f.clips, f.noisy, f.averages, f.smoothed)
     if any(more) or n_microbatches > 1:
         return None
-    keeps = bool(f.metrics)
-    parts = f.loss, f.native, f.rule, f.prepare, state, hyper, order, train, keeps
+    metrics = tuple(function for _, function in f.metrics)
+    parts = f.loss, f.native, f.rule, f.prepare, state, hyper, order, train, metrics
     return whole(f.layers, Trial(*parts))
 
 
 def _train_whole(
-    functions: Functions, found: Whole, state: TrialState, hyper: Hyper, stop: Array
+    functions: Functions, found: Whole, state: TrialState, hyper: Hyper, order: Any, stop: Array
 ) -> tuple[TrialState, dict[str, Float[Array, " U"]]]:
-    """The same in one call of native code; metrics come after it, of all outputs at once."""
-    trained = found.train(state, hyper, stop)
-    step = trained.state
-    reached = jnp.arange(len(trained.losses)) < step.update - state.update
+    """The same by calls of native code, of as many updates as their numbers fit into a cache."""
+    start, n_updates = state.update, len(jax.tree.leaves(order)[0])
+    at_once = max(1, min(n_updates, FLOATS_AT_ONCE // found.floats))
+    if at_once == n_updates:
+        return _updates_whole(functions, found, state, hyper, order, stop)
+    n_padded = -(-n_updates // at_once) * at_once
+    order = jax.tree.map(lambda x: _padded(x, n_padded), order)
+    history = {name: jnp.full(n_padded, jnp.nan) for name in history_names(functions)}
+
+    def unfinished(carry: tuple[TrialState, Any]) -> Array:
+        return (carry[0].update < stop) & (carry[0].bad_update == 0)
+
+    def part(carry: tuple[TrialState, Any]) -> tuple[TrialState, Any]:
+        state, history = carry
+        at = state.update - start  # all parts before this one were done whole
+        own = jax.tree.map(lambda x: lax.dynamic_slice_in_dim(x, at, at_once), order)
+        until = jnp.minimum(stop, state.update + at_once)
+        state, numbers = _updates_whole(functions, found, state, hyper, own, until)
+        put = lax.dynamic_update_slice_in_dim
+        return state, {name: put(x, numbers[name], at, 0) for name, x in history.items()}
+
+    state, history = lax.while_loop(unfinished, part, (state, history))
+    return state, {name: x[:n_updates] for name, x in history.items()}
+
+
+def _padded(x: Array, length: int) -> Array:
+    return jnp.pad(x, [(0, length - len(x)), *[(0, 0)] * (x.ndim - 1)])
+
+
+def _updates_whole(
+    functions: Functions, found: Whole, state: TrialState, hyper: Hyper, order: Any, stop: Array
+) -> tuple[TrialState, dict[str, Float[Array, " U"]]]:
+    """Updates of one call; metrics come after it, of all its outputs."""
+    trained = found.train(state, hyper, stop, order)
+    step, n_updates = trained.state, len(trained.losses)
+    reached = jnp.arange(n_updates) < step.update - state.update
     measured = dict[str, Array]()
     if functions.metrics:
-        outputs, targets = jax.tree.map(one_after_the_other, (trained.outputs, found.targets()))
-        n_updates = len(trained.losses)
-        for name, function in functions.metrics:
-            of_each = function(outputs, targets)
-            measured[name] = of_each.reshape(n_updates, -1, *of_each.shape[1:]).mean(axis=1)
+        of_updates = trained.outputs, found.targets(order)
+        measured = {name: _means(f, *of_updates) for name, f in functions.metrics}
         # Not by vmap: it may be anything that jit takes.
         measured |= {name: lax.map(f, measured[name]) for name, f in functions.of_means}
     history = {name: jnp.where(reached, x, jnp.nan) for name, x in measured.items()}
     return TrialState(*step), {"loss": trained.losses, **history}
+
+
+def _means(function: PerExample, outputs: Array, targets: Any) -> Array:
+    """The mean of a metric over the batch of each update: outputs (U, B, ...) -> (U, ...)."""
+    if not are_own(function):  # it may look at a batch as a whole
+        return lax.map(lambda of: function(*of).mean(axis=0), (outputs, targets))
+    of_each = function(*jax.tree.map(one_after_the_other, (outputs, targets)))
+    return of_each.reshape(*outputs.shape[:2], *of_each.shape[1:]).mean(axis=1)
 
 
 def history_names(functions: Functions) -> tuple[str, ...]:

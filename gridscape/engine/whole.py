@@ -5,17 +5,20 @@ loss that has the very operations of one that the kernels have, a rule whose eve
 times the gradient. What is not known is trained the usual way.
 """
 
+import math
 from collections.abc import Callable, Mapping
+from functools import partial
 from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
+from jax import lax
 from jax.extend import core
 
 from gridscape.base.data import Split
 from gridscape.base.parts import Dense, Recurrent
 from gridscape.base.types import Array, Hyper, Params
-from gridscape.engine.known_losses import loss_of_answers, loss_of_numbers
+from gridscape.engine.known_losses import loss_of_answers, loss_of_numbers, targets_and_lengths
 from gridscape.kernels import perceptron, sequence
 from gridscape.kernels.perceptron import Perceptron
 from gridscape.kernels.sequence import Examples, SequenceNet
@@ -28,14 +31,16 @@ Numbers = Callable[[Hyper], list[Mapping[str, Any]]]
 class Whole(NamedTuple):
     """A network that native code can train.
 
-    numbers: of its rule, for each of its arrays. train: (state, hyper, stop) -> the trial after its
-    updates. targets: those of each update, (U, B, ...).
+    numbers: of its rule, for each of its arrays. train: (state, hyper, stop, order) -> the trial
+    after the updates of a part of the order. targets: of that part, (U, B, ...). floats: what an
+    update reads of its own and gives.
     """
 
     net: Perceptron | SequenceNet
     numbers: Numbers
-    train: Callable[[Any, Hyper, Array], Trained]
-    targets: Callable[[], Any]
+    train: Callable[[Any, Hyper, Array, Any], Trained]
+    targets: Callable[[Any], Any]
+    floats: int
 
 
 class Trial(NamedTuple):
@@ -43,7 +48,7 @@ class Trial(NamedTuple):
 
     native_rule: the name of ``rule`` in the kernels, None where it has none there. order: (U, B),
     or (U, 0) where a batch is all examples; where ``train`` is None, the examples themselves.
-    keeps: whether outputs are asked for.
+    metrics: the functions of outputs and targets that are asked for.
     """
 
     loss: Callable[[Array, Any], Array]
@@ -54,7 +59,7 @@ class Trial(NamedTuple):
     hyper: Hyper
     order: Any
     train: Split | None
-    keeps: bool
+    metrics: tuple[Callable[[Array, Any], Array], ...]
 
     @property
     def n_batch(self) -> int:
@@ -84,43 +89,59 @@ def _perceptron(layers: Dense, trial: Trial) -> Whole | None:
     if loss is None or numbers is None:
         return None
     rule = trial.native_rule or "sgd"
-    net = Perceptron(layers.names, layers.activations, loss, rule, trial.keeps)
+    net = Perceptron(layers.names, layers.activations, loss, rule, bool(trial.metrics))
     if not perceptron.serve(net, trial.state, trial.order, inputs, targets):
         return None
 
-    def updates(state: Any, hyper: Hyper, stop: Array) -> Trained:
-        return perceptron.train(net, numbers(hyper), state, trial.order, stop, inputs, targets)
+    def updates(state: Any, hyper: Hyper, stop: Array, order: Array) -> Trained:
+        return perceptron.train(net, numbers(hyper), state, order, stop, inputs, targets)
 
-    return Whole(net, numbers, updates, lambda: _targets(trial))
+    floats = trial.n_batch * targets.shape[1]
+    return Whole(net, numbers, updates, partial(_targets, trial), floats)
 
 
 def _sequence(layers: Recurrent, trial: Trial) -> Whole | None:
-    found = _drawn(trial) if trial.train is None else _in_place(trial)
-    if found is None or not _are_floats(found.inputs) or found.inputs.ndim != 3:
+    is_drawn = trial.train is None
+    found = _one_drawn(trial) if is_drawn else _in_place(trial)
+    if found is None or not _are_floats(found.inputs):
         return None
-    kernel = trial.state.params.get(layers.output[0])
+    if not sequence.are_weights(layers.cell, layers.weights, layers.output, trial.state, found):
+        return None
+    n_outputs = trial.state.params[layers.output[0]].shape[1]
     steps = found.inputs.shape[1:2] if layers.every else ()
-    outputs = (trial.n_batch, *steps, *kernel.shape[1:])
-    known, numbers = loss_of_answers(trial.loss, outputs, found.targets), _of(trial)
-    if known is None or numbers is None:
+    outputs = (trial.n_batch, *steps, n_outputs)
+    loss, numbers = loss_of_answers(trial.loss, outputs, found.targets), _of(trial)
+    if loss is None or numbers is None:
         return None
-    examples = Examples(found.inputs, known.targets, known.lengths)
-    rule = trial.native_rule or "sgd"
     net = SequenceNet(
-        layers.cell, layers.weights, layers.output, layers.every, known.name, rule, trial.keeps
+        layers.cell,
+        layers.weights,
+        layers.output,
+        layers.every,
+        loss,
+        trial.native_rule or "sgd",
+        keeps=bool(trial.metrics),
+        cuts=are_own(trial.prepare, *trial.metrics) and is_drawn,
     )
-    order = trial.order
-    if trial.train is None:  # the examples of the updates, one after the other
-        n_updates = len(jax.tree.leaves(order)[0])
-        order = jnp.arange(len(found.inputs), dtype=jnp.int32).reshape(n_updates, -1)
-    if not sequence.serve(net, trial.state, order, examples):
+    order = jnp.zeros((1, 0), jnp.int32) if is_drawn else trial.order
+    if not sequence.serve(net, trial.state, order, _examples(found)):
         return None
 
-    def updates(state: Any, hyper: Hyper, stop: Array) -> Trained:
+    def updates(state: Any, hyper: Hyper, stop: Array, order: Any) -> Trained:
         forget = hyper[layers.forget] if layers.forget else 0.0
-        return sequence.train(net, numbers(hyper), forget, state, order, stop, examples)
+        read = found
+        if is_drawn:  # the examples of the updates, one after the other
+            read, n_updates = _drawn(trial, order), len(jax.tree.leaves(order)[0])
+            order = jnp.arange(len(read.inputs), dtype=jnp.int32).reshape(n_updates, -1)
+        return sequence.train(net, numbers(hyper), forget, state, order, stop, _examples(read))
 
-    return Whole(net, numbers, updates, lambda: _targets(trial))
+    read_floats = math.prod(found.inputs.shape) if is_drawn else 0
+    floats = read_floats + math.prod(outputs)
+    return Whole(net, numbers, updates, partial(_targets, trial), floats)
+
+
+def _examples(split: Split) -> Examples:
+    return Examples(split.inputs, *targets_and_lengths(split.targets))
 
 
 # ---- examples ----
@@ -136,12 +157,20 @@ def _in_place(trial: Trial) -> Split | None:
     return train if is_identity else None
 
 
-def _drawn(trial: Trial) -> Split | None:
-    """Examples that were drawn for each update, one after the other."""
+def _one_drawn(trial: Trial) -> Split | None:
+    """The examples of one update that were drawn for it, by their shapes as a model reads them."""
     if not isinstance(trial.order, Split) or not isinstance(trial.order.inputs, jax.Array):
         return None
-    inputs, targets = jax.tree.map(one_after_the_other, trial.order)
-    return Split(trial.prepare(inputs), targets)
+    first = jax.tree.map(lambda x: x[0], trial.order)
+    return Split(trial.prepare(first.inputs), first.targets)
+
+
+def _drawn(trial: Trial, order: Split) -> Split:
+    """The examples of all updates, one after the other."""
+    inputs, targets = jax.tree.map(one_after_the_other, order)
+    if are_own(trial.prepare):
+        return Split(trial.prepare(inputs), targets)
+    return Split(one_after_the_other(lax.map(trial.prepare, order.inputs)), targets)
 
 
 def one_after_the_other(x: Array) -> Array:
@@ -149,13 +178,18 @@ def one_after_the_other(x: Array) -> Array:
     return x.reshape(-1, *x.shape[2:])
 
 
-def _targets(trial: Trial) -> Any:
+def are_own(*functions: Callable[..., Any]) -> bool:
+    """Whether they are Gridscape's, which give of each example what they give of it alone."""
+    return all(getattr(f, "__module__", "").startswith("gridscape.") for f in functions)
+
+
+def _targets(trial: Trial, order: Any) -> Any:
     if trial.train is None:
-        return trial.order.targets
-    if not trial.order.shape[1]:
-        n_updates, targets = len(trial.order), trial.train.targets
+        return order.targets
+    if not order.shape[1]:
+        n_updates, targets = len(order), trial.train.targets
         return jax.tree.map(lambda x: jnp.broadcast_to(x, (n_updates, *x.shape)), targets)
-    return jax.tree.map(lambda x: x[trial.order], trial.train.targets)
+    return jax.tree.map(lambda x: x[order], trial.train.targets)
 
 
 def _are_floats(*arrays: Any) -> bool:

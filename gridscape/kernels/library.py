@@ -39,6 +39,7 @@ MISMATCH = (
 
 # JAX's own kind of context: what was traced outside it is traced again inside.
 _plain = jax.make_user_context(default_value=False)
+_chosen = jax.make_user_context(default_value="")  # an instruction set: not all have all calls
 
 
 class Loaded(NamedTuple):
@@ -159,7 +160,8 @@ def use(name: str) -> Iterator[None]:
         raise UsageError("no native kernels here", where=VARIABLE, found=trouble())
     _choose(library, name)
     try:
-        yield
+        with _chosen(name):
+            yield
     finally:
         _choose(library, before)
 

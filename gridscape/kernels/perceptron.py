@@ -98,7 +98,7 @@ def train(
     widths, batch = _widths(net, state.params), order.shape[1] or len(inputs)
     return whole.train(
         "perceptron_train",
-        whole.Asked(net.rule, hypers, order, stop),
+        whole.Request(net.rule, hypers, order, stop),
         state,
         _places(net, state.params),
         (inputs.reshape(len(inputs), -1), targets),

@@ -13,14 +13,19 @@ from gridscape.kernels.library import load
 from gridscape.kernels.tables import CELLS, SEQUENCE_LOSSES
 from gridscape.kernels.whole import Trained
 
+# Floats of a batch and all that its layers give: what is larger is faster layer by layer.
+MOST_WORKSPACE = 2**17
+GATES = {"rnn": 1, "lstm": 4}
+
 
 class SequenceNet(NamedTuple):
-    """What is trained: a recurrent layer of a cell of CELLS, and a linear one behind it.
+    """What is trained: a recurrent layer, one of GATES, and a linear one behind it.
 
-    weights: of each of the cell's, in the order of ``shapes``, the names of the parameters that are
-    added up to it; output: of kernel and bias of the linear layer. every: it answers at every step,
-    not only after the last. loss: of SEQUENCE_LOSSES, its mean over a batch; rule: of RULES. keeps:
-    whether to tell all outputs.
+    weights: of kernel and bias of the cell the names of the parameters that are added up to it;
+    output: of kernel and bias of the linear layer. every: it answers at every step, not only after
+    the last. loss: of SEQUENCE_LOSSES, its mean over a batch; rule: of RULES. keeps: whether to
+    tell all outputs. cuts: steps that count in none of a batch's sequences are not done, and what
+    they would give is told as 0.
     """
 
     cell: str
@@ -30,6 +35,7 @@ class SequenceNet(NamedTuple):
     loss: str
     rule: str
     keeps: bool
+    cuts: bool = False
 
 
 class Examples(NamedTuple):
@@ -50,9 +56,10 @@ def serve(net: SequenceNet, state: Any, order: Any, examples: Any) -> bool:
     ``Examples``, or their shapes.
     """
     params, inputs = state.params, examples.inputs
-    if net.loss not in SEQUENCE_LOSSES or not _are_weights(net, params, inputs):
+    known = net.loss in SEQUENCE_LOSSES
+    if not known or not are_weights(net.cell, net.weights, net.output, state, examples):
         return False
-    arrays, n_outputs = jax.tree.leaves(params), params[net.output[0]].shape[1]
+    n_outputs, batch = params[net.output[0]].shape[1], order.shape[1] or len(inputs)
     n_targets = 1 if net.loss == "cross_entropy" else inputs.shape[1] * net.every
     return (
         (net.loss == "cross_entropy" or n_outputs == 1)
@@ -60,26 +67,35 @@ def serve(net: SequenceNet, state: Any, order: Any, examples: Any) -> bool:
         and examples.lengths.shape in ((len(inputs),), (0,))
         and all(x.dtype == jnp.int32 for x in (order, examples.targets, examples.lengths))
         and optimizers.serve(net.rule, inputs, params, state.opt_state)
-        and library.serve(inputs, *arrays)
-        and _workspace(net, state.params, order.shape[1] or len(inputs), inputs) > 0
+        and library.serve(inputs, *jax.tree.leaves(params))
+        and 0 < _workspace(net, params, batch, inputs) <= MOST_WORKSPACE
     )
 
 
-def _are_weights(net: SequenceNet, params: Any, inputs: Any) -> bool:
-    """Whether these are the parameters of such a network on such inputs."""
-    names = [name for terms in (*net.weights, net.output) for name in terms]
-    if not isinstance(params, dict) or sorted(params) != sorted(names) or inputs.ndim != 3:
+def are_weights(
+    cell: str,
+    weights: Sequence[Sequence[str]],
+    output: tuple[str, str],
+    state: Any,
+    examples: Any,
+) -> bool:
+    """Whether a trial has the parameters of such a network on such inputs; as in SequenceNet."""
+    params, inputs = state.params, examples.inputs
+    names = [name for terms in (*weights, output) for name in terms]
+    if not isinstance(params, dict) or sorted(params) != sorted(names) or cell not in GATES:
         return False
-    hidden, n_outputs = params[net.output[0]].shape
-    depth, expected = inputs.shape[2] + hidden, list[tuple[int, ...]]()
-    for n_gates in {"rnn": (1,), "lstm": (4,), "gru": (2, 1)}.get(net.cell, ()):
-        expected += [(depth, n_gates * hidden), (n_gates * hidden,)]
-    if len(expected) != len(net.weights):
+    if [len(terms) in (1, 2) for terms in weights] != [True, True]:
         return False
-    kernel, bias = net.output
-    wanted = [*zip(net.weights, expected, strict=True), ((bias,), (n_outputs,))]
-    return params[kernel].shape == (hidden, n_outputs) and all(
-        params[name].shape == shape for terms, shape in wanted for name in terms
+    kernel, bias = (params[name] for name in output)
+    if kernel.ndim != 2 or inputs.ndim != 3:
+        return False
+    hidden, n_outputs = kernel.shape
+    columns = GATES[cell] * hidden
+    shapes = ((inputs.shape[2] + hidden, columns), (columns,))
+    return bias.shape == (n_outputs,) and all(
+        params[name].shape == shape
+        for terms, shape in zip(weights, shapes, strict=True)
+        for name in terms
     )
 
 
@@ -103,7 +119,7 @@ def train(
     names = [name for terms in (*net.weights, net.output) for name in terms]
     return whole.train(
         "sequence_train",
-        whole.Asked(net.rule, hypers, order, stop),
+        whole.Request(net.rule, hypers, order, stop),
         state,
         [sorted(state.params).index(name) for name in names],
         (*examples, jnp.asarray(forget, jnp.float32)),
@@ -111,6 +127,7 @@ def train(
         workspace=_workspace(net, state.params, B, examples.inputs),
         loss=np.int64(SEQUENCE_LOSSES.index(net.loss)),
         keeps=np.bool_(net.keeps),
+        cuts=np.bool_(net.cuts),
         cell=np.int64(list(CELLS).index(net.cell)),
         hidden=np.int64(hidden),
         every=np.bool_(net.every),

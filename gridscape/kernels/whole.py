@@ -26,7 +26,7 @@ class Trained(NamedTuple):
     outputs: jax.Array
 
 
-class Asked(NamedTuple):
+class Request(NamedTuple):
     """What a call is asked for beside the trial.
 
     rule: of RULES, with its numbers for each array of the parameters. order (U, B): example indices
@@ -41,7 +41,7 @@ class Asked(NamedTuple):
 
 def train(
     name: str,
-    asked: Asked,
+    asked: Request,
     state: Any,
     places: Sequence[int],
     operands: Sequence[jax.Array],

@@ -277,7 +277,7 @@ def _one_layer(
 ) -> Recurrent | None:
     """What ``apply`` is where one layer reads from the start, with weights as they are kept."""
     name = next(name for name, known in CELLS.items() if known is cell)
-    if name == "gru_after" or len(stack) != 1 or len(stack[0]) != 1:
+    if name not in ("rnn", "lstm") or len(stack) != 1 or len(stack[0]) != 1:
         return None
     weights = dict[str, tuple[str, ...]]()
     for parameter in stack[0][0].shapes:  # of PyTorch's two biases, their sum

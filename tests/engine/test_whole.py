@@ -13,6 +13,7 @@ from gridscape.base.metrics import Metric, accuracy, cross_entropy
 from gridscape.base.parts import Optimizer
 from gridscape.base.regression import huber, mae, mse
 from gridscape.base.task import Task
+from gridscape.engine.known_losses import loss_of_answers
 from gridscape.engine.trial import (
     Functions,
     _whole,
@@ -25,6 +26,7 @@ from gridscape.models.feedforward import activate, dense, draw_glorot, feedforwa
 from gridscape.optimizers import NAMES, momentum, sgd
 from gridscape.study.parts import in_precision, load_optimizer
 from gridscape.study.study import Study
+from gridscape.tasks.losses import Bits
 
 pytestmark = pytest.mark.skipif(
     not kernels.available(), reason=f"no native kernels here: {kernels.trouble()}"
@@ -376,3 +378,84 @@ def test_sequences_are_the_same_alone_as_together_to_the_bit(name):
     together = train(planner, trials)
     for trial in trials[::3]:
         assert_same(train(planner, [trial])[trial.key], together[trial.key])
+
+
+@pytest.mark.parametrize("bits", [[0, 2, 1, 1, 0, 0], [0, 0, -1, 0, 0, 0], [0, 0, 0, 0, 0, 1]])
+def test_the_lowest_bit_is_what_argmax_calls_it(bits):
+    """Also of odd bits, and where it does not count."""
+    targets = Bits(jnp.tile(jnp.asarray(bits, jnp.int32), (32, 1)), jnp.arange(32) % 4 + 1)
+    assert_same_beside_plain(sequences("time_softmax"), targets)
+
+
+@pytest.mark.parametrize("length", [-1, 0, 9])
+@pytest.mark.parametrize("name", ["mse", "time_softmax"])
+def test_odd_lengths_end_as_they_do_update_by_update(name, length):
+    bits = jnp.asarray(np.random.default_rng(0).integers(0, 2, (32, 6)), jnp.int32)
+    assert_same_beside_plain(sequences(name), Bits(bits, jnp.full(32, length, jnp.int32)))
+
+
+def assert_same_beside_plain(study, targets):
+    _, functions, (state, words, hyper, order, stop, none) = whole_of(study)
+    order = Split(order.inputs, jax.tree.map(lambda x: jnp.stack([x] * 3), targets))
+    given = functions, 1, state, words, hyper, order, stop, none
+    assert _whole(functions, 1, state, hyper, order, none) is not None
+    whole, history = train_trial(*given)
+    with kernels.plain():
+        plain, wanted = train_trial(*given)
+    assert (int(whole.bad_update) > 0) == (int(plain.bad_update) > 0)
+    np.testing.assert_allclose(history["loss"][:1], wanted["loss"][:1], rtol=1e-5)
+
+
+def centered(inputs):
+    """Of a batch as a whole."""
+    return inputs - inputs.mean()
+
+
+def spread_of_batch(outputs, targets):
+    return jnp.square(outputs[:, 0, 0] - outputs[:, 0, 0].mean())
+
+
+def test_functions_of_ones_own_are_given_one_batch_at_a_time():
+    """Whatever they make of it, and however many updates a call does."""
+    _, functions, given = whole_of(sequences("mse"))
+    metrics = (("spread", spread_of_batch),)
+    functions = functions._replace(prepare=centered, metrics=metrics)
+    whole, history = train_trial(functions, 1, *given)
+    with kernels.plain():
+        plain, wanted = train_trial(functions, 1, *given)
+    for name, expected in wanted.items():
+        np.testing.assert_allclose(history[name], expected, rtol=1e-4, err_msg=name)
+    jax.tree.map(lambda a, b: np.testing.assert_allclose(a, b, rtol=1e-3, atol=1e-4), whole, plain)
+
+
+@pytest.mark.parametrize("name", ["recall", "mse"])
+@pytest.mark.parametrize("stop", [1, 2, 3])
+def test_parts_of_any_size_give_the_same_to_the_bit(name, stop, monkeypatch):
+    _, functions, (state, words, hyper, order, _, none) = whole_of(sequences(name))
+    given = functions, 1, state, words, hyper, order, jnp.int32(stop), none
+    once = train_trial(*given)
+    for updates in (1, 2):
+        floats = whole_of(sequences(name))[0].floats
+        monkeypatch.setattr("gridscape.engine.trial.FLOATS_AT_ONCE", updates * floats)
+        state_of_parts, history = train_trial(*given)
+        jax.tree.map(np.testing.assert_array_equal, state_of_parts, once[0])
+        # Of a metric XLA sums up other shapes in another order.
+        for name_of, expected in once[1].items():
+            np.testing.assert_allclose(history[name_of], expected, rtol=5e-7, err_msg=name_of)
+
+
+def test_answers_behind_the_last_step_are_there_for_a_metric_of_ones_own():
+    found, functions, given = whole_of(sequences("recall"))
+    assert found.net.cuts
+    functions = functions._replace(metrics=(("last", lambda y, targets: y[:, -1, 0]),))
+    _, history = train_trial(functions, 1, *given)
+    with kernels.plain():
+        _, wanted = train_trial(functions, 1, *given)
+    np.testing.assert_allclose(history["last"], wanted["last"], rtol=1e-4)
+
+
+def test_classes_of_sequences_are_no_classes_of_steps():
+    """A loss that is known elsewhere, on outputs that it does not read."""
+    targets = jnp.zeros(40, jnp.int32)
+    assert loss_of_answers(cross_entropy, (40, 2), targets) == "cross_entropy"
+    assert loss_of_answers(cross_entropy, (40, 4, 2), targets) is None

@@ -229,6 +229,21 @@ def test_no_products_of_bfloat16_without_instructions_for_them(target):
         jax.block_until_ready(feedforward.dense(x, kernel, None, bfloat16=True))
 
 
+def test_what_was_traced_for_one_instruction_set_is_traced_again_for_another(has_bfloat16):
+    model, shape = MODELS["mlp"]
+    params, x = model.init(jax.random.key(0), HYPER), jnp.ones((4, *shape))
+
+    @jax.jit
+    def outputs(params):
+        with products_in("bfloat16"):
+            return model.apply(params, x, None, HYPER)
+
+    first = outputs(params)
+    with kernels.use("baseline"):
+        np.testing.assert_allclose(outputs(params), first, rtol=1e-5, atol=1e-6)
+    np.testing.assert_array_equal(outputs(params), first)
+
+
 @pytest.mark.parametrize("pooled", [False, True])
 def test_what_is_not_finite_goes_through_conv(pooled):
     images, kernel, bias = normal(0, (2, 7, 8, 3), (3, 3, 3, 5), (5,))

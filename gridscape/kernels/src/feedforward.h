@@ -152,7 +152,7 @@ GRIDSCAPE_INLINE Vector relu(Vector x) { return x <= Vector{} ? Vector{} : x; } 
 
 // ---- dense: forward ----
 
-// Rows of the kernel that are packed at once, whole blocks of them unless all.
+// Rows of the kernel that are packed at once: whole words of them, unless all.
 template <typename Number>
 GRIDSCAPE_INLINE int64_t dense_depth(const DenseSizes& n) {
   if (is_panel<Number>(n.outputs)) return n.inputs;
@@ -362,7 +362,8 @@ struct Frame {
   }
 };
 
-// Of an odd row of a window, a word reaches one number further.
+// Of an odd row of a window, a word reaches one number further, which meets a zero: numbers that
+// are not finite may so spoil one pixel more.
 template <typename Number>
 GRIDSCAPE_INLINE int64_t frame_words(const Frame& n) {
   return words_of<Number>(n.size() + Number::kPerWord - 1);

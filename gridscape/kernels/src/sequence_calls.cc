@@ -63,10 +63,11 @@ const Number* take(Number* to, const Number* table, const int32_t* rows, int64_t
   return to;
 }
 
-// The network as it reads a batch: no step is done that counts in none of its examples.
+// The network as it reads a batch: no step is done that counts in none of its examples. Which bit
+// is the lowest is asked of all steps.
 SequenceSizes up_to_last(const SequenceSizes& n, const int32_t* lengths) {
   SequenceSizes found = n;
-  if (!lengths || !n.layer.every) return found;
+  if (!lengths || !n.layer.every || n.loss == SequenceLossKind::kStepEntropy) return found;
   const int64_t last = *std::max_element(lengths, lengths + n.layer.batch);
   found.layer.steps = std::clamp(last, int64_t{1}, n.layer.steps);
   return found;
@@ -123,8 +124,8 @@ float gradient(const Network& net, const SequenceSizes& n, const std::vector<Lea
 // Operands and results as in whole_calls.h; of the network inputs (N, T, D), targets (N, K),
 // lengths (N) or (0), forget () -> outputs (U, B, S, C) or (0), workspace.
 ffi::Error sequence_train(ffi::RemainingArgs args, ffi::RemainingRets rets, int64_t rule,
-                          int64_t loss, bool keeps, int64_t cell, int64_t hidden, bool every,
-                          int64_t n_outputs, ffi::Span<const int64_t> terms) {
+                          int64_t loss, bool keeps, bool cuts, int64_t cell, int64_t hidden,
+                          bool every, int64_t n_outputs, ffi::Span<const int64_t> terms) {
   Whole trial(args, rets, rule, 4);
   if (!trial.fits) return refused("operands of other shapes or types");
   const Batches& batches = trial.batches;
@@ -137,7 +138,8 @@ ffi::Error sequence_train(ffi::RemainingArgs args, ffi::RemainingRets rets, int6
                        {terms.begin(), terms.end()}};
   const SequenceSizes& n = net.n;
   const bool is_class = n.loss == SequenceLossKind::kCrossEntropy;
-  if (!chosen().sequence->has(n) || (!is_class && n_outputs != 1)) {
+  if (!chosen().sequence->has(n) || loss < 0 || loss > kLastSequenceLoss ||
+      (!is_class && n_outputs != 1)) {
     return refused("no recurrent network of this kind");
   }
   const bool has_lengths = shape<1>(args, trial.own + 2)[0] > 0;
@@ -160,7 +162,7 @@ ffi::Error sequence_train(ffi::RemainingArgs args, ffi::RemainingRets rets, int6
     const int32_t* rows = batches.at(at);
     SequenceBatch batch = {};
     if (has_lengths) batch.lengths = take(of_batch + B * K, lengths, rows, B, 1, 1);
-    const SequenceSizes now = up_to_last(n, batch.lengths);
+    const SequenceSizes now = cuts ? up_to_last(n, batch.lengths) : n;
     const int64_t used = now.layer.steps * now.layer.features;
     batch.targets = take(of_batch, targets, rows, B, K, now.targets());
     batch.inputs = take(gathered, inputs, rows, B, net.of_inputs(), used);
@@ -185,6 +187,7 @@ XLA_FFI_DEFINE_HANDLER_SYMBOL(gridscape_sequence_train, gridscape::sequence_trai
                                   .Attr<int64_t>("rule")
                                   .Attr<int64_t>("loss")
                                   .Attr<bool>("keeps")
+                                  .Attr<bool>("cuts")
                                   .Attr<int64_t>("cell")
                                   .Attr<int64_t>("hidden")
                                   .Attr<bool>("every")

@@ -23,6 +23,8 @@ enum class SequenceLossKind : int64_t {
 #undef GRIDSCAPE_KIND
 };
 
+constexpr int64_t kLastSequenceLoss = static_cast<int64_t>(SequenceLossKind::kStepEntropy);
+
 // A recurrent layer of few units, a linear one that reads its states, of all steps or of the last,
 // and a loss. Bits have one output.
 struct SequenceSizes {

@@ -69,15 +69,16 @@ struct Sigmoid {
 };
 
 // The cross-entropy of the class at the last step that counts; of logits 0 where there is none.
+//
+// y of that step is gathered into the place of the first answer's gradients, which are written
+// last.
 inline Vector class_entropy(const Answers& n) {
+  const auto logit = [&](int64_t c) { return load(n.dy + c * kBlock); };
   Vector top = {};
-  const auto logit = [&](int64_t c) {
+  for (int64_t c = 0; c < n.outputs; ++c) {
     Vector x = {};
     for (int64_t t = 0; t < n.answers; ++t) x = n.is_last(t) > Vector{} ? n.at(t, c) : x;
-    return x;
-  };
-  for (int64_t c = 0; c < n.outputs; ++c) {
-    const Vector x = logit(c);
+    store(n.dy + c * kBlock, x);
     top = c == 0 ? x : (x > top) | (x != x) ? x : top;  // NaN stays
   }
   Vector sum = {}, of_target = splat(std::numeric_limits<float>::quiet_NaN());  // no such class
@@ -98,30 +99,32 @@ inline Vector class_entropy(const Answers& n) {
 template <typename Value>
 GRIDSCAPE_INLINE Vector bit_losses(const Answers& n, Value&& value) {
   const Vector each = splat(1) / load(n.lengths);
-  Vector loss = {};
+  Vector sum = {};
   for (int64_t t = 0; t < n.answers; ++t) {
     Vector slope;
     const Vector of_bit = value(n.at(t, 0), n.target(t), slope), counts = n.counts(t);
-    loss += counts > Vector{} ? of_bit * each : Vector{};
+    sum += counts > Vector{} ? of_bit : Vector{};
     n.pull(t, 0, counts > Vector{} ? slope * each : Vector{});
   }
-  return loss;
+  return sum / load(n.lengths);  // of no step at all NaN
 }
 
-// The cross-entropy of a softmax over the sigmoids of the steps: which has the lowest bit set?
+// The cross-entropy of a softmax over the sigmoids of the steps: which has the lowest bit set? It
+// is the first with the largest of the bits, counted or not, as it is elsewhere.
 inline Vector step_entropy(const Answers& n) {
   // Sigmoids are at most 1, so that no exponential is large.
   const auto weight = [&](int64_t t, const Sigmoid& s) {
     return n.counts(t) > Vector{} ? exp_negative(s.value - splat(1)) : Vector{};
   };
-  Vector sum = {}, lowest = {}, of_lowest = {}, is_found = {};
-  for (int64_t t = n.answers - 1; t >= 0; --t) {
+  Vector sum = {}, lowest = {}, of_lowest = {}, largest = n.target(0) - splat(1);
+  const Vector never = splat(-std::numeric_limits<float>::infinity());
+  for (int64_t t = 0; t < n.answers; ++t) {
     const Sigmoid s(n.at(t, 0));
     sum += weight(t, s);
-    const Vector is_set = n.target(t) > Vector{} ? splat(1) : Vector{};
-    lowest = is_set > Vector{} ? splat(t) : lowest;
-    is_found = is_set > Vector{} ? is_set : is_found;
-    of_lowest = (t == 0 ? splat(1) - is_found : Vector{}) + is_set > Vector{} ? s.value : of_lowest;
+    const Vector bit = n.target(t), of_step = n.counts(t) > Vector{} ? s.value : never;
+    lowest = bit > largest ? splat(t) : lowest;
+    of_lowest = bit > largest ? of_step : of_lowest;
+    largest = bit > largest ? bit : largest;
   }
   for (int64_t t = 0; t < n.answers; ++t) {
     const Sigmoid s(n.at(t, 0));
