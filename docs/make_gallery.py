@@ -81,6 +81,7 @@ STUDIES = {
     "recall": Wanted(is_kept=True),
     "recurrent-mnist": Wanted(at_most=5),
     "cnn-vs-rnn": Wanted(at_most=5),
+    "lenet-optimizers": Wanted(at_most=5),
     "binary-addition": Wanted(),
     "mlp-digits": Wanted(at_most=5),
     "mlp-subsets": Wanted(at_most=5),
