@@ -226,7 +226,11 @@ void run_sequence(const SequenceSizes& n, bool has_lengths) {
   const Floats inputs = numbers(B * layer.steps * layer.features);
   std::vector<int32_t> targets(B * n.targets(), 0), lengths(B);
   for (int64_t b = 0; b < B; ++b) lengths[b] = 1 + b % n.answers();
-  for (size_t k = 0; k < targets.size(); ++k) targets[k] = n.outputs > 1 ? k % n.outputs : k % 2;
+  const int64_t n_kinds = n.loss == SequenceLossKind::kCrossEntropy ? n.outputs : 2;
+  for (size_t k = 0; k < targets.size(); ++k) targets[k] = k % n_kinds;
+  // The lowest bit counts, else the loss is infinite.
+  const bool is_of_steps = n.loss == SequenceLossKind::kStepEntropy;
+  for (int64_t b = 0; is_of_steps && b < B; ++b) targets[b * n.answers()] = 1;
   const auto sizes = weight_sizes(n.cell, layer.features, layer.hidden);
   const Floats weight = numbers(sizes[0]), own_bias = numbers(sizes[1]);
   const Floats kernel = numbers(layer.hidden * n.outputs), bias = numbers(n.outputs);
