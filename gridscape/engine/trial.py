@@ -20,7 +20,7 @@ from gridscape.base.state import Training, in_training, joined, parted
 from gridscape.base.task import Task
 from gridscape.base.types import Array, Hyper, Key, Params
 from gridscape.engine.order import batch_order
-from gridscape.engine.whole import Trial, Whole, are_own, one_after_the_other, whole
+from gridscape.engine.whole import TrialParts, Whole, are_own, one_after_the_other, whole
 from gridscape.grid.names import ANSWER_SPREAD, TOP_ANSWER, TOP_SHARE, by_kind
 from gridscape.kernels import optimizers as native
 from gridscape.kernels.batches import take as native_take
@@ -205,7 +205,7 @@ def _whole(
         return None
     metrics = tuple(function for _, function in f.metrics)
     parts = f.loss, f.native, f.rule, f.prepare, state, hyper, order, train, metrics
-    return whole(f.layers, Trial(*parts))
+    return whole(f.layers, TrialParts(*parts))
 
 
 def _train_whole(

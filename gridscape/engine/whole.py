@@ -6,26 +6,23 @@ times the gradient. What is not known is trained the usual way.
 """
 
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from functools import partial
 from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
 from jax import lax
-from jax.extend import core
 
 from gridscape.base.data import Split
 from gridscape.base.parts import Dense, Recurrent
-from gridscape.base.types import Array, Hyper, Params
+from gridscape.base.types import Array, Hyper
 from gridscape.engine.known_losses import loss_of_answers, loss_of_numbers, targets_and_lengths
+from gridscape.engine.known_rules import Numbers, Rule, rule_numbers
 from gridscape.kernels import perceptron, sequence
 from gridscape.kernels.perceptron import Perceptron
 from gridscape.kernels.sequence import Examples, SequenceNet
 from gridscape.kernels.whole import Trained
-
-Rule = Callable[[Hyper], Any]
-Numbers = Callable[[Hyper], list[Mapping[str, Any]]]
 
 
 class Whole(NamedTuple):
@@ -43,8 +40,8 @@ class Whole(NamedTuple):
     floats: int
 
 
-class Trial(NamedTuple):
-    """What is to be trained, as ``train_trial`` has it.
+class TrialParts(NamedTuple):
+    """A trial that is to be trained, as ``train_trial`` has it.
 
     native_rule: the name of ``rule`` in the kernels, None where it has none there. order: (U, B),
     or (U, 0) where a batch is all examples; where ``train`` is None, the examples themselves.
@@ -62,6 +59,11 @@ class Trial(NamedTuple):
     metrics: tuple[Callable[[Array, Any], Array], ...]
 
     @property
+    def numbers(self) -> Numbers | None:
+        """Of the rule, for each array; None where it is none that the kernels know."""
+        return rule_numbers(self.native_rule, self.rule, self.hyper, self.state)
+
+    @property
     def n_batch(self) -> int:
         """Examples of an update."""
         if self.train is None:
@@ -69,14 +71,14 @@ class Trial(NamedTuple):
         return int(self.order.shape[1]) or len(self.train.inputs)
 
 
-def whole(layers: Dense | Recurrent | None, trial: Trial) -> Whole | None:
+def whole(layers: Dense | Recurrent | None, trial: TrialParts) -> Whole | None:
     """How native code trains a network of such layers; None where it cannot."""
     if isinstance(layers, Dense):
         return _perceptron(layers, trial)
     return _sequence(layers, trial) if layers else None
 
 
-def _perceptron(layers: Dense, trial: Trial) -> Whole | None:
+def _perceptron(layers: Dense, trial: TrialParts) -> Whole | None:
     train = _in_place(trial)
     if train is None or not _are_floats(train.inputs, train.targets):
         return None
@@ -85,7 +87,10 @@ def _perceptron(layers: Dense, trial: Trial) -> Whole | None:
     is_flat = layers.flattens or inputs.ndim == 2
     if not is_flat or not perceptron.are_layers(layers.names, trial.state.params, inputs, targets):
         return None
-    loss, numbers = loss_of_numbers(trial.loss, (trial.n_batch, *targets.shape[1:])), _of(trial)
+    loss, numbers = (
+        loss_of_numbers(trial.loss, (trial.n_batch, *targets.shape[1:])),
+        trial.numbers,
+    )
     if loss is None or numbers is None:
         return None
     rule = trial.native_rule or "sgd"
@@ -100,7 +105,7 @@ def _perceptron(layers: Dense, trial: Trial) -> Whole | None:
     return Whole(net, numbers, updates, partial(_targets, trial), floats)
 
 
-def _sequence(layers: Recurrent, trial: Trial) -> Whole | None:
+def _sequence(layers: Recurrent, trial: TrialParts) -> Whole | None:
     is_drawn = trial.train is None
     found = _one_drawn(trial) if is_drawn else _in_place(trial)
     if found is None or not _are_floats(found.inputs):
@@ -110,7 +115,10 @@ def _sequence(layers: Recurrent, trial: Trial) -> Whole | None:
     n_outputs = trial.state.params[layers.output[0]].shape[1]
     steps = found.inputs.shape[1:2] if layers.every else ()
     outputs = (trial.n_batch, *steps, n_outputs)
-    loss, numbers = loss_of_answers(trial.loss, outputs, found.targets), _of(trial)
+    loss, numbers = (
+        loss_of_answers(trial.loss, outputs, found.targets),
+        trial.numbers,
+    )
     if loss is None or numbers is None:
         return None
     net = SequenceNet(
@@ -147,7 +155,7 @@ def _examples(split: Split) -> Examples:
 # ---- examples ----
 
 
-def _in_place(trial: Trial) -> Split | None:
+def _in_place(trial: TrialParts) -> Split | None:
     """The training examples, where a model reads them as they are stored."""
     train = trial.train
     if train is None or not isinstance(train.inputs, jax.Array):
@@ -157,7 +165,7 @@ def _in_place(trial: Trial) -> Split | None:
     return train if is_identity else None
 
 
-def _one_drawn(trial: Trial) -> Split | None:
+def _one_drawn(trial: TrialParts) -> Split | None:
     """The examples of one update that were drawn for it, by their shapes as a model reads them."""
     if not isinstance(trial.order, Split) or not isinstance(trial.order.inputs, jax.Array):
         return None
@@ -165,7 +173,7 @@ def _one_drawn(trial: Trial) -> Split | None:
     return Split(trial.prepare(first.inputs), first.targets)
 
 
-def _drawn(trial: Trial, order: Split) -> Split:
+def _drawn(trial: TrialParts, order: Split) -> Split:
     """The examples of all updates, one after the other."""
     inputs, targets = jax.tree.map(one_after_the_other, order)
     if are_own(trial.prepare):
@@ -179,11 +187,19 @@ def one_after_the_other(x: Array) -> Array:
 
 
 def are_own(*functions: Callable[..., Any]) -> bool:
-    """Whether they are Gridscape's, which give of each example what they give of it alone."""
-    return all(getattr(f, "__module__", "").startswith("gridscape.") for f in functions)
+    """Whether they are Gridscape's, which give of each example what they give of it alone.
+
+    So must be the functions that they hold: ``at_last_step`` of a user's is the user's.
+    """
+    return all(getattr(f, "__module__", "").startswith("gridscape.") for f in functions) and all(
+        are_own(held)
+        for f in functions
+        for held in (cell.cell_contents for cell in getattr(f, "__closure__", None) or ())
+        if callable(held)
+    )
 
 
-def _targets(trial: Trial, order: Any) -> Any:
+def _targets(trial: TrialParts, order: Any) -> Any:
     if trial.train is None:
         return order.targets
     if not order.shape[1]:
@@ -194,66 +210,3 @@ def _targets(trial: Trial, order: Any) -> Any:
 
 def _are_floats(*arrays: Any) -> bool:
     return all(isinstance(x, jax.Array) and x.dtype == jnp.float32 for x in arrays)
-
-
-# ---- the rule ----
-
-
-def _of(trial: Trial) -> Numbers | None:
-    """The numbers of the rule for each array; None where it is none that the kernels know."""
-    if not trial.native_rule:
-        return _rates(trial.rule, trial.hyper, trial.state)
-    count = len(jax.tree.leaves(trial.state.params))
-    return lambda hyper: [hyper] * count
-
-
-def _rates(rule: Rule, hyper: Hyper, state: Any) -> Numbers | None:
-    """The learning rate of each array, where all that the rule does is to multiply gradients."""
-    if jax.tree.leaves(state.opt_state):
-        return None
-    shapes = jax.tree.map(lambda x: jax.ShapeDtypeStruct(x.shape, x.dtype), state.params)
-    of_hyper = {name: jax.ShapeDtypeStruct((), jnp.float32) for name in hyper}
-
-    def changes(hyper: Hyper, params: Params, grads: Params) -> list[Array]:
-        made = rule(hyper)
-        return jax.tree.leaves(made.update(grads, made.init(params), params)[0])
-
-    traced = jax.make_jaxpr(changes)(of_hyper, shapes, shapes)
-    factors = _factors(traced.jaxpr, len(of_hyper), len(jax.tree.leaves(shapes)))
-    if factors is None:
-        return None
-    only = core.ClosedJaxpr(traced.jaxpr.replace(outvars=factors), traced.consts)
-
-    def numbers(hyper: Hyper) -> list[Mapping[str, Any]]:
-        # What the factors need, they need of the numbers alone: zeros stand for all else.
-        zeros = [jnp.zeros(s.shape) for s in jax.tree.leaves(shapes)]
-        given = [jnp.asarray(x, jnp.float32) for x in jax.tree.leaves(dict(hyper))]
-        found = core.jaxpr_as_fun(only)(*given, *zeros, *zeros)
-        return [{"learning_rate": -factor} for factor in found]
-
-    return numbers
-
-
-def _factors(jaxpr: Any, n_hyper: int, n_arrays: int) -> list[Any] | None:
-    """What multiplies each gradient; None where a change is anything else.
-
-    jaxpr: from (numbers, arrays, gradients) to the changes of all arrays.
-    """
-    of_arrays = set(jaxpr.invars[n_hyper:])
-    made_by = {}
-    for equation in jaxpr.eqns:
-        if of_arrays.intersection(x for x in equation.invars if isinstance(x, core.Var)):
-            of_arrays.update(equation.outvars)
-        made_by.update(dict.fromkeys(equation.outvars, equation))
-    factors = []
-    for change, gradient in zip(jaxpr.outvars, jaxpr.invars[-n_arrays:], strict=True):
-        equation = made_by.get(change) if isinstance(change, core.Var) else None
-        if equation is None or equation.primitive.name != "mul":
-            return None
-        others = [x for x in equation.invars if x is not gradient]
-        if len(others) != 1 or others[0].aval.shape != ():
-            return None
-        if isinstance(others[0], core.Var) and others[0] in of_arrays:
-            return None
-        factors.append(others[0])
-    return factors

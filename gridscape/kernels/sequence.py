@@ -15,11 +15,11 @@ from gridscape.kernels.whole import Trained
 
 # Floats of a batch and all that its layers give: what is larger is faster layer by layer.
 MOST_WORKSPACE = 2**17
-GATES = {"rnn": 1, "lstm": 4}
+KINDS = ("rnn", "lstm")  # of CELLS
 
 
 class SequenceNet(NamedTuple):
-    """What is trained: a recurrent layer, one of GATES, and a linear one behind it.
+    """What is trained: a recurrent layer, one of KINDS, and a linear one behind it.
 
     weights: of kernel and bias of the cell the names of the parameters that are added up to it;
     output: of kernel and bias of the linear layer. every: it answers at every step, not only after
@@ -82,7 +82,7 @@ def are_weights(
     """Whether a trial has the parameters of such a network on such inputs; as in SequenceNet."""
     params, inputs = state.params, examples.inputs
     names = [name for terms in (*weights, output) for name in terms]
-    if not isinstance(params, dict) or sorted(params) != sorted(names) or cell not in GATES:
+    if not isinstance(params, dict) or sorted(params) != sorted(names) or cell not in KINDS:
         return False
     if [len(terms) in (1, 2) for terms in weights] != [True, True]:
         return False
@@ -90,7 +90,7 @@ def are_weights(
     if kernel.ndim != 2 or inputs.ndim != 3:
         return False
     hidden, n_outputs = kernel.shape
-    columns = GATES[cell] * hidden
+    columns = CELLS[cell] * hidden
     shapes = ((inputs.shape[2] + hidden, columns), (columns,))
     return bias.shape == (n_outputs,) and all(
         params[name].shape == shape

@@ -21,12 +21,14 @@ from gridscape.engine.trial import (
     init_trial,
     train_trial,
 )
+from gridscape.engine.whole import are_own
 from gridscape.grid.trials import Status
 from gridscape.models.feedforward import activate, dense, draw_glorot, feedforward, flatten, mlp
 from gridscape.optimizers import NAMES, momentum, sgd
 from gridscape.study.parts import in_precision, load_optimizer
 from gridscape.study.study import Study
 from gridscape.tasks.losses import Bits
+from gridscape.tasks.sequences import at_last_step
 
 pytestmark = pytest.mark.skipif(
     not kernels.available(), reason=f"no native kernels here: {kernels.trouble()}"
@@ -459,3 +461,9 @@ def test_classes_of_sequences_are_no_classes_of_steps():
     targets = jnp.zeros(40, jnp.int32)
     assert loss_of_answers(cross_entropy, (40, 2), targets) == "cross_entropy"
     assert loss_of_answers(cross_entropy, (40, 4, 2), targets) is None
+
+
+def test_a_users_function_is_a_users_inside_one_of_our_own():
+    assert are_own(at_last_step(accuracy), accuracy)
+    assert not are_own(at_last_step(spread_of_batch))
+    assert not are_own(accuracy, spread_of_batch)
