@@ -135,14 +135,17 @@ def one_after_the_other(
     per_trial: tuple[Any, ...],
 ) -> tuple[Any, Any]:
     """results[k] = one_trial(old[k], *per_trial[k]) for k < count; old and empty beyond."""
+    is_single = len(jax.tree.leaves(empty)[0]) == 1
     # Of a single slot XLA makes no copy at all.
-    native = in_use() and len(jax.tree.leaves(empty)[0]) > 1
+    native = in_use() and not is_single
     take, put = (native_take, native_put) if native else (_take, _put)
 
     def body(k: Array, results: tuple[Any, Any]) -> tuple[Any, Any]:
         state, arguments = take((results[0], per_trial), k)
         return put(results, k, one_trial(state, *arguments))
 
+    if is_single:  # XLA would do what is the same in all rounds of a loop also where there is none
+        return lax.cond(count > 0, partial(body, 0), lambda results: results, (old, empty))
     return lax.fori_loop(0, count, body, (old, empty))
 
 

@@ -28,6 +28,10 @@ LIGHTLY: dict[str, Any] = {
 if jax.__version_info__ < (0, 11):
     LIGHTLY["xla_cpu_use_fusion_emitters"] = False
 
+# Each core trains trials of its own. XLA would cut single operations among all cores, where a part
+# waits behind the layers of another trial: a third of an evaluation of small perceptrons.
+ON_ONE_CORE: dict[str, Any] = {"xla_disable_hlo_passes": "cpu-parallel-task-assigner"}
+
 # Programs are kept from run to run that take at least so long to compile: to read one takes a
 # hundredth of a second.
 KEPT_FROM_SECONDS = 0.03
@@ -98,13 +102,14 @@ class Compilers:
         with float32_products(), of_others():
             lowered = jitted.lower(*shapes)
         text = lowered.as_text()
-        options = LIGHTLY if light or calls_layers(text) else {}
+        is_light = light or calls_layers(text)
+        options = _options(is_light)
         if not _tells_all(text, len(jax.tree.leaves(shapes))):
             wanted.set_result(lowered.compile(options))
             return
         # The text does not hold the pytrees of arguments and results.
         digest = hashlib.sha256(text.encode()).digest()
-        key = (digest, lowered.in_tree, lowered.out_tree, bool(options))
+        key = (digest, lowered.in_tree, lowered.out_tree, is_light)
         self._share(key, partial(lowered.compile, options), wanted)
 
     def _share(self, key: Any, compile: Callable[[], Compiled], wanted: Future[Compiled]) -> None:
@@ -120,6 +125,11 @@ class Compilers:
                 del self._shared[key]
             raise
         wanted.set_result(compiled)
+
+
+def _options(light: bool) -> dict[str, Any]:
+    on_cpu = jax.default_backend() == "cpu"
+    return (ON_ONE_CORE if on_cpu else {}) | (LIGHTLY if light else {})
 
 
 def _failed(program: Future[Compiled]) -> bool:

@@ -181,6 +181,13 @@ def test_options_tell_programs_apart(compilers):
     assert number.is_deleted()
 
 
+def test_no_operation_is_cut_among_cores(compilers):
+    large = (jax.ShapeDtypeStruct((500, 800), jnp.float32),)
+    cut, function = "outer_dimension_partitions", jnp.tanh
+    assert cut in jax.jit(function).lower(*large).compile().as_text()  # as XLA has it
+    assert cut not in compiled(compilers, function, large).as_text()
+
+
 def test_names_of_what_comes_out_tell_programs_apart(compilers):
     first = compiled(compilers, lambda x: {"loss": x})
     second = compiled(compilers, lambda x: {"accuracy": x})

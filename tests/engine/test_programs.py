@@ -14,7 +14,7 @@ from gridscape.base.data import Groups
 from gridscape.base.task import Task
 from gridscape.engine import training as training_module
 from gridscape.engine.cohorts import partition
-from gridscape.engine.compilers import LIGHTLY
+from gridscape.engine.compilers import LIGHTLY, ON_ONE_CORE
 from gridscape.engine.machine import Machine
 from gridscape.engine.order import batch_order
 from gridscape.engine.training import Training, named_leaves
@@ -180,8 +180,9 @@ def test_more_trials_than_a_program_holds_are_refused():
         Training(program, cohort)
 
 
-def test_a_device_without_trials_does_nothing(monkeypatch):
-    monkeypatch.setattr(Machine, "is_batched", True)
+@pytest.mark.parametrize("is_batched", [False, True])
+def test_a_device_without_trials_does_nothing(monkeypatch, is_batched):
+    monkeypatch.setattr(Machine, "is_batched", is_batched)
     planner = planner_of(tiny({"hidden_size": [3]}, replicates=1))
     (cohort,) = partition(planner.resolved, planner.resolved.trials())
     assert len(planner.machine.devices) > 1
@@ -189,6 +190,9 @@ def test_a_device_without_trials_does_nothing(monkeypatch):
     training.advance(2)
     n_empty = training.program.capacity - 1
     assert np.asarray(training.states.update).tolist() == [2] + [0] * n_empty
+    # Of a loop without a round, XLA would still do what is the same in all rounds.
+    for program in (training.program.train, training.program.evaluate):
+        assert "conditional(" in program.as_text()
 
 
 def kinds(of, n):
@@ -311,7 +315,7 @@ def test_programs_around_native_layers_are_optimized_lightly(monkeypatch):
             planner = planner_of(tiny({"hidden_size": [4]}, task="digits-flat", model="mlp"))
             (cohort,) = partition(planner.resolved, planner.resolved.trials())
             assert planner.program(cohort).train
-    assert chosen == [(True, LIGHTLY), (False, {})]
+    assert chosen == [(True, ON_ONE_CORE | LIGHTLY), (False, ON_ONE_CORE)]
 
 
 class Changing:
