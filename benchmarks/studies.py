@@ -35,6 +35,7 @@ from gridscape.base.task import Task
 from gridscape.engine.cohorts import Cohort, partition
 from gridscape.execution.schedule import evaluation_points
 from gridscape.study.study import ResolvedStudy, Study
+from gridscape.tasks.fetch import cache_folder
 
 TORCH_STUDY = Path(__file__).parent / "torch_study.py"
 
@@ -156,12 +157,9 @@ def _command(entry: Entry, folder: str, data_dir: str | None) -> list[str]:
 
 
 def _no_kept_programs(folder: str) -> dict[str, str]:
-    """JAX's cache in a new folder; the rest as ``gridscape run`` chooses where nobody did."""
-    return {
-        "TF_CPP_MIN_LOG_LEVEL": "3",
-        "JAX_COMPILATION_CACHE_DIR": f"{folder}/programs",
-        "JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS": "0.2",
-    }
+    """A new folder for what is kept from run to run; data sets are where they are."""
+    data = os.environ.get("GRIDSCAPE_DATA", str(cache_folder()))
+    return {"XDG_CACHE_HOME": f"{folder}/cache", "GRIDSCAPE_DATA": data}
 
 
 def _start(

@@ -22,9 +22,9 @@ def prepare_jax(computes: bool = True) -> Callable[[], float]:
     if computes:
         require_addresses()  # before JAX, which takes most of them, is even imported
 
-    from gridscape.engine.compilers import keep_programs
+    from gridscape.engine.kept import own_process
 
-    keep_programs()
+    own_process()
     _collect_rarely()
     return _compile_clock()
 

@@ -17,6 +17,7 @@ import numpy as np
 from gridscape import kernels
 from gridscape.base.metrics import cross_entropy
 from gridscape.base.types import Array
+from gridscape.engine.kept import program_folder
 from gridscape.engine.machine import Machine
 from gridscape.execution.memory import free_memory_bytes
 from gridscape.identity.version import __version__, version_of
@@ -91,7 +92,6 @@ def examine(data_dir: str | Path | None = None) -> Health:
     versions = {"python": platform.python_version(), "gridscape": __version__}
     installed = {name: version_of(name) for name in (*PACKAGES, *EXTRAS)}
     checks = self_check()
-    cache = jax.config.values.get("jax_compilation_cache_dir")
     return Health(
         versions=versions | installed,
         devices=tuple(f"{device.device_kind} {device.id}" for device in machine.devices),
@@ -102,7 +102,7 @@ def examine(data_dir: str | Path | None = None) -> Health:
         kernels=dict.fromkeys(LAYERS, _computed_by()),
         bfloat16=_bfloat16_by(),
         data_folders=tuple(search_folders(data_dir)),
-        program_cache=Path(cache) if cache else None,
+        program_cache=program_folder(),
         checks=checks,
         advice=tuple(_advice(installed, checks)),
     )

@@ -145,7 +145,8 @@ def one_after_the_other(
         return put(results, k, one_trial(state, *arguments))
 
     if is_single:  # XLA would do what is the same in all rounds of a loop also where there is none
-        return lax.cond(count > 0, partial(body, 0), lambda results: results, (old, empty))
+        first = jnp.int32(0)
+        return lax.cond(count > 0, partial(body, first), lambda unchanged: unchanged, (old, empty))
     return lax.fori_loop(0, count, body, (old, empty))
 
 

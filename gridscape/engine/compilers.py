@@ -1,7 +1,6 @@
 """Functions compiled in threads while other programs run; equal functions only once."""
 
 import hashlib
-import re
 import threading
 from collections.abc import Callable, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -11,11 +10,11 @@ from typing import Any
 import jax
 
 from gridscape.base.foreign import of_others
+from gridscape.engine.kept import compiled, kept_programs, tells_all
 from gridscape.identity.memo import key_of
 from gridscape.kernels.cores import n_cores
 from gridscape.kernels.library import as_here, calls_layers, in_use, target
 from gridscape.models.precision import float32_products
-from gridscape.tasks.fetch import cache_folder
 
 # For programs dominated by random numbers or native calls: more optimization by XLA would about
 # double the time to compile and gain nothing. Emitting fusions by MLIR, which later versions always
@@ -31,10 +30,6 @@ if jax.__version_info__ < (0, 11):
 # Each core trains trials of its own. XLA would cut single operations among all cores, where a part
 # waits behind the layers of another trial: a third of an evaluation of small perceptrons.
 ON_ONE_CORE: dict[str, Any] = {"xla_disable_hlo_passes": "cpu-parallel-task-assigner"}
-
-# Programs are kept from run to run that take at least so long to compile: to read one takes a
-# hundredth of a second.
-KEPT_FROM_SECONDS = 0.03
 
 Compiled = jax.stages.Compiled
 
@@ -70,12 +65,12 @@ class Compilers:
         request retries a failed compile.
         """
         if same is None:
-            return self._begin(function, shapes, donate, light)
+            return self._begin(function, shapes, donate, light, None)
         key = key_of((same, shapes, donate, light, in_use(), target()))
         with self._lock:
             known = self._asked.get(key)
             if known is None or _failed(known):  # memory may be there when it is asked for again
-                known = self._asked[key] = self._begin(function, shapes, donate, light)
+                known = self._asked[key] = self._begin(function, shapes, donate, light, same)
             return known
 
     def _begin(
@@ -84,11 +79,14 @@ class Compilers:
         shapes: Sequence[Any],
         donate: tuple[int, ...],
         light: bool,
+        same: Any,
     ) -> Future[Compiled]:
         # Unused arguments are kept: the lowered text does not say which ones were dropped.
         jitted = jax.jit(function, donate_argnums=donate, keep_unused=True)
         wanted: Future[Compiled] = Future()
-        work = self._threads.submit(as_here(partial(self._compile, jitted, shapes, light, wanted)))
+        parts = None if same is None else (same, shapes, donate, light)
+        compile = partial(self._compile, jitted, shapes, light, parts, wanted)
+        work = self._threads.submit(as_here(compile))
         work.add_done_callback(partial(_pass_on_trouble, wanted))
         return wanted
 
@@ -97,34 +95,55 @@ class Compilers:
         self._threads.shutdown(wait=False, cancel_futures=True)
 
     def _compile(
-        self, jitted: Any, shapes: Sequence[Any], light: bool, wanted: Future[Compiled]
+        self,
+        jitted: Any,
+        shapes: Sequence[Any],
+        light: bool,
+        parts: Any,
+        wanted: Future[Compiled],
     ) -> None:
+        kept = kept_programs()
+        name = kept.of_parts(*parts) if kept and parts else None
+        if kept and name and (known := kept.find(name)):
+            wanted.set_result(known)
+            return
         with float32_products(), of_others():
             lowered = jitted.lower(*shapes)
         text = lowered.as_text()
         is_light = light or calls_layers(text)
-        options = _options(is_light)
-        if not _tells_all(text, len(jax.tree.leaves(shapes))):
-            wanted.set_result(lowered.compile(options))
+        compile = partial(lowered.compile, _options(is_light))
+        if not tells_all(text, len(jax.tree.leaves(shapes))):
+            wanted.set_result(compile())
             return
         # The text does not hold the pytrees of arguments and results.
-        digest = hashlib.sha256(text.encode()).digest()
-        key = (digest, lowered.in_tree, lowered.out_tree, is_light)
-        self._share(key, partial(lowered.compile, options), wanted)
+        beside = (lowered.in_tree, lowered.out_tree, is_light)
+        key = (hashlib.sha256(text.encode()).digest(), *beside)
+        if kept is None:
+            self._share(key, compile, wanted)
+            return
+        same = kept.of_text(text, *beside)
+        if name:
+            kept.point(name, same)
+        if known := kept.find(same):
+            wanted.set_result(known)
+        elif self._share(key, compile, wanted):
+            kept.keep(same, wanted.result())
 
-    def _share(self, key: Any, compile: Callable[[], Compiled], wanted: Future[Compiled]) -> None:
+    def _share(self, key: Any, compile: Callable[[], Compiled], wanted: Future[Compiled]) -> bool:
+        """Whether it was compiled by this thread, and can be kept."""
         with self._lock:
             known = self._shared.setdefault(key, wanted)
         if known is not wanted:  # compiled, or being compiled: this thread need not wait for it
             known.add_done_callback(partial(_pass_on, wanted))
-            return
+            return False
         try:
-            compiled = compile()
+            program, is_fresh = compiled(compile)
         except BaseException:
             with self._lock:  # memory may be there when it is asked for again
                 del self._shared[key]
             raise
-        wanted.set_result(compiled)
+        wanted.set_result(program)
+        return is_fresh
 
 
 def _options(light: bool) -> dict[str, Any]:
@@ -149,25 +168,8 @@ def _pass_on_trouble(to: Future[Compiled], of: Future[Any]) -> None:
         to.set_exception(error)
 
 
-def _tells_all(text: str, n_arguments: int) -> bool:
-    """Whether equal text means equal programs.
-
-    It does not where Python functions are called back, or constants have become arguments.
-    """
-    found = re.search(r"func\.func public @main\((.*)\) ->", text)
-    arguments = re.findall(r"%arg\d+:", found[1]) if found else []
-    return "callback" not in text and len(arguments) == n_arguments
-
-
-def keep_programs() -> None:
-    """Keep compiled programs from run to run, in a folder that all processes of a machine share."""
-    if not jax.config.values.get("jax_compilation_cache_dir"):
-        jax.config.update("jax_compilation_cache_dir", str(cache_folder() / "jax"))
-        jax.config.update("jax_persistent_cache_min_compile_time_secs", KEPT_FROM_SECONDS)
-
-
+# Events that JAX tells.
 BACKEND_COMPILE = "/jax/core/compile/backend_compile_duration"
-
 
 # Seconds in which this thread only waited for a program that other threads compile.
 WAITED = "/gridscape/waited_for_program"

@@ -1,5 +1,6 @@
 """Floating-point operations of an update, counted in its jaxpr."""
 
+from collections.abc import Callable
 from typing import Any
 
 import jax
@@ -8,6 +9,7 @@ import jax.numpy as jnp
 from gridscape.base.data import Stream
 from gridscape.base.task import Task
 from gridscape.engine.cohorts import Cohort
+from gridscape.engine.known import known_number
 from gridscape.engine.trial import Functions, batches, order_shapes, state_shapes, update_trial
 from gridscape.study.flops import jaxpr_flops, traced
 from gridscape.study.study import Recipe
@@ -25,7 +27,17 @@ def update_flops(recipe: Recipe, task: Task) -> float:
     2 m n k each. Only what JAX can see counts; a loop whose length depends on data counts as one
     round of it, and a choice as the dearest of its branches.
     """
-    return recipe.memo.of(jaxpr_flops, traced_update(recipe, task))
+    return float(of_update(jaxpr_flops, recipe, task))
+
+
+def of_update(function: Callable[[Any], float], recipe: Recipe, task: Task) -> float:
+    """A number of one update as JAX sees it; not traced where an earlier run has found it."""
+
+    def found() -> float:
+        return recipe.memo.of(function, traced_update(recipe, task))
+
+    parts = (function, Functions.of(recipe, task), *_update_shapes(recipe, task))
+    return known_number(found, *parts)
 
 
 def traced_update(recipe: Recipe, task: Task) -> Any:

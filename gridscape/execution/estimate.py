@@ -18,7 +18,7 @@ from gridscape.base.data import Split, Stream
 from gridscape.base.foreign import of_others
 from gridscape.base.task import Task
 from gridscape.engine.cohorts import Cohort
-from gridscape.engine.flops import traced_update
+from gridscape.engine.flops import of_update
 from gridscape.engine.machine import evaluated_rows
 from gridscape.engine.sizes import tree_bytes
 from gridscape.engine.trial import (
@@ -42,7 +42,7 @@ def largest_needs(study: Study, updates: Iterable[tuple[Cohort, Any]]) -> "Needs
     ``updates`` are its cohorts, each with one update as JAX sees it (``traced_update``). Only for
     the run that takes most in training its evaluation is looked at.
     """
-    found = [(needs_of(study, cohort, update, 1), cohort) for cohort, update in updates]
+    found = [(needs_of(study, cohort, peak_bytes(update), 1), cohort) for cohort, update in updates]
     needs, cohort = max(found, key=lambda pair: pair[0].total)
     work = max(needs.work, evaluation_bytes(cohort.recipe, cohort.task))
     return needs._replace(slots=len(cohort.trials), work=work)
@@ -74,8 +74,8 @@ class Needs(NamedTuple):
         return each.total * n_devices
 
 
-def needs_of(study: Study, cohort: Cohort, update: Any, n_devices: int) -> Needs:
-    """What training a cohort at once takes; ``update`` is one of its updates, traced."""
+def needs_of(study: Study, cohort: Cohort, update_bytes: int, n_devices: int) -> Needs:
+    """What training a cohort at once takes; update_bytes: the work space of one of its updates."""
     recipe, task = cohort.recipe, cohort.task
     segment = segment_length(recipe, task, study)
     order = tree_bytes(order_shapes(recipe, task, segment))
@@ -86,7 +86,7 @@ def needs_of(study: Study, cohort: Cohort, update: Any, n_devices: int) -> Needs
         data=_data_bytes(task),
         slots=needed_slots(cohort, n_devices),
         slot=2 * (tree_bytes(state_shapes(recipe)) + order) + history,
-        work=drawing + peak_bytes(update),
+        work=drawing + update_bytes,
     )
 
 
@@ -97,10 +97,10 @@ def least_bytes(study: Study, cohort: Cohort, n_devices: int) -> int:
     """
     try:
         with of_others():
-            update = traced_update(cohort.recipe, cohort.task)
+            update_bytes = int(of_update(peak_bytes, cohort.recipe, cohort.task))
     except Exception:  # the outcome of its trials, which the executor tells
         return 0
-    return needs_of(study, cohort, update, n_devices)._replace(slots=1).total * n_devices
+    return needs_of(study, cohort, update_bytes, n_devices)._replace(slots=1).total * n_devices
 
 
 def _data_bytes(task: Task) -> int:

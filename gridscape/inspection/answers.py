@@ -10,6 +10,7 @@ import numpy as np
 from gridscape.base.data import Sequences, Split
 from gridscape.base.task import Task
 from gridscape.base.types import Array, Hyper, Params
+from gridscape.engine.known import KeptFunction
 from gridscape.errors import UsageError
 from gridscape.inspection._chunks import chunks
 from gridscape.inspection.records import Confusion, Example, Mistakes
@@ -121,7 +122,6 @@ def _looking(
 ) -> Callable[[Params, Hyper, Split], tuple[Array, ...]]:
     """Answers, losses, probabilities and their mass, of a batch."""
 
-    @jax.jit
     @float32_products()
     def look(params: Params, hyper: Hyper, batch: Split) -> tuple[Array, ...]:
         outputs = apply(params, prepare(batch.inputs), None, hyper)
@@ -136,7 +136,7 @@ def _looking(
         mass = jax.vmap(lambda c: probability(jnp.full_like(answers, c)))(classes).sum(axis=0)
         return answers, losses, probability(answers), mass
 
-    return look
+    return KeptFunction(look, _looking, apply, loss, prepare, answer, truth, n_outputs)
 
 
 def truth_of(task: Task, targets: Any) -> Any:

@@ -12,7 +12,8 @@ from cohort_tools import assert_same, planner_of, tiny, train
 from gridscape import kernels
 from gridscape.engine import compilers as module
 from gridscape.engine.cohorts import partition
-from gridscape.engine.compilers import Compilers, _tells_all
+from gridscape.engine.compilers import Compilers
+from gridscape.engine.kept import tells_all
 
 
 @pytest.fixture
@@ -224,8 +225,8 @@ def test_programs_that_call_python_are_their_own(compilers):
 def test_constants_that_become_arguments_are_not_shared():
     """As JAX has it with jax_use_simplified_jaxpr_constants, which cannot be set in a process."""
     text = "func.func public @main(%arg0: tensor<f32>, %arg1: tensor<9xf32>) -> (tensor<f32>) {"
-    assert _tells_all(text, 2)
-    assert not _tells_all(text, 1)
+    assert tells_all(text, 2)
+    assert not tells_all(text, 1)
 
 
 def test_the_same_function_is_traced_once(compilers):

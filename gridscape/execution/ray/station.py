@@ -24,7 +24,7 @@ from typing import Any
 
 import jax
 
-from gridscape.engine.compilers import keep_programs
+from gridscape.engine.kept import own_process
 from gridscape.engine.sizes import tree_bytes
 from gridscape.errors import GridscapeError, StoreError, one_line
 from gridscape.execution.executors import Event, Finished, Progress, Room, Snapshot, Work
@@ -168,7 +168,7 @@ class Station:
         self._cores = self._cores or take_cores(wanted.n_cores)
         _settle(wanted)
         use_all_cores()
-        keep_programs()
+        own_process()
         _share_gpu(wanted.gpu_share)
         resolved = pickle.loads(job).resolve(unpacked)
         here = Room.here()
