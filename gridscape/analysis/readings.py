@@ -3,6 +3,7 @@
 Either becomes one more axis of the landscape, so that all that works on a landscape works on it.
 """
 
+import math
 from collections.abc import Iterable, Mapping
 
 import numpy as np
@@ -83,5 +84,6 @@ def _at_updates(land: Landscape, values: list[Value]) -> dict[str, np.ndarray]:
 
 
 def _read(updates: np.ndarray, lines: np.ndarray, at: list[Value]) -> np.ndarray:
-    read = interpolate(updates, lines.reshape(-1, len(updates)), np.asarray(at))
+    n_lines = math.prod(lines.shape[:-1])  # where all networks failed, a line has no points
+    read = interpolate(updates, lines.reshape(n_lines, len(updates)), np.asarray(at))
     return read.reshape(*lines.shape[:-1], len(at))
