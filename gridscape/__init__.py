@@ -10,9 +10,15 @@ the modules behind commands: ``gs.report.write(folder)``, ``gs.claims.verdicts(f
 """
 
 import importlib
+import os
+import sys
 from typing import TYPE_CHECKING, Any
 
 from gridscape.identity.version import __version__ as __version__
+
+# Or XLA prints pages of harmless lines when it reads a kept program. It asks when it is loaded.
+if "jax" not in sys.modules:
+    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 
 if TYPE_CHECKING:
     from gridscape.analysis.beside import compare

@@ -1,7 +1,6 @@
 """What the command line sets before JAX is first used. Nothing here imports JAX by itself."""
 
 import gc
-import os
 import threading
 from collections import defaultdict
 from collections.abc import Callable
@@ -11,14 +10,12 @@ from gridscape.kernels.cores import require_addresses
 
 
 def prepare_jax(computes: bool = True) -> Callable[[], float]:
-    """Quiet XLA, keep compiled programs from run to run; returns what tells the compile time.
+    """Keep compiled programs from run to run; returns what tells the compile time.
 
     That is a function that gives the seconds for which compiling has kept this thread so far, the
     reading of kept programs included. Raises OutOfMemoryError, where JAX is to compute, for a limit
     on the address space under which it would abort.
     """
-    # XLA prints pages of harmless lines when it loads a kept program on a CPU.
-    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
     if computes:
         require_addresses()  # before JAX, which takes most of them, is even imported
 

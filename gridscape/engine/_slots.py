@@ -144,7 +144,7 @@ def one_after_the_other(
         state, arguments = take((results[0], per_trial), k)
         return put(results, k, one_trial(state, *arguments))
 
-    if is_single:  # XLA would do what is the same in all rounds of a loop also where there is none
+    if is_single:  # of a loop, XLA would do before it what no round changes, if there is one or not
         first = jnp.int32(0)
         return lax.cond(count > 0, partial(body, first), lambda unchanged: unchanged, (old, empty))
     return lax.fori_loop(0, count, body, (old, empty))

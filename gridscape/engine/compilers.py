@@ -111,20 +111,21 @@ class Compilers:
             lowered = jitted.lower(*shapes)
         text = lowered.as_text()
         is_light = light or calls_layers(text)
-        compile = partial(lowered.compile, _options(is_light))
+        options = _options(is_light)
+        compile = partial(lowered.compile, options)
         if not tells_all(text, len(jax.tree.leaves(shapes))):
             wanted.set_result(compile())
             return
         # The text does not hold the pytrees of arguments and results.
-        beside = (lowered.in_tree, lowered.out_tree, is_light)
-        key = (hashlib.sha256(text.encode()).digest(), *beside)
+        trees = lowered.in_tree, lowered.out_tree
+        key = (hashlib.sha256(text.encode()).digest(), *trees, is_light)
         if kept is None:
             self._share(key, compile, wanted)
             return
-        same = kept.of_text(text, *beside)
+        same = kept.of_text(text, options)
         if name:
             kept.point(name, same)
-        if known := kept.find(same):
+        if known := kept.find(same, trees):
             wanted.set_result(known)
         elif self._share(key, compile, wanted):
             kept.keep(same, wanted.result())

@@ -1,24 +1,26 @@
-"""Compiled programs kept from run to run, in a folder that all processes of a machine share.
+"""Compiled programs kept from run to run, in a folder that all processes of a user share.
 
-A program is kept under a name made of its lowered text, which is all that XLA sees. To trace and to
-lower it takes longer than a short study: in a process of Gridscape's own a program is found by the
-text of its parts and shapes as well, and nothing is traced. What is not Gridscape's own has no such
-text. Either name holds what decides besides what comes of it: versions, sources, the processor and
-the settings of JAX.
+A program is kept under a name made of its lowered text and the options it is compiled with, which
+is all that XLA sees. To trace and to lower it takes longer than a short study: in a process of
+Gridscape's own a program is found by the text of its parts and shapes as well, and nothing is
+traced. What is not Gridscape's own has no such text. Either name holds the versions of what is
+around, the processor and the settings of JAX; that of the parts also all sources of Gridscape.
 
 JAX's own cache has the same use, and a user's setting of it goes before: nothing is kept here then.
 """
 
-import contextlib
 import hashlib
 import os
 import pickle
 import platform
 import re
+import stat
 import tempfile
 import threading
+import time
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from contextlib import suppress
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -31,82 +33,103 @@ from gridscape.identity.version import version_of
 from gridscape.kernels.library import in_use, target
 from gridscape.tasks.fetch import cache_folder
 
-MOST_FILES, FEWER = 1000, 200  # a program takes some 100 kB
+MOST_BYTES = 256 * 2**20  # of all files: a program takes some 100 kB
 PACKAGES = ("jax", "jaxlib", "numpy", "optax")
 CHECKSUM_BYTES = 32
+NAME = re.compile(rb"[0-9a-f]{64}")
+SETTLED_SECONDS = 10.0  # what changed later may not be what was imported
+
+# Else XLA prints pages of lines when it reads a program: JAX was there before Gridscape.
+IS_QUIET = os.environ.get("TF_CPP_MIN_LOG_LEVEL", "0") >= "3"
 
 Compiled = jax.stages.Compiled
+Trees = tuple[Any, Any]  # the pytrees of arguments and results
 
-_is_own_process = False
+# Sizes and times of the sources, in a process of Gridscape's own; else "".
+_as_imported = ""
 
 
 def own_process() -> None:
-    """Say that this process is Gridscape's: nobody has changed its functions since it began."""
-    global _is_own_process
-    _is_own_process = True
+    """Say that this process is Gridscape's: its functions are what its sources say.
+
+    Programs are found by their parts then, unless sources have only just changed.
+    """
+    global _as_imported
+    newest = max(path.stat().st_mtime for path in _sources())
+    _as_imported = _stamp() if newest < time.time() - SETTLED_SECONDS else ""
 
 
 def program_folder() -> Path | None:
     """Where programs are kept from run to run, here or by JAX; None where they are not."""
     if not jax.config.values["jax_enable_compilation_cache"]:
         return None
-    if told := jax.config.values["jax_compilation_cache_dir"]:
-        return Path(told)
-    kept = kept_programs()
-    return kept.folder if kept else None
+    kept = kept_programs()  # which may tell JAX where
+    told = jax.config.values["jax_compilation_cache_dir"]
+    return Path(told) if told else kept.folder if kept else None
 
 
 def kept_programs() -> "KeptPrograms | None":
     """What keeps programs here; None where nothing is to be kept, or can be."""
     settings = jax.config.values
-    is_told = settings["jax_compilation_cache_dir"] or not settings["jax_enable_compilation_cache"]
-    if is_told or jax.default_backend() != "cpu":
+    if settings["jax_compilation_cache_dir"] or not settings["jax_enable_compilation_cache"]:
+        return None
+    if jax.default_backend() != "cpu":
+        if _as_imported:  # in our own process we may choose for all of JAX
+            jax.config.update("jax_compilation_cache_dir", str(cache_folder() / "jax"))
         return None
     folder = cache_folder() / "programs"
-    return KeptPrograms(folder) if _is_writable(folder) else None
+    return KeptPrograms(folder) if IS_QUIET and _is_ours(folder) else None
 
 
 @cache
-def _is_writable(folder: Path) -> bool:
-    with contextlib.suppress(OSError):
-        folder.mkdir(parents=True, exist_ok=True)
-    return os.access(folder, os.W_OK)
+def _is_ours(folder: Path) -> bool:
+    """Whether only this user can write there: what is read there is code."""
+    with suppress(OSError):
+        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+    if not os.access(folder, os.W_OK):
+        return False
+    if not hasattr(os, "getuid"):
+        return True
+    about = folder.stat()
+    is_shared = about.st_mode & (stat.S_IWGRP | stat.S_IWOTH)
+    return about.st_uid == os.getuid() and not is_shared
 
 
 class KeptPrograms:
-    """A folder of programs. Several processes may share it."""
+    """A folder of programs and numbers. Several processes may share it."""
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
 
     def of_parts(self, *parts: Any) -> str | None:
         """The name of a program of these parts; None where it is not told by them."""
-        if not _is_own_process:
+        if not _as_imported:
             return None
         try:
             text = text_of((parts, in_use(), target()))
         except UntoldError:
             return None
-        return _name(text, _sources())
+        return _name(text, _digest(_as_imported))
 
-    def of_text(self, text: str, *beside: Any) -> str:
-        """The name of a program by its lowered text, and by what that does not hold."""
-        return _name(text, *map(str, beside))
+    def of_text(self, text: str, options: Mapping[str, Any]) -> str:
+        """The name of a program by its lowered text and what it is compiled with."""
+        return _name(text, str(sorted(options.items())))
 
     def point(self, name: str, same: str) -> None:
-        """Have a program found under this name as well as under that of its text."""
+        """Have a program found under this name of its parts as well."""
         self._write(name, same.encode())
 
-    def find(self, name: str) -> Compiled | None:
-        """The program of a name, where it is there and whole."""
+    def find(self, name: str, trees: Trees | None = None) -> Compiled | None:
+        """The program of a name, where it is there and whole.
+
+        trees: of arguments and results, where they are known; else those that were kept with it.
+        """
         content = self._read(name)
-        if len(content) == len(name):  # of parts: it points to that of a text
+        if NAME.fullmatch(content):
             content = self._read(content.decode())
-        checksum, rest = content[:CHECKSUM_BYTES], content[CHECKSUM_BYTES:]
-        if hashlib.sha256(rest).digest() != checksum:
-            return None
         try:
-            (code, inputs, outputs), places = pickle.loads(rest)
+            code, places, own = pickle.loads(content)
+            inputs, outputs = trees or own
             devices = [device for device in jax.devices() if device.id in places]
             program: Compiled = deserialize_and_load(
                 code, inputs, outputs, execution_devices=devices
@@ -116,10 +139,10 @@ class KeptPrograms:
         return program
 
     def keep(self, name: str, program: Compiled) -> None:
-        """Keep a program under a name of its text."""
-        with contextlib.suppress(ValueError, NotImplementedError):  # parts of it are this process's
-            rest = pickle.dumps((serialize(program), _places(program)))
-            self._write(name, hashlib.sha256(rest).digest() + rest)
+        """Keep a program under a name of its text, where that is possible: else it is not there."""
+        with suppress(Exception):  # it may hold what belongs to this process only
+            code, *trees = serialize(program)
+            self._write(name, pickle.dumps((code, _places(program), _known(trees))))
             self._drop_some()
 
     def number(self, name: str) -> float | None:
@@ -134,32 +157,69 @@ class KeptPrograms:
         self._write(name, repr(float(number)).encode())
 
     def _read(self, name: str) -> bytes:
+        """What is kept under a name; b"" where that is nothing, or damaged."""
         path = self.folder / name
         try:
             content = path.read_bytes()
-            os.utime(path)  # it is of use: the last one to be dropped
-        except (OSError, ValueError):
+        except OSError:
             return b""
+        checksum, content = content[:CHECKSUM_BYTES], content[CHECKSUM_BYTES:]
+        if hashlib.sha256(content).digest() != checksum:
+            return b""
+        with suppress(OSError):
+            os.utime(path)  # it is of use: the last one to be dropped
         return content
 
     def _write(self, name: str, content: bytes) -> None:
-        with contextlib.suppress(OSError):  # a full disk: nothing is lost but the time
-            with tempfile.NamedTemporaryFile(dir=self.folder, delete=False) as file:
-                file.write(content)
-            Path(file.name).replace(self.folder / name)
+        """A disk without room loses nothing but the time."""
+        if _as_imported and _stamp() != _as_imported:
+            return  # sources have changed since they were imported
+        with suppress(OSError):
+            descriptor, temporary = tempfile.mkstemp(dir=self.folder)
+            try:
+                with open(descriptor, "wb") as file:
+                    file.write(hashlib.sha256(content).digest() + content)
+                Path(temporary).replace(self.folder / name)
+            except OSError:
+                Path(temporary).unlink(missing_ok=True)
 
     def _drop_some(self) -> None:
-        """Drop those that have not been used for longest, where there are many."""
-        files = [entry for entry in os.scandir(self.folder) if entry.is_file()]
-        if len(files) < MOST_FILES:
+        """Drop what has not been used for longest, where there is much."""
+        files = []
+        for path in self.folder.iterdir():
+            with suppress(OSError):  # another process drops, too
+                about = path.stat()
+                files.append((about.st_mtime_ns, about.st_size, path))
+        n_bytes = sum(size for _, size, _ in files)
+        if n_bytes <= MOST_BYTES:
             return
-        files.sort(key=lambda entry: entry.stat().st_mtime_ns)
-        for entry in files[:FEWER]:
-            Path(entry.path).unlink(missing_ok=True)
+        for _, size, path in sorted(files):
+            path.unlink(missing_ok=True)
+            n_bytes -= size
+            if n_bytes <= 0.8 * MOST_BYTES:
+                break
+
+
+def _places(program: Compiled) -> set[int]:
+    """The devices that a program runs on."""
+    shardings = jax.tree.leaves((program.input_shardings, program.output_shardings))
+    return {device.id for sharding in shardings for device in sharding.device_set}
+
+
+def _known(trees: list[Any]) -> Trees | None:
+    """Pytrees that another process can make; None where they hold somebody's own classes."""
+    try:
+        inputs, outputs = pickle.loads(pickle.dumps(trees))
+    except Exception:
+        return None
+    return inputs, outputs
 
 
 def compiled(compile: Callable[[], Compiled]) -> tuple[Compiled, bool]:
-    """What ``compile()`` gives, and whether it can be kept: what JAX's own cache gives cannot."""
+    """What ``compile()`` gives, and whether it can be kept.
+
+    What JAX's own cache gives cannot: and JAX goes on with a folder that is its setting no more.
+    """
     reads, here = _reads(), threading.get_ident()
     before = reads[here]
     program = compile()
@@ -189,12 +249,6 @@ def tells_all(text: str, n_arguments: int) -> bool:
     return "callback" not in text and len(arguments) == n_arguments
 
 
-def _places(program: Compiled) -> set[int]:
-    """The devices that a program runs on."""
-    shardings = jax.tree.leaves((program.input_shardings, program.output_shardings))
-    return {device.id for sharding in shardings for device in sharding.device_set}
-
-
 def _name(*texts: str) -> str:
     flags = {name: str(value) for name, value in jax.config.values.items()}
     settings = sorted({**flags, "XLA_FLAGS": os.environ.get("XLA_FLAGS", "")}.items())
@@ -209,14 +263,25 @@ def _surroundings() -> str:
     return "\n".join([*versions, platform.python_version(), _processor(), str(jax.devices())])
 
 
+def _sources() -> list[Path]:
+    """All files of Gridscape that decide what is computed."""
+    folder = Path(__file__).parent.parent
+    return sorted(p for p in folder.rglob("*") if p.suffix in (".py", ".so", ".toml"))
+
+
+def _stamp() -> str:
+    """Sizes and times of the sources: these change with every change on a machine."""
+    about = [path.stat() for path in _sources()]
+    return str([(each.st_size, each.st_mtime_ns) for each in about])
+
+
 @cache
-def _sources() -> str:
-    """A hash of all files of Gridscape that decide what is computed."""
-    folder, digest = Path(__file__).parent.parent, hashlib.sha256()
-    for path in sorted(folder.rglob("*")):
-        if path.suffix in (".py", ".so", ".toml"):
-            digest.update(f"{path.relative_to(folder)}\n".encode())
-            digest.update(path.read_bytes())
+def _digest(stamp: str) -> str:
+    """A hash of what stands in the sources, which two machines may have of the same time."""
+    digest = hashlib.sha256()
+    for path in _sources():
+        digest.update(f"{path.name} {path.stat().st_size}\n".encode())
+        digest.update(path.read_bytes())
     return digest.hexdigest()
 
 

@@ -49,10 +49,10 @@ class KeptFunction:
         text = lowered.as_text()
         if kept is None or not tells_all(text, len(shapes)):
             return compiled(lowered.compile)[0]
-        same = kept.of_text(text, lowered.in_tree, lowered.out_tree)
+        same = kept.of_text(text, {})
         if name:
             kept.point(name, same)
-        if known := kept.find(same):
+        if known := kept.find(same, (lowered.in_tree, lowered.out_tree)):
             return known
         program, is_fresh = compiled(lowered.compile)
         if is_fresh:

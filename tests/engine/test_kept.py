@@ -2,12 +2,15 @@
 
 import itertools
 import os
+import subprocess
+import sys
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
 from cohort_tools import assert_same, planner_of, tiny, train
+from forks import ROOT
 from jax.experimental.compilation_cache.compilation_cache import reset_cache
 
 import gridscape as gs
@@ -32,7 +35,9 @@ def folder(tmp_path, monkeypatch):
     """Where programs are kept, in a process in which JAX has no folder."""
     before = jax.config.values[FOLDER]
     monkeypatch.setattr(kept, "cache_folder", lambda: tmp_path / "cache")
-    monkeypatch.setattr(kept, "_is_own_process", False)
+    monkeypatch.setattr(kept, "_as_imported", "")
+    monkeypatch.setattr(kept, "IS_QUIET", True)
+    kept._is_ours.cache_clear()
     jax.config.update(FOLDER, None)
     reset_cache()
     yield tmp_path / "cache" / "programs"
@@ -42,7 +47,7 @@ def folder(tmp_path, monkeypatch):
 
 @pytest.fixture
 def own_process(monkeypatch):
-    monkeypatch.setattr(kept, "_is_own_process", True)
+    monkeypatch.setattr(kept, "_as_imported", kept._stamp())
 
 
 @pytest.fixture
@@ -175,13 +180,13 @@ def test_what_was_damaged_is_compiled_again(folder, lowered, damage):
 
 
 def test_settings_and_flags_are_part_of_a_name(folder, own_process, monkeypatch):
-    names = [kept_programs().of_parts(1), kept_programs().of_text("text")]
+    names = [kept_programs().of_parts(1), kept_programs().of_text("text", {})]
     monkeypatch.setenv("XLA_FLAGS", "--xla_cpu_enable_fast_math=true")
-    names += [kept_programs().of_parts(1), kept_programs().of_text("text")]
+    names += [kept_programs().of_parts(1), kept_programs().of_text("text", {})]
     monkeypatch.delenv("XLA_FLAGS")
     jax.config.update("jax_default_matmul_precision", "float32")
     try:
-        names += [kept_programs().of_parts(1), kept_programs().of_text("text")]
+        names += [kept_programs().of_parts(1), kept_programs().of_text("text", {})]
     finally:
         jax.config.update("jax_default_matmul_precision", None)
     assert len(set(names)) == 6
@@ -220,16 +225,146 @@ def test_what_comes_from_the_cache_of_jax_is_not_kept(tmp_path):
 
 
 def test_those_that_were_not_used_for_longest_are_dropped(folder, monkeypatch):
-    monkeypatch.setattr(kept, "MOST_FILES", 3)
-    monkeypatch.setattr(kept, "FEWER", 2)
-    seen = []
-    for number in (2.0, 3.0, 4.0):
-        product(number)
-        seen.append(max(folder.iterdir(), key=lambda path: path.stat().st_mtime_ns))
-        for age, path in enumerate(reversed(seen)):
-            if path.exists():
-                os.utime(path, (1000 - age, 1000 - age))
-    assert set(folder.iterdir()) == {seen[2]}
+    product(2)
+    (path,) = folder.iterdir()
+    monkeypatch.setattr(kept, "MOST_BYTES", 2.5 * path.stat().st_size)
+    os.utime(path, (1000, 1000))
+    product(3)
+    (second,) = set(folder.iterdir()) - {path}
+    os.utime(second, (1000, 1000))
+    assert product(2)(1.0) == 2  # which is of use now
+    product(4)
+    left = set(folder.iterdir())
+    assert path in left
+    assert second not in left
+    assert len(left) == 2
+
+
+def test_a_full_disk_leaves_nothing_behind(folder, monkeypatch):
+    def full(path, to):
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr("pathlib.Path.replace", full)
+    assert product(2)(1.0) == 2
+    assert list(folder.iterdir()) == []
+
+
+def test_a_folder_that_goes_away_loses_nothing(folder):
+    product(2)
+    for path in folder.iterdir():
+        path.unlink()
+    folder.rmdir()
+    assert product(3)(1.0) == 3
+    assert KeptFunction(lambda x: 2 * x, "doubled")(1.0) == 2
+
+
+@pytest.mark.parametrize("mode", [0o720, 0o702])
+def test_a_folder_in_which_others_can_write_is_not_read(folder, mode):
+    folder.mkdir(parents=True)
+    folder.chmod(mode)
+    assert kept_programs() is None
+    folder.chmod(0o700)
+    kept._is_ours.cache_clear()
+    assert kept_programs() is not None
+
+
+def test_a_new_folder_is_for_this_user_alone(folder):
+    assert kept_programs() is not None
+    assert folder.stat().st_mode & 0o777 == 0o700
+
+
+@pytest.mark.parametrize("damage", [b"", b"\xff" * 64, b"\xff" * 96])
+def test_damaged_pointers_and_numbers_are_made_again(folder, own_process, damage):
+    first = trained(FLAT)
+    for path in folder.iterdir():
+        path.write_bytes(damage)
+    assert_all_same(trained(FLAT), first)
+    assert {result.flops for result in first.values()} == {
+        result.flops for result in trained(FLAT).values()
+    }
+
+
+def test_options_of_the_compiler_are_part_of_a_name(folder):
+    programs = kept_programs()
+    assert programs.of_text("text", {"a": 1}) != programs.of_text("text", {"a": 2})
+
+
+@jax.tree_util.register_pytree_node_class
+class Labelled:
+    """Pytrees that look the same and are not."""
+
+    def __init__(self, x, label):
+        self.x, self.label = x, label
+
+    def tree_flatten(self):
+        return (self.x,), Label(self.label)
+
+    @classmethod
+    def tree_unflatten(cls, label, parts):
+        return cls(*parts, label.label)
+
+
+class Label:
+    def __init__(self, label):
+        self.label = label
+
+    def __repr__(self):
+        return "a label"
+
+    def __eq__(self, other):
+        return self.label == other.label
+
+    def __hash__(self):
+        return hash(self.label)
+
+
+def test_results_have_the_pytree_of_whoever_asks(folder):
+    for label in (1, 2):
+        compilers = Compilers()
+        program = compilers.submit(lambda x, label=label: Labelled(2 * x, label), ONE).result(60)
+        compilers._threads.shutdown()
+        assert program(1.0).label == label
+
+
+def test_where_sources_have_just_changed_nothing_is_found_by_its_parts(folder, monkeypatch):
+    monkeypatch.setattr(kept, "SETTLED_SECONDS", -1e12)
+    kept.own_process()
+    assert kept_programs().of_parts(1) is not None
+    monkeypatch.setattr(kept, "SETTLED_SECONDS", 1e12)
+    kept.own_process()
+    assert kept_programs().of_parts(1) is None
+
+
+def test_where_sources_change_meanwhile_nothing_is_kept(folder, own_process, monkeypatch):
+    monkeypatch.setattr(kept, "_stamp", lambda: "others")
+    product(2)
+    assert list(folder.iterdir()) == []
+
+
+SCRIPT = """
+study = gs.Study.load("quickstart").override({"hidden_size": [4]}, replicates=1, updates=3)
+gs.run(study, directory=sys.argv[1], quiet=True)
+"""
+
+
+@pytest.mark.parametrize(
+    ("imports", "is_kept"),
+    [("import sys, gridscape as gs, jax", True), ("import sys, jax, gridscape as gs", False)],
+)
+def test_a_second_run_from_python_is_as_quiet_as_the_first(tmp_path, imports, is_kept):
+    unset = ("JAX_COMPILATION_CACHE_DIR", "TF_CPP_MIN_LOG_LEVEL")
+    environment = {name: value for name, value in os.environ.items() if name not in unset}
+    environment |= {"XDG_CACHE_HOME": str(tmp_path), "PYTHONPATH": str(ROOT)}
+    for number in range(2):
+        done = subprocess.run(
+            [sys.executable, "-c", imports + SCRIPT, str(tmp_path / f"run-{number}")],
+            env=environment,
+            capture_output=True,
+            timeout=300,
+            check=True,
+        )
+        assert done.stderr == b""
+    assert (tmp_path / "gridscape" / "programs").exists() == is_kept
 
 
 def test_a_function_is_compiled_once_for_each_shape(folder, own_process, lowered):
