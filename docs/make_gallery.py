@@ -73,9 +73,9 @@ class Wanted:
     axes: dict[str, list[Any]] = field(default_factory=dict)
 
 
-# In the order of the page. What is not here: widths beyond 128 take hours to days of two cores.
+# In the order of the page. What is not here: widths beyond 512 take hours to days of two cores.
 STUDIES = {
-    "lstm-width-lr": Wanted(is_kept=True, axes={"hidden_size": [16, 32, 64, 128]}),
+    "lstm-width-lr": Wanted(is_kept=True, axes={"hidden_size": [16, 32, 64, 128, 256, 512]}),
     "cell-types": Wanted(is_kept=True),
     "quickstart": Wanted(is_kept=True),
     "recall": Wanted(is_kept=True),
