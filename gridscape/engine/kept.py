@@ -21,7 +21,8 @@ import time
 from collections import Counter
 from collections.abc import Callable, Mapping
 from contextlib import suppress
-from functools import cache
+from functools import cache, lru_cache
+from itertools import count
 from pathlib import Path
 from typing import Any
 
@@ -35,6 +36,7 @@ from gridscape.tasks.fetch import cache_folder
 
 MOST_BYTES = 256 * 2**20  # of all files: a program takes some 100 kB
 PACKAGES = ("jax", "jaxlib", "numpy", "optax")
+DROP_EVERY = 50  # programs that a process keeps: to look at all files takes longer than to keep one
 CHECKSUM_BYTES = 32
 NAME = re.compile(rb"[0-9a-f]{64}")
 SETTLED_SECONDS = 10.0  # what changed later may not be what was imported
@@ -45,6 +47,7 @@ IS_QUIET = os.environ.get("TF_CPP_MIN_LOG_LEVEL", "0") >= "3"
 Compiled = jax.stages.Compiled
 Trees = tuple[Any, Any]  # the pytrees of arguments and results
 
+_kept_here = count()
 # Sizes and times of the sources, in a process of Gridscape's own; else "".
 _as_imported = ""
 
@@ -143,7 +146,8 @@ class KeptPrograms:
         with suppress(Exception):  # it may hold what belongs to this process only
             code, *trees = serialize(program)
             self._write(name, pickle.dumps((code, _places(program), _known(trees))))
-            self._drop_some()
+            if next(_kept_here) % DROP_EVERY == 0:
+                self._drop_some()
 
     def number(self, name: str) -> float | None:
         """The number of a name, where it is there."""
@@ -172,7 +176,7 @@ class KeptPrograms:
 
     def _write(self, name: str, content: bytes) -> None:
         """A disk without room loses nothing but the time."""
-        if _as_imported and _stamp() != _as_imported:
+        if _as_imported and _stamp_at(int(time.monotonic())) != _as_imported:
             return  # sources have changed since they were imported
         with suppress(OSError):
             descriptor, temporary = tempfile.mkstemp(dir=self.folder)
@@ -273,6 +277,12 @@ def _stamp() -> str:
     """Sizes and times of the sources: these change with every change on a machine."""
     about = [path.stat() for path in _sources()]
     return str([(each.st_size, each.st_mtime_ns) for each in about])
+
+
+@lru_cache(maxsize=1)
+def _stamp_at(second: int) -> str:
+    """The stamp of about now: it takes longer than to write a program."""
+    return _stamp()
 
 
 @cache

@@ -228,6 +228,7 @@ def test_those_that_were_not_used_for_longest_are_dropped(folder, monkeypatch):
     product(2)
     (path,) = folder.iterdir()
     monkeypatch.setattr(kept, "MOST_BYTES", 2.5 * path.stat().st_size)
+    monkeypatch.setattr(kept, "DROP_EVERY", 1)
     os.utime(path, (1000, 1000))
     product(3)
     (second,) = set(folder.iterdir()) - {path}
@@ -336,7 +337,7 @@ def test_where_sources_have_just_changed_nothing_is_found_by_its_parts(folder, m
 
 
 def test_where_sources_change_meanwhile_nothing_is_kept(folder, own_process, monkeypatch):
-    monkeypatch.setattr(kept, "_stamp", lambda: "others")
+    monkeypatch.setattr(kept, "_stamp_at", lambda second: "others")
     product(2)
     assert list(folder.iterdir()) == []
 
