@@ -96,11 +96,19 @@ def _describe_code(value: Any, within: tuple[int, ...]) -> str:
     if isinstance(code, CodeType):
         variables = (value.__defaults__, value.__kwdefaults__, _variables(value, code))
         return _source(code) + _describe(variables, within)
+    if isinstance(value, jax.custom_jvp | jax.custom_vjp) and not _is_of_jax(value):
+        names = ("fun", "jvp") if isinstance(value, jax.custom_jvp) else ("fun", "fwd", "bwd")
+        return "".join(_describe_code(getattr(value, name), within) for name in names)
     if hasattr(value, "__wrapped__"):  # by jax.jit and the like
         return _describe_code(value.__wrapped__, within)
     if isinstance(value, type):
         return _source(value)
     return _name(type(value)) + _describe(getattr(value, "__dict__", None), within)
+
+
+def _is_of_jax(value: Any) -> bool:
+    """Whether a function is JAX's own, whose derivative nobody changes."""
+    return getattr(value, "__module__", "").partition(".")[0] in ("jax", "optax")
 
 
 def _variables(function: Any, code: CodeType) -> dict[str, Any]:

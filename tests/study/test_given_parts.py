@@ -284,3 +284,23 @@ def test_a_task_of_arrays_is_that_of_its_parts():
             test=gs.Split(X[:40], Y[:40].astype(np.int32)),
         ).fingerprint
     )
+
+
+def with_a_derivative(factor, kind):
+    """The same numbers, of which the gradient is another."""
+
+    def same(x):
+        return x
+
+    function = getattr(jax, kind)(same)
+    if kind == "custom_vjp":
+        function.defvjp(lambda x: (x, None), lambda _, d: (factor * d,))
+    else:
+        function.defjvp(lambda primals, tangents: (primals[0], factor * tangents[0]))
+    return function
+
+
+@pytest.mark.parametrize("kind", ["custom_vjp", "custom_jvp"])
+def test_a_derivative_of_its_own_is_a_part_of_a_function(kind):
+    one, again, other = (code_identity(with_a_derivative(f, kind)) for f in (1, 1, 3))
+    assert one == again != other
