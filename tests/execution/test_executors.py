@@ -188,8 +188,10 @@ def test_own_code_by_import_string(tmp_path):
 
 
 @pytest.mark.usefixtures("checkpoint_after_every_segment")
-def test_a_child_that_is_killed_costs_no_trial_and_goes_on_from_its_checkpoint(tmp_path, by_local):
+def test_a_child_that_is_killed_costs_no_trial_and_goes_on_from_its_checkpoint(tmp_path):
     executor, events, killed = Processes(), [], []
+    # So long that no child is done before it is killed, however long that takes.
+    study = tiny(updates=4000, evaluations=40)
 
     def listener(event):
         events.append(event)
@@ -198,11 +200,13 @@ def test_a_child_that_is_killed_costs_no_trial_and_goes_on_from_its_checkpoint(t
             (child,) = (c for c in executor.children if c.work == event.work)
             os.kill(child.process.pid, signal.SIGKILL)
 
-    gs.run(tiny(), directory=tmp_path, executor=executor, listener=listener)
+    folder, local = tmp_path / "processes", tmp_path / "local"
+    gs.run(study, directory=folder, executor=executor, listener=listener)
+    gs.run(study, directory=local, quiet=True)
     assert len(ended(events)) == len(set(ended(events))) == 8
-    assert_equal_tables(stored(tmp_path), by_local)
+    assert_equal_tables(stored(folder), stored(local))
     assert len({event.work for event in events if isinstance(event, Progress)}) == 3
-    assert not (tmp_path / "training.json").exists()
+    assert not (folder / "training.json").exists()
 
 
 def test_trials_that_kill_every_child_end_with_a_reason_and_the_others_finish(tmp_path):
