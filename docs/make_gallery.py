@@ -2,7 +2,7 @@
 
     python docs/make_gallery.py                        the page and its pictures, from what is there
     python docs/make_gallery.py --train recall         trains a study into docs/gallery/recall first
-    python docs/make_gallery.py --train all            all of them: two hours of two cores
+    python docs/make_gallery.py --train all            all of them: three hours of two cores
 
 A folder holds the curves of every network and no parameters. It may be stopped at any time; the
 same command goes on. Those that are large, or quickly trained, are not kept in the repository, only

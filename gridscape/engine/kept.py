@@ -58,8 +58,9 @@ def own_process() -> None:
     Programs are found by their parts then, unless sources have only just changed.
     """
     global _as_imported
-    newest = max(path.stat().st_mtime for path in _sources())
-    _as_imported = _stamp() if newest < time.time() - SETTLED_SECONDS else ""
+    with suppress(OSError):  # a source has gone since it was listed: they change just now
+        newest = max(path.stat().st_mtime for path in _sources())
+        _as_imported = _stamp() if newest < time.time() - SETTLED_SECONDS else ""
 
 
 def program_folder() -> Path | None:
@@ -110,9 +111,9 @@ class KeptPrograms:
             return None
         try:
             text = text_of((parts, in_use(), target()))
-        except UntoldError:
+            return _name(text, _digest(_as_imported))
+        except (UntoldError, OSError):
             return None
-        return _name(text, _digest(_as_imported))
 
     def of_text(self, text: str, options: Mapping[str, Any]) -> str:
         """The name of a program by its lowered text and what it is compiled with."""
@@ -176,9 +177,9 @@ class KeptPrograms:
 
     def _write(self, name: str, content: bytes) -> None:
         """A disk without room loses nothing but the time."""
-        if _as_imported and _stamp_at(int(time.monotonic())) != _as_imported:
-            return  # sources have changed since they were imported
         with suppress(OSError):
+            if _as_imported and _stamp_at(int(time.monotonic())) != _as_imported:
+                return  # sources have changed since they were imported
             descriptor, temporary = tempfile.mkstemp(dir=self.folder)
             try:
                 with open(descriptor, "wb") as file:
@@ -287,11 +288,12 @@ def _stamp_at(second: int) -> str:
 
 @cache
 def _digest(stamp: str) -> str:
-    """A hash of what stands in the sources, which two machines may have of the same time."""
-    digest = hashlib.sha256()
+    """A hash of what stands in the sources. Times do not tell it: packages may have all of one."""
+    folder, digest = Path(__file__).parent.parent, hashlib.sha256()
     for path in _sources():
-        digest.update(f"{path.name} {path.stat().st_size}\n".encode())
-        digest.update(path.read_bytes())
+        content = path.read_bytes()
+        digest.update(f"{path.relative_to(folder)} {len(content)}\n".encode())
+        digest.update(content)
     return digest.hexdigest()
 
 

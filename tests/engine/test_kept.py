@@ -342,6 +342,17 @@ def test_where_sources_change_meanwhile_nothing_is_kept(folder, own_process, mon
     assert list(folder.iterdir()) == []
 
 
+def test_sources_that_go_away_meanwhile_cost_nothing_but_the_time(folder, own_process, monkeypatch):
+    monkeypatch.setattr(kept, "_sources", lambda: [folder / "gone.py"])
+    kept._stamp_at.cache_clear()
+    kept._digest.cache_clear()
+    assert kept_programs().of_parts(1) is None
+    assert product(2)(1.0) == 2
+    assert list(folder.iterdir()) == []
+    kept.own_process()  # says nothing of it
+    kept._stamp_at.cache_clear()
+
+
 SCRIPT = """
 study = gs.Study.load("quickstart").override({"hidden_size": [4]}, replicates=1, updates=3)
 gs.run(study, directory=sys.argv[1], quiet=True)
