@@ -175,6 +175,17 @@ def test_a_command_that_waits_for_its_threads_at_the_end_can_be_ended(number):
         assert process.wait(timeout=60) == 7
 
 
+def writer_of(fifo, seconds=60):
+    """The end of it where one writes, once another process reads there."""
+    end = time.monotonic() + seconds
+    while True:
+        try:
+            return os.open(fifo, os.O_WRONLY | os.O_NONBLOCK)
+        except OSError:  # nobody reads there yet
+            assert time.monotonic() < end
+            time.sleep(0.05)
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize("number", SIGNALS)
 def test_a_command_that_is_ended_tells_how_to_go_on(tmp_path, number):
@@ -186,8 +197,8 @@ def test_a_command_that_is_ended_tells_how_to_go_on(tmp_path, number):
         stderr=subprocess.PIPE,
         text=True,
     )
-    time.sleep(2)
-    process.send_signal(number)
-    _, told = process.communicate(timeout=60)
+    with process, bounded(process), os.fdopen(writer_of(tmp_path / "endless.toml"), "wb"):
+        process.send_signal(number)
+        _, told = process.communicate(timeout=60)
     line = "interrupted and what is stored is kept; to go on: gridscape plan endless.toml"
     assert (process.returncode, told) == (130, f"gridscape: {line}\n")
