@@ -32,8 +32,8 @@ from harness import N_CORES, describe, file_of, interleave, machine, table, whol
 import gridscape as gs
 from gridscape.execution.executors import Begun, Done, Finished, Progress, Room, Taken, Work
 from gridscape.execution.local import Local
+from gridscape.execution.parts import Parts, Seat
 from gridscape.execution.ray.cluster import SETTINGS
-from gridscape.execution.ray.parts import Parts, Seat
 from gridscape.store.store import Store
 from gridscape.sweep import Started
 

@@ -91,3 +91,11 @@ def undisturbed(tmp_path_factory):
     folder = tmp_path_factory.mktemp("undisturbed")
     run(tiny(), directory=folder)
     return stored(folder)
+
+
+@pytest.fixture
+def one_after_the_other(monkeypatch):
+    """Works on all devices at once, in this thread: what happens when is the same each time."""
+    monkeypatch.setattr(
+        "gridscape.engine.machine.Machine.apart", property(lambda machine: (machine,))
+    )

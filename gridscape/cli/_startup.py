@@ -37,24 +37,31 @@ def _collect_rarely() -> None:
 
 
 def _compile_clock() -> Callable[[], float]:
-    """The seconds for which compiling keeps this thread from now on."""
-    seconds, here = _compile_seconds(), threading.get_ident()
-    begin = seconds[here]
-    return lambda: seconds[here] - begin
+    """The seconds for which compiling keeps this thread, or those that train, from now on."""
+    from gridscape.engine.compilers import TRAINING
+    from gridscape.kernels.cores import n_cores
+
+    seconds, here = _compile_seconds(), threading.current_thread().name
+
+    def kept() -> float:
+        return seconds[here] + seconds[TRAINING] / n_cores()
+
+    begin = kept()
+    return lambda: kept() - begin
 
 
 @cache  # a listener of JAX's stays for good: one is enough
-def _compile_seconds() -> dict[int, float]:
-    """The seconds for which compiling has kept each thread since the first call."""
+def _compile_seconds() -> dict[str, float]:
+    """The seconds for which compiling has kept the threads of each name since the first call."""
     from jax import monitoring
 
     from gridscape.engine.compilers import BACKEND_COMPILE, WAITED
 
-    seconds: dict[int, float] = defaultdict(float)
+    seconds: dict[str, float] = defaultdict(float)
 
     def listen(event: str, duration_secs: float, **_: str | int) -> None:
         if event in (BACKEND_COMPILE, WAITED):
-            seconds[threading.get_ident()] += duration_secs
+            seconds[threading.current_thread().name] += duration_secs
 
     monitoring.register_event_duration_secs_listener(listen)
     return seconds

@@ -27,8 +27,9 @@ from pathlib import Path
 from typing import Any
 
 import jax
-from jax.experimental.serialize_executable import deserialize_and_load, serialize
+from jax.experimental.serialize_executable import deserialize_and_load
 
+from gridscape.engine.placing import IS_QUIET, Place, Source, Trees, loaded, source_of
 from gridscape.identity.text import UntoldError, text_of
 from gridscape.identity.version import version_of
 from gridscape.kernels.library import in_use, target
@@ -41,11 +42,7 @@ CHECKSUM_BYTES = 32
 NAME = re.compile(rb"[0-9a-f]{64}")
 SETTLED_SECONDS = 10.0  # what changed later may not be what was imported
 
-# Else XLA prints pages of lines when it reads a program: JAX was there before Gridscape.
-IS_QUIET = os.environ.get("TF_CPP_MIN_LOG_LEVEL", "0") >= "3"
-
 Compiled = jax.stages.Compiled
-Trees = tuple[Any, Any]  # the pytrees of arguments and results
 
 _kept_here = count()
 # Sizes and times of the sources, in a process of Gridscape's own; else "".
@@ -123,17 +120,22 @@ class KeptPrograms:
         """Have a program found under this name of its parts as well."""
         self._write(name, same.encode())
 
-    def find(self, name: str, trees: Trees | None = None) -> Compiled | None:
+    def find(
+        self, name: str, trees: Trees | None = None, place: Place | None = None
+    ) -> Compiled | None:
         """The program of a name, where it is there and whole.
 
         trees: of arguments and results, where they are known; else those that were kept with it.
+        place: where it is to run; by default where it was made for.
         """
         content = self._read(name)
         if NAME.fullmatch(content):
             content = self._read(content.decode())
         try:
-            code, places, own = pickle.loads(content)
+            code, options, places, own = pickle.loads(content)
             inputs, outputs = trees or own
+            if place and len(place) == len(places) == 1:
+                return loaded(Source(code, options), (inputs, outputs), place[0])
             devices = [device for device in jax.devices() if device.id in places]
             program: Compiled = deserialize_and_load(
                 code, inputs, outputs, execution_devices=devices
@@ -145,8 +147,8 @@ class KeptPrograms:
     def keep(self, name: str, program: Compiled) -> None:
         """Keep a program under a name of its text, where that is possible: else it is not there."""
         with suppress(Exception):  # it may hold what belongs to this process only
-            code, *trees = serialize(program)
-            self._write(name, pickle.dumps((code, _places(program), _known(trees))))
+            source, trees = source_of(program)
+            self._write(name, pickle.dumps((*source, _places(program), _known(trees))))
             if next(_kept_here) % DROP_EVERY == 0:
                 self._drop_some()
 
@@ -211,7 +213,7 @@ def _places(program: Compiled) -> set[int]:
     return {device.id for sharding in shardings for device in sharding.device_set}
 
 
-def _known(trees: list[Any]) -> Trees | None:
+def _known(trees: Trees) -> Trees | None:
     """Pytrees that another process can make; None where they hold somebody's own classes."""
     try:
         inputs, outputs = pickle.loads(pickle.dumps(trees))

@@ -8,6 +8,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from gridscape.engine.kept import Compiled, compiled, kept_programs, tells_all
+from gridscape.engine.placing import made_with
 
 
 def known_number(find: Callable[[], float], *parts: Any) -> float:
@@ -56,5 +57,5 @@ class KeptFunction:
             return known
         program, is_fresh = compiled(lowered.compile)
         if is_fresh:
-            kept.keep(same, program)
+            kept.keep(same, made_with(program, {}))
         return program

@@ -76,6 +76,13 @@ class Machine:
         """Whether a device trains its trials at once, as one batch of networks."""
         return self.devices[0].platform == "gpu"
 
+    @property
+    def apart(self) -> tuple["Machine", ...]:
+        """One machine a device where each trains by itself, as cores do; else this one."""
+        if self.is_batched:
+            return (self,)
+        return tuple(Machine((device,)) for device in self.devices)
+
     def shapes(self, task: Task) -> DeviceData:
         """The shapes of what ``load`` gives; nothing is placed."""
         test, validation, examples = task.test, task.validation, task.train_examples

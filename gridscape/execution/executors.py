@@ -24,15 +24,15 @@ Of each work the events come in this order; those of several works may be mixed:
 
 An executor need know none of what happens to a work: ``execution.worker.Worker`` yields all of it
 but Lost and Idle, wherever it runs. It plans, cuts for memory, halves and compiles there. So an
-executor carries works to workers, and events back. ``execution.local.Local`` is the shortest one. A
+executor carries works to workers, and events back. ``execution.sole.Sole`` is the shortest one. A
 plan opens an executor, asks it for ``costs``, and closes it.
 
 What else an executor owes:
 
 - ``events`` ends when no work is out, and goes on with works that are submitted meanwhile; after
   Lost, the sweep submits the trials that have not ended as new works.
-- It takes works in the order in which they are submitted; where several are trained at once, those
-  that take longest may come first, but those with ``care``, or without ``ahead``, stay last. Those
+- It takes works in the order in which they are submitted, or, of equal ``rank``, those first that
+  take longest; but those with ``care``, or without ``ahead``, stay last. Those
   with ``ahead`` may be compiled while others train; one without is compiled when its turn comes.
 - It may train parts of a work at the same time: their events are all told in the name of the work,
   and Begun tells all that are in training.
@@ -81,7 +81,8 @@ class Work:
     """Trials that one program trains, from the same update ``start`` on: plain data.
 
     id: of the work among those of a run. ahead: whether its programs may be compiled while others
-    train.
+    train. n_sharing: trials of the largest of those works that are to share a program, as parts of
+    one do. rank: those of lower rank come first.
     """
 
     id: int
@@ -89,6 +90,8 @@ class Work:
     start: int = 0
     care: Care = Care.NONE
     ahead: bool = True
+    n_sharing: int = 0
+    rank: int = 0
 
 
 @dataclass(frozen=True)

@@ -1,14 +1,15 @@
-"""Works one after the other, on the devices of this process."""
+"""The executor of this process: a worker for each core, or one for all devices."""
 
-from collections import deque
 from collections.abc import Iterator, Sequence
-from itertools import islice
 from pathlib import Path
 
+from gridscape.engine.machine import Machine
+from gridscape.engine.placing import can_move
 from gridscape.errors import UsageError
 from gridscape.execution.executors import Event, Room, Saved, Snapshot, Work
-from gridscape.execution.planner import PROGRAMS_AHEAD, Costs
-from gridscape.execution.worker import Worker
+from gridscape.execution.lanes import Lanes
+from gridscape.execution.planner import Costs
+from gridscape.execution.sole import Sole
 from gridscape.grid.trials import Trial
 from gridscape.study.study import ResolvedStudy
 
@@ -18,49 +19,47 @@ class Local:
 
     def __init__(self, limit_bytes: int | None = None) -> None:
         self.limit_bytes = limit_bytes
-        self._queue: deque[tuple[Work, Saved]] = deque()
-        self._opened: Worker | None = None
+        self._opened: Lanes | Sole | None = None
 
     def open(self, resolved: ResolvedStudy, data_dir: str | Path | None = None) -> None:
         """See Executor; the study is trained as it is, with objects of Python."""
-        self._opened = Worker(resolved, self.limit_bytes)
+        # Where a program must be compiled for each core, it is one for all of them instead.
+        are_apart = len(Machine.local().apart) > 1 and can_move()
+        self._opened = Lanes(self.limit_bytes) if are_apart else Sole(self.limit_bytes)
+        self._opened.open(resolved, data_dir)
 
     @property
-    def _worker(self) -> Worker:
+    def _here(self) -> Lanes | Sole:
         if self._opened is None:
             raise UsageError("the executor is not open", where="Local")
         return self._opened
 
     def room(self) -> Room:
         """See Executor."""
-        return self._worker.room()
+        return self._here.room()
 
     def costs(self, trials: Sequence[Trial], timed: bool) -> Costs:
         """See Executor."""
-        return self._worker.costs(trials, timed)
+        return self._here.costs(trials, timed)
 
     def submit(self, work: Work, saved: Saved) -> None:
         """See Executor."""
-        self._queue.append((work, saved))
+        self._here.submit(work, saved)
 
     def events(self) -> Iterator[Event]:
-        """See Executor; what the next works need is compiled while one trains."""
-        while self._queue:
-            work, saved = self._queue.popleft()
-            coming = [next_work for next_work, _ in islice(self._queue, PROGRAMS_AHEAD)]
-            yield from self._worker.run(work, saved, coming)
+        """See Executor."""
+        return self._here.events()
 
     def snapshots(self, work: int) -> Iterator[Snapshot]:
         """See Executor."""
-        return self._worker.snapshots(work)
+        return self._here.snapshots(work)
 
     def cancel(self, work: int) -> None:
         """See Executor."""
-        self._worker.cancel(work)
+        self._here.cancel(work)
 
     def close(self) -> None:
         """See Executor."""
-        self._queue.clear()
         if self._opened is not None:
             self._opened.close()
             self._opened = None

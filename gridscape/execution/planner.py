@@ -169,14 +169,26 @@ class Planner:
     """Makes programs of the right size, once each, for one resolved study on one machine.
 
     They are compiled in threads, which end when the planner is closed: ``with Planner(...)``.
+    limit_bytes: of memory, instead of what is free. n_beside: planners of this process that share
+    the memory and ``_compilers``, itself included.
     """
 
     resolved: ResolvedStudy
     machine: Machine
     limit_bytes: int | None = None
+    n_beside: int = 1
     _programs: dict[tuple[Any, ...], Program] = field(default_factory=dict)
     _data: dict[tuple[str, int | None], DeviceData] = field(default_factory=dict)
     _compilers: Compilers = field(default_factory=Compilers)
+    _own_bytes: float = math.inf
+
+    def __post_init__(self) -> None:
+        if self.n_beside > 1:  # of what is free before any of them takes some
+            self._own_bytes = free_memory_bytes(self.machine) / self.n_beside
+
+    def beside(self, machine: Machine) -> Self:
+        """One of the same study for other devices of this process."""
+        return replace(self, machine=machine, _programs={}, _data={})
 
     def __enter__(self) -> Self:
         return self
@@ -290,13 +302,14 @@ class Planner:
         """What may be taken now, beside what has been taken already."""
         if self.limit_bytes is not None:
             return self.limit_bytes
-        return free_memory_bytes(self.machine) * share
+        return min(free_memory_bytes(self.machine), self._own_bytes) * share
 
     def _limit_bytes(self, cohort: Cohort, share: float = MEMORY_SHARE) -> float:
         """What a program may take; the task's arrays, which it counts, have been taken already."""
         splits = {split for _, split in self._data}
         is_there = cohort.split is None or bool(splits - {None})  # any split makes room for another
-        taken = self._data_bytes(cohort) if self.limit_bytes is None and is_there else 0
+        is_measured = self.limit_bytes is None and self.n_beside == 1
+        taken = self._data_bytes(cohort) if is_measured and is_there else 0
         return self.room_bytes(share) + taken
 
     def _data_bytes(self, cohort: Cohort) -> int:
@@ -433,9 +446,9 @@ def _timed(run: Callable[[int], Any], most: int) -> float:
 
 def needed_slots(cohort: Cohort, n_devices: int, is_batched: bool = False) -> int:
     """Trials a device: rounded up to a power of two unless that wastes much memory, or time."""
-    slots = -(-len(cohort.trials) // n_devices)
     if is_batched:  # an empty slot takes as long as any other
-        return slots
+        return -(-len(cohort.trials) // n_devices)
+    slots = -(-max(len(cohort.trials), cohort.n_sharing) // n_devices)
     return rounded_slots(slots, n_devices * tree_bytes(state_shapes(cohort.recipe)))
 
 

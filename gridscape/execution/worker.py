@@ -5,6 +5,7 @@ compiling. An executor carries works to workers, and what they yield to the swee
 """
 
 import gc
+import threading
 from collections import deque
 from collections.abc import Generator, Iterable, Iterator, Sequence
 from contextlib import closing
@@ -33,10 +34,16 @@ from gridscape.study.study import ResolvedStudy
 
 
 class Worker:
-    """Trains the works of a study, one at a time; ``limit_bytes`` instead of the free memory."""
+    """Trains the works of a study, one at a time, as ``planner`` has it.
 
-    def __init__(self, resolved: ResolvedStudy, limit_bytes: int | None = None) -> None:
-        self.planner = Planner(resolved, Machine.local(), limit_bytes)
+    One thread trains; others may ask for snapshots and cancel meanwhile.
+    """
+
+    def __init__(self, planner: Planner) -> None:
+        self.planner = planner
+        # Who trains, and who takes a snapshot, has the room; who waits for it keeps the door, so
+        # that the other one does not come in again before.
+        self._door, self._room = threading.Lock(), threading.Lock()
         self._cohorts: dict[int, Cohort] = {}
         self._cancelled = set[int]()
         self._running: CohortRun | None = None
@@ -59,7 +66,7 @@ class Worker:
         trials.
         """
         with closing(self._events(work, saved, coming)) as events:
-            while work.id not in self._cancelled and (event := next(events, None)):
+            while work.id not in self._cancelled and (event := self._next(events)):
                 yield event
         self._running = None
         # The next sweep may have a work of the same number.
@@ -67,10 +74,17 @@ class Worker:
         self._cohorts.pop(work.id, None)
         yield Done(work.id)
 
+    @classmethod
+    def of_all_devices(cls, resolved: ResolvedStudy, limit_bytes: int | None = None) -> "Worker":
+        """A worker of all devices of this process; ``limit_bytes`` instead of the free memory."""
+        return cls(Planner(resolved, Machine.local(), limit_bytes))
+
     def snapshots(self, work: int) -> Iterator[Snapshot]:
-        """See Executor."""
-        if self._running is not None and self._running.work == work:
-            yield from self._running.snapshots()
+        """See Executor; after the segment that the work is in."""
+        with self._door, self._room:
+            running = self._running
+            if running is not None and running.work == work:
+                yield from running.snapshots()
 
     def cancel(self, work: int) -> None:
         """Let ``run`` end before its next event."""
@@ -95,11 +109,18 @@ class Worker:
         while queue:
             yield from self._run(work, queue, saved)
 
+    def _next(self, events: Iterator[Event]) -> Event | None:
+        with self._door:
+            pass
+        with self._room:
+            return next(events, None)
+
     def _cohort(self, work: Work) -> Cohort:
         """A work with the functions that train it."""
         if work.id not in self._cohorts:
             progress = {trial.key: work.start for trial in work.trials}
-            (self._cohorts[work.id],) = partition(self.planner.resolved, work.trials, progress)
+            (cohort,) = partition(self.planner.resolved, work.trials, progress)
+            self._cohorts[work.id] = replace(cohort, n_sharing=work.n_sharing)
         return self._cohorts[work.id]
 
     def _runs(self, cohort: Cohort, care: Care) -> list[Cohort]:

@@ -84,11 +84,12 @@ class Memo:
         self._kept: OrderedDict[Any, Any] = OrderedDict()
 
     def of(self, function: Callable[..., R], *arguments: Any) -> R:
-        """``function(*arguments)``, computed once."""
+        """``function(*arguments)``, computed once, or twice by threads that ask at once."""
         key = (function, key_of(arguments))
-        if key not in self._kept:
-            self._kept[key] = function(*arguments)
+        try:
+            found: R = self._kept[key]
+        except KeyError:
+            found = self._kept[key] = function(*arguments)
             if len(self._kept) > MOST_KEPT:
                 self._kept.popitem(last=False)
-        result: R = self._kept[key]
-        return result
+        return found

@@ -300,7 +300,6 @@ class Sweep:
             self.resolved.trials() if self.chosen is None else self.chosen,
             self.checkpoints,
             widen=self.widen,
-            ordered=getattr(self.executor, "keeps_order", True),
         )
         self._ids = count()
 
@@ -423,6 +422,7 @@ class Sweep:
             care=alone if n_deaths >= ALONE else Care.FEW if n_deaths else Care.NONE,
             # After a death nothing is compiled ahead: the next one is to tell whose it was.
             ahead=not heavy and not self.deaths.found,
+            rank=self.acting.rank(cohort.trials[0]),
         )
 
     def _heavy_bytes(self, cohort: Cohort) -> int:

@@ -49,9 +49,8 @@ class Deed(NamedTuple):
 class Acting:
     """What acts make of one sweep. trials: of the sweep, which grow; resolved: their study.
 
-    widen: makes a wider study of it; None where the sweep itself decides what it trains. ordered:
-    whether its executor trains works in the order in which it gets them. ended: keys of trials
-    that ended in this sweep.
+    widen: makes a wider study of it; None where the sweep itself decides what it trains. ended:
+    keys of trials that ended in this sweep.
     """
 
     def __init__(
@@ -62,12 +61,11 @@ class Acting:
         checkpoints: Checkpoints,
         *,
         widen: Widen | None = None,
-        ordered: bool = True,
     ) -> None:
         self.store, self.resolved, self.trials = store, resolved, tuple(trials)
         self.ended = set[str]()
         self._own, self._room = resolved, 0  # as it was asked for, and the replicates of any cell
-        self._checkpoints, self._widen, self._ordered = checkpoints, widen, ordered
+        self._checkpoints, self._widen = checkpoints, widen
         self._first: list[Act] = []
         self._queue = store.acts
         self._known: dict[str, Status] | None = None
@@ -225,8 +223,6 @@ class Acting:
     # ---- what comes next, and more ----
 
     def _put_first(self, act: Act) -> Deed:
-        if not self._ordered:
-            raise UsageError("this executor orders its works itself", where=str(act))
         chosen = [t for t in self.trials if act.chooses(t.cell, t.replicate)]
         statuses = self._statuses()
         ended = self._all_ended()
@@ -240,9 +236,8 @@ class Acting:
         )
 
     def _rank_first(self, act: Act) -> None:
-        if self._ordered:
-            same = (act.where, act.replicate)
-            self._first = [a for a in self._first if (a.where, a.replicate) != same] + [act]
+        same = (act.where, act.replicate)
+        self._first = [a for a in self._first if (a.where, a.replicate) != same] + [act]
 
     def _replicate(self, act: Act) -> Deed:
         self._require_widen()

@@ -130,7 +130,7 @@ def serve(pipe, job):
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is the sweep's
     with suppress(EOFError, BrokenPipeError, ConnectionResetError):
         try:
-            worker = Worker(job.resolve())
+            worker = Worker.of_all_devices(job.resolve())
             while True:
                 answer(pipe, worker, *pipe.recv())
         except OSError:

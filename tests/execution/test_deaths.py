@@ -169,6 +169,7 @@ DYING = """
 import os, signal, sys
 from cohort_tools import tiny
 from gridscape.execution.executors import Progress
+from gridscape.execution.sole import Sole
 from gridscape.sweep import run
 
 def listen(event):
@@ -178,7 +179,7 @@ def listen(event):
         if cell["hidden_size"] == 4:
             os.kill(os.getpid(), signal.SIGKILL)
 
-run(tiny(), directory=sys.argv[1], listener=listen)
+run(tiny(), directory=sys.argv[1], executor=Sole(), listener=listen)
 """
 
 
@@ -272,6 +273,7 @@ def trained_order(tmp_path, study):
     return list(dict.fromkeys(order))
 
 
+@pytest.mark.usefixtures("one_after_the_other")
 def test_much_memory_comes_last_and_little_in_the_order_of_the_study(tmp_path, monkeypatch):
     study = tiny({"hidden_size": [8, 48, 4, 32], "learning_rate": [0.1]}, updates=2)
     assert trained_order(tmp_path / "a", study) == [8, 48, 4, 32]

@@ -38,6 +38,7 @@ from gridscape.execution.executors import (
     find_executor,
 )
 from gridscape.execution.local import Local
+from gridscape.execution.sole import Sole
 from gridscape.store.store import Store
 
 
@@ -163,7 +164,7 @@ def test_the_live_table_tells_all_works_that_are_out(tmp_path):
 def test_a_plan_is_made_where_the_executor_would_train(tmp_path):
     """In another process, whose numbers are those of this one; a later plan may use it again."""
     executor, study = Processes(1), tiny()
-    here = gs.plan(study, directory=tmp_path, timed=False)
+    here = gs.plan(study, directory=tmp_path, executor=Sole(), timed=False)
     pids = set()
     hear = executor._hear
     executor._hear = lambda child: (pids.add(child.process.pid), hear(child))[1]
@@ -340,6 +341,7 @@ def test_what_is_told_twice_or_late_counts_once(tmp_path, by_local):
     assert_equal_tables(stored(tmp_path), by_local)
 
 
+@pytest.mark.usefixtures("one_after_the_other")
 def test_progress_after_the_last_checkpoint_is_not_told(tmp_path):
     """Elsewhere a part may begin while Ctrl-C is on its way: what is told is kept."""
     told = []
@@ -386,6 +388,7 @@ def test_ctrl_c_while_works_wait_for_workers(tmp_path):
     assert len(stored(tmp_path)) == 8
 
 
+@pytest.mark.usefixtures("one_after_the_other")
 def test_what_begins_beside_others_does_not_put_off_their_checkpoints(tmp_path, monkeypatch):
     """Parts of a work may begin so often that a clock that is set back would never be due."""
     clocks = []

@@ -37,8 +37,7 @@ def test_what_a_cluster_trains_is_stopped_and_goes_on(tmp_path, monkeypatch):
 
     gs.run(study, directory=tmp_path / "it", executor=gs.Ray(cpus_per_worker=1), listener=asking)
     said = [(asked.state, asked.words) for asked in on_record(tmp_path / "it")]
-    assert [state for state, _ in said] == ["done", "refused", "done"], said
-    assert "orders its works itself" in said[1][1]
+    assert [state for state, _ in said] == ["done", "done", "done"], said
     found = stored(tmp_path / "it")
     stopped = {name for name, r in found.items() if r.status is Status.STOPPED}
     assert stopped == {

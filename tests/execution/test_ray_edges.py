@@ -18,10 +18,10 @@ from runs import environment
 import gridscape as gs
 from gridscape.errors import GridscapeError, UsageError
 from gridscape.execution.executors import Idle, Room, Taken, Work
+from gridscape.execution.parts import Part, Seat
 from gridscape.execution.ray import executor as executors
 from gridscape.execution.ray.cluster import Cluster, Node
 from gridscape.execution.ray.executor import Hand, Kept, Out
-from gridscape.execution.ray.parts import Part, Seat
 from gridscape.execution.ray.station import Leaving, Ready, Station, take_cores
 
 exceptions = pytest.importorskip("ray.exceptions")
@@ -78,7 +78,7 @@ def test_a_plan_for_which_nothing_answers_is_told(monkeypatch):
     executor._cluster = Cluster(ray, is_own=False)
     executor._resolved = tiny().resolve()
     actor = SimpleNamespace(costs=SimpleNamespace(remote=lambda *_: "costs"))
-    hand = Hand(actor, Node("", "there", 1, 0), None, "hear", Seat(0, ""), READY)
+    hand = Hand(actor, Node("", "there", 1, 0), None, "hear", READY, seat=Seat(0, ""))
     executor._hands, executor._looked = [hand], time.monotonic()
     begin = time.monotonic()
     with pytest.raises(GridscapeError, match=r"node there: .* tell .*nothing within 1 s") as told:
@@ -101,7 +101,7 @@ def test_a_worker_that_hangs_while_it_begins_is_given_up(monkeypatch, begun):
     executor._cluster = Cluster(ray, is_own=False)
     monkeypatch.setattr(executor, "_hire", lambda: None)
     executor._out[0] = Out(Work(0, tuple(tiny().resolve().trials())), lost)
-    hand = Hand("an actor", Node("n", "there", 1, 0), None, "open", Seat(0, "n"), begun=begun)
+    hand = Hand("an actor", Node("n", "there", 1, 0), None, "open", seat=Seat(0, "n"), begun=begun)
     executor._hands, executor._looked = [hand], time.monotonic()
     begin, events = time.monotonic(), executor.events()
     while executor._hands and time.monotonic() - begin < 3:
@@ -141,7 +141,9 @@ def test_a_connection_that_is_lost_is_told_and_closes(name, error):
     executor._out[0] = Out(Work(0, trials), lost, training=1)
     part = Part(0, Work(1, trials), cost=1.0, program="p")
     node = Node("", "there", 1, 0)
-    executor._hands = [Hand(actor, node, None, "hear", Seat(0, ""), READY, part=part, run=trials)]
+    executor._hands = [
+        Hand(actor, node, None, "hear", READY, seat=Seat(0, ""), part=part, run=trials)
+    ]
     match = "executor ray: the connection to the cluster is lost .*same command goes on"
     with pytest.raises(GridscapeError, match=match):
         dict(told_by(executor, trials))[name]()
@@ -222,10 +224,10 @@ def test_who_is_told_to_end_while_it_compiles_is_not_to_blame(words, n_deaths):
     executor._cluster.ray.kill = lambda *_, **__: None
     executor._out[0] = Out(Work(0, trials), lost, training=1)
     part = Part(0, Work(1, trials), cost=1.0, program="p")
-    hand = Hand(None, Node("", "there", 1, 0), None, "hear", Seat(0, "a"), READY, part=part)
+    hand = Hand(None, Node("", "there", 1, 0), None, "hear", READY, seat=Seat(0, "a"), part=part)
     executor._hands = [hand]
     for word in words:
-        executor._note(hand, word)
+        executor._heed(hand, word)
     executor._hand_out()
     executor._hear(hand)  # its process has ended
     again, _ = executor._parts.take(Seat(1, "b"), 1)
@@ -237,7 +239,7 @@ def test_who_is_told_to_end_says_so_at_once(monkeypatch):
     """Also where nobody has fetched what waits."""
     ended = threading.Event()
     monkeypatch.setattr("gridscape.execution.ray.station.PARTING_SECONDS", 0.5)
-    monkeypatch.setattr("gridscape.execution.ray.station.MAIL_EVENTS", 1)
+    monkeypatch.setattr("gridscape.execution.mailbox.MAIL_EVENTS", 1)
     monkeypatch.setattr(os, "_exit", lambda _: ended.set())
     monkeypatch.setattr(Station, "_listen_for_sigterm", lambda self: None)
     station, (ours, theirs) = Station(), os.pipe()

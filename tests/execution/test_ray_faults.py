@@ -19,7 +19,8 @@ from runs import assert_equal_tables, bounded, environment, stored
 import gridscape as gs
 from gridscape.errors import StoreFullError, StoreLockedError
 from gridscape.execution.executors import Finished, Progress, Taken
-from gridscape.execution.ray.station import MAIL_EVENTS, Mailbox, take_cores
+from gridscape.execution.mailbox import MAIL_EVENTS, Mailbox, bytes_of
+from gridscape.execution.ray.station import take_cores
 
 pytest.importorskip("ray")
 # A good part of a second each: long enough for something to happen to a trial.
@@ -251,7 +252,7 @@ def alive(processes):
 
 
 def test_who_brings_words_waits_for_a_slow_driver():
-    mail, n = Mailbox(), 3 * MAIL_EVENTS
+    mail, n = Mailbox(bytes_of), 3 * MAIL_EVENTS
     thread = threading.Thread(target=lambda: [mail.put(Taken(k)) for k in range(n)])
     thread.start()
     heard = []
@@ -266,9 +267,9 @@ def test_who_brings_words_waits_for_a_slow_driver():
 
 
 def test_large_words_wait_one_by_one(monkeypatch):
-    monkeypatch.setattr("gridscape.execution.ray.station.MAIL_BYTES", 100)
+    monkeypatch.setattr("gridscape.execution.mailbox.MAIL_BYTES", 100)
     monkeypatch.setattr("gridscape.execution.ray.station._bytes_of", lambda word: 80)
-    mail = Mailbox()
+    mail = Mailbox(bytes_of)
     threading.Thread(target=lambda: [mail.put(Taken(k)) for k in range(3)], daemon=True).start()
     assert [len(mail.take(5.0)) for _ in range(3)] == [1, 1, 1]
 

@@ -7,7 +7,7 @@ import pytest
 from cohort_tools import tiny
 
 from gridscape.execution.executors import Care, Work
-from gridscape.execution.ray.parts import MOST_EACH, PARTS_EACH, PARTS_EACH_OF_GPU, Parts, Seat
+from gridscape.execution.parts import MOST_EACH, PARTS_EACH, PARTS_EACH_OF_GPU, Parts, Seat
 
 TRIALS = tuple(
     tiny({"learning_rate": [0.1 + k / 1e4 for k in range(200)]}, replicates=10).resolve().trials()

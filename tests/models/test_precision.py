@@ -266,7 +266,9 @@ def test_a_program_compiled_for_a_gpu_has_float32_products_unless_jax_was_told_o
 ):
     lowered = []
     monkeypatch.setattr(jax, "default_backend", lambda: "gpu")
-    monkeypatch.setattr(jax.stages.Lowered, "compile", lambda self, *_: lowered.append(self))
+    monkeypatch.setattr(
+        jax.stages.Lowered, "compile", lambda self, *_: lowered.append(self) or self
+    )
     shape = jax.ShapeDtypeStruct((4, 4), jnp.float32)
 
     def compile():

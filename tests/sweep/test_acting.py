@@ -18,7 +18,7 @@ from gridscape.store.store import Store
 from gridscape.sweep import run
 from gridscape.sweep.extending import Extender
 
-pytestmark = pytest.mark.usefixtures("attentive")
+pytestmark = pytest.mark.usefixtures("attentive", "one_after_the_other")
 
 STOP_ROW = Act("stop", ROW)
 
@@ -320,13 +320,14 @@ import os, signal, sys
 sys.path.insert(0, sys.argv[2])
 from pathlib import Path
 from bowls import Asking, CELL, bowl
+from gridscape.execution.sole import Sole
 from gridscape.store import acts, store
 from gridscape.sweep import run
 acts.POLL_SECONDS = 0.0
 where, folder = sys.argv[3], Path(sys.argv[1])
 def die(*_): os.kill(os.getpid(), signal.SIGKILL)
 setattr(store.Store, where, die)
-run(bowl(), directory=folder, listener=Asking(folder, acts.Act("stop", CELL)))
+run(bowl(), directory=folder, executor=Sole(), listener=Asking(folder, acts.Act("stop", CELL)))
 """
 
 

@@ -14,7 +14,7 @@ from gridscape.store.acts import Act, ask, on_record
 from gridscape.store.store import Store, StoreWarning
 from gridscape.sweep import acting, run
 
-pytestmark = pytest.mark.usefixtures("attentive")
+pytestmark = pytest.mark.usefixtures("attentive", "one_after_the_other")
 
 OTHER_ROW = {"momentum": [0.0], "learning_rate": [0.1, 0.2]}
 

@@ -147,6 +147,7 @@ decide(sys.argv[1], best=True, margin=0.0, at_most=8, listener=listen)
 """
 
 
+@pytest.mark.filterwarnings("ignore:the process died")
 def test_killed_in_a_round(whole, tmp_path):
     folder = tmp_path / "tiny"
     run(study(), directory=folder)

@@ -73,7 +73,7 @@ def fall_over():
 
 @pytest.mark.parametrize("after", [1, 2, 3])
 @pytest.mark.parametrize("how", [press_ctrl_c, fall_over])
-@pytest.mark.usefixtures("checkpoint_after_every_segment")
+@pytest.mark.usefixtures("checkpoint_after_every_segment", "one_after_the_other")
 def test_interrupted_and_resumed_equals_undisturbed(tmp_path, undisturbed, after, how):
     seen = []
 
@@ -124,6 +124,7 @@ def test_the_first_ctrl_c_asks_and_the_second_interrupts():
     assert signal.getsignal(signal.SIGINT) is before
 
 
+@pytest.mark.usefixtures("one_after_the_other")
 def test_ctrl_c_saves_what_no_checkpoint_has_saved_yet(tmp_path, undisturbed):
     def listener(event):
         if isinstance(event, Progress) and event.update == 4:
@@ -233,6 +234,7 @@ def swept(study, directory, monkeypatch, fits, n_microbatches=1):
     return asked, events
 
 
+@pytest.mark.usefixtures("one_after_the_other")
 def test_out_of_memory_halves_the_run_and_loses_no_trial(tmp_path, monkeypatch, undisturbed):
     asked, events = swept(tiny(), tmp_path, monkeypatch, fits=1)
     assert asked == [(4, 1), (2, 1), (1, 1), (1, 1), (2, 1), (1, 1), (1, 1)] * 2
@@ -269,8 +271,8 @@ import resource, sys
 import jax, jax.numpy as jnp
 from cohort_tools import tiny
 from gridscape.engine.machine import Machine
-from gridscape.execution.local import Local
 from gridscape.execution.planner import Planner
+from gridscape.execution.sole import Sole
 from gridscape.kernels.cores import use_all_cores
 from gridscape.store.store import Store
 from gridscape.sweep import Cut, run
@@ -297,7 +299,7 @@ cuts = 0
 def listen(event):
     global cuts
     cuts += isinstance(event, Cut)
-run(study, directory=sys.argv[1], executor=Local(limit_bytes), listener=listen)
+run(study, directory=sys.argv[1], executor=Sole(limit_bytes), listener=listen)
 with Store.read(sys.argv[1]) as store:
     print(cuts, sorted({str(s) for s in store.statuses().values()}), len(store.statuses()))
 """

@@ -10,6 +10,7 @@ from gridscape.store.store import Store
 from gridscape.sweep import run, telling
 
 
+@pytest.mark.usefixtures("one_after_the_other")
 def test_a_run_tells_what_it_trains_and_that_it_has_ended(tmp_path, monkeypatch, undisturbed):
     monkeypatch.setattr(telling, "TELL_SECONDS", 0.0)
     told = []

@@ -12,7 +12,6 @@ import pickle
 import sys
 import time
 import warnings
-from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
@@ -21,34 +20,16 @@ from numbers import Real
 from pathlib import Path
 from typing import Any
 
-from gridscape.engine.cohorts import Cohort, partition
-from gridscape.engine.flops import update_flops
-from gridscape.engine.programs import LONGEST_SEGMENT
 from gridscape.errors import DataMissingError, GridscapeError, UsageError, one_line, short
-from gridscape.execution.executors import (
-    Begun,
-    Cut,
-    Done,
-    Event,
-    Finished,
-    Idle,
-    Job,
-    Lost,
-    Progress,
-    Room,
-    Saved,
-    Snapshot,
-    Taken,
-    Work,
-)
+from gridscape.execution import crew
+from gridscape.execution.executors import Event, Finished, Idle, Job, Room, Saved, Snapshot, Work
+from gridscape.execution.parts import Part, Seat
 from gridscape.execution.planner import Costs
 from gridscape.execution.ray.cluster import Cluster, Node, Share, shares, too_large
-from gridscape.execution.ray.parts import Part, Parts, Seat
 from gridscape.execution.ray.station import Leaving, Parting, Ready, Station, Wanted, Word, versions
 from gridscape.execution.ray.values import packed
-from gridscape.execution.schedule import evaluation_points, segment_length
-from gridscape.grid.trials import Trial, content_key
-from gridscape.study.study import ResolvedStudy, Study
+from gridscape.grid.trials import Trial
+from gridscape.study.study import ResolvedStudy
 from gridscape.tasks import fetch
 
 HEAR_SECONDS = 10.0  # a call waits so long for something to happen
@@ -59,9 +40,6 @@ LEAST_PATIENCE = 1.0  # a segment takes half of it
 LEAST_SHARE = 0.01  # of a GPU: its memory is shared, too
 # Calls that a worker answers at once: what it is asked while another call waits for events.
 CALLS = 4
-# A core does so many operations a second, and an update and a call of a program take so long at
-# least: roughly, to compare works by.
-CORE_FLOPS, UPDATE_SECONDS, CALL_SECONDS = 5e9, 2e-6, 2e-3
 # A part goes back to the sweep, which trains it last and in smaller runs, after so many deaths:
 # in a cluster workers are lost for many a reason.
 MOST_DEATHS = 3
@@ -70,27 +48,23 @@ MOST_FALSE_STARTS = 3
 
 
 @dataclass(eq=False)
-class Hand:
+class Hand(crew.Member):
     """The driver's end of a worker.
 
     asked: the call that is out. begun: one that is answered when the worker has its cores; None
     once it was. ready: None until the worker is. heard: when it last said something. brought: data
-    sets that it was sent. part: what it trains, ``run``: of that, what is in training now.
-    is_leaving: whether it was told to end, so that its death is nobody's fault.
+    sets that it was sent. is_leaving: whether it was told to end, so that its death is nobody's
+    fault.
     """
 
     actor: Any
     node: Node
     wanted: Wanted
     asked: Any
-    seat: Seat
     ready: Ready | None = None
     begun: Any = None
     heard: float = field(default_factory=time.monotonic)
     brought: set[str] = field(default_factory=set)
-    part: Part | None = None
-    run: tuple[Trial, ...] = ()
-    state_bytes: int = 0
     is_leaving: bool = False
 
 
@@ -103,25 +77,18 @@ class Kept:
 
 
 @dataclass(eq=False)
-class Out:
+class Out(crew.Out):
     """A work that is out.
 
-    training: how many parts of it are. kept: by the keys of trials, the last snapshot that came
-    here. ended: keys of its trials that have ended. is_aside: whether trials of it are left that
-    the sweep must train with more care.
+    kept: by the keys of trials, the last snapshot that came here. ended: keys of its trials that
+    have ended.
     """
 
-    work: Work
-    saved: Saved
-    training: int = 0
     kept: dict[str, Kept] = field(default_factory=dict)
     ended: set[str] = field(default_factory=set)
-    is_taken: bool = False
-    is_aside: bool = False
-    is_cancelled: bool = False
 
 
-class Ray:
+class Ray(crew.Crew[Hand, Out]):
     """The executor of a Ray cluster.
 
     address: of the cluster ("auto", "host:6379", "ray://host:10001"); by default a Ray of this
@@ -134,8 +101,6 @@ class Ray:
 
     Raises UsageError for numbers that cannot be.
     """
-
-    keeps_order = False  # those that take longest come first
 
     def __init__(
         self,
@@ -159,12 +124,10 @@ class Ray:
         self.cpus_per_worker, self.gpus_per_worker = cpus_per_worker, gpus_per_worker
         self.working_dir = None if working_dir is None else str(Path(working_dir).absolute())
         self._cluster: Cluster | None = None
-        self._clear()
+        super().__init__(Out)
 
     def _clear(self) -> None:
-        self._hands: list[Hand] = []
-        self._parts, self._out = Parts(), dict[int, Out]()
-        self._told: deque[Event] = deque()
+        super()._clear()
         self._rooms: list[Room] = []
         self._data = dict[str, Any]()  # sets that some node lacks, in Ray's store
         self._false_starts: dict[str, int] = {}
@@ -244,13 +207,7 @@ class Ray:
 
     def submit(self, work: Work, saved: Saved) -> None:
         """See Executor."""
-        (cohort,) = partition(
-            self._resolved, work.trials, dict.fromkeys((t.key for t in work.trials), work.start)
-        )
-        program = content_key(cohort.recipe.static)
-        self._out[work.id] = Out(work, saved)
-        cost, part_cost = seconds_of(cohort, self._resolved.study)
-        self._parts.add(work, cost, program, part_cost)
+        self._add(self._resolved, work, saved)
 
     def events(self) -> Iterator[Event]:
         """See Executor."""
@@ -367,7 +324,7 @@ class Ray:
         )
         seat = Seat(next(self._ids), node.id)
         asked = actor.open.remote(wanted, self._job)
-        return Hand(actor, node, wanted, asked, seat, begun=actor.begun.remote())
+        return Hand(actor, node, wanted, asked, begun=actor.begun.remote(), seat=seat)
 
     def _await_first(self) -> None:
         """Wait until a worker is ready; raises GridscapeError where none gets ready."""
@@ -474,7 +431,7 @@ class Ray:
             hand.seat = replace(hand.seat, n_devices=len(told.devices), is_batched=told.is_batched)
         hand.asked = hand.actor.hear.remote(min(HEAR_SECONDS, self.patience / 2))
         for word in () if isinstance(told, Ready) else told:
-            self._note(hand, word)
+            self._heed(hand, word)
 
     def _bring_data(self, hand: Hand, error: GridscapeError) -> bool:
         """Give a worker a data set that its node lacks, once; whether that could be done."""
@@ -508,61 +465,25 @@ class Ray:
         host = hand.ready.host if hand.ready else hand.node.host
         return GridscapeError("a worker failed", where=f"node {host}", found=one_line(error))
 
-    def _note(self, hand: Hand, word: Word) -> None:
-        """Take note of what a worker said, and tell it in the name of the whole work."""
+    def _heed(self, hand: Hand, word: Word) -> None:
+        """Take note of what a worker said."""
         hand.heard = time.monotonic()
-        if isinstance(word, GridscapeError):
-            raise word
-        if isinstance(word, Leaving):
-            hand.is_leaving = True
-            return
-        if isinstance(word, Parting):
-            self._part_with(hand, word)
-            return
-        part = hand.part
-        if part is None:
-            return
-        out = self._out[part.of]
         match word:
-            case Taken():
-                if not out.is_taken:
-                    self._told.append(Taken(part.of))
-                out.is_taken = True
-            case Begun():
-                hand.run, hand.state_bytes = word.trials, word.state_bytes
-                self._told.append(self._begun(part.of))
-            case Progress():
-                self._parts.is_compiled(hand.seat, part)
-                self._told.append(replace(word, work=part.of))
-            case Finished():
-                out.ended.add(word.trial.key)
-                out.kept.pop(word.trial.key, None)
-                self._told.append(word)
-            case Cut():
-                hand.run = ()
-                self._told.append(replace(word, work=part.of))
-            case Done():
-                self._end(hand, out)
+            case GridscapeError():
+                raise word
+            case Leaving():
+                hand.is_leaving = True
+            case Parting():
+                self._part_with(hand, word)
+            case _:
+                self._note(hand, word)
 
-    def _begun(self, work: int) -> Begun:
-        """All trials of a work that are in training, by whatever worker."""
-        hands = [hand for hand in self._hands if hand.part and hand.part.of == work]
-        trials = tuple(trial for hand in hands for trial in hand.run)
-        return Begun(work, trials, sum(hand.state_bytes for hand in hands if hand.run))
-
-    def _end(self, hand: Hand, out: Out) -> None:
-        """A worker has come to the end of its part."""
-        self._parts.leave(hand.seat)
-        hand.part, hand.run, hand.state_bytes = None, (), 0
-        out.training -= 1
-        self._end_if_all_done(out)
-
-    def _end_if_all_done(self, out: Out) -> None:
-        work = out.work.id
-        if work in self._out and not out.training and not self._parts.has(work):
-            del self._out[work]
-            is_lost = out.is_aside and not out.is_cancelled
-            self._told.append(Lost(work) if is_lost else Done(work))
+    def _note(self, hand: Hand, event: Event) -> None:
+        super()._note(hand, event)
+        if isinstance(event, Finished) and hand.part is not None:
+            out = self._out[hand.part.of]
+            out.ended.add(event.trial.key)
+            out.kept.pop(event.trial.key, None)
 
     def _part_with(self, hand: Hand, word: Parting) -> None:
         """A worker was told to end, and did so between two segments: nobody is to blame."""
@@ -603,19 +524,6 @@ class Ray:
                 continue
             work = replace(part.work, trials=tuple(trials), start=start)
             self._parts.again(replace(part, work=work, deaths=n_deaths))
-
-
-def seconds_of(cohort: Cohort, study: Study) -> tuple[float, float]:
-    """About what a trial takes on a core, and a run of however many beside: to compare them by."""
-    recipe = cohort.recipe
-    n_updates = max(recipe.updates - cohort.start, 1)  # of those left to evaluate alone
-    try:
-        flops = update_flops(recipe, cohort.task)
-        segment = segment_length(recipe, cohort.task, study)
-    except Exception:  # of a user's model: its trials end with that error where they train
-        flops, segment = 0.0, LONGEST_SEGMENT
-    n_calls = n_updates / segment + 2 * len(evaluation_points(recipe, study))
-    return n_updates * (flops / CORE_FLOPS + UPDATE_SECONDS), n_calls * CALL_SECONDS
 
 
 def _check_text(**options: Any) -> None:

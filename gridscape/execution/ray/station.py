@@ -15,8 +15,8 @@ import sys
 import tempfile
 import threading
 import time
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager, suppress
+from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from importlib import metadata
 from pathlib import Path
@@ -27,7 +27,8 @@ import jax
 from gridscape.engine.kept import own_process
 from gridscape.engine.sizes import tree_bytes
 from gridscape.errors import GridscapeError, StoreError, one_line
-from gridscape.execution.executors import Event, Finished, Progress, Room, Snapshot, Work
+from gridscape.execution.executors import Event, Progress, Room, Snapshot, Work
+from gridscape.execution.mailbox import Mailbox, bytes_of
 from gridscape.execution.planner import MEMORY_SHARE, Costs
 from gridscape.execution.ray.values import unpacked
 from gridscape.execution.worker import Worker
@@ -43,8 +44,6 @@ except ImportError:  # Windows, which binds no process to cores either
 
 EMPTY: Mapping[str, bytes] = {}
 
-# What waits for the driver at most.
-MAIL_EVENTS, MAIL_BYTES = 256, 16 * 2**20
 # After SIGTERM, the driver has so long to fetch what the worker leaves behind.
 PARTING_SECONDS = 20.0
 
@@ -98,50 +97,18 @@ def versions() -> dict[str, str]:
     return {"gridscape": __version__, "jax": metadata.version("jax"), "python": python}
 
 
-class Mailbox:
-    """Words that wait to be fetched; who brings one waits where there is no room for it."""
-
-    def __init__(self) -> None:
-        self._words: list[Word] = []
-        self._n_bytes = 0
-        self._changed = threading.Condition()
-
-    def put(self, word: Word, seconds: float | None = None) -> None:
-        """Bring a word; after so many seconds whether there is room or not."""
-        n_bytes = _bytes_of(word)
-        with self._changed:
-            self._changed.wait_for(lambda: not self._words or self._has_room(n_bytes), seconds)
-            self._words.append(word)
-            self._n_bytes += n_bytes
-            self._changed.notify_all()
-
-    def take(self, seconds: float) -> list[Word]:
-        """All that is there; waits so long for the first."""
-        with self._changed:
-            self._changed.wait_for(lambda: self._words, seconds)
-            words, self._words, self._n_bytes = self._words, [], 0
-            self._changed.notify_all()
-            return words
-
-    def _has_room(self, n_bytes: int) -> bool:
-        return len(self._words) < MAIL_EVENTS and self._n_bytes + n_bytes <= MAIL_BYTES
-
-
 def _bytes_of(word: Word) -> int:
-    if isinstance(word, Finished):
-        return tree_bytes((word.result.curves, word.result.params))
-    return tree_bytes([part.arrays for part in word.snapshots]) if isinstance(word, Parting) else 0
+    if isinstance(word, Parting):
+        return tree_bytes([part.arrays for part in word.snapshots])
+    return bytes_of(word)
 
 
 class Station:
     """The body of the actor."""
 
     def __init__(self) -> None:
-        self._mail = Mailbox()
+        self._mail = Mailbox[Word](_bytes_of)
         self._orders: queue.Queue[tuple[Work, Sequence[Snapshot], Sequence[Work]]] = queue.Queue()
-        # Who trains, and who takes a snapshot, has the room; who waits for it keeps the door, so
-        # that the other one does not come in again before.
-        self._door, self._room = threading.Lock(), threading.Lock()
         self._is_leaving, self._has_left = threading.Event(), threading.Event()
         self._cores: list[int] = []
         self._worker: Worker | None = None
@@ -175,7 +142,7 @@ class Station:
         limit = None
         if wanted.n_beside > 1:  # they plan by the same free memory at once
             limit = int(here.free_bytes * MEMORY_SHARE / wanted.n_beside)
-        self._worker = worker = Worker(resolved, limit)
+        self._worker = worker = Worker.of_all_devices(resolved, limit)
         threading.Thread(target=self._train, name="gridscape-train", daemon=True).start()
         machine = worker.planner.machine
         return Ready(
@@ -200,8 +167,7 @@ class Station:
 
     def snapshots(self, work: int) -> list[Snapshot]:
         """The trials of a work that are in training, after the segment that they are in."""
-        with self._door, self._room:
-            return list(self._here.snapshots(work))
+        return list(self._here.snapshots(work))
 
     def cancel(self, work: int) -> None:
         """See Executor."""
@@ -232,32 +198,14 @@ class Station:
             self._in_training = None
 
     def _train_one(self, work: Work, snapshots: Sequence[Snapshot], coming: Sequence[Work]) -> None:
-        for event in self._events(work, snapshots, coming):
+        saved = Snapshot.joined(snapshots).of if snapshots else None
+        for event in self._here.run(work, saved, coming):
             self._mail.put(event)
             if self._is_leaving.is_set() and isinstance(event, Progress):
                 self._mail.put(Parting(tuple(self._here.snapshots(work.id))))
                 return
         if self._is_leaving.is_set():
             self._mail.put(Parting(()))
-
-    def _events(
-        self, work: Work, snapshots: Sequence[Snapshot], coming: Sequence[Work]
-    ) -> Iterator[Event]:
-        saved = Snapshot.joined(snapshots).of if snapshots else None
-        events = self._here.run(work, saved, coming)
-        while True:
-            with self._alone():
-                event = next(events, None)
-            if event is None:
-                return
-            yield event
-
-    @contextmanager
-    def _alone(self) -> Iterator[None]:
-        with self._door:
-            pass
-        with self._room:
-            yield
 
     def _listen_for_sigterm(self) -> None:
         """After SIGTERM: finish the segment, leave the snapshots to the driver, and end.

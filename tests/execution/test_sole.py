@@ -8,8 +8,8 @@ from cohort_tools import planner_of, tiny
 from gridscape.engine.cohorts import partition
 from gridscape.errors import UsageError
 from gridscape.execution.executors import Begun, Care, Done, Finished, Progress, Taken, Work
-from gridscape.execution.local import Local
 from gridscape.execution.planner import Planner
+from gridscape.execution.sole import Sole
 
 
 def no_snapshot(keys):
@@ -27,7 +27,7 @@ def works():
 @pytest.fixture
 def opened(works):
     resolved, todo = works
-    local = Local()
+    local = Sole()
     local.open(resolved)
     for work in todo:
         local.submit(work, no_snapshot)
@@ -68,8 +68,8 @@ def test_the_next_programs_are_compiled_while_one_trains_unless_they_are_to_wait
         "begin",
         lambda self, cohorts: begun.append([c.trials[0].cell["hidden_size"] for c in cohorts]),
     )
-    monkeypatch.setattr("gridscape.execution.local.PROGRAMS_AHEAD", 1)
-    local = Local()
+    monkeypatch.setattr("gridscape.execution.sole.PROGRAMS_AHEAD", 1)
+    local = Sole()
     local.open(resolved)
     for work in (first, second, Work(third.id, third.trials, ahead=False)):
         local.submit(work, no_snapshot)
@@ -119,7 +119,7 @@ def test_works_that_are_submitted_meanwhile_come_last(opened, works):
 )
 def test_after_deaths_runs_are_smaller(care, sizes, n_microbatches):
     planner = planner_of(tiny({"learning_rate": [0.01, 0.1]}))
-    local = Local()
+    local = Sole()
     local.open(planner.resolved)
     local.submit(Work(0, tuple(planner.resolved.trials()), care=care), no_snapshot)
     begun = []
@@ -134,7 +134,7 @@ def test_after_deaths_runs_are_smaller(care, sizes, n_microbatches):
 
 def test_it_says_when_it_is_not_open_and_opens_again(works):
     resolved, todo = works
-    local = Local()
+    local = Sole()
     with pytest.raises(UsageError, match="Local: the executor is not open"):
         local.room()
     for _ in range(2):

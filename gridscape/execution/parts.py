@@ -1,4 +1,4 @@
-"""Who trains what next: works are cut into parts, the dearest first. It knows nothing of Ray.
+"""Who trains what next: works are cut into parts, the dearest first, for workers anywhere.
 
 A work may be a whole study, so workers are handed parts of it. All parts of a work are of about one
 size, so that they share a program. A worker has one part in training and the next one
@@ -6,13 +6,20 @@ in reserve, whose program it compiles meanwhile. Who finds nothing left takes ha
 """
 
 import math
+from bisect import insort
 from collections import deque
 from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
 from itertools import count
 
+from gridscape.base.foreign import of_others
+from gridscape.engine.cohorts import Cohort
+from gridscape.engine.flops import update_flops
+from gridscape.engine.programs import LONGEST_SEGMENT
 from gridscape.execution.executors import Care, Work
-from gridscape.grid.trials import Trial
+from gridscape.execution.schedule import evaluation_points, segment_length
+from gridscape.grid.trials import Trial, content_key
+from gridscape.study.study import Study
 
 # Parts that a worker trains in a study: what one idles at the end is less than one of its parts.
 PARTS_EACH = 16
@@ -22,6 +29,9 @@ PARTS_EACH_OF_GPU = 2
 LEAST_WORK = 10
 # Trials of a part for each device at most, as many as a program holds.
 MOST_EACH = 64
+# A core does so many operations a second, and an update and a call of a program take so long at
+# least: roughly, to compare works by.
+CORE_FLOPS, UPDATE_SECONDS, CALL_SECONDS = 5e9, 2e-6, 2e-3
 
 
 @dataclass(frozen=True)
@@ -55,7 +65,7 @@ class Part:
     @property
     def is_plain(self) -> bool:
         """Whether nothing speaks against training it beside or before others."""
-        return self.work.ahead and self.work.care is Care.NONE
+        return _is_plain(self.work)
 
 
 @dataclass
@@ -76,8 +86,13 @@ class _Pile:
 
 @dataclass
 class Parts:
-    """All that is not in training yet."""
+    """All that is not in training yet.
 
+    begins_cheap: whether the very first part is of the cheapest work: where somebody waits for a
+    first result.
+    """
+
+    begins_cheap: bool = False
     _piles: list[_Pile] = field(default_factory=list)
     _first: deque[Part] = field(default_factory=deque)  # what came back from a lost worker
     _reserves: dict[int, Part] = field(default_factory=dict)  # by worker
@@ -85,6 +100,7 @@ class Parts:
     _compiled: set[tuple[str, str]] = field(default_factory=set)
     _cost: float = 0.0
     _most_workers: int = 1
+    _is_fresh: bool = True  # nothing has been handed out
     _ids: Iterator[int] = field(default_factory=count)
 
     def add(self, work: Work, cost: float, program: str, part_cost: float = 0.0) -> None:
@@ -94,10 +110,19 @@ class Parts:
         name of what trains it.
         """
         if not self._piles and not self._reserves:
-            self._cost = 0.0
+            self._cost, self._is_fresh = 0.0, True
         self._cost += cost * len(work.trials)
-        self._piles.append(_Pile(work, cost, program, part_cost))
-        self._piles.sort(key=_order)
+        insort(self._piles, _Pile(work, cost, program, part_cost), key=_order)
+
+    def add_cohort(self, cohort: Cohort, work: Work, study: Study) -> None:
+        """A work to hand out, with what it takes roughly."""
+        cost, part_cost = seconds_of(cohort, study)
+        self.add(work, cost, content_key(cohort.recipe.static), part_cost)
+
+    def sizes(self, seat: Seat, n_workers: int) -> dict[int, int]:
+        """Trials of each part, by work, where all workers are like this one."""
+        self._most_workers = max(self._most_workers, n_workers)
+        return {pile.work.id: self._size(pile, seat) for pile in self._piles}
 
     def take(self, seat: Seat, n_workers: int) -> tuple[Part, Part | None] | None:
         """What a worker trains now and what it has in reserve; None where it must wait.
@@ -106,7 +131,8 @@ class Parts:
         will read that.
         """
         self._most_workers = max(self._most_workers, n_workers)
-        part = self._reserves.pop(seat.id, None) or self._next(seat) or self._share(seat)
+        waiting = self._reserves.pop(seat.id, None) or self._cheapest(seat)
+        part = waiting or self._next(seat) or self._share(seat)
         if part is None:
             return None
         self._begin(seat, part)
@@ -151,6 +177,14 @@ class Parts:
 
     # ---- how ----
 
+    def _cheapest(self, seat: Seat) -> Part | None:
+        """The first part of all."""
+        if not self.begins_cheap or not self._is_fresh or self._first or not self._piles:
+            return None
+        self._is_fresh, first = False, _order(self._piles[0])
+        like_it = [pile for pile in self._piles if _order(pile)[:2] == first[:2]]
+        return self._cut(like_it[-1], seat) if _is_plain(self._piles[0].work) else None
+
     def _next(self, seat: Seat) -> Part | None:
         for part in self._first:
             if self._may(seat, part.program):
@@ -179,7 +213,7 @@ class Parts:
         pile.begin = end
         if not pile.n_left:
             self._piles.remove(pile)
-        work = replace(pile.work, id=next(self._ids), trials=trials)
+        work = replace(pile.work, id=next(self._ids), trials=trials, n_sharing=pile.size)
         return Part(pile.work.id, work, pile.cost, pile.program)
 
     def _size(self, pile: _Pile, seat: Seat) -> int:
@@ -188,7 +222,8 @@ class Parts:
         each = PARTS_EACH_OF_GPU if seat.is_batched else PARTS_EACH
         n_parts = whole / self._cost * each * n_workers
         if pile.part_cost:  # what each part takes whatever its size is to be little
-            n_parts = min(n_parts, max(whole / (LEAST_WORK * pile.part_cost), n_workers))
+            enough = whole / (LEAST_WORK * pile.part_cost)
+            n_parts = min(n_parts, max(enough, whole / self._cost * n_workers))
         slots = max(math.ceil(pile.n_left / max(n_parts, 1.0) / seat.n_devices - 1e-9), 1)
         if not seat.is_batched:
             slots = min(slots, MOST_EACH)
@@ -213,11 +248,30 @@ class Parts:
         return replace(part, work=replace(part.work, id=next(self._ids), trials=trials))
 
 
+def _is_plain(work: Work) -> bool:
+    return work.ahead and work.care is Care.NONE
+
+
+def _order(pile: _Pile) -> tuple[bool, int, float]:
+    """By rank, the dearest first; what needs care, or much memory, last and as it was submitted."""
+    if not _is_plain(pile.work):
+        return True, 0, 0.0
+    return False, pile.work.rank, -pile.cost
+
+
 def _is_power_of_two(n: int) -> bool:
     return n & (n - 1) == 0
 
 
-def _order(pile: _Pile) -> tuple[bool, float]:
-    """The dearest trials first; what needs care, or much memory, last and as it was submitted."""
-    is_plain = pile.work.ahead and pile.work.care is Care.NONE
-    return not is_plain, -pile.cost if is_plain else 0.0
+def seconds_of(cohort: Cohort, study: Study) -> tuple[float, float]:
+    """About what a trial takes on a core, and a run of however many beside: to compare them by."""
+    recipe = cohort.recipe
+    n_updates = max(recipe.updates - cohort.start, 1)  # of those left to evaluate alone
+    try:
+        with of_others():
+            flops = update_flops(recipe, cohort.task)
+            segment = segment_length(recipe, cohort.task, study)
+    except Exception:  # of a user's model: its trials end with that error where they train
+        flops, segment = 0.0, LONGEST_SEGMENT
+    n_calls = n_updates / segment + 2 * len(evaluation_points(recipe, study))
+    return n_updates * (flops / CORE_FLOPS + UPDATE_SECONDS), n_calls * CALL_SECONDS

@@ -1,0 +1,224 @@
+"""Works on the cores of this process, a worker for each in a thread of its own.
+
+A cohort of five trials would leave one of two cores idle for a sixth of the time, and eleven of
+sixteen for all of it. So each core trains parts of works by itself, and waits for no other one.
+"""
+
+import queue
+import threading
+import time
+from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+
+from gridscape.engine.cohorts import Cohort, partition
+from gridscape.engine.compilers import TRAINING
+from gridscape.engine.flops import cohort_flops
+from gridscape.engine.machine import Machine
+from gridscape.errors import UsageError
+from gridscape.execution.crew import Crew, Member, Out
+from gridscape.execution.executors import Care, Event, Room, Saved, Snapshot, Work
+from gridscape.execution.mailbox import Mailbox, bytes_of
+from gridscape.execution.memory import free_memory_bytes
+from gridscape.execution.parts import Part, Parts, Seat
+from gridscape.execution.planner import Cost, Costs, Planner
+from gridscape.execution.worker import Worker
+from gridscape.grid.trials import Trial
+from gridscape.kernels.library import as_here
+from gridscape.study.study import ResolvedStudy
+
+HERE = "here"  # the node of all seats
+PARTING_SECONDS = 10.0  # for which an executor that is closed waits for its workers
+
+
+@dataclass(frozen=True)
+class Order:
+    """What a worker is to train."""
+
+    work: Work
+    saved: Saved | None
+    coming: Sequence[Work]
+
+
+Mail = Mailbox[tuple["Lane", Event | BaseException]]
+
+
+class Lane(Member):
+    """A worker, in a thread of its own."""
+
+    def __init__(self, seat: Seat, worker: Worker, mail: Mail) -> None:
+        super().__init__(seat=seat)
+        self.worker, self._mail = worker, mail
+        self._orders: queue.SimpleQueue[Order | None] = queue.SimpleQueue()
+        train = as_here(self._train)
+        self._thread = threading.Thread(target=train, name=TRAINING, daemon=True)
+        self._thread.start()
+
+    def begin(self, order: Order) -> None:
+        """Train this; what happens goes to the mailbox."""
+        self._orders.put(order)
+
+    def leave(self) -> None:
+        """End after the segment."""
+        if self.part is not None:
+            self.worker.cancel(self.part.work.id)
+        self._orders.put(None)
+
+    def await_end(self, seconds: float) -> None:
+        """Wait so long for its thread to end."""
+        self._thread.join(seconds)
+
+    def _train(self) -> None:
+        while (order := self._orders.get()) is not None:
+            try:
+                for event in self.worker.run(order.work, order.saved, order.coming):
+                    self._mail.put((self, event))
+            except BaseException as error:  # for who fetches the mail
+                self._mail.put((self, error))
+
+
+class Lanes(Crew[Lane, Out]):
+    """A worker for each device. limit_bytes: of memory, instead of what is free."""
+
+    def __init__(self, limit_bytes: int | None = None) -> None:
+        super().__init__(Out)
+        self.limit_bytes = limit_bytes
+
+    def _clear(self) -> None:
+        super()._clear()
+        self._parts = Parts(begins_cheap=True)
+
+    def open(self, resolved: ResolvedStudy, data_dir: str | Path | None = None) -> None:
+        """See Executor; the study is trained as it is, with objects of Python."""
+        self.close()
+        self._resolved, self._machine = resolved, Machine.local()
+        machines = self._machine.apart
+        limit = self.limit_bytes and self.limit_bytes // len(machines)
+        first = Planner(resolved, machines[0], limit, len(machines))
+        self._mail = Mail(lambda word: bytes_of(word[1]))
+        for number, machine in enumerate(machines):
+            seat = Seat(number, HERE, len(machine.devices), machine.is_batched)
+            planner = first.beside(machine) if number else first
+            self._hands.append(Lane(seat, Worker(planner), self._mail))
+
+    @property
+    def _lanes(self) -> list[Lane]:
+        if not self._hands:
+            raise UsageError("the executor is not open", where="Local")
+        return self._hands
+
+    def room(self) -> Room:
+        """See Executor."""
+        n_devices = sum(lane.seat.n_devices for lane in self._lanes)
+        free = free_memory_bytes(self._machine) if self.limit_bytes is None else self.limit_bytes
+        return Room(n_devices, free)
+
+    def costs(self, trials: Sequence[Trial], timed: bool) -> Costs:
+        """See Executor: measured by all workers at once, as they will train."""
+        cohorts = partition(self._resolved, trials)
+        parts = Parts()
+        for number, cohort in enumerate(cohorts):
+            parts.add_cohort(cohort, Work(number, cohort.trials), self._resolved.study)
+        sizes = parts.sizes(self._lanes[0].seat, len(self._lanes))
+        some = [t for number, cohort in enumerate(cohorts) for t in cohort.trials[: sizes[number]]]
+        lanes = self._lanes[: max(len(trials), 1)]
+        with ThreadPoolExecutor(len(lanes)) as threads:
+            found = list(threads.map(lambda lane: lane.worker.costs(some, timed), lanes))
+        devices = tuple(device for each in found for device in each.devices)
+        programs = zip(cohorts, *(each.programs for each in found), strict=True)
+        return Costs(devices, tuple(_whole(cohort, costs) for cohort, *costs in programs))
+
+    def submit(self, work: Work, saved: Saved) -> None:
+        """See Executor."""
+        self._add(self._resolved, work, saved)
+
+    def events(self) -> Iterator[Event]:
+        """See Executor."""
+        while True:
+            self._hand_out()  # who has nothing to do does not wait until all told is stored
+            while self._told:
+                yield self._told.popleft()
+            if not self._out:
+                return
+            self._hand_out()
+            if not any(lane.part for lane in self._hands):
+                return  # nobody would ever bring a word
+            for lane, word in self._mail.take():
+                if isinstance(word, BaseException):
+                    raise word
+                self._note(lane, word)
+
+    def snapshots(self, work: int) -> Iterator[Snapshot]:
+        """See Executor."""
+        for lane in self._hands:
+            if lane.part is not None and lane.part.of == work:
+                yield from lane.worker.snapshots(lane.part.work.id)
+
+    def cancel(self, work: int) -> None:
+        """See Executor."""
+        out = self._out.get(work)
+        if out is None:
+            return
+        out.is_cancelled = True
+        self._parts.drop(work)
+        for lane in self._hands:
+            if lane.part is not None and lane.part.of == work:
+                lane.worker.cancel(lane.part.work.id)
+        self._end_if_all_done(out)
+
+    def close(self) -> None:
+        """See Executor; waits for the segments that are in training, but not for compiling."""
+        lanes, end = self._hands, time.monotonic() + PARTING_SECONDS
+        if lanes:
+            self._mail.close()
+        for lane in lanes:
+            lane.leave()
+            lane.worker.close()
+        for lane in lanes:
+            lane.await_end(max(end - time.monotonic(), 0.0))
+        self._clear()
+
+    # ---- who trains what ----
+
+    def _hand_out(self) -> None:
+        """Give every worker that has nothing to do a part to train."""
+        for lane in self._lanes:
+            if lane.part is not None or self._is_alone():
+                continue
+            if taken := self._parts.take(lane.seat, len(self._hands)):
+                self._begin(lane, *taken)
+
+    def _begin(self, lane: Lane, part: Part, reserve: Part | None) -> None:
+        if part.work.care >= Care.ALONE and any(each.part for each in self._hands):
+            self._parts.leave(lane.seat)
+            self._parts.again(part)  # when the others have come to their ends
+            return
+        out, keys = self._out[part.of], [trial.key for trial in part.work.trials]
+        saved = out.saved(keys).of if part.work.start else None
+        coming = [reserve.work] if reserve is not None and reserve.is_plain else []
+        lane.part, lane.run = part, ()
+        out.training += 1
+        lane.begin(Order(part.work, saved, coming))
+
+    def _is_alone(self) -> bool:
+        """Whether a part is in training that nothing may train beside."""
+        return any(lane.part and lane.part.work.care >= Care.ALONE for lane in self._hands)
+
+
+def _whole(cohort: Cohort, costs: Sequence[Cost]) -> Cost:
+    """What a cohort takes, of which each worker has measured one and the same part."""
+    first, n_trials = costs[0], len(cohort.trials)
+    largest = max(first.sizes, default=0)
+    n_measured = sum(first.sizes)
+    sizes = tuple(len(run.trials) for run in cohort.cut(largest)) if largest else ()
+    seconds = [cost.seconds for cost in costs if cost.seconds is not None]
+    mean = sum(seconds) / len(seconds) if seconds else None
+    return Cost(
+        sizes=sizes,
+        n_microbatches=first.n_microbatches,
+        memory_bytes=sum(cost.memory_bytes for cost in costs),
+        flops=cohort_flops(cohort),
+        compile_seconds=max(cost.compile_seconds for cost in costs),
+        seconds=None if mean is None else mean * n_trials / n_measured / len(costs),
+    )

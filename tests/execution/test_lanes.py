@@ -1,0 +1,237 @@
+"""A worker for each core: the same numbers, every trial once, nothing that hangs or stays."""
+
+import threading
+from collections import Counter
+from contextlib import suppress
+
+import jax
+import numpy as np
+import pytest
+from cohort_tools import tiny
+from runs import assert_equal_tables, press_ctrl_c, stored
+
+import gridscape as gs
+from gridscape import sweep
+from gridscape.engine.cohorts import partition
+from gridscape.engine.compilers import TRAINING
+from gridscape.engine.training import Training
+from gridscape.errors import UsageError
+from gridscape.execution import lanes, parts
+from gridscape.execution.executors import Begun, Care, Done, Finished, Progress, Taken, Work
+from gridscape.execution.lanes import Lanes
+from gridscape.execution.local import Local
+from gridscape.execution.sole import Sole
+from gridscape.grid.trials import Status
+
+
+@pytest.fixture(scope="module")
+def by_one(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("one")
+    gs.run(tiny(), directory=folder, executor=Sole())
+    return stored(folder)
+
+
+@pytest.fixture
+def in_small_parts(monkeypatch):
+    """However little there is to train, it is cut into parts."""
+    monkeypatch.setattr(parts, "CALL_SECONDS", 0.0)
+
+
+@pytest.fixture
+def opened():
+    resolved, executor = tiny().resolve(), Lanes()
+    executor.open(resolved)
+    yield resolved, executor
+    executor.close()
+
+
+def no_snapshot(keys):
+    raise AssertionError("none of these works goes on")
+
+
+def submit_all(opened, **settings):
+    resolved, executor = opened
+    works = [
+        Work(number, cohort.trials, **settings)
+        for number, cohort in enumerate(partition(resolved, resolved.trials()))
+    ]
+    for work in works:
+        executor.submit(work, no_snapshot)
+    return works
+
+
+def threads():
+    return [thread for thread in threading.enumerate() if thread.name == TRAINING]
+
+
+@pytest.mark.usefixtures("in_small_parts")
+def test_the_numbers_are_those_of_one_worker_bit_for_bit(tmp_path, by_one):
+    events = []
+    gs.run(tiny(), directory=tmp_path, executor=Lanes(), listener=events.append)
+    assert_equal_tables(stored(tmp_path), by_one)
+    ended = Counter(event.trial.key for event in events if isinstance(event, Finished))
+    assert set(ended.values()) == {1}
+    assert threads() == []
+
+
+@pytest.mark.usefixtures("in_small_parts")
+def test_each_core_trains_parts_of_the_works_and_tells_them_as_whole_ones(opened, monkeypatch):
+    where = Counter()
+    advance = Training.advance
+
+    def counted(training, stop):
+        (device,) = training.states.update.devices()
+        where[device] += len(training.cohort.trials)
+        return advance(training, stop)
+
+    monkeypatch.setattr(Training, "advance", counted)
+    works = submit_all(opened)
+    told = list(opened[1].events())
+    assert set(where) == set(jax.local_devices())
+    for work in works:
+        own = [e for e in told if not isinstance(e, Finished) and e.work == work.id]
+        assert [type(e) for e in own if isinstance(e, Taken | Done)] == [Taken, Done]
+        assert own[0] == Taken(work.id)
+        assert own[-1] == Done(work.id)
+        begun = {t.key for e in own if isinstance(e, Begun) for t in e.trials}
+        ended = [e.trial.key for e in told if isinstance(e, Finished) and e.trial in work.trials]
+        assert begun == set(ended) == {trial.key for trial in work.trials}
+        assert len(ended) == len(begun)
+
+
+def test_while_care_is_asked_for_nothing_else_trains(opened):
+    resolved, executor = opened
+    submit_all(opened)
+    alone = Work(9, tuple(resolved.trials()[:2]), care=Care.ALONE)
+    executor.submit(alone, no_snapshot)
+    running = {}
+    for event in executor.events():
+        match event:
+            case Begun():
+                running[event.work] = len(event.trials)
+            case Done():
+                running.pop(event.work, None)
+        if 9 in running:
+            assert running == {9: 1}
+
+
+@pytest.mark.parametrize("after", [1, 3])
+@pytest.mark.parametrize("is_ctrl_c", [True, False])
+@pytest.mark.usefixtures("in_small_parts")
+def test_interrupted_anywhere_it_goes_on_to_the_same_numbers(
+    tmp_path, monkeypatch, by_one, after, is_ctrl_c
+):
+    monkeypatch.setattr(sweep.CheckpointClock, "is_due", lambda clock: True)
+    seen = []
+
+    class StopError(Exception):
+        pass
+
+    def listener(event):
+        if isinstance(event, Progress):
+            seen.append(event)
+            if len(seen) == after:
+                if is_ctrl_c:
+                    press_ctrl_c()
+                else:
+                    raise StopError
+
+    # All may have been trained before the sweep hears of it: nothing is left then.
+    with suppress(KeyboardInterrupt) if is_ctrl_c else pytest.raises(StopError):
+        gs.run(tiny(), directory=tmp_path, executor=Lanes(), listener=listener)
+    assert threads() == []
+    gs.run(tiny(), directory=tmp_path, executor=Lanes(), quiet=True)
+    assert_equal_tables(stored(tmp_path), by_one)
+
+
+def test_snapshots_are_of_what_trains_and_a_cancelled_work_ends(opened):
+    works = submit_all(opened)
+    events, executor = opened[1].events(), opened[1]
+    for event in events:
+        if isinstance(event, Progress):
+            break
+    for snapshot in executor.snapshots(event.work):
+        assert set(snapshot.meta["keys"]) <= {t.key for w in works for t in w.trials}
+        assert snapshot.meta["update"] >= event.update
+    assert list(executor.snapshots(99)) == []
+    for work in works:
+        executor.cancel(work.id)
+    assert {e.work for e in events if isinstance(e, Done)} == {0, 1}
+    executor.cancel(0)  # again: nothing of it is out
+
+
+def test_what_a_worker_raises_is_raised_by_events(opened, monkeypatch):
+    submit_all(opened)
+
+    def broken(planner, cohorts):
+        raise UsageError("broken", where="a worker")
+
+    monkeypatch.setattr("gridscape.execution.planner.Planner.begin", broken)
+    with pytest.raises(UsageError, match="broken"):
+        list(opened[1].events())
+
+
+def test_closed_in_the_middle_no_thread_stays_and_it_opens_again():
+    study, executor = tiny(updates=100_000).resolve(), Lanes()
+    for _ in range(2):
+        executor.open(study)
+        assert len(threads()) == len(jax.local_devices())
+        executor.submit(Work(0, tuple(study.trials()[:4])), no_snapshot)
+        assert next(executor.events()) == Taken(0)
+        executor.close()
+        assert threads() == []
+    with pytest.raises(UsageError, match="Local: the executor is not open"):
+        executor.room()
+
+
+def test_a_model_that_raises_costs_its_own_trials_only(tmp_path):
+    def init(key, hyper):
+        return {"w": jax.numpy.zeros((64, 10))}
+
+    def apply(params, x, key, hyper):
+        if x.shape[0] == 10:
+            raise RuntimeError("no such layer")
+        return x @ params["w"]
+
+    study = tiny({"batch_size": [10, 20]}, task="digits-flat", model=(init, apply))
+    gs.run(study, directory=tmp_path, executor=Lanes(), quiet=True)
+    statuses = {name[0]: result.status for name, result in stored(tmp_path).items()}
+    assert statuses == {"batch_size=10": Status.FAILED, "batch_size=20": Status.FINISHED}
+
+
+def test_each_plans_with_its_share_of_the_memory(monkeypatch):
+    monkeypatch.setattr("gridscape.execution.planner.free_memory_bytes", lambda _: 800.0)
+    monkeypatch.setattr(lanes, "free_memory_bytes", lambda _: 800.0)
+    executor = Lanes()
+    executor.open(tiny().resolve())
+    assert executor.room() == (2, 800.0)
+    assert [lane.worker.planner.room_bytes(1.0) for lane in executor._hands] == [400.0, 400.0]
+    monkeypatch.setattr("gridscape.execution.planner.free_memory_bytes", lambda _: 300.0)
+    assert executor._hands[0].worker.planner.room_bytes(1.0) == 300.0  # others took the rest
+    executor.close()
+    limited = Lanes(limit_bytes=100)
+    limited.open(tiny().resolve())
+    assert [lane.worker.planner.room_bytes() for lane in limited._hands] == [50, 50]
+    limited.close()
+
+
+def test_a_plan_is_what_the_workers_would_do(tmp_path):
+    here = gs.plan(tiny(), directory=tmp_path, executor=Lanes())
+    one = gs.plan(tiny(), directory=tmp_path, executor=Sole())
+    assert here.flops == one.flops
+    assert here.devices == one.devices
+    assert [c.cohort.trials for c in here.cohorts] == [c.cohort.trials for c in one.cohorts]
+    for cohort in here.cohorts:
+        assert sum(len(run.trials) for run in cohort.runs) == len(cohort.cohort.trials)
+    # Each has the data and the slots of its own part, as each device has where one has all.
+    assert here.memory_bytes == pytest.approx(one.memory_bytes, rel=0.5)
+    assert np.isfinite(here.seconds)
+
+
+def test_one_worker_has_all_devices_where_programs_cannot_be_moved(monkeypatch):
+    local = Local()
+    for can_move, kind in ((True, Lanes), (False, Sole)):
+        monkeypatch.setattr("gridscape.execution.local.can_move", lambda found=can_move: found)
+        local.open(tiny().resolve())
+        assert isinstance(local._opened, kind)
+        local.close()
