@@ -44,7 +44,8 @@ def _compile_clock() -> Callable[[], float]:
     seconds, here = _compile_seconds(), threading.current_thread().name
 
     def kept() -> float:
-        return seconds[here] + seconds[TRAINING] / n_cores()
+        training = [s for name, s in list(seconds.items()) if name.startswith(TRAINING)]
+        return seconds[here] + sum(training) / n_cores()
 
     begin = kept()
     return lambda: kept() - begin

@@ -16,8 +16,7 @@ class Cohort:
     ``hypers`` are the trials' traced numbers, in the order of ``trials``. ``n_microbatches``: parts
     of a batch, whose gradients are accumulated; more than 1 where memory does not suffice. split:
     the replicate whose split of the task's examples all of them see; None where every replicate has
-    the task's own. n_sharing: trials of the largest cohort that is to share the program; parts that
-    are cut for want of memory share none with it.
+    the task's own. n_sharing: trials of the largest cohort that is to share the program.
     """
 
     recipe: Recipe
@@ -35,15 +34,13 @@ class Cohort:
         return content_key({"trials": sorted(trial.key for trial in self.trials)})
 
     def part(self, begin: int, end: int) -> "Cohort":
-        """The trials begin..end-1, of the same program."""
+        """The trials begin..end-1, which need a program for no more."""
         trials, hypers = self.trials[begin:end], self.hypers[begin:end]
         return replace(self, trials=trials, hypers=hypers, n_sharing=0)
 
     def cut(self, largest: int) -> list["Cohort"]:
         """Runs of at most ``largest`` trials, of nearly equal size, that lose no trial."""
         count = -(-len(self.trials) // largest)
-        if count <= 1:
-            return [self]
         bounds = [len(self.trials) * k // count for k in range(count + 1)]
         return [self.part(a, b) for a, b in pairwise(bounds)]
 

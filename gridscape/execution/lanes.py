@@ -4,12 +4,9 @@ A cohort of five trials would leave one of two cores idle for a sixth of the tim
 sixteen for all of it. So each core trains parts of works by itself, and waits for no other one.
 """
 
-import queue
-import threading
-import time
 from collections.abc import Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from concurrent.futures import Future, ThreadPoolExecutor, wait
+from functools import partial
 from pathlib import Path
 
 from gridscape.engine.cohorts import Cohort, partition
@@ -29,16 +26,7 @@ from gridscape.kernels.library import as_here
 from gridscape.study.study import ResolvedStudy
 
 HERE = "here"  # the node of all seats
-PARTING_SECONDS = 10.0  # for which an executor that is closed waits for its workers
-
-
-@dataclass(frozen=True)
-class Order:
-    """What a worker is to train."""
-
-    work: Work
-    saved: Saved | None
-    coming: Sequence[Work]
+PARTING_SECONDS = 2.0  # for which an executor that is closed waits; segments are shorter
 
 
 Mail = Mailbox[tuple["Lane", Event | BaseException]]
@@ -50,32 +38,36 @@ class Lane(Member):
     def __init__(self, seat: Seat, worker: Worker, mail: Mail) -> None:
         super().__init__(seat=seat)
         self.worker, self._mail = worker, mail
-        self._orders: queue.SimpleQueue[Order | None] = queue.SimpleQueue()
-        train = as_here(self._train)
-        self._thread = threading.Thread(target=train, name=TRAINING, daemon=True)
-        self._thread.start()
+        # Unlike a thread by itself, one of these is waited for when the process ends.
+        self._thread = ThreadPoolExecutor(1, TRAINING)
+        self._task: Future[None] | None = None
 
-    def begin(self, order: Order) -> None:
+    def begin(self, work: Work, saved: Saved | None, coming: Sequence[Work]) -> None:
         """Train this; what happens goes to the mailbox."""
-        self._orders.put(order)
+        self._task = self._thread.submit(as_here(partial(self._train, work, saved, coming)))
 
-    def leave(self) -> None:
-        """End after the segment."""
+    def costs(self, trials: Sequence[Trial], timed: bool) -> Future[Costs]:
+        """See Executor."""
+        return self._thread.submit(as_here(partial(self.worker.costs, trials, timed)))
+
+    def join(self) -> None:
+        """Wait for the thread, where it has nothing more to do."""
+        self._thread.shutdown(wait=self._task is None or self._task.done())
+
+    def leave(self) -> Future[None] | None:
+        """End after the segment, or when all is compiled; what is in a segment now."""
         if self.part is not None:
             self.worker.cancel(self.part.work.id)
-        self._orders.put(None)
+        self.worker.close()
+        self._thread.shutdown(wait=False, cancel_futures=True)
+        return self._task if self.run else None
 
-    def await_end(self, seconds: float) -> None:
-        """Wait so long for its thread to end."""
-        self._thread.join(seconds)
-
-    def _train(self) -> None:
-        while (order := self._orders.get()) is not None:
-            try:
-                for event in self.worker.run(order.work, order.saved, order.coming):
-                    self._mail.put((self, event))
-            except BaseException as error:  # for who fetches the mail
-                self._mail.put((self, error))
+    def _train(self, work: Work, saved: Saved | None, coming: Sequence[Work]) -> None:
+        try:
+            for event in self.worker.run(work, saved, coming):
+                self._mail.put((self, event))
+        except BaseException as error:  # for who fetches the mail
+            self._mail.put((self, error))
 
 
 class Lanes(Crew[Lane, Out]):
@@ -122,10 +114,10 @@ class Lanes(Crew[Lane, Out]):
             parts.add_cohort(cohort, Work(number, cohort.trials), self._resolved.study)
         sizes = parts.sizes(self._lanes[0].seat, len(self._lanes))
         some = [t for number, cohort in enumerate(cohorts) for t in cohort.trials[: sizes[number]]]
-        lanes = self._lanes[: max(len(trials), 1)]
-        with ThreadPoolExecutor(len(lanes)) as threads:
-            found = list(threads.map(lambda lane: lane.worker.costs(some, timed), lanes))
-        devices = tuple(device for each in found for device in each.devices)
+        measuring = [lane.costs(some, timed) for lane in self._lanes[: max(len(trials), 1)]]
+        found = [costs.result() for costs in measuring]
+        machines = (lane.worker.planner.machine for lane in self._lanes)
+        devices = tuple(str(device) for machine in machines for device in machine.devices)
         programs = zip(cohorts, *(each.programs for each in found), strict=True)
         return Costs(devices, tuple(_whole(cohort, costs) for cohort, *costs in programs))
 
@@ -144,16 +136,22 @@ class Lanes(Crew[Lane, Out]):
             self._hand_out()
             if not any(lane.part for lane in self._hands):
                 return  # nobody would ever bring a word
+            troubles = []
             for lane, word in self._mail.take():
                 if isinstance(word, BaseException):
-                    raise word
-                self._note(lane, word)
+                    troubles.append(word)
+                else:
+                    self._note(lane, word)
+            if troubles:
+                yield from self._told  # what has ended is not lost
+                raise troubles[0]
 
     def snapshots(self, work: int) -> Iterator[Snapshot]:
         """See Executor."""
         for lane in self._hands:
-            if lane.part is not None and lane.part.of == work:
-                yield from lane.worker.snapshots(lane.part.work.id)
+            if lane.run and lane.part is not None and lane.part.of == work:
+                # At once: it trains no further as long as somebody looks at its snapshots.
+                yield from list(lane.worker.snapshots(lane.part.work.id))
 
     def cancel(self, work: int) -> None:
         """See Executor."""
@@ -168,16 +166,15 @@ class Lanes(Crew[Lane, Out]):
         self._end_if_all_done(out)
 
     def close(self) -> None:
-        """See Executor; waits for the segments that are in training, but not for compiling."""
-        lanes, end = self._hands, time.monotonic() + PARTING_SECONDS
+        """See Executor; waits a little for segments that are in training."""
+        lanes = self._hands
         if lanes:
             self._mail.close()
-        for lane in lanes:
-            lane.leave()
-            lane.worker.close()
-        for lane in lanes:
-            lane.await_end(max(end - time.monotonic(), 0.0))
+        tasks = [task for lane in lanes if (task := lane.leave()) is not None]
         self._clear()
+        wait(tasks, PARTING_SECONDS)
+        for lane in lanes:
+            lane.join()
 
     # ---- who trains what ----
 
@@ -199,7 +196,7 @@ class Lanes(Crew[Lane, Out]):
         coming = [reserve.work] if reserve is not None and reserve.is_plain else []
         lane.part, lane.run = part, ()
         out.training += 1
-        lane.begin(Order(part.work, saved, coming))
+        lane.begin(part.work, saved, coming)
 
     def _is_alone(self) -> bool:
         """Whether a part is in training that nothing may train beside."""

@@ -261,7 +261,7 @@ class Planner:
         limit = self._limit_bytes(cohort)
         excess = self.memory_bytes(cohort) - limit
         if excess <= 0:
-            return tuple(cohort.cut(program.slots * n_devices))
+            return _cut(cohort, program.capacity)
         # Fixed memory is the same for every slot count, so one compiled program suffices.
         slots = fewer_slots(program.slots, excess / n_devices, _slot_bytes(program))
         runs = cohort.cut(slots * n_devices)
@@ -296,7 +296,7 @@ class Planner:
         """The cohort in runs that fill its program, whatever they take in memory."""
         n_devices = len(self.machine.devices)
         slots = needed_slots(cohort, n_devices, self.machine.is_batched)
-        return tuple(cohort.cut(slots * n_devices))
+        return _cut(cohort, slots * n_devices)
 
     def room_bytes(self, share: float = MEMORY_SHARE) -> float:
         """What may be taken now, beside what has been taken already."""
@@ -424,6 +424,11 @@ class Planner:
             rounds = len(runs)
         updates = run.recipe.updates - run.start
         return float(rounds * (updates * update_seconds + chunks * chunk_seconds))
+
+
+def _cut(cohort: Cohort, capacity: int) -> tuple[Cohort, ...]:
+    """Runs for a program that holds so many; one that fits as it is keeps what it shares."""
+    return (cohort,) if len(cohort.trials) <= capacity else tuple(cohort.cut(capacity))
 
 
 def _timed(run: Callable[[int], Any], most: int) -> float:

@@ -165,6 +165,8 @@ def _smaller(cohort: Cohort) -> tuple[Cohort, ...]:
     """What to try instead of a cohort that did not fit: halves, then more microbatches."""
     if len(cohort.trials) > 1:
         return tuple(cohort.cut(-(-len(cohort.trials) // 2)))
+    if cohort.n_sharing > 1:
+        return (replace(cohort, n_sharing=0),)
     return tuple(
         replace(cohort, n_microbatches=n_microbatches)
         for n_microbatches in microbatch_counts(cohort)[:1]
