@@ -58,6 +58,38 @@ def test_the_dearest_comes_first_and_what_needs_care_last():
     assert list(dict.fromkeys(of)) == [3, 2, 0, 1]
 
 
+def test_what_shall_come_first_does_whatever_it_takes():
+    parts = Parts()
+    parts.add(work(0, 4), 9.0, "a")
+    parts.add(work(1, 4, rank=-1), 1.0, "b")
+    parts.add(work(2, 4, rank=-1), 2.0, "c")
+    parts.add(work(3, 4, rank=-2, care=Care.FEW), 1.0, "d")
+    of = [part.of for _, part in trained(parts, [seat(0)])]
+    assert list(dict.fromkeys(of)) == [2, 1, 0, 3]
+
+
+def test_where_somebody_waits_the_very_first_part_is_a_cheap_one():
+    parts = Parts(begins_cheap=True)
+    for _ in range(2):  # of the next study as well
+        for number, cost in enumerate((5.0, 9.0, 1.0)):
+            parts.add(work(number), cost, str(number))
+        of = [part.of for _, part in trained(parts, [seat(0), seat(1)])]
+        assert of[:3] == [2, 1, 1]
+        assert set(of) == {0, 1, 2}
+        assert not parts
+    parts.add(work(0, care=Care.FEW), 9.0, "a")
+    parts.add(work(1, care=Care.FEW), 1.0, "b")
+    assert parts.take(seat(0), 1)[0].of == 0  # who needs care keeps the order
+
+
+def test_all_parts_of_a_work_are_for_a_program_of_one_size():
+    parts = Parts()
+    parts.add(work(0, 330), 1.0, "p")
+    found = trained(parts, [seat(0), seat(1)])
+    (n_sharing,) = {part.work.n_sharing for _, part in found}
+    assert n_sharing == max(len(part.work.trials) for _, part in found)
+
+
 def test_the_parts_of_a_work_share_a_program_and_are_small_enough_to_balance():
     parts = Parts()
     parts.add(work(0, 330), 1.0, "p")
