@@ -127,24 +127,23 @@ class Lanes(Crew[Lane, Out]):
 
     def events(self) -> Iterator[Event]:
         """See Executor."""
+        troubles: list[BaseException] = []
         while True:
             self._hand_out()  # who has nothing to do does not wait until all told is stored
             while self._told:
                 yield self._told.popleft()
+            if troubles:  # when all that has ended was told
+                raise troubles[0]
             if not self._out:
                 return
             self._hand_out()
             if not any(lane.part for lane in self._hands):
                 return  # nobody would ever bring a word
-            troubles = []
             for lane, word in self._mail.take():
                 if isinstance(word, BaseException):
                     troubles.append(word)
                 else:
                     self._note(lane, word)
-            if troubles:
-                yield from self._told  # what has ended is not lost
-                raise troubles[0]
 
     def snapshots(self, work: int) -> Iterator[Snapshot]:
         """See Executor."""
