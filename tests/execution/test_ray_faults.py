@@ -5,7 +5,6 @@ import os
 import signal
 import subprocess
 import sys
-import threading
 import time
 from collections import deque
 from pathlib import Path
@@ -18,8 +17,7 @@ from runs import assert_equal_tables, bounded, environment, stored
 
 import gridscape as gs
 from gridscape.errors import StoreFullError, StoreLockedError
-from gridscape.execution.executors import Finished, Progress, Taken
-from gridscape.execution.mailbox import MAIL_EVENTS, Mailbox, bytes_of
+from gridscape.execution.executors import Finished, Progress
 from gridscape.execution.ray.station import take_cores
 
 pytest.importorskip("ray")
@@ -249,29 +247,6 @@ def alive(processes):
 
 
 # ---- what a worker is made of ----
-
-
-def test_who_brings_words_waits_for_a_slow_driver():
-    mail, n = Mailbox(bytes_of), 3 * MAIL_EVENTS
-    thread = threading.Thread(target=lambda: [mail.put(Taken(k)) for k in range(n)])
-    thread.start()
-    heard = []
-    while len(heard) < n:
-        time.sleep(0.01)
-        words = mail.take(5.0)
-        assert 0 < len(words) <= MAIL_EVENTS
-        heard += words
-    thread.join(timeout=5)
-    assert [word.work for word in heard] == list(range(n))
-    assert mail.take(0.01) == []
-
-
-def test_large_words_wait_one_by_one(monkeypatch):
-    monkeypatch.setattr("gridscape.execution.mailbox.MAIL_BYTES", 100)
-    monkeypatch.setattr("gridscape.execution.ray.station._bytes_of", lambda word: 80)
-    mail = Mailbox(bytes_of)
-    threading.Thread(target=lambda: [mail.put(Taken(k)) for k in range(3)], daemon=True).start()
-    assert [len(mail.take(5.0)) for _ in range(3)] == [1, 1, 1]
 
 
 @pytest.mark.skipif(not hasattr(os, "sched_getaffinity"), reason="no affinity here")
