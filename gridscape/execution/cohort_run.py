@@ -213,7 +213,7 @@ class CohortRun:
                 "update": training.update,
                 "seconds": self.seconds,
                 "share": self._share(),
-                "evaluated_at": self._evaluated_at,
+                "evaluated_at": list(self._evaluated_at),  # which grows while this is written
             }
             arrays = {f"state/{name}": np.stack([s[name] for s in states]) for name in states[0]}
             arrays |= {name: x[part.start : part.stop] for name, x in recorded.items()}

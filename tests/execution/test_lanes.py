@@ -23,7 +23,7 @@ from gridscape.execution.executors import Begun, Care, Done, Finished, Progress,
 from gridscape.execution.lanes import Lanes
 from gridscape.execution.local import Local
 from gridscape.execution.sole import Sole
-from gridscape.execution.worker import _smaller
+from gridscape.execution.worker import Worker, _smaller
 from gridscape.grid.trials import Status
 from gridscape.kernels import library
 from gridscape.store.store import Store
@@ -171,6 +171,22 @@ def test_snapshots_are_of_what_trains_and_a_cancelled_work_ends(opened):
         executor.cancel(work.id)
     assert {e.work for e in events if isinstance(e, Done)} == {0, 1}
     executor.cancel(0)  # again: nothing of it is out
+
+
+def test_a_snapshot_stays_as_it_was_taken():
+    """It is written while its trials are trained on."""
+    study = tiny({"hidden_size": [4]}, updates=4000, evaluations=400)
+    worker = Worker.of_all_devices(study.resolve())
+    trials = tuple(worker.planner.resolved.trials())
+    events = worker.run(Work(0, trials))
+    progress = next(e for e in events if isinstance(e, Progress) and e.update > 100)
+    (snapshot,) = worker.snapshots(0)
+    n_evaluated = len(snapshot.meta["evaluated_at"])
+    next(e for e in events if isinstance(e, Progress) and e.update > progress.update + 50)
+    assert len(snapshot.meta["evaluated_at"]) == n_evaluated == progress.update // 10
+    assert snapshot.arrays["evaluation/test_loss"].shape == (len(trials), n_evaluated)
+    events.close()
+    worker.close()
 
 
 def test_what_a_worker_raises_is_raised_by_events(opened, monkeypatch):
