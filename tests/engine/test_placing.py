@@ -1,5 +1,7 @@
 """Programs of one device on another: the same code, and compiled only where it cannot be moved."""
 
+import os
+
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -12,21 +14,16 @@ from gridscape.engine.placing import loaded, made_with, moved, source_of
 
 
 @pytest.fixture
-def nothing_is_kept(monkeypatch):
-    """No program comes from a cache."""
+def function(monkeypatch):
+    """One that nobody has compiled before: what comes from a cache of JAX's cannot be moved."""
     monkeypatch.setattr(compilers, "kept_programs", lambda: None)
-    kept = jax.config.values["jax_compilation_cache_dir"]
-    jax.config.update("jax_compilation_cache_dir", None)
-    yield
-    jax.config.update("jax_compilation_cache_dir", kept)
+    unlike_any_other = int.from_bytes(os.urandom(3), "little") / 2**24
 
+    def function(x, y):
+        noise = jax.random.normal(jax.random.key(3), x.shape)
+        return {"sum": jnp.sin(x) + noise + y.sum() + unlike_any_other, "product": x @ x.T}
 
-pytestmark = pytest.mark.usefixtures("nothing_is_kept")
-
-
-def function(x, y):
-    noise = jax.random.normal(jax.random.key(3), x.shape)
-    return {"sum": jnp.sin(x) + noise + y.sum(), "product": x @ x.T}
+    return function
 
 
 def shapes_on(device):
@@ -51,7 +48,7 @@ def assert_same(one, other):
 
 
 @pytest.mark.parametrize("light", [False, True])
-def test_a_program_gives_the_same_bits_wherever_it_was_moved(light):
+def test_a_program_gives_the_same_bits_wherever_it_was_moved(light, function):
     first, second = jax.local_devices()[:2]
     options = compilers._options(light)
     program = made_with(jax.jit(function).lower(*shapes_on(first)).compile(options), options)
@@ -65,7 +62,7 @@ def test_a_program_gives_the_same_bits_wherever_it_was_moved(light):
         )
 
 
-def test_what_was_not_compiled_here_cannot_be_moved():
+def test_what_was_not_compiled_here_cannot_be_moved(function):
     first, second = jax.local_devices()[:2]
     program = jax.jit(function).lower(*shapes_on(first)).compile()
     with pytest.raises(KeyError):
@@ -76,7 +73,7 @@ def test_what_was_not_compiled_here_cannot_be_moved():
 
 @pytest.mark.parametrize("can_be_moved", [True, False])
 @pytest.mark.parametrize("same", [None, "told"])
-def test_all_devices_share_what_one_has_compiled(monkeypatch, can_be_moved, same):
+def test_all_devices_share_what_one_has_compiled(monkeypatch, can_be_moved, same, function):
     """XLA cannot write every program: each device has those compiled."""
 
     def refuse(program, device):
@@ -98,7 +95,7 @@ def test_all_devices_share_what_one_has_compiled(monkeypatch, can_be_moved, same
     assert len(count) == (1 if can_be_moved else 2)
 
 
-def test_where_jax_lacks_what_it_needs_each_device_has_its_own(monkeypatch):
+def test_where_jax_lacks_what_it_needs_each_device_has_its_own(monkeypatch, function):
     def lacking():
         raise AttributeError("_JaxPjrtUnpickler")
 
@@ -122,7 +119,7 @@ def test_trouble_of_one_device_is_that_of_the_other_and_is_tried_again():
     threads.close()
 
 
-def test_nobody_waits_for_what_was_closed_meanwhile():
+def test_nobody_waits_for_what_was_closed_meanwhile(function):
     devices, threads = jax.local_devices()[:2], Compilers()
     threads.submit(function, shapes_on(devices[0]), same="x").result(60)
     threads.close()
