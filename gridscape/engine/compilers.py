@@ -155,7 +155,7 @@ class Compilers:
             there.add_done_callback(partial(_pass_on, wanted))
             return False
         if elsewhere is not None:
-            again = partial(self._compiled, compile)
+            again = partial(_compiled, compile)
             self._moved(elsewhere, place, again).add_done_callback(partial(_pass_on, wanted))
             return False
         try:
@@ -191,15 +191,6 @@ class Compilers:
         elsewhere.add_done_callback(when_there)
         return wanted
 
-    def _compiled(self, compile: Compile) -> Future[Compiled]:
-        """Compiled by this thread."""
-        wanted: Future[Compiled] = Future()
-        try:
-            wanted.set_result(compile()[0])
-        except Exception as error:
-            wanted.set_exception(error)
-        return wanted
-
 
 def _options(light: bool) -> dict[str, Any]:
     on_cpu = jax.default_backend() == "cpu"
@@ -223,6 +214,16 @@ def _elsewhere(known: ByPlace, place: Place) -> Future[Compiled] | None:
         return None
     others = (f for p, f in known.items() if len(p) == 1 and p != place and not _failed(f))
     return next(others, None)
+
+
+def _compiled(compile: Compile) -> Future[Compiled]:
+    """Compiled by this thread."""
+    wanted: Future[Compiled] = Future()
+    try:
+        wanted.set_result(compile()[0])
+    except Exception as error:
+        wanted.set_exception(error)
+    return wanted
 
 
 def _failed(program: Future[Compiled]) -> bool:

@@ -5,7 +5,7 @@ its word goes to the sweep.
 """
 
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Generic, TypeVar
 
@@ -103,9 +103,27 @@ class Crew(Generic[M, W]):
 
     def _begun(self, work: int) -> Begun:
         """All trials of a work that are in training, by whatever worker."""
-        hands = [hand for hand in self._hands if hand.part and hand.part.of == work]
+        hands = [hand for hand, _ in self._members(work)]
         trials = tuple(trial for hand in hands for trial in hand.run)
         return Begun(work, trials, sum(hand.state_bytes for hand in hands if hand.run))
+
+    def _members(self, work: int) -> list[tuple[M, Part]]:
+        """Who has a part of a work, and which."""
+        return [(m, m.part) for m in self._hands if m.part is not None and m.part.of == work]
+
+    def cancel(self, work: int) -> None:
+        """See Executor."""
+        out = self._out.get(work)
+        if out is None:
+            return
+        out.is_cancelled = True
+        self._parts.drop(work)
+        self._cancel(self._members(work))
+        self._end_if_all_done(out)
+
+    def _cancel(self, members: Sequence[tuple[M, Part]]) -> None:
+        """Have these workers end after the segment that they are in."""
+        raise NotImplementedError
 
     def _end(self, hand: M, out: W) -> None:
         """A worker has come to the end of its part."""

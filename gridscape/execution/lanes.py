@@ -147,22 +147,14 @@ class Lanes(Crew[Lane, Out]):
 
     def snapshots(self, work: int) -> Iterator[Snapshot]:
         """See Executor."""
-        for lane in self._hands:
-            if lane.run and lane.part is not None and lane.part.of == work:
+        for lane, part in self._members(work):
+            if lane.run:  # who still compiles has none, and would keep all others waiting
                 # At once: it trains no further as long as somebody looks at its snapshots.
-                yield from list(lane.worker.snapshots(lane.part.work.id))
+                yield from list(lane.worker.snapshots(part.work.id))
 
-    def cancel(self, work: int) -> None:
-        """See Executor."""
-        out = self._out.get(work)
-        if out is None:
-            return
-        out.is_cancelled = True
-        self._parts.drop(work)
-        for lane in self._hands:
-            if lane.part is not None and lane.part.of == work:
-                lane.worker.cancel(lane.part.work.id)
-        self._end_if_all_done(out)
+    def _cancel(self, members: Sequence[tuple[Lane, Part]]) -> None:
+        for lane, part in members:
+            lane.worker.cancel(part.work.id)
 
     def close(self) -> None:
         """See Executor; waits a little for segments that are in training."""

@@ -229,8 +229,8 @@ class Ray(crew.Crew[Hand, Out]):
             yield from self._snapshots(work)
 
     def _snapshots(self, work: int) -> Iterator[Snapshot]:
-        hands = [h for h in self._hands if h.part and h.part.of == work and h.run]
-        asked = {h.actor.snapshots.remote(h.part.work.id): h for h in hands if h.part}
+        members = [(hand, part) for hand, part in self._members(work) if hand.run]
+        asked = {hand.actor.snapshots.remote(part.work.id): hand for hand, part in members}
         if not asked:
             return
         seconds = min(SNAPSHOT_SECONDS, self.patience)
@@ -243,18 +243,10 @@ class Ray(crew.Crew[Hand, Out]):
             self._keep(work, reference, found)
             yield from found
 
-    def cancel(self, work: int) -> None:
-        """See Executor."""
-        out = self._out.get(work)
-        if out is None:
-            return
-        out.is_cancelled = True
-        self._parts.drop(work)
+    def _cancel(self, members: Sequence[tuple[Hand, Part]]) -> None:
         with self._connected.answering():
-            for hand in self._hands:
-                if hand.part is not None and hand.part.of == work:
-                    hand.actor.cancel.remote(hand.part.work.id)
-        self._end_if_all_done(out)
+            for hand, part in members:
+                hand.actor.cancel.remote(part.work.id)
 
     def close(self) -> None:
         """See Executor."""
