@@ -113,9 +113,19 @@ def _public(name: str, found: Any) -> Iterator[str]:
         yield ", ".join(f"`{member.name}` = {member.value}" for member in found)
     elif inspect.isclass(found):
         fields = getattr(found, "__dataclass_fields__", ())
-        own = {n: v for n, v in vars(found).items() if n[0] != "_" and n not in fields}
+        own = {n: v for n, v in _members(found).items() if n[0] != "_" and n not in fields}
         rows = [(f"`{call_of(n, v)}`", _first(v)) for n, v in own.items() if _is_method(v)]
         yield table(("member", "what it does"), rows)
+
+
+def _members(cls: type) -> dict[str, Any]:
+    """What a class defines, then what it has of Gridscape's classes that are not public."""
+    homes = [c for c in cls.__mro__ if c is cls or _is_hidden(c)]
+    return {n: inspect.getattr_static(cls, n) for home in homes for n in vars(home)}
+
+
+def _is_hidden(cls: type) -> bool:
+    return cls.__module__.startswith("gridscape.") and cls.__name__ not in gs.__all__
 
 
 def _is_method(value: Any) -> bool:
