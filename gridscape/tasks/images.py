@@ -11,7 +11,6 @@ from collections.abc import Callable
 from pathlib import Path
 
 import jax.numpy as jnp
-import numpy as np
 
 from gridscape.base.data import Split, as_float
 from gridscape.base.parts import reads
@@ -21,6 +20,7 @@ from gridscape.errors import check_known
 from gridscape.identity.code import fingerprint
 from gridscape.tasks import fetch
 from gridscape.tasks._cifar10 import read_archive
+from gridscape.tasks._digits import read_digits
 from gridscape.tasks._folders import Tree, archive_tree, located, opened, read_tree
 from gridscape.tasks._idx import idx_split
 from gridscape.tasks._idx import read_idx as read_idx
@@ -222,10 +222,7 @@ def _tree_task(name: str, tree: Tree, layout: str) -> Task:
 
 
 def _digits(layout: str) -> Task:
-    from sklearn.datasets import load_digits  # takes a second to import
-
-    digits = load_digits()
-    everything = Split(digits.images.astype(np.uint8)[..., None], digits.target.astype(np.int32))
+    everything = read_digits()
     classes = by_class(everything.targets, 10)
     chosen = drawn(classes, DIGITS_TEST_EXAMPLES_PER_CLASS, seed=0)
     train, test = (Split(*(part[rows] for part in everything)) for rows in (~chosen, chosen))

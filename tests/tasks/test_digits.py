@@ -1,13 +1,18 @@
 """The embedded digits, and the layouts of named image tasks."""
 
+import gzip
 import inspect
+import subprocess
+import sys
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
 from image_sets import IMAGE_TASKS, digest, named, needs_cifar, needs_mnist
 
-from gridscape.tasks import images
+from gridscape.errors import DataCorruptError, DataMissingError
+from gridscape.tasks import _digits, images
 
 # The embedded digits
 
@@ -37,6 +42,51 @@ def test_digits_are_scikit_learns_each_once() -> None:
     mine = np.concatenate([np.c_[split.inputs, split.targets] for split in (task.train, task.test)])
     theirs = np.c_[source.data, source.target]
     assert sorted(map(tuple, mine.tolist())) == sorted(map(tuple, theirs.tolist()))
+
+
+def test_reading_digits_imports_no_scikit_learn() -> None:
+    script = "import sys; from gridscape.tasks.images import digits_rows; digits_rows()\n"
+    script += (
+        "print([name for name in ('sklearn', 'pandas', 'scipy.stats') if name in sys.modules])"
+    )
+    command = [sys.executable, "-c", script]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=120, check=True)
+    assert done.stdout.strip() == "[]"
+
+
+def _scikit_learn_with(file: bytes | None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    home = tmp_path / "sklearn"
+    (home / "datasets" / "data").mkdir(parents=True)
+    (home / "__init__.py").touch()
+    if file is not None:
+        (home / _digits.FILE).write_bytes(file)
+    monkeypatch.setattr(
+        _digits, "find_spec", lambda _: SimpleNamespace(origin=home / "__init__.py")
+    )
+
+
+@pytest.mark.parametrize(
+    ("file", "error", "said"),
+    [
+        (None, DataMissingError, "digits.csv.gz"),
+        (b"no archive", DataCorruptError, "digits.csv.gz"),
+        (gzip.compress(b"1,2,3\n" * 80)[:-20], DataCorruptError, "digits.csv.gz"),
+        (gzip.compress(b"1,2,300\n"), DataCorruptError, "digits.csv.gz"),
+        (gzip.compress(b"1,2\n3,4\n"), DataCorruptError, "expected 1797 x 65, found 2 x 2"),
+    ],
+    ids=["missing", "no archive", "cut off", "no byte", "of another size"],
+)
+def test_a_damaged_file_of_digits_is_named(file, error, said, tmp_path, monkeypatch) -> None:
+    _scikit_learn_with(file, tmp_path, monkeypatch)
+    with pytest.raises(error, match=said) as raised:
+        images.digits_rows()
+    assert "install scikit-learn again" in str(raised.value)
+
+
+def test_digits_without_scikit_learn(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(_digits, "find_spec", lambda _: None)
+    with pytest.raises(DataMissingError, match="no scikit-learn"):
+        images.digits_rows()
 
 
 def test_digits_test_is_balanced_and_train_is_mixed() -> None:
