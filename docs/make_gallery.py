@@ -65,17 +65,30 @@ class Wanted:
 
     at_most: replicates of a cell: the study's number everywhere, more only in the cells of
     published statements that are still open. is_kept: whether its folder is in the repository.
-    axes: in place of the study's own.
+    axes: in place of the study's own. wide: widths beyond them, each with its replicates: too dear
+    for more.
     """
 
     at_most: int = 20
     is_kept: bool = False
     axes: dict[str, list[Any]] = field(default_factory=dict)
+    wide: dict[int, int] = field(default_factory=dict)
+
+    def steps(self) -> Iterator[tuple[dict[str, list[Any]], int]]:
+        """Axes and replicates, as the folder grows by one width after the other."""
+        widths = list(self.axes.get("hidden_size", []))
+        for width, replicates in self.wide.items():
+            widths.append(width)
+            yield {**self.axes, "hidden_size": list(widths)}, replicates
 
 
 # In the order of the page. What is not here: widths beyond 512 take hours to days of two cores.
 STUDIES = {
-    "lstm-width-lr": Wanted(is_kept=True, axes={"hidden_size": [16, 32, 64, 128, 256, 512]}),
+    "lstm-width-lr": Wanted(
+        is_kept=True,
+        axes={"hidden_size": [16, 32, 64, 128]},
+        wide={256: 5, 512: 5},
+    ),
     "cell-types": Wanted(is_kept=True),
     "quickstart": Wanted(is_kept=True),
     "recall": Wanted(is_kept=True),
@@ -103,12 +116,23 @@ def train(name: str) -> None:
     spent = earlier.get("seconds", 0.0) if earlier.get("machine") == machine() else 0.0
     n_before, begun = n_ended(folder), time.monotonic()
     try:
-        gs.run(study, directory=folder)
-        if study.claims and wanted.at_most > study.replicates:
-            gs.decide(folder, claims=True, at_most=wanted.at_most, minutes=LONGEST_MINUTES)
+        if not is_widened(folder, wanted):
+            gs.run(study, directory=folder)
+            if study.claims and wanted.at_most > study.replicates:
+                gs.decide(folder, claims=True, at_most=wanted.at_most, minutes=LONGEST_MINUTES)
+        for axes, replicates in wanted.steps():
+            gs.run(study.override(axes, replicates=replicates), directory=folder)
     finally:
         if n_ended(folder) > n_before:
             note(name, seconds=round(spent + time.monotonic() - begun, 1), machine=machine())
+
+
+def is_widened(folder: Path, wanted: Wanted) -> bool:
+    """Whether a folder has wide networks, which deciding would give more replicates."""
+    if not (wanted.wide and (folder / "study.json").exists()):
+        return False
+    axes = {axis.name: axis.values for axis in gs.Landscape.read(folder).axes}
+    return not set(wanted.wide).isdisjoint(axes["hidden_size"])
 
 
 def n_ended(folder: Path) -> int:

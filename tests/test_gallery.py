@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 import gridscape as gs
+from gridscape.analysis.cells import summarize
 from gridscape.execution.executors import Finished
 from gridscape.grid.axes import Cell
 from gridscape.grid.trials import Status, Trial, TrialResult
@@ -49,8 +50,12 @@ def test_every_study_of_it_was_trained_whole(gallery):
         land, study = found.land, gs.Study.load(name)
         assert land.counts()["missing"] == 0, name
         assert land.n_replicates >= study.replicates
+        for width, replicates in wanted.wide.items():
+            counts = {c.n_ended for c in summarize(land) if c.cell["hidden_size"] == width}
+            assert counts == {replicates}, (name, width)
+        *_, (axes, _) = (wanted.axes, study.replicates), *wanted.steps()
         for axis in land.axes:
-            assert list(axis.values) == wanted.axes.get(axis.name, study.axes[axis.name])
+            assert list(axis.values) == axes.get(axis.name, study.axes[axis.name])
 
 
 def test_whoever_has_a_folder_of_it_goes_on_where_it_ended(gallery):
