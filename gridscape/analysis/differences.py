@@ -11,12 +11,12 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
-from scipy import special
 
 from gridscape.analysis.cells import CellSummary, all_learned, learned
 from gridscape.analysis.contrasts import contrast
 from gridscape.analysis.fractions import noise_variance
 from gridscape.analysis.statistics import LEVEL, ROUNDING, Interval, t_p_value, t_quantile, variance
+from gridscape.base import special
 from gridscape.grid.axes import Cell
 
 # Spreads count as alike where Cochran's test of the largest variance finds this p value or more.

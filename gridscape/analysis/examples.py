@@ -8,6 +8,7 @@ import math
 from dataclasses import dataclass
 
 from gridscape.analysis.statistics import LEVEL, Interval
+from gridscape.base import special
 
 
 @dataclass(frozen=True)
@@ -43,8 +44,6 @@ def mcnemar_p_value(only_a: int, only_b: int) -> float:
     >>> f"{mcnemar_p_value(12, 2):.4f}", mcnemar_p_value(0, 0)
     ('0.0129', 1.0)
     """
-    from scipy import special
-
     if only_a == only_b:
         return 1.0
     return min(1.0, float(2 * special.bdtr(min(only_a, only_b), only_a + only_b, 0.5)))
@@ -87,8 +86,6 @@ def _correlation(counts: PairedCounts) -> float:
 
 def _wilson(count: int, n: int, level: float) -> tuple[float, float]:
     """The interval of a share, count of n (Wilson 1927)."""
-    from scipy import special
-
     z, share = float(special.ndtri((1 + level) / 2)), count / n
     middle, scale = share + z * z / (2 * n), 1 + z * z / n
     half = z * math.sqrt(share * (1 - share) / n + (z / (2 * n)) ** 2)

@@ -10,9 +10,9 @@ import math
 from typing import Any
 
 import numpy as np
-from scipy import special
 
 from gridscape.analysis.statistics import LEVEL, t_quantile
+from gridscape.base import special
 
 MOST_EXAMPLES = 20_000  # above it a fraction is as good as continuous
 FLOAT32_ERROR = 6e-8

@@ -24,9 +24,9 @@ from functools import cache
 from itertools import takewhile
 
 import numpy as np
-from scipy import special
 
 from gridscape.analysis.statistics import LEVEL
+from gridscape.base import special
 from gridscape.errors import UsageError
 
 FEWEST = 3  # replicates at the first look: fewer decide nothing

@@ -7,7 +7,8 @@ from functools import lru_cache
 from typing import Any
 
 import numpy as np
-from scipy import special
+
+from gridscape.base import special
 
 LEVEL = 0.95  # of every interval; 1 - LEVEL is the significance level of every test
 # Scatter below this share of the numbers is that of their arithmetic, and none.

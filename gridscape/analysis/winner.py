@@ -10,11 +10,11 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
-from scipy import special
 
 from gridscape.analysis.cells import CellSummary, candidates, learned, score, summarize
 from gridscape.analysis.differences import common_spread, noise_of
 from gridscape.analysis.statistics import LEVEL, Interval, finite, possible, t_quantile
+from gridscape.base import special
 from gridscape.landscape import Landscape
 
 

@@ -12,7 +12,6 @@ from dataclasses import dataclass, replace
 from functools import partial
 
 import numpy as np
-from scipy import special
 
 from gridscape.analysis.differences import Difference, mean_of
 from gridscape.analysis.few import FEWEST
@@ -24,6 +23,7 @@ from gridscape.analysis.statistics import (
     share_p_value,
     t_quantile,
 )
+from gridscape.base import special
 from gridscape.claims.records import MOST_RUNS, Estimate, Outcome
 from gridscape.grid.axes import Cell
 from gridscape.grid.meanings import digits

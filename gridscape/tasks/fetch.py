@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 from urllib.parse import urlsplit
 
-import pooch
+import platformdirs
 
 from gridscape.data.paths import content_of
 from gridscape.errors import DataCorruptError, DataError, DataMissingError, UnknownNameError
@@ -166,7 +166,7 @@ def search_folders(data_dir: str | Path | None = None) -> list[Path]:
 
 def cache_folder() -> Path:
     """The user's cache of data sets."""
-    return Path(pooch.os_cache("gridscape"))
+    return platformdirs.user_cache_path("gridscape")
 
 
 def status(data_dir: str | Path | None = None) -> list[DataSetStatus]:
@@ -362,7 +362,8 @@ class _MirrorFailedError(Exception):
 
 def _retrieve(url: str, file: DataFile, folder: Path) -> None:
     """One file by pooch: to a temporary name, verified, then renamed."""
-    from requests import RequestException  # pooch's; slow to import and rarely needed
+    import pooch  # slow to import, and only needed once
+    from requests import RequestException
 
     pooch.get_logger().setLevel("WARNING")  # the bar alone tells the progress
     try:
@@ -399,10 +400,12 @@ def _silent_mirrors(data_set: DataSet) -> dict[str, str]:
     All are asked at once, in threads that are left behind: looking up a server's name has no time
     limit of its own, and a machine without network must learn so within seconds.
     """
+    from pooch import HTTPDownloader
+
     failures = dict.fromkeys(data_set.mirrors, "did not answer")
 
     def ask(mirror: str) -> None:
-        head = pooch.HTTPDownloader(timeout=ANSWER_SECONDS)
+        head = HTTPDownloader(timeout=ANSWER_SECONDS)
         try:
             served = head(mirror + data_set.files[0].name, None, None, check_only=True)
         except OSError:  # which requests' errors are

@@ -4,13 +4,13 @@ import math
 from dataclasses import replace
 
 import numpy as np
-from scipy import special
 
 from gridscape.analysis.budgets import fit_budget
 from gridscape.analysis.cells import CellSummary
 from gridscape.analysis.curves import curve_band
 from gridscape.analysis.few import FEWEST
 from gridscape.analysis.statistics import LEVEL, Interval, mean
+from gridscape.base import special
 from gridscape.claims.checks import Check, listed
 from gridscape.claims.evidence import Evidence, Region, in_words
 from gridscape.claims.pairs import heights, reach
