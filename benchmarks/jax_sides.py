@@ -4,6 +4,7 @@ import os
 import threading
 import time
 from collections.abc import Sequence
+from contextlib import suppress
 from functools import partial
 from typing import Any
 
@@ -25,7 +26,7 @@ from gridscape.engine.order import data_order
 from gridscape.engine.programs import LONGEST_SEGMENT
 from gridscape.engine.training import Training
 from gridscape.execution.planner import Planner
-from gridscape.kernels.cores import use_all_cores
+from gridscape.kernels.cores import n_cores
 from gridscape.kernels.library import VARIABLE
 from gridscape.models._cells import forget_gate_offset
 from gridscape.models.precision import arithmetic, products_in
@@ -98,13 +99,19 @@ def plain_cohort_of(*given: Any) -> Work:
     return cohort_of(*given)
 
 
+def a_device_for_each_core() -> None:
+    """So that one program uses all cores; before JAX is first used."""
+    with suppress(RuntimeError):  # it was: by this function, in the same process
+        jax.config.update("jax_num_cpu_devices", n_cores())
+
+
 def trained(resolved: ResolvedStudy, may_diverge: bool = False) -> Work:
     """The one cohort of a study, by the programs that ``gridscape run`` trains it with.
 
     A network that diverged is trained no more, which is no speed: that is an error, unless it is
     trained with others as one batch, which takes as long with it as without.
     """
-    use_all_cores()
+    a_device_for_each_core()
     planner = Planner(resolved, Machine.local())
     (trials,) = partition(resolved, resolved.trials())
     program, n_trials = planner.program(trials), len(trials.trials)
@@ -214,7 +221,7 @@ def products(n: int, precision: str = "float32") -> Work:
 
     On a GPU operands are rounded to ``precision`` by the product itself.
     """
-    use_all_cores()
+    a_device_for_each_core()
     square = np.random.default_rng(0).random((n, n), np.float32)
     operands = [jax.device_put(square, device) for device in jax.local_devices()]
     with products_in(precision):

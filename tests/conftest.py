@@ -96,6 +96,4 @@ def undisturbed(tmp_path_factory):
 @pytest.fixture
 def one_after_the_other(monkeypatch):
     """Works on all devices at once, in this thread: what happens when is the same each time."""
-    monkeypatch.setattr(
-        "gridscape.engine.machine.Machine.apart", property(lambda machine: (machine,))
-    )
+    monkeypatch.setattr("gridscape.engine.machine.Machine.trains_apart", False)

@@ -260,25 +260,3 @@ def test_importing_gridscape_imports_nothing_slow():
         timeout=600,
     )
     assert (done.returncode, done.stdout, done.stderr) == (0, "\n", "")
-
-
-@pytest.mark.parametrize(
-    "begun",
-    [
-        "Study.load('quickstart').resolve()",
-        f"Study.load({str(ROOT / 'examples' / 'rules.toml')!r})",  # tries a rule of optax
-        "load_optimizer('optax:lion')",
-    ],
-)
-def test_what_begins_before_a_run_leaves_it_all_cores(begun):
-    """Checking a model or a rule starts JAX, whose devices are counted once and for all."""
-    code = (
-        "import jax; from gridscape.study.study import Study;"
-        "from gridscape.study.parts import load_optimizer;"
-        "from gridscape.kernels.cores import n_cores;"
-        f"{begun}; print(jax.local_device_count() == n_cores())"
-    )
-    found = subprocess.run(
-        [sys.executable, "-c", code], capture_output=True, text=True, timeout=600, check=True
-    )
-    assert found.stdout == "True\n"

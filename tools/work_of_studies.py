@@ -8,7 +8,7 @@ Studies whose data is not on this machine keep what is written of them.
 import json
 
 from gridscape.cli import _catalog
-from gridscape.kernels.cores import use_all_cores
+from gridscape.kernels.cores import require_addresses
 from gridscape.study import files
 from gridscape.study.parts import data_set_of
 from gridscape.study.study import Study
@@ -16,7 +16,7 @@ from gridscape.tasks import fetch
 
 
 def main() -> None:
-    use_all_cores()
+    require_addresses()
     before = json.loads(_catalog.KEPT.read_text(encoding="utf-8"))
     told = {name: before[name] for name in files.names() if name in before}
     for name in files.names():

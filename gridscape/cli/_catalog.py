@@ -12,10 +12,10 @@ from gridscape.engine.cohorts import partition
 from gridscape.engine.flops import traced_update
 from gridscape.engine.machine import Machine
 from gridscape.execution.estimate import Needs, largest_needs
-from gridscape.execution.memory import free_memory_bytes
+from gridscape.execution.executors import Room
 from gridscape.execution.planner import MEMORY_SHARE
 from gridscape.grid.trials import content_key
-from gridscape.kernels.cores import use_all_cores
+from gridscape.kernels.cores import require_addresses
 from gridscape.study import files
 from gridscape.study.flops import jaxpr_flops
 from gridscape.study.parts import data_set_of
@@ -57,11 +57,9 @@ class Entry:
 
 def catalog(data_dir: str | Path | None = None, only: str | None = None) -> Iterator[Entry]:
     """All named studies, or one of them; fetches nothing."""
-    use_all_cores()
-    machine = Machine.local()
-    n_devices = len(machine.devices)
-    speed = EFFICIENCY * product_speed(machine)
-    free_bytes = MEMORY_SHARE * free_memory_bytes(machine)
+    require_addresses()
+    speed, room = EFFICIENCY * product_speed(Machine.local()), Room.here()
+    room = room._replace(free_bytes=MEMORY_SHARE * room.free_bytes)
     absent = fetch.absent(data_dir)
     names = files.names() if only is None else [only]
     for name in sorted(names, key=lambda name: (name != "quickstart", name)):
@@ -77,8 +75,8 @@ def catalog(data_dir: str | Path | None = None, only: str | None = None) -> Iter
             source=tuple(study.source),
             n_networks=len(study.cells()) * study.replicates,
             flops=work and work.flops,
-            seconds=work and work.seconds(speed, n_devices),
-            memory_bytes=work and work.needs.bytes_on(n_devices, free_bytes),
+            seconds=work and work.seconds(speed, room.n_devices),
+            memory_bytes=work and work.needs.bytes_on(room),
             missing_data=missing,
         )
 

@@ -19,7 +19,7 @@ def prepare_jax(computes: bool = True) -> Callable[[], float]:
     if computes:
         require_addresses()  # before JAX, which takes most of them, is even imported
 
-    from gridscape.engine.kept import own_process
+    from gridscape.engine.naming import own_process
 
     own_process()
     _collect_rarely()

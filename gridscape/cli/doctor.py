@@ -21,7 +21,7 @@ from gridscape.engine.kept import program_folder
 from gridscape.engine.machine import Machine
 from gridscape.execution.memory import free_memory_bytes
 from gridscape.identity.version import __version__, version_of
-from gridscape.kernels.cores import cores, n_cores, use_all_cores
+from gridscape.kernels.cores import cores, n_cores, require_addresses
 from gridscape.models.precision import float32_products
 from gridscape.models.recurrent import lstm_layer
 from gridscape.tasks.fetch import search_folders
@@ -87,7 +87,7 @@ class Health:
 
 def examine(data_dir: str | Path | None = None) -> Health:
     """Looks at this machine; takes a few seconds."""
-    use_all_cores()
+    require_addresses()
     machine = Machine.local()
     versions = {"python": platform.python_version(), "gridscape": __version__}
     installed = {name: version_of(name) for name in (*PACKAGES, *EXTRAS)}

@@ -1,63 +1,41 @@
 """Compiled programs kept from run to run, in a folder that all processes of a user share.
 
-A program is kept under a name made of its lowered text and the options it is compiled with, which
-is all that XLA sees. To trace and to lower it takes longer than a short study: in a process of
-Gridscape's own a program is found by the text of its parts and shapes as well, and nothing is
-traced. What is not Gridscape's own has no such text. Either name holds the versions of what is
-around, the processor and the settings of JAX; that of the parts also all sources of Gridscape.
-
 JAX's own cache has the same use, and a user's setting of it goes before: nothing is kept here then.
 """
 
 import hashlib
 import os
 import pickle
-import platform
 import re
 import stat
 import tempfile
 import threading
-import time
 from collections import Counter
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from contextlib import suppress
-from functools import cache, lru_cache
+from functools import cache
 from itertools import count
 from pathlib import Path
 from typing import Any
 
 import jax
-from jax.experimental.serialize_executable import deserialize_and_load
+from jax.experimental.serialize_executable import deserialize_and_load, serialize
 
-from gridscape.engine.placing import IS_QUIET, Place, Source, Trees, loaded, source_of
-from gridscape.identity.text import UntoldError, text_of
-from gridscape.identity.version import version_of
-from gridscape.kernels.library import in_use, target
+from gridscape.engine.naming import is_own_process, sources_have_changed
 from gridscape.tasks.fetch import cache_folder
 
 MOST_BYTES = 256 * 2**20  # of all files: a program takes some 100 kB
-PACKAGES = ("jax", "jaxlib", "numpy", "optax")
 DROP_EVERY = 50  # programs that a process keeps: to look at all files takes longer than to keep one
 CHECKSUM_BYTES = 32
 NAME = re.compile(rb"[0-9a-f]{64}")
-SETTLED_SECONDS = 10.0  # what changed later may not be what was imported
+
+# Else XLA prints pages of lines when it reads a program: JAX was there before Gridscape.
+IS_QUIET = os.environ.get("TF_CPP_MIN_LOG_LEVEL", "0") >= "3"
 
 Compiled = jax.stages.Compiled
+Trees = tuple[Any, Any]  # the pytrees of arguments and results
 
 _kept_here = count()
-# Sizes and times of the sources, in a process of Gridscape's own; else "".
-_as_imported = ""
-
-
-def own_process() -> None:
-    """Say that this process is Gridscape's: its functions are what its sources say.
-
-    Programs are found by their parts then, unless sources have only just changed.
-    """
-    global _as_imported
-    with suppress(OSError):  # a source has gone since it was listed: they change just now
-        newest = max(path.stat().st_mtime for path in _sources())
-        _as_imported = _stamp() if newest < time.time() - SETTLED_SECONDS else ""
 
 
 def program_folder() -> Path | None:
@@ -75,7 +53,7 @@ def kept_programs() -> "KeptPrograms | None":
     if settings["jax_compilation_cache_dir"] or not settings["jax_enable_compilation_cache"]:
         return None
     if jax.default_backend() != "cpu":
-        if _as_imported:  # in our own process we may choose for all of JAX
+        if is_own_process():  # where we may choose for all of JAX
             jax.config.update("jax_compilation_cache_dir", str(cache_folder() / "jax"))
         return None
     folder = cache_folder() / "programs"
@@ -102,40 +80,21 @@ class KeptPrograms:
     def __init__(self, folder: Path) -> None:
         self.folder = folder
 
-    def of_parts(self, *parts: Any) -> str | None:
-        """The name of a program of these parts; None where it is not told by them."""
-        if not _as_imported:
-            return None
-        try:
-            text = text_of((parts, in_use(), target()))
-            return _name(text, _digest(_as_imported))
-        except (UntoldError, OSError):
-            return None
-
-    def of_text(self, text: str, options: Mapping[str, Any]) -> str:
-        """The name of a program by its lowered text and what it is compiled with."""
-        return _name(text, str(sorted(options.items())))
-
     def point(self, name: str, same: str) -> None:
         """Have a program found under this name of its parts as well."""
         self._write(name, same.encode())
 
-    def find(
-        self, name: str, trees: Trees | None = None, place: Place | None = None
-    ) -> Compiled | None:
+    def find(self, name: str, trees: Trees | None = None) -> Compiled | None:
         """The program of a name, where it is there and whole.
 
         trees: of arguments and results, where they are known; else those that were kept with it.
-        place: where it is to run; by default where it was made for.
         """
         content = self._read(name)
         if NAME.fullmatch(content):
             content = self._read(content.decode())
         try:
-            code, options, places, own = pickle.loads(content)
+            code, places, own = pickle.loads(content)
             inputs, outputs = trees or own
-            if place and len(place) == len(places) == 1:
-                return loaded(Source(code, options), (inputs, outputs), place[0])
             devices = [device for device in jax.devices() if device.id in places]
             program: Compiled = deserialize_and_load(
                 code, inputs, outputs, execution_devices=devices
@@ -147,8 +106,8 @@ class KeptPrograms:
     def keep(self, name: str, program: Compiled) -> None:
         """Keep a program under a name of its text, where that is possible: else it is not there."""
         with suppress(Exception):  # it may hold what belongs to this process only
-            source, trees = source_of(program)
-            self._write(name, pickle.dumps((*source, _places(program), _known(trees))))
+            code, *trees = serialize(program)
+            self._write(name, pickle.dumps((code, _places(program), _known(trees))))
             if next(_kept_here) % DROP_EVERY == 0:
                 self._drop_some()
 
@@ -180,8 +139,8 @@ class KeptPrograms:
     def _write(self, name: str, content: bytes) -> None:
         """A disk without room loses nothing but the time."""
         with suppress(OSError):
-            if _as_imported and _stamp_at(int(time.monotonic())) != _as_imported:
-                return  # sources have changed since they were imported
+            if sources_have_changed():
+                return
             descriptor, temporary = tempfile.mkstemp(dir=self.folder)
             try:
                 with open(descriptor, "wb") as file:
@@ -213,7 +172,7 @@ def _places(program: Compiled) -> set[int]:
     return {device.id for sharding in shardings for device in sharding.device_set}
 
 
-def _known(trees: Trees) -> Trees | None:
+def _known(trees: list[Any]) -> Trees | None:
     """Pytrees that another process can make; None where they hold somebody's own classes."""
     try:
         inputs, outputs = pickle.loads(pickle.dumps(trees))
@@ -244,64 +203,3 @@ def _reads() -> Counter[int]:
 
     jax.monitoring.register_event_listener(listen)
     return reads
-
-
-def tells_all(text: str, n_arguments: int) -> bool:
-    """Whether equal lowered text means equal programs.
-
-    It does not where Python functions are called back, or constants have become arguments.
-    """
-    found = re.search(r"func\.func public @main\((.*)\) ->", text)
-    arguments = re.findall(r"%arg\d+:", found[1]) if found else []
-    return "callback" not in text and len(arguments) == n_arguments
-
-
-def _name(*texts: str) -> str:
-    flags = {name: str(value) for name, value in jax.config.values.items()}
-    settings = sorted({**flags, "XLA_FLAGS": os.environ.get("XLA_FLAGS", "")}.items())
-    told = "\n".join([*texts, str(settings), _surroundings()])
-    return hashlib.sha256(told.encode()).hexdigest()
-
-
-@cache
-def _surroundings() -> str:
-    """What stays as it is for as long as a process lasts."""
-    versions = [f"{package} {version_of(package)}" for package in PACKAGES]
-    return "\n".join([*versions, platform.python_version(), _processor(), str(jax.devices())])
-
-
-def _sources() -> list[Path]:
-    """All files of Gridscape that decide what is computed."""
-    folder = Path(__file__).parent.parent
-    return sorted(p for p in folder.rglob("*") if p.suffix in (".py", ".so", ".toml"))
-
-
-def _stamp() -> str:
-    """Sizes and times of the sources: these change with every change on a machine."""
-    about = [path.stat() for path in _sources()]
-    return str([(each.st_size, each.st_mtime_ns) for each in about])
-
-
-@lru_cache(maxsize=1)
-def _stamp_at(second: int) -> str:
-    """The stamp of about now: it takes longer than to write a program."""
-    return _stamp()
-
-
-@cache
-def _digest(stamp: str) -> str:
-    """A hash of what stands in the sources. Times do not tell it: packages may have all of one."""
-    folder, digest = Path(__file__).parent.parent, hashlib.sha256()
-    for path in _sources():
-        content = path.read_bytes()
-        digest.update(f"{path.relative_to(folder)} {len(content)}\n".encode())
-        digest.update(content)
-    return digest.hexdigest()
-
-
-def _processor() -> str:
-    """What a processor can do: programs hold its instructions."""
-    path = Path("/proc/cpuinfo")
-    lines = path.read_text(encoding="utf-8").splitlines() if path.exists() else []
-    told = {line for line in lines if line.startswith(("model name", "flags", "Features"))}
-    return "\n".join([platform.machine(), platform.processor(), *sorted(told)])

@@ -7,14 +7,14 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from gridscape.engine.kept import Compiled, compiled, kept_programs, tells_all
-from gridscape.engine.placing import made_with
+from gridscape.engine.kept import Compiled, compiled, kept_programs
+from gridscape.engine.naming import of_parts, of_text, tells_all
 
 
 def known_number(find: Callable[[], float], *parts: Any) -> float:
     """``find()``, which these parts tell, or what an earlier run has found."""
     kept = kept_programs()
-    name = kept.of_parts("number", *parts) if kept else None
+    name = of_parts("number", *parts) if kept else None
     if kept is None or name is None:
         return find()
     if (known := kept.number(name)) is None:
@@ -43,19 +43,19 @@ class KeptFunction:
 
     def _program(self, arguments: tuple[Any, ...], shapes: tuple[Any, ...]) -> Compiled:
         kept, tree = kept_programs(), str(jax.tree.structure(arguments))
-        name = kept.of_parts(self._same, tree, shapes) if kept else None
+        name = of_parts(self._same, tree, shapes) if kept else None
         if kept and name and (known := kept.find(name)):
             return known
         lowered = self._jitted.lower(*arguments)
         text = lowered.as_text()
         if kept is None or not tells_all(text, len(shapes)):
             return compiled(lowered.compile)[0]
-        same = kept.of_text(text, {})
+        same = of_text(text, {})
         if name:
             kept.point(name, same)
         if known := kept.find(same, (lowered.in_tree, lowered.out_tree)):
             return known
         program, is_fresh = compiled(lowered.compile)
         if is_fresh:
-            kept.keep(same, made_with(program, {}))
+            kept.keep(same, program)
         return program

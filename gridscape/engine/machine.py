@@ -16,6 +16,7 @@ from gridscape.base.shapes import batch_of
 from gridscape.base.task import Task
 from gridscape.engine.trial import in_chunks
 from gridscape.errors import UsageError, one_line
+from gridscape.kernels.cores import n_cores
 
 
 class DeviceData(NamedTuple):
@@ -77,11 +78,9 @@ class Machine:
         return self.devices[0].platform == "gpu"
 
     @property
-    def apart(self) -> tuple["Machine", ...]:
-        """One machine a device where each trains by itself, as cores do; else this one."""
-        if self.is_batched:
-            return (self,)
-        return tuple(Machine((device,)) for device in self.devices)
+    def trains_apart(self) -> bool:
+        """Whether each core trains by itself: a CPU runs as many programs as threads ask for."""
+        return self.shares_memory and n_cores() > 1
 
     def shapes(self, task: Task) -> DeviceData:
         """The shapes of what ``load`` gives; nothing is placed."""

@@ -27,6 +27,7 @@ from gridscape.engine.trial import (
     order_shapes,
     state_shapes,
 )
+from gridscape.execution.executors import Room
 from gridscape.execution.planner import fewer_slots, needed_slots, rounded_slots
 from gridscape.execution.schedule import segment_length
 from gridscape.study.flops import traced
@@ -64,14 +65,19 @@ class Needs(NamedTuple):
         """All of them together."""
         return self.data + self.slots * self.slot + self.work
 
-    def bytes_on(self, n_devices: int, free_bytes: float) -> int:
-        """What so many trials take on these devices, where so much is free: fewer at a time."""
+    def on(self, room: Room) -> int:
+        """All of them together, with so many slots for each of those that train."""
+        return (self.total - self.data) * room.n_devices + self.data * room.n_copies
+
+    def bytes_on(self, room: Room) -> int:
+        """What so many trials take there: fewer at a time where less is free."""
+        n_devices = room.n_devices
         state_bytes = n_devices * self.slot / 2
         each = self._replace(slots=rounded_slots(-(-self.slots // n_devices), state_bytes))
-        excess = each.total - each.data - free_bytes / n_devices
+        excess = each.total - each.data - room.free_bytes / n_devices
         if excess > 0:
             each = each._replace(slots=fewer_slots(each.slots, excess, each.slot))
-        return each.total * n_devices
+        return each.on(room)
 
 
 def needs_of(study: Study, cohort: Cohort, update_bytes: int, n_devices: int) -> Needs:
@@ -90,7 +96,7 @@ def needs_of(study: Study, cohort: Cohort, update_bytes: int, n_devices: int) ->
     )
 
 
-def least_bytes(study: Study, cohort: Cohort, n_devices: int) -> int:
+def least_bytes(study: Study, cohort: Cohort, room: Room) -> int:
     """About what the smallest run of a cohort takes: one trial a device, its batches whole.
 
     0 where it cannot be told, as of a model that raises.
@@ -100,7 +106,8 @@ def least_bytes(study: Study, cohort: Cohort, n_devices: int) -> int:
             update_bytes = int(of_update(peak_bytes, cohort.recipe, cohort.task))
     except Exception:  # the outcome of its trials, which the executor tells
         return 0
-    return needs_of(study, cohort, update_bytes, n_devices)._replace(slots=1).total * n_devices
+    needs = needs_of(study, cohort, update_bytes, room.n_devices)
+    return needs._replace(slots=1).on(room)
 
 
 def _data_bytes(task: Task) -> int:

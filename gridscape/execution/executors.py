@@ -57,6 +57,7 @@ from gridscape.errors import StoreError, UsageError, check_known
 from gridscape.execution.memory import free_memory_bytes
 from gridscape.execution.planner import Costs
 from gridscape.grid.trials import Trial, TrialResult, content_key
+from gridscape.kernels.cores import n_cores
 from gridscape.study.study import MEASURED, ResolvedStudy, Study, told_objects
 
 NAMES: Mapping[str, str] = {
@@ -273,16 +274,24 @@ Event = Taken | Begun | Progress | Finished | Cut | Done | Lost | Idle
 
 
 class Room(NamedTuple):
-    """What a worker has: devices, and bytes of memory that are free on all of them."""
+    """What a worker has.
+
+    n_devices: devices, or cores that train by themselves. free_bytes: memory that is free on all of
+    them. n_copies: of the data, one for each device that has memory of its own.
+    """
 
     n_devices: int
     free_bytes: float
+    n_copies: int = 1
 
     @classmethod
     def here(cls) -> "Room":
-        """What a worker of this process would have."""
+        """What the executor of this process has."""
         machine = Machine.local()
-        return cls(len(machine.devices), free_memory_bytes(machine))
+        free_bytes, n_devices = free_memory_bytes(machine), len(machine.devices)
+        if machine.trains_apart:
+            return cls(n_cores(), free_bytes)
+        return cls(n_devices, free_bytes, n_copies=n_devices)
 
 
 @runtime_checkable

@@ -22,6 +22,7 @@ from gridscape.execution.parts import Part, Parts, Seat
 from gridscape.execution.planner import Cost, Costs, Planner
 from gridscape.execution.worker import Worker
 from gridscape.grid.trials import Trial
+from gridscape.kernels.cores import n_cores
 from gridscape.kernels.library import as_here
 from gridscape.study.study import ResolvedStudy
 
@@ -71,7 +72,7 @@ class Lane(Member):
 
 
 class Lanes(Crew[Lane, Out]):
-    """A worker for each device. limit_bytes: of memory, instead of what is free."""
+    """A worker for each core. limit_bytes: of memory, instead of what is free."""
 
     def __init__(self, limit_bytes: int | None = None) -> None:
         super().__init__(Out)
@@ -84,15 +85,14 @@ class Lanes(Crew[Lane, Out]):
     def open(self, resolved: ResolvedStudy, data_dir: str | Path | None = None) -> None:
         """See Executor; the study is trained as it is, with objects of Python."""
         self.close()
-        self._resolved, self._machine = resolved, Machine.local()
-        machines = self._machine.apart
-        limit = self.limit_bytes and self.limit_bytes // len(machines)
-        first = Planner(resolved, machines[0], limit, len(machines))
+        self._resolved, n_lanes = resolved, n_cores()
+        self._machine = Machine(Machine.local().devices[:1])
+        limit = self.limit_bytes and self.limit_bytes // n_lanes
+        planner = Planner(resolved, self._machine, limit, n_lanes)
         self._mail = Mail(lambda word: bytes_of(word[1]))
-        for number, machine in enumerate(machines):
-            seat = Seat(number, HERE, len(machine.devices), machine.is_batched)
-            planner = first.beside(machine) if number else first
-            self._hands.append(Lane(seat, Worker(planner), self._mail))
+        self._hands = [
+            Lane(Seat(number, HERE), Worker(planner), self._mail) for number in range(n_lanes)
+        ]
 
     @property
     def _lanes(self) -> list[Lane]:
@@ -102,9 +102,8 @@ class Lanes(Crew[Lane, Out]):
 
     def room(self) -> Room:
         """See Executor."""
-        n_devices = sum(lane.seat.n_devices for lane in self._lanes)
-        free = free_memory_bytes(self._machine) if self.limit_bytes is None else self.limit_bytes
-        return Room(n_devices, free)
+        n_lanes, limit = len(self._lanes), self.limit_bytes
+        return Room(n_lanes, free_memory_bytes(self._machine) if limit is None else limit)
 
     def costs(self, trials: Sequence[Trial], timed: bool) -> Costs:
         """See Executor: measured by all workers at once, as they will train."""
@@ -116,10 +115,9 @@ class Lanes(Crew[Lane, Out]):
         some = [t for number, cohort in enumerate(cohorts) for t in cohort.trials[: sizes[number]]]
         measuring = [lane.costs(some, timed) for lane in self._lanes[: max(len(trials), 1)]]
         found = [costs.result() for costs in measuring]
-        machines = (lane.worker.planner.machine for lane in self._lanes)
-        devices = tuple(str(device) for machine in machines for device in machine.devices)
+        cores = tuple(f"core {number}" for number in range(1, len(self._lanes) + 1))
         programs = zip(cohorts, *(each.programs for each in found), strict=True)
-        return Costs(devices, tuple(_whole(cohort, costs) for cohort, *costs in programs))
+        return Costs(cores, tuple(_whole(cohort, costs) for cohort, *costs in programs))
 
     def submit(self, work: Work, saved: Saved) -> None:
         """See Executor."""

@@ -4,7 +4,6 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from gridscape.engine.machine import Machine
-from gridscape.engine.placing import can_move
 from gridscape.errors import UsageError
 from gridscape.execution.executors import Event, Room, Saved, Snapshot, Work
 from gridscape.execution.lanes import Lanes
@@ -23,9 +22,8 @@ class Local:
 
     def open(self, resolved: ResolvedStudy, data_dir: str | Path | None = None) -> None:
         """See Executor; the study is trained as it is, with objects of Python."""
-        # Where a program must be compiled for each core, it is one for all of them instead.
-        are_apart = len(Machine.local().apart) > 1 and can_move()
-        self._opened = Lanes(self.limit_bytes) if are_apart else Sole(self.limit_bytes)
+        kind = Lanes if Machine.local().trains_apart else Sole
+        self._opened = kind(self.limit_bytes)
         self._opened.open(resolved, data_dir)
 
     @property

@@ -5,6 +5,7 @@ a few timed updates. Cohorts that are many, or do not fit, are cut into runs of 
 """
 
 import math
+import threading
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import suppress
@@ -169,26 +170,23 @@ class Planner:
     """Makes programs of the right size, once each, for one resolved study on one machine.
 
     They are compiled in threads, which end when the planner is closed: ``with Planner(...)``.
-    limit_bytes: of memory, instead of what is free. n_beside: planners of this process that share
-    the memory and ``_compilers``, itself included.
+    limit_bytes: of memory, instead of what is free. n_workers: threads that plan and train with it
+    at once, and share the memory.
     """
 
     resolved: ResolvedStudy
     machine: Machine
     limit_bytes: int | None = None
-    n_beside: int = 1
+    n_workers: int = 1
     _programs: dict[tuple[Any, ...], Program] = field(default_factory=dict)
     _data: dict[tuple[str, int | None], DeviceData] = field(default_factory=dict)
     _compilers: Compilers = field(default_factory=Compilers)
+    _lock: threading.Lock = field(default_factory=threading.Lock)
     _own_bytes: float = math.inf
 
     def __post_init__(self) -> None:
-        if self.n_beside > 1:  # of what is free before any of them takes some
-            self._own_bytes = free_memory_bytes(self.machine) / self.n_beside
-
-    def beside(self, machine: Machine) -> Self:
-        """One of the same study for other devices of this process."""
-        return replace(self, machine=machine, _programs={}, _data={})
+        if self.n_workers > 1:  # of what is free before any of them takes some
+            self._own_bytes = free_memory_bytes(self.machine) / self.n_workers
 
     def __enter__(self) -> Self:
         return self
@@ -199,18 +197,24 @@ class Planner:
     def data(self, task: Task, split: int | None = None) -> DeviceData:
         """The arrays of a task, or of a replicate's split of it, put there when first needed.
 
-        Of all splits only the last one stays.
+        Of all splits only the last ones stay, one for each worker.
         """
-        key = (task.fingerprint, split)
-        if key not in self._data:
-            study = self.resolved.study
-            if split is not None:
-                self._data = {k: kept for k, kept in self._data.items() if k[1] is None}
-                task = split_of(task, study.seed, split)
-            self._data[key] = self.machine.load(
-                task, study.evaluation_examples, study.evaluation_sample
-            )
-        return self._data[key]
+        key, study = (task.fingerprint, split), self.resolved.study
+        with self._lock:
+            if key not in self._data:
+                if split is not None:
+                    self._drop_splits()
+                    task = split_of(task, study.seed, split)
+                self._data[key] = self.machine.load(
+                    task, study.evaluation_examples, study.evaluation_sample
+                )
+            return self._data[key]
+
+    def _drop_splits(self) -> None:
+        """Make room for another split."""
+        splits = [key for key in self._data if key[1] is not None]
+        for key in splits[: len(splits) + 1 - self.n_workers]:
+            del self._data[key]
 
     def data_of(self, cohort: Cohort) -> DeviceData:
         """The arrays that a cohort trains on and is evaluated by."""
@@ -306,14 +310,16 @@ class Planner:
 
     def _limit_bytes(self, cohort: Cohort, share: float = MEMORY_SHARE) -> float:
         """What a program may take; the task's arrays, which it counts, have been taken already."""
-        splits = {split for _, split in self._data}
+        splits = {split for _, split in list(self._data)}
         is_there = cohort.split is None or bool(splits - {None})  # any split makes room for another
-        is_measured = self.limit_bytes is None and self.n_beside == 1
+        is_measured = self.limit_bytes is None and self.n_workers == 1
         taken = self._data_bytes(cohort) if is_measured and is_there else 0
         return self.room_bytes(share) + taken
 
     def _data_bytes(self, cohort: Cohort) -> int:
-        return tree_bytes(self._shapes(cohort).arrays) * len(self.machine.devices)
+        """On all devices; of what all workers share, the part of one."""
+        n_sharing = self.n_workers if cohort.split is None else 1
+        return tree_bytes(self._shapes(cohort).arrays) * len(self.machine.devices) // n_sharing
 
     def program(self, cohort: Cohort) -> Program:
         """The program of a cohort; cohorts of about the same size share it."""

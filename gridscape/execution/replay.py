@@ -20,7 +20,7 @@ from gridscape.execution.planner import Planner
 from gridscape.grid.asked import Asked
 from gridscape.grid.axes import Value
 from gridscape.grid.trials import SEMANTICS, Status, Trial, TrialResult
-from gridscape.kernels.cores import use_all_cores
+from gridscape.kernels.cores import require_addresses
 from gridscape.store.imported import require_own
 from gridscape.store.record import OTHER_DATA
 from gridscape.store.store import Store
@@ -167,7 +167,7 @@ def _stored(
     is_compared: bool = False,
 ) -> tuple[ResolvedStudy, Trial, TrialResult]:
     """A trial with what a folder holds of it, and its study, with other parameters kept if told."""
-    use_all_cores()
+    require_addresses()
     with Store.read(directory) as store:
         if is_compared:
             _require_comparable(store)

@@ -50,7 +50,8 @@ class Worker:
 
     def room(self) -> Room:
         """The devices here, and the memory that is free now."""
-        return Room(len(self.planner.machine.devices), self.planner.room_bytes(share=1.0))
+        n_devices = len(self.planner.machine.devices)
+        return Room(n_devices, self.planner.room_bytes(share=1.0), n_copies=n_devices)
 
     def costs(self, trials: Sequence[Trial], timed: bool) -> Costs:
         """What these trials would take here."""

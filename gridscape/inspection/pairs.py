@@ -20,7 +20,7 @@ from gridscape.execution.replay import Trained, recovered
 from gridscape.grid.axes import Cell, Value
 from gridscape.grid.trials import SEMANTICS, Status, Trial, TrialResult
 from gridscape.inspection._chunks import over_chunks
-from gridscape.kernels.cores import use_all_cores
+from gridscape.kernels.cores import require_addresses
 from gridscape.store.imported import require_own
 from gridscape.store.store import Store
 from gridscape.study.study import ResolvedStudy, Study
@@ -78,7 +78,7 @@ def mcnemar(
     examples that differ, StoreError where no replicate finished in both, and what ``trained``
     raises.
     """
-    use_all_cores()
+    require_addresses()
     with Store.read(directory) as store:
         require_own(store.study, store.directory)
         own = study or Study.from_record(store.study, trust=trust, where=store.directory)

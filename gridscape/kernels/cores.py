@@ -1,7 +1,6 @@
-"""What JAX takes of this machine: a device for each core, and address space for its threads."""
+"""What there is of this machine: cores to train on, and address space for JAX and its threads."""
 
 import os
-import warnings
 from functools import cache
 from pathlib import Path
 from typing import NamedTuple
@@ -100,35 +99,3 @@ def _asked() -> Cores | None:
         expected = "a whole number from 1"
         raise UsageError("out of range", where=VARIABLE, expected=expected, found=short(text))
     return Cores(int(text[:9]), VARIABLE)
-
-
-def use_all_cores() -> None:
-    """Give the CPU backend one device a core; only possible before JAX is first used.
-
-    Where JAX runs already and nobody chose its devices, a warning tells of the cores without one.
-    Raises OutOfMemoryError where JAX has not begun and has too little address space to begin.
-    """
-    import jax  # here: who asks only for the cores needs none
-
-    try:
-        jax.config.update("jax_num_cpu_devices", n_cores())
-    except RuntimeError:
-        _tell_idle_cores()
-        return
-    require_addresses()
-
-
-@cache
-def _tell_idle_cores() -> None:
-    import jax
-
-    chosen = jax.config.values["jax_num_cpu_devices"] != -1
-    chosen = chosen or "host_platform_device_count" in os.environ.get("XLA_FLAGS", "")
-    n_devices = jax.local_device_count()
-    if not chosen and jax.default_backend() == "cpu" and n_devices < n_cores():
-        warnings.warn(
-            f"JAX was used before Gridscape could set it up: networks train on {n_devices} of"
-            f" {n_cores()} cores; to use all, begin with"
-            f" jax.config.update('jax_num_cpu_devices', {n_cores()})",
-            stacklevel=3,
-        )

@@ -21,7 +21,7 @@ from gridscape.base.parts import Optimizer
 from gridscape.base.types import Hyper
 from gridscape.errors import UnknownNameError, UsageError, one_line, short
 from gridscape.grid.names import OPTAX
-from gridscape.kernels.cores import use_all_cores
+from gridscape.kernels.cores import require_addresses
 from gridscape.optimizers.rules import LIMITS, penalized
 
 LEARNING_RATE = 1e-3  # where optax asks for one without a default
@@ -67,7 +67,7 @@ def _made(name: str) -> Optimizer:
     if why := _why_not(name, rule):
         raise UsageError(f"{name} cannot be used: {why}", hint=OWN)
     numbers = dict(_numbers(rule))
-    use_all_cores()  # trying it starts JAX
+    require_addresses()  # trying it starts JAX
     _try(name, rule, numbers, {})
     traced = {k: v for k, v in numbers.items() if _may_be_traced(name, rule, numbers, k)}
 

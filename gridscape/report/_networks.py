@@ -15,7 +15,7 @@ from gridscape.execution.replay import Trained, recovered
 from gridscape.grid.axes import Cell
 from gridscape.grid.trials import SEMANTICS, TrialResult
 from gridscape.inspection.kinds import Look, look_where_fitting
-from gridscape.kernels.cores import use_all_cores
+from gridscape.kernels.cores import require_addresses
 from gridscape.landscape import Landscape
 from gridscape.study.parts import data_set_of
 from gridscape.study.study import ResolvedStudy, Study
@@ -25,7 +25,7 @@ from gridscape.tasks import fetch
 def resolved(land: Landscape, data_dir: str | Path | None, trust: bool) -> ResolvedStudy:
     """The study of a landscape; raises GridscapeError where its data set is not at hand."""
     study = _study(land, data_dir, trust)
-    use_all_cores()
+    require_addresses()
     return study.override(keep_parameters="all").resolve(data_dir)
 
 

@@ -29,7 +29,7 @@ from gridscape.grid.names import of_task
 from gridscape.grid.size import too_large
 from gridscape.grid.trials import SEMANTICS, Trial, content_key
 from gridscape.identity.memo import Memo
-from gridscape.kernels.cores import use_all_cores
+from gridscape.kernels.cores import require_addresses
 from gridscape.models.precision import Precision
 from gridscape.optimizers.extras import Extra
 from gridscape.optimizers.schedules import LENGTH
@@ -323,7 +323,7 @@ class Study(BaseModel):
         """
         if found := self.unknown_names():
             raise StudyFileError(_where(self.name), found)
-        use_all_cores()  # checking a model may start JAX
+        require_addresses()  # checking a model may start JAX
         return ResolvedStudy(self, self.load_tasks(data_dir))
 
     @property

@@ -43,7 +43,7 @@ from gridscape.grid.asked import grid_of
 from gridscape.grid.axes import Value
 from gridscape.grid.trials import Status, Trial
 from gridscape.identity.above import above
-from gridscape.kernels.cores import use_all_cores
+from gridscape.kernels.cores import require_addresses
 from gridscape.landscape import Landscape
 from gridscape.store.record import OTHER_FOLDER
 from gridscape.store.store import Store
@@ -93,7 +93,7 @@ def prepare(
     **values: Any,
 ) -> ResolvedStudy:
     """A study by name, file or object, with the given values instead of its own, ready to run."""
-    use_all_cores()
+    require_addresses()
     loaded = study if isinstance(study, Study) else Study.load(study)
     if loaded.claims is not None and reach.names_file(loaded.claims):
         load_claims(loaded.claims)  # which tells what is wrong with it before anything trains
@@ -427,7 +427,7 @@ class Sweep:
 
     def _heavy_bytes(self, cohort: Cohort) -> int:
         """What a cohort takes at least, where that is much; 0 where it is little."""
-        n_bytes = least_bytes(self.resolved.study, cohort, self.executor.room().n_devices)
+        n_bytes = least_bytes(self.resolved.study, cohort, self.executor.room())
         return n_bytes if self._is_heavy(n_bytes) else 0
 
     def _is_heavy(self, n_bytes: int) -> bool:

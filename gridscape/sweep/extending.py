@@ -14,7 +14,7 @@ from gridscape.execution.interrupt import Interrupt
 from gridscape.grid.asked import GRIDS, OTHERS, Asked, asked_more, grid_of, tables_of
 from gridscape.grid.axes import Axis, Cell, Value, show
 from gridscape.grid.trials import Trial
-from gridscape.kernels.cores import use_all_cores
+from gridscape.kernels.cores import require_addresses
 from gridscape.landscape import Landscape
 from gridscape.store.imported import require_own
 from gridscape.store.store import Store
@@ -77,7 +77,7 @@ class Extender:
         self._resources, self._interrupt = ExitStack(), Interrupt(at_once=True)
 
     def __enter__(self) -> Self:
-        use_all_cores()
+        require_addresses()
         with Store.read(self.directory) as store:
             record = store.study
         require_own(record, self.directory)

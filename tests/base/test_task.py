@@ -279,69 +279,6 @@ def test_kinds_of_examples_by_name_still_fit():
     ).resolve()
 
 
-# ---- all cores ----
-
-BEGIN = """
-import warnings
-import numpy as np
-from gridscape.kernels import cores
-cores.n_cores = lambda: 3
-import jax
-import gridscape as gs
-x, y = np.ones((20, 3), np.float32), np.arange(20) % 2
-def init(key, hyper):
-    return {"w": jax.random.normal(key, (3, 2))}
-def apply(params, inputs, key, hyper):
-    return inputs @ params["w"]
-def run():
-    task = gs.Task.from_arrays((x, y), (x, y), prepare=lambda x: x / 2)
-    study = gs.Study(task=task, model=(init, apply), axes={"learning_rate": [0.1]}, batch_size=5)
-    with warnings.catch_warnings(record=True) as told:
-        warnings.simplefilter("always")
-        for _ in range(2):
-            gs.run(study, updates=2, replicates=1, directory="here")
-    print(jax.local_device_count(), *[str(warning.message) for warning in told], sep="|")
-"""
-
-
-def printed(code, tmp_path, **environment):
-    found = subprocess.run(
-        [sys.executable, "-c", BEGIN + code],
-        env={**os.environ, "PYTHONPATH": str(Path(__file__).parents[2]), **environment},
-        cwd=tmp_path,
-        capture_output=True,
-        text=True,
-        timeout=600,
-        check=False,
-    )
-    assert found.returncode == 0, found.stderr
-    return found.stdout.strip().split("|")
-
-
-def test_a_task_of_arrays_leaves_all_cores(tmp_path):
-    assert printed("run()", tmp_path) == ["3"]
-
-
-def test_fewer_devices_than_cores_are_told_once(tmp_path):
-    assert printed("jax.numpy.ones(3).sum(); run()", tmp_path) == [
-        "1",
-        "JAX was used before Gridscape could set it up: networks train on 1 of 3 cores; to use all,"
-        " begin with jax.config.update('jax_num_cpu_devices', 3)",
-    ]
-
-
-def test_what_the_warning_says_helps(tmp_path):
-    code = "jax.config.update('jax_num_cpu_devices', 3); jax.numpy.ones(3).sum(); run()"
-    assert printed(code, tmp_path) == ["3"]
-
-
-def test_devices_that_were_chosen_are_left_alone(tmp_path):
-    code = "jax.config.update('jax_num_cpu_devices', 2); jax.numpy.ones(3).sum(); run()"
-    assert printed(code, tmp_path) == ["2"]
-    flags = "--xla_force_host_platform_device_count=2"
-    assert printed("jax.numpy.ones(3).sum(); run()", tmp_path, XLA_FLAGS=flags) == ["2"]
-
-
 # ---- what tells tasks apart ----
 
 

@@ -13,7 +13,7 @@ from gridscape import kernels
 from gridscape.engine import compilers as module
 from gridscape.engine.cohorts import partition
 from gridscape.engine.compilers import Compilers
-from gridscape.engine.kept import tells_all
+from gridscape.engine.naming import tells_all
 
 
 @pytest.fixture

@@ -14,12 +14,13 @@ from forks import ROOT
 from jax.experimental.compilation_cache.compilation_cache import reset_cache
 
 import gridscape as gs
-from gridscape.engine import kept
+from gridscape.engine import kept, naming
 from gridscape.engine.cohorts import partition
 from gridscape.engine.compilers import Compilers
 from gridscape.engine.flops import update_flops
 from gridscape.engine.kept import compiled, kept_programs
 from gridscape.engine.known import KeptFunction, known_number
+from gridscape.engine.naming import of_parts, of_text
 
 FOLDER = "jax_compilation_cache_dir"
 FLAT = tiny({"hidden_size": [3]}, task="digits-flat", model="mlp")
@@ -35,7 +36,7 @@ def folder(tmp_path, monkeypatch):
     """Where programs are kept, in a process in which JAX has no folder."""
     before = jax.config.values[FOLDER]
     monkeypatch.setattr(kept, "cache_folder", lambda: tmp_path / "cache")
-    monkeypatch.setattr(kept, "_as_imported", "")
+    monkeypatch.setattr(naming, "_as_imported", "")
     monkeypatch.setattr(kept, "IS_QUIET", True)
     kept._is_ours.cache_clear()
     jax.config.update(FOLDER, None)
@@ -47,7 +48,7 @@ def folder(tmp_path, monkeypatch):
 
 @pytest.fixture
 def own_process(monkeypatch):
-    monkeypatch.setattr(kept, "_as_imported", kept._stamp())
+    monkeypatch.setattr(naming, "_as_imported", naming._stamp())
 
 
 @pytest.fixture
@@ -141,7 +142,7 @@ def test_programs_of_one_name_have_one_text(folder, own_process, monkeypatch):
 
     def begin(compilers, function, shapes, donate, light, same):
         text = jax.jit(function, donate_argnums=donate, keep_unused=True).lower(*shapes).as_text()
-        name = kept_programs().of_parts(same, shapes, donate, light)
+        name = of_parts(same, shapes, donate, light)
         named.setdefault(name, set()).add(text)
         raise RuntimeError("enough")
 
@@ -180,13 +181,13 @@ def test_what_was_damaged_is_compiled_again(folder, lowered, damage):
 
 
 def test_settings_and_flags_are_part_of_a_name(folder, own_process, monkeypatch):
-    names = [kept_programs().of_parts(1), kept_programs().of_text("text", {})]
+    names = [of_parts(1), of_text("text", {})]
     monkeypatch.setenv("XLA_FLAGS", "--xla_cpu_enable_fast_math=true")
-    names += [kept_programs().of_parts(1), kept_programs().of_text("text", {})]
+    names += [of_parts(1), of_text("text", {})]
     monkeypatch.delenv("XLA_FLAGS")
     jax.config.update("jax_default_matmul_precision", "float32")
     try:
-        names += [kept_programs().of_parts(1), kept_programs().of_text("text", {})]
+        names += [of_parts(1), of_text("text", {})]
     finally:
         jax.config.update("jax_default_matmul_precision", None)
     assert len(set(names)) == 6
@@ -287,8 +288,7 @@ def test_damaged_pointers_and_numbers_are_made_again(folder, own_process, damage
 
 
 def test_options_of_the_compiler_are_part_of_a_name(folder):
-    programs = kept_programs()
-    assert programs.of_text("text", {"a": 1}) != programs.of_text("text", {"a": 2})
+    assert of_text("text", {"a": 1}) != of_text("text", {"a": 2})
 
 
 @jax.tree_util.register_pytree_node_class
@@ -329,29 +329,29 @@ def test_results_have_the_pytree_of_whoever_asks(folder):
 
 
 def test_where_sources_have_just_changed_nothing_is_found_by_its_parts(folder, monkeypatch):
-    monkeypatch.setattr(kept, "SETTLED_SECONDS", -1e12)
-    kept.own_process()
-    assert kept_programs().of_parts(1) is not None
-    monkeypatch.setattr(kept, "SETTLED_SECONDS", 1e12)
-    kept.own_process()
-    assert kept_programs().of_parts(1) is None
+    monkeypatch.setattr(naming, "SETTLED_SECONDS", -1e12)
+    naming.own_process()
+    assert of_parts(1) is not None
+    monkeypatch.setattr(naming, "SETTLED_SECONDS", 1e12)
+    naming.own_process()
+    assert of_parts(1) is None
 
 
 def test_where_sources_change_meanwhile_nothing_is_kept(folder, own_process, monkeypatch):
-    monkeypatch.setattr(kept, "_stamp_at", lambda second: "others")
+    monkeypatch.setattr(naming, "_stamp_at", lambda second: "others")
     product(2)
     assert list(folder.iterdir()) == []
 
 
 def test_sources_that_go_away_meanwhile_cost_nothing_but_the_time(folder, own_process, monkeypatch):
-    monkeypatch.setattr(kept, "_sources", lambda: [folder / "gone.py"])
-    kept._stamp_at.cache_clear()
-    kept._digest.cache_clear()
-    assert kept_programs().of_parts(1) is None
+    monkeypatch.setattr(naming, "_sources", lambda: [folder / "gone.py"])
+    naming._stamp_at.cache_clear()
+    naming._digest.cache_clear()
+    assert of_parts(1) is None
     assert product(2)(1.0) == 2
     assert list(folder.iterdir()) == []
-    kept.own_process()  # says nothing of it
-    kept._stamp_at.cache_clear()
+    naming.own_process()  # says nothing of it
+    naming._stamp_at.cache_clear()
 
 
 SCRIPT = """

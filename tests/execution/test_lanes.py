@@ -1,5 +1,8 @@
 """A worker for each core: the same numbers, every trial once, nothing that hangs or stays."""
 
+import os
+import subprocess
+import sys
 import threading
 import time
 from collections import Counter
@@ -10,22 +13,27 @@ import jax
 import numpy as np
 import pytest
 from cohort_tools import planner_of, tiny
+from forks import ROOT
 from runs import assert_equal_tables, press_ctrl_c, stored
 
 import gridscape as gs
 from gridscape import sweep
 from gridscape.engine.cohorts import partition
 from gridscape.engine.compilers import TRAINING, Compilers
+from gridscape.engine.machine import Machine
+from gridscape.engine.sizes import tree_bytes
 from gridscape.engine.training import Training
 from gridscape.errors import StoreFullError, UsageError
 from gridscape.execution import lanes, parts
 from gridscape.execution.executors import Begun, Care, Done, Finished, Progress, Taken, Work
 from gridscape.execution.lanes import Lanes
 from gridscape.execution.local import Local
+from gridscape.execution.planner import Planner
 from gridscape.execution.sole import Sole
 from gridscape.execution.worker import Worker, _smaller
 from gridscape.grid.trials import Status
 from gridscape.kernels import library
+from gridscape.kernels.cores import n_cores
 from gridscape.store.store import Store
 
 
@@ -89,18 +97,17 @@ def test_the_numbers_are_those_of_one_worker_bit_for_bit(tmp_path, by_one):
 
 @pytest.mark.usefixtures("in_small_parts")
 def test_each_core_trains_parts_of_the_works_and_tells_them_as_whole_ones(opened, monkeypatch):
-    where = Counter()
+    where = set()
     advance = Training.advance
 
     def counted(training, stop):
-        (device,) = training.states.update.devices()
-        where[device] += len(training.cohort.trials)
+        where.add(threading.get_ident())
         return advance(training, stop)
 
     monkeypatch.setattr(Training, "advance", counted)
     works = submit_all(opened)
     told = list(opened[1].events())
-    assert set(where) == set(jax.local_devices())
+    assert len(where) == n_cores()
     for work in works:
         own = [e for e in told if not isinstance(e, Finished) and e.work == work.id]
         assert [type(e) for e in own if isinstance(e, Taken | Done)] == [Taken, Done]
@@ -233,7 +240,7 @@ def test_a_part_that_does_not_fit_is_cut_as_if_it_shared_its_program_with_none(t
     study = tiny({"learning_rate": [0.01]}, replicates=5, updates=2, evaluations=1)
     resolved = study.resolve()
     planner = planner_of(study)
-    one = replace(planner, machine=planner.machine.apart[0])
+    one = replace(planner, machine=Machine(planner.machine.devices[:1]))
     (cohort,) = partition(resolved, resolved.trials())
     least = one.memory_bytes(cohort.part(0, 1))
     (run,) = replace(one, limit_bytes=least).cut(replace(cohort.part(0, 1), n_sharing=32))
@@ -276,7 +283,7 @@ def test_each_plans_with_its_share_of_the_memory(monkeypatch):
     monkeypatch.setattr(lanes, "free_memory_bytes", lambda _: 800.0)
     executor = Lanes()
     executor.open(tiny().resolve())
-    assert executor.room() == (2, 800.0)
+    assert executor.room() == (2, 800.0, 1)
     assert [lane.worker.planner.room_bytes(1.0) for lane in executor._hands] == [400.0, 400.0]
     monkeypatch.setattr("gridscape.execution.planner.free_memory_bytes", lambda _: 300.0)
     assert executor._hands[0].worker.planner.room_bytes(1.0) == 300.0  # others took the rest
@@ -287,11 +294,41 @@ def test_each_plans_with_its_share_of_the_memory(monkeypatch):
     limited.close()
 
 
+def test_the_data_is_there_once_for_all_and_counted_once(opened, monkeypatch):
+    resolved, executor = opened
+    loaded, load = [], Machine.load
+    monkeypatch.setattr(Machine, "load", lambda *args: loaded.append(args[1].name) or load(*args))
+    submit_all(opened)
+    assert sum(isinstance(event, Finished) for event in executor.events()) == len(resolved.trials())
+    assert loaded == ["digits-rows"]
+    planner, *others = (lane.worker.planner for lane in executor._hands)
+    assert all(other is planner for other in others)
+    cohort, *_ = partition(resolved, resolved.trials())
+    (data,) = planner._data.values()
+    more = replace(planner, n_workers=1).memory_bytes(cohort) - planner.memory_bytes(cohort)
+    assert more == tree_bytes(data.arrays) - tree_bytes(data.arrays) // n_cores()
+
+
+def test_as_many_splits_stay_as_there_are_workers():
+    study = tiny(resample="split", task="digits", model="mlp", replicates=3)
+    planner = Planner(study.resolve(), Machine.local(), n_workers=2)
+    task = partition(planner.resolved, planner.resolved.trials())[0].task
+    whole = planner.data(task)
+    first, second = planner.data(task, 0), planner.data(task, 1)
+    assert planner.data(task, 0) is first
+    third = planner.data(task, 2)
+    assert planner.data(task, 1) is second
+    assert planner.data(task, 2) is third
+    assert planner.data(task, 0) is not first
+    assert planner.data(task) is whole
+    planner.close()
+
+
 def test_a_plan_is_what_the_workers_would_do(tmp_path):
     here = gs.plan(tiny(), directory=tmp_path, executor=Lanes())
     one = gs.plan(tiny(), directory=tmp_path, executor=Sole())
     assert here.flops == one.flops
-    assert here.devices == one.devices
+    assert len(here.devices) == len(one.devices) == 2
     assert [c.cohort.trials for c in here.cohorts] == [c.cohort.trials for c in one.cohorts]
     for cohort in here.cohorts:
         assert sum(len(run.trials) for run in cohort.runs) == len(cohort.cohort.trials)
@@ -300,10 +337,46 @@ def test_a_plan_is_what_the_workers_would_do(tmp_path):
     assert np.isfinite(here.seconds)
 
 
-def test_one_worker_has_all_devices_where_programs_cannot_be_moved(monkeypatch):
+@pytest.mark.parametrize(("number", "kind"), [(1, Sole), (3, Lanes)])
+def test_a_worker_for_each_core_where_there_are_several(monkeypatch, number, kind):
+    for module in ("execution.lanes", "engine.machine"):
+        monkeypatch.setattr(f"gridscape.{module}.n_cores", lambda: number)
     local = Local()
-    for can_move, kind in ((True, Lanes), (False, Sole)):
-        monkeypatch.setattr("gridscape.execution.local.can_move", lambda found=can_move: found)
-        local.open(tiny().resolve())
-        assert isinstance(local._opened, kind)
-        local.close()
+    local.open(tiny().resolve())
+    assert isinstance(local._opened, kind)
+    assert kind is Sole or local.room().n_devices == number
+    local.close()
+
+
+SCRIPT = """
+import threading
+import jax
+jax.numpy.ones(3).sum().block_until_ready()
+import gridscape as gs
+from gridscape.engine.training import Training
+from gridscape.execution import parts
+from gridscape.kernels.cores import n_cores
+
+parts.CALL_SECONDS = 0.0
+threads, advance = set(), Training.advance
+def noted(training, stop):
+    threads.add(threading.get_ident())
+    return advance(training, stop)
+Training.advance = noted
+study = gs.Study.load("quickstart").override({"hidden_size": [4]}, replicates=8, updates=50)
+gs.run(study, directory="here", quiet=True)
+print(jax.local_device_count(), len(threads) == n_cores())
+"""
+
+
+def test_whoever_has_used_jax_before_trains_on_all_cores_too(tmp_path):
+    done = subprocess.run(
+        [sys.executable, "-W", "error", "-c", SCRIPT],
+        env={**os.environ, "PYTHONPATH": str(ROOT)},
+        cwd=tmp_path,
+        capture_output=True,
+        text=True,
+        timeout=600,
+        check=False,
+    )
+    assert done.stdout == "1 True\n", done.stderr

@@ -10,6 +10,7 @@ from gridscape.engine.cohorts import partition
 from gridscape.engine.flops import traced_update
 from gridscape.engine.sizes import tree_bytes
 from gridscape.execution.estimate import largest_needs, needs_of, peak_bytes
+from gridscape.execution.executors import Room
 from gridscape.execution.memory import UNLIMITED
 from gridscape.execution.planner import Planner
 from gridscape.study.flops import traced
@@ -37,7 +38,8 @@ def estimate(planner, free_bytes=UNLIMITED):
     cohorts = partition(planner.resolved, planner.resolved.trials())
     updates = [(cohort, traced_update(cohort.recipe, cohort.task)) for cohort in cohorts]
     needs = largest_needs(planner.resolved.study, updates)
-    return needs.bytes_on(len(planner.machine.devices), free_bytes)
+    n_devices = len(planner.machine.devices)
+    return needs.bytes_on(Room(n_devices, free_bytes, n_copies=n_devices))
 
 
 STUDIES = {

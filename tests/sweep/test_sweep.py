@@ -273,11 +273,10 @@ from cohort_tools import tiny
 from gridscape.engine.machine import Machine
 from gridscape.execution.planner import Planner
 from gridscape.execution.sole import Sole
-from gridscape.kernels.cores import use_all_cores
 from gridscape.store.store import Store
 from gridscape.sweep import Cut, run
 
-use_all_cores()
+jax.config.update("jax_num_cpu_devices", 2)
 
 def init(key, hyper):
     return {"w": jax.random.normal(key, (64, 60_000)) * 0.1, "v": jnp.zeros((60_000, 10))}

@@ -24,7 +24,7 @@ from typing import Any
 
 import jax
 
-from gridscape.engine.kept import own_process
+from gridscape.engine.naming import own_process
 from gridscape.engine.sizes import tree_bytes
 from gridscape.errors import GridscapeError, StoreError, one_line
 from gridscape.execution.executors import Event, Progress, Room, Snapshot, Work
@@ -34,7 +34,7 @@ from gridscape.execution.ray.values import unpacked
 from gridscape.execution.worker import Worker
 from gridscape.grid.trials import Trial
 from gridscape.identity.version import __version__
-from gridscape.kernels.cores import use_all_cores
+from gridscape.kernels.cores import n_cores, require_addresses
 from gridscape.tasks import fetch
 
 try:
@@ -134,7 +134,9 @@ class Station:
             fetch.keep(data_set, files)
         self._cores = self._cores or take_cores(wanted.n_cores)
         _settle(wanted)
-        use_all_cores()
+        require_addresses()
+        with suppress(RuntimeError):  # opened again
+            jax.config.update("jax_num_cpu_devices", n_cores())
         own_process()
         _share_gpu(wanted.gpu_share)
         resolved = pickle.loads(job).resolve(unpacked)
