@@ -9,7 +9,6 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Generic, TypeVar
 
-from gridscape.engine.cohorts import partition
 from gridscape.execution.executors import (
     Begun,
     Cut,
@@ -71,10 +70,8 @@ class Crew(Generic[M, W]):
 
     def _add(self, resolved: ResolvedStudy, work: Work, saved: Saved) -> None:
         """A work to hand out."""
-        progress = dict.fromkeys((trial.key for trial in work.trials), work.start)
-        (cohort,) = partition(resolved, work.trials, progress)
         self._out[work.id] = self._new_out(work, saved)
-        self._parts.add_cohort(cohort, work, resolved.study)
+        self._parts.add_cohort(work.cohort(resolved), work, resolved.study)
 
     def _note(self, hand: M, event: Event) -> None:
         """Take note of what a worker said of its part."""

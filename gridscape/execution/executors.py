@@ -45,13 +45,14 @@ What else an executor owes:
 import importlib
 import json
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import IntEnum
 from pathlib import Path
 from typing import Any, NamedTuple, Protocol, Self, runtime_checkable
 
 import numpy as np
 
+from gridscape.engine.cohorts import Cohort, partition
 from gridscape.engine.machine import Machine
 from gridscape.errors import StoreError, UsageError, check_known
 from gridscape.execution.memory import free_memory_bytes
@@ -93,6 +94,12 @@ class Work:
     ahead: bool = True
     n_sharing: int = 0
     rank: int = 0
+
+    def cohort(self, resolved: ResolvedStudy) -> Cohort:
+        """Its trials with the functions that train them."""
+        progress = {trial.key: self.start for trial in self.trials}
+        (cohort,) = partition(resolved, self.trials, progress)
+        return replace(cohort, n_sharing=self.n_sharing)
 
 
 @dataclass(frozen=True)

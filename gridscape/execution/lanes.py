@@ -4,8 +4,10 @@ A cohort of five trials would leave one of two cores idle for a sixth of the tim
 sixteen for all of it. So each core trains parts of works by itself, and waits for no other one.
 """
 
+import threading
 from collections.abc import Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor, wait
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 
@@ -72,11 +74,15 @@ class Lane(Member):
 
 
 class Lanes(Crew[Lane, Out]):
-    """A worker for each core. limit_bytes: of memory, instead of what is free."""
+    """A worker for each core. limit_bytes: of memory, instead of what is free.
+
+    While one thread reads events, others may ask for snapshots and cancel.
+    """
 
     def __init__(self, limit_bytes: int | None = None) -> None:
         super().__init__(Out)
         self.limit_bytes = limit_bytes
+        self._lock = threading.RLock()  # of who has what
 
     def _clear(self) -> None:
         super()._clear()
@@ -100,6 +106,11 @@ class Lanes(Crew[Lane, Out]):
             raise UsageError("the executor is not open", where="Local")
         return self._hands
 
+    @property
+    def devices(self) -> tuple[str, ...]:
+        """What trains beside each other, by name."""
+        return tuple(f"core {number}" for number in range(1, len(self._lanes) + 1))
+
     def room(self) -> Room:
         """See Executor."""
         n_lanes, limit = len(self._lanes), self.limit_bytes
@@ -108,20 +119,31 @@ class Lanes(Crew[Lane, Out]):
     def costs(self, trials: Sequence[Trial], timed: bool) -> Costs:
         """See Executor: measured by all workers at once, as they will train."""
         cohorts = partition(self._resolved, trials)
-        parts = Parts()
-        for number, cohort in enumerate(cohorts):
-            parts.add_cohort(cohort, Work(number, cohort.trials), self._resolved.study)
-        sizes = parts.sizes(self._lanes[0].seat, len(self._lanes))
-        some = [t for number, cohort in enumerate(cohorts) for t in cohort.trials[: sizes[number]]]
+        works = [Work(number, cohort.trials) for number, cohort in enumerate(cohorts)]
+        some = [trial for work in self._first_parts(works) for trial in work.trials]
         measuring = [lane.costs(some, timed) for lane in self._lanes[: max(len(trials), 1)]]
         found = [costs.result() for costs in measuring]
-        cores = tuple(f"core {number}" for number in range(1, len(self._lanes) + 1))
         programs = zip(cohorts, *(each.programs for each in found), strict=True)
-        return Costs(cores, tuple(_whole(cohort, costs) for cohort, *costs in programs))
+        return Costs(self.devices, tuple(_whole(cohort, costs) for cohort, *costs in programs))
+
+    def begin(self, works: Sequence[Work]) -> None:
+        """Have the programs of works compiled that are to come, and wait for none of them."""
+        planner = self._lanes[0].worker.planner
+        wanted = self._first_parts([work for work in works if work.ahead])
+        planner.begin(work.cohort(self._resolved) for work in wanted)
+
+    def _first_parts(self, works: Sequence[Work]) -> list[Work]:
+        """Of each work one of the parts that it will be trained in."""
+        parts = Parts()
+        for work in works:
+            parts.add_cohort(work.cohort(self._resolved), work, self._resolved.study)
+        sizes = parts.sizes(self._lanes[0].seat, len(self._lanes))
+        return [replace(w, trials=w.trials[: sizes[w.id]], n_sharing=sizes[w.id]) for w in works]
 
     def submit(self, work: Work, saved: Saved) -> None:
         """See Executor."""
-        self._add(self._resolved, work, saved)
+        with self._lock:
+            self._add(self._resolved, work, saved)
 
     def events(self) -> Iterator[Event]:
         """See Executor."""
@@ -141,14 +163,22 @@ class Lanes(Crew[Lane, Out]):
                 if isinstance(word, BaseException):
                     troubles.append(word)
                 else:
-                    self._note(lane, word)
+                    with self._lock:
+                        self._note(lane, word)
 
     def snapshots(self, work: int) -> Iterator[Snapshot]:
         """See Executor."""
-        for lane, part in self._members(work):
-            if lane.run:  # who still compiles has none, and would keep all others waiting
-                # At once: it trains no further as long as somebody looks at its snapshots.
-                yield from list(lane.worker.snapshots(part.work.id))
+        with self._lock:
+            # Who still compiles has none, and would keep all others waiting.
+            members = [(lane, part) for lane, part in self._members(work) if lane.run]
+        for lane, part in members:
+            # At once: it trains no further as long as somebody looks at its snapshots.
+            yield from list(lane.worker.snapshots(part.work.id))
+
+    def cancel(self, work: int) -> None:
+        """See Executor."""
+        with self._lock:
+            super().cancel(work)
 
     def _cancel(self, members: Sequence[tuple[Lane, Part]]) -> None:
         for lane, part in members:
@@ -169,11 +199,12 @@ class Lanes(Crew[Lane, Out]):
 
     def _hand_out(self) -> None:
         """Give every worker that has nothing to do a part to train."""
-        for lane in self._lanes:
-            if lane.part is not None or self._is_alone():
-                continue
-            if taken := self._parts.take(lane.seat, len(self._hands)):
-                self._begin(lane, *taken)
+        with self._lock:
+            for lane in self._lanes:
+                if lane.part is not None or self._is_alone():
+                    continue
+                if taken := self._parts.take(lane.seat, len(self._hands)):
+                    self._begin(lane, *taken)
 
     def _begin(self, lane: Lane, part: Part, reserve: Part | None) -> None:
         if part.work.care >= Care.ALONE and any(each.part for each in self._hands):

@@ -32,6 +32,11 @@ class Local:
             raise UsageError("the executor is not open", where="Local")
         return self._opened
 
+    @property
+    def devices(self) -> tuple[str, ...]:
+        """What trains beside each other, by name."""
+        return self._here.devices
+
     def room(self) -> Room:
         """See Executor."""
         return self._here.room()
@@ -39,6 +44,10 @@ class Local:
     def costs(self, trials: Sequence[Trial], timed: bool) -> Costs:
         """See Executor."""
         return self._here.costs(trials, timed)
+
+    def begin(self, works: Sequence[Work]) -> None:
+        """Have the programs of works compiled that are to come, and wait for none of them."""
+        self._here.begin(works)
 
     def submit(self, work: Work, saved: Saved) -> None:
         """See Executor."""

@@ -242,8 +242,12 @@ class Planner:
         plans = [self._plan_cohort(cohort) for cohort in self.ahead(cohorts)]
         if timed:  # when all is compiled: nothing else may run meanwhile
             plans = [self._with_seconds(planned) for planned in plans]
-        devices = tuple(str(device) for device in self.machine.devices)
-        return Costs(devices, tuple(planned.cost for planned in plans))
+        return Costs(self.devices, tuple(planned.cost for planned in plans))
+
+    @property
+    def devices(self) -> tuple[str, ...]:
+        """The devices by name."""
+        return tuple(str(device) for device in self.machine.devices)
 
     def runs(self, cohort: Cohort) -> tuple[Cohort, ...]:
         """``cut``, or ``fill`` for a program that cannot be compiled: who trains it meets that."""

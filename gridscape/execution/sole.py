@@ -31,6 +31,11 @@ class Sole:
             raise UsageError("the executor is not open", where="Local")
         return self._opened
 
+    @property
+    def devices(self) -> tuple[str, ...]:
+        """What trains beside each other, by name."""
+        return self._worker.planner.devices
+
     def room(self) -> Room:
         """See Executor."""
         return self._worker.room()
@@ -38,6 +43,10 @@ class Sole:
     def costs(self, trials: Sequence[Trial], timed: bool) -> Costs:
         """See Executor."""
         return self._worker.costs(trials, timed)
+
+    def begin(self, works: Sequence[Work]) -> None:
+        """Have the programs of works compiled that are to come, and wait for none of them."""
+        self._worker.begin(works)
 
     def submit(self, work: Work, saved: Saved) -> None:
         """See Executor."""

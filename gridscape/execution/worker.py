@@ -11,7 +11,7 @@ from collections.abc import Generator, Iterable, Iterator, Sequence
 from contextlib import closing
 from dataclasses import replace
 
-from gridscape.engine.cohorts import Cohort, partition
+from gridscape.engine.cohorts import Cohort
 from gridscape.engine.machine import Machine
 from gridscape.errors import OutOfMemoryError
 from gridscape.execution.cohort_run import CohortRun, unfinished
@@ -87,6 +87,10 @@ class Worker:
             if running is not None and running.work == work:
                 yield from running.snapshots()
 
+    def begin(self, works: Iterable[Work]) -> None:
+        """Have the programs of works compiled, where they may be, and wait for none of them."""
+        self.planner.begin(self._cohort(work) for work in works if work.ahead)
+
     def cancel(self, work: int) -> None:
         """Let ``run`` end before its next event."""
         self._cancelled.add(work)
@@ -99,7 +103,7 @@ class Worker:
         self, work: Work, saved: Saved | None, coming: Iterable[Work]
     ) -> Generator[Event, None, None]:
         yield Taken(work.id)
-        self.planner.begin(self._cohort(each) for each in (work, *coming) if each.ahead)
+        self.begin((work, *coming))
         cohort, queue, trouble = self._cohort(work), deque[Cohort](), ""
         try:
             queue.extend(self._runs(cohort, work.care))
@@ -119,9 +123,7 @@ class Worker:
     def _cohort(self, work: Work) -> Cohort:
         """A work with the functions that train it."""
         if work.id not in self._cohorts:
-            progress = {trial.key: work.start for trial in work.trials}
-            (cohort,) = partition(self.planner.resolved, work.trials, progress)
-            self._cohorts[work.id] = replace(cohort, n_sharing=work.n_sharing)
+            self._cohorts[work.id] = work.cohort(self.planner.resolved)
         return self._cohorts[work.id]
 
     def _runs(self, cohort: Cohort, care: Care) -> list[Cohort]:

@@ -1,4 +1,4 @@
-"""Ray clusters on this machine, for tests: nodes of one core each."""
+"""Ray clusters on this machine, for tests."""
 
 import contextlib
 import os
@@ -12,8 +12,8 @@ from gridscape.execution.ray.cluster import SETTINGS
 
 
 @contextlib.contextmanager
-def cluster_of(n_nodes):
-    """A ``ray.cluster_utils.Cluster`` with so many nodes of one core, the head among them."""
+def cluster_of(n_nodes, n_cores=1):
+    """A ``ray.cluster_utils.Cluster`` of so many nodes of so many cores, the head among them."""
     from ray.cluster_utils import Cluster
 
     for name, value in SETTINGS.items():
@@ -27,10 +27,11 @@ def cluster_of(n_nodes):
         forks_allowed(),
     ):
         patch.setenv("TMPDIR", folder)
-        cluster = Cluster(initialize_head=True, head_node_args=ONE_CORE)
+        node = {**ONE_CORE, "num_cpus": n_cores}
+        cluster = Cluster(initialize_head=True, head_node_args=node)
         try:
             for _ in range(n_nodes - 1):
-                cluster.add_node(**ONE_CORE)
+                cluster.add_node(**node)
             yield cluster
         finally:
             cluster.shutdown()

@@ -19,6 +19,7 @@ import gridscape as gs
 from gridscape.errors import StoreFullError, StoreLockedError
 from gridscape.execution.executors import Finished, Progress
 from gridscape.execution.ray.station import take_cores
+from gridscape.kernels.cores import n_cores
 
 pytest.importorskip("ray")
 # A good part of a second each: long enough for something to happen to a trial.
@@ -55,7 +56,7 @@ class Faults:
         if not isinstance(event, Progress) or not self.faults:
             return
         for hand in self.executor._hands:
-            if hand.run == event.trials and hand.ready.process not in self._hurt:
+            if set(event.trials) <= set(hand.run) and hand.ready.process not in self._hurt:
                 self._hurt.add(hand.ready.process)
                 self.faults.popleft()(hand)
                 if self.faults:
@@ -105,6 +106,16 @@ def test_workers_that_are_killed_preempted_or_hang(tmp_path, cluster, by_local):
     executor = gs.Ray(cluster.address)
     faults = np.random.default_rng(0).permutation([kill, preempt, hang(executor)] * 2)
     run(tmp_path, executor, *faults[:5])
+    assert_equal_tables(stored(tmp_path), by_local)
+
+
+@pytest.mark.skipif(n_cores() < 2, reason="one core")
+@pytest.mark.filterwarnings("ignore:the process died while training")
+def test_a_worker_of_several_cores_is_killed_and_preempted(tmp_path, by_local):
+    """What each core had in training goes on from where it was, or begins again."""
+    with cluster_of(1, n_cores=2) as cluster:
+        executor = gs.Ray(cluster.address)
+        run(tmp_path, executor, preempt, kill)
     assert_equal_tables(stored(tmp_path), by_local)
 
 

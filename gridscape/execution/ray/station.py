@@ -1,7 +1,7 @@
 """A worker in a process of its own, and what the driver asks of it: the body of a Ray actor.
 
-It trains in one thread and answers in others. What happens waits in a mailbox of bounded size until
-the driver fetches it; while that is full, training waits.
+It trains as a local run does, on all cores that it has, and answers in other threads. What happens
+waits in a mailbox of bounded size until the driver fetches it; while that is full, training waits.
 """
 
 import os
@@ -18,23 +18,25 @@ import time
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
+from functools import partial
 from importlib import metadata
 from pathlib import Path
 from typing import Any
 
 import jax
 
+from gridscape.engine.machine import Machine
 from gridscape.engine.naming import own_process
 from gridscape.engine.sizes import tree_bytes
 from gridscape.errors import GridscapeError, StoreError, one_line
 from gridscape.execution.executors import Event, Progress, Room, Snapshot, Work
+from gridscape.execution.local import Local
 from gridscape.execution.mailbox import Mailbox, bytes_of
 from gridscape.execution.planner import MEMORY_SHARE, Costs
 from gridscape.execution.ray.values import unpacked
-from gridscape.execution.worker import Worker
 from gridscape.grid.trials import Trial
 from gridscape.identity.version import __version__
-from gridscape.kernels.cores import n_cores, require_addresses
+from gridscape.kernels.cores import require_addresses
 from gridscape.tasks import fetch
 
 try:
@@ -111,7 +113,7 @@ class Station:
         self._orders: queue.Queue[tuple[Work, Sequence[Snapshot], Sequence[Work]]] = queue.Queue()
         self._is_leaving, self._has_left = threading.Event(), threading.Event()
         self._cores: list[int] = []
-        self._worker: Worker | None = None
+        self._executor: Local | None = None
         self._in_training: int | None = None
         self._listen_for_sigterm()
 
@@ -135,8 +137,6 @@ class Station:
         self._cores = self._cores or take_cores(wanted.n_cores)
         _settle(wanted)
         require_addresses()
-        with suppress(RuntimeError):  # opened again
-            jax.config.update("jax_num_cpu_devices", n_cores())
         own_process()
         _share_gpu(wanted.gpu_share)
         resolved = pickle.loads(job).resolve(unpacked)
@@ -144,13 +144,13 @@ class Station:
         limit = None
         if wanted.n_beside > 1:  # they plan by the same free memory at once
             limit = int(here.free_bytes * MEMORY_SHARE / wanted.n_beside)
-        self._worker = worker = Worker.of_all_devices(resolved, limit)
-        threading.Thread(target=self._train, name="gridscape-train", daemon=True).start()
-        machine = worker.planner.machine
+        self._executor = executor = Local(limit)
+        executor.open(resolved)
+        threading.Thread(target=self._train, name="gridscape-station", daemon=True).start()
         return Ready(
             room=here._replace(free_bytes=here.free_bytes / wanted.n_beside),
-            devices=tuple(str(device) for device in machine.devices),
-            is_batched=machine.is_batched,
+            devices=executor.devices,
+            is_batched=Machine.local().is_batched,
             host=host,
             process=os.getpid(),
             cores=tuple(self._cores),
@@ -182,9 +182,9 @@ class Station:
     # ---- how ----
 
     @property
-    def _here(self) -> Worker:
-        assert self._worker is not None  # the driver opens it first
-        return self._worker
+    def _here(self) -> Local:
+        assert self._executor is not None  # the driver opens it first
+        return self._executor
 
     def _train(self) -> None:
         """Train what is ordered, one work after the other."""
@@ -200,8 +200,9 @@ class Station:
             self._in_training = None
 
     def _train_one(self, work: Work, snapshots: Sequence[Snapshot], coming: Sequence[Work]) -> None:
-        saved = Snapshot.joined(snapshots).of if snapshots else None
-        for event in self._here.run(work, saved, coming):
+        self._here.submit(work, partial(_some_of, snapshots))
+        self._here.begin((work, *coming))
+        for event in self._here.events():
             self._mail.put(event)
             if self._is_leaving.is_set() and isinstance(event, Progress):
                 self._mail.put(Parting(tuple(self._here.snapshots(work.id))))
@@ -232,6 +233,13 @@ class Station:
             self._mail.put(Parting(()), end - time.monotonic())
         self._has_left.wait(max(end - time.monotonic(), 0.0))
         os._exit(0)
+
+
+def _some_of(snapshots: Sequence[Snapshot], keys: Sequence[str]) -> Snapshot:
+    """Of snapshots of several runs, what they have of these trials, which were in one."""
+    wanted = set(keys)
+    parts = [part for part in snapshots if not wanted.isdisjoint(part.meta["keys"])]
+    return Snapshot.joined(parts).of(keys)
 
 
 def _other_versions(
