@@ -9,6 +9,7 @@ from collections import deque
 from contextlib import suppress
 from multiprocessing.connection import wait
 
+import jax
 import jax.numpy as jnp
 
 from gridscape.execution.executors import Done, Job, Lost, Room, Snapshot
@@ -130,6 +131,7 @@ def serve(pipe, job):
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is the sweep's
     with suppress(EOFError, BrokenPipeError, ConnectionResetError):
         try:
+            jax.config.update("jax_num_cpu_devices", 2)  # as where the tests run
             worker = Worker.of_all_devices(job.resolve())
             while True:
                 answer(pipe, worker, *pipe.recv())
