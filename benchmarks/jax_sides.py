@@ -4,7 +4,6 @@ import os
 import threading
 import time
 from collections.abc import Sequence
-from contextlib import suppress
 from functools import partial
 from typing import Any
 
@@ -31,6 +30,9 @@ from gridscape.kernels.library import VARIABLE
 from gridscape.models._cells import forget_gate_offset
 from gridscape.models.precision import arithmetic, products_in
 from gridscape.study.study import ResolvedStudy, Study
+
+# So that one program trains on all cores; before JAX is first used.
+jax.config.update("jax_num_cpu_devices", n_cores())
 
 COMPILING = (
     BACKEND_COMPILE,
@@ -99,19 +101,12 @@ def plain_cohort_of(*given: Any) -> Work:
     return cohort_of(*given)
 
 
-def a_device_for_each_core() -> None:
-    """So that one program uses all cores; before JAX is first used."""
-    with suppress(RuntimeError):  # it was: by this function, in the same process
-        jax.config.update("jax_num_cpu_devices", n_cores())
-
-
 def trained(resolved: ResolvedStudy, may_diverge: bool = False) -> Work:
     """The one cohort of a study, by the programs that ``gridscape run`` trains it with.
 
     A network that diverged is trained no more, which is no speed: that is an error, unless it is
     trained with others as one batch, which takes as long with it as without.
     """
-    a_device_for_each_core()
     planner = Planner(resolved, Machine.local())
     (trials,) = partition(resolved, resolved.trials())
     program, n_trials = planner.program(trials), len(trials.trials)
@@ -221,7 +216,6 @@ def products(n: int, precision: str = "float32") -> Work:
 
     On a GPU operands are rounded to ``precision`` by the product itself.
     """
-    a_device_for_each_core()
     square = np.random.default_rng(0).random((n, n), np.float32)
     operands = [jax.device_put(square, device) for device in jax.local_devices()]
     with products_in(precision):
