@@ -17,7 +17,8 @@ namespace GRIDSCAPE_TARGET {
 
 constexpr int64_t kPanelBlocks = 4;
 // Rows of a long inner dimension that are multiplied at once: their panel fits the first cache.
-constexpr int64_t kDepthAtOnce = 128;
+// Where vectors are shorter than a block, each pass over a panel reads but a part of every line.
+constexpr int64_t kDepthAtOnce = kLanes < kBlock ? 32 : 128;
 
 GRIDSCAPE_INLINE constexpr int64_t blocks_of(int64_t columns) {
   return (columns + kBlock - 1) / kBlock;
@@ -149,6 +150,27 @@ GRIDSCAPE_INLINE void for_tiles(int64_t count, Use&& use, std::integral_constant
   }
 }
 
+// Tiles that are summed up together, a part of their panel at a time, for the same reason.
+constexpr int kTilesTogether = kLanes < kBlock ? 8 : 1;
+
+// Calls use(constant R, constant N, first_row) for N tiles of R rows each that cover `count` rows;
+// N is 1 unless there may be more.
+template <typename Use, int R>
+GRIDSCAPE_INLINE void for_tiles_together(int64_t count, bool may,
+                                         std::integral_constant<int, R> rows, Use&& use) {
+  constexpr int n = kTilesTogether;
+  int64_t row = 0;
+  if (n > 1 && may) {
+    for (; row + n * R <= count; row += n * R) use(rows, std::integral_constant<int, n>{}, row);
+  }
+  for_tiles(
+      count - row,
+      [&](auto n_rows, int64_t first) {
+        use(n_rows, std::integral_constant<int, 1>{}, row + first);
+      },
+      rows);
+}
+
 // Calls use(std::integral_constant<int, C>) with the 1 to 4 blocks C of a panel.
 template <typename Use>
 GRIDSCAPE_INLINE void with_blocks(int64_t blocks, Use&& use) {
@@ -277,27 +299,27 @@ GRIDSCAPE_INLINE void multiply_packed(const float* left, int64_t packed_rows, in
   for_panels(blocks, [&](auto n_blocks, int64_t first) {
     constexpr int C = n_blocks;
     for (int lane = 0; lane < kBlock; lane += kLanes) {
-      for_tiles(
-          count,
-          [&](auto n_rows, int64_t row) {
-            Tile<n_rows, C> tile = {};
-            const float *from = left, *with = packed;
-            for (int64_t inner = 0; inner < inner_blocks; inner += kPanelBlocks) {
-              const int64_t some = smaller(kPanelBlocks, inner_blocks - inner);
-              const int64_t width = some * of_block;
-              const Rows rows = {from + (first_row + row) * width, width, 1};
-              const int64_t end = zero < 0 ? width : zero * of_block, next = end + of_block;
-              accumulate<Number>(tile, rows, with, end, lane);
-              if (zero >= 0 && next < width) {
-                accumulate<Number>(tile, rows.from(0, next), with + next * C * kBlock, width - next,
-                                   lane);
-              }
-              from += packed_rows * width;
-              with += width * C * kBlock;
+      const auto sum_up = [&](auto n_rows, auto n_tiles, int64_t row) {
+        Tile<n_rows, C> tiles[n_tiles] = {};
+        const float *from = left, *with = packed;
+        for (int64_t inner = 0; inner < inner_blocks; inner += kPanelBlocks) {
+          const int64_t width = smaller(kPanelBlocks, inner_blocks - inner) * of_block;
+          const int64_t end = zero < 0 ? width : zero * of_block, next = end + of_block;
+          Rows rows = {from + (first_row + row) * width, width, 1};
+          for (auto& tile : tiles) {
+            accumulate<Number>(tile, rows, with, end, lane);
+            if (zero >= 0 && next < width) {
+              accumulate<Number>(tile, rows.from(0, next), with + next * C * kBlock, width - next,
+                                 lane);
             }
-            use(tile, row, first, lane);
-          },
-          RowsOf<C>{});
+            rows = rows.from(n_rows, 0);
+          }
+          from += packed_rows * width;
+          with += width * C * kBlock;
+        }
+        for (int t = 0; t < n_tiles; ++t) use(tiles[t], row + t * n_rows, first, lane);
+      };
+      for_tiles_together(count, inner_blocks > 2 * kPanelBlocks, RowsOf<C>{}, sum_up);
     }
     packed += inner_blocks * kBlockWords<Number> * C * kBlock;
   });
