@@ -1,7 +1,7 @@
 """The compiled programs of a cohort, and its training with them, segment by segment.
 
-Trials are spread over the devices of a machine, and a core, which is one of its own, trains its
-trials one after the other, a whole segment each. One trial at a time keeps its weights and
+Trials are spread over the devices of a machine. A core calls programs of one device, which train
+its trials one after the other, a whole segment each. One trial at a time keeps its weights and
 activations in the cache of its core, which is faster on a CPU than batched products, and its
 numbers come from the same compiled code whatever else is in its cohort. A GPU, which one small
 network would leave idle, trains all of its trials at once, and their numbers may differ with their

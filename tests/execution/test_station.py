@@ -5,7 +5,6 @@ import threading
 import time
 from contextlib import contextmanager
 
-import jax
 import pytest
 from cohort_tools import assert_same, tiny
 from runs import stored
@@ -17,7 +16,6 @@ from gridscape.execution.executors import Begun, Care, Done, Finished, Job, Prog
 from gridscape.execution.ray import station as module
 from gridscape.execution.ray.station import Station, Wanted, versions
 from gridscape.execution.ray.values import packed
-from gridscape.grid.trials import Status
 from gridscape.kernels.cores import n_cores
 
 LONGEST_SECONDS = 120
@@ -148,21 +146,3 @@ def test_with_care_it_trains_one_at_a_time(by_local):
     assert {len(word.trials) for word in words if isinstance(word, Begun)} == {1}
     for key, result in results(words).items():
         assert_same(result, by_local[key])
-
-
-def test_what_a_model_raises_is_the_outcome_of_its_trials():
-    def init(key, hyper):
-        return {"w": jax.numpy.zeros((64, 10))}
-
-    def apply(params, x, key, hyper):
-        if x.shape[0] == 10:
-            raise RuntimeError("no such layer")
-        return x @ params["w"]
-
-    study = tiny({"batch_size": [10]}, task="digits-flat", model=(init, apply))
-    (work,) = works(study)
-    with opened(study) as station:
-        station.train(work, [], [])
-        found = results(heard(station))
-    assert {result.status for result in found.values()} == {Status.FAILED}
-    assert len(found) == len(work.trials)
