@@ -93,7 +93,8 @@ class Crew(Generic[M, W]):
             case Finished():
                 self._told.append(event)
             case Cut():
-                hand.run = ()
+                cut = {trial.key for trial in event.trials}
+                hand.run = tuple(trial for trial in hand.run if trial.key not in cut)
                 self._told.append(replace(event, work=part.of))
             case Done():
                 self._end(hand, out)

@@ -107,6 +107,8 @@ def least_bytes(study: Study, cohort: Cohort, room: Room) -> int:
     except Exception:  # the outcome of its trials, which the executor tells
         return 0
     needs = needs_of(study, cohort, update_bytes, room.n_devices)
+    if cohort.split is not None:  # each may have another one
+        room = room._replace(n_copies=room.n_devices)
     return needs._replace(slots=1).on(room)
 
 

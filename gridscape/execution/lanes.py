@@ -17,7 +17,7 @@ from gridscape.engine.flops import cohort_flops
 from gridscape.engine.machine import Machine
 from gridscape.errors import UsageError
 from gridscape.execution.crew import Crew, Member, Out
-from gridscape.execution.executors import Care, Event, Room, Saved, Snapshot, Work
+from gridscape.execution.executors import Care, Event, Finished, Room, Saved, Snapshot, Work
 from gridscape.execution.mailbox import Mailbox, bytes_of
 from gridscape.execution.memory import free_memory_bytes
 from gridscape.execution.parts import Part, Parts, Seat
@@ -124,12 +124,22 @@ class Lanes(Crew[Lane, Out]):
         measuring = [lane.costs(some, timed) for lane in self._lanes[: max(len(trials), 1)]]
         found = [costs.result() for costs in measuring]
         programs = zip(cohorts, *(each.programs for each in found), strict=True)
-        return Costs(self.devices, tuple(_whole(cohort, costs) for cohort, *costs in programs))
+        n_idle = len(self._lanes) - len(measuring)
+        whole = (
+            _whole(cohort, costs, n_idle * self._shared(cohort)) for cohort, *costs in programs
+        )
+        return Costs(self.devices, tuple(whole))
+
+    def _shared(self, cohort: Cohort) -> int:
+        """Bytes of data that each worker counts for itself, whether it trains or not."""
+        planner = self._lanes[0].worker.planner
+        return planner.data_bytes(cohort) if cohort.split is None else 0
 
     def begin(self, works: Sequence[Work]) -> None:
         """Have the programs of works compiled that are to come, and wait for none of them."""
         planner = self._lanes[0].worker.planner
-        wanted = self._first_parts([work for work in works if work.ahead])
+        # Each by itself, as it will be submitted.
+        wanted = [self._first_parts([work])[0] for work in works if work.ahead]
         planner.begin(work.cohort(self._resolved) for work in wanted)
 
     def _first_parts(self, works: Sequence[Work]) -> list[Work]:
@@ -154,8 +164,9 @@ class Lanes(Crew[Lane, Out]):
                 yield self._told.popleft()
             if troubles:  # when all that has ended was told
                 raise troubles[0]
-            if not self._out:
-                return
+            with self._lock:
+                if not self._out and not self._told:
+                    return
             self._hand_out()
             if not any(lane.part for lane in self._hands):
                 return  # nobody would ever bring a word
@@ -171,9 +182,18 @@ class Lanes(Crew[Lane, Out]):
         with self._lock:
             # Who still compiles has none, and would keep all others waiting.
             members = [(lane, part) for lane, part in self._members(work) if lane.run]
-        for lane, part in members:
-            # At once: it trains no further as long as somebody looks at its snapshots.
-            yield from list(lane.worker.snapshots(part.work.id))
+        if not members:
+            return
+        # All at once, as each is waited for until its segment ends; and each whole, as a lane
+        # trains no further as long as somebody looks at its snapshots.
+        with ThreadPoolExecutor(len(members)) as threads:
+            for found in threads.map(_snapshots_of, *zip(*members, strict=True)):
+                yield from found
+
+    def results(self) -> Iterator[Finished]:
+        """Of trials that have ended, what ``events`` has not told yet."""
+        waiting = [*self._told, *(word for _, word in self._mail.take(0))]
+        yield from (word for word in waiting if isinstance(word, Finished))
 
     def cancel(self, work: int) -> None:
         """See Executor."""
@@ -223,8 +243,15 @@ class Lanes(Crew[Lane, Out]):
         return any(lane.part and lane.part.work.care >= Care.ALONE for lane in self._hands)
 
 
-def _whole(cohort: Cohort, costs: Sequence[Cost]) -> Cost:
-    """What a cohort takes, of which each worker has measured one and the same part."""
+def _snapshots_of(lane: Lane, part: Part) -> list[Snapshot]:
+    return list(lane.worker.snapshots(part.work.id))
+
+
+def _whole(cohort: Cohort, costs: Sequence[Cost], idle_bytes: int) -> Cost:
+    """What a cohort takes, of which each worker has measured one and the same part.
+
+    idle_bytes: shares of the data that fall to workers for which there is no trial.
+    """
     first, n_trials = costs[0], len(cohort.trials)
     largest = max(first.sizes, default=0)
     n_measured = sum(first.sizes)
@@ -234,7 +261,7 @@ def _whole(cohort: Cohort, costs: Sequence[Cost]) -> Cost:
     return Cost(
         sizes=sizes,
         n_microbatches=first.n_microbatches,
-        memory_bytes=sum(cost.memory_bytes for cost in costs),
+        memory_bytes=sum(cost.memory_bytes for cost in costs) + idle_bytes,
         flops=cohort_flops(cohort),
         compile_seconds=max(cost.compile_seconds for cost in costs),
         seconds=None if mean is None else mean * n_trials / n_measured / len(costs),

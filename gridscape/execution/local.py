@@ -5,7 +5,7 @@ from pathlib import Path
 
 from gridscape.engine.machine import Machine
 from gridscape.errors import UsageError
-from gridscape.execution.executors import Event, Room, Saved, Snapshot, Work
+from gridscape.execution.executors import Event, Finished, Room, Saved, Snapshot, Work
 from gridscape.execution.lanes import Lanes
 from gridscape.execution.planner import Costs
 from gridscape.execution.sole import Sole
@@ -60,6 +60,10 @@ class Local:
     def snapshots(self, work: int) -> Iterator[Snapshot]:
         """See Executor."""
         return self._here.snapshots(work)
+
+    def results(self) -> Iterator[Finished]:
+        """Of trials that have ended, what ``events`` has not told yet."""
+        return self._here.results()
 
     def cancel(self, work: int) -> None:
         """See Executor."""

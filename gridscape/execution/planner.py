@@ -197,24 +197,24 @@ class Planner:
     def data(self, task: Task, split: int | None = None) -> DeviceData:
         """The arrays of a task, or of a replicate's split of it, put there when first needed.
 
-        Of all splits only the last ones stay, one for each worker.
+        Of all splits only those stay that were used last, one for each worker.
         """
-        key, study = (task.fingerprint, split), self.resolved.study
+        key = (task.fingerprint, split)
         with self._lock:
-            if key not in self._data:
-                if split is not None:
-                    self._drop_splits()
-                    task = split_of(task, study.seed, split)
-                self._data[key] = self.machine.load(
-                    task, study.evaluation_examples, study.evaluation_sample
-                )
-            return self._data[key]
+            data = self._data.pop(key, None)
+            if data is None:
+                data = self._load(task, split)
+            self._data[key] = data  # the last one to be dropped
+            return data
 
-    def _drop_splits(self) -> None:
-        """Make room for another split."""
-        splits = [key for key in self._data if key[1] is not None]
-        for key in splits[: len(splits) + 1 - self.n_workers]:
-            del self._data[key]
+    def _load(self, task: Task, split: int | None) -> DeviceData:
+        study = self.resolved.study
+        if split is not None:
+            splits = [key for key in self._data if key[1] is not None]
+            for key in splits[: max(len(splits) + 1 - self.n_workers, 0)]:
+                del self._data[key]
+            task = split_of(task, study.seed, split)
+        return self.machine.load(task, study.evaluation_examples, study.evaluation_sample)
 
     def data_of(self, cohort: Cohort) -> DeviceData:
         """The arrays that a cohort trains on and is evaluated by."""
@@ -317,10 +317,10 @@ class Planner:
         splits = {split for _, split in list(self._data)}
         is_there = cohort.split is None or bool(splits - {None})  # any split makes room for another
         is_measured = self.limit_bytes is None and self.n_workers == 1
-        taken = self._data_bytes(cohort) if is_measured and is_there else 0
+        taken = self.data_bytes(cohort) if is_measured and is_there else 0
         return self.room_bytes(share) + taken
 
-    def _data_bytes(self, cohort: Cohort) -> int:
+    def data_bytes(self, cohort: Cohort) -> int:
         """On all devices; of what all workers share, the part of one."""
         n_sharing = self.n_workers if cohort.split is None else 1
         return tree_bytes(self._shapes(cohort).arrays) * len(self.machine.devices) // n_sharing
@@ -377,7 +377,7 @@ class Planner:
             _compiled_bytes(program.draw) if program.draws else 0,
         )
         waiting = program.slots * _order_bytes(program)
-        return self._data_bytes(cohort) + (2 * states + work + waiting) * len(self.machine.devices)
+        return self.data_bytes(cohort) + (2 * states + work + waiting) * len(self.machine.devices)
 
     def state_bytes(self, cohort: Cohort) -> int:
         """The states of all its trials, which a checkpoint holds."""

@@ -6,7 +6,7 @@ from itertools import islice
 from pathlib import Path
 
 from gridscape.errors import UsageError
-from gridscape.execution.executors import Event, Room, Saved, Snapshot, Work
+from gridscape.execution.executors import Event, Finished, Room, Saved, Snapshot, Work
 from gridscape.execution.planner import PROGRAMS_AHEAD, Costs
 from gridscape.execution.worker import Worker
 from gridscape.grid.trials import Trial
@@ -62,6 +62,10 @@ class Sole:
     def snapshots(self, work: int) -> Iterator[Snapshot]:
         """See Executor."""
         return self._worker.snapshots(work)
+
+    def results(self) -> Iterator[Finished]:
+        """Of trials that have ended, what ``events`` has not told yet: it tells all at once."""
+        yield from ()
 
     def cancel(self, work: int) -> None:
         """See Executor."""

@@ -1,6 +1,7 @@
 """What there is of this machine: cores to train on, and address space for JAX and its threads."""
 
 import os
+import sys
 from functools import cache
 from pathlib import Path
 from typing import NamedTuple
@@ -23,10 +24,13 @@ ADDRESSES_PER_CORE = 170 * 2**20
 
 
 def require_addresses() -> None:
-    """Raise OutOfMemoryError where a limit (ulimit -v) is too low for JAX, which would abort."""
+    """Raise OutOfMemoryError where a limit (ulimit -v) is too low for JAX, which would abort.
+
+    Not where JAX runs already.
+    """
     limit = address_limit()
     least = LEAST_ADDRESSES + ADDRESSES_PER_CORE * n_cores()
-    if limit is not None and limit < least:
+    if limit is not None and limit < least and not _jax_runs():
         raise OutOfMemoryError(
             "too little address space for JAX",
             where="ulimit -v",
@@ -34,6 +38,22 @@ def require_addresses() -> None:
             found=f"{limit // 1024:,}",
             hint="raise the limit, or use fewer cores (taskset)",
         )
+
+
+def _jax_runs() -> bool:
+    """Whether JAX has devices already: then it refuses another number of them."""
+    if "jax" not in sys.modules:
+        return False
+    import jax
+
+    name = "jax_num_cpu_devices"
+    number = jax.config.values[name]
+    try:
+        jax.config.update(name, 2 if number == 1 else 1)
+    except RuntimeError:
+        return True
+    jax.config.update(name, number)
+    return False
 
 
 def address_limit() -> int | None:

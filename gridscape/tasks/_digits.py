@@ -1,5 +1,6 @@
 """The digits that come with scikit-learn, without importing it."""
 
+import zlib
 from importlib.util import find_spec
 from pathlib import Path
 
@@ -27,7 +28,7 @@ def read_digits() -> Split:
         table = np.loadtxt(path, delimiter=",", dtype=np.uint8)
     except FileNotFoundError:
         raise DataMissingError("not there", where="digits", expected=path, hint=AGAIN) from None
-    except (OSError, EOFError, ValueError) as error:
+    except (OSError, EOFError, ValueError, zlib.error) as error:
         raise DataCorruptError(one_line(error), where=path, hint=AGAIN) from None
     if table.shape != (N_DIGITS, N_PIXELS + 1):
         raise DataCorruptError(

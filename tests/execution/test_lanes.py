@@ -6,6 +6,7 @@ import sys
 import threading
 import time
 from collections import Counter
+from concurrent.futures import wait
 from contextlib import suppress
 from dataclasses import replace
 
@@ -25,9 +26,10 @@ from gridscape.engine.sizes import tree_bytes
 from gridscape.engine.training import Training
 from gridscape.errors import StoreFullError, UsageError
 from gridscape.execution import lanes, parts
-from gridscape.execution.executors import Begun, Care, Done, Finished, Progress, Taken, Work
+from gridscape.execution.executors import Begun, Care, Cut, Done, Finished, Progress, Taken, Work
 from gridscape.execution.lanes import Lanes
 from gridscape.execution.local import Local
+from gridscape.execution.parts import Part
 from gridscape.execution.planner import Planner
 from gridscape.execution.sole import Sole
 from gridscape.execution.worker import Worker, _smaller
@@ -309,17 +311,20 @@ def test_the_data_is_there_once_for_all_and_counted_once(opened, monkeypatch):
     assert more == tree_bytes(data.arrays) - tree_bytes(data.arrays) // n_cores()
 
 
-def test_as_many_splits_stay_as_there_are_workers():
-    study = tiny(resample="split", task="digits", model="mlp", replicates=3)
-    planner = Planner(study.resolve(), Machine.local(), n_workers=2)
+@pytest.mark.parametrize("n_workers", [1, 2, 5])
+def test_as_many_splits_stay_as_there_are_workers(n_workers):
+    """Those that were used last."""
+    study = tiny(resample="split", task="digits", model="mlp")
+    planner = Planner(study.resolve(), Machine.local(), n_workers=n_workers)
     task = partition(planner.resolved, planner.resolved.trials())[0].task
     whole = planner.data(task)
-    first, second = planner.data(task, 0), planner.data(task, 1)
-    assert planner.data(task, 0) is first
-    third = planner.data(task, 2)
-    assert planner.data(task, 1) is second
-    assert planner.data(task, 2) is third
-    assert planner.data(task, 0) is not first
+    found = [planner.data(task, split) for split in range(n_workers)]
+    assert all(planner.data(task, split) is found[split] for split in range(n_workers))
+    assert planner.data(task, 0) is found[0]
+    planner.data(task, n_workers)
+    used_before_all = 1 if n_workers > 1 else 0
+    there = {split for _, split in planner._data}
+    assert there == {None, *range(n_workers + 1)} - {used_before_all}
     assert planner.data(task) is whole
     planner.close()
 
@@ -335,6 +340,68 @@ def test_a_plan_is_what_the_workers_would_do(tmp_path):
     # Each has the data and the slots of its own part, as each device has where one has all.
     assert here.memory_bytes == pytest.approx(one.memory_bytes, rel=0.5)
     assert np.isfinite(here.seconds)
+
+
+def test_snapshots_of_all_are_taken_at_once(opened, monkeypatch):
+    """Each is waited for until its segment ends."""
+    barrier = threading.Barrier(n_cores())
+    monkeypatch.setattr(lanes, "_snapshots_of", lambda lane, part: [barrier.wait(60), lane])
+    resolved, executor = opened
+    executor.submit(Work(0, tuple(resolved.trials()[:4])), no_snapshot)
+    for lane in executor._hands:
+        trials = tuple(resolved.trials()[:1])
+        lane.part, lane.run = Part(0, Work(1, trials), 1.0, "p"), trials
+    assert executor._hands == [x for x in executor.snapshots(0) if x in executor._hands]
+
+
+def test_what_comes_is_compiled_as_it_will_be_trained(opened):
+    """In parts of the same size."""
+    resolved, executor = opened
+    works = [Work(k, c.trials) for k, c in enumerate(partition(resolved, resolved.trials()))]
+    executor.begin(works)
+    planner = executor._hands[0].worker.planner
+    programs = set(planner._programs)
+    for work in works:
+        executor.submit(work, no_snapshot)
+        assert sum(isinstance(event, Done) for event in executor.events()) == 1
+    assert set(planner._programs) == programs
+    assert len(programs) == len(works)
+
+
+def test_who_trains_on_beside_a_run_that_was_cut_is_not_forgotten(opened):
+    """A worker of several cores has several runs in training."""
+    resolved, executor = opened
+    trials = tuple(resolved.trials()[:4])
+    executor.submit(Work(0, trials), no_snapshot)
+    lane = executor._hands[0]
+    lane.part, lane.run = Part(0, Work(1, trials), 1.0, "p"), trials
+    executor._note(lane, Cut(1, trials[1:3], 2, 1))
+    assert lane.run == (trials[0], trials[3])
+    assert executor._told.pop() == Cut(0, trials[1:3], 2, 1)
+
+
+def test_the_data_counts_as_a_whole_where_there_are_fewer_trials_than_cores(opened):
+    resolved, executor = opened
+    one = resolved.trials()[:1]
+    (cost,) = executor.costs(one, timed=False).programs
+    planner = replace(executor._hands[0].worker.planner, n_workers=1)
+    (cohort,) = partition(resolved, one)
+    assert cost.memory_bytes == pytest.approx(planner.memory_bytes(cohort), abs=n_cores())
+
+
+def test_results_that_wait_are_told_to_who_ends_early(opened):
+    """What is neither told nor in a snapshot would be trained again."""
+    submit_all(opened)
+    events, executor = opened[1].events(), opened[1]
+    told = []
+    while not told or not isinstance(told[-1], Progress):
+        told.append(next(events))
+    handed_out = {t.key for lane in executor._hands if lane.part for t in lane.part.work.trials}
+    wait([lane._task for lane in executor._hands if lane._task], 60)
+    ended = [e.trial.key for e in (*told, *executor.results()) if isinstance(e, Finished)]
+    assert handed_out
+    assert handed_out <= set(ended)
+    assert len(ended) == len(set(ended))
 
 
 @pytest.mark.parametrize(("number", "kind"), [(1, Sole), (3, Lanes)])

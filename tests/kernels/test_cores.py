@@ -1,10 +1,13 @@
 """Cores are the least of what machine, affinity, control groups and a variable allow."""
 
 import os
+import subprocess
+import sys
 
+import jax
 import pytest
 
-from gridscape.errors import UsageError
+from gridscape.errors import OutOfMemoryError, UsageError
 from gridscape.execution.memory import _group_bytes
 from gridscape.kernels import cores, groups
 
@@ -95,3 +98,29 @@ def test_memory_is_read_of_the_same_groups(tmp_path):
     (tmp_path / "own").write_text("4:memory:/job\n")
     assert _group_bytes(tmp_path, tmp_path / "own") == 700
     assert list(groups.folders("cpu", tmp_path, tmp_path / "own")) == []
+
+
+def test_too_little_room_for_jax_is_told_unless_it_runs_already(monkeypatch):
+    monkeypatch.setattr(cores, "address_limit", lambda: 2**30)
+    assert jax.local_devices()
+    before = jax.config.values["jax_num_cpu_devices"]
+    cores.require_addresses()
+    assert jax.config.values["jax_num_cpu_devices"] == before
+    monkeypatch.setattr(cores, "_jax_runs", lambda: False)
+    with pytest.raises(OutOfMemoryError, match="too little address space for JAX"):
+        cores.require_addresses()
+
+
+def test_asking_whether_jax_runs_changes_nothing():
+    script = """
+import jax
+from gridscape.kernels.cores import _jax_runs
+before = dict(jax.config.values)
+print(_jax_runs(), dict(jax.config.values) == before, end=" ")
+jax.numpy.ones(3).sum()
+print(_jax_runs(), dict(jax.config.values) == before, jax.local_device_count())
+"""
+    done = subprocess.run(
+        [sys.executable, "-c", script], capture_output=True, text=True, timeout=120, check=True
+    )
+    assert done.stdout == "False True True True 1\n"

@@ -72,9 +72,10 @@ def _scikit_learn_with(file: bytes | None, tmp_path: Path, monkeypatch: pytest.M
         (b"no archive", DataCorruptError, "digits.csv.gz"),
         (gzip.compress(b"1,2,3\n" * 80)[:-20], DataCorruptError, "digits.csv.gz"),
         (gzip.compress(b"1,2,300\n"), DataCorruptError, "digits.csv.gz"),
+        (gzip.compress(b"1,2,3\n")[:10] + b"\xff" * 20, DataCorruptError, "digits.csv.gz"),
         (gzip.compress(b"1,2\n3,4\n"), DataCorruptError, "expected 1797 x 65, found 2 x 2"),
     ],
-    ids=["missing", "no archive", "cut off", "no byte", "of another size"],
+    ids=["missing", "no archive", "cut off", "no byte", "no code", "of another size"],
 )
 def test_a_damaged_file_of_digits_is_named(file, error, said, tmp_path, monkeypatch) -> None:
     _scikit_learn_with(file, tmp_path, monkeypatch)

@@ -114,6 +114,7 @@ class Station:
         self._is_leaving, self._has_left = threading.Event(), threading.Event()
         self._cores: list[int] = []
         self._executor: Local | None = None
+        self._cancelled = set[int]()
         self._in_training: int | None = None
         self._listen_for_sigterm()
 
@@ -172,7 +173,8 @@ class Station:
         return list(self._here.snapshots(work))
 
     def cancel(self, work: int) -> None:
-        """See Executor."""
+        """See Executor; also of a work that is still on its way."""
+        self._cancelled.add(work)
         self._here.cancel(work)
 
     def costs(self, trials: Sequence[Trial], timed: bool) -> Costs:
@@ -201,11 +203,17 @@ class Station:
 
     def _train_one(self, work: Work, snapshots: Sequence[Snapshot], coming: Sequence[Work]) -> None:
         self._here.submit(work, partial(_some_of, snapshots))
-        self._here.begin((work, *coming))
+        if work.id in self._cancelled:  # before it was here
+            self._here.cancel(work.id)
+        else:
+            self._here.begin((work, *coming))
         for event in self._here.events():
             self._mail.put(event)
             if self._is_leaving.is_set() and isinstance(event, Progress):
-                self._mail.put(Parting(tuple(self._here.snapshots(work.id))))
+                snapshots = tuple(self._here.snapshots(work.id))
+                for result in self._here.results():
+                    self._mail.put(result)
+                self._mail.put(Parting(snapshots))
                 return
         if self._is_leaving.is_set():
             self._mail.put(Parting(()))
