@@ -10,7 +10,7 @@ from gridscape.errors import LONGEST, cut
 def main(arguments: list[str] | None = None) -> NoReturn:
     """Run a command, that of the process by default, and end the process with its status."""
     # Before all that takes long to import: Ctrl-C may come at any moment.
-    from gridscape.execution.interrupt import STATUS, Guard
+    from gridscape.execution.interrupt import STATUS, Guard, is_interruption
 
     given = sys.argv[1:] if arguments is None else list(arguments)
     guard = Guard(interrupted(given)).begin()
@@ -20,7 +20,9 @@ def main(arguments: list[str] | None = None) -> NoReturn:
 
         stand_in()
         status = commands.exit_status(given)
-    except KeyboardInterrupt:  # outside of the command
+    except BaseException as error:  # outside of the command
+        if not is_interruption(error):
+            raise
         print(f"gridscape: {guard.line}", file=sys.stderr)
         status = STATUS
     guard.end(status)

@@ -32,6 +32,7 @@ from gridscape.cli._shared import ERROR, INTERRUPTED, Commands, InterruptedRunEr
 from gridscape.cli._startup import prepare_jax
 from gridscape.cli._streams import complain, end_output, forget
 from gridscape.errors import LONGEST, GridscapeError, UsageError, is_out_of_memory, out_of_memory
+from gridscape.execution.interrupt import is_interruption
 from gridscape.identity.version import __version__
 from gridscape.study import synonyms
 
@@ -95,6 +96,8 @@ def exit_status(arguments: list[str]) -> int:
         complain(interrupted(arguments, str(error)))
         return INTERRUPTED
     except Exception as error:
+        if is_interruption(error):
+            raise
         if "--debug" in arguments:
             traceback.print_exc()
         line, status = _told(error)

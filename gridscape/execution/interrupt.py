@@ -165,3 +165,8 @@ def _starts_a_thread(frame: FrameType | None) -> bool:
     while frame is not None and frame.f_globals.get("__name__") == "threading":
         frame = frame.f_back
     return frame is not None and frame.f_code.co_name == STARTS
+
+
+def is_interruption(error: BaseException) -> bool:
+    """Whether it is Ctrl-C; before Python 3.12 one that comes while a class is made is wrapped."""
+    return isinstance(error, KeyboardInterrupt) or isinstance(error.__cause__, KeyboardInterrupt)

@@ -1,11 +1,13 @@
 """What the command line sets up before JAX is first used."""
 
+import os
 import resource
 import subprocess
 import sys
 import threading
 
 import pytest
+from forks import ROOT
 from jax import monitoring
 
 from gridscape.cli._startup import _compile_clock, _compile_seconds, prepare_jax
@@ -64,6 +66,7 @@ def test_no_limit_and_a_high_one_are_fine(monkeypatch):
         monkeypatch.setattr(resource, "getrlimit", lambda _, limit=limit: (limit, limit))
         require_addresses()
     monkeypatch.setattr(resource, "getrlimit", lambda _: (2**20, 2**20))
+    monkeypatch.setattr("gridscape.kernels.cores._jax_runs", lambda: False)
     with pytest.raises(OutOfMemoryError, match="taskset"):
         require_addresses()
 
@@ -91,3 +94,42 @@ def test_a_process_has_one_listener_and_each_clock_starts_at_zero(monkeypatch):
     added[0](WAITED, 3.0)
     _compile_seconds.cache_clear()  # what was added here is heard by nobody
     assert (len(added), first(), second()) == (1, 5.0, 3.0)
+
+
+WRAPPED = """
+import sys
+from gridscape import cli
+from gridscape.cli import commands
+
+class Field:
+    def __set_name__(self, *_):
+        raise KeyboardInterrupt
+
+def load(_):
+    class Column:
+        cells = Field()
+
+where = {"command": commands.typer.main, "import": None}[sys.argv.pop()]
+if where is None:
+    from gridscape.cli import _streams
+    _streams.stand_in = lambda: load(None)
+else:
+    where.get_command = load
+cli.main(["list"])
+"""
+
+
+@pytest.mark.parametrize("where", ["command", "import"])
+def test_ctrl_c_while_a_class_is_made_is_ctrl_c(where):
+    """Which Python 3.11 wraps in an error."""
+    done = subprocess.run(
+        [sys.executable, "-c", WRAPPED, where],
+        env={**os.environ, "PYTHONPATH": str(ROOT)},
+        capture_output=True,
+        text=True,
+        timeout=120,
+        check=False,
+    )
+    assert done.returncode == 130, done.stderr
+    assert done.stderr.startswith("gridscape: interrupted")
+    assert done.stderr.count("\n") == 1

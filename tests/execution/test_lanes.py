@@ -35,7 +35,7 @@ from gridscape.execution.sole import Sole
 from gridscape.execution.worker import Worker, _smaller
 from gridscape.grid.trials import Status
 from gridscape.kernels import library
-from gridscape.kernels.cores import n_cores
+from gridscape.kernels.cores import VARIABLE
 from gridscape.store.store import Store
 
 
@@ -44,6 +44,15 @@ def by_one(tmp_path_factory):
     folder = tmp_path_factory.mktemp("one")
     gs.run(tiny(), directory=folder, executor=Sole())
     return stored(folder)
+
+
+N_LANES = 2
+
+
+@pytest.fixture(autouse=True)
+def two_cores(monkeypatch):
+    """However many there are where the tests run."""
+    monkeypatch.setattr(lanes, "n_cores", lambda: N_LANES)
 
 
 @pytest.fixture
@@ -109,7 +118,7 @@ def test_each_core_trains_parts_of_the_works_and_tells_them_as_whole_ones(opened
     monkeypatch.setattr(Training, "advance", counted)
     works = submit_all(opened)
     told = list(opened[1].events())
-    assert len(where) == n_cores()
+    assert len(where) == N_LANES
     for work in works:
         own = [e for e in told if not isinstance(e, Finished) and e.work == work.id]
         assert [type(e) for e in own if isinstance(e, Taken | Done)] == [Taken, Done]
@@ -308,7 +317,7 @@ def test_the_data_is_there_once_for_all_and_counted_once(opened, monkeypatch):
     cohort, *_ = partition(resolved, resolved.trials())
     (data,) = planner._data.values()
     more = replace(planner, n_workers=1).memory_bytes(cohort) - planner.memory_bytes(cohort)
-    assert more == tree_bytes(data.arrays) - tree_bytes(data.arrays) // n_cores()
+    assert more == tree_bytes(data.arrays) - tree_bytes(data.arrays) // N_LANES
 
 
 @pytest.mark.parametrize("n_workers", [1, 2, 5])
@@ -344,7 +353,7 @@ def test_a_plan_is_what_the_workers_would_do(tmp_path):
 
 def test_snapshots_of_all_are_taken_at_once(opened, monkeypatch):
     """Each is waited for until its segment ends."""
-    barrier = threading.Barrier(n_cores())
+    barrier = threading.Barrier(N_LANES)
     monkeypatch.setattr(lanes, "_snapshots_of", lambda lane, part: [barrier.wait(60), lane])
     resolved, executor = opened
     executor.submit(Work(0, tuple(resolved.trials()[:4])), no_snapshot)
@@ -386,7 +395,7 @@ def test_the_data_counts_as_a_whole_where_there_are_fewer_trials_than_cores(open
     (cost,) = executor.costs(one, timed=False).programs
     planner = replace(executor._hands[0].worker.planner, n_workers=1)
     (cohort,) = partition(resolved, one)
-    assert cost.memory_bytes == pytest.approx(planner.memory_bytes(cohort), abs=n_cores())
+    assert cost.memory_bytes == pytest.approx(planner.memory_bytes(cohort), abs=N_LANES)
 
 
 def test_results_that_wait_are_told_to_who_ends_early(opened):
@@ -439,7 +448,7 @@ print(jax.local_device_count(), len(threads) == n_cores())
 def test_whoever_has_used_jax_before_trains_on_all_cores_too(tmp_path):
     done = subprocess.run(
         [sys.executable, "-W", "error", "-c", SCRIPT],
-        env={**os.environ, "PYTHONPATH": str(ROOT)},
+        env={**os.environ, "PYTHONPATH": str(ROOT), VARIABLE: str(N_LANES)},
         cwd=tmp_path,
         capture_output=True,
         text=True,

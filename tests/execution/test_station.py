@@ -18,6 +18,7 @@ from gridscape.execution.ray.station import Station, Wanted, versions
 from gridscape.execution.ray.values import packed
 from gridscape.kernels.cores import n_cores
 
+pytestmark = pytest.mark.skipif(n_cores() < 2, reason="one core")
 LONGEST_SECONDS = 120
 
 
