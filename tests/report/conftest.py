@@ -1,5 +1,6 @@
 """A results folder for what reads one and writes into it."""
 
+import shutil
 from pathlib import Path
 
 import numpy as np
@@ -8,21 +9,40 @@ from contents import HOSTILE
 
 from gridscape.grid.axes import Axis, Grid
 from gridscape.grid.trials import Status, Trial, TrialResult
+from gridscape.report import paper
 from gridscape.store.store import Store
 
 
 @pytest.fixture
 def folder(tmp_path: Path) -> Path:
     """A results folder of eight trials, one of which failed with an ugly reason."""
+    return made(tmp_path / "runs")
+
+
+@pytest.fixture(scope="module")
+def drawn_once(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Such a folder, with its figures."""
+    folder = made(tmp_path_factory.mktemp("drawn") / "runs")
+    paper.draw(folder)
+    return folder
+
+
+@pytest.fixture
+def drawn(drawn_once: Path, tmp_path: Path) -> Path:
+    """A copy of it: drawing takes long."""
+    return shutil.copytree(drawn_once, tmp_path / "runs")
+
+
+def made(folder: Path) -> Path:
     axes = {"hidden_size": [16, 32], "learning_rate": [0.01, 0.1]}
     study = {"name": "tiny", "title": "Tiny", "axes": axes, "replicates": 2, "task": "none"}
     grid = Grid(tuple(Axis(name, tuple(values)) for name, values in axes.items()))
-    with Store.create(tmp_path / "runs", study) as store:
+    with Store.create(folder, study) as store:
         for i, cell in enumerate(grid.cells()):
             for replicate in range(2):
                 trial = Trial(cell, replicate, f"key{i}{replicate}")
                 store.put(trial, _result(trial, failed=i == 3))
-    return tmp_path / "runs"
+    return folder
 
 
 def _result(trial: Trial, failed: bool) -> TrialResult:

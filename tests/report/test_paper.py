@@ -23,23 +23,21 @@ def test_every_figure_is_a_png_an_svg_and_a_pdf(folder: Path) -> None:
     assert {p.name for p in (folder / "figures").iterdir()} == {*names, paper.DRAWN}
 
 
-def test_what_did_not_change_is_not_drawn_again(folder: Path) -> None:
-    paths = paper.draw(folder)
-    before = times(folder)
-    assert paper.draw(folder) == paths
-    assert times(folder) == before
+def test_what_did_not_change_is_not_drawn_again(drawn: Path) -> None:
+    before = times(drawn)
+    paths = paper.draw(drawn)
+    assert {path.name for path in paths} == before.keys() - {paper.DRAWN}
+    assert times(drawn) == before
 
 
-def test_what_changed_or_is_missing_is_drawn(folder: Path) -> None:
-    paper.draw(folder)
-    (folder / "figures" / "landscape.svg").unlink()
-    kept = folder / "figures" / paper.DRAWN
+def test_what_changed_or_is_missing_is_drawn(drawn: Path) -> None:
+    (drawn / "figures" / "landscape.svg").unlink()
+    kept = drawn / "figures" / paper.DRAWN
     kept.write_text(json.dumps(json.loads(kept.read_text()) | {"cost_flops": "of other numbers"}))
-    before = times(folder)
-    paper.draw(folder)
-    after = times(folder)
-    drawn = {name for name in after if after[name] != before.get(name)}
-    assert drawn == {
+    before = times(drawn)
+    paper.draw(drawn)
+    after = times(drawn)
+    assert {name for name in after if after[name] != before.get(name)} == {
         *(f"landscape.{kind}" for kind in KINDS),
         *(f"cost_flops.{kind}" for kind in KINDS),
         kept.name,
@@ -47,19 +45,21 @@ def test_what_changed_or_is_missing_is_drawn(folder: Path) -> None:
 
 
 @pytest.mark.parametrize("damage", ["", "[]", "{"])
-def test_a_damaged_record_of_what_was_drawn_draws_all(folder: Path, damage: str) -> None:
-    paper.draw(folder)
-    before = times(folder)
-    (folder / "figures" / paper.DRAWN).write_text(damage)
-    paper.draw(folder)
-    assert all(times(folder)[name] != time for name, time in before.items())
+def test_a_damaged_record_of_what_was_drawn_draws_all(
+    drawn: Path, damage: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    again: list[paper.Picture] = []
+    monkeypatch.setattr(paper, "_draw_all", lambda pictures, _: again.extend(pictures))
+    (drawn / "figures" / paper.DRAWN).write_text(damage)
+    paths = paper.draw(drawn)
+    assert [path for picture in again for path in picture.paths] == paths
 
 
-def test_several_processes_draw_the_same(folder: Path, tmp_path: Path) -> None:
-    alone = {path.name: path.read_bytes() for path in paper.draw(folder)}
-    for path in (folder / "figures").iterdir():
+def test_several_processes_draw_the_same(drawn: Path) -> None:
+    alone = {path.name: path.read_bytes() for path in paper.draw(drawn)}
+    for path in (drawn / "figures").iterdir():
         path.unlink()
-    together = paper.draw(folder, processes=2)
+    together = paper.draw(drawn, processes=2)
     assert {path.name: path.read_bytes() for path in together} == alone
 
 
