@@ -4,6 +4,7 @@ What executors with more than one worker have in common: which worker has which 
 its word goes to the sweep.
 """
 
+from abc import ABC, abstractmethod
 from collections import deque
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
@@ -56,7 +57,7 @@ M = TypeVar("M", bound=Member)
 W = TypeVar("W", bound=Out)
 
 
-class Crew(Generic[M, W]):
+class Crew(ABC, Generic[M, W]):
     """Workers, the works that are out, and what is to be told of them."""
 
     def __init__(self, out: Callable[[Work, Saved], W]) -> None:
@@ -119,9 +120,9 @@ class Crew(Generic[M, W]):
         self._cancel(self._members(work))
         self._end_if_all_done(out)
 
+    @abstractmethod
     def _cancel(self, members: Sequence[tuple[M, Part]]) -> None:
         """Have these workers end after the segment that they are in."""
-        raise NotImplementedError
 
     def _end(self, hand: M, out: W) -> None:
         """A worker has come to the end of its part."""

@@ -53,6 +53,9 @@ def test_a_damaged_record_of_what_was_drawn_draws_all(
     (drawn / "figures" / paper.DRAWN).write_text(damage)
     paths = paper.draw(drawn)
     assert [path for picture in again for path in picture.paths] == paths
+    again.clear()
+    paper.draw(drawn)
+    assert again == []  # the record is whole again
 
 
 def test_several_processes_draw_the_same(drawn: Path) -> None:

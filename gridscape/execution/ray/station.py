@@ -210,10 +210,10 @@ class Station:
         for event in self._here.events():
             self._mail.put(event)
             if self._is_leaving.is_set() and isinstance(event, Progress):
-                snapshots = tuple(self._here.snapshots(work.id))
+                left = tuple(self._here.snapshots(work.id))
                 for result in self._here.results():
                     self._mail.put(result)
-                self._mail.put(Parting(snapshots))
+                self._mail.put(Parting(left))
                 return
         if self._is_leaving.is_set():
             self._mail.put(Parting(()))
