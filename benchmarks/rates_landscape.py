@@ -16,6 +16,7 @@ import time
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from functools import partial
+from math import nan
 from typing import Any, NamedTuple
 
 import jax
@@ -28,10 +29,12 @@ from jax_sides import trained
 
 import gridscape as gs
 from gridscape.analysis.cells import CellSummary, summarize
+from gridscape.analysis.statistics import Interval
 from gridscape.base.data import Split
 from gridscape.base.parts import Model
 from gridscape.base.task import Task
 from gridscape.base.types import Array, Hyper, Params
+from gridscape.grid.many import many_records
 from gridscape.identity.code import fingerprint
 from gridscape.report import figures
 from gridscape.study.study import Study
@@ -218,6 +221,7 @@ def whole(options: argparse.Namespace) -> Whole:
     )
 
 
+@many_records()
 def draw(land: gs.Landscape) -> None:
     """The loss at the end, as a share of that of answering 0: at most 1, or the scale shows no more
     than the few networks that are about to diverge.
@@ -226,7 +230,7 @@ def draw(land: gs.Landscape) -> None:
 
     def error(found: CellSummary) -> CellSummary:
         share = min(found.estimate.mean / of_zero, 1.0)  # NaN where it diverged
-        return replace(found, metric="final_error", estimate=replace(found.estimate, mean=share))
+        return replace(found, metric="final_error", estimate=Interval(share, nan, nan, 1))
 
     picture = figures.heat_map(land.axes, list(map(error, summarize(land, "train_loss"))))
     RESULTS.mkdir(exist_ok=True)

@@ -19,6 +19,7 @@ def prepare_jax(computes: bool = True) -> Callable[[], float]:
     if computes:
         require_addresses()  # before JAX, which takes most of them, is even imported
 
+    gc.disable()  # as for all imports
     from gridscape.engine.naming import own_process
 
     own_process()
@@ -34,6 +35,7 @@ def _collect_rarely() -> None:
     """
     gc.freeze()
     gc.set_threshold(50_000, 10, 10)
+    gc.enable()
 
 
 def _compile_clock() -> Callable[[], float]:

@@ -267,12 +267,14 @@ def _map_panel(
     places = _places(columns, rows, [s.cell for s in summaries])
     faces = _faces(summaries, scale, colormap)
     is_few = _longest(columns, rows) <= FEW_CELLS
+    of_state: dict[CellState, list[int]] = {state: [] for state in CellState}
+    for number, summary in enumerate(summaries):
+        of_state[summary.state].append(number)
     if not is_few:
-        seen = np.array([s.state not in NO_RESULT for s in summaries])
+        seen = [n for state in CellState if state not in NO_RESULT for n in of_state[state]]
         _map_image(box, (_length(rows), len(columns.values)), places[seen], faces[seen])
-    for state in CellState:
-        inside = np.array([s.state is state for s in summaries])
-        if inside.any():
+    for state, inside in of_state.items():
+        if inside:
             draw = _map_cells if is_few else _map_areas
             draw(box, places[inside], faces[inside], state)
     if labeled:
@@ -335,7 +337,8 @@ def _map_areas(box: Axes, places: np.ndarray, faces: np.ndarray, state: CellStat
     if mark := _mark_of(state, faces[0]):
         corners = np.array([(-0.5, -0.5), (0.5, -0.5), (0.5, 0.5), (-0.5, 0.5), (-0.5, -0.5)])
         area = Outline.make_compound_path_from_polys(places[:, None] + corners)
-        box.add_patch(PathPatch(area, **{"facecolor": "none", "linewidth": 0} | mark))
+        patch = PathPatch(area, **{"facecolor": "none", "linewidth": 0} | mark)
+        box.add_artist(patch)  # add_patch asks each corner for its limits
 
 
 def _mark_of(state: CellState, face: Any) -> dict[str, Any]:

@@ -1,5 +1,6 @@
 """What the command line sets up before JAX is first used."""
 
+import gc
 import os
 import resource
 import subprocess
@@ -10,6 +11,8 @@ import pytest
 from forks import ROOT
 from jax import monitoring
 
+from gridscape import cli
+from gridscape.cli import commands
 from gridscape.cli._startup import _compile_clock, _compile_seconds, prepare_jax
 from gridscape.engine.compilers import BACKEND_COMPILE, WAITED
 from gridscape.errors import OutOfMemoryError
@@ -94,6 +97,15 @@ def test_a_process_has_one_listener_and_each_clock_starts_at_zero(monkeypatch):
     added[0](WAITED, 3.0)
     _compile_seconds.cache_clear()  # what was added here is heard by nobody
     assert (len(added), first(), second()) == (1, 5.0, 3.0)
+
+
+def test_garbage_is_looked_for_while_a_command_runs_if_not_while_it_is_imported(monkeypatch):
+    found = []
+    monkeypatch.setattr(commands, "exit_status", lambda given: found.append(gc.isenabled()) or 0)
+    with pytest.raises(SystemExit):
+        cli.main(["list"])
+    prepare_jax(computes=False)
+    assert [*found, gc.isenabled()] == [True, True]
 
 
 WRAPPED = """
