@@ -1,5 +1,6 @@
 """Sizes of states and parameters, in bytes and numbers."""
 
+import math
 from typing import Any
 
 import jax
@@ -13,10 +14,10 @@ from gridscape.study.study import Recipe
 def tree_bytes(tree: Any) -> int:
     """Bytes of the arrays of a pytree."""
     leaves = jax.tree.leaves(tree)
-    return int(sum(np.prod(x.shape) * np.dtype(x.dtype).itemsize for x in leaves))
+    return sum(math.prod(x.shape) * np.dtype(x.dtype).itemsize for x in leaves)
 
 
 def count_parameters(recipe: Recipe) -> int:
     """Numbers that are optimized; state beside them is none."""
     params, _ = parted(recipe.model.training, state_shapes(recipe).params)
-    return int(sum(np.prod(x.shape) for x in jax.tree.leaves(params)))
+    return sum(math.prod(x.shape) for x in jax.tree.leaves(params))

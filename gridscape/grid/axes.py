@@ -9,7 +9,7 @@ import math
 import re
 import sys
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import ItemsView, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
@@ -124,6 +124,10 @@ class Cell(Mapping[str, Value]):
 
     def __len__(self) -> int:
         return len(self.items_)
+
+    def items(self) -> ItemsView[str, Value]:
+        """Its axes and values; that of ``Mapping`` would look for each value by its name."""
+        return dict(self.items_).items()
 
     def __eq__(self, other: object) -> bool:
         if isinstance(other, Cell):

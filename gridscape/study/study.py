@@ -662,13 +662,16 @@ class ResolvedStudy:
 
     @cached_property
     def _further(self) -> tuple[Extra, ...]:
-        return extras_of({*self.study.axes, *self.study.hyperparameters}, self.factory)
+        return extras_of(self._asked, self.factory)
 
     def _further_of(self, cell: Cell) -> tuple[Extra, ...]:
         """Those of which a number is set in this cell."""
-        asked = {*self.study.axes, *self.study.hyperparameters}
-        asked -= {name for name, value in cell.items() if value is None}
+        asked = self._asked - {name for name, value in cell.items() if value is None}
         return tuple(extra for extra in self._further if asked & {*extra.numbers})
+
+    @cached_property
+    def _asked(self) -> set[str]:
+        return {*self.study.axes, *self.study.hyperparameters}
 
     @cached_property
     def _optimizers(self) -> dict[Any, Optimizer]:
