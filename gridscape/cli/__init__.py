@@ -1,6 +1,5 @@
 """The command line: ``python -m gridscape``, and the script of that name."""
 
-import gc
 import shlex
 import sys
 from typing import NoReturn
@@ -12,16 +11,16 @@ def main(arguments: list[str] | None = None) -> NoReturn:
     """Run a command, that of the process by default, and end the process with its status."""
     # Before all that takes long to import: Ctrl-C may come at any moment.
     from gridscape.execution.interrupt import STATUS, Guard, is_interruption
+    from gridscape.grid.many import many_records
 
     given = sys.argv[1:] if arguments is None else list(arguments)
     guard = Guard(interrupted(given)).begin()
-    gc.disable()  # imports only add to what lives: looking for garbage took a tenth of their time
     try:
-        from gridscape.cli import commands  # here: a module of this room costs no command line
-        from gridscape.cli._streams import stand_in
+        with many_records():  # what imports make stays
+            from gridscape.cli import commands  # here: a module of this room costs no command line
+            from gridscape.cli._streams import stand_in
 
         stand_in()
-        gc.enable()
         status = commands.exit_status(given)
     except BaseException as error:  # outside of the command
         if not is_interruption(error):

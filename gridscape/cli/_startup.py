@@ -6,6 +6,7 @@ from collections import defaultdict
 from collections.abc import Callable
 from functools import cache
 
+from gridscape.grid.many import many_records
 from gridscape.kernels.cores import require_addresses
 
 
@@ -19,8 +20,8 @@ def prepare_jax(computes: bool = True) -> Callable[[], float]:
     if computes:
         require_addresses()  # before JAX, which takes most of them, is even imported
 
-    gc.disable()  # as for all imports
-    from gridscape.engine.naming import own_process
+    with many_records():  # JAX, and what imports it
+        from gridscape.engine.naming import own_process
 
     own_process()
     _collect_rarely()
@@ -35,7 +36,6 @@ def _collect_rarely() -> None:
     """
     gc.freeze()
     gc.set_threshold(50_000, 10, 10)
-    gc.enable()
 
 
 def _compile_clock() -> Callable[[], float]:

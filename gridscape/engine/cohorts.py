@@ -67,12 +67,9 @@ def partition(
     is_resampled = resolved.study.resample == "split"
     recipes: dict[str, Recipe] = {}
     cell_recipes = {cell: resolved.recipe(cell) for cell in {trial.cell for trial in trials}}
-    keys: dict[int, str] = {}  # of static parts, each shared by the recipes of many cells
     for trial in trials:
         recipe = cell_recipes[trial.cell]
-        if (static := id(recipe.static)) not in keys:
-            keys[static] = content_key(recipe.static)
-        program = keys[static]
+        program = recipe.program
         recipes.setdefault(program, recipe)
         start, split = (progress or {}).get(trial.key, 0), trial.replicate if is_resampled else None
         groups.setdefault((program, start, split), []).append(trial)

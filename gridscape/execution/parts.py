@@ -18,7 +18,7 @@ from gridscape.engine.flops import update_flops
 from gridscape.engine.programs import LONGEST_SEGMENT
 from gridscape.execution.executors import Care, Work
 from gridscape.execution.schedule import evaluation_points, segment_length
-from gridscape.grid.trials import Trial, content_key
+from gridscape.grid.trials import Trial
 from gridscape.study.study import Study
 
 # Parts that a worker trains in a study: what one idles at the end is less than one of its parts.
@@ -117,7 +117,7 @@ class Parts:
     def add_cohort(self, cohort: Cohort, work: Work, study: Study) -> None:
         """A work to hand out, with what it takes roughly."""
         cost, part_cost = seconds_of(cohort, study)
-        self.add(work, cost, content_key(cohort.recipe.static), part_cost)
+        self.add(work, cost, cohort.recipe.program, part_cost)
 
     def sizes(self, seat: Seat, n_workers: int) -> dict[int, int]:
         """Trials of each part, by work, where all workers are like this one."""

@@ -29,7 +29,7 @@ from gridscape.engine.trial import EVALUATION_CHUNK, order_shapes, state_shapes
 from gridscape.errors import GridscapeError, OutOfMemoryError
 from gridscape.execution.memory import free_memory_bytes
 from gridscape.execution.schedule import n_evaluated_examples, segment_length
-from gridscape.grid.trials import Trial, content_key
+from gridscape.grid.trials import Trial
 from gridscape.kernels.cores import n_cores
 from gridscape.study.study import ResolvedStudy, Study
 
@@ -329,7 +329,7 @@ class Planner:
         """The program of a cohort; cohorts of about the same size share it."""
         slots = needed_slots(cohort, len(self.machine.devices), self.machine.is_batched)
         segment = segment_length(cohort.recipe, cohort.task, self.resolved.study)
-        key = (content_key(cohort.recipe.static), slots, segment, cohort.n_microbatches)
+        key = (cohort.recipe.program, slots, segment, cohort.n_microbatches)
         if key not in self._programs:
             self._programs[key] = Program(
                 machine=self.machine,

@@ -126,8 +126,8 @@ class Cell(Mapping[str, Value]):
         return len(self.items_)
 
     def items(self) -> ItemsView[str, Value]:
-        """Its axes and values; that of ``Mapping`` would look for each value by its name."""
-        return dict(self.items_).items()
+        """Its axes and their values."""
+        return dict(self.items_).items()  # that of Mapping looks for each value by its name
 
     def __eq__(self, other: object) -> bool:
         if isinstance(other, Cell):

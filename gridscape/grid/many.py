@@ -7,7 +7,10 @@ from contextlib import contextmanager
 
 @contextmanager
 def many_records() -> Iterator[None]:
-    """While they are made, the collector of cycles waits: it would look at each again and again."""
+    """While they are made, the collector of cycles waits: it would look at each again and again.
+
+    So it is with what imports make: a tenth of their time went into looking for garbage.
+    """
     was_on = gc.isenabled()
     gc.disable()
     try:

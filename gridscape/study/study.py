@@ -357,12 +357,13 @@ def _set(names: Iterable[str], values: Iterable[Value | None]) -> dict[str, Valu
 class Recipe:
     """What one cell trains: a static part, which is compiled, and traced numbers.
 
-    ``static`` is plain data; cells with equal ``static`` share a program. ``weights`` is the part
-    of it that the initial weights depend on: the model, not the optimizer, so that optimizers are
-    compared from the same start.
+    ``static`` is plain data; cells with equal ``static`` share a program, which is named by a hash
+    of it. ``weights`` is the part of it that the initial weights depend on: the model, not the
+    optimizer, so that optimizers are compared from the same start.
     """
 
     static: Mapping[str, Any]
+    program: str = field(kw_only=True)
     weights: Mapping[str, Any]
     model: Model
     optimizer: Optimizer
@@ -504,16 +505,12 @@ class ResolvedStudy:
     def _twice(self) -> Iterator[UsageError]:
         """Two cells of sub-grids that train one and the same, as where a default is written out."""
         seen: dict[Any, Cell] = {}
-        static: dict[int, str] = {}  # few, of very many cells
         for cell in self.study.cells() if self.study.grids else ():
             try:
                 recipe = self.recipe(cell)
             except (UsageError, ModelError):  # told of the first cell of its kind
                 continue
-            of_static = static.get(id(recipe.static))
-            if of_static is None:
-                of_static = static[id(recipe.static)] = content_key(recipe.static)
-            first = seen.setdefault((of_static, *recipe.hyper.items()), cell)
+            first = seen.setdefault((recipe.program, *recipe.hyper.items()), cell)
             if first is not cell:
                 yield UsageError(
                     "two cells are the same training: where one has a default, the other names it",
@@ -594,8 +591,10 @@ class ResolvedStudy:
             lambda: step_flops(model, optimizer, loss, task, settings["batch_size"], numbers),
         )
         length = {LENGTH: float(updates)} if optimizer.schedule else {}
+        static = {**weights, **settings, **identities, "task": of_task, **self._chosen}
         return Recipe(
-            static={**weights, **settings, **identities, "task": of_task, **self._chosen},
+            static=static,
+            program=content_key(static),
             weights=weights,
             model=model,
             optimizer=optimizer,

@@ -1,6 +1,5 @@
 """What the command line sets up before JAX is first used."""
 
-import gc
 import os
 import resource
 import subprocess
@@ -11,8 +10,6 @@ import pytest
 from forks import ROOT
 from jax import monitoring
 
-from gridscape import cli
-from gridscape.cli import commands
 from gridscape.cli._startup import _compile_clock, _compile_seconds, prepare_jax
 from gridscape.engine.compilers import BACKEND_COMPILE, WAITED
 from gridscape.errors import OutOfMemoryError
@@ -99,13 +96,35 @@ def test_a_process_has_one_listener_and_each_clock_starts_at_zero(monkeypatch):
     assert (len(added), first(), second()) == (1, 5.0, 3.0)
 
 
-def test_garbage_is_looked_for_while_a_command_runs_if_not_while_it_is_imported(monkeypatch):
-    found = []
-    monkeypatch.setattr(commands, "exit_status", lambda given: found.append(gc.isenabled()) or 0)
-    with pytest.raises(SystemExit):
-        cli.main(["list"])
-    prepare_jax(computes=False)
-    assert [*found, gc.isenabled()] == [True, True]
+LOOKED = """
+import gc, sys
+
+class Watching:
+    def find_spec(self, name, *_):
+        found.setdefault(name, gc.isenabled())
+
+found = {}
+sys.meta_path.insert(0, Watching())
+from gridscape import cli
+try:
+    cli.main(["axes", "quickstart"])
+except SystemExit as ended:
+    assert ended.code == 0
+told = ("typer", "jax", "gridscape.study.known_axes")
+print([found[name] for name in told], file=sys.stderr)
+"""
+
+
+def test_garbage_is_looked_for_in_a_command_but_not_while_it_is_imported():
+    done = subprocess.run(
+        [sys.executable, "-c", LOOKED],
+        env={**os.environ, "PYTHONPATH": str(ROOT)},
+        capture_output=True,
+        text=True,
+        timeout=120,
+        check=False,
+    )
+    assert done.stderr.splitlines()[-1] == "[False, False, True]"
 
 
 WRAPPED = """

@@ -25,7 +25,9 @@ LOGITS = Model(  # whose outputs are its inputs
 
 
 def recipe_of(model, **changes):
-    return replace(Recipe({"model": "a model"}, {}, model, adam(), 4, 20, HYPER), **changes)
+    return replace(
+        Recipe({"model": "a model"}, {}, model, adam(), 4, 20, HYPER, program=""), **changes
+    )
 
 
 def random_task(n_test=10, shape=SHAPE, seed=0):
