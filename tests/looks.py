@@ -114,7 +114,9 @@ def look(cell: Cell, records: Mapping[str, Any] | None = None, **changes: Any) -
     """A look at a network of this cell, with every kind of record unless some are given."""
     arrays = (np.zeros((4, SIDE, SIDE, 1), np.uint8), np.arange(CLASSES))
     task = Task.from_arrays(arrays, arrays)
-    recipe = Recipe({"model": "mlp"}, {}, mlp((SIDE, SIDE, 1), CLASSES), adam(), 4, 10, {})
+    recipe = Recipe(
+        {"model": "mlp"}, {}, mlp((SIDE, SIDE, 1), CLASSES), adam(), 4, 10, {}, program=""
+    )
     given = {"trained_again": False, "identical": True, **changes}
     network = Trained(Trial(cell, 0, "key"), recipe, task, {}, {}, **given)
     return Look(network, all_records() if records is None else records)

@@ -98,7 +98,8 @@ def random_task(n_test, seed=0):
 
 
 def recipe_of(init, apply):
-    return Recipe({}, {}, Model(init, apply), adam(), 8, 10, dict(adam().hyperparameters))
+    rule = adam()
+    return Recipe({}, {}, Model(init, apply), rule, 8, 10, dict(rule.hyperparameters), program="")
 
 
 def noisy_linear():
