@@ -30,8 +30,9 @@ from gridscape.optimizers.extras import averaged, with_noise
 from gridscape.optimizers.schedules import clipped
 from gridscape.study.study import Recipe
 
-# Examples that are evaluated at once: large enough to be efficient, small enough to bound memory.
-EVALUATION_CHUNK = 500
+# Examples that are evaluated at once at most: large enough to be efficient, small enough to bound
+# memory.
+LARGEST_CHUNK = 500
 # Of updates that native code does in one call, what they read of their own and give: 1 MB.
 FLOATS_AT_ONCE = 2**18
 BAD_PARAMETERS = BAD_QUANTITIES.index("parameters")
@@ -129,9 +130,24 @@ def init_trial(
     return TrialState(params, opt_state, zero, zero, zero, params if averages else ())
 
 
+def chunk_of(n_examples: int) -> int:
+    """Examples that are evaluated at once, of so many: all chunks are of one size.
+
+    >>> chunk_of(150), chunk_of(640), chunk_of(10_000)
+    (150, 320, 500)
+    """
+    n_chunks = -(-n_examples // LARGEST_CHUNK)
+    return -(-n_examples // n_chunks)
+
+
 def in_chunks(n_examples: int) -> int:
-    """Examples of an evaluation, with those that fill its last chunk."""
-    return -(-n_examples // EVALUATION_CHUNK) * EVALUATION_CHUNK
+    """Examples of an evaluation, with those that fill its last chunk: as many chunks of that size.
+
+    >>> in_chunks(10_001), chunk_of(in_chunks(10_001))
+    (10017, 477)
+    """
+    chunk = chunk_of(n_examples)
+    return -(-n_examples // chunk) * chunk
 
 
 def state_shapes(recipe: Recipe) -> TrialState:
@@ -487,10 +503,12 @@ def evaluate_trial(
     compilers turn a division here into a product with a rounded reciprocal, and n / n would not
     always be 1.
     """
+    put, n_rows = lax.dynamic_update_slice_in_dim, len(jax.tree.leaves(split)[0])
+    n_at_once = chunk_of(n_rows)
 
     def chunk(begin: Array) -> tuple[dict[str, Array], dict[str, Array]]:
-        cut = jax.tree.map(lambda x: lax.dynamic_slice_in_dim(x, begin, EVALUATION_CHUNK), split)
-        counted = (begin + jnp.arange(EVALUATION_CHUNK) < n_examples).astype(jnp.float32)
+        cut = jax.tree.map(lambda x: lax.dynamic_slice_in_dim(x, begin, n_at_once), split)
+        counted = (begin + jnp.arange(n_at_once) < n_examples).astype(jnp.float32)
         outputs = functions.apply(params, functions.prepare(cut.inputs), None, hyper)
         sums = _sums(functions, outputs, cut.targets, counted)
         if functions.numbers:
@@ -499,16 +517,15 @@ def evaluate_trial(
         return sums, {name: f(outputs, cut.targets) for name, f, _ in functions.of_sets}
 
     def add(index: Array, so_far: tuple[Any, Any]) -> tuple[Any, Any]:
-        begin = index * EVALUATION_CHUNK
+        begin = index * n_at_once
         sums, each = chunk(begin)
         kept = {name: put(so_far[1][name], part, begin, 0) for name, part in each.items()}
         return jax.tree.map(jnp.add, so_far[0], sums), kept
 
-    put, n_rows = lax.dynamic_update_slice_in_dim, len(jax.tree.leaves(split)[0])
     shapes, each = jax.eval_shape(chunk, jax.ShapeDtypeStruct((), jnp.int32))
     zeros = {name: jnp.zeros(shape.shape) for name, shape in shapes.items()}
     rooms = {name: jnp.zeros((n_rows, *x.shape[1:]), x.dtype) for name, x in each.items()}
-    sums, kept = lax.fori_loop(0, -(-n_examples // EVALUATION_CHUNK), add, (zeros, rooms))
+    sums, kept = lax.fori_loop(0, -(-n_examples // n_at_once), add, (zeros, rooms))
     sums |= {n: f(kept[n], jnp.arange(n_rows) < n_examples) for n, _, f in functions.of_sets}
     answers, moments = sums.pop("answers", None), sums.pop("moments", None)
     if moments is not None:
@@ -541,17 +558,32 @@ def _spread(moments: Float[Array, "2 2 K"]) -> Array:
 def _sums(
     functions: Functions, outputs: Array, targets: Any, counted: Float[Array, " B"]
 ) -> dict[str, Array]:
-    """What a chunk adds: loss and metrics, in all and by group, and how often each answer."""
+    """What a chunk adds: loss and metrics, in all and by group, and how often each answer.
+
+    Whatever is one number an example by a single product: XLA compiles one loop, not one for each.
+    """
     each = {name: f(outputs, targets) for name, f in functions.metrics}
     each["loss"] = functions.loss(outputs, targets)
     each = {name: _counted(values, counted) for name, values in each.items()}
-    sums = {name: values.sum(axis=0) for name, values in each.items()}
-    if functions.groups is not None:
-        member = jax.nn.one_hot(functions.groups.of(targets), len(functions.groups.values))
-        sums |= {by_kind(name, functions.groups.name): _of(member, v) for name, v in each.items()}
-    if functions.answer is not None:
-        answers = functions.answer(outputs, targets)
-        sums["answers"] = counted @ jax.nn.one_hot(answers, outputs.shape[-1])
+    groups, answer = functions.groups, functions.answer
+    member = answers = jnp.zeros((len(counted), 0))
+    if groups is not None:
+        member = jax.nn.one_hot(groups.of(targets), len(groups.values))
+    if answer is not None:
+        answers = jax.nn.one_hot(answer(outputs, targets), outputs.shape[-1])
+    numbers = {name: values for name, values in each.items() if values.ndim == 1}
+    columns = jnp.concatenate([jnp.ones((len(counted), 1)), member, answers], axis=1)
+    product = jnp.stack([*numbers.values(), counted]) @ columns
+    of_all, of_groups, of_answers = jnp.split(product, [1, 1 + member.shape[1]], axis=1)
+    others = [name for name in each if name not in numbers]
+    sums = {name: each[name].sum(axis=0) for name in others}
+    sums |= {name: of_all[row, 0] for row, name in enumerate(numbers)}
+    if groups is not None:
+        of_kind = partial(by_kind, kind=groups.name)
+        sums |= {of_kind(name): of_groups[row] for row, name in enumerate(numbers)}
+        sums |= {of_kind(name): jnp.tensordot(member, each[name], axes=(0, 0)) for name in others}
+    if answer is not None:
+        sums["answers"] = of_answers[-1]
     return sums
 
 
@@ -561,11 +593,6 @@ def _counted(values: Array, counted: Float[Array, " B"]) -> Array:
     What that has may not be finite: it is left out, not multiplied by 0.
     """
     return jnp.where(counted.reshape(-1, *[1] * (values.ndim - 1)) > 0, values, 0)
-
-
-def _of(member: Float[Array, "B G"], values: Array) -> Array:
-    """The sums of each group, (G, ...)."""
-    return values @ member if values.ndim == 1 else jnp.tensordot(member, values, axes=(0, 0))
 
 
 def all_finite(tree: Any) -> Array:

@@ -25,7 +25,7 @@ from gridscape.engine.programs import Program
 from gridscape.engine.sizes import tree_bytes
 from gridscape.engine.splits import split_of
 from gridscape.engine.training import Training
-from gridscape.engine.trial import EVALUATION_CHUNK, order_shapes, state_shapes
+from gridscape.engine.trial import chunk_of, order_shapes, state_shapes
 from gridscape.errors import GridscapeError, OutOfMemoryError
 from gridscape.execution.memory import free_memory_bytes
 from gridscape.execution.schedule import n_evaluated_examples, segment_length
@@ -424,11 +424,12 @@ class Planner:
         data = self.data_of(run)
         training = Training(program, few, data=data)
         update_seconds = _timed(lambda n: training.advance(training.update + n), program.segment)
+        chunk = chunk_of(len(jax.tree.leaves(data.test)[0]))
         chunk_seconds = _timed(
-            lambda n: training.evaluate(data.test, min(n * EVALUATION_CHUNK, data.n_test)),
-            -(-data.n_test // EVALUATION_CHUNK),
+            lambda n: training.evaluate(data.test, min(n * chunk, data.n_test)),
+            -(-data.n_test // chunk),
         )
-        chunks = n_evaluated_examples(run.recipe, study, data) / EVALUATION_CHUNK
+        chunks = n_evaluated_examples(run.recipe, study, data) / chunk
         rounds = sum(-(-len(each.trials) // n_devices) for each in runs)
         if self.machine.is_batched:  # where the empty slots took as long as others
             rounds = len(runs)

@@ -15,10 +15,12 @@ from gridscape.base.parts import Model
 from gridscape.base.task import Task
 from gridscape.engine.order import WORDS_BLOCK, batch_order, data_order, numbered_words, seed_words
 from gridscape.engine.trial import (
-    EVALUATION_CHUNK,
+    LARGEST_CHUNK,
     Functions,
     batches,
+    chunk_of,
     evaluate_trial,
+    in_chunks,
     init_trial,
     update_trial,
 )
@@ -135,12 +137,22 @@ def test_batches_of_targets_with_several_parts(batch_size):
         np.testing.assert_array_equal(found, targets[rows])
 
 
-@pytest.mark.parametrize("n_examples", [1, 499, 500, 501, 1234])
+@given(n_examples=st.integers(1, 100_000))
+@settings(deadline=None)
+def test_chunks_are_of_one_size_and_less_than_one_example_of_each_is_filled_up(n_examples):
+    chunk, rows = chunk_of(n_examples), in_chunks(n_examples)
+    assert chunk <= LARGEST_CHUNK
+    assert rows % chunk == 0
+    assert 0 <= rows - n_examples < rows // chunk
+    assert rows // chunk == -(-n_examples // LARGEST_CHUNK)
+    assert chunk_of(rows) == chunk  # who has the rows only finds the same
+
+
+@pytest.mark.parametrize("n_examples", [1, 411, 412, 413, 1234])
 def test_evaluation_in_chunks_counts_each_example_once(n_examples):
     task, recipe = random_task(1234), noisy_linear()
     params = recipe.model.init(jax.random.key(1), {})
-    padded = -(-1234 // EVALUATION_CHUNK) * EVALUATION_CHUNK
-    rows = np.minimum(np.arange(padded), 1233)
+    rows = np.minimum(np.arange(in_chunks(1234)), 1233)
     split = Split(jnp.asarray(task.test.inputs[rows]), jnp.asarray(task.test.targets[rows]))
     sums = evaluate_trial(Functions.of(recipe, task), params, {}, split, jnp.int32(n_examples))
     found = {name: np.asarray(x) / n_examples for name, x in sums.items()}
