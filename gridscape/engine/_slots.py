@@ -23,6 +23,7 @@ from gridscape.engine.trial import (
     evaluate_trial,
     history_names,
     init_trial,
+    read_once,
     train_trial,
 )
 from gridscape.kernels.library import in_use
@@ -120,6 +121,7 @@ def evaluate_slots(
     n_examples: Array,
 ) -> dict[str, Array]:
     """See Program.evaluate."""
+    functions, split = read_once(functions, split)
 
     def evaluate_one(params: Any, hyper: Hyper) -> dict[str, Array]:
         return evaluate_trial(functions, params, hyper, split, n_examples)

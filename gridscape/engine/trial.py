@@ -20,6 +20,7 @@ from gridscape.base.state import Training, in_training, joined, parted
 from gridscape.base.task import Task
 from gridscape.base.types import Array, Hyper, Key, Params
 from gridscape.engine.order import batch_order
+from gridscape.engine.outputs import outputs_of
 from gridscape.engine.whole import TrialParts, Whole, are_own, one_after_the_other, whole
 from gridscape.grid.names import ANSWER_SPREAD, TOP_ANSWER, TOP_SHARE, by_kind
 from gridscape.kernels import optimizers as native
@@ -33,6 +34,9 @@ from gridscape.study.study import Recipe
 # Examples that are evaluated at once at most: large enough to be efficient, small enough to bound
 # memory.
 LARGEST_CHUNK = 500
+# Examples that a model reads otherwise than they are stored: so few are made ready once for all
+# trials, and stay in a cache: 1 MB.
+FLOATS_READ_ONCE = 2**18
 # Of updates that native code does in one call, what they read of their own and give: 1 MB.
 FLOATS_AT_ONCE = 2**18
 BAD_PARAMETERS = BAD_QUANTITIES.index("parameters")
@@ -504,12 +508,13 @@ def evaluate_trial(
     always be 1.
     """
     put, n_rows = lax.dynamic_update_slice_in_dim, len(jax.tree.leaves(split)[0])
-    n_at_once = chunk_of(n_rows)
+    n_at_once, readers = chunk_of(n_rows), _readers(functions)
 
     def chunk(begin: Array) -> tuple[dict[str, Array], dict[str, Array]]:
         cut = jax.tree.map(lambda x: lax.dynamic_slice_in_dim(x, begin, n_at_once), split)
         counted = (begin + jnp.arange(n_at_once) < n_examples).astype(jnp.float32)
-        outputs = functions.apply(params, functions.prepare(cut.inputs), None, hyper)
+        read = _prepared(functions.prepare, cut)
+        outputs = outputs_of(functions.apply, functions.layers, params, hyper, read, readers)
         sums = _sums(functions, outputs, cut.targets, counted)
         if functions.numbers:
             each = _moments(outputs, cut.targets, split.targets[0])
@@ -533,6 +538,26 @@ def evaluate_trial(
     if answers is None:
         return sums
     return {**sums, TOP_ANSWER: jnp.argmax(answers), TOP_SHARE: answers.max()}
+
+
+def read_once(functions: Functions, split: Split) -> tuple[Functions, Split]:
+    """Functions and examples of evaluations, as the model reads them where they are few."""
+    if not are_own(functions.prepare):  # it may look at a batch as a whole
+        return functions, split
+    read = jax.tree.leaves(jax.eval_shape(functions.prepare, split.inputs))
+    if sum(x.size for x in read) > FLOATS_READ_ONCE:
+        return functions, split
+    return functions._replace(prepare=_as_it_is), _prepared(functions.prepare, split)
+
+
+def _as_it_is(inputs: Array) -> Array:
+    return inputs
+
+
+def _readers(functions: Functions) -> list[Callable[..., Any]]:
+    """All that reads the outputs of an evaluation."""
+    metrics = (*functions.metrics, *functions.of_sets)
+    return [functions.loss, *(one[1] for one in metrics), *filter(None, [functions.answer])]
 
 
 def _moments(

@@ -110,9 +110,10 @@ def _sequence(layers: Recurrent, trial: TrialParts) -> Whole | None:
     found = _one_drawn(trial) if is_drawn else _in_place(trial)
     if found is None or not _are_floats(found.inputs):
         return None
-    if not sequence.are_weights(layers.cell, layers.weights, layers.output, trial.state, found):
+    params = trial.state.params
+    if not sequence.are_weights(layers.cell, layers.weights, layers.output, params, found.inputs):
         return None
-    n_outputs = trial.state.params[layers.output[0]].shape[1]
+    n_outputs = params[layers.output[0]].shape[1]
     steps = found.inputs.shape[1:2] if layers.every else ()
     outputs = (trial.n_batch, *steps, n_outputs)
     loss, numbers = (

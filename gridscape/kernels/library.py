@@ -23,7 +23,7 @@ OF_LAYERS = (
     *(f"recurrent_{part}" for part in ("forward", "backward", "inputs")),
     *(f"dense_{part}" for part in ("forward", "weights", "inputs")),
     *(f"conv_{part}" for part in ("forward", "weights", "inputs")),
-    *("perceptron_train", "sequence_train"),
+    *("perceptron_train", "sequence_train", "sequence_outputs"),
 )
 CALLS = (
     *OF_LAYERS,

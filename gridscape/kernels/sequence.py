@@ -1,4 +1,4 @@
-"""Small recurrent networks whose updates one call of native code does; see whole.py."""
+"""Small recurrent networks whose updates one call of native code does, or outputs; see whole.py."""
 
 import ctypes
 from collections.abc import Mapping, Sequence
@@ -8,6 +8,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from gridscape.base.parts import Recurrent
 from gridscape.kernels import library, optimizers, whole
 from gridscape.kernels.library import load
 from gridscape.kernels.tables import CELLS, SEQUENCE_LOSSES
@@ -57,7 +58,7 @@ def serve(net: SequenceNet, state: Any, order: Any, examples: Any) -> bool:
     """
     params, inputs = state.params, examples.inputs
     known = net.loss in SEQUENCE_LOSSES
-    if not known or not are_weights(net.cell, net.weights, net.output, state, examples):
+    if not known or not are_weights(net.cell, net.weights, net.output, params, inputs):
         return False
     n_outputs, batch = params[net.output[0]].shape[1], order.shape[1] or len(inputs)
     n_targets = 1 if net.loss == "cross_entropy" else inputs.shape[1] * net.every
@@ -76,11 +77,10 @@ def are_weights(
     cell: str,
     weights: Sequence[Sequence[str]],
     output: tuple[str, str],
-    state: Any,
-    examples: Any,
+    params: Any,
+    inputs: Any,
 ) -> bool:
-    """Whether a trial has the parameters of such a network on such inputs; as in SequenceNet."""
-    params, inputs = state.params, examples.inputs
+    """Whether these are the parameters of such a network on such inputs; as in SequenceNet."""
     names = [name for terms in (*weights, output) for name in terms]
     if not isinstance(params, dict) or sorted(params) != sorted(names) or cell not in KINDS:
         return False
@@ -136,14 +136,72 @@ def train(
     )
 
 
+def gives(layers: Recurrent, params: Any, inputs: Any) -> bool:
+    """Whether native code can tell the outputs of such layers, of inputs (B, T, D)."""
+    own = layers.cell, layers.weights, layers.output
+    return (
+        isinstance(inputs, jax.Array)
+        and are_weights(*own, params, inputs)
+        and library.serve(inputs, *params.values())
+        and _outputs_workspace(layers, params, inputs) > 0
+    )
+
+
+def outputs(
+    layers: Recurrent, params: Any, forget: Any, inputs: jax.Array, lengths: jax.Array
+) -> jax.Array:
+    """The outputs (B, C), or (B, T, C) where the layers answer at every step.
+
+    lengths: how many answers of each example count, (B,), or (0,) where all do; some of the others
+    are 0.
+    """
+    B, T, _ = inputs.shape
+    hidden, n_outputs = params[layers.output[0]].shape
+    names = [name for terms in (*layers.weights, layers.output) for name in terms]
+    shapes = ((B, *([T] if layers.every else []), n_outputs),)
+    shapes += ((_outputs_workspace(layers, params, inputs),),)
+    call = jax.ffi.ffi_call(
+        "gridscape_sequence_outputs",
+        [jax.ShapeDtypeStruct(shape, jnp.float32) for shape in shapes],
+        vmap_method="sequential",
+    )
+    found, _ = call(
+        *(params[name] for name in names),
+        jnp.asarray(forget, jnp.float32),
+        inputs,
+        lengths,
+        cell=np.int64(list(CELLS).index(layers.cell)),
+        hidden=np.int64(hidden),
+        every=np.bool_(layers.every),
+        n_outputs=np.int64(n_outputs),
+        terms=np.array([len(terms) for terms in layers.weights], np.int64),
+    )
+    return found
+
+
 def _workspace(net: SequenceNet, params: Any, batch: int, inputs: Any) -> int:
     """Floats to work in; 0 where the library has no such network."""
-    sizes = [list(CELLS).index(net.cell), inputs.shape[1], batch, inputs.shape[2]]
+    sizes = _sizes(net, params, (batch, *inputs.shape[1:]))
+    loss = ctypes.c_int64(SEQUENCE_LOSSES.index(net.loss))
+    return _floats("gridscape_sequence_workspace", *sizes, loss)
+
+
+def _outputs_workspace(layers: Recurrent, params: Any, inputs: Any) -> int:
+    """The same for outputs alone."""
+    return _floats("gridscape_sequence_outputs_workspace", *_sizes(layers, params, inputs.shape))
+
+
+def _sizes(net: SequenceNet | Recurrent, params: Any, inputs: tuple[int, ...]) -> list[Any]:
+    B, T, D = inputs
     hidden, n_outputs = params[net.output[0]].shape
-    sizes += [hidden, net.every, n_outputs, SEQUENCE_LOSSES.index(net.loss)]
+    sizes = list(CELLS).index(net.cell), T, B, D, hidden
+    whole = ctypes.c_int64
+    return [*map(whole, sizes), ctypes.c_bool(net.every), whole(n_outputs)]
+
+
+def _floats(name: str, *sizes: Any) -> int:
     library = load().library
     assert library is not None  # who calls has asked ``library.serve``
-    workspace = library.gridscape_sequence_workspace
+    workspace = getattr(library, name)
     workspace.restype = ctypes.c_int64
-    kinds = (ctypes.c_bool if isinstance(size, bool) else ctypes.c_int64 for size in sizes)
-    return int(workspace(*(kind(size) for kind, size in zip(kinds, sizes, strict=True))))
+    return int(workspace(*sizes))

@@ -10,6 +10,7 @@ from reference import RECURRENT_LAYERS, recurrent_forward, sigmoid
 from whole_tools import assert_moves_as_optax, state_of
 
 from gridscape import kernels
+from gridscape.base.parts import Recurrent
 from gridscape.kernels import sequence
 from gridscape.kernels.sequence import Examples, SequenceNet
 from gridscape.kernels.tables import BAD_QUANTITIES, SEQUENCE_LOSSES
@@ -327,6 +328,94 @@ def test_an_example_of_no_step_is_no_number(loss):
     found = train(net_of(params, "lstm", loss=loss), hyper, state, np.zeros((1, 0)), 1, none)
     assert np.isnan(found.losses[0])
     assert int(found.state.bad_update) == 1
+
+
+# ---- outputs alone ----
+
+
+def layers_of(net):
+    return Recurrent(net.cell, net.weights, net.output, net.every, "", lambda *_: None)
+
+
+def outputs_alone(net, params, inputs, lengths=(), forget=FORGET):
+    assert sequence.gives(layers_of(net), params, inputs)
+    lengths = jnp.asarray(lengths, jnp.int32)
+    return np.asarray(sequence.outputs(layers_of(net), params, forget, inputs, lengths))
+
+
+@pytest.mark.parametrize("target", kernels.targets())
+@pytest.mark.parametrize("cell", GATES)
+@pytest.mark.parametrize("every", [False, True])
+@pytest.mark.parametrize(
+    ("sizes", "n_steps", "count"), [((3, 10, 7), 5, 37), ((9, 2, 9), 9, 320), ((1, 15, 1), 1, 64)]
+)
+def test_outputs_alone_follow_the_reference(target, cell, every, sizes, n_steps, count):
+    rng = np.random.default_rng(1)
+    params = parameters(rng, cell, sizes, two_biases=True)
+    net = net_of(params, cell, every)
+    examples = examples_of(rng, count, sizes, n_steps, every, "cross_entropy")
+    with kernels.use(target):
+        found = outputs_alone(net, params, examples.inputs)
+    _, wanted, _ = reference(net, params, examples, np.arange(count))
+    np.testing.assert_allclose(found, wanted, rtol=2e-5, atol=2e-5)  # as in training
+
+
+@given(
+    lengths=st.lists(st.integers(-1, 6), min_size=1, max_size=70),
+    cell=st.sampled_from(list(GATES)),
+)
+@settings(max_examples=40, deadline=None)
+def test_what_counts_is_the_same_to_the_bit_whatever_the_lengths_of_the_others(lengths, cell):
+    """Lengths outside of 0 to 4 steps are those that no example can have."""
+    rng, count = np.random.default_rng(2), len(lengths)
+    sizes = (2, 1, 3)  # so few units that there is such a network of any number of examples above 1
+    lengths = np.array(lengths + lengths[:1], np.int32)
+    params = parameters(rng, cell, sizes, two_biases=False)
+    net = net_of(params, cell)
+    inputs = jnp.asarray(rng.normal(size=(count + 1, 4, 2)), jnp.float32)
+    whole = outputs_alone(net, params, inputs)
+    found = outputs_alone(net, params, inputs, lengths)
+    counts = np.arange(4)[None, :] < lengths[:, None]
+    np.testing.assert_array_equal(found[counts], whole[counts])
+    beyond = np.arange(4) >= lengths.max()
+    assert not found[:, beyond].any()
+    assert np.isfinite(found).all()
+
+
+def test_outputs_alone_are_those_of_training_and_of_each_trial_alone_to_the_bit():
+    net, hyper, state, examples = tiny(keeps=True)
+    trained = train(net, hyper, state, np.zeros((1, 0)), 1, examples)
+    found = outputs_alone(net, state.params, examples.inputs)
+    np.testing.assert_array_equal(found, trained.outputs[0])
+    both = jax.tree.map(lambda x: jnp.stack([x, 2 * x]), state.params)
+    none = jnp.zeros(0, jnp.int32)
+
+    def one(params):
+        return sequence.outputs(layers_of(net), params, FORGET, examples.inputs, none)
+
+    together = jax.vmap(one)(both)
+    for k in range(2):
+        np.testing.assert_array_equal(together[k], one(jax.tree.map(lambda x, k=k: x[k], both)))
+
+
+def test_outputs_of_other_layers_are_not_told():
+    net, _, state, examples = tiny()
+    gives, inputs = sequence.gives, examples.inputs
+    assert gives(layers_of(net), state.params, inputs)
+    assert not gives(layers_of(net._replace(cell="gru")), state.params, inputs)
+    assert not gives(layers_of(net), state.params, inputs[:, :, :1])
+    assert not gives(layers_of(net), state.params, inputs[:5])  # lanes would be left empty
+    assert not gives(layers_of(net), state.params, inputs.astype(jnp.bfloat16))
+    assert not gives(layers_of(net), {**state.params, "more": inputs}, inputs)
+    with kernels.library.plain():
+        assert not gives(layers_of(net), state.params, inputs)
+
+
+def test_lengths_where_only_the_last_answer_is_asked_for_are_an_error():
+    net, _, state, examples = tiny()
+    net = net._replace(every=False)
+    with pytest.raises(REFUSED, match="lengths of answers"):
+        outputs_alone(net, state.params, examples.inputs, examples.lengths)
 
 
 # ---- which networks ----

@@ -251,6 +251,12 @@ void run_sequence(const SequenceSizes& n, bool has_lengths) {
   for (const Floats& gradient : {of_weight, of_own_bias, of_kernel, of_bias}) {
     expect_finite(gradient, "gradient", where);
   }
+  std::vector<int32_t> order(B);
+  for (int64_t b = 0; b < B; ++b) order[b] = B - 1 - b;
+  Floats alone = poisoned(outputs.size()), space = poisoned(kernels.outputs_workspace(n));
+  kernels.outputs(n, net, inputs.data(), layer.every ? batch.lengths : nullptr, order.data(),
+                  alone.data(), space.data());
+  expect_finite(alone, "outputs alone", where);
 }
 
 // ---- optimizers ----

@@ -89,57 +89,70 @@ inline void write_few_inputs(float* row, const Few& n, int64_t t, const float* i
   for (int64_t lane = 0; lane < kBlock; ++lane) row[n.features * kBlock + lane] = 1;
 }
 
+// All steps of a block of `examples`, of which n.steps are done; weights as pack_few has them.
+//
+// inputs: of the first one, as the others follow. rows, kept: of the block. carried: to work in.
+// use(t, states): what is done with those of a step, [unit][kBlock].
+template <typename Cell, typename Use>
+inline void few_block(const Few& n, const float* packed, const float* inputs, int64_t examples,
+                      Tape tape, float* kept, float* carried, Use&& use) {
+  constexpr int G = Cell::kGates, Q = Cell::kKept;
+  std::memset(tape.rows + (n.features + 1) * kBlock, 0, n.hidden * kBlock * sizeof(float));
+  std::memset(carried, 0, n.hidden * kBlock * sizeof(float));
+  for (int64_t t = 0; t < n.steps; ++t) {
+    float* row = tape.rows + (tape.keeps ? t : t % 2) * few_row(n);
+    float* next = tape.rows + (tape.keeps ? t + 1 : (t + 1) % 2) * few_row(n);
+    // The states after the last step have no rows to go to.
+    float* states =
+        t + 1 < n.steps ? next + (n.features + 1) * kBlock : carried + n.hidden * kBlock;
+    write_few_inputs(row, n, t, inputs, examples);
+    const int64_t depth = t == 0 ? n.features + 1 : n.depth();
+    const float* from = packed;
+    for_groups<kUnitsAtOnce<G>>(n.hidden, [&](auto units, int64_t first) {
+      constexpr int U = units;
+      for (int lane = 0; lane < kBlock; lane += kLanes) {
+        Tile<U, G> tile = {};
+        const float* w = from;
+        for (int64_t k = 0; k < depth; ++k, w += U * G) {
+          const Vector x = load(row + k * kBlock + lane);
+#pragma GCC unroll 8
+          for (int u = 0; u < U; ++u) {
+#pragma GCC unroll 4
+            for (int g = 0; g < G; ++g) tile.sum[u][g] += splat(w[u * G + g]) * x;
+          }
+        }
+        for (int u = 0; u < U; ++u) {
+          const int64_t at = (first + u) * kBlock + lane;
+          const Vector h = load(row + (n.features + 1) * kBlock + at);
+          Vector c = load(carried + at), used[Q];
+          store(states + at, Cell::step(tile.sum[u], h, c, used));
+          store(carried + at, c);
+          if (kept) {
+            float* to = kept + (t * n.hidden + first + u) * Q * kBlock + lane;
+            for (int q = 0; q < Q; ++q) store(to + q * kBlock, used[q]);
+          }
+        }
+      }
+      from += n.depth() * U * G;
+    });
+    if (n.every || t + 1 == n.steps) use(t, states);
+  }
+}
+
 // kept: [block of examples][t][unit][kKept][kBlock], or null. scratch: packed weights, carried.
-// use(block, t, states): what is done with those of a step, [unit][kBlock].
+// use(block, t, states): what is done with those of a step.
 template <typename Cell, typename Weights, typename Use>
 inline void few_states(const Few& n, const Weights& weights, const float* inputs, Tape tape,
                        float* kept, float* scratch, Use&& use) {
-  constexpr int G = Cell::kGates, Q = Cell::kKept;
-  float *packed = scratch, *carried = scratch + n.depth() * n.hidden * G;
+  float *packed = scratch, *carried = scratch + n.depth() * n.hidden * Cell::kGates;
+  const int64_t of_block = n.steps * n.hidden * Cell::kKept * kBlock;
   pack_few(packed, n, weights);
-  for (int64_t begin = 0; begin < n.batch; begin += kBlock) {
-    const int64_t block = begin / kBlock, examples = smaller(kBlock, n.batch - begin);
-    float* rows = tape.rows + block * few_rows(n, tape.keeps);
-    std::memset(rows + (n.features + 1) * kBlock, 0, n.hidden * kBlock * sizeof(float));
-    std::memset(carried, 0, n.hidden * kBlock * sizeof(float));
-    for (int64_t t = 0; t < n.steps; ++t) {
-      float* row = rows + (tape.keeps ? t : t % 2) * few_row(n);
-      float* next = rows + (tape.keeps ? t + 1 : (t + 1) % 2) * few_row(n);
-      // The states after the last step have no rows to go to.
-      float* states =
-          t + 1 < n.steps ? next + (n.features + 1) * kBlock : carried + n.hidden * kBlock;
-      write_few_inputs(row, n, t, inputs + begin * n.steps * n.features, examples);
-      const int64_t depth = t == 0 ? n.features + 1 : n.depth();
-      const float* from = packed;
-      for_groups<kUnitsAtOnce<G>>(n.hidden, [&](auto units, int64_t first) {
-        constexpr int U = units;
-        for (int lane = 0; lane < kBlock; lane += kLanes) {
-          Tile<U, G> tile = {};
-          const float* w = from;
-          for (int64_t k = 0; k < depth; ++k, w += U * G) {
-            const Vector x = load(row + k * kBlock + lane);
-#pragma GCC unroll 8
-            for (int u = 0; u < U; ++u) {
-#pragma GCC unroll 4
-              for (int g = 0; g < G; ++g) tile.sum[u][g] += splat(w[u * G + g]) * x;
-            }
-          }
-          for (int u = 0; u < U; ++u) {
-            const int64_t at = (first + u) * kBlock + lane;
-            const Vector h = load(row + (n.features + 1) * kBlock + at);
-            Vector c = load(carried + at), used[Q];
-            store(states + at, Cell::step(tile.sum[u], h, c, used));
-            store(carried + at, c);
-            if (kept) {
-              float* to = kept + ((block * n.steps + t) * n.hidden + first + u) * Q * kBlock + lane;
-              for (int q = 0; q < Q; ++q) store(to + q * kBlock, used[q]);
-            }
-          }
-        }
-        from += n.depth() * U * G;
-      });
-      if (n.every || t + 1 == n.steps) use(block, t, states);
-    }
+  for (int64_t block = 0, begin = 0; begin < n.batch; ++block, begin += kBlock) {
+    const Tape rows = {tape.rows + block * few_rows(n, tape.keeps), tape.keeps};
+    few_block<Cell>(n, packed, inputs + begin * n.steps * n.features,
+                    smaller(kBlock, n.batch - begin), rows,
+                    kept ? kept + block * of_block : nullptr, carried,
+                    [&](int64_t t, const float* states) { use(block, t, states); });
   }
 }
 

@@ -36,6 +36,14 @@ class Buffers {
     fits_ = true;
   }
 
+  // Those of one trial, whatever its results are.
+  static Buffers of_one(ffi::RemainingArgs args, ffi::RemainingRets rets) {
+    Buffers found(args, rets);
+    found.trials_ = 1;
+    found.lead_ = 0;
+    return found;
+  }
+
   int64_t trials() const { return trials_; }
   bool fit() const { return fits_; }
 

@@ -1,4 +1,4 @@
-// The loss of a small recurrent network and all its gradients, of one trial, in one call.
+// A small recurrent network of one trial: its loss and all gradients in one call, or its outputs.
 //
 // The lanes of a vector are examples all the way: states go to the linear layer, its outputs to the
 // loss and gradients back without leaving that layout.
@@ -17,19 +17,31 @@ inline bool has_sequence(const SequenceSizes& n) {
   return is_one_product && has_few_units(Few(n.layer));
 }
 
+// Hands out parts of a workspace whose vectors cross no line of the cache; of none it only counts.
+class Parts {
+ public:
+  explicit Parts(float* begin) : begin_(begin) {
+    if (begin_) begin_ += (-reinterpret_cast<uintptr_t>(begin_) / sizeof(float)) % kBlock;
+  }
+  void operator()(float*& part, int64_t count) {
+    part = begin_ ? begin_ + taken_ : nullptr;
+    taken_ += padded(count);
+  }
+  int64_t size() const { return taken_ + kBlock; }
+
+ private:
+  float* begin_;
+  int64_t taken_ = 0;
+};
+
 // Where numbers lie, each [block of examples][answer][..][kBlock] but those of the layer.
 struct SequenceWorkspace {
   float *states, *dstates, *y, *dy, *targets, *lengths, *share;
   float *rows, *kept, *dgates, *layer;
   int64_t size;
 
-  SequenceWorkspace(const SequenceSizes& n, float* begin) : size(0) {
-    // Vectors that cross no line of the cache.
-    if (begin) begin += (-reinterpret_cast<uintptr_t>(begin) / sizeof(float)) % kBlock;
-    const auto take = [&](float*& part, int64_t count) {
-      part = begin ? begin + size : nullptr;
-      size += padded(count);
-    };
+  SequenceWorkspace(const SequenceSizes& n, float* begin) {
+    Parts take(begin);
     const int64_t examples = padded(n.layer.batch), all = examples * n.answers();
     const RecurrentWorkspace need = few_workspace(n.cell, Few(n.layer), true);
     take(states, all * n.layer.hidden);
@@ -43,12 +55,32 @@ struct SequenceWorkspace {
     take(kept, need.kept);
     take(dgates, need.dgates);
     take(layer, need.forward > need.backward ? need.forward : need.backward);
-    size += kBlock;
+    size = take.size();
+  }
+};
+
+// The same for the outputs alone, of a block at a time. inputs: [example][step][feature].
+struct OutputsWorkspace {
+  float *inputs, *y, *rows, *layer;
+  int64_t size;
+
+  OutputsWorkspace(const SequenceSizes& n, float* begin) {
+    Parts take(begin);
+    const Few layer_of(n.layer);
+    take(inputs, kBlock * n.layer.steps * n.layer.features);
+    take(y, kBlock * n.answers() * n.outputs);
+    take(rows, few_rows(layer_of, false));
+    take(layer, few_workspace(n.cell, layer_of, false).forward);
+    size = take.size();
   }
 };
 
 inline int64_t sequence_workspace(const SequenceSizes& n) {
   return SequenceWorkspace(n, nullptr).size;
+}
+
+inline int64_t outputs_workspace(const SequenceSizes& n) {
+  return OutputsWorkspace(n, nullptr).size;
 }
 
 // Whole numbers of kBlock examples as lanes; beyond the last example `beyond`.
@@ -204,6 +236,57 @@ inline float sequence_gradient(const SequenceSizes& n, const SequenceWeights<con
   return sequence_gradient_of<LstmCell>(n, lstm_weights(net.weights),
                                         lstm_weights(gradients.weights), net, batch, gradients,
                                         outputs, space);
+}
+
+// ---- the outputs alone ----
+
+// Of the examples in this order, a block at a time; those of a block are done up to the longest.
+template <typename Cell, typename Weights>
+void sequence_outputs_of(const SequenceSizes& n, const Weights& weights,
+                         const SequenceWeights<const float>& net, const float* inputs,
+                         const int32_t* lengths, const int32_t* order, float* outputs,
+                         const OutputsWorkspace& space) {
+  const Few layer(n.layer);
+  const int64_t C = n.outputs, of_inputs = layer.steps * layer.features, all = n.answers() * C;
+  float *packed = space.layer, *carried = packed + layer.depth() * layer.hidden * Cell::kGates;
+  pack_few(packed, layer, weights);
+  for (int64_t begin = 0; begin < layer.batch; begin += kBlock) {
+    const int64_t examples = smaller(kBlock, layer.batch - begin);
+    Few block = layer;
+    if (lengths) block.steps = 0;
+    for (int64_t b = 0; lengths && b < examples; ++b) {
+      const int64_t length = lengths[order[begin + b]];
+      block.steps = length > block.steps ? smaller(length, layer.steps) : block.steps;
+    }
+    const int64_t used = block.steps * layer.features, some = lengths ? block.steps * C : all;
+    for (int64_t b = 0; b < examples; ++b) {
+      std::memcpy(space.inputs + b * used, inputs + order[begin + b] * of_inputs,
+                  used * sizeof(float));
+    }
+    few_block<Cell>(block, packed, space.inputs, examples, Tape{space.rows, false}, nullptr,
+                    carried, [&](int64_t t, const float* states) {
+                      float* y = space.y + (layer.every ? t : 0) * C * kBlock;
+                      read_out(n, net.kernel, net.bias, states, y);
+                    });
+    for (int64_t b = 0; b < examples; ++b) {
+      float* to = outputs + order[begin + b] * all;
+      for (int64_t c = 0; c < some; ++c) to[c] = space.y[c * kBlock + b];
+      for (int64_t c = some; c < all; ++c) to[c] = 0;
+    }
+  }
+}
+
+inline void sequence_outputs(const SequenceSizes& n, const SequenceWeights<const float>& net,
+                             const float* inputs, const int32_t* lengths, const int32_t* order,
+                             float* outputs, float* workspace) {
+  const OutputsWorkspace space(n, workspace);
+  if (n.cell == CellKind::kRnn) {
+    sequence_outputs_of<RnnCell>(n, rnn_weights(net.weights), net, inputs, lengths, order, outputs,
+                                 space);
+  } else {
+    sequence_outputs_of<LstmCell>(n, lstm_weights(net.weights), net, inputs, lengths, order,
+                                  outputs, space);
+  }
 }
 
 }  // namespace GRIDSCAPE_TARGET

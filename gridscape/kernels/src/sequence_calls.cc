@@ -1,4 +1,4 @@
-// The call that trains a small recurrent network: many updates of one trial, on one core.
+// The calls of small recurrent networks, of one trial and on one core: many updates, or outputs.
 
 #include "whole_calls.h"
 
@@ -37,6 +37,11 @@ struct Network {
     const int64_t of_example = of_inputs() + n.targets() + 1 + n.answers() * n.outputs;
     return n.layer.batch * of_example + weights()[0] + weights()[1] +
            chosen().sequence->workspace(n);
+  }
+
+  // The same for the outputs alone.
+  int64_t outputs_workspace() const {
+    return weights()[0] + weights()[1] + chosen().sequence->outputs_workspace(n);
   }
 };
 
@@ -96,23 +101,30 @@ const float* with_forget(const float* bias, int64_t hidden, float forget, float*
   return to;
 }
 
-// The mean loss of a batch; all gradients by it go to those of the leaves.
-float gradient(const Network& net, const SequenceSizes& n, const std::vector<Leaf>& leaves,
-               float forget, const SequenceBatch& batch, float* outputs, float* space) {
-  const auto sizes = net.weights();
-  float *kernel = space, *bias = kernel + sizes[0];
+// The weights that the leaves make; space: for kernel and bias of the cell.
+SequenceWeights<const float> weights_of(const Network& net, const std::vector<Leaf>& leaves,
+                                        float forget, float* space) {
+  float *kernel = space, *bias = kernel + net.weights()[0];
   const Leaf *of_bias = leaves.data() + net.terms[0], *readout = of_bias + net.terms[1];
-  SequenceWeights<const float> weights = {
+  SequenceWeights<const float> found = {
       {sum(leaves.data(), net.terms[0], kernel), sum(of_bias, net.terms[1], bias)},
       readout[0].params,
       readout[1].params};
   if (net.n.cell == CellKind::kLstm) {
-    weights.weights[1] = with_forget(weights.weights[1], net.n.layer.hidden, forget, bias);
+    found.weights[1] = with_forget(found.weights[1], net.n.layer.hidden, forget, bias);
   }
+  return found;
+}
+
+// The mean loss of a batch; all gradients by it go to those of the leaves.
+float gradient(const Network& net, const SequenceSizes& n, const std::vector<Leaf>& leaves,
+               float forget, const SequenceBatch& batch, float* outputs, float* space) {
+  const auto sizes = net.weights();
+  const Leaf *of_bias = leaves.data() + net.terms[0], *readout = of_bias + net.terms[1];
   const SequenceWeights<float> gradients = {
       {leaves[0].grads, of_bias->grads}, readout[0].grads, readout[1].grads};
-  const float loss =
-      chosen().sequence->gradient(n, weights, batch, gradients, outputs, bias + sizes[1]);
+  const float loss = chosen().sequence->gradient(n, weights_of(net, leaves, forget, space), batch,
+                                                 gradients, outputs, space + sizes[0] + sizes[1]);
   for (const auto& [first, terms] :
        {std::pair{leaves.data(), net.terms[0]}, {of_bias, net.terms[1]}}) {
     // The gradient by a sum is that by each of its terms.
@@ -175,6 +187,59 @@ ffi::Error sequence_train(ffi::RemainingArgs args, ffi::RemainingRets rets, int6
   });
 }
 
+// The indices of examples, the short ones first: blocks of them end early.
+std::vector<int32_t> by_length(const int32_t* lengths, int64_t count, int64_t longest) {
+  const auto length = [&](int64_t b) {
+    return lengths ? std::clamp<int64_t>(lengths[b], 0, longest) : 0;
+  };
+  std::vector<int64_t> begin(longest + 2);
+  for (int64_t b = 0; b < count; ++b) ++begin[length(b) + 1];
+  for (int64_t k = 1; k <= longest; ++k) begin[k] += begin[k - 1];
+  std::vector<int32_t> found(count);
+  for (int64_t b = 0; b < count; ++b) found[begin[length(b)]++] = static_cast<int32_t>(b);
+  return found;
+}
+
+// (*terms of the cell's kernel, of its bias, kernel, bias, forget (), inputs (B, T, D), lengths (B)
+// or (0)) -> outputs (B, S, C), workspace. What follows the longest of a block's lengths is 0.
+ffi::Error sequence_outputs(ffi::RemainingArgs args, ffi::RemainingRets rets, int64_t cell,
+                            int64_t hidden, bool every, int64_t n_outputs,
+                            ffi::Span<const int64_t> terms) {
+  constexpr size_t kOwn = 3;  // operands behind the leaves
+  if (args.size() < kOwn) return refused("too few operands");
+  const size_t n_leaves = args.size() - kOwn;
+  const auto of_inputs = shape<3>(args, n_leaves + 1);
+  const Network net = {{static_cast<CellKind>(cell),
+                        {of_inputs[1], of_inputs[0], of_inputs[2], hidden, every},
+                        n_outputs,
+                        SequenceLossKind::kCrossEntropy},
+                       {terms.begin(), terms.end()}};
+  const SequenceSizes& n = net.n;
+  if (!chosen().sequence->has(n)) return refused("no recurrent network of this kind");
+  const int64_t B = n.layer.batch;
+  const bool has_lengths = shape<1>(args, n_leaves + 2)[0] > 0;
+  if (has_lengths && !every)
+    return refused("lengths of answers, but only the last one is asked for");
+  Buffers buffers = Buffers::of_one(args, rets);
+  std::vector<Leaf> leaves;
+  for (size_t k = 0; k < n_leaves; ++k) {
+    const auto size = static_cast<int64_t>(args.get<ffi::AnyBuffer>(k)->element_count());
+    leaves.push_back({size, false, buffers.operand(k, size), nullptr, {}});
+  }
+  const float* forget = buffers.operand(n_leaves, 1);
+  const float* inputs = buffers.operand(n_leaves + 1, B * net.of_inputs());
+  const auto* lengths = buffers.operand<int32_t>(n_leaves + 2, has_lengths * B);
+  float* outputs = buffers.result(0, B * n.answers() * n_outputs);
+  float* space = buffers.result(1, net.outputs_workspace());
+  if (!buffers.fit() || !net.fits(leaves)) return refused("operands of other shapes or types");
+  if (!has_lengths) lengths = nullptr;
+  const std::vector<int32_t> order = by_length(lengths, B, n.layer.steps);
+  const auto sizes = net.weights();
+  chosen().sequence->outputs(n, weights_of(net, leaves, *forget, space), inputs, lengths,
+                             order.data(), outputs, space + sizes[0] + sizes[1]);
+  return ffi::Error::Success();
+}
+
 }  // namespace
 }  // namespace gridscape
 
@@ -194,14 +259,40 @@ XLA_FFI_DEFINE_HANDLER_SYMBOL(gridscape_sequence_train, gridscape::sequence_trai
                                   .Attr<int64_t>("n_outputs")
                                   .Attr<ffi::Span<const int64_t>>("terms"));
 
+XLA_FFI_DEFINE_HANDLER_SYMBOL(gridscape_sequence_outputs, gridscape::sequence_outputs,
+                              ffi::Ffi::Bind()
+                                  .RemainingArgs()
+                                  .RemainingRets()
+                                  .Attr<int64_t>("cell")
+                                  .Attr<int64_t>("hidden")
+                                  .Attr<bool>("every")
+                                  .Attr<int64_t>("n_outputs")
+                                  .Attr<ffi::Span<const int64_t>>("terms"));
+
+namespace {
+
+gridscape::Network network(int64_t cell, int64_t steps, int64_t batch, int64_t features,
+                           int64_t hidden, bool every, int64_t outputs, int64_t loss) {
+  return {{static_cast<gridscape::CellKind>(cell),
+           {steps, batch, features, hidden, every},
+           outputs,
+           static_cast<gridscape::SequenceLossKind>(loss)},
+          {}};
+}
+
+}  // namespace
+
 // Floats that a call of such sizes works in; 0 where there is no such network.
 extern "C" int64_t gridscape_sequence_workspace(int64_t cell, int64_t steps, int64_t batch,
                                                 int64_t features, int64_t hidden, bool every,
                                                 int64_t outputs, int64_t loss) {
-  const gridscape::Network net = {{static_cast<gridscape::CellKind>(cell),
-                                   {steps, batch, features, hidden, every},
-                                   outputs,
-                                   static_cast<gridscape::SequenceLossKind>(loss)},
-                                  {}};
+  const auto net = network(cell, steps, batch, features, hidden, every, outputs, loss);
   return gridscape::chosen().sequence->has(net.n) ? net.workspace() : 0;
+}
+
+extern "C" int64_t gridscape_sequence_outputs_workspace(int64_t cell, int64_t steps, int64_t batch,
+                                                        int64_t features, int64_t hidden,
+                                                        bool every, int64_t outputs) {
+  const auto net = network(cell, steps, batch, features, hidden, every, outputs, 0);
+  return gridscape::chosen().sequence->has(net.n) ? net.outputs_workspace() : 0;
 }

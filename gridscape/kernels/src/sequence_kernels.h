@@ -60,6 +60,11 @@ struct SequenceKernels {
   // null.
   float (*gradient)(const SequenceSizes&, const SequenceWeights<const float>&, const SequenceBatch&,
                     const SequenceWeights<float>& gradients, float* outputs, float* workspace);
+  int64_t (*outputs_workspace)(const SequenceSizes&);
+  // The outputs alone. Examples are taken in the order of these indices, each of them once, by
+  // blocks. lengths: what follows a block's longest is not done, its outputs are 0; or null.
+  void (*outputs)(const SequenceSizes&, const SequenceWeights<const float>&, const float* inputs,
+                  const int32_t* lengths, const int32_t* order, float* outputs, float* workspace);
 };
 
 }  // namespace gridscape

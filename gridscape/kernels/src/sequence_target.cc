@@ -7,7 +7,8 @@ namespace gridscape {
 namespace GRIDSCAPE_TARGET {
 
 extern const SequenceKernels kSequence;
-const SequenceKernels kSequence = {has_sequence, sequence_workspace, sequence_gradient};
+const SequenceKernels kSequence = {has_sequence, sequence_workspace, sequence_gradient,
+                                   outputs_workspace, sequence_outputs};
 
 }  // namespace GRIDSCAPE_TARGET
 }  // namespace gridscape
