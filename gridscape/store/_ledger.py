@@ -26,6 +26,7 @@ CREATE TABLE trials (
 # Several trials may share a blob. Ledgers of before lack it until they are written again.
 _INDEX = "CREATE INDEX IF NOT EXISTS trials_of_blob ON trials (blob)"
 _FEW = 20  # blobs, for each of which a ledger without that index is gone through
+_AT_ONCE = 500  # keys of a query: the oldest SQLite takes 999
 _COLUMNS = "key, record, blob, size_bytes, checksum"
 _INSERT = f"INSERT OR REPLACE INTO trials ({_COLUMNS}) VALUES (?, ?, ?, ?, ?)"
 _SELECT = f"SELECT {_COLUMNS} FROM trials"
@@ -95,6 +96,15 @@ class Ledger:
         """One trial, or None."""
         found = self._connection.execute(f"{_SELECT} WHERE key = ?", (key,)).fetchone()
         return None if found is None else _row(found)
+
+    def rows_by_key(self, keys: Iterable[str]) -> list[Row]:
+        """Some trials, as far as they are there."""
+        rest, found = list(keys), list[Row]()
+        while rest:
+            some, rest = rest[:_AT_ONCE], rest[_AT_ONCE:]
+            asked = f"{_SELECT} WHERE key IN ({', '.join('?' * len(some))})"
+            found += [_row(each) for each in self._connection.execute(asked, some)]
+        return found
 
     def rows_of(self, blob: str) -> list[Row]:
         """The trials of a blob, in the order of their keys."""

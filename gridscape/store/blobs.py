@@ -11,6 +11,7 @@ import os
 import secrets
 import stat
 from collections.abc import Mapping, Sequence
+from functools import lru_cache
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -213,6 +214,11 @@ def _sync(path: Path) -> None:
 def _checksum(text: str, arrays: Mapping[str, np.ndarray]) -> str:
     digest = hashlib.sha256(text.encode())
     for name, array in sorted(arrays.items()):
-        digest.update(f"{name} {array.dtype.name} {array.shape}".encode())
+        digest.update(_heading(name, array.dtype, array.shape))
         digest.update(array.reshape(-1).view(np.uint8).data)
     return digest.hexdigest()
+
+
+@lru_cache(maxsize=1024)  # the arrays of all trials are alike, and NumPy makes such a name anew
+def _heading(name: str, dtype: np.dtype[Any], shape: tuple[int, ...]) -> bytes:
+    return f"{name} {dtype.name} {shape}".encode()

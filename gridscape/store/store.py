@@ -263,7 +263,7 @@ class Store:
                 trial.key: Content(_to_json(record_of(trial, result)), _arrays(result))
                 for trial, result in ended
             }
-            old = {row.blob for key in contents if (row := self._ledger.row(key)) and row.blob}
+            old = {row.blob for row in self._ledger.rows_by_key(contents) if row.blob}
             self._write(contents)
             self._damaged.difference_update(contents)
             self._left |= old
@@ -275,7 +275,7 @@ class Store:
         """Let trials be as if they had not ended; a crash meanwhile may leave some as they were."""
         self._require_writer()
         with _StoreErrors(self.directory):
-            rows = [row for key in keys if (row := self._ledger.row(key))]
+            rows = self._ledger.rows_by_key(keys)
             self._left |= {row.blob for row in rows if row.blob}
             self._ledger.enter(without=[row.key for row in rows])
             self._tidy()
@@ -352,7 +352,7 @@ class Store:
     def curves(self, keys: Iterable[str]) -> Iterator[tuple[str, dict[str, np.ndarray]]]:
         """The curves of some trials; a damaged one is left out with a StoreWarning."""
         with _StoreErrors(self.directory):
-            rows = [row for key in keys if (row := self._ledger.row(key))]
+            rows = self._ledger.rows_by_key(keys)
         rows.sort(key=_file_of)
         for trial, result in self._read_each(rows, self._trial):
             yield trial.key, result.curves
