@@ -73,9 +73,12 @@ def _line(parts: dict[str, str]) -> str:
 
 
 def _text(value: object) -> str:
-    """A part of an error as it is said; what has no text is told by its kind."""
+    """A part of an error as it is said; what has no text is told by its kind.
+
+    Names of somebody else's folder may be in it: they move no cursor.
+    """
     try:
-        return " ".join(str(value).split())
+        return _printable(" ".join(str(value).split()))
     except Exception:
         return short(value)
 

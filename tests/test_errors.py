@@ -120,3 +120,9 @@ def test_errors_need_nothing_but_the_standard_library():
     code = "import sys; import gridscape.errors; print(*sys.modules)"
     loaded = subprocess.check_output([sys.executable, "-c", code], text=True, timeout=300)
     assert not {"jax", "numpy", "pydantic", "typer"} & set(loaded.split())
+
+
+@pytest.mark.parametrize("part", ["what", "where", "expected", "found", "hint"])
+def test_what_others_have_named_moves_no_cursor(part):
+    given = {"what": "wrong", "where": "here", part: "a\x1b]0;title\x07 \ud800\u202e"}
+    assert "a?]0;title? ??" in str(GridscapeError(given.pop("what"), **given))

@@ -48,7 +48,8 @@ def parse_study(data: bytes | str, where: Path) -> dict[str, Any]:
             found=f"format {written} (Gridscape {document.get('gridscape', 'unknown')})",
             hint="upgrade Gridscape",
         )
-    if written not in {FORMAT, *FORMER} or not is_study(study):
+    # Not asked of a set: what stands there may be a list, which none can hold.
+    if written not in (FORMAT, *FORMER) or not is_study(study):
         raise DamagedError("is no study record", where=where, hint=hint)
     if reason := _too_large(study):  # as a changed record may tell
         raise DamagedError(reason, where=where, hint=hint)

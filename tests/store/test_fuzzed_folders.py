@@ -152,6 +152,24 @@ def test_a_damaged_row_is_told_and_mended_by_its_blob(stored):
         assert [trial.key for trial in store.trials()] == ["a1", "a2"]
 
 
+@pytest.mark.parametrize(
+    "changed",
+    [
+        *({"format": odd} for odd in ([], {}, None, "2", -1)),
+        {"study": {"name": "\x1b]0;x"}},
+    ],
+)
+def test_an_odd_format_or_name_is_told_in_one_line(stored, changed):
+    folder = fresh(stored)
+    document = json.loads((folder / "study.json").read_text())
+    study_of = {**document["study"], **changed.get("study", {})}
+    document = {**document, **changed, "study": study_of}
+    (folder / "study.json").write_text(json.dumps(document))
+    with ledger_of(folder) as ledger, ledger:
+        ledger.execute("DELETE FROM meta")
+    read_or_refuse(folder)
+
+
 @pytest.mark.parametrize("number", [10_001, 10**9, 10**400, 0, True, 2.0])
 def test_replicates_and_axes_that_no_study_has(number):
     plain = {"axes": {"a": [1]}, "replicates": 1}
