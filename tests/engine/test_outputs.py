@@ -7,9 +7,15 @@ import pytest
 
 from gridscape import kernels
 from gridscape.base.data import Split
-from gridscape.base.metrics import Metric
 from gridscape.engine.outputs import outputs_of
-from gridscape.engine.trial import Functions, _readers, evaluate_trial, in_chunks
+from gridscape.engine.trial import (
+    FLOATS_READ_ONCE,
+    Functions,
+    _readers,
+    evaluate_trial,
+    in_chunks,
+    read_once,
+)
 from gridscape.kernels.library import plain
 from gridscape.study.study import Study
 
@@ -92,3 +98,26 @@ def test_a_model_that_was_changed_is_asked_itself():
     given = params, hyper, test, jnp.int32(N_EXAMPLES)
     assert not calls_native(changed, *given)
     assert evaluate_trial(changed, *given)["loss"] != evaluate_trial(functions, *given)["loss"]
+
+
+# ---- examples made ready once ----
+
+
+def test_few_examples_are_made_ready_once_and_give_the_same_to_the_bit():
+    functions, params, hyper, test = prepared("recall")
+    once, ready = read_once(functions, test)
+    assert ready.inputs.shape == (N_EXAMPLES, 9, 9)
+    found = evaluate_trial(once, params, hyper, ready, jnp.int32(N_EXAMPLES))
+    wanted = evaluate_trial(functions, params, hyper, test, jnp.int32(N_EXAMPLES))
+    jax.tree.map(np.testing.assert_array_equal, found, wanted)
+
+
+def test_many_examples_and_what_may_look_at_a_batch_are_made_ready_chunk_by_chunk():
+    functions, _, _, test = prepared("recall")
+    own = functions._replace(prepare=lambda symbols: jax.nn.one_hot(symbols, 9))
+    assert read_once(own, test) == (own, test)
+    n_many = FLOATS_READ_ONCE // 81 + 1
+    many = jax.tree.map(lambda x: jnp.resize(x, (n_many, *x.shape[1:])), test)
+    assert read_once(functions, many)[1] is many
+    few = jax.tree.map(lambda x: x[: n_many - 1], many)
+    assert read_once(functions, few)[1] is not few
