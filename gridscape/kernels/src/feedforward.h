@@ -192,7 +192,7 @@ void dense_forward(const DenseSizes& n, Activation activation, const float* x, c
         for_tiles(n.batch, [&](auto n_rows, int64_t row) {
           Tile<n_rows, C> tile = {};
           if (k > 0) sums.read(tile, row, first, lane);
-          accumulate<Number>(tile, rows.from(row, 0), packed, words, lane);
+          accumulate<Number>(tile, rows.from(row, 0), packed + lane, words);
           sums.write(tile, row, first, lane);
         });
       }
@@ -270,7 +270,7 @@ inline void dense_kernel_gradient(const DenseSizes& n, const float* x, const flo
           for_tiles(count, [&](auto n_rows, int64_t row) {
             Tile<n_rows, C> tile = {};
             if (b > 0) sums.read(tile, i + row, first, lane);
-            accumulate<Number>(tile, rows.from(row, 0), from, words_of<Number>(depth), lane);
+            accumulate<Number>(tile, rows.from(row, 0), from + lane, words_of<Number>(depth));
             sums.write(tile, i + row, first, lane);
           });
         }
@@ -319,7 +319,7 @@ void dense_inputs(const DenseSizes& n, const float* kernel, const float* dz, flo
           for_tiles(count, [&](auto n_rows, int64_t row) {
             Tile<n_rows, C> tile = {};
             if (k > 0) read_panel(tile, sums, row, lane);
-            accumulate<Number>(tile, rows.from(row, k), panel + k * width, some, lane);
+            accumulate<Number>(tile, rows.from(row, k), panel + k * width + lane, some);
             write_panel(tile, sums, row, lane);
           });
         }

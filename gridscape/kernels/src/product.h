@@ -4,6 +4,11 @@
 // [k][block][kBlock], zeros beyond the last column; a packed matrix is its panels one after the
 // other. A tile, kTileRows rows of one panel's columns, stays in registers while k runs.
 //
+// Where vectors are shorter than a block, a tile goes through a panel for each vector of its
+// blocks. What is packed for that alone has them apart: [vector][k][block][kLanes], so that a pass
+// reads whole lines of the cache, one after the other. kStep is the floats from one block to the
+// next: kBlock of the former, kLanes of the latter, which are one where a vector holds a block.
+//
 // All operands are words of 32 bits: a float, or a pair of bfloat16 that follow each other in k.
 // Depths and strides count words.
 
@@ -27,6 +32,12 @@ GRIDSCAPE_INLINE constexpr int64_t blocks_of(int64_t columns) {
 GRIDSCAPE_INLINE constexpr int64_t padded(int64_t columns) { return blocks_of(columns) * kBlock; }
 
 GRIDSCAPE_INLINE int64_t smaller(int64_t a, int64_t b) { return a < b ? a : b; }
+
+// Where the lanes from `lane` on begin in a panel of so many rows and blocks.
+template <int kStep>
+GRIDSCAPE_INLINE constexpr int64_t lanes_at(int64_t lane, int64_t depth, int64_t blocks) {
+  return kStep == kBlock ? lane : lane * depth * blocks;
+}
 
 // What a word of an operand holds, and whether that is float32 as it is. Sums always are.
 //
@@ -100,16 +111,16 @@ struct Tile {
   Vector sum[R][C];
 };
 
-// tile += rows (R x depth) times a panel (depth x C blocks); row[r][k * k_stride] are the rows.
-// Block kZero of the panel is zeros and left out; -1: none is.
-template <typename Number = Float32, int kZero = -1, int R, int C>
+// tile += rows (R x depth) times lanes of a panel (depth x C blocks); row[r][k * k_stride] are the
+// rows. Block kZero of the panel is zeros and left out; -1: none is.
+template <typename Number = Float32, int kZero = -1, int kStep = kBlock, int R, int C>
 GRIDSCAPE_INLINE void accumulate_from(Tile<R, C>& tile, const float* const* row, int64_t k_stride,
                                       const float* panel, int64_t depth) {
-  for (int64_t k = 0; k < depth; ++k, panel += C * kBlock) {
+  for (int64_t k = 0; k < depth; ++k, panel += C * kStep) {
     Vector b[C];
 #pragma GCC unroll 4
     for (int c = 0; c < C; ++c) {
-      if (c != kZero) b[c] = load(panel + c * kBlock);
+      if (c != kZero) b[c] = load(panel + c * kStep);
     }
 #pragma GCC unroll 16
     for (int r = 0; r < R; ++r) {
@@ -122,12 +133,11 @@ GRIDSCAPE_INLINE void accumulate_from(Tile<R, C>& tile, const float* const* row,
   }
 }
 
-template <typename Number = Float32, int kZero = -1, int R, int C>
-GRIDSCAPE_INLINE void accumulate(Tile<R, C>& tile, Rows rows, const float* panel, int64_t depth,
-                                 int lane) {
+template <typename Number = Float32, int kZero = -1, int kStep = kBlock, int R, int C>
+GRIDSCAPE_INLINE void accumulate(Tile<R, C>& tile, Rows rows, const float* panel, int64_t depth) {
   const float* row[R];
   for (int r = 0; r < R; ++r) row[r] = rows.data + r * rows.row_stride;
-  accumulate_from<Number, kZero>(tile, row, rows.k_stride, panel + lane, depth);
+  accumulate_from<Number, kZero, kStep>(tile, row, rows.k_stride, panel, depth);
 }
 
 // Rows of a tile of so many blocks: as many sums as there are registers for, to hide that each
@@ -215,12 +225,14 @@ struct Part {
 };
 
 // Packs a matrix: get(k, block) returns a Part.
-template <typename Number = Float32, typename Get>
+template <typename Number = Float32, int kStep = kBlock, typename Get>
 GRIDSCAPE_INLINE void pack(float* to, int64_t depth, int64_t blocks, Get&& get) {
+  const int64_t words = words_of<Number>(depth);
   for_panels(blocks, [&](auto n_blocks, int64_t first) {
     constexpr int C = n_blocks;
     for (int64_t k = 0; k < depth; k += Number::kPerWord) {
-      for (int c = 0; c < C; ++c, to += kBlock) {
+      float* row = to + k / Number::kPerWord * C * kStep;
+      for (int c = 0; c < C; ++c, row += kStep) {
         const Part part = get(k, first + c);
         const Part next = !Number::kExact && k + 1 < depth ? get(k + 1, first + c) : Part{};
         for (int64_t u = 0; u < kBlock; u += kLanes) {
@@ -228,19 +240,21 @@ GRIDSCAPE_INLINE void pack(float* to, int64_t depth, int64_t blocks, Get&& get) 
           if constexpr (!Number::kExact) {
             word = pairs(word, load_first(next.data + u, next.count - u));
           }
-          store(to + u, word);
+          store(row + lanes_at<kStep>(u, words, C), word);
         }
       }
     }
+    to += words * C * kBlock;
   });
 }
 
 // Packs the transpose of a matrix: get(column, k_block) returns a Part that becomes a column.
-template <typename Number = Float32, typename Get>
+template <typename Number = Float32, int kStep = kBlock, typename Get>
 GRIDSCAPE_INLINE void pack_transposed(float* to, int64_t k_blocks, int64_t columns, Get&& get) {
   constexpr int64_t depth = kBlockWords<Number>;
   for_panels(blocks_of(columns), [&](auto n_blocks, int64_t first) {
-    constexpr int64_t width = n_blocks * kBlock;
+    constexpr int C = n_blocks;
+    constexpr int64_t width = C * kBlock, row = C * kStep;
     for (int64_t c = 0; c < width; ++c) {
       const int64_t column = first * kBlock + c;
       for (int64_t block = 0; block < k_blocks; ++block) {
@@ -249,8 +263,10 @@ GRIDSCAPE_INLINE void pack_transposed(float* to, int64_t k_blocks, int64_t colum
         for (int64_t u = 0; u < kBlock; u += kLanes) {
           Number::write(words, u, load_first(part.data + u, part.count - u));
         }
-        float* at = to + block * depth * width + c;
-        for (int64_t u = 0; u < depth; ++u) at[u * width] = words[u];
+        const int64_t lane = c % kBlock / kLanes * kLanes;
+        float* at = to + lanes_at<kStep>(lane, k_blocks * depth, C) + c / kBlock * kStep;
+        at += c % kBlock - lane + block * depth * row;
+        for (int64_t u = 0; u < depth; ++u) at[u * row] = words[u];
       }
     }
     to += k_blocks * depth * width;
@@ -261,25 +277,26 @@ GRIDSCAPE_INLINE void pack_transposed(float* to, int64_t k_blocks, int64_t colum
 template <typename Number>
 struct AddAll {
   template <int R, int C>
-  GRIDSCAPE_INLINE void operator()(Tile<R, C>& tile, Rows rows, const float* panel, int64_t depth,
-                                   int lane) const {
-    accumulate<Number>(tile, rows, panel, depth, lane);
+  GRIDSCAPE_INLINE void operator()(Tile<R, C>& tile, Rows rows, const float* panel,
+                                   int64_t depth) const {
+    accumulate<Number, -1, kLanes>(tile, rows, panel, depth);
   }
 };
 
 // Calls use(tile, first_row, first_block, lane) with each tile of
-// rows (count x depth) times a packed matrix (depth x blocks), summed up by `add`.
+// rows (count x depth) times a packed matrix (depth x blocks), vectors apart, summed up by `add`.
 template <typename Number = Float32, typename Use, typename Add = AddAll<Number>>
 GRIDSCAPE_INLINE void multiply(Rows rows, int64_t count, const float* packed, int64_t depth,
                                int64_t packed_depth, int64_t blocks, Use&& use, Add&& add = {}) {
   for_panels(blocks, [&](auto n_blocks, int64_t first) {
     constexpr int C = n_blocks;
     for (int lane = 0; lane < kBlock; lane += kLanes) {
+      const float* panel = packed + lanes_at<kLanes>(lane, packed_depth, C);
       for_tiles(
           count,
           [&](auto n_rows, int64_t row) {
             Tile<n_rows, C> tile = {};
-            add(tile, rows.from(row, 0), packed, depth, lane);
+            add(tile, rows.from(row, 0), panel, depth);
             use(tile, row, first, lane);
           },
           RowsOf<C>{});
@@ -296,32 +313,33 @@ GRIDSCAPE_INLINE void multiply_packed(const float* left, int64_t packed_rows, in
                                       int64_t count, int64_t inner_blocks, const float* packed,
                                       int64_t blocks, int zero, Use&& use) {
   constexpr int64_t of_block = kBlockWords<Number>;
+  const int64_t depth = inner_blocks * of_block;
   for_panels(blocks, [&](auto n_blocks, int64_t first) {
     constexpr int C = n_blocks;
     for (int lane = 0; lane < kBlock; lane += kLanes) {
       const auto sum_up = [&](auto n_rows, auto n_tiles, int64_t row) {
         Tile<n_rows, C> tiles[n_tiles] = {};
-        const float *from = left, *with = packed;
+        const float *from = left, *with = packed + lanes_at<kLanes>(lane, depth, C);
         for (int64_t inner = 0; inner < inner_blocks; inner += kPanelBlocks) {
           const int64_t width = smaller(kPanelBlocks, inner_blocks - inner) * of_block;
           const int64_t end = zero < 0 ? width : zero * of_block, next = end + of_block;
           Rows rows = {from + (first_row + row) * width, width, 1};
           for (auto& tile : tiles) {
-            accumulate<Number>(tile, rows, with, end, lane);
+            accumulate<Number, -1, kLanes>(tile, rows, with, end);
             if (zero >= 0 && next < width) {
-              accumulate<Number>(tile, rows.from(0, next), with + next * C * kBlock, width - next,
-                                 lane);
+              accumulate<Number, -1, kLanes>(tile, rows.from(0, next), with + next * C * kLanes,
+                                             width - next);
             }
             rows = rows.from(n_rows, 0);
           }
           from += packed_rows * width;
-          with += width * C * kBlock;
+          with += width * C * kLanes;
         }
         for (int t = 0; t < n_tiles; ++t) use(tiles[t], row + t * n_rows, first, lane);
       };
       for_tiles_together(count, inner_blocks > 2 * kPanelBlocks, RowsOf<C>{}, sum_up);
     }
-    packed += inner_blocks * kBlockWords<Number> * C * kBlock;
+    packed += depth * C * kBlock;
   });
 }
 
@@ -385,7 +403,7 @@ inline void multiply_deep(float* sums, const float* rows, int64_t row_words, int
               }
               const Rows columns = {left + row, 1, Number::kPerWord * row_words};
               with_zero(zero(row, row + R), [&](auto left_out) {
-                accumulate<Number, left_out>(tile, columns, panel, words_of<Number>(some), lane);
+                accumulate<Number, left_out>(tile, columns, panel + lane, words_of<Number>(some));
               });
               for (int r = 0; r < R; ++r) {
                 for (int c = 0; c < C; ++c) store(at + r * width + c * kBlock, tile.sum[r][c]);

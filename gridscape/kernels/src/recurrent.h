@@ -179,7 +179,7 @@ GRIDSCAPE_INLINE Part weights_part(const Lengths<Number>& n, const Weights& weig
 
 template <typename Number, typename Weights>
 inline void pack_weights(float* to, const Lengths<Number>& n, const Weights& weights) {
-  pack<Number>(to, n.depth(), n.blocks() * Weights::kGates, [&](int64_t k, int64_t block) {
+  pack<Number, kLanes>(to, n.depth(), n.blocks() * Weights::kGates, [&](int64_t k, int64_t block) {
     const bool is_apart = !Number::kExact && k == n.features;
     return is_apart ? Part{} : weights_part(n, weights, k, block);
   });
@@ -213,19 +213,19 @@ struct AddRows {
   const Lengths<Number>& n;
 
   template <int R, int C>
-  GRIDSCAPE_INLINE void operator()(Tile<R, C>& tile, Rows rows, const float* panel, int64_t depth,
-                                   int lane) const {
+  GRIDSCAPE_INLINE void operator()(Tile<R, C>& tile, Rows rows, const float* panel,
+                                   int64_t depth) const {
     if constexpr (Weights::kZeroOfStates >= 0) {
       // Of inputs, of the bias and what shares its word, of states.
       const int64_t inputs = n.features / Number::kPerWord;
       const int64_t states = words_of<Number>(n.features + 1);
-      auto from = [&](int64_t k) { return panel + k * C * kBlock; };
-      accumulate<Number, Weights::kZeroOfInputs>(tile, rows, panel, inputs, lane);
-      accumulate<Number>(tile, rows.from(0, inputs), from(inputs), states - inputs, lane);
-      accumulate<Number, Weights::kZeroOfStates>(tile, rows.from(0, states), from(states),
-                                                 depth - states, lane);
+      auto from = [&](int64_t k) { return panel + k * C * kLanes; };
+      accumulate<Number, Weights::kZeroOfInputs, kLanes>(tile, rows, panel, inputs);
+      accumulate<Number, -1, kLanes>(tile, rows.from(0, inputs), from(inputs), states - inputs);
+      accumulate<Number, Weights::kZeroOfStates, kLanes>(tile, rows.from(0, states), from(states),
+                                                         depth - states);
     } else {
-      accumulate<Number>(tile, rows, panel, depth, lane);
+      accumulate<Number, -1, kLanes>(tile, rows, panel, depth);
     }
   }
 };
@@ -234,9 +234,9 @@ struct AddRows {
 template <typename Number, typename Weights>
 inline void pack_weights_transposed(float* to, const Lengths<Number>& n, const Weights& weights,
                                     int64_t first, int64_t count) {
-  pack_transposed<Number>(to, n.blocks() * Weights::kGates, count, [&](int64_t row, int64_t block) {
-    return weights_part(n, weights, first + row, block);
-  });
+  pack_transposed<Number, kLanes>(
+      to, n.blocks() * Weights::kGates, count,
+      [&](int64_t row, int64_t block) { return weights_part(n, weights, first + row, block); });
 }
 
 // From packed sums (depth x blocks) to the places of the gradients.
