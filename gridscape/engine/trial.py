@@ -556,8 +556,9 @@ def _as_it_is(inputs: Array) -> Array:
 
 def _readers(functions: Functions) -> list[Callable[..., Any]]:
     """All that reads the outputs of an evaluation."""
-    metrics = (*functions.metrics, *functions.of_sets)
-    return [functions.loss, *(one[1] for one in metrics), *filter(None, [functions.answer])]
+    readers = [functions.loss, *(function for _, function in functions.metrics)]
+    readers += [function for _, function, _ in functions.of_sets]
+    return readers if functions.answer is None else [*readers, functions.answer]
 
 
 def _moments(

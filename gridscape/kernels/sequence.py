@@ -158,8 +158,8 @@ def outputs(
     B, T, _ = inputs.shape
     hidden, n_outputs = params[layers.output[0]].shape
     names = [name for terms in (*layers.weights, layers.output) for name in terms]
-    shapes = ((B, *([T] if layers.every else []), n_outputs),)
-    shapes += ((_outputs_workspace(layers, params, inputs),),)
+    steps = (T,) if layers.every else ()
+    shapes = (B, *steps, n_outputs), (_outputs_workspace(layers, params, inputs),)
     call = jax.ffi.ffi_call(
         "gridscape_sequence_outputs",
         [jax.ShapeDtypeStruct(shape, jnp.float32) for shape in shapes],
