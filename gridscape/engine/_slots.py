@@ -15,15 +15,14 @@ from jax import lax
 from gridscape.base.data import Split
 from gridscape.base.state import Training
 from gridscape.base.types import Array, Hyper
+from gridscape.engine.evaluation import evaluate_trial, read_once
 from gridscape.engine.trial import (
     Functions,
     Rule,
     TrialState,
     draw_batches,
-    evaluate_trial,
     history_names,
     init_trial,
-    read_once,
     train_trial,
 )
 from gridscape.kernels.library import in_use

@@ -14,7 +14,7 @@ from gridscape.base.foreign import of_others
 from gridscape.base.samples import balanced_order
 from gridscape.base.shapes import batch_of
 from gridscape.base.task import Task
-from gridscape.engine.trial import in_chunks
+from gridscape.engine.evaluation import in_chunks
 from gridscape.errors import UsageError, one_line
 from gridscape.kernels.cores import n_cores
 

@@ -18,12 +18,12 @@ from gridscape.base.data import Split, Stream
 from gridscape.base.foreign import of_others
 from gridscape.base.task import Task
 from gridscape.engine.cohorts import Cohort
+from gridscape.engine.evaluation import evaluate_trial
 from gridscape.engine.flops import of_update
 from gridscape.engine.machine import evaluated_rows
 from gridscape.engine.sizes import tree_bytes
 from gridscape.engine.trial import (
     Functions,
-    evaluate_trial,
     order_shapes,
     state_shapes,
 )

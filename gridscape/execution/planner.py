@@ -19,13 +19,14 @@ from gridscape.base.foreign import of_others
 from gridscape.base.task import Task
 from gridscape.engine.cohorts import Cohort, partition
 from gridscape.engine.compilers import Compilers
+from gridscape.engine.evaluation import chunk_of
 from gridscape.engine.flops import cohort_flops
 from gridscape.engine.machine import DeviceData, Machine
 from gridscape.engine.programs import Program
 from gridscape.engine.sizes import tree_bytes
 from gridscape.engine.splits import split_of
 from gridscape.engine.training import Training
-from gridscape.engine.trial import chunk_of, order_shapes, state_shapes
+from gridscape.engine.trial import order_shapes, state_shapes
 from gridscape.errors import GridscapeError, OutOfMemoryError
 from gridscape.execution.memory import free_memory_bytes
 from gridscape.execution.schedule import n_evaluated_examples, segment_length

@@ -13,14 +13,11 @@ from hypothesis import strategies as st
 from gridscape.base.data import Split
 from gridscape.base.parts import Model
 from gridscape.base.task import Task
+from gridscape.engine.evaluation import LARGEST_CHUNK, chunk_of, evaluate_trial, in_chunks
 from gridscape.engine.order import WORDS_BLOCK, batch_order, data_order, numbered_words, seed_words
 from gridscape.engine.trial import (
-    LARGEST_CHUNK,
     Functions,
     batches,
-    chunk_of,
-    evaluate_trial,
-    in_chunks,
     init_trial,
     update_trial,
 )

@@ -8,7 +8,8 @@ import reference
 from cohort_tools import compilations, planner_of, tiny, train
 
 from gridscape.base.task import Task
-from gridscape.engine.trial import LARGEST_CHUNK, Functions, init_trial, update_trial
+from gridscape.engine.evaluation import LARGEST_CHUNK
+from gridscape.engine.trial import Functions, init_trial, update_trial
 from gridscape.execution.replay import replay, trained
 from gridscape.sweep import run
 

@@ -7,15 +7,15 @@ import pytest
 
 from gridscape import kernels
 from gridscape.base.data import Split
-from gridscape.engine.outputs import outputs_of
-from gridscape.engine.trial import (
+from gridscape.engine.evaluation import (
     FLOATS_READ_ONCE,
-    Functions,
     _readers,
     evaluate_trial,
     in_chunks,
+    outputs_of,
     read_once,
 )
+from gridscape.engine.trial import Functions
 from gridscape.kernels.library import plain
 from gridscape.study.study import Study
 
