@@ -26,8 +26,8 @@ from gridscape.tasks.sequences import Asked
 # Examples that are evaluated at once at most: large enough to be efficient, small enough to bound
 # memory.
 LARGEST_CHUNK = 500
-# Examples that a model reads otherwise than they are stored: so few are made ready once for all
-# trials, and stay in a cache: 1 MB.
+# Numbers of examples as a model reads them: so few are made ready once for all trials, and stay in
+# a cache: 1 MB.
 FLOATS_READ_ONCE = 2**18
 
 
@@ -80,7 +80,7 @@ def evaluate_trial(
     often it is given; ``answer_spread`` is that of numbers; ``<metric>_by_<group>`` are the sums of
     each group; a metric of the whole set is no sum. The caller divides by the number of examples:
     compilers turn a division here into a product with a rounded reciprocal, and n / n would not
-    always be 1.
+    always be 1. split: whole chunks, ``in_chunks`` of its examples.
     """
     put, n_rows = lax.dynamic_update_slice_in_dim, len(jax.tree.leaves(split)[0])
     n_at_once, readers = chunk_of(n_rows), _readers(functions)
@@ -161,25 +161,28 @@ def _sums(
     each["loss"] = functions.loss(outputs, targets)
     each = {name: _counted(values, counted) for name, values in each.items()}
     groups, answer = functions.groups, functions.answer
-    member = answers = jnp.zeros((len(counted), 0))
+    member = jnp.zeros((len(counted), 0))
     if groups is not None:
         member = jax.nn.one_hot(groups.of(targets), len(groups.values))
-    if answer is not None:
-        answers = jax.nn.one_hot(answer(outputs, targets), outputs.shape[-1])
-    numbers = {name: values for name, values in each.items() if values.ndim == 1}
-    columns = jnp.concatenate([jnp.ones((len(counted), 1)), member, answers], axis=1)
-    product = jnp.stack([*numbers.values(), counted]) @ columns
-    of_all, of_groups, of_answers = jnp.split(product, [1, 1 + member.shape[1]], axis=1)
+    numbers = [name for name, values in each.items() if values.ndim == 1]
     others = [name for name in each if name not in numbers]
-    sums = {name: each[name].sum(axis=0) for name in others}
-    sums |= {name: of_all[row, 0] for row, name in enumerate(numbers)}
+    columns = jnp.concatenate([jnp.ones((len(counted), 1)), member], axis=1)
+    product = _product(jnp.stack([each[name] for name in numbers]), columns)
+    sums = {name: product[row, 0] for row, name in enumerate(numbers)}
+    sums |= {name: each[name].sum(axis=0) for name in others}
     if groups is not None:
         of_kind = partial(by_kind, kind=groups.name)
-        sums |= {of_kind(name): of_groups[row] for row, name in enumerate(numbers)}
+        sums |= {of_kind(name): product[row, 1:] for row, name in enumerate(numbers)}
         sums |= {of_kind(name): jnp.tensordot(member, each[name], axes=(0, 0)) for name in others}
     if answer is not None:
-        sums["answers"] = of_answers[-1]
+        answers = jax.nn.one_hot(answer(outputs, targets), outputs.shape[-1])
+        sums["answers"] = _product(counted, answers)
     return sums
+
+
+def _product(a: Array, b: Array) -> Array:
+    """Of float32 whatever the user has set for products: these are sums, and counts."""
+    return jnp.matmul(a, b, precision=lax.Precision.HIGHEST)
 
 
 def _counted(values: Array, counted: Float[Array, " B"]) -> Array:

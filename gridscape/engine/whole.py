@@ -8,6 +8,7 @@ times the gradient. What is not known is trained the usual way.
 import math
 from collections.abc import Callable
 from functools import partial
+from types import FunctionType
 from typing import Any, NamedTuple
 
 import jax
@@ -190,12 +191,17 @@ def one_after_the_other(x: Array) -> Array:
 def are_own(*functions: Callable[..., Any]) -> bool:
     """Whether they are Gridscape's, which give of each example what they give of it alone.
 
-    So must be the functions that they hold: ``at_last_step`` of a user's is the user's.
+    So must be the functions that they hold: ``at_last_step`` of a user's is the user's. It is asked
+    where the code was written: ``__module__`` of a user's may be copied by ``functools.wraps``, and
+    that of an object is the module of its class.
     """
-    return all(getattr(f, "__module__", "").startswith("gridscape.") for f in functions) and all(
+    return all(
+        isinstance(f, FunctionType) and f.__globals__.get("__name__", "").startswith("gridscape.")
+        for f in functions
+    ) and all(
         are_own(held)
         for f in functions
-        for held in (cell.cell_contents for cell in getattr(f, "__closure__", None) or ())
+        for held in (cell.cell_contents for cell in f.__closure__ or ())
         if callable(held)
     )
 

@@ -195,8 +195,7 @@ def _sizes(net: SequenceNet | Recurrent, params: Any, inputs: tuple[int, ...]) -
     B, T, D = inputs
     hidden, n_outputs = params[net.output[0]].shape
     sizes = list(CELLS).index(net.cell), T, B, D, hidden
-    whole = ctypes.c_int64
-    return [*map(whole, sizes), ctypes.c_bool(net.every), whole(n_outputs)]
+    return [*map(ctypes.c_int64, sizes), ctypes.c_bool(net.every), ctypes.c_int64(n_outputs)]
 
 
 def _floats(name: str, *sizes: Any) -> int:

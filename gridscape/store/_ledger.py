@@ -98,10 +98,10 @@ class Ledger:
         return None if found is None else _row(found)
 
     def rows_by_key(self, keys: Iterable[str]) -> list[Row]:
-        """Some trials, as far as they are there."""
-        rest, found = list(keys), list[Row]()
-        while rest:
-            some, rest = rest[:_AT_ONCE], rest[_AT_ONCE:]
+        """Some trials, each once, as far as they are there."""
+        wanted, found = list(dict.fromkeys(keys)), list[Row]()
+        for first in range(0, len(wanted), _AT_ONCE):
+            some = wanted[first : first + _AT_ONCE]
             asked = f"{_SELECT} WHERE key IN ({', '.join('?' * len(some))})"
             found += [_row(each) for each in self._connection.execute(asked, some)]
         return found

@@ -1,5 +1,7 @@
 """Trials that native code trains as a whole: which, and that they are those of any other way."""
 
+from functools import partial, wraps
+
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -467,3 +469,7 @@ def test_a_users_function_is_a_users_inside_one_of_our_own():
     assert are_own(at_last_step(accuracy), accuracy)
     assert not are_own(at_last_step(spread_of_batch))
     assert not are_own(accuracy, spread_of_batch)
+    # Nor by a name that it has from one of ours, or by the class of an object.
+    assert not are_own(wraps(accuracy)(lambda *given: spread_of_batch(*given)))
+    assert not are_own(Metric(spread_of_batch))
+    assert not are_own(partial(accuracy))

@@ -6,6 +6,7 @@ import os
 import random
 import sqlite3
 import warnings
+from contextlib import closing
 
 import numpy as np
 import pytest
@@ -14,7 +15,7 @@ from stored import a_result, a_trial, blob, contents, same_result, study
 from gridscape.errors import StoreError
 from gridscape.grid.trials import Status
 from gridscape.report.live.folder import Folder
-from gridscape.store._ledger import Ledger
+from gridscape.store._ledger import Ledger, Row, build_ledger
 from gridscape.store._together import LEAST, MOST, MOST_BYTES_EACH, together
 from gridscape.store.blobs import BlobFile, Content
 from gridscape.store.store import Store, StoreWarning
@@ -400,3 +401,15 @@ def test_nothing_is_written_that_was_not_asked_for(folder):
     assert_holds(folder, RESULTS)
     assert contents(folder) == before
     assert not blob(folder, KEYS[0]).exists()
+
+
+def test_any_number_of_trials_is_looked_up_at_once(tmp_path):
+    """More than a query takes: each once, and those that are there."""
+    path = tmp_path / "ledger.sqlite"
+    build_ledger(path)
+    with closing(Ledger.write(path)) as ledger:
+        rows = [Row(f"k{n:04}", "{}", f"k{n:04}.safetensors", n, "c") for n in range(1_002)]
+        ledger.enter(*rows)
+        for count in (0, 1, 499, 500, 501, 1_000, 1_001):
+            keys = [row.key for row in rows[:count]]
+            assert sorted(ledger.rows_by_key([*keys, "absent", *keys])) == rows[:count]

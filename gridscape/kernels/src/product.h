@@ -6,8 +6,8 @@
 //
 // Where vectors are shorter than a block, a tile goes through a panel for each vector of its
 // blocks. What is packed for that alone has them apart: [vector][k][block][kLanes], so that a pass
-// reads whole lines of the cache, one after the other. kStep is the floats from one block to the
-// next: kBlock of the former, kLanes of the latter, which are one where a vector holds a block.
+// reads whole lines of the cache, one after the other. kStep says which, the floats from a block
+// to the next: kBlock, or kLanes where vectors lie apart. With AVX-512 both are the same.
 //
 // All operands are words of 32 bits: a float, or a pair of bfloat16 that follow each other in k.
 // Depths and strides count words.
@@ -138,6 +138,13 @@ GRIDSCAPE_INLINE void accumulate(Tile<R, C>& tile, Rows rows, const float* panel
   const float* row[R];
   for (int r = 0; r < R; ++r) row[r] = rows.data + r * rows.row_stride;
   accumulate_from<Number, kZero, kStep>(tile, row, rows.k_stride, panel, depth);
+}
+
+// The same of a panel whose vectors lie apart.
+template <typename Number = Float32, int kZero = -1, int R, int C>
+GRIDSCAPE_INLINE void accumulate_apart(Tile<R, C>& tile, Rows rows, const float* panel,
+                                       int64_t depth) {
+  accumulate<Number, kZero, kLanes>(tile, rows, panel, depth);
 }
 
 // Rows of a tile of so many blocks: as many sums as there are registers for, to hide that each
@@ -279,7 +286,7 @@ struct AddAll {
   template <int R, int C>
   GRIDSCAPE_INLINE void operator()(Tile<R, C>& tile, Rows rows, const float* panel,
                                    int64_t depth) const {
-    accumulate<Number, -1, kLanes>(tile, rows, panel, depth);
+    accumulate_apart<Number>(tile, rows, panel, depth);
   }
 };
 
@@ -325,10 +332,10 @@ GRIDSCAPE_INLINE void multiply_packed(const float* left, int64_t packed_rows, in
           const int64_t end = zero < 0 ? width : zero * of_block, next = end + of_block;
           Rows rows = {from + (first_row + row) * width, width, 1};
           for (auto& tile : tiles) {
-            accumulate<Number, -1, kLanes>(tile, rows, with, end);
+            accumulate_apart<Number>(tile, rows, with, end);
             if (zero >= 0 && next < width) {
-              accumulate<Number, -1, kLanes>(tile, rows.from(0, next), with + next * C * kLanes,
-                                             width - next);
+              accumulate_apart<Number>(tile, rows.from(0, next), with + next * C * kLanes,
+                                       width - next);
             }
             rows = rows.from(n_rows, 0);
           }

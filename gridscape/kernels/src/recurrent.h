@@ -220,12 +220,12 @@ struct AddRows {
       const int64_t inputs = n.features / Number::kPerWord;
       const int64_t states = words_of<Number>(n.features + 1);
       auto from = [&](int64_t k) { return panel + k * C * kLanes; };
-      accumulate<Number, Weights::kZeroOfInputs, kLanes>(tile, rows, panel, inputs);
-      accumulate<Number, -1, kLanes>(tile, rows.from(0, inputs), from(inputs), states - inputs);
-      accumulate<Number, Weights::kZeroOfStates, kLanes>(tile, rows.from(0, states), from(states),
-                                                         depth - states);
+      accumulate_apart<Number, Weights::kZeroOfInputs>(tile, rows, panel, inputs);
+      accumulate_apart<Number>(tile, rows.from(0, inputs), from(inputs), states - inputs);
+      accumulate_apart<Number, Weights::kZeroOfStates>(tile, rows.from(0, states), from(states),
+                                                       depth - states);
     } else {
-      accumulate<Number, -1, kLanes>(tile, rows, panel, depth);
+      accumulate_apart<Number>(tile, rows, panel, depth);
     }
   }
 };

@@ -240,7 +240,19 @@ inline float sequence_gradient(const SequenceSizes& n, const SequenceWeights<con
 
 // ---- the outputs alone ----
 
-// Of the examples in this order, a block at a time; those of a block are done up to the longest.
+// Steps of a block that count in one of its examples; without lengths all.
+inline int64_t steps_of_block(const Few& n, const int32_t* lengths, const int32_t* order,
+                              int64_t examples) {
+  if (!lengths) return n.steps;
+  int64_t longest = 0;
+  for (int64_t b = 0; b < examples; ++b) {
+    const int64_t length = lengths[order[b]];
+    longest = length > longest ? length : longest;
+  }
+  return smaller(longest, n.steps);
+}
+
+// Of the examples in this order, a block at a time.
 template <typename Cell, typename Weights>
 void sequence_outputs_of(const SequenceSizes& n, const Weights& weights,
                          const SequenceWeights<const float>& net, const float* inputs,
@@ -253,11 +265,7 @@ void sequence_outputs_of(const SequenceSizes& n, const Weights& weights,
   for (int64_t begin = 0; begin < layer.batch; begin += kBlock) {
     const int64_t examples = smaller(kBlock, layer.batch - begin);
     Few block = layer;
-    if (lengths) block.steps = 0;
-    for (int64_t b = 0; lengths && b < examples; ++b) {
-      const int64_t length = lengths[order[begin + b]];
-      block.steps = length > block.steps ? smaller(length, layer.steps) : block.steps;
-    }
+    block.steps = steps_of_block(layer, lengths, order + begin, examples);
     const int64_t used = block.steps * layer.features, some = lengths ? block.steps * C : all;
     for (int64_t b = 0; b < examples; ++b) {
       std::memcpy(space.inputs + b * used, inputs + order[begin + b] * of_inputs,
