@@ -61,6 +61,22 @@ def test_sums_are_those_of_the_plain_path(name, loss, model):
         np.testing.assert_allclose(found[quantity], wanted[quantity], rtol=2e-5, atol=1e-4)
 
 
+def test_the_answer_after_the_last_step_alone():
+    functions, params, hyper, test = prepared("quickstart")
+    given = functions, params, hyper, test, jnp.int32(N_EXAMPLES)
+    assert calls_native(*given)
+    with plain():
+        wanted = evaluate_trial(*given)
+    for quantity, found in evaluate_trial(*given).items():  # float32 through eight steps
+        np.testing.assert_allclose(found, wanted[quantity], rtol=2e-5, atol=1e-4)
+
+
+@pytest.mark.parametrize("precision", ["bfloat16", "tf32"])
+def test_products_of_rounded_operands_are_those_of_the_layers(precision):
+    functions, params, hyper, test = prepared("recall", precision=precision)
+    assert not calls_native(functions, params, hyper, test, jnp.int32(N_EXAMPLES))
+
+
 @pytest.mark.parametrize(("name", "loss"), STUDIES)
 def test_what_reads_the_outputs_ignores_those_that_do_not_count(name, loss):
     functions, params, hyper, test = prepared(name, loss=loss)
