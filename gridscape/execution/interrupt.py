@@ -6,6 +6,7 @@ import signal
 import sys
 import threading
 from collections.abc import Callable
+from functools import partial
 from importlib.machinery import ExtensionFileLoader
 from types import FrameType
 from typing import Any, NoReturn, Self
@@ -43,12 +44,14 @@ class Guard:
 
     def __init__(self, line: str) -> None:
         self.line, self.heard = line, False
+        self._number: int | None = None
         self._before: dict[int, Any] = {}
 
     def begin(self) -> Self:
         """Handle signals from now on."""
         self._before = _taken(self, all_of=True)
         Guard.active = self
+        sys.unraisablehook = partial(self._unraised, sys.unraisablehook)
         atexit.register(self._ignore)  # before all others, so that it is called last
         return self
 
@@ -58,8 +61,16 @@ class Guard:
             self._end_now()
         if _put_off(number, frame):
             return
-        self.heard = True
+        self.heard, self._number = True, number
         raise InterruptedBySignal
+
+    def _unraised(self, before: Callable[[Any], Any], lost: Any) -> None:
+        """What is raised within a callback of native code is lost: the signal comes again."""
+        if self._number is None or not issubclass(lost.exc_type, InterruptedBySignal):
+            before(lost)
+            return
+        self.heard = False
+        _send_again(self._number)
 
     def end(self, status: int) -> None:
         """The process ends with its status, signals or not: at the next one it waits for no thread.
@@ -146,8 +157,12 @@ def _given_back(before: dict[int, Any]) -> None:
 def _put_off(number: int, frame: FrameType | None) -> bool:
     """Send a signal again, a little later, where it must not raise now; whether that was done."""
     if is_deaf := _is_deaf(frame):
-        threading.Timer(AGAIN_SECONDS, os.kill, (os.getpid(), number)).start()
+        _send_again(number)
     return is_deaf
+
+
+def _send_again(number: int) -> None:
+    threading.Timer(AGAIN_SECONDS, os.kill, (os.getpid(), number)).start()
 
 
 def _is_deaf(frame: FrameType | None) -> bool:

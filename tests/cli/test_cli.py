@@ -21,7 +21,9 @@ def test_a_run_without_a_terminal_is_silent_until_its_results(study):
     assert widest(done.stdout) <= 80
     assert "Test accuracy in %: mean of 2 replicates" in done.stdout
     assert "Best learning rate of each hidden_size" in done.stdout
-    assert re.search(r"Trained 8 networks in \d+ s, \d+(\.\d)? s of it compiling\.", done.stdout)
+    assert re.search(
+        r"Trained 8 networks in \d+(\.\d)? s, \d+(\.\d)? s of it compiling\.", done.stdout
+    )
     assert done.stdout.splitlines()[-1] == f"Report: {folder / 'report.html'}"
     assert (folder / "report.html").stat().st_size > 100_000
 

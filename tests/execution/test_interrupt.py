@@ -35,8 +35,9 @@ def handlers_stay():
 @pytest.fixture
 def guard():
     """A guard of this process, taken away after the test."""
-    before = {number: signal.getsignal(number) for number in SIGNALS}
+    before, hook = {number: signal.getsignal(number) for number in SIGNALS}, sys.unraisablehook
     yield Guard("interrupted").begin()
+    sys.unraisablehook = hook
     for number, handler in before.items():
         signal.signal(number, handler)
 
@@ -148,6 +149,40 @@ def test_the_second_one_is_told_with_status_130():
         process.send_signal(signal.SIGINT)
         _, told = process.communicate(timeout=60)
     assert (process.returncode, told) == (130, "gridscape: interrupted and so on\n")
+
+
+LOST = """
+import os, signal, time, weakref
+from gridscape.execution.interrupt import Guard
+Guard("interrupted").begin()
+thing = type("Thing", (), {})()
+keeper = weakref.ref(thing, lambda _: os.kill(os.getpid(), signal.SIGINT) or time.sleep(0))
+try:
+    del thing
+    time.sleep(60)
+except KeyboardInterrupt:
+    print("raised")
+"""
+
+
+def test_one_that_is_lost_in_a_callback_comes_again_and_nothing_is_told_of_it():
+    done = subprocess.run(
+        [sys.executable, "-c", LOST], capture_output=True, text=True, timeout=60, check=True
+    )
+    assert (done.stdout, done.stderr) == ("raised\n", "")
+
+
+def test_other_errors_that_are_lost_are_told_as_ever():
+    raised = LOST.replace("os.kill(os.getpid(), signal.SIGINT) or time.sleep(0)", "1 / 0")
+    done = subprocess.run(
+        [sys.executable, "-c", raised.replace("sleep(60)", "sleep(0)")],
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=True,
+    )
+    assert done.stdout == ""
+    assert "ZeroDivisionError" in done.stderr
 
 
 WAITING = """
