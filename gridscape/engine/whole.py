@@ -112,7 +112,7 @@ def _sequence(layers: Recurrent, trial: TrialParts) -> Whole | None:
     if found is None or not _are_floats(found.inputs):
         return None
     params = trial.state.params
-    if not sequence.are_weights(layers.cell, layers.weights, layers.output, params, found.inputs):
+    if not sequence.are_weights(layers, params, found.inputs):
         return None
     n_outputs = params[layers.output[0]].shape[1]
     steps = found.inputs.shape[1:2] if layers.every else ()

@@ -58,7 +58,7 @@ def serve(net: SequenceNet, state: Any, order: Any, examples: Any) -> bool:
     """
     params, inputs = state.params, examples.inputs
     known = net.loss in SEQUENCE_LOSSES
-    if not known or not are_weights(net.cell, net.weights, net.output, params, inputs):
+    if not known or not are_weights(net, params, inputs):
         return False
     n_outputs, batch = params[net.output[0]].shape[1], order.shape[1] or len(inputs)
     n_targets = 1 if net.loss == "cross_entropy" else inputs.shape[1] * net.every
@@ -73,28 +73,22 @@ def serve(net: SequenceNet, state: Any, order: Any, examples: Any) -> bool:
     )
 
 
-def are_weights(
-    cell: str,
-    weights: Sequence[Sequence[str]],
-    output: tuple[str, str],
-    params: Any,
-    inputs: Any,
-) -> bool:
-    """Whether these are the parameters of such a network on such inputs; as in SequenceNet."""
-    names = [name for terms in (*weights, output) for name in terms]
-    if not isinstance(params, dict) or sorted(params) != sorted(names) or cell not in KINDS:
+def are_weights(net: SequenceNet | Recurrent, params: Any, inputs: Any) -> bool:
+    """Whether these are the parameters of such a network on such inputs."""
+    names = sorted(_names(net))
+    if not isinstance(params, dict) or sorted(params) != names or net.cell not in KINDS:
         return False
-    if [len(terms) in (1, 2) for terms in weights] != [True, True]:
+    if [len(terms) in (1, 2) for terms in net.weights] != [True, True]:
         return False
-    kernel, bias = (params[name] for name in output)
+    kernel, bias = (params[name] for name in net.output)
     if kernel.ndim != 2 or inputs.ndim != 3:
         return False
     hidden, n_outputs = kernel.shape
-    columns = CELLS[cell] * hidden
+    columns = CELLS[net.cell] * hidden
     shapes = ((inputs.shape[2] + hidden, columns), (columns,))
     return bias.shape == (n_outputs,) and all(
         params[name].shape == shape
-        for terms, shape in zip(weights, shapes, strict=True)
+        for terms, shape in zip(net.weights, shapes, strict=True)
         for name in terms
     )
 
@@ -114,34 +108,28 @@ def train(
     gate of an LSTM.
     """
     T, B = examples.inputs.shape[1], order.shape[1] or len(examples.inputs)
-    hidden, n_outputs = state.params[net.output[0]].shape
+    n_outputs = state.params[net.output[0]].shape[1]
     steps = (T,) if net.every else ()
-    names = [name for terms in (*net.weights, net.output) for name in terms]
     return whole.train(
         "sequence_train",
         whole.Request(net.rule, hypers, order, stop),
         state,
-        [sorted(state.params).index(name) for name in names],
+        [sorted(state.params).index(name) for name in _names(net)],
         (*examples, jnp.asarray(forget, jnp.float32)),
         outputs=(len(order), B, *steps, n_outputs) if net.keeps else (0,),
         workspace=_workspace(net, state.params, B, examples.inputs),
         loss=np.int64(SEQUENCE_LOSSES.index(net.loss)),
         keeps=np.bool_(net.keeps),
         cuts=np.bool_(net.cuts),
-        cell=np.int64(list(CELLS).index(net.cell)),
-        hidden=np.int64(hidden),
-        every=np.bool_(net.every),
-        n_outputs=np.int64(n_outputs),
-        terms=np.array([len(terms) for terms in net.weights], np.int64),
+        **_attributes(net, state.params),
     )
 
 
 def gives(layers: Recurrent, params: Any, inputs: Any) -> bool:
     """Whether native code can tell the outputs of such layers, of inputs (B, T, D)."""
-    own = layers.cell, layers.weights, layers.output
     return (
         isinstance(inputs, jax.Array)
-        and are_weights(*own, params, inputs)
+        and are_weights(layers, params, inputs)
         and library.serve(inputs, *params.values())
         and _outputs_workspace(layers, params, inputs) > 0
     )
@@ -156,8 +144,7 @@ def outputs(
     are 0.
     """
     B, T, _ = inputs.shape
-    hidden, n_outputs = params[layers.output[0]].shape
-    names = [name for terms in (*layers.weights, layers.output) for name in terms]
+    n_outputs = params[layers.output[0]].shape[1]
     steps = (T,) if layers.every else ()
     shapes = (B, *steps, n_outputs), (_outputs_workspace(layers, params, inputs),)
     call = jax.ffi.ffi_call(
@@ -166,17 +153,29 @@ def outputs(
         vmap_method="sequential",
     )
     found, _ = call(
-        *(params[name] for name in names),
+        *(params[name] for name in _names(layers)),
         jnp.asarray(forget, jnp.float32),
         inputs,
         lengths,
-        cell=np.int64(list(CELLS).index(layers.cell)),
-        hidden=np.int64(hidden),
-        every=np.bool_(layers.every),
-        n_outputs=np.int64(n_outputs),
-        terms=np.array([len(terms) for terms in layers.weights], np.int64),
+        **_attributes(layers, params),
     )
     return found
+
+
+def _names(net: SequenceNet | Recurrent) -> list[str]:
+    """Of the parameters, in the order of the calls."""
+    return [name for terms in (*net.weights, net.output) for name in terms]
+
+
+def _attributes(net: SequenceNet | Recurrent, params: Any) -> dict[str, Any]:
+    hidden, n_outputs = params[net.output[0]].shape
+    return {
+        "cell": np.int64(list(CELLS).index(net.cell)),
+        "hidden": np.int64(hidden),
+        "every": np.bool_(net.every),
+        "n_outputs": np.int64(n_outputs),
+        "terms": np.array([len(terms) for terms in net.weights], np.int64),
+    }
 
 
 def _workspace(net: SequenceNet, params: Any, batch: int, inputs: Any) -> int:

@@ -89,7 +89,8 @@ inline void write_few_inputs(float* row, const Few& n, int64_t t, const float* i
   for (int64_t lane = 0; lane < kBlock; ++lane) row[n.features * kBlock + lane] = 1;
 }
 
-// All steps of a block of `examples`, of which n.steps are done; weights as pack_few has them.
+// The steps of one block of examples; n.steps may be fewer than those of others. packed: the
+// weights, by pack_few.
 //
 // inputs: of the first one, as the others follow. rows, kept: of the block. carried: to work in.
 // use(t, states): what is done with those of a step, [unit][kBlock].

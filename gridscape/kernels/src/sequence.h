@@ -18,9 +18,9 @@ inline bool has_sequence(const SequenceSizes& n) {
 }
 
 // Hands out parts of a workspace whose vectors cross no line of the cache; of none it only counts.
-class Parts {
+class Arena {
  public:
-  explicit Parts(float* begin) : begin_(begin) {
+  explicit Arena(float* begin) : begin_(begin) {
     if (begin_) begin_ += (-reinterpret_cast<uintptr_t>(begin_) / sizeof(float)) % kBlock;
   }
   void operator()(float*& part, int64_t count) {
@@ -41,7 +41,7 @@ struct SequenceWorkspace {
   int64_t size;
 
   SequenceWorkspace(const SequenceSizes& n, float* begin) {
-    Parts take(begin);
+    Arena take(begin);
     const int64_t examples = padded(n.layer.batch), all = examples * n.answers();
     const RecurrentWorkspace need = few_workspace(n.cell, Few(n.layer), true);
     take(states, all * n.layer.hidden);
@@ -65,7 +65,7 @@ struct OutputsWorkspace {
   int64_t size;
 
   OutputsWorkspace(const SequenceSizes& n, float* begin) {
-    Parts take(begin);
+    Arena take(begin);
     const Few layer_of(n.layer);
     take(inputs, kBlock * n.layer.steps * n.layer.features);
     take(y, kBlock * n.answers() * n.outputs);
